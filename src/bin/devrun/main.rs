@@ -1,0 +1,3 @@
+//! The program: parsing, words, exit statuses. Uses the public API only.
+
+fn main() {}

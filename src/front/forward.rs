@@ -1,0 +1,1 @@
+//! One request to the child, streamed both ways, upgrades included.

@@ -1,0 +1,1 @@
+//! Holds requests until something is ready, bounded in number and time.

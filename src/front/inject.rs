@@ -1,0 +1,1 @@
+//! One script tag into HTML streams.

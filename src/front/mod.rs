@@ -1,0 +1,20 @@
+//! The port that clients see: requests held during a restart, responses drained, a page instead of a dead tab.
+//!
+//! Enters no other room: what serves is told to it ([`Upstream`]); it never asks.
+
+mod options;
+mod error;
+mod event;
+mod upstream;
+mod gate;
+mod reply;
+mod inject;
+mod reload;
+mod forward;
+mod task;
+
+pub use error::Error;
+pub use event::Event;
+pub use options::Options;
+pub use task::{Front, Handle};
+pub use upstream::{Report, Upstream};

@@ -1,0 +1,35 @@
+//! The port and its limits: plain data.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// The port and its limits.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Options {
+    /// Where clients connect: all of these serve the same (`localhost` is two of them). Empty: no proxy, only answers on
+    /// sockets given by [`super::Handle::answer_on`].
+    pub addresses: Vec<SocketAddr>,
+    /// How long a request is held while nothing is ready; then 503 with `Retry-After`.
+    pub hold_timeout: Duration,
+    /// How many requests are held at most; beyond that 503 with `Retry-After`.
+    pub hold_limit: usize,
+    /// How long the server may take to the first byte of an answer; then 504. `None`: as long as it wants.
+    pub answer_timeout: Option<Duration>,
+    /// Put the live-reload script into HTML answers.
+    pub live_reload: bool,
+}
+
+impl Options {
+    /// The defaults for some addresses.
+    #[must_use]
+    pub fn new(addresses: Vec<SocketAddr>) -> Self {
+        Self {
+            addresses,
+            hold_timeout: Duration::from_secs(60),
+            hold_limit: 1000,
+            answer_timeout: None,
+            live_reload: true,
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Live reload over server-sent events.

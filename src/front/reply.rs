@@ -1,0 +1,1 @@
+//! Every answer devrun writes itself, and its page.

@@ -1,0 +1,27 @@
+//! devrun: a development-server supervisor as a library.
+//!
+//! It watches source paths, filters what happens through gitignore-style rules, restarts a child
+//! server for relevant changes only, and holds the port that clients see meanwhile.
+//!
+//! The modules in reading order; each uses only what stands above it:
+//!
+//! - [`change`]: the currency of the house: a proven change, a batch of them;
+//! - [`rules`]: which paths count, exactly as git would decide, and why;
+//! - [`watch`]: which changes happened: system noise in, proven batches out;
+//! - [`supervise`]: the child: built, started, stopped and restarted, nothing left behind;
+//! - `front`: the port the client sees (feature `proxy`);
+//! - [`session`]: all of them together.
+//!
+//! The library is silent: it prints nothing, exits nothing, reads no environment variable and no home
+//! directory, installs no signal handler and keeps no global state. Several sessions can live in one process.
+
+pub mod change;
+pub mod rules;
+pub mod watch;
+pub mod supervise;
+#[cfg(feature = "proxy")]
+pub mod front;
+pub mod session;
+
+pub use session::{Error, Event, Handle, Options, Session};
+pub use supervise::Command;

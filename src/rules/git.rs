@@ -1,0 +1,1 @@
+//! Finds git's own files: repository, info/exclude, worktrees, configuration.

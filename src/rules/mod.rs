@@ -1,0 +1,22 @@
+//! Which paths count: gitignore-style rules, decided as git decides, and explained line by line.
+//!
+//! Enters no other room. Everything `devrun check`, `explain` and `list` need is here.
+
+mod options;
+mod error;
+mod pattern;
+mod layer;
+mod file;
+mod verdict;
+mod builtin;
+mod git;
+mod stack;
+mod lint;
+
+pub use error::Error;
+pub use file::{Defect, DefectKind};
+pub use layer::Layer;
+pub use lint::{Finding, FindingId, Severity, lint};
+pub use options::{GitEnv, Options};
+pub use stack::Rules;
+pub use verdict::{Decision, Rule, Verdict};

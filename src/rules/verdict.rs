@@ -1,0 +1,52 @@
+//! What the rules say of a path, and which line says it: what `explain` prints.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::layer::Layer;
+
+/// Whether a path counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Decision {
+    /// It does not count: no watch, no wakeup, no restart.
+    Ignored,
+    /// It counts.
+    Watched,
+}
+
+/// The one rule that decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Rule {
+    /// The rank of its source.
+    pub layer: Layer,
+    /// The file it stands in, absolute; `None` for patterns given by hand and for the built-in table.
+    pub source: Option<PathBuf>,
+    /// The line, counted from 1; for patterns given by hand their number, for the built-in table its entry.
+    pub line: u32,
+    /// The column of the pattern's first byte, counted from 1, in bytes.
+    pub column: u32,
+    /// The text as `git check-ignore -v` prints it: with `!` and a final `/`, without CR and trimmed blanks.
+    pub pattern: Vec<u8>,
+    /// Whether it re-includes (`!`).
+    pub negated: bool,
+}
+
+/// The answer for one path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// Whether the path counts.
+    pub decision: Decision,
+    /// The rule that decided; `None` if none matched.
+    pub by: Option<Arc<Rule>>,
+    /// The ancestor whose exclusion decided for the path below it, absolute; `None` if the rule matched the path itself.
+    pub parent: Option<PathBuf>,
+}
+
+impl Verdict {
+    /// Whether the path is ignored.
+    #[must_use]
+    pub fn is_ignored(&self) -> bool {
+        self.decision == Decision::Ignored
+    }
+}

@@ -1,0 +1,11 @@
+//! All rooms together: the only code that sees watch, supervise and front at once. Routes, decides nothing.
+
+mod options;
+mod error;
+mod event;
+mod task;
+
+pub use error::Error;
+pub use event::Event;
+pub use options::Options;
+pub use task::{Handle, Session};

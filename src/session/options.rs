@@ -1,0 +1,33 @@
+//! A whole session: what to watch, what to run, what clients see.
+
+use crate::supervise::{self, Command};
+use crate::{rules, watch};
+
+/// A whole session.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Options {
+    /// What to watch.
+    pub watch: watch::Options,
+    /// Whether anything is watched at all; otherwise devrun only supervises.
+    pub watching: bool,
+    /// What to run.
+    pub supervise: supervise::Options,
+    /// What clients see; `None`: they talk to the child directly.
+    #[cfg(feature = "proxy")]
+    pub front: Option<crate::front::Options>,
+}
+
+impl Options {
+    /// The defaults for a command: the current directory is watched in auto mode, there is no front.
+    #[must_use]
+    pub fn new(command: Command) -> Self {
+        Self {
+            watch: watch::Options::new(rules::Options::new(".")),
+            watching: true,
+            supervise: supervise::Options::new(command),
+            #[cfg(feature = "proxy")]
+            front: None,
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Spawns one process: environment, standard streams, descriptors. No policy.

@@ -1,0 +1,110 @@
+//! What the supervise room is told, and what it tells.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::change::Batch;
+
+use super::phase::{Ended, Phase};
+use super::signal::Signal;
+
+/// What the supervisor is told from outside.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Request {
+    /// Relevant content has changed.
+    Changed(Batch),
+    /// Restart now, whatever has changed.
+    Restart,
+    /// The front has nothing in flight on this generation any more.
+    Drained(u64),
+    /// Changes are remembered, but nothing is restarted until [`Request::Resume`].
+    Pause,
+    /// Act on changes again, and on those since the pause.
+    Resume,
+    /// Send the running generation's group a signal.
+    Signal(Signal),
+    /// Stop gently: the stop signal first, then, after the stop timeout, the kill.
+    Stop,
+    /// Kill everything at once.
+    Kill,
+}
+
+/// How the supervisor as a whole ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Exit {
+    /// As asked.
+    Asked,
+    /// The child ended and [`super::OnExit::Quit`] was set.
+    Child(Ended),
+    /// The first start was impossible: 127 not found, 126 not executable.
+    NotStarted(i32),
+}
+
+/// What the supervisor tells.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Event {
+    /// A generation is in another phase.
+    Phase {
+        /// Which generation, counted from 1.
+        generation: u64,
+        /// Its phase.
+        phase: Phase,
+    },
+    /// A restart is due, and begins with building, draining or stopping.
+    Restarting {
+        /// The generation that will come of it.
+        generation: u64,
+        /// The changes; `None`: asked for.
+        because: Option<Arc<Batch>>,
+    },
+    /// Processes outlived the stop signal and are killed now.
+    Blocked {
+        /// The process.
+        pid: u32,
+        /// Its command line.
+        command: String,
+        /// How long it was waited for.
+        waited: Duration,
+    },
+    /// Restarted by nothing until the next change, with [`super::OnExit::Restart`] after this long.
+    Waiting {
+        /// Time to the next start; `None`: until the next change.
+        backoff: Option<Duration>,
+    },
+    /// A path restarts the child again and again right after each start.
+    Loop {
+        /// The path, absolute.
+        path: PathBuf,
+        /// How often it has.
+        times: u32,
+        /// Whether it is left out from now on.
+        left_out: bool,
+    },
+    /// There is a reloader inside the child: two supervisors would fight.
+    ReloaderInside {
+        /// What it is: `werkzeug`, …
+        name: String,
+        /// How to turn it off, one line.
+        remedy: String,
+    },
+    /// The server does not listen on the port it was given: generations take turns.
+    ListensElsewhere {
+        /// Which generation.
+        generation: u64,
+        /// Where it listens.
+        address: std::net::SocketAddr,
+    },
+    /// Something the developer should know.
+    Warning {
+        /// What is the matter.
+        message: String,
+        /// What to do about it; may be empty.
+        remedy: String,
+    },
+    /// The supervisor has ended; nothing of any tree lives.
+    Ended(Exit),
+}

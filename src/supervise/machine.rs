@@ -1,0 +1,1 @@
+//! Pure: inputs and time in, actions out. No tokio, no libc.

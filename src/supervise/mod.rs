@@ -1,0 +1,27 @@
+//! The child: built, started, made ready, stopped and restarted, with nothing left behind.
+//!
+//! Knows changes, and no watcher: decisions are made in `machine`, a pure state machine; `task` performs them.
+
+mod options;
+mod error;
+mod signal;
+mod command;
+mod phase;
+mod event;
+mod loops;
+mod machine;
+mod sockets;
+mod os;
+mod output;
+mod ready;
+mod child;
+mod task;
+
+pub use command::{Command, Shell, Stdin};
+pub use error::Error;
+pub use event::{Event, Exit, Request};
+pub use options::{OnBusy, OnExit, OnLoop, Options, PassSocket, Port, Ready, Subreaper};
+pub use phase::{Ended, ExitReport, Phase};
+pub use signal::Signal;
+pub use sockets::{Endpoint, Listen};
+pub use task::{Handle, Supervisor};

@@ -1,0 +1,158 @@
+//! How the child is run: plain data.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::command::Command;
+use super::signal::Signal;
+use super::sockets::Listen;
+
+/// What a change does while COMMAND runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnBusy {
+    /// Restart it.
+    #[default]
+    Restart,
+    /// Start it again once it has ended by itself.
+    Queue,
+    /// Send it the stop signal and leave the rest to it.
+    Signal,
+    /// Nothing.
+    Ignore,
+}
+
+/// What happens when COMMAND ends by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnExit {
+    /// Wait for the next change.
+    #[default]
+    Wait,
+    /// Start it again, after 0.1 s doubling to 10 s; back to 0.1 s once it was up for 10 s.
+    Restart,
+    /// End, with its exit status.
+    Quit,
+}
+
+/// What happens to a path that restarts the child again and again right after each start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnLoop {
+    /// Name it, with the rule that would stop it; it no longer restarts the child.
+    #[default]
+    Warn,
+    /// Go on restarting.
+    Restart,
+}
+
+/// Where a generation's server can be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Port {
+    /// Nobody asks: there is no front.
+    #[default]
+    None,
+    /// Each generation gets a free loopback port of its own, in `$PORT` and `{port}`. One that listens elsewhere is found by
+    /// the sockets of its process tree (Linux), and generations then take turns.
+    Own,
+    /// Each generation inherits a listening socket of its own, handed over as [`PassSocket`] says.
+    Inherited,
+    /// The server listens there, always; generations take turns.
+    Fixed(SocketAddr),
+}
+
+/// How listening sockets are handed to the child.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PassSocket {
+    /// `LISTEN_FDS`, `LISTEN_PID`, `LISTEN_FDNAMES`, descriptors from 3 (`sd_listen_fds(3)`).
+    #[default]
+    Systemd,
+    /// `WERKZEUG_SERVER_FD` and `WERKZEUG_RUN_MAIN`, besides the above.
+    Werkzeug,
+}
+
+/// When a generation counts as ready.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ready {
+    /// Ready when `GET path` answers below 500. `None`: when the port accepts (or, with an inherited socket, when the process
+    /// waits on it; without any socket, at once).
+    pub path: Option<String>,
+    /// A generation not ready by then has failed.
+    pub timeout: Duration,
+}
+
+/// Whether devrun adopts the orphans of its children (Linux `PR_SET_CHILD_SUBREAPER`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Subreaper {
+    /// No: it would change the whole host process. The default of the library.
+    #[default]
+    No,
+    /// Yes: nothing a child leaves behind escapes. The program does this.
+    Yes,
+}
+
+/// How the child is run.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Options {
+    /// What is run.
+    pub command: Command,
+    /// Run in this order before each start, while the old generation goes on; a failure keeps the old one.
+    pub builds: Vec<Command>,
+    /// What a change does while COMMAND runs.
+    pub on_busy: OnBusy,
+    /// What happens when COMMAND ends by itself.
+    pub on_exit: OnExit,
+    /// What happens to a path that restarts the child again and again.
+    pub on_loop: OnLoop,
+    /// The first signal of a stop.
+    pub stop_signal: Signal,
+    /// How long the tree has to end before it is killed.
+    pub stop_timeout: Duration,
+    /// Start at the first change, not at once.
+    pub postpone: bool,
+    /// Sockets opened once and handed to every generation.
+    pub listen: Vec<Listen>,
+    /// How they are handed over.
+    pub pass_socket: PassSocket,
+    /// Where a generation's server can be reached.
+    pub port: Port,
+    /// When a generation counts as ready.
+    pub ready: Ready,
+    /// Start the new generation beside the old one where that is possible: own ports or inherited sockets.
+    pub overlap: bool,
+    /// Wait for [`super::Request::Drained`] before an old generation is stopped, at most this long. `None`: nobody drains, stop
+    /// at once.
+    pub drain_timeout: Option<Duration>,
+    /// Take the child's stdout and stderr through a pipe, pass them on, and keep the tail for reports. Otherwise
+    /// the child writes to devrun's own.
+    pub capture: bool,
+    /// Whether orphans are adopted.
+    pub subreaper: Subreaper,
+    /// Let the kernel kill the child when the thread that started it ends (Linux `PR_SET_PDEATHSIG`). Only for
+    /// callers that poll the session on a thread which lives as long as the process.
+    pub parent_death_signal: bool,
+}
+
+impl Options {
+    /// The defaults for a command.
+    #[must_use]
+    pub fn new(command: Command) -> Self {
+        Self {
+            command,
+            builds: Vec::new(),
+            on_busy: OnBusy::default(),
+            on_exit: OnExit::default(),
+            on_loop: OnLoop::default(),
+            stop_signal: Signal::TERM,
+            stop_timeout: Duration::from_secs(10),
+            postpone: false,
+            listen: Vec::new(),
+            pass_socket: PassSocket::default(),
+            port: Port::default(),
+            ready: Ready { path: None, timeout: Duration::from_secs(60) },
+            overlap: true,
+            drain_timeout: None,
+            capture: false,
+            subreaper: Subreaper::default(),
+            parent_death_signal: false,
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! What Linux has: subreaper, pidfds, /proc.

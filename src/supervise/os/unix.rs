@@ -1,0 +1,1 @@
+//! What every Unix has: process groups, signals, terminals, exec.

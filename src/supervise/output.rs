@@ -1,0 +1,1 @@
+//! The child's output: passed on, and its tail kept.

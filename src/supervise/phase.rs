@@ -1,0 +1,62 @@
+//! What the world may see of a generation.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::signal::Signal;
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Ended {
+    /// By itself, with this status.
+    Status(i32),
+    /// By this signal.
+    Signal(Signal),
+    /// It could not be started: not found (127) or not executable (126), with the reason in the report.
+    NotStarted(i32),
+}
+
+/// How and where a generation or a build ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ExitReport {
+    /// How it ended.
+    pub ended: Ended,
+    /// How long it ran.
+    pub ran: Duration,
+    /// One sentence about it, with a remedy where there is one: `cannot run app.py: its interpreter /usr/bin/python9 does not exist`.
+    pub message: Option<String>,
+    /// The last of what it wrote to stdout and stderr, if that was captured; at most 64 KiB.
+    pub output: Vec<u8>,
+}
+
+/// What the world may see of a generation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Phase {
+    /// Its builds run; the old generation goes on serving.
+    Building,
+    /// A build failed: it will not be started. The old generation, if there is one, goes on serving.
+    BuildFailed(ExitReport),
+    /// Its process was started.
+    Starting {
+        /// The process.
+        pid: u32,
+    },
+    /// It serves, at this address if it has one that is known.
+    Ready {
+        /// Where new requests may go.
+        address: Option<SocketAddr>,
+    },
+    /// A successor is ready, or due: no new requests; those in flight may finish.
+    Draining,
+    /// It was asked to end.
+    Stopping,
+    /// It is gone, with its whole tree, as asked.
+    Stopped,
+    /// It ended by itself after it was ready (or had no readiness to wait for).
+    Exited(ExitReport),
+    /// It ended, or ran out of time, before it was ready.
+    Failed(ExitReport),
+}

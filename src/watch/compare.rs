@@ -1,0 +1,1 @@
+//! A burst in, a proven batch out: the only reader of watched files' contents.

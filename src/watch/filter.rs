@@ -1,0 +1,1 @@
+//! Which hints go on: rules, extensions, filters.

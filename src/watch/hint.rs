@@ -1,0 +1,1 @@
+//! Hints: "look here". May be false, double or late; never lost.

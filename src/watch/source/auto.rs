@@ -1,0 +1,1 @@
+//! Picks a way per mount, degrades per directory, and says so.

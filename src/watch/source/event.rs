@@ -1,0 +1,1 @@
+//! The kernel's events, through notify: one watch per directory that counts.

@@ -1,0 +1,5 @@
+//! Where hints come from.
+
+mod event;
+mod stat;
+mod auto;

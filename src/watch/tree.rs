@@ -1,0 +1,1 @@
+//! The pruned walk and the snapshot of what it found.

@@ -1,0 +1,199 @@
+//! The harness every test uses: a temporary tree, a clean environment, conditions with deadlines.
+#![allow(dead_code)]
+
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// How long a condition may take on a busy machine before a test gives up.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits until `probe` gives a value; panics with `what` after [`PATIENCE`].
+pub(crate) fn wait_for<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(value) = probe() {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "gave up waiting until {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Waits until `probe` holds; panics with `what` after [`PATIENCE`].
+pub(crate) fn wait_until(what: &str, mut probe: impl FnMut() -> bool) {
+    wait_for(what, || probe().then_some(()));
+}
+
+/// A program built beside the tests: `target/debug/examples/NAME`.
+pub(crate) fn example(name: &str) -> PathBuf {
+    let mut dir = std::env::current_exe().unwrap();
+    dir.pop();
+    if dir.ends_with("deps") {
+        dir.pop();
+    }
+    let path = dir.join("examples").join(name);
+    assert!(
+        path.exists(),
+        "{} is missing: `cargo test` (or `cargo build --examples`) builds it",
+        path.display()
+    );
+    path
+}
+
+/// A temporary directory with a home of its own; removed at the end.
+pub(crate) struct Sandbox {
+    dir: tempfile::TempDir,
+    root: PathBuf,
+}
+
+impl Sandbox {
+    pub(crate) fn new() -> Self {
+        let dir = tempfile::Builder::new().prefix("devrun-test-").tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap().join("project");
+        std::fs::create_dir(&root).unwrap();
+        std::fs::create_dir(dir.path().join("home")).unwrap();
+        Self { dir, root }
+    }
+
+    /// The project's directory.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// A directory outside the project, beside it.
+    pub(crate) fn outside(&self) -> PathBuf {
+        self.dir.path().canonicalize().unwrap()
+    }
+
+    pub(crate) fn path(&self, relative: impl AsRef<Path>) -> PathBuf {
+        self.root.join(relative)
+    }
+
+    /// Writes a file, its directories too.
+    pub(crate) fn write(&self, relative: impl AsRef<Path>, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(relative);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+
+    /// A command in the project with a cleared environment.
+    pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(&self.root).env_clear();
+        for key in ["PATH", "LD_LIBRARY_PATH", "TMPDIR"] {
+            if let Some(value) = std::env::var_os(key) {
+                command.env(key, value);
+            }
+        }
+        command.env("HOME", self.dir.path().join("home"));
+        command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
+        command
+    }
+
+    /// `git ARGS` in the project; panics if it fails.
+    pub(crate) fn git(&self, args: &[&str]) {
+        let output = self.command("git").args(args).output().unwrap();
+        assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// The program itself.
+    #[cfg(feature = "cli")]
+    pub(crate) fn devrun(&self) -> Command {
+        self.command(env!("CARGO_BIN_EXE_devrun"))
+    }
+}
+
+/// A process whose output is collected line by line; killed when dropped.
+pub(crate) struct Running {
+    child: Child,
+    lines: Arc<Mutex<Vec<String>>>,
+}
+
+impl Running {
+    /// Starts a command; both of its output streams are collected.
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        collect(child.stdout.take().unwrap(), &lines);
+        collect(child.stderr.take().unwrap(), &lines);
+        Self { child, lines }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// All lines until now.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.lines.lock().unwrap().clone()
+    }
+
+    /// How many lines contain `text`.
+    pub(crate) fn count(&self, text: &str) -> usize {
+        self.lines.lock().unwrap().iter().filter(|line| line.contains(text)).count()
+    }
+
+    /// Waits for a line that contains `text`; panics with the whole output if none comes.
+    pub(crate) fn wait_for_line(&self, text: &str) -> String {
+        self.wait_for_count(text, 1);
+        self.lines().into_iter().find(|line| line.contains(text)).unwrap()
+    }
+
+    /// Waits until `count` lines contain `text`.
+    pub(crate) fn wait_for_count(&self, text: &str, count: usize) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.count(text) < count {
+            assert!(
+                Instant::now() < deadline,
+                "no {count} lines with {text:?} came; the output was:\n{}",
+                self.lines().join("\n")
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Sends a signal.
+    pub(crate) fn signal(&self, signal: i32) {
+        let pid = rustix::process::Pid::from_raw(self.child.id() as i32).unwrap();
+        let signal = rustix::process::Signal::from_named_raw(signal).unwrap();
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    /// Waits for its end.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        let child = &mut self.child;
+        wait_for("the process ends", || child.try_wait().unwrap())
+    }
+
+    /// Sends SIGTERM and waits for its end.
+    pub(crate) fn stop(&mut self) -> ExitStatus {
+        self.signal(15);
+        self.wait()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn collect(stream: impl std::io::Read + Send + 'static, lines: &Arc<Mutex<Vec<String>>>) {
+    let lines = Arc::clone(lines);
+    std::thread::spawn(move || {
+        let mut reader = BufReader::new(stream);
+        let mut line = Vec::new();
+        while let Ok(1..) = reader.read_until(b'\n', &mut line) {
+            let text = String::from_utf8_lossy(&line).trim_end().to_owned();
+            lines.lock().unwrap().push(text);
+            line.clear();
+        }
+    });
+}

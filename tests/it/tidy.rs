@@ -1,0 +1,1 @@
+//! The import order and the doors of the house.
