@@ -1,5 +1,6 @@
 //! What the world may see of a generation.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -15,6 +16,17 @@ pub enum Ended {
     Signal(Signal),
     /// It could not be started: not found (127) or not executable (126), with the reason in the report.
     NotStarted(i32),
+}
+
+impl fmt::Display for Ended {
+    /// `exited with status 1`, `was killed by SIGSEGV`, `could not be started (127)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status(status) => write!(f, "exited with status {status}"),
+            Self::Signal(signal) => write!(f, "was killed by {signal}"),
+            Self::NotStarted(status) => write!(f, "could not be started ({status})"),
+        }
+    }
 }
 
 /// How and where a generation or a build ended.
