@@ -3,6 +3,8 @@
 mod options;
 mod error;
 mod event;
+#[cfg(feature = "proxy")]
+mod routes;
 mod task;
 
 pub use error::Error;

@@ -1,0 +1,142 @@
+//! Pure: what a phase of the child means for the front. Knows no channel and no socket.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::change::Batch;
+use crate::front::{Report, Upstream};
+use crate::supervise::{ExitReport, Phase};
+
+/// What the front is to be told, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Order {
+    /// What serves new requests.
+    Publish(Upstream),
+    /// The gate closes; the serving generation drains.
+    Hold,
+    /// The banner over pages of a generation that serves on.
+    Banner(Option<Arc<Report>>),
+    /// Streams of this generation end, so that they come back to new code.
+    ReleaseStreams(u64),
+    /// No generation lives: devrun answers on the shared sockets itself.
+    Answer(Arc<Report>),
+    /// A generation is about to live: devrun stops answering there.
+    AnswerNoMore,
+}
+
+/// Follows the generations, as far as the front is concerned.
+#[derive(Debug)]
+pub(super) struct Routes {
+    base: PathBuf,
+    command: String,
+    changed: Vec<String>,
+    /// Gets new requests.
+    serving: Option<u64>,
+    /// Is being built or started, and may serve soon.
+    coming: Option<u64>,
+    /// A crash is being shown, or answered on the shared sockets.
+    down: bool,
+}
+
+impl Routes {
+    /// `base` is what changed paths are shown relative to, `command` what the page shows as the command.
+    pub(super) fn new(base: PathBuf, command: String) -> Self {
+        Self { base, command, changed: Vec::new(), serving: None, coming: None, down: false }
+    }
+
+    /// A restart is due because of these changes: a report will name them.
+    pub(super) fn restarting(&mut self, because: Option<&Batch>) {
+        let changes = because.map(|batch| batch.changes.as_slice()).unwrap_or_default();
+        self.changed = changes.iter().map(|change| shown(&change.path, &self.base)).collect();
+    }
+
+    /// What a phase means for the front.
+    pub(super) fn phase(&mut self, generation: u64, phase: &Phase) -> Vec<Order> {
+        match phase {
+            Phase::Building | Phase::Starting { .. } => self.coming(generation),
+            Phase::Ready { address } => self.ready(generation, *address),
+            Phase::Draining => match self.serving {
+                Some(serving) if serving == generation => vec![Order::Hold],
+                _ => Vec::new(),
+            },
+            Phase::Stopping => vec![Order::ReleaseStreams(generation)],
+            Phase::Stopped => self.gone(generation),
+            Phase::Exited(report) => self.ended(generation, report, "exited"),
+            Phase::Failed(report) => self.ended(generation, report, "failed"),
+            Phase::BuildFailed(report) => self.ended(generation, report, "build"),
+        }
+    }
+
+    fn coming(&mut self, generation: u64) -> Vec<Order> {
+        self.coming = Some(generation);
+        let mut orders = Vec::new();
+        if std::mem::take(&mut self.down) {
+            orders.push(Order::AnswerNoMore);
+        }
+        if self.serving.is_none() {
+            orders.push(Order::Publish(Upstream::Starting));
+        }
+        orders
+    }
+
+    fn ready(&mut self, generation: u64, address: Option<std::net::SocketAddr>) -> Vec<Order> {
+        if self.coming == Some(generation) {
+            self.coming = None;
+        }
+        let before = self.serving.replace(generation);
+        let Some(address) = address else { return Vec::new() };
+        let mut orders = vec![Order::Publish(Upstream::Ready { generation, address }), Order::Banner(None)];
+        orders.extend(before.filter(|before| *before != generation).map(Order::ReleaseStreams));
+        orders
+    }
+
+    fn gone(&mut self, generation: u64) -> Vec<Order> {
+        if self.coming == Some(generation) {
+            self.coming = None;
+        }
+        if self.serving != Some(generation) {
+            return Vec::new();
+        }
+        self.serving = None;
+        vec![Order::Publish(Upstream::Starting)]
+    }
+
+    fn ended(&mut self, generation: u64, report: &ExitReport, how: &str) -> Vec<Order> {
+        if self.coming == Some(generation) {
+            self.coming = None;
+        }
+        if self.serving == Some(generation) {
+            self.serving = None;
+        }
+        let report = Arc::new(self.report(generation, report, how));
+        match (self.serving, self.coming) {
+            (Some(_), _) => vec![Order::Banner(Some(report))],
+            (None, Some(_)) => vec![Order::Publish(Upstream::Starting)],
+            (None, None) => {
+                self.down = true;
+                vec![Order::Publish(Upstream::Down(Arc::clone(&report))), Order::Answer(report)]
+            }
+        }
+    }
+
+    fn report(&self, generation: u64, report: &ExitReport, how: &str) -> Report {
+        let subject = if how == "build" { "the build " } else { "" };
+        let headline = match &report.message {
+            Some(message) => message.clone(),
+            None => format!("{subject}{} after {:.2} s", report.ended, report.ran.as_secs_f64()),
+        };
+        Report {
+            generation,
+            headline,
+            command: self.command.clone(),
+            changed: self.changed.clone(),
+            output: report.output.clone(),
+            ran: report.ran,
+        }
+    }
+}
+
+/// A path as the page shows it: relative to the working directory where it lies below it.
+fn shown(path: &Path, base: &Path) -> String {
+    path.strip_prefix(base).unwrap_or(path).to_string_lossy().into_owned()
+}
