@@ -1,0 +1,51 @@
+//! Where the portal listens: an address asked for, a socket handed over, a port handed over, or port 5000.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::FromRawFd;
+
+use tokio::net::TcpListener;
+
+/// The first descriptor handed over, as `sd_listen_fds(3)` has it.
+const FIRST: i32 = 3;
+
+/// Opens or takes over the listening socket. Must be called in a tokio runtime, once.
+pub(crate) fn open(asked: Option<SocketAddr>) -> io::Result<TcpListener> {
+    if let Some(address) = asked {
+        return bind(address);
+    }
+    if is_handed_over() {
+        return inherit();
+    }
+    let port = match std::env::var("PORT") {
+        Ok(text) => text.parse().map_err(|_| io::Error::other(format!("PORT: {text:?} is not a port")))?,
+        Err(_) => 5000,
+    };
+    bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+}
+
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let listener = std::net::TcpListener::bind(address)
+        .map_err(|error| io::Error::new(error.kind(), format!("{address}: {error}")))?;
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener)
+}
+
+/// Whether a socket was handed to this process: `LISTEN_FDS` counts, `LISTEN_PID` is absent or names this process.
+fn is_handed_over() -> bool {
+    let count = std::env::var("LISTEN_FDS").ok().and_then(|text| text.parse::<i32>().ok());
+    let for_us = match std::env::var("LISTEN_PID") {
+        Ok(pid) => pid == std::process::id().to_string(),
+        Err(_) => true,
+    };
+    for_us && count.is_some_and(|count| count > 0)
+}
+
+fn inherit() -> io::Result<TcpListener> {
+    // SAFETY: `LISTEN_FDS` says that descriptor 3 was opened for this process, and nothing else in it has taken it: this
+    // is called once, from `main`, before anything else is opened by number.
+    #[allow(unsafe_code)]
+    let listener = unsafe { std::net::TcpListener::from_raw_fd(FIRST) };
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener)
+}
