@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use crate::body::{self, Answer, Chunks};
 use crate::failure::Failure;
 use crate::fetch::Document;
-use crate::serve::Portal;
+use crate::portal::Portal;
 use crate::store::Saving;
 use crate::tenders::Tender;
 

@@ -18,6 +18,7 @@ mod zip;
 mod upstream;
 mod store;
 mod fetch;
+mod portal;
 mod download;
 mod serve;
 
@@ -66,7 +67,7 @@ async fn run(options: options::Options) -> Result<(), String> {
     stop_on_signal(&stop)?;
     println!("portal: edition {}, open http://{address}", catalogue.edition);
     let store = store::Store::new(options.data_dir);
-    let portal = serve::Portal::new(catalogue, fetch::Upstream::new(upstream, options.timeout), store, stop);
+    let portal = portal::Portal::new(catalogue, fetch::Upstream::new(upstream, options.timeout), store, stop);
     serve::until_stopped(listener, portal).await;
     Ok(())
 }

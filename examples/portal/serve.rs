@@ -1,120 +1,24 @@
-//! The server side: routes requests, tells of failures, drains.
+//! The server side: routes requests, answers failures, drains. Fetches and saves nothing itself.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use hyper::body::{Bytes, Incoming};
+use hyper::body::Incoming;
 use hyper::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::broadcast;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::body::{self, Answer};
 use crate::download::Download;
 use crate::failure::Failure;
-use crate::fetch::Upstream;
-use crate::store::Store;
-use crate::tenders::{Catalogue, Tender};
+use crate::portal::Portal;
 
 /// `جدول-الكميات-والمرفقات.zip`, as RFC 6266 and RFC 8187 have it, with a name for old clients.
 const ATTACHMENT: &str = "attachment; filename=\"documents.zip\"; filename*=UTF-8''%D8%AC%D8%AF%D9%88%D9%84-%D8%A7%D9%84%D9%83%D9%85%D9%8A%D8%A7%D8%AA-%D9%88%D8%A7%D9%84%D9%85%D8%B1%D9%81%D9%82%D8%A7%D8%AA.zip";
-
-/// Everything a request needs.
-pub(crate) struct Portal {
-    pub(crate) upstream: Upstream,
-    pub(crate) store: Store,
-    catalogue: Catalogue,
-    news: broadcast::Sender<String>,
-    stop: CancellationToken,
-    tasks: TaskTracker,
-}
-
-impl Portal {
-    pub(crate) fn new(
-        catalogue: Catalogue,
-        upstream: Upstream,
-        store: Store,
-        stop: CancellationToken,
-    ) -> Arc<Self> {
-        let (news, _) = broadcast::channel(64);
-        Arc::new(Self { upstream, store, catalogue, news, stop, tasks: TaskTracker::new() })
-    }
-
-    /// Starts a task that the end of the portal waits for.
-    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.tasks.spawn(task);
-    }
-
-    /// Tells everybody who listens to `/api/events` how far a document is.
-    pub(crate) fn tell(&self, tender: &Tender, state: &str, saved: u64, size: Option<u64>) {
-        let news = serde_json::json!({ "id": tender.id, "state": state, "saved": saved, "size": size });
-        let _ = self.news.send(format!("data: {news}\n\n"));
-    }
-
-    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Answer>, Failure> {
-        let path = request.uri().path().to_owned();
-        if request.method() != Method::GET {
-            return Err(Failure::NoPage(format!("{} {path}", request.method())));
-        }
-        let words: Vec<&str> = path.split('/').skip(1).collect();
-        match words[..] {
-            [""] => Ok(typed("text/html; charset=utf-8", body::text(self.catalogue.page()))),
-            ["api", "version"] => Ok(typed("application/json", body::text(self.version()))),
-            ["api", "events"] => Ok(typed("text/event-stream", self.events())),
-            ["api", "tender", id, "download"] => self.download(id, request.uri().query()).await,
-            _ => Err(Failure::NoPage(path)),
-        }
-    }
-
-    async fn download(self: &Arc<Self>, id: &str, query: Option<&str>) -> Result<Response<Answer>, Failure> {
-        let tender = self.catalogue.find(id).ok_or_else(|| Failure::NoTender(id.to_owned()))?.clone();
-        tracing::info!(reference = %tender.reference, name = %tender.name, "download requested");
-        let download = Download { portal: Arc::clone(self), tender };
-        let answer = match query {
-            Some("while=saving") => download.while_saving().await?,
-            _ => download.after_saving().await?,
-        };
-        let mut response = typed("application/zip", answer);
-        response.headers_mut().insert(CONTENT_DISPOSITION, header(ATTACHMENT));
-        Ok(response)
-    }
-
-    fn version(&self) -> String {
-        let edition = &self.catalogue.edition;
-        let version = serde_json::json!({ "edition": edition, "tenders": self.catalogue.len(), "pid": std::process::id() });
-        format!("{version}\n")
-    }
-
-    /// Server-sent events: the edition first, then news, until the client leaves or the portal is stopped.
-    fn events(&self) -> Answer {
-        let (chunks, answer) = body::chunks(None);
-        let (mut news, stop) = (self.news.subscribe(), self.stop.clone());
-        let mut next = Ok(format!("event: edition\ndata: {}\n\n", self.catalogue.edition));
-        self.spawn(async move {
-            while let Ok(text) = next {
-                if chunks.send(Ok(Bytes::from(text))).await.is_err() {
-                    return;
-                }
-                next = tokio::select! {
-                    news = news.recv() => match news {
-                        // Whoever is slow misses old news, which the next one makes good.
-                        Err(broadcast::error::RecvError::Lagged(_)) => Ok(String::from(": lagged\n\n")),
-                        other => other,
-                    },
-                    () = chunks.closed() => return,
-                    () = stop.cancelled() => return,
-                };
-            }
-        });
-        answer
-    }
-}
 
 /// Serves until it is asked to stop, then finishes what is in flight.
 pub(crate) async fn until_stopped(listener: TcpListener, portal: Arc<Portal>) {
@@ -160,11 +64,39 @@ async fn respond(
 ) -> Result<Response<Answer>, Infallible> {
     let (method, uri) = (request.method().clone(), request.uri().clone());
     tracing::info!(%method, %uri, %client, "request received");
-    let answered = portal.answer(request).await;
+    let answered = answer(&portal, request).await;
     Ok(answered.unwrap_or_else(|failure| {
         tracing::warn!(%method, %uri, status = failure.status().as_u16(), "request failed: {}", failure.chain());
         refusal(&failure)
     }))
+}
+
+async fn answer(portal: &Arc<Portal>, request: Request<Incoming>) -> Result<Response<Answer>, Failure> {
+    let path = request.uri().path().to_owned();
+    if request.method() != Method::GET {
+        return Err(Failure::NoPage(format!("{} {path}", request.method())));
+    }
+    let words: Vec<&str> = path.split('/').skip(1).collect();
+    match words[..] {
+        [""] => Ok(typed("text/html; charset=utf-8", body::text(portal.catalogue.page()))),
+        ["api", "version"] => Ok(typed("application/json", body::text(portal.version()))),
+        ["api", "events"] => Ok(typed("text/event-stream", portal.events())),
+        ["api", "tender", id, "download"] => download(portal, id, request.uri().query()).await,
+        _ => Err(Failure::NoPage(path)),
+    }
+}
+
+async fn download(portal: &Arc<Portal>, id: &str, query: Option<&str>) -> Result<Response<Answer>, Failure> {
+    let tender = portal.catalogue.find(id).ok_or_else(|| Failure::NoTender(id.to_owned()))?.clone();
+    tracing::info!(reference = %tender.reference, name = %tender.name, "download requested");
+    let download = Download { portal: Arc::clone(portal), tender };
+    let answer = match query {
+        Some("while=saving") => download.while_saving().await?,
+        _ => download.after_saving().await?,
+    };
+    let mut response = typed("application/zip", answer);
+    response.headers_mut().insert(CONTENT_DISPOSITION, header(ATTACHMENT));
+    Ok(response)
 }
 
 fn refusal(failure: &Failure) -> Response<Answer> {

@@ -2,15 +2,15 @@
 //!
 //! Knows changes, and no watcher: decisions are made in `machine`, a pure state machine; `task` performs them.
 
-mod options;
 mod error;
 mod signal;
 mod command;
+mod sockets;
+mod options;
 mod phase;
 mod event;
 mod loops;
 mod machine;
-mod sockets;
 mod os;
 mod output;
 mod ready;
