@@ -3,5 +3,11 @@
 
 /// The harness: temporary directories, a clean environment, conditions with deadlines.
 mod sandbox;
+/// An HTTP client that tells exactly how an answer was lost.
+mod story_client;
+/// The upstream of the story, in the test's hand.
+mod story_upstream;
+/// The example server by itself.
+mod portal;
 /// The import order and the doors of the house.
 mod tidy;

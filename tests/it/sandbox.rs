@@ -44,6 +44,11 @@ pub(crate) fn example(name: &str) -> PathBuf {
     path
 }
 
+/// The Python that real servers are run with: `DEVRUN_TEST_PYTHON` (set by `.ci/run`), or `python3`.
+pub(crate) fn python() -> PathBuf {
+    std::env::var_os("DEVRUN_TEST_PYTHON").map_or_else(|| PathBuf::from("python3"), PathBuf::from)
+}
+
 /// A temporary directory with a home of its own; removed at the end.
 pub(crate) struct Sandbox {
     dir: tempfile::TempDir,

@@ -1,0 +1,27 @@
+//! Which paths count, and which line of which file says so: the rules alone, nothing watched, nothing run.
+//!
+//! ```console
+//! $ cargo run --example rules_only -- src/lib.rs downloads/boq.zip target/
+//! ```
+#![allow(clippy::print_stdout)]
+
+use devrun::rules::{Options, Rules};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let base = std::env::current_dir()?;
+    let rules = Rules::new(Options::new(&base))?;
+    for word in std::env::args().skip(1) {
+        let path = base.join(word.trim_end_matches('/'));
+        let is_dir = word.ends_with('/') || path.symlink_metadata().is_ok_and(|found| found.is_dir());
+        let verdict = rules.verdict(&path, is_dir);
+        let word_for = if verdict.is_ignored() { "ignored" } else { "watched" };
+        match &verdict.by {
+            Some(rule) => {
+                let pattern = String::from_utf8_lossy(&rule.pattern);
+                println!("{word}: {word_for}, by {pattern:?} ({}, line {})", rule.layer, rule.line);
+            }
+            None => println!("{word}: {word_for}"),
+        }
+    }
+    Ok(())
+}

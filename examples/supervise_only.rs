@@ -1,0 +1,29 @@
+//! The child alone: started, restarted once on request, stopped, with nothing of its tree left behind. Watches nothing.
+//!
+//! ```console
+//! $ cargo run --example supervise_only
+//! ```
+#![allow(clippy::print_stdout)]
+
+use devrun::supervise::{Command, Event, Options, Phase, Request, Supervisor};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut supervisor = Supervisor::start(Options::new(Command::new("sleep").arg("1000")))?;
+    let handle = supervisor.handle();
+    while let Some(event) = supervisor.next_event().await {
+        match event {
+            Event::Phase { generation, phase } => {
+                println!("generation {generation}: {phase:?}");
+                match (generation, phase) {
+                    (1, Phase::Ready { .. }) => handle.send(Request::Restart),
+                    (2, Phase::Ready { .. }) => handle.send(Request::Stop),
+                    _ => {}
+                }
+            }
+            Event::Ended(exit) => println!("ended: {exit:?}"),
+            _ => {}
+        }
+    }
+    Ok(())
+}
