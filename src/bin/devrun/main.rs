@@ -1,3 +1,140 @@
 //! The program: parsing, words, exit statuses. Uses the public API only.
+//!
+//! The modules in reading order; each uses only what stands above it.
 
-fn main() {}
+// While the subcommands are being filled in; gone once they are.
+#![allow(dead_code)]
+
+mod nearest;
+mod failure;
+mod terminal;
+mod values;
+mod args;
+mod usage;
+mod environment;
+mod config_file;
+mod merge;
+mod settings;
+mod difference;
+mod signals;
+mod keys;
+mod report;
+mod run;
+mod check;
+mod explain;
+mod list;
+mod init;
+mod doctor;
+mod generate;
+
+use std::ffi::OsString;
+
+use crate::args::{CommandArgs, Layer, Source, Verb};
+use crate::failure::{ExitCode, Failure};
+use crate::settings::{Origin, Settings};
+use crate::terminal::Terminal;
+
+fn main() -> std::process::ExitCode {
+    let mut terminal = Terminal::new(anstream::ColorChoice::Auto);
+    let result = program(std::env::args_os().collect(), &mut terminal);
+    let flushed = terminal.flush();
+    let code = match result.and_then(|code| flushed.map(|()| code)) {
+        Ok(code) => code,
+        Err(failure) => {
+            terminal.fail(&failure);
+            failure.code
+        }
+    };
+    if let ExitCode::Signal(signal) = code {
+        signals::die_by(signal);
+    }
+    code.number().into()
+}
+
+fn program(words: Vec<OsString>, terminal: &mut Terminal) -> Result<ExitCode, Failure> {
+    let typed = match usage::parse(&words)? {
+        usage::Typed::Asked(help) => return terminal.out(help).map(|()| ExitCode::Success),
+        usage::Typed::Args(args) => *args,
+    };
+    dispatch(typed, terminal)
+}
+
+fn dispatch(typed: CommandArgs, terminal: &mut Terminal) -> Result<ExitCode, Failure> {
+    let Some(verb) = typed.subcommand else {
+        let layer = layer_of(typed.groups.watch, typed.groups.output);
+        let layer = Layer { run: typed.groups.run, front: typed.groups.front, ..layer };
+        let settings = settle(typed.groups.source, layer, typed.command, terminal)?;
+        return run::run(settings, terminal);
+    };
+    match verb {
+        Verb::Check(args) => {
+            let layer = Layer { check: args.check, ..layer_of(args.watch, args.output) };
+            check::run(settle(args.source, layer, Vec::new(), terminal)?, args.format, terminal)
+        }
+        Verb::Explain(args) => {
+            let layer = layer_of(args.watch, args.output);
+            let question = explain::Question {
+                paths: args.asked,
+                stdin: args.stdin,
+                null: args.null,
+                json: args.format == args::Format::Json,
+            };
+            explain::run(settle(args.source, layer, Vec::new(), terminal)?, question, terminal)
+        }
+        Verb::List(args) => {
+            let layer = layer_of(args.watch, args.output);
+            let question = list::Question {
+                show: match (args.ignored, args.hot) {
+                    (_, Some(time)) => list::Show::Hot(time.0.0),
+                    (true, None) => list::Show::Ignored,
+                    (false, None) if args.flat => list::Show::Flat { null: args.null },
+                    (false, None) => list::Show::Tree,
+                },
+                json: args.format == args::Format::Json,
+            };
+            list::run(settle(args.source, layer, Vec::new(), terminal)?, question, terminal)
+        }
+        Verb::Init(args) => {
+            *terminal = Terminal::new(settings::color_of(&args.output));
+            init::run(&current_directory()?, args.dry_run, terminal)
+        }
+        Verb::Doctor(args) => {
+            let layer = Layer { front: args.front, ..layer_of(args.watch, args.output) };
+            *terminal = Terminal::new(settings::color_of(&layer.output));
+            let question =
+                doctor::Question { json: args.format == args::Format::Json, probe_roots: args.probe_roots };
+            let settings = settle(args.source, layer, Vec::new(), terminal);
+            doctor::run(settings, question, terminal)
+        }
+        Verb::Completions(args) => generate::completions(args.shell, terminal),
+        Verb::Man(args) => generate::man(args.page.as_deref(), args.dir.as_deref(), terminal),
+    }
+}
+
+fn layer_of(watch: args::Watch, output: args::Output) -> Layer {
+    Layer { watch, output, ..Layer::default() }
+}
+
+/// Everything that is asked for, and a terminal with the colour that is asked for.
+fn settle(
+    source: Source,
+    typed: Layer,
+    command: Vec<OsString>,
+    terminal: &mut Terminal,
+) -> Result<Settings, Failure> {
+    *terminal = Terminal::new(settings::color_of(&typed.output));
+    let environment = environment::read(std::env::vars_os())?;
+    for (message, remedy) in &environment.doubts {
+        terminal.warn(message, remedy);
+    }
+    let directory = current_directory()?;
+    let settings = Settings::new(Origin { directory, typed, command, source, environment })?;
+    *terminal = Terminal::new(settings.output.color);
+    Ok(settings)
+}
+
+fn current_directory() -> Result<std::path::PathBuf, Failure> {
+    std::env::current_dir().map_err(|error| {
+        Failure::to_do("find the working directory", &error).remedy("it was removed; cd into one that exists")
+    })
+}

@@ -1,0 +1,152 @@
+//! devrun.toml: found, read, and its mistakes shown with line, column and caret. Merges nothing.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::args::{Check, Front, Layer, Output, Run, Watch};
+use crate::failure::{Failure, Place};
+use crate::nearest::nearest;
+
+/// Its name.
+pub(crate) const NAME: &str = "devrun.toml";
+
+/// A devrun.toml that was read.
+#[derive(Debug, Clone)]
+pub(crate) struct ConfigFile {
+    /// The tables at its top.
+    pub(crate) layer: Layer,
+    /// The tables of the profile that was asked for.
+    pub(crate) profile: Layer,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+struct Document {
+    watch: Watch,
+    run: Run,
+    front: Front,
+    check: Check,
+    output: Output,
+    profile: BTreeMap<String, Layer>,
+}
+
+/// The file of a directory: its own, or the nearest one above, up to the repository's top. Outside a
+/// repository only the directory's own: what lies in `/tmp` or `/home` is nobody's project.
+pub(crate) fn find(directory: &Path) -> Option<PathBuf> {
+    let top = directory.ancestors().find(|dir| dir.join(".git").exists()).unwrap_or(directory);
+    let within = directory.ancestors().take_while(|dir| dir.starts_with(top));
+    within.map(|dir| dir.join(NAME)).find(|path| path.symlink_metadata().is_ok())
+}
+
+/// Reads a file. `shown` is its name in messages.
+///
+/// # Errors
+/// A [`Failure`] that names the file, the line and the column, and what would be right.
+pub(crate) fn read(path: &Path, shown: &str, profile: Option<&str>) -> Result<ConfigFile, Failure> {
+    let text = text_of(path, shown)?;
+    let document: Document = toml::from_str(&text).map_err(|error| mistake(shown, &text, &error))?;
+    let Document { watch, run, front, check, output, profile: mut profiles } = document;
+    let profile = match profile {
+        None => Layer::default(),
+        Some(name) => match profiles.remove(name) {
+            Some(layer) => layer,
+            None => return Err(no_profile(shown, name, &profiles)),
+        },
+    };
+    Ok(ConfigFile { layer: Layer { watch, run, front, check, output }, profile })
+}
+
+fn text_of(path: &Path, shown: &str) -> Result<String, Failure> {
+    let bytes = std::fs::read(path).map_err(|error| {
+        let failure = Failure::to_do(format_args!("read {shown}"), &error);
+        match error.kind() {
+            std::io::ErrorKind::NotFound => failure.remedy("`devrun init` writes a devrun.toml"),
+            std::io::ErrorKind::PermissionDenied => {
+                failure.remedy(format!("make it readable: chmod u+r {shown}"))
+            }
+            std::io::ErrorKind::IsADirectory => failure.remedy("it must be a file"),
+            _ => failure,
+        }
+    })?;
+    String::from_utf8(bytes).map_err(|error| {
+        let good = error.utf8_error().valid_up_to();
+        let line = error.as_bytes()[..good].iter().filter(|byte| **byte == b'\n').count() + 1;
+        Failure::new(format!("{shown}:{line}: this is not UTF-8, which TOML must be"))
+            .remedy("save the file as UTF-8")
+    })
+}
+
+fn no_profile(shown: &str, name: &str, profiles: &BTreeMap<String, Layer>) -> Failure {
+    let failure = Failure::new(format!("there is no [profile.{name}] in {shown}"));
+    let known: Vec<&str> = profiles.keys().map(String::as_str).collect();
+    match (nearest(name, known.iter().copied()), known.is_empty()) {
+        (Some(near), _) => failure.remedy(format!("did you mean `--profile {near}`?")),
+        (None, true) => {
+            failure.remedy(format!("add a table such as [profile.{name}.run], or leave --profile out"))
+        }
+        (None, false) => failure.remedy(format!("the profiles there are: {}", known.join(", "))),
+    }
+}
+
+/// What toml says, in our words: an unknown key gets the nearest valid one.
+fn mistake(shown: &str, text: &str, error: &toml::de::Error) -> Failure {
+    let span = error.span().unwrap_or(0..0);
+    let (message, label, remedy) = describe(error.message());
+    let place = Place { file: shown.to_owned(), text: text.to_owned(), span: visible(text, span), label };
+    let failure = Failure::new(message).at(place);
+    match remedy {
+        Some(remedy) => failure.remedy(remedy),
+        None => failure,
+    }
+}
+
+/// A span that points at something: at the end of the text there is nothing to point at.
+fn visible(text: &str, span: std::ops::Range<usize>) -> std::ops::Range<usize> {
+    let start = span.start.min(text.len());
+    // A value over several lines is shown by its first.
+    let line_end = text[start..].find('\n').map_or(text.len(), |at| start + at);
+    start..span.end.clamp(start, line_end.max(start))
+}
+
+fn describe(message: &str) -> (String, String, Option<String>) {
+    if let Some(rest) = message.strip_prefix("unknown field `") {
+        let (key, expected) = rest.split_once('`').unwrap_or((rest, ""));
+        let known: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
+        let remedy = match nearest(key, known.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => match moved(key) {
+                Some(table) => format!("`{key}` belongs into [{table}]"),
+                None => format!("the keys that are known here: {}", known.join(", ")),
+            },
+        };
+        return (format!("unknown key `{key}`"), "not known here".into(), Some(remedy));
+    }
+    if let Some(rest) = message.strip_prefix("unknown variant `") {
+        let (word, expected) = rest.split_once('`').unwrap_or((rest, ""));
+        let known: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
+        let remedy = match nearest(word, known.iter().copied()) {
+            Some(near) => format!("did you mean \"{near}\"?"),
+            None => format!("one of: {}", known.join(", ")),
+        };
+        return (format!("unknown value \"{word}\""), "not known here".into(), Some(remedy));
+    }
+    if let Some(rest) = message.strip_prefix("invalid type: ") {
+        let (found, wanted) = rest.split_once(", expected ").unwrap_or((rest, "something else"));
+        return ("wrong type".into(), format!("expected {wanted}, found {found}"), None);
+    }
+    // Our own values say what is wrong and, after the semicolon, what would be right.
+    match message.split_once("; ") {
+        Some((what, remedy)) => (what.to_owned(), String::new(), Some(remedy.to_owned())),
+        None => (message.to_owned(), String::new(), None),
+    }
+}
+
+/// The table that knows a key put into another one.
+fn moved(key: &str) -> Option<&'static str> {
+    crate::args::tables()
+        .into_iter()
+        .find(|(_, keys)| keys.iter().any(|known| known == key))
+        .map(|(table, _)| table)
+}

@@ -1,0 +1,125 @@
+//! The DEVRUN_* variables: read as the options they are named after. Merges nothing.
+
+use std::ffi::{OsStr, OsString};
+
+use clap::{Arg, ArgAction, CommandFactory as _, FromArgMatches as _};
+
+use crate::args::{AllOptions, Layer, Source};
+use crate::failure::Failure;
+use crate::nearest::nearest;
+
+const PREFIX: &str = "DEVRUN_";
+
+/// Variables of this prefix that are no options: devrun tells its children with them, or reads them itself.
+const OTHERS: &[&str] = &["DEVRUN_GENERATION", "DEVRUN_CHANGED", "DEVRUN_LOG"];
+
+/// What the environment says.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Environment {
+    /// Where the configuration comes from.
+    pub(crate) source: Source,
+    /// The options.
+    pub(crate) layer: Layer,
+    /// Variables that look like options and are none: one sentence each, and the remedy.
+    pub(crate) doubts: Vec<(String, String)>,
+}
+
+/// The variable of an option: `--stop-timeout` -> `DEVRUN_STOP_TIMEOUT`.
+pub(crate) fn variable(long: &str) -> String {
+    format!("{PREFIX}{}", long.replace('-', "_").to_ascii_uppercase())
+}
+
+/// Reads the variables of this process.
+///
+/// # Errors
+/// A [`Failure`] that names the variable and what is wrong with its value.
+pub(crate) fn read(variables: impl Iterator<Item = (OsString, OsString)>) -> Result<Environment, Failure> {
+    let mut command = AllOptions::command();
+    command.build();
+    let mut words = vec![OsString::from("devrun")];
+    let mut doubts = Vec::new();
+    for (name, value) in variables {
+        let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else { continue };
+        match option_of(&command, name) {
+            // An empty variable is as good as none.
+            Some(_) if value.is_empty() => {}
+            Some(option) => {
+                let typed = as_typed(option, &value);
+                probe(&command, &typed, name)?;
+                words.extend(typed);
+            }
+            None => doubts.extend(doubt(&command, name)),
+        }
+    }
+    let matches = command.try_get_matches_from_mut(words).map_err(|error| Failure::usage(&error))?;
+    let options = AllOptions::from_arg_matches(&matches).map_err(|error| Failure::usage(&error))?;
+    Ok(Environment { source: options.source, layer: options.layer, doubts })
+}
+
+fn option_of<'a>(command: &'a clap::Command, name: &str) -> Option<&'a Arg> {
+    command.get_arguments().find(|arg| arg.get_long().is_some_and(|long| variable(long) == name))
+}
+
+/// One variable alone, so that what is wrong can be said of it.
+fn probe(command: &clap::Command, typed: &[OsString], name: &str) -> Result<(), Failure> {
+    let words = std::iter::once(OsString::from("devrun")).chain(typed.iter().cloned());
+    match command.clone().try_get_matches_from(words) {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            let failure = Failure::usage(&error);
+            let message = format!("the variable {name} is set wrongly: {}", failure.message);
+            Err(Failure { message, ..failure })
+        }
+    }
+}
+
+/// `--option=value`, once for each value of a list: paths as PATH separates them, all others by lines.
+fn as_typed(option: &Arg, value: &OsStr) -> Vec<OsString> {
+    let long = option.get_long().unwrap_or_default();
+    if matches!(option.get_action(), ArgAction::Count) {
+        let times = value.to_str().and_then(|text| text.trim().parse::<u8>().ok());
+        // What is not a number is given to clap, which says so.
+        return match times {
+            Some(times) => vec![OsString::from(format!("--{long}")); usize::from(times.min(9))],
+            None => vec![joined(long, value)],
+        };
+    }
+    if !matches!(option.get_action(), ArgAction::Append) {
+        return vec![joined(long, value)];
+    }
+    let path = matches!(option.get_value_hint(), clap::ValueHint::AnyPath | clap::ValueHint::FilePath);
+    if path {
+        return std::env::split_paths(value)
+            .filter(|path| !path.as_os_str().is_empty())
+            .map(|path| joined(long, path.as_os_str()))
+            .collect();
+    }
+    split_lines(value).iter().map(|line| joined(long, line)).collect()
+}
+
+fn joined(long: &str, value: &OsStr) -> OsString {
+    let mut word = OsString::from(format!("--{long}="));
+    word.push(value);
+    word
+}
+
+fn split_lines(value: &OsStr) -> Vec<OsString> {
+    use std::os::unix::ffi::OsStrExt as _;
+    value
+        .as_bytes()
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+        .map(|line| OsStr::from_bytes(line).to_owned())
+        .collect()
+}
+
+fn doubt(command: &clap::Command, name: &str) -> Option<(String, String)> {
+    if OTHERS.contains(&name) {
+        return None;
+    }
+    let known: Vec<String> = command.get_arguments().filter_map(Arg::get_long).map(variable).collect();
+    let bare = |name: &str| name[PREFIX.len()..].to_owned();
+    let short: Vec<String> = known.iter().map(|name| bare(name)).collect();
+    let near = nearest(&bare(name), short.iter().map(String::as_str))?;
+    Some((format!("the variable {name} is no option of devrun"), format!("did you mean {PREFIX}{near}?")))
+}

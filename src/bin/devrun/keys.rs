@@ -1,0 +1,1 @@
+//! Keys on the terminal while COMMAND runs.

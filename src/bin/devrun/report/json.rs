@@ -1,0 +1,1 @@
+//! Events of a run, one JSON object per line.

@@ -1,0 +1,6 @@
+//! How events and findings are written: one file per format. No decisions.
+
+pub(crate) mod human;
+pub(crate) mod json;
+pub(crate) mod github;
+pub(crate) mod sarif;

@@ -1,0 +1,596 @@
+//! The values that options take, parsed once for the command line, the environment and devrun.toml alike.
+//! Each says in one sentence what is wrong with a bad value and what a good one looks like. Reads no files.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use devrun::supervise::{Endpoint, Signal};
+use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+
+/// A value given as text: the same parser serves clap (`FromStr`) and serde.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Parsed<T>(pub(crate) T);
+
+impl<T: FromStr<Err = String>> FromStr for Parsed<T> {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse().map(Self)
+    }
+}
+
+impl<'de, T: FromStr<Err = String>> Deserialize<'de> for Parsed<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text<T>(std::marker::PhantomData<T>);
+
+        impl<T: FromStr<Err = String>> Visitor<'_> for Text<T> {
+            type Value = Parsed<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+                text.parse().map_err(E::custom)
+            }
+
+            // `proxy = 8000` is plain enough; a duration without its unit gets its own error this way.
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Self::Value, E> {
+                self.visit_str(&number.to_string())
+            }
+        }
+
+        deserializer.deserialize_any(Text(std::marker::PhantomData))
+    }
+}
+
+/// A length of time: `10ms`, `1s`, `1m 30s`; at most a year, so that it can be added to any instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Time(pub(crate) Duration);
+
+const YEAR: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
+impl FromStr for Time {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.is_empty() {
+            return Err("a duration is missing; write it with its unit, such as 50ms, 1s or 2m".into());
+        }
+        if text.starts_with('-') {
+            return Err("a duration cannot be negative".into());
+        }
+        if text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+            return Err(format!("the unit is missing; write {text}ms or {text}s"));
+        }
+        if text.contains(char::is_whitespace) {
+            let joined: String = text.split_whitespace().collect();
+            return Err(format!("a duration has no blanks; write {joined}"));
+        }
+        let duration = humantime::parse_duration(text).map_err(|error| {
+            format!("{error}; write a number and its unit (ms, s, m, h), such as 50ms, 1s or 2m")
+        })?;
+        if duration > YEAR {
+            return Err("a duration of more than a year is surely a mistake".into());
+        }
+        Ok(Self(duration))
+    }
+}
+
+/// A file extension without its dot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Extension(pub(crate) String);
+
+impl FromStr for Extension {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bare = text.trim().trim_start_matches("*.").trim_start_matches('.');
+        if bare.is_empty() {
+            return Err("an extension is empty; write a list such as rs,toml".into());
+        }
+        if bare.contains(['/', '*', '?', '[']) {
+            return Err(format!("`{text}` is not an extension; use --filter for globs"));
+        }
+        Ok(Self(bare.to_owned()))
+    }
+}
+
+/// A glob in globset's syntax, known to parse.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Glob(pub(crate) String);
+
+impl FromStr for Glob {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.is_empty() {
+            return Err("the glob is empty; write one such as src/**/*.rs".into());
+        }
+        if let Some(rest) = text.strip_prefix('!') {
+            return Err(format!("a filter cannot be negated; to leave paths out use --ignore '{rest}'"));
+        }
+        globset::GlobBuilder::new(text)
+            .literal_separator(true)
+            .build()
+            .map_err(|error| format!("{}; write a glob such as src/**/*.rs", error.kind()))?;
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// One line of gitignore syntax.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Pattern(pub(crate) Vec<u8>);
+
+impl FromStr for Pattern {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::from_os(text.into()).map(|Parsed(pattern)| pattern)
+    }
+}
+
+impl Pattern {
+    /// Patterns are bytes, as paths are: clap hands them over unchanged.
+    pub(crate) fn from_os(text: OsString) -> Result<Parsed<Self>, String> {
+        let bytes = text.into_encoded_bytes();
+        if bytes.trim_ascii().is_empty() {
+            return Err("the pattern is empty; write one as in a .gitignore, such as downloads/".into());
+        }
+        if bytes.contains(&b'\n') {
+            return Err("a pattern is one line; give --ignore once for each".into());
+        }
+        Ok(Parsed(Self(bytes)))
+    }
+}
+
+/// A stop signal, by name or number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct StopSignal(pub(crate) Signal);
+
+impl FromStr for StopSignal {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let signal: Signal = text.parse()?;
+        let useless =
+            ["SIGSTOP", "SIGTSTP", "SIGTTIN", "SIGTTOU", "SIGCONT", "SIGCHLD", "SIGWINCH", "SIGURG"];
+        if useless.contains(&signal.to_string().as_str()) {
+            return Err(format!("{signal} does not end a process; use SIGTERM, SIGINT, SIGHUP or SIGKILL"));
+        }
+        Ok(Self(signal))
+    }
+}
+
+/// A path inside a URL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct UrlPath(pub(crate) String);
+
+impl FromStr for UrlPath {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Some((_, rest)) = text.split_once("://") {
+            let path = rest.find('/').map_or("/", |at| &rest[at..]);
+            return Err(format!("a path is wanted, not a whole address; write {path}"));
+        }
+        if !text.starts_with('/') {
+            return Err(format!("the path must begin with `/`; write /{text}"));
+        }
+        if text.bytes().any(|byte| byte <= b' ' || byte >= 0x7f) {
+            return Err("blanks, control and non-ASCII characters must be written as %XX".into());
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// `KEY=VALUE` for the child's environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Variable {
+    pub(crate) key: OsString,
+    pub(crate) value: OsString,
+}
+
+impl FromStr for Variable {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (key, value) =
+            text.split_once('=').ok_or_else(|| format!("`=` is missing; write {text}=VALUE"))?;
+        Self::new(key.into(), value.into())
+    }
+}
+
+impl Variable {
+    /// The value may be any bytes; what stands before the first `=` is the name.
+    pub(crate) fn from_os(text: OsString) -> Result<Parsed<Self>, String> {
+        if let Some(text) = text.to_str() {
+            return text.parse();
+        }
+        let bytes = text.as_bytes();
+        match bytes.iter().position(|byte| *byte == b'=') {
+            None => Err("`=` is missing; write NAME=VALUE".into()),
+            Some(at) => {
+                let (key, value) = (OsStr::from_bytes(&bytes[..at]), OsStr::from_bytes(&bytes[at + 1..]));
+                Self::new(key.into(), value.into()).map(Parsed)
+            }
+        }
+    }
+
+    fn new(key: OsString, value: OsString) -> Result<Self, String> {
+        if key.is_empty() {
+            return Err("the name before `=` is empty; write NAME=VALUE".into());
+        }
+        let nul = |text: &OsStr| text.as_encoded_bytes().contains(&0);
+        if key.as_encoded_bytes().contains(&b'=') || nul(&key) || nul(&value) {
+            return Err("a variable's name cannot contain `=`, nor any of it a NUL".into());
+        }
+        Ok(Self { key, value })
+    }
+}
+
+/// The variables of `env = { KEY = "value" }`, or of a list of `KEY=VALUE`.
+pub(crate) fn variables<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Vec<Parsed<Variable>>>, D::Error> {
+    struct Variables;
+
+    impl<'de> Visitor<'de> for Variables {
+        type Value = Option<Vec<Parsed<Variable>>>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a table such as { KEY = \"value\" }")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut variables = Vec::new();
+            while let Some((key, Scalar(value))) = map.next_entry::<String, Scalar>()? {
+                variables.push(Parsed(Variable::new(key.into(), value.into()).map_err(de::Error::custom)?));
+            }
+            Ok(Some(variables))
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+            let mut variables = Vec::new();
+            while let Some(variable) = seq.next_element()? {
+                variables.push(variable);
+            }
+            Ok(Some(variables))
+        }
+    }
+
+    deserializer.deserialize_any(Variables)
+}
+
+/// A string, a number or a boolean, as text: `env = { DEBUG = 1 }`.
+struct Scalar(String);
+
+impl<'de> Deserialize<'de> for Scalar {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+
+        impl Visitor<'_> for Text {
+            type Value = Scalar;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Scalar, E> {
+                Ok(Scalar(text.to_owned()))
+            }
+
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Scalar, E> {
+                Ok(Scalar(number.to_string()))
+            }
+
+            fn visit_bool<E: de::Error>(self, truth: bool) -> Result<Scalar, E> {
+                Ok(Scalar(truth.to_string()))
+            }
+        }
+
+        deserializer.deserialize_any(Text)
+    }
+}
+
+/// A list, or a single value that stands for a list of one.
+pub(crate) fn list<'de, D, T>(deserializer: D) -> Result<Option<Vec<T>>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    struct OneOrMany<T>(std::marker::PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for OneOrMany<T> {
+        type Value = Option<Vec<T>>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list of strings")
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+            T::deserialize(de::value::StrDeserializer::new(text)).map(|one| Some(vec![one]))
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+            let mut many = Vec::new();
+            while let Some(one) = seq.next_element()? {
+                many.push(one);
+            }
+            Ok(Some(many))
+        }
+    }
+
+    deserializer.deserialize_any(OneOrMany(std::marker::PhantomData))
+}
+
+/// COMMAND in devrun.toml: words to execute, or a line for the shell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum CommandLine {
+    /// Executed directly.
+    Words(Vec<OsString>),
+    /// Given to the shell.
+    Line(String),
+}
+
+impl FromStr for CommandLine {
+    type Err = String;
+
+    fn from_str(line: &str) -> Result<Self, String> {
+        if line.trim().is_empty() {
+            return Err("the command is empty; write one such as 'cargo build'".into());
+        }
+        Ok(Self::Line(line.to_owned()))
+    }
+}
+
+impl<'de> Deserialize<'de> for CommandLine {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Words;
+
+        impl<'de> Visitor<'de> for Words {
+            type Value = CommandLine;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of words such as [\"cargo\", \"run\"], or a string for the shell")
+            }
+
+            fn visit_str<E: de::Error>(self, line: &str) -> Result<CommandLine, E> {
+                line.parse().map_err(E::custom)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<CommandLine, A::Error> {
+                let mut words: Vec<OsString> = Vec::new();
+                while let Some(word) = seq.next_element::<String>()? {
+                    words.push(word.into());
+                }
+                if words.first().is_none_or(|program| program.is_empty()) {
+                    return Err(de::Error::custom("the command is empty"));
+                }
+                Ok(CommandLine::Words(words))
+            }
+        }
+
+        deserializer.deserialize_any(Words)
+    }
+}
+
+/// Whether a shell runs COMMAND: `--shell`, `--shell=zsh`, `shell = true`, `shell = "zsh"`, `shell = false`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ShellChoice {
+    /// COMMAND is executed directly.
+    No,
+    /// This shell runs it with `-c`.
+    Program(OsString),
+}
+
+impl FromStr for ShellChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.trim() {
+            "" | "true" => Ok(Self::Program("sh".into())),
+            "false" => Ok(Self::No),
+            shell if shell.contains(char::is_whitespace) => {
+                Err("the shell is one word: its name or path, such as bash".into())
+            }
+            shell => Ok(Self::Program(shell.into())),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for ShellChoice {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Choice;
+
+        impl Visitor<'_> for Choice {
+            type Value = ShellChoice;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("true, false or the name of a shell")
+            }
+
+            fn visit_bool<E: de::Error>(self, truth: bool) -> Result<ShellChoice, E> {
+                Ok(if truth { ShellChoice::Program("sh".into()) } else { ShellChoice::No })
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<ShellChoice, E> {
+                text.parse().map_err(E::custom)
+            }
+        }
+
+        deserializer.deserialize_any(Choice)
+    }
+}
+
+/// A TCP address: a port alone means the loopback of both families.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Address {
+    /// `None`: the loopback, both families where there are two.
+    pub(crate) host: Option<IpAddr>,
+    pub(crate) port: u16,
+}
+
+impl FromStr for Address {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        const LIKE: &str = "write a port, or an address such as 127.0.0.1:8000, localhost:8000 or [::1]:8000";
+        if let Some((_, rest)) = text.split_once("://") {
+            let bare = rest.split('/').next().unwrap_or(rest);
+            return Err(format!("an address is wanted, not a URL; write {bare}"));
+        }
+        if let Ok(ip) = text.parse::<Ipv6Addr>() {
+            return Err(format!("the port is missing; write [{ip}]:8000"));
+        }
+        let (host, port) = match text.rsplit_once(':') {
+            None if text.bytes().all(|byte| byte.is_ascii_digit()) => ("", text),
+            None => return Err(format!("`{text}` has no port; {LIKE}")),
+            Some(parts) => parts,
+        };
+        Ok(Self { host: host_of(host).map_err(|what| format!("{what}; {LIKE}"))?, port: port_of(port)? })
+    }
+}
+
+fn host_of(host: &str) -> Result<Option<IpAddr>, String> {
+    match host {
+        "" | "localhost" => Ok(None),
+        "*" => Ok(Some(IpAddr::V4(Ipv4Addr::UNSPECIFIED))),
+        _ => {
+            let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+            let ip = match bare {
+                Some(bare) => bare.parse::<Ipv6Addr>().map(IpAddr::V6).ok(),
+                None => host.parse::<Ipv4Addr>().map(IpAddr::V4).ok(),
+            };
+            ip.map(Some).ok_or_else(|| format!("`{host}` is not an IP address"))
+        }
+    }
+}
+
+fn port_of(port: &str) -> Result<u16, String> {
+    if port.is_empty() {
+        return Err("the port is missing; it is a number from 1 to 65535 (0: a free one)".into());
+    }
+    port.parse().map_err(|_| format!("`{port}` is not a port: a number from 1 to 65535 (0: a free one)"))
+}
+
+impl Address {
+    /// The socket addresses it means. `both` tells whether this machine has an IPv6 loopback.
+    pub(crate) fn sockets(self, both: bool) -> Vec<SocketAddr> {
+        let v4 = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
+        match self.host {
+            Some(host) => vec![SocketAddr::from((host, self.port))],
+            // Two free ports would differ: port 0 gets one family.
+            None if both && self.port != 0 => vec![v4, SocketAddr::from((Ipv6Addr::LOCALHOST, self.port))],
+            None => vec![v4],
+        }
+    }
+
+    /// The one socket address it means where only one can be used.
+    pub(crate) fn socket(self) -> SocketAddr {
+        SocketAddr::from((self.host.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)), self.port))
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.host {
+            None => write!(f, "localhost:{}", self.port),
+            Some(host) => SocketAddr::from((host, self.port)).fmt(f),
+        }
+    }
+}
+
+/// `ADDR[=UPSTREAM]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Proxy {
+    pub(crate) address: Address,
+    pub(crate) upstream: Option<Address>,
+}
+
+impl FromStr for Proxy {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let Some((address, upstream)) = text.split_once('=') else {
+            return Ok(Self { address: text.parse()?, upstream: None });
+        };
+        let (address, upstream): (Address, Address) = (address.parse()?, upstream.parse()?);
+        if upstream.port == 0 {
+            return Err("the server's port cannot be 0; write the port it listens on".into());
+        }
+        if address.port == upstream.port && hosts_meet(address, upstream) {
+            return Err(format!(
+                "the proxy would talk to itself: {address} and {upstream} are the same; \
+                 let the server listen on another port, or leave `={upstream}` out to give it a free one"
+            ));
+        }
+        Ok(Self { address, upstream: Some(upstream) })
+    }
+}
+
+/// Whether a server and a proxy on one port would be at the same address.
+fn hosts_meet(address: Address, upstream: Address) -> bool {
+    let everywhere = |host: Option<IpAddr>| host.is_some_and(|ip| ip.is_unspecified());
+    let loopback = |host: Option<IpAddr>| host.is_none_or(|ip| ip.is_loopback());
+    everywhere(address.host)
+        || everywhere(upstream.host)
+        || address.host == upstream.host
+        || (loopback(address.host) && loopback(upstream.host))
+}
+
+/// `[NAME=]ADDR` with `tcp:`, `udp:` or `unix:` before ADDR.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ListenOn {
+    pub(crate) name: Option<String>,
+    pub(crate) endpoint: Endpoint,
+    /// Whether devrun answers while no generation lives; `tcp:` turns it off.
+    pub(crate) answer: bool,
+}
+
+impl FromStr for ListenOn {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, address) = match text.split_once('=') {
+            // A path may contain `=`: `unix:/run/a=b` has no name.
+            Some((name, _)) if name.contains([':', '/']) => (None, text),
+            Some((name, address)) => (Some(socket_name(name)?), address),
+            None => (None, text),
+        };
+        let (endpoint, answer) = endpoint(address)?;
+        Ok(Self { name, endpoint, answer })
+    }
+}
+
+fn socket_name(name: &str) -> Result<String, String> {
+    let fits = !name.is_empty() && name.len() <= 255 && name.bytes().all(|byte| byte.is_ascii_graphic());
+    if !fits {
+        return Err("the socket's name before `=` must be 1 to 255 printable ASCII characters".into());
+    }
+    Ok(name.to_owned())
+}
+
+fn endpoint(address: &str) -> Result<(Endpoint, bool), String> {
+    if let Some(path) = address.strip_prefix("unix:") {
+        // The kernel's limit for sockaddr_un is 108 bytes with the final NUL (104 on macOS).
+        return match path.len() {
+            0 => Err("the socket's path is missing; write unix:PATH".into()),
+            104.. => {
+                Err("the socket's path is longer than 103 bytes, the least that every system takes".into())
+            }
+            _ => Ok((Endpoint::Unix(PathBuf::from(path)), true)),
+        };
+    }
+    if let Some(rest) = address.strip_prefix("udp:") {
+        return Ok((Endpoint::Udp(rest.parse::<Address>()?.socket()), false));
+    }
+    let bare = address.strip_prefix("tcp:");
+    let parsed: Address = bare.unwrap_or(address).parse()?;
+    Ok((Endpoint::Tcp(parsed.socket()), bare.is_none()))
+}
