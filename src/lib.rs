@@ -15,6 +15,9 @@
 //! The library is silent: it prints nothing, exits nothing, reads no environment variable and no home
 //! directory, installs no signal handler and keeps no global state. Several sessions can live in one process.
 
+// The examples of README.md are compiled by `cargo test`.
+#![cfg_attr(doctest, doc = include_str!("../README.md"))]
+
 pub mod change;
 pub mod rules;
 pub mod watch;
