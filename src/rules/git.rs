@@ -1,1 +1,130 @@
 //! Finds git's own files: repository, info/exclude, worktrees, configuration.
+//!
+//! Looks at the file system and, when asked to, runs `git config` once; the environment is always an argument.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::options::GitEnv;
+
+/// The top directory of the repository that a directory is in: itself or the nearest above.
+pub(super) fn top_of(dir: &Path) -> Option<&Path> {
+    dir.ancestors().find(|dir| common_dir(dir).is_some())
+}
+
+/// The directory with `info/exclude`, if `dir` is the top of a working tree.
+///
+/// In a linked worktree and in a submodule `.git` is a file that names the directory; what the worktrees of a
+/// repository share is where `commondir` says.
+pub(super) fn common_dir(dir: &Path) -> Option<PathBuf> {
+    let dot_git = dir.join(".git");
+    let kind = std::fs::metadata(&dot_git).ok()?;
+    let git_dir = if kind.is_dir() { dot_git } else { named_in(&dot_git, b"gitdir:", dir)? };
+    let common = named_in(&git_dir.join("commondir"), b"", &git_dir).unwrap_or_else(|| git_dir.clone());
+    let is_repository = git_dir.join("HEAD").symlink_metadata().is_ok()
+        && common.join("objects").is_dir()
+        && common.join("refs").is_dir();
+    is_repository.then_some(common)
+}
+
+/// The path that a small file of git's holds, after a prefix; a relative one counts from `from`.
+fn named_in(file: &Path, prefix: &[u8], from: &Path) -> Option<PathBuf> {
+    if !file.metadata().ok()?.is_file() {
+        return None;
+    }
+    let content = std::fs::read(file).ok()?;
+    let path = content.strip_prefix(prefix)?.trim_ascii();
+    (!path.is_empty()).then(|| from.join(path_from_bytes(path)))
+}
+
+fn path_from_bytes(bytes: &[u8]) -> PathBuf {
+    #[cfg(unix)]
+    {
+        use std::os::unix::ffi::OsStrExt as _;
+        PathBuf::from(OsStr::from_bytes(bytes))
+    }
+    #[cfg(not(unix))]
+    {
+        PathBuf::from(String::from_utf8_lossy(bytes).into_owned())
+    }
+}
+
+impl GitEnv {
+    /// Asks git what its configuration says for a directory: one `git config`, and none outside a repository.
+    ///
+    /// `environment` is the whole environment that git and this function see (`std::env::vars_os()` in a
+    /// program). Where git is missing, fails or says nothing, git's defaults hold: `$XDG_CONFIG_HOME/git/ignore`
+    /// or `$HOME/.config/git/ignore`, and case counts.
+    #[must_use]
+    pub fn ask(dir: &Path, environment: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
+        let Some(top) = top_of(dir) else { return Self::default() };
+        let environment: Vec<_> = environment.into_iter().collect();
+        let value = |name: &str| {
+            let found = environment.iter().find(|(key, value)| key == name && !value.is_empty());
+            found.map(|(_, value)| PathBuf::from(value))
+        };
+        let home = value("HOME");
+        let config_home = value("XDG_CONFIG_HOME").or_else(|| home.as_ref().map(|home| home.join(".config")));
+        let answer = run_git_config(top, &environment).unwrap_or_default();
+        let mut env =
+            Self { excludes_file: config_home.map(|dir| dir.join("git/ignore")), ..Self::default() };
+        for entry in answer.split(|byte| *byte == 0) {
+            let (key, value) = match entry.iter().position(|byte| *byte == b'\n') {
+                Some(at) => (&entry[..at], Some(&entry[at + 1..])),
+                None => (entry, None),
+            };
+            match key {
+                b"core.excludesfile" => env.excludes_file = excludes_file(value, top, home.as_deref()),
+                b"core.ignorecase" => env.ignore_case = is_true(value),
+                _ => {}
+            }
+        }
+        env
+    }
+}
+
+fn run_git_config(top: &Path, environment: &[(OsString, OsString)]) -> Option<Vec<u8>> {
+    let output = Command::new("git")
+        .args(["config", "-z", "--get-regexp", r"^core\.(excludesfile|ignorecase)$"])
+        .current_dir(top)
+        .env_clear()
+        .envs(environment.iter().map(|(key, value)| (key, value)))
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output()
+        .ok()?;
+    // Status 1 says that neither is set.
+    output.status.success().then_some(output.stdout)
+}
+
+/// `core.excludesFile` as a path: `~/` is the home, a relative path counts from the top; empty: there is none.
+fn excludes_file(value: Option<&[u8]>, top: &Path, home: Option<&Path>) -> Option<PathBuf> {
+    let value = value.filter(|value| !value.is_empty())?;
+    match (value.strip_prefix(b"~/"), home) {
+        (Some(rest), Some(home)) => Some(home.join(path_from_bytes(rest))),
+        _ => Some(top.join(path_from_bytes(value))),
+    }
+}
+
+/// git's reading of a truth value: a key without one is true.
+fn is_true(value: Option<&[u8]>) -> bool {
+    let Some(value) = value else { return true };
+    let text = String::from_utf8_lossy(value).to_ascii_lowercase();
+    matches!(text.as_str(), "true" | "yes" | "on") || text.parse::<i64>().is_ok_and(|number| number != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn truth_is_read_as_git_reads_it() {
+        for yes in [None, Some("true"), Some("Yes"), Some("ON"), Some("1"), Some("-2")] {
+            assert!(is_true(yes.map(str::as_bytes)), "{yes:?}");
+        }
+        for no in ["", "false", "no", "off", "0", "maybe"] {
+            assert!(!is_true(Some(no.as_bytes())), "{no:?}");
+        }
+    }
+}

@@ -2,14 +2,18 @@
 //!
 //! Enters no other room. Everything `devrun check`, `explain` and `list` need is here.
 
-mod options;
 mod error;
-mod pattern;
 mod layer;
+mod options;
+mod key;
+mod pattern;
+mod index;
 mod file;
 mod verdict;
 mod builtin;
 mod git;
+mod sources;
+mod fixed;
 mod stack;
 mod lint;
 
@@ -18,5 +22,6 @@ pub use file::{Defect, DefectKind};
 pub use layer::Layer;
 pub use lint::{Finding, FindingId, Severity, lint};
 pub use options::{GitEnv, Options};
+pub use pattern::Flaw;
 pub use stack::Rules;
 pub use verdict::{Decision, Rule, Verdict};

@@ -1,7 +1,9 @@
 //! What the rules are made from: plain data, read by nobody but this room.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
+
+use super::layer::Layer;
 
 /// Where the rules come from.
 #[derive(Debug, Clone)]
@@ -10,6 +12,10 @@ pub struct Options {
     /// The working directory, absolute: patterns given by hand are anchored here, and the source of a rule is
     /// named relative to it.
     pub base: PathBuf,
+    /// The trees that are looked at, absolute or relative to `base`, which is one of them. What is named here
+    /// counts, whatever stands above it says. Per-directory files are read from the top of a root's
+    /// repository down, or from the root itself where there is none.
+    pub roots: Vec<PathBuf>,
     /// Patterns given by hand (`-i`), gitignore syntax, one line each, as bytes. The highest layer.
     pub patterns: Vec<Vec<u8>>,
     /// Names of the ignore files read in every directory (`--ignore-file NAME`). Default `.watchignore`.
@@ -31,6 +37,7 @@ impl Options {
     pub fn new(base: impl Into<PathBuf>) -> Self {
         Self {
             base: base.into(),
+            roots: Vec::new(),
             patterns: Vec::new(),
             file_names: vec![".watchignore".into()],
             files: Vec::new(),
@@ -38,6 +45,13 @@ impl Options {
             builtin: true,
             git: GitEnv::default(),
         }
+    }
+
+    /// The names of per-directory files, from the lowest rank to the highest.
+    pub(super) fn names(&self) -> impl Iterator<Item = (&OsStr, Layer)> {
+        let git = self.vcs.then_some((OsStr::new(".gitignore"), Layer::Gitignore));
+        let own = self.file_names.iter().map(|name| (name.as_os_str(), Layer::Watchignore));
+        git.into_iter().chain(own)
     }
 }
 

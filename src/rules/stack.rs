@@ -1,64 +1,391 @@
 //! All layers together: nested files, cached verdicts per directory, `forget` when a rule file changed.
 
+use std::collections::{BTreeSet, HashMap};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::error::Error;
-use super::file::Defect;
+use super::file::{Defect, RuleFile};
+use super::fixed::Fixed;
+use super::git;
+use super::key;
+use super::layer::Layer;
 use super::options::Options;
+use super::sources::{Match, Reach, Sources};
 use super::verdict::{Decision, Verdict};
 
 /// The rules of one tree. Cheap to clone (shared), usable from several threads.
+///
+/// What is read from a directory is kept until [`Rules::forget`]. A question about an entry of a directory
+/// that was asked about before costs no system call, no allocation and no exclusive lock.
 #[derive(Debug, Clone)]
 pub struct Rules {
-    shared: Arc<Options>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    options: Options,
+    /// The working directory and the roots, clean; the working directory first.
+    anchors: Vec<PathBuf>,
+    state: RwLock<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    fixed: Arc<Fixed>,
+    dirs: HashMap<Arc<[u8]>, Arc<Dir>, BuildHasherDefault<KeyHasher>>,
+    /// The keys of `dirs` in order, so that a subtree is found without a look at all.
+    ordered: BTreeSet<Arc<[u8]>>,
+    /// Counts what was forgotten: what was read before is not put among what was read after.
+    forgotten: u64,
+}
+
+/// What is known of one directory.
+#[derive(Debug)]
+struct Dir {
+    /// What decides for its entries.
+    sources: Sources,
+    /// It, or a directory above it, is excluded, and so is all below.
+    excluded: Option<Arc<Exclusion>>,
+    /// The rule files it holds itself, and its repository's.
+    own: Vec<Arc<RuleFile>>,
+    /// It is below the top of a named place.
+    inside: bool,
+    /// Per-directory files are read from here down: it is inside, or in some repository.
+    reads: bool,
+    /// It is, or may be, a directory of the file system and not behind a symbolic link.
+    real: bool,
+    /// A named place is an entry of it.
+    holds_anchor: bool,
+    /// `info/exclude` of the repository whose top it is.
+    exclude_file: Option<PathBuf>,
+}
+
+/// Which directory is excluded, and by which rule.
+#[derive(Debug)]
+struct Exclusion {
+    dir: PathBuf,
+    by: Match,
 }
 
 impl Rules {
     /// Makes the rules of a working directory. Rule files are read when a directory is first asked about.
     ///
     /// # Errors
-    /// [`Error`] if the working directory cannot be resolved or a file named by hand cannot be read.
+    /// [`Error`] if the working directory is not absolute or a file named by hand cannot be read.
     pub fn new(options: Options) -> Result<Self, Error> {
-        Ok(Self { shared: Arc::new(options) })
+        if !options.base.is_absolute() {
+            let source = std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is not absolute");
+            return Err(Error::Base { path: options.base, source });
+        }
+        let base = key::clean(&options.base);
+        let mut anchors = vec![base.clone()];
+        for root in &options.roots {
+            let root = key::clean(&base.join(root));
+            if !anchors.contains(&root) {
+                anchors.push(root);
+            }
+        }
+        let fixed = Arc::new(Fixed::read(&options, &anchors)?);
+        let state =
+            RwLock::new(State { fixed, dirs: HashMap::default(), ordered: BTreeSet::new(), forgotten: 0 });
+        Ok(Self { shared: Arc::new(Shared { options, anchors, state }) })
     }
 
     /// What decides for an absolute path. `is_dir` is the type by `lstat`: a symbolic link to a directory is
-    /// not a directory.
+    /// not a directory. The path need not exist; `.` and `..` in it are taken out by text.
     #[must_use]
     pub fn verdict(&self, path: &Path, is_dir: bool) -> Verdict {
-        let _ = (path, is_dir);
-        Verdict { decision: Decision::Watched, by: None, parent: None }
+        let watched = Verdict { decision: Decision::Watched, by: None, parent: None };
+        let bytes = key::of(path);
+        let Some((parent, name)) = key::split(&bytes) else {
+            let clean = key::clean(path);
+            return if clean == path || !clean.has_root() { watched } else { self.verdict(&clean, is_dir) };
+        };
+        let Some(dir) = self.known(parent).or_else(|| self.learn(path, &bytes)) else {
+            return self.verdict(&key::clean(path), is_dir);
+        };
+        if dir.holds_anchor && self.shared.is_anchor(path) {
+            return watched;
+        }
+        if let Some(exclusion) = &dir.excluded {
+            return Verdict {
+                decision: Decision::Ignored,
+                by: Some(Arc::new(exclusion.by.rule())),
+                parent: Some(exclusion.dir.clone()),
+            };
+        }
+        match dir.sources.decide(&bytes, name, is_dir) {
+            None => watched,
+            Some(by) => Verdict {
+                decision: if by.is_negated() { Decision::Watched } else { Decision::Ignored },
+                by: Some(Arc::new(by.rule())),
+                parent: None,
+            },
+        }
     }
 
     /// Whether an absolute path is ignored: [`Rules::verdict`] without the explanation, for hot paths.
     #[must_use]
     pub fn is_ignored(&self, path: &Path, is_dir: bool) -> bool {
-        self.verdict(path, is_dir).is_ignored()
+        let bytes = key::of(path);
+        let Some((parent, name)) = key::split(&bytes) else { return self.verdict(path, is_dir).is_ignored() };
+        let Some(dir) = self.known(parent).or_else(|| self.learn(path, &bytes)) else {
+            return self.verdict(path, is_dir).is_ignored();
+        };
+        if dir.holds_anchor && self.shared.is_anchor(path) {
+            return false;
+        }
+        dir.excluded.is_some() || dir.sources.ignores(&bytes, name, is_dir)
     }
 
     /// Whether the path is one that rules are, or would be, read from: an edit there changes the rules.
+    ///
+    /// `.git` is one too: a directory that becomes a repository, or is no longer one, has other rules.
     #[must_use]
     pub fn is_rule_file(&self, path: &Path) -> bool {
-        path.file_name().is_some_and(|name| self.shared.file_names.iter().any(|known| known == name))
+        let name = path.file_name().unwrap_or_default();
+        let vcs = self.shared.options.vcs;
+        if self.shared.options.names().any(|(known, _)| known == name) || (vcs && name == ".git") {
+            return true;
+        }
+        let state = self.shared.read();
+        let is_exclude = |dir: &Arc<Dir>| dir.exclude_file.as_deref() == Some(path);
+        state.fixed.outside.binary_search_by(|known| known.as_path().cmp(path)).is_ok()
+            || (vcs && name == "exclude" && state.dirs.values().any(is_exclude))
     }
 
-    /// Rule files outside the watched trees (info/exclude, core.excludesFile, `.gitignore` above a root, …) whose
-    /// edits matter too.
+    /// Rule files that no watch on a tree that counts would see: info/exclude, core.excludesFile, files named
+    /// by path, and the per-directory files above a root. Named whether they exist or not; sorted.
     #[must_use]
     pub fn outside_files(&self) -> Vec<PathBuf> {
-        Vec::new()
+        let state = self.shared.read();
+        let mut files = state.fixed.outside.clone();
+        files.extend(state.dirs.values().filter_map(|dir| dir.exclude_file.clone()));
+        drop(state);
+        files.sort_unstable();
+        files.dedup();
+        files
     }
 
     /// Forgets what was read from a directory and below, so that the next question reads it again. Called
-    /// when a rule file in it was edited, made, removed or renamed.
+    /// when a rule file in it was edited, made, removed or renamed, and when a directory appeared, moved or
+    /// went: what is known of `dir` may have been learned before it was there.
+    ///
+    /// For the directory of one of [`Rules::outside_files`], and for one above a root, everything is read again.
     pub fn forget(&self, dir: &Path) {
-        let _ = dir;
+        let dir = key::clean(dir);
+        let of_all = self.shared.anchors.iter().any(|anchor| anchor.starts_with(&dir))
+            || self.outside_files().iter().any(|file| file.starts_with(&dir));
+        // A file named by path that is gone is no longer a reason to stop: its rules are kept until it is back.
+        let fixed = of_all.then(|| Fixed::read(&self.shared.options, &self.shared.anchors).ok()).flatten();
+        let mut state = self.shared.write();
+        state.forgotten += 1;
+        if let Some(fixed) = fixed {
+            state.fixed = Arc::new(fixed);
+        }
+        if of_all {
+            state.dirs.clear();
+            state.ordered.clear();
+        } else {
+            state.forget_below(&key::of(&dir));
+        }
     }
 
-    /// The bad lines of all rule files read until now, in a stable order.
+    /// The bad lines of all rule files read until now, by file and line.
     #[must_use]
     pub fn defects(&self) -> Vec<Defect> {
-        Vec::new()
+        let files = self.rule_files();
+        files.iter().flat_map(|file| file.defects()).collect()
+    }
+
+    /// All rule files read until now, by path; patterns given by hand first, then the built-in table.
+    pub(super) fn rule_files(&self) -> Vec<Arc<RuleFile>> {
+        let state = self.shared.read();
+        let mut files: Vec<Arc<RuleFile>> = state.fixed.rule_files().cloned().collect();
+        files.extend(state.dirs.values().flat_map(|dir| &dir.own).cloned());
+        drop(state);
+        files.sort_by(|a, b| (&a.source, b.layer).cmp(&(&b.source, a.layer)));
+        files
+    }
+
+    fn known(&self, key: &[u8]) -> Option<Arc<Dir>> {
+        self.shared.read().dirs.get(key).cloned()
+    }
+
+    /// Learns about the directory of a path and those above it; `None` if the path is not clean.
+    fn learn(&self, path: &Path, bytes: &[u8]) -> Option<Arc<Dir>> {
+        if !key::is_clean(bytes) {
+            return None;
+        }
+        let (fixed, forgotten) = {
+            let state = self.shared.read();
+            (Arc::clone(&state.fixed), state.forgotten)
+        };
+        let mut unknown = Vec::new();
+        let mut dir = None;
+        for above in path.ancestors().skip(1) {
+            dir = self.known(&key::of(above));
+            if dir.is_some() {
+                break;
+            }
+            unknown.push(above);
+        }
+        let mut learned = Vec::new();
+        let mut dir = dir.unwrap_or_else(|| Arc::new(Dir::above_all(&fixed)));
+        for path in unknown.into_iter().rev() {
+            if dir.excluded.is_some() && !fixed.has_anchor_below(path) && !fixed.is_anchor(path) {
+                // All below an excluded directory is excluded: nothing more is to be known of it.
+                break;
+            }
+            let key = key::of(path);
+            dir = Arc::new(self.shared.enter(&fixed, &dir, path, &key));
+            learned.push((Arc::from(&*key), Arc::clone(&dir)));
+        }
+        let mut state = self.shared.write();
+        if state.forgotten == forgotten {
+            state.ordered.extend(learned.iter().map(|(key, _)| Arc::clone(key)));
+            state.dirs.extend(learned);
+        }
+        Some(dir)
+    }
+}
+
+impl State {
+    fn forget_below(&mut self, key: &[u8]) {
+        // What is below a directory stands between its key with `/` and its key with the byte after `/`.
+        let bound = |last: u8| Arc::<[u8]>::from([key, &[last]].concat());
+        let below: Vec<Arc<[u8]>> = self.ordered.range(bound(b'/')..bound(b'/' + 1)).cloned().collect();
+        for known in below.into_iter().chain([Arc::from(key)]) {
+            self.ordered.remove(&known);
+            self.dirs.remove(&known);
+        }
+    }
+}
+
+impl Shared {
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_anchor(&self, path: &Path) -> bool {
+        self.anchors.iter().any(|anchor| anchor == path)
+    }
+
+    /// What holds in a directory, from what holds in the one above it.
+    fn enter(&self, fixed: &Fixed, above: &Dir, path: &Path, key: &[u8]) -> Dir {
+        let anchor = fixed.is_anchor(path);
+        let mut dir = Dir {
+            sources: above.sources.clone(),
+            excluded: if anchor { None } else { above.exclusion_of(path, key) },
+            own: Vec::new(),
+            inside: above.inside || fixed.is_top(path),
+            reads: above.reads,
+            real: anchor || !above.inside || (above.real && is_directory(path)),
+            holds_anchor: fixed.anchors.iter().any(|anchor| anchor.path.parent() == Some(path)),
+            exclude_file: None,
+        };
+        if dir.inside && !above.inside {
+            // Here the tree of a named place begins: what was above it does not count.
+            dir.sources = fixed.sources().anchored(|file| file.layer == Layer::GitGlobal, Reach::below(key));
+            dir.reads = true;
+        }
+        if dir.excluded.is_none() && dir.real {
+            self.enter_repository(fixed, &mut dir, path, key);
+        }
+        if *path == *self.anchors[0] {
+            let by_hand = |file: &RuleFile| {
+                file.layer == Layer::Flag || fixed.files.iter().any(|known| std::ptr::eq(&**known, file))
+            };
+            dir.sources = dir.sources.anchored(by_hand, Reach::below(key));
+        }
+        if dir.excluded.is_none() && dir.real && dir.reads {
+            self.read_rule_files(&mut dir, path, key);
+        }
+        dir
+    }
+
+    /// At the top of a repository git's sources begin anew: what a repository around it says ends here.
+    fn enter_repository(&self, fixed: &Fixed, dir: &mut Dir, path: &Path, key: &[u8]) {
+        let Some(common) = self.options.vcs.then(|| git::common_dir(path)).flatten() else { return };
+        dir.reads = true;
+        let reach = Reach::below(key);
+        let git_layers = [Layer::Gitignore, Layer::GitExclude, Layer::GitGlobal];
+        dir.sources = dir.sources.without(&git_layers);
+        if let Some(global) = &fixed.global {
+            dir.sources = dir.sources.with(global, reach);
+        }
+        let exclude = common.join("info/exclude");
+        let fold = self.options.git.ignore_case;
+        if let Some(file) = RuleFile::read(&exclude, Layer::GitExclude, true, fold).map(Arc::new) {
+            dir.sources = dir.sources.with(&file, reach);
+            dir.own.push(file);
+        }
+        dir.exclude_file = Some(exclude);
+    }
+
+    fn read_rule_files(&self, dir: &mut Dir, path: &Path, key: &[u8]) {
+        let fold = self.options.git.ignore_case;
+        for (name, layer) in self.options.names() {
+            if let Some(file) = RuleFile::read(&path.join(name), layer, false, fold).map(Arc::new) {
+                dir.sources = dir.sources.with(&file, Reach::below(key));
+                dir.own.push(file);
+            }
+        }
+    }
+}
+
+impl Dir {
+    /// What holds above the root directory.
+    fn above_all(fixed: &Fixed) -> Self {
+        Self {
+            sources: fixed.sources(),
+            excluded: None,
+            own: Vec::new(),
+            inside: false,
+            reads: false,
+            real: true,
+            holds_anchor: false,
+            exclude_file: None,
+        }
+    }
+
+    /// Whether a directory in this one is excluded, by itself or with this one.
+    fn exclusion_of(&self, path: &Path, key: &[u8]) -> Option<Arc<Exclusion>> {
+        if let Some(exclusion) = &self.excluded {
+            return Some(Arc::clone(exclusion));
+        }
+        let (_, name) = key::split(key)?;
+        let by = self.sources.decide(key, name, true).filter(|by| !by.is_negated())?;
+        Some(Arc::new(Exclusion { dir: path.to_path_buf(), by }))
+    }
+}
+
+fn is_directory(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|kind| kind.is_dir())
+}
+
+/// Keys are long and looked up for every path: a fast hash, for which nobody needs to be trusted, since a
+/// directory with colliding names is slow and no worse.
+#[derive(Debug, Default)]
+struct KeyHasher(u64);
+
+impl Hasher for KeyHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = xxhash_rust::xxh3::xxh3_64_with_seed(bytes, self.0);
+    }
+
+    fn write_usize(&mut self, number: usize) {
+        self.0 = self.0.rotate_left(5) ^ number as u64;
     }
 }

@@ -9,5 +9,11 @@ mod story_client;
 mod story_upstream;
 /// The example server by itself.
 mod portal;
+/// The installed git as the judge of ignore rules.
+#[cfg(unix)]
+mod oracle;
+/// Hostile rules and trees: devrun and git say the same of every path.
+#[cfg(unix)]
+mod rules_git;
 /// The import order and the doors of the house.
 mod tidy;
