@@ -1,1 +1,81 @@
-//! One script tag into HTML streams.
+//! One script tag behind HTML answers: which of them get it, and what must be told about the changed body. Pure.
+//!
+//! Never searches the body: the tag is put behind it, where every browser still runs it.
+
+use hyper::StatusCode;
+use hyper::header::{
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap,
+    HeaderValue,
+};
+
+use super::headers::media_type;
+
+/// Why an HTML answer stays as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Skip {
+    /// It is no whole HTML page that could take it.
+    NotAPage,
+    /// Its Content-Security-Policy would not run the script.
+    Policy,
+}
+
+/// Whether an answer to a navigation gets the script; the method was not `HEAD`.
+pub(super) fn decide(status: StatusCode, headers: &HeaderMap) -> Result<(), Skip> {
+    let whole = !status.is_informational()
+        && !status.is_redirection()
+        && !matches!(status.as_u16(), 204 | 205 | 206)
+        && !headers.contains_key(CONTENT_RANGE);
+    let empty = headers.get(CONTENT_LENGTH).is_some_and(|length| length.as_bytes() == b"0");
+    let html = media_type(headers).eq_ignore_ascii_case("text/html") && is_ascii_superset(headers);
+    if !whole || empty || !html || headers.contains_key(CONTENT_ENCODING) {
+        return Err(Skip::NotAPage);
+    }
+    let policies = headers.get_all(CONTENT_SECURITY_POLICY).iter();
+    let forbids = policies.flat_map(|policy| policy.to_str().unwrap_or_default().split(','));
+    if forbids.into_iter().any(|policy| !allows(policy)) { Err(Skip::Policy) } else { Ok(()) }
+}
+
+/// Whether ASCII text put behind the page is text there: not in UTF-16.
+fn is_ascii_superset(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    !kind.to_ascii_lowercase().contains("utf-16")
+}
+
+/// Makes the headers true for a body with `added` more bytes.
+pub(super) fn adjust(headers: &mut HeaderMap, added: usize) {
+    let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    headers.remove(CONTENT_LENGTH);
+    if let Some(length) = length {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(length + added as u64));
+    }
+    headers.remove(ETAG);
+    for digest in ["content-md5", "digest", "content-digest", "repr-digest"] {
+        headers.remove(digest);
+    }
+}
+
+/// Whether one policy lets a script of the page's own origin run and talk to it (Content Security Policy Level 3).
+fn allows(policy: &str) -> bool {
+    let directive = |name: &str| {
+        let mut directives = policy.split(';').map(str::split_ascii_whitespace);
+        directives.find_map(|mut words| words.next()?.eq_ignore_ascii_case(name).then_some(words))
+    };
+    let first = |names: &[&str]| names.iter().find_map(|name| directive(name));
+    let scripts = first(&["script-src-elem", "script-src", "default-src"]).is_none_or(has_self);
+    let events = first(&["connect-src", "default-src"]).is_none_or(has_self);
+    let sandbox =
+        directive("sandbox").is_none_or(|mut words| words.any(|word| word.eq_ignore_ascii_case("allow-scripts")));
+    scripts && events && sandbox
+}
+
+fn has_self<'a>(sources: impl Iterator<Item = &'a str>) -> bool {
+    let mut own = false;
+    for source in sources {
+        // With it, a browser runs only what has a nonce or was loaded by that.
+        if source.eq_ignore_ascii_case("'strict-dynamic'") {
+            return false;
+        }
+        own |= source == "*" || ["'self'", "http:"].iter().any(|known| source.eq_ignore_ascii_case(known));
+    }
+    own
+}

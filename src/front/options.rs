@@ -7,17 +7,21 @@ use std::time::Duration;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Options {
-    /// Where clients connect: all of these serve the same (`localhost` is two of them). Empty: no proxy, only answers on
-    /// sockets given by [`super::Handle::answer_on`].
+    /// Where clients connect: all of these serve the same (`localhost` is two of them). Port 0: a free one, the same for all
+    /// that ask for 0. Empty: no proxy, only answers on sockets given by [`super::Handle::answer_on`].
     pub addresses: Vec<SocketAddr>,
     /// How long a request is held while nothing is ready; then 503 with `Retry-After`.
     pub hold_timeout: Duration,
     /// How many requests are held at most; beyond that 503 with `Retry-After`.
     pub hold_limit: usize,
-    /// How long the server may take to the first byte of an answer; then 504. `None`: as long as it wants.
+    /// How long the server may take to the first byte of an answer, counted from the last byte of the request; then 504.
+    /// `None`: as long as it wants.
     pub answer_timeout: Option<Duration>,
     /// Put the live-reload script into HTML answers.
     pub live_reload: bool,
+    /// Names under which devrun's own paths (`/__devrun/…`) may be asked for, besides loopback names, IP addresses and
+    /// names below `localhost`: without this check a page of any site could read them by rebinding its name.
+    pub allowed_hosts: Vec<String>,
 }
 
 impl Options {
@@ -30,6 +34,7 @@ impl Options {
             hold_limit: 1000,
             answer_timeout: None,
             live_reload: true,
+            allowed_hosts: Vec::new(),
         }
     }
 }

@@ -1,1 +1,122 @@
-//! Live reload over server-sent events.
+//! devrun's own paths: the script of live reload, its event stream, and the page about a failed generation.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use hyper::body::{Bytes, Frame};
+use hyper::header::HOST;
+use hyper::http::request;
+use hyper::{Response, StatusCode};
+use tokio::sync::watch;
+
+use super::body::Body;
+use super::download::Cut;
+use super::gate::View;
+use super::headers;
+use super::port::Port;
+use super::reply::{self, Trouble, quote};
+use super::upstream::Report;
+
+/// Everything below is devrun's own, and never asked of the server.
+const PREFIX: &str = "/__devrun/";
+const SCRIPT: &str = include_str!("assets/client.js");
+
+/// The tag that is put behind pages. The page's identity lets the script tell newer code from the page's own, however
+/// long the page took to load.
+pub(super) fn tag(id: &str, method: &hyper::Method) -> Bytes {
+    let method = if method == hyper::Method::GET { "" } else { " data-method=\"POST\"" };
+    Bytes::from(format!("<script src=\"/__devrun/client.js\" data-id=\"{id}\"{method}></script>"))
+}
+
+/// The answer to a request for one of devrun's own paths; `None` if it is for the server.
+pub(super) fn answer(port: &Arc<Port>, head: &request::Parts) -> Option<Result<Response<Body>, Trouble>> {
+    let path = head.uri.path().strip_prefix(PREFIX)?;
+    let host = head.uri.authority().map(|host| host.as_str()).or_else(|| headers::text(&head.headers, HOST.as_str()));
+    Some(match host {
+        Some(host) if port.knows_host(host) => own_path(port, path),
+        host => Err(Trouble::Stranger(host.unwrap_or_default().to_owned())),
+    })
+}
+
+fn own_path(port: &Arc<Port>, path: &str) -> Result<Response<Body>, Trouble> {
+    match path {
+        "client.js" => Ok(reply::own(StatusCode::OK, "text/javascript; charset=utf-8", SCRIPT)),
+        "events" => Ok(events(port)),
+        "report" => {
+            let (report, id) = match port.gate.view() {
+                View::Ready(generation, report) => (report, port.page_id(generation)),
+                View::Down(report) => (Some(report), String::new()),
+                View::Starting => (None, String::new()),
+            };
+            Ok(reply::report_page(report, &id))
+        }
+        _ => Err(Trouble::NoSuchPath(format!("{PREFIX}{path}"))),
+    }
+}
+
+fn events(port: &Arc<Port>) -> Response<Body> {
+    let changed = port.gate.subscribe();
+    let events = Events { port: Arc::clone(port), told: None, next: wait(changed) };
+    let mut response = reply::own(StatusCode::OK, "text/event-stream", "");
+    *response.body_mut() = Body::stream(Box::pin(events));
+    response
+}
+
+type Next = Pin<Box<dyn Future<Output = Option<watch::Receiver<u64>>> + Send>>;
+
+fn wait(mut changed: watch::Receiver<u64>) -> Next {
+    Box::pin(async move { changed.changed().await.ok().map(|()| changed) })
+}
+
+/// The state of the front, whenever it changes. Says nothing in between, so that an idle page costs nothing.
+struct Events {
+    port: Arc<Port>,
+    told: Option<View>,
+    next: Next,
+}
+
+impl hyper::body::Body for Events {
+    type Data = Bytes;
+    type Error = Cut;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        loop {
+            if self.port.gate.is_closed() {
+                return Poll::Ready(None);
+            }
+            let view = self.port.gate.view();
+            if self.told.as_ref() != Some(&view) {
+                let event = describe(&self.port, &view, self.told.is_none());
+                self.told = Some(view);
+                return Poll::Ready(Some(Ok(Frame::data(event))));
+            }
+            match ready!(self.next.as_mut().poll(cx)) {
+                Some(changed) => self.next = wait(changed),
+                None => return Poll::Ready(None),
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        false
+    }
+}
+
+/// One event: `ready` with the page identity of the generation that serves, `starting`, or `down`.
+fn describe(port: &Port, view: &View, first: bool) -> Bytes {
+    let (state, id, banner) = match view {
+        View::Starting => ("starting", None, None),
+        View::Ready(generation, report) => {
+            let text = |report: &Report| format!("The old code serves on: the new one {}", report.headline);
+            ("ready", Some(port.page_id(*generation)), report.as_deref().map(text))
+        }
+        View::Down(report) => {
+            ("down", None, Some(format!("The server is not running: it {}", report.headline)))
+        }
+    };
+    let id = id.map_or("null".to_owned(), |id| quote(&id));
+    let banner = banner.map_or("null".to_owned(), |text| format!("{{\"text\": {}}}", quote(&text)));
+    let retry = if first { "retry: 500\n" } else { "" };
+    Bytes::from(format!("{retry}event: state\ndata: {{\"state\": \"{state}\", \"id\": {id}, \"banner\": {banner}}}\n\n"))
+}

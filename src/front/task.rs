@@ -1,47 +1,73 @@
-//! Accepts, serves, drains.
+//! The running front, and the handle that tells it what serves.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::answer::Answerers;
+use super::bind::bind;
 use super::error::Error;
-use super::event::Event;
+use super::event::{Event, Listener, Teller};
 use super::options::Options;
+use super::port::Port;
+use super::serve::accept;
 use super::upstream::{Report, Upstream};
+
+/// How long a stop waits for what is in flight.
+const STOP_PATIENCE: Duration = Duration::from_secs(1);
 
 /// A running front.
 #[derive(Debug)]
-pub struct Front {}
+pub struct Front {
+    handle: Handle,
+    events: Listener,
+}
 
 /// Tells a running front what serves. Cheap to clone; never blocks.
 #[derive(Debug, Clone)]
-pub struct Handle {}
+pub struct Handle {
+    port: Arc<Port>,
+    answerers: Arc<Answerers>,
+    runtime: tokio::runtime::Handle,
+}
 
 impl Handle {
-    /// What serves new requests from now on. A generation that served before is drained: see [`Event::Drained`].
+    /// What serves new requests from now on. A generation that served before is drained: see [`Event::Drained`]. With
+    /// [`Upstream::Down`], the requests that wait are answered at once.
     pub fn publish(&self, upstream: Upstream) {
-        let _ = upstream;
+        if let Some(retired) = self.port.gate.publish(upstream) {
+            self.port.tasks.spawn_on(retired.report(), &self.runtime);
+        }
     }
 
     /// Closes the gate: new requests wait, the serving generation is drained. For generations that take turns.
-    pub fn hold(&self) {}
+    pub fn hold(&self) {
+        self.publish(Upstream::Starting);
+    }
 
     /// The old generation serves on because this one failed: HTML pages show a banner. `None` takes it away.
     pub fn banner(&self, report: Option<Arc<Report>>) {
-        let _ = report;
+        self.port.gate.set_banner(report);
     }
 
     /// Ends event streams and upgraded connections of this generation (close code 1012 for WebSockets), so that they
-    /// come back to new code.
+    /// come back to new code; also those that have yet to begin. To be called once the generation no longer gets requests.
     pub fn release_streams(&self, generation: u64) {
-        let _ = generation;
+        self.port.gate.release(generation);
     }
 
     /// Accepts on these sockets and answers 503 with the report, until [`Handle::answer_no_more`].
+    ///
+    /// The sockets are made non-blocking, which whoever shares them sees too: before a server gets them, wait for
+    /// [`Handle::answer_no_more`] and make them blocking again.
     pub fn answer_on(&self, sockets: Vec<std::net::TcpListener>, report: Arc<Report>) {
-        let _ = (sockets, report);
+        self.answerers.start(&self.port, sockets, report);
     }
 
-    /// Stops accepting on the sockets of [`Handle::answer_on`]; returns once none of them is being accepted on.
-    pub async fn answer_no_more(&self) {}
+    /// Stops accepting on the sockets of [`Handle::answer_on`]; returns once none of them is being accepted on. Whoever was
+    /// accepted gets an answer.
+    pub async fn answer_no_more(&self) {
+        self.answerers.stop().await;
+    }
 }
 
 impl Front {
@@ -50,21 +76,42 @@ impl Front {
     /// # Errors
     /// [`Error::Bind`] if an address is in use or not allowed.
     pub async fn start(options: Options) -> Result<Self, Error> {
-        let _ = options;
-        Ok(Self {})
+        let listeners = bind(&options.addresses)?;
+        let (teller, events) = Teller::new();
+        let addresses = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
+        let port = Arc::new(Port::new(options, teller));
+        if !listeners.is_empty() {
+            port.teller.tell(Event::Listening { addresses });
+        }
+        for listener in listeners {
+            port.tasks.spawn(accept(Arc::clone(&port), listener));
+        }
+        let runtime = tokio::runtime::Handle::current();
+        Ok(Self { handle: Handle { port, answerers: Arc::default(), runtime }, events })
     }
 
     /// A handle to tell it things.
     #[must_use]
     pub fn handle(&self) -> Handle {
-        Handle {}
+        self.handle.clone()
     }
 
     /// Waits for the next event; `None` once it has ended. Cancel-safe.
     pub async fn next_event(&mut self) -> Option<Event> {
-        std::future::pending().await
+        self.events.next().await
     }
 
-    /// Stops accepting, ends what is in flight, and returns once the last connection is closed.
-    pub async fn stop(self) {}
+    /// Stops accepting, ends what is in flight, and returns once the last connection is closed: what waits is answered
+    /// 503, streams are ended, answers have a second to come to an end and are then cut.
+    pub async fn stop(self) {
+        let port = self.handle.port;
+        self.handle.answerers.stop().await;
+        port.stop.cancel();
+        port.gate.close();
+        port.tasks.close();
+        if tokio::time::timeout(STOP_PATIENCE, port.tasks.wait()).await.is_err() {
+            port.kill.cancel();
+            port.tasks.wait().await;
+        }
+    }
 }

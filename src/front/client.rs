@@ -1,0 +1,169 @@
+//! The socket of one client, shared between hyper and whoever must know whether the client is still there.
+//!
+//! Never parses anything.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::net::TcpStream;
+
+/// One client's connection.
+#[derive(Debug)]
+pub(super) struct Client {
+    stream: TcpStream,
+    peer: SocketAddr,
+    /// A request is being answered: the connection must not be closed to make room.
+    busy: AtomicBool,
+    /// An answer was given before the whole request was read: closing at once would reset the connection and might
+    /// destroy that answer on its way.
+    unread: AtomicBool,
+    /// The last bytes hyper read ended a request's head, so that nothing of a body has been read with it.
+    head_only: AtomicBool,
+    /// The connection was cut on purpose.
+    cut: AtomicBool,
+}
+
+impl Client {
+    pub(super) fn new(stream: TcpStream, peer: SocketAddr) -> Self {
+        Self {
+            stream,
+            peer,
+            busy: AtomicBool::new(false),
+            unread: AtomicBool::new(false),
+            head_only: AtomicBool::new(true),
+            cut: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    pub(super) fn set_busy(&self, busy: bool) {
+        self.busy.store(busy, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_busy(&self) -> bool {
+        self.busy.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_unread(&self) {
+        self.unread.store(true, Ordering::Relaxed);
+    }
+
+    /// Makes the coming close a reset: for answers that only the close delimits, where a plain one would look whole.
+    pub(super) fn cut(&self) {
+        self.cut.store(true, Ordering::Relaxed);
+        let _ = socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+    }
+
+    /// Waits until the client has closed its side. Needed only while hyper does not read: while it does, it notices itself.
+    pub(super) async fn left(&self) {
+        loop {
+            match self.stream.ready(Interest::READABLE).await {
+                Ok(ready) if !ready.is_read_closed() => {
+                    // Bytes of the request wait unread, and there is no way to wait for the end behind them.
+                    tokio::time::sleep(Duration::from_millis(250)).await;
+                }
+                _ => return,
+            }
+        }
+    }
+
+    /// Waits until bytes of the request's body have arrived, or the client has left.
+    pub(super) async fn body_arrived(&self) {
+        if self.head_only.load(Ordering::Relaxed) {
+            let _ = self.stream.peek(&mut [0]).await;
+        }
+    }
+
+    /// Reads and drops what still comes of a request that was answered early, within bounds, so that the answer arrives.
+    pub(super) async fn linger(&self) {
+        if !self.unread.load(Ordering::Relaxed) || self.cut.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut scrap = vec![0; 16 * 1024];
+        let drain = async {
+            loop {
+                if self.stream.readable().await.is_err() {
+                    return;
+                }
+                match self.stream.try_read(&mut scrap) {
+                    Ok(0) => return,
+                    Err(error) if error.kind() != io::ErrorKind::WouldBlock => return,
+                    _ => {}
+                }
+            }
+        };
+        let _ = tokio::time::timeout(Duration::from_secs(5), drain).await;
+    }
+}
+
+/// The side of a [`Client`] that hyper reads and writes.
+#[derive(Debug)]
+pub(super) struct ClientStream(pub(super) Arc<Client>);
+
+impl AsyncRead for ClientStream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let client = &self.0;
+        loop {
+            ready!(client.stream.poll_read_ready(cx))?;
+            let before = buf.filled().len();
+            match client.stream.try_read_buf(buf) {
+                Ok(_) => {
+                    let head_only = buf.filled()[before..].ends_with(b"\r\n\r\n");
+                    client.head_only.store(head_only, Ordering::Relaxed);
+                    return Poll::Ready(Ok(()));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+}
+
+impl AsyncWrite for ClientStream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        poll_write(&self.0.stream, cx, |stream| stream.try_write(buf))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        poll_write(&self.0.stream, cx, |stream| stream.try_write_vectored(bufs))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(socket2::SockRef::from(&self.0.stream).shutdown(std::net::Shutdown::Write))
+    }
+}
+
+fn poll_write(
+    stream: &TcpStream,
+    cx: &mut Context<'_>,
+    mut write: impl FnMut(&TcpStream) -> io::Result<usize>,
+) -> Poll<io::Result<usize>> {
+    loop {
+        ready!(stream.poll_write_ready(cx))?;
+        match write(stream) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            result => return Poll::Ready(result),
+        }
+    }
+}

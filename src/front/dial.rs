@@ -1,0 +1,29 @@
+//! Connections to the server: a fresh one for each request, so that a restart never leaves a stale one behind.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+
+/// How long a server on this machine may take to accept: it is loaded, or its backlog is full.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Connects to the server.
+///
+/// # Errors
+/// As the system says; a server that does not accept in ten seconds is [`io::ErrorKind::TimedOut`].
+pub(super) async fn dial(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await??;
+    // A server that has no listener any more can be met by ourselves: TCP's simultaneous open on a loopback port.
+    if stream.local_addr()? == address {
+        return Err(io::ErrorKind::ConnectionRefused.into());
+    }
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// Whether somebody listens there.
+pub(super) async fn is_alive(address: SocketAddr) -> bool {
+    dial(address).await.is_ok()
+}

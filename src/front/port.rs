@@ -1,0 +1,85 @@
+//! What all connections of a front share.
+
+use std::net::IpAddr;
+use std::time::{Duration, SystemTime};
+
+use hyper::header::HeaderValue;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::event::Teller;
+use super::gate::Gate;
+use super::options::Options;
+
+/// What all connections of a front share.
+#[derive(Debug)]
+pub(super) struct Port {
+    pub(super) gate: Gate,
+    pub(super) teller: Teller,
+    /// Every connection, bridge and report; the front has ended when it is empty.
+    pub(super) tasks: TaskTracker,
+    /// No new requests.
+    pub(super) stop: CancellationToken,
+    /// No old ones either.
+    pub(super) kill: CancellationToken,
+    /// Somebody waits for a connection to close.
+    pub(super) crowded: Notify,
+    /// Tells this front from all others, those of other devruns included.
+    pub(super) token: String,
+    /// Its line in `Via`.
+    pub(super) via: HeaderValue,
+    pub(super) answer_timeout: Option<Duration>,
+    pub(super) live_reload: bool,
+    pub(super) allowed_hosts: Vec<String>,
+}
+
+impl Port {
+    pub(super) fn new(options: Options, teller: Teller) -> Self {
+        let token = token();
+        let via = HeaderValue::try_from(format!("1.1 devrun-{token}"));
+        Self {
+            gate: Gate::new(options.hold_limit, options.hold_timeout, teller.clone()),
+            teller,
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            kill: CancellationToken::new(),
+            crowded: Notify::new(),
+            via: via.unwrap_or(HeaderValue::from_static("1.1 devrun")),
+            token,
+            answer_timeout: options.answer_timeout,
+            live_reload: options.live_reload,
+            allowed_hosts: options.allowed_hosts,
+        }
+    }
+
+    /// What a page of this generation is known by.
+    pub(super) fn page_id(&self, generation: u64) -> String {
+        format!("{}-{generation}", self.token)
+    }
+
+    /// Whether devrun's own paths may be asked for under this name: one that cannot be rebound by a stranger.
+    pub(super) fn knows_host(&self, host: &str) -> bool {
+        let name = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            Some((address, _)) => address,
+            None => host.rsplit_once(':').map_or(host, |(name, _)| name),
+        };
+        let name = name.trim_end_matches('.').to_ascii_lowercase();
+        name == "localhost"
+            || name.ends_with(".localhost")
+            || name.parse::<IpAddr>().is_ok()
+            || self.allowed_hosts.iter().any(|allowed| allowed.eq_ignore_ascii_case(&name))
+    }
+}
+
+/// Differs between any two fronts: only told apart by it, nothing is kept secret with it.
+fn token() -> String {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let number = (time.as_nanos() as u64)
+        .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        .wrapping_add(u64::from(std::process::id()) << 32)
+        .wrapping_add(COUNT.fetch_add(1, Ordering::Relaxed));
+    format!("{number:016x}")
+}

@@ -1,0 +1,88 @@
+//! Accepts connections and serves each in a task of its own.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::client::{Client, ClientStream};
+use super::forward::{self, HEAD_LIMIT, HEADER_LIMIT};
+use super::port::Port;
+
+/// How long a client may take to send a request's head, and how long a connection is kept that has none to send.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
+/// How long to wait before accepting again when no descriptor is left.
+const NO_ROOM_PAUSE: Duration = Duration::from_millis(5);
+
+/// Accepts until the front is stopped.
+pub(super) async fn accept(port: Arc<Port>, listener: TcpListener) {
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = port.stop.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => start(&port, stream, peer),
+            Err(error) => after_error(&port, &error).await,
+        }
+    }
+}
+
+fn start(port: &Arc<Port>, stream: TcpStream, peer: SocketAddr) {
+    // Answers are written whole; waiting for more to send along would only delay them.
+    let _ = stream.set_nodelay(true);
+    let client = Arc::new(Client::new(stream, peer));
+    port.tasks.spawn(serve(Arc::clone(port), client));
+}
+
+/// A connection that was given up before it was accepted is no trouble; without descriptors, an idle one is closed.
+async fn after_error(port: &Port, error: &io::Error) {
+    if !matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
+        tracing::debug!(%error, "accepting failed");
+        port.crowded.notify_one();
+        tokio::time::sleep(NO_ROOM_PAUSE).await;
+    }
+}
+
+async fn serve(port: Arc<Port>, client: Arc<Client>) {
+    let service = service_fn(|request| forward::answer(Arc::clone(&port), Arc::clone(&client), request));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .preserve_header_case(true)
+        .max_buf_size(HEAD_LIMIT)
+        .max_headers(HEADER_LIMIT)
+        .serve_connection(TokioIo::new(ClientStream(Arc::clone(&client))), service)
+        .with_upgrades();
+    {
+        tokio::pin!(connection);
+        let mut stopping = false;
+        loop {
+            tokio::select! {
+                result = connection.as_mut() => {
+                    if let Err(error) = result {
+                        tracing::debug!(%error, peer = %client.peer(), "a connection ended early");
+                    }
+                    break;
+                }
+                () = port.kill.cancelled() => return,
+                () = port.stop.cancelled(), if !stopping => {
+                    connection.as_mut().graceful_shutdown();
+                    stopping = true;
+                }
+                () = port.crowded.notified(), if !stopping => {
+                    if !client.is_busy() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+    port.kill.run_until_cancelled(client.linger()).await;
+}
