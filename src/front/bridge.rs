@@ -112,10 +112,8 @@ impl Downstream<'_> {
             self.write(&buffer[..taken]).await?;
             seat.count(taken);
         }
-        if let Some(frames) = &self.frames {
-            if !frames.is_closed() {
-                self.write(&RESTART).await?;
-            }
+        if self.frames.as_ref().is_some_and(|frames| !frames.is_closed()) {
+            self.write(&RESTART).await?;
         }
         self.to_client.shutdown().await
     }

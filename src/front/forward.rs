@@ -103,7 +103,8 @@ impl Exchange {
         let on_upgrade = hyper::upgrade::on(&mut request);
         let (head, body) = request.into_parts();
         let upgrade = headers::upgrade(&head).map(|protocol| (protocol.clone(), on_upgrade));
-        let expects = headers::text(&head.headers, "expect").is_some_and(|it| it.eq_ignore_ascii_case("100-continue"));
+        let expects =
+            headers::text(&head.headers, "expect").is_some_and(|it| it.eq_ignore_ascii_case("100-continue"));
         let parcel = Parcel::new(body, &client, expects && head.version == Version::HTTP_11);
         let line = RequestLine::new(head.method.clone(), head.uri.clone());
         Self { port, client, line, head, parcel, upgrade, resent: false, refused: None }
@@ -127,6 +128,9 @@ impl Exchange {
                 Err(miss) => {
                     let generation = Arc::clone(&seat.generation);
                     drop(seat);
+                    if self.parcel.is_broken() {
+                        return Err(Failure::Gone);
+                    }
                     self.after(miss, &generation).await.map_err(Failure::Trouble)?;
                 }
             }
@@ -335,7 +339,8 @@ impl Exchange {
 
 /// How the end of an answer is told from a cut, by what the server sent (RFC 9112, 6.3).
 fn ending(headers: &hyper::HeaderMap, method: &Method, status: StatusCode) -> Ending {
-    let framed = headers.contains_key(CONTENT_LENGTH) || headers.contains_key(hyper::header::TRANSFER_ENCODING);
+    let framed =
+        headers.contains_key(CONTENT_LENGTH) || headers.contains_key(hyper::header::TRANSFER_ENCODING);
     if framed || !has_body(method, status) { Ending::Framed } else { Ending::ServerCloses }
 }
 

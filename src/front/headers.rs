@@ -154,20 +154,25 @@ fn trace_back(headers: &mut HeaderMap, hop: &Hop<'_>) {
 /// Whether a request has been here before.
 pub(super) fn is_loop(headers: &HeaderMap, via: &HeaderValue) -> bool {
     let own = via.as_bytes();
-    headers.get_all(VIA).iter().any(|line| line.as_bytes().split(|byte| *byte == b',').any(|hop| hop.trim_ascii() == own))
+    headers
+        .get_all(VIA)
+        .iter()
+        .any(|line| line.as_bytes().split(|byte| *byte == b',').any(|hop| hop.trim_ascii() == own))
 }
 
 /// Takes the headers of the server's connection out of an answer. Returns whether it named a transfer coding that cannot
 /// be passed on.
 pub(super) fn strip(headers: &mut HeaderMap) -> bool {
-    let unknown = headers.get_all(TRANSFER_ENCODING).iter().any(|coding| {
-        !coding.as_bytes().eq_ignore_ascii_case(b"chunked")
-    });
+    let unknown = headers
+        .get_all(TRANSFER_ENCODING)
+        .iter()
+        .any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
     if headers.contains_key(TRANSFER_ENCODING) {
         headers.remove(CONTENT_LENGTH);
     }
     if names_more(headers) {
-        let named: Vec<HeaderName> = headers.keys().filter(|name| names(headers, name.as_str())).cloned().collect();
+        let named: Vec<HeaderName> =
+            headers.keys().filter(|name| names(headers, name.as_str())).cloned().collect();
         for name in named {
             headers.remove(name);
         }
@@ -221,7 +226,8 @@ pub(super) fn is_navigation(headers: &HeaderMap) -> bool {
 /// Whether the answer may become a part of another page: then nothing is put into it.
 pub(super) fn is_fragment(headers: &HeaderMap) -> bool {
     let fetched = text(headers, "sec-fetch-dest").is_some_and(|destination| destination != "document");
-    let scripted = text(headers, "x-requested-with").is_some_and(|with| with.eq_ignore_ascii_case("xmlhttprequest"));
+    let scripted =
+        text(headers, "x-requested-with").is_some_and(|with| with.eq_ignore_ascii_case("xmlhttprequest"));
     fetched || scripted || headers.contains_key("hx-request")
 }
 

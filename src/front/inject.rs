@@ -23,7 +23,7 @@ pub(super) enum Skip {
 pub(super) fn decide(status: StatusCode, headers: &HeaderMap) -> Result<(), Skip> {
     let whole = !status.is_informational()
         && !status.is_redirection()
-        && !matches!(status.as_u16(), 204 | 205 | 206)
+        && !matches!(status.as_u16(), 204..=206)
         && !headers.contains_key(CONTENT_RANGE);
     let empty = headers.get(CONTENT_LENGTH).is_some_and(|length| length.as_bytes() == b"0");
     let html = media_type(headers).eq_ignore_ascii_case("text/html") && is_ascii_superset(headers);
@@ -63,8 +63,8 @@ fn allows(policy: &str) -> bool {
     let first = |names: &[&str]| names.iter().find_map(|name| directive(name));
     let scripts = first(&["script-src-elem", "script-src", "default-src"]).is_none_or(has_self);
     let events = first(&["connect-src", "default-src"]).is_none_or(has_self);
-    let sandbox =
-        directive("sandbox").is_none_or(|mut words| words.any(|word| word.eq_ignore_ascii_case("allow-scripts")));
+    let sandbox = directive("sandbox")
+        .is_none_or(|mut words| words.any(|word| word.eq_ignore_ascii_case("allow-scripts")));
     scripts && events && sandbox
 }
 

@@ -32,7 +32,11 @@ pub(super) fn tag(id: &str, method: &hyper::Method) -> Bytes {
 /// The answer to a request for one of devrun's own paths; `None` if it is for the server.
 pub(super) fn answer(port: &Arc<Port>, head: &request::Parts) -> Option<Result<Response<Body>, Trouble>> {
     let path = head.uri.path().strip_prefix(PREFIX)?;
-    let host = head.uri.authority().map(|host| host.as_str()).or_else(|| headers::text(&head.headers, HOST.as_str()));
+    let host = head
+        .uri
+        .authority()
+        .map(|host| host.as_str())
+        .or_else(|| headers::text(&head.headers, HOST.as_str()));
     Some(match host {
         Some(host) if port.knows_host(host) => own_path(port, path),
         host => Err(Trouble::Stranger(host.unwrap_or_default().to_owned())),
@@ -118,5 +122,7 @@ fn describe(port: &Port, view: &View, first: bool) -> Bytes {
     let id = id.map_or("null".to_owned(), |id| quote(&id));
     let banner = banner.map_or("null".to_owned(), |text| format!("{{\"text\": {}}}", quote(&text)));
     let retry = if first { "retry: 500\n" } else { "" };
-    Bytes::from(format!("{retry}event: state\ndata: {{\"state\": \"{state}\", \"id\": {id}, \"banner\": {banner}}}\n\n"))
+    Bytes::from(format!(
+        "{retry}event: state\ndata: {{\"state\": \"{state}\", \"id\": {id}, \"banner\": {banner}}}\n\n"
+    ))
 }

@@ -74,13 +74,13 @@ impl Trouble {
                 let report = report.clone();
                 Words { title: "the server broke off before it answered", detail: detail.clone(), report }
             }
-            Self::TimedOut(limit) => words(
-                "the server did not answer in time",
-                format!("no answer within {}", seconds(*limit)),
-            ),
+            Self::TimedOut(limit) => {
+                words("the server did not answer in time", format!("no answer within {}", seconds(*limit)))
+            }
             Self::Loop => words(
                 "this request has been here before",
-                "the server behind devrun sends requests back to devrun: give them different ports".to_owned(),
+                "the server behind devrun sends requests back to devrun: give them different ports"
+                    .to_owned(),
             ),
             Self::Unfit(unfit) => words("the request cannot be passed on", unfit_words(*unfit).to_owned()),
             Self::Stranger(host) => words(
@@ -178,7 +178,11 @@ fn html(status: StatusCode, page: String) -> Response<Body> {
 }
 
 fn json(status: StatusCode, error: &str, detail: &str) -> Response<Body> {
-    own(status, "application/json", format!("{{\"error\": {}, \"detail\": {}}}\n", quote(error), quote(detail)))
+    own(
+        status,
+        "application/json",
+        format!("{{\"error\": {}, \"detail\": {}}}\n", quote(error), quote(detail)),
+    )
 }
 
 /// An answer of devrun's own: never stored, never sniffed.
@@ -219,10 +223,12 @@ fn render(status: &str, words: &Words, current: &str) -> String {
         "status" => status.to_owned(),
         "title" => ansi::escape(&capitalised(words.title)),
         "detail" => ansi::escape(&words.detail),
-        "command" => report.map(|report| command(report)).unwrap_or_default(),
-        "changed" => report.map(|report| changed(report)).unwrap_or_default(),
+        "command" => report.map(command).unwrap_or_default(),
+        "changed" => report.map(changed).unwrap_or_default(),
         "output" if output.is_empty() => String::new(),
-        "output" => format!("<section><h2>Last output</h2><pre dir=\"auto\" tabindex=\"0\">{output}</pre></section>"),
+        "output" => {
+            format!("<section><h2>Last output</h2><pre dir=\"auto\" tabindex=\"0\">{output}</pre></section>")
+        }
         "id" => ansi::escape(current),
         _ => String::new(),
     })
@@ -239,7 +245,8 @@ fn changed(report: &Report) -> String {
     if report.changed.is_empty() {
         return String::new();
     }
-    let items = report.changed.iter().take(20).map(|path| format!("<li><bdi>{}</bdi></li>", ansi::escape(path)));
+    let items =
+        report.changed.iter().take(20).map(|path| format!("<li><bdi>{}</bdi></li>", ansi::escape(path)));
     let more = match report.changed.len().saturating_sub(20) {
         0 => String::new(),
         more => format!("<li>and {more} more</li>"),

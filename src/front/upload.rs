@@ -33,6 +33,8 @@ struct Content {
     body: Incoming,
     touched: bool,
     ended: bool,
+    /// The client broke off in it.
+    broken: bool,
     /// When the server last got some of it.
     progress: Instant,
 }
@@ -43,7 +45,7 @@ impl Parcel {
         if body.is_end_stream() {
             return Self(None);
         }
-        let content = Content { body, touched: false, ended: false, progress: Instant::now() };
+        let content = Content { body, touched: false, ended: false, broken: false, progress: Instant::now() };
         let client = Arc::clone(client);
         let wanted = Notify::new();
         Self(Some(Arc::new(Shared { content: Mutex::new(content), client, wanted, expects })))
@@ -61,6 +63,11 @@ impl Parcel {
     /// Whether some of it has been given to a server: then it cannot be given to another.
     pub(super) fn is_touched(&self) -> bool {
         self.0.as_ref().is_some_and(|shared| shared.content().touched)
+    }
+
+    /// Whether the client broke off in it.
+    pub(super) fn is_broken(&self) -> bool {
+        self.0.as_ref().is_some_and(|shared| shared.content().broken)
     }
 
     pub(super) fn expects(&self) -> bool {
@@ -84,7 +91,8 @@ impl Parcel {
         let Some(shared) = &self.0 else { return Upload { shared: None, wait: None } };
         shared.content().progress = Instant::now();
         let waiting = Arc::clone(shared);
-        let wait = shared.expects.then(|| -> Wait { Box::pin(async move { waiting.wait_until_wanted().await }) });
+        let wait =
+            shared.expects.then(|| -> Wait { Box::pin(async move { waiting.wait_until_wanted().await }) });
         Upload { shared: Some(Arc::clone(shared)), wait }
     }
 }
@@ -123,7 +131,10 @@ impl Body for Upload {
     type Data = Bytes;
     type Error = hyper::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
         if let Some(wait) = &mut self.wait {
             ready!(wait.as_mut().poll(cx));
             self.wait = None;
@@ -132,6 +143,7 @@ impl Body for Upload {
         let mut content = shared.content();
         let frame = ready!(Pin::new(&mut content.body).poll_frame(cx));
         content.touched = true;
+        content.broken |= matches!(frame, Some(Err(_)));
         content.ended |= frame.is_none() || content.body.is_end_stream();
         content.progress = Instant::now();
         Poll::Ready(frame)

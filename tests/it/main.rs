@@ -17,3 +17,9 @@ mod oracle;
 mod rules_git;
 /// The import order and the doors of the house.
 mod tidy;
+/// The stage of the front: scripted servers and clients on raw sockets.
+#[cfg(feature = "proxy")]
+mod front_stage;
+/// Clients never see a restart: requests held, responses drained, streams sent to new code.
+#[cfg(feature = "proxy")]
+mod front_restarts;
