@@ -233,10 +233,10 @@ fn path(dice: &mut Dice, lines: &[Vec<u8>]) -> Option<Vec<u8>> {
 fn plant(dice: &mut Dice, sandbox: &Sandbox, prefix: &[u8], new: bool) -> Vec<Vec<u8>> {
     let mut lines: Vec<Vec<u8>> = (0..dice.roll(8) + 1).map(|_| line(dice)).collect();
     lines.retain(|line| new || !is_read_anew(line));
-    let mut paths: Vec<Vec<u8>> = (0..90).filter_map(|_| path(dice, &lines)).collect();
+    let mut paths: Vec<Vec<u8>> = (0..300).filter_map(|_| path(dice, &lines)).collect();
     let full = |path: &[u8]| sandbox.root().join(OsStr::from_bytes(prefix)).join(OsStr::from_bytes(path));
     for path in &paths {
-        if dice.one_in(8) {
+        if dice.one_in(12) {
             let _ = std::fs::create_dir_all(full(path));
         }
     }
@@ -245,7 +245,7 @@ fn plant(dice: &mut Dice, sandbox: &Sandbox, prefix: &[u8], new: bool) -> Vec<Ve
     let mut content = lines.join(&b'\n');
     content.extend_from_slice(if dice.one_in(3) { b"" } else { b"\n" });
     std::fs::write(top.join(".gitignore"), content).unwrap();
-    for number in 0..3 {
+    for number in 0..5 {
         let chosen = dice.roll(paths.len());
         let dir = full(&paths[chosen]);
         if dir.is_dir() {

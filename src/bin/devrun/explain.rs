@@ -1,10 +1,17 @@
-//! `devrun explain`.
+//! `devrun explain`: which rule decides, for each path. Streams: an answer is written before the next path is
+//! waited for, and a million paths take no more memory than ten.
 
-use std::path::PathBuf;
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+use devrun::rules::{DefectKind, Layer, Rule, Rules, Verdict};
+use serde::Serialize;
 
 use crate::failure::{ExitCode, Failure};
 use crate::settings::Settings;
-use crate::terminal::Terminal;
+use crate::terminal::{self, ERROR, FAINT, GOOD, NAME, Terminal, styled};
 
 /// What is asked.
 #[derive(Debug)]
@@ -25,6 +32,202 @@ pub(crate) fn run(
     question: Question,
     terminal: &mut Terminal,
 ) -> Result<ExitCode, Failure> {
-    let _ = (settings, question, terminal);
-    Ok(ExitCode::Success)
+    if question.paths.is_empty() && !question.stdin {
+        return Err(Failure::new("there is no path to explain").remedy(
+            "name one, such as `devrun explain src`, or pipe them in: git ls-files | devrun explain --stdin",
+        ));
+    }
+    let rules = Rules::new(settings.rules_options()).map_err(|error| Failure::of(&error))?;
+    let mut answers =
+        Answers { directory: &settings.directory, rules: &rules, json: question.json, some_ignored: false };
+    for path in &question.paths {
+        answers.answer(path.as_os_str().as_encoded_bytes(), path, terminal)?;
+    }
+    if question.stdin {
+        answers.answer_stdin(if question.null { 0 } else { b'\n' }, terminal)?;
+    }
+    terminal.flush()?;
+    let code = if answers.some_ignored { ExitCode::Success } else { ExitCode::Findings };
+    warn_of_unread(&rules, &settings, terminal);
+    Ok(code)
+}
+
+/// An answer that rests on a file that could not be read may be wrong: that is said.
+fn warn_of_unread(rules: &Rules, settings: &Settings, terminal: &mut Terminal) {
+    for defect in rules.defects() {
+        if let (DefectKind::Unreadable(why), Some(source)) = (&defect.kind, &defect.source) {
+            let message =
+                format!("{} cannot be read: {}", settings.shown(source), terminal::escape_text(why));
+            terminal.warn(message, "its rules are left out; make it readable or remove it");
+        }
+    }
+}
+
+struct Answers<'a> {
+    directory: &'a Path,
+    rules: &'a Rules,
+    json: bool,
+    some_ignored: bool,
+}
+
+impl Answers<'_> {
+    fn answer_stdin(&mut self, end: u8, terminal: &mut Terminal) -> Result<(), Failure> {
+        let mut input = BufReader::with_capacity(1 << 16, std::io::stdin().lock());
+        let mut path = Vec::new();
+        loop {
+            if input.buffer().is_empty() {
+                // The one who asks may wait for the answer before the next question.
+                terminal.flush()?;
+            }
+            path.clear();
+            let read = input.read_until(end, &mut path);
+            if read.map_err(|error| Failure::to_do("read standard input", &error))? == 0 {
+                return Ok(());
+            }
+            if path.last() == Some(&end) {
+                path.pop();
+            }
+            let typed = typed_path(&path);
+            self.answer(&path, &typed, terminal)?;
+        }
+    }
+
+    fn answer(&mut self, bytes: &[u8], typed: &Path, terminal: &mut Terminal) -> Result<(), Failure> {
+        let full = self.directory.join(typed);
+        let is_dir = bytes.ends_with(b"/") || full.symlink_metadata().is_ok_and(|kind| kind.is_dir());
+        let verdict = self.rules.verdict(&full, is_dir);
+        self.some_ignored |= verdict.is_ignored();
+        if self.json {
+            let answer = self.json_answer(bytes, &verdict);
+            let line =
+                serde_json::to_string(&answer).map_err(|error| Failure::to_do("write JSON", &error))?;
+            terminal.out_line(line)
+        } else {
+            terminal.out_line(self.sentence(bytes, &verdict))
+        }
+    }
+
+    fn json_answer<'v>(&self, path: &'v [u8], verdict: &'v Verdict) -> Answer<'v> {
+        let rule = verdict.by.as_deref().map(|rule| RuleAnswer {
+            layer: rule.layer.as_str(),
+            source: rule
+                .source
+                .as_deref()
+                .map(|source| lossy_path(&source_from(self.directory, source, rule.layer))),
+            line: rule.line,
+            pattern: String::from_utf8_lossy(&rule.pattern),
+            pattern_b64: exact(&rule.pattern),
+        });
+        let parent = verdict.parent.as_deref().map(|parent| lossy_path(&from(self.directory, parent)));
+        Answer {
+            path: String::from_utf8_lossy(path),
+            path_b64: exact(path),
+            ignored: verdict.is_ignored(),
+            rule,
+            parent,
+        }
+    }
+
+    fn sentence(&self, path: &[u8], verdict: &Verdict) -> String {
+        let path = styled(NAME, terminal::bytes(path));
+        let word = if verdict.is_ignored() { styled(ERROR, "ignored") } else { styled(GOOD, "watched") };
+        let mut text = format!("{path}  {word}");
+        if let Some(rule) = &verdict.by {
+            let _ = write!(text, " by {}  {}", self.place(rule), terminal::bytes(&rule.pattern));
+        }
+        if let Some(parent) = &verdict.parent {
+            let parent = terminal::path(&from(self.directory, parent));
+            let _ = write!(text, "  {}", styled(FAINT, format_args!("(with its parent {parent}/)")));
+        }
+        text
+    }
+
+    /// Where a rule stands.
+    fn place(&self, rule: &Rule) -> String {
+        match (&rule.source, rule.layer) {
+            (Some(source), layer) => {
+                format!("{}:{}", terminal::path(&source_from(self.directory, source, layer)), rule.line)
+            }
+            (None, Layer::Flag) => "-i".into(),
+            (None, _) => "the built-in rules".into(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    path: Cow<'a, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path_b64: Option<String>,
+    ignored: bool,
+    rule: Option<RuleAnswer<'a>>,
+    /// The directory whose exclusion decided, if it is not the path itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent: Option<String>,
+}
+
+#[derive(Serialize)]
+struct RuleAnswer<'a> {
+    layer: &'static str,
+    source: Option<String>,
+    line: u32,
+    pattern: Cow<'a, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pattern_b64: Option<String>,
+}
+
+/// A path from bytes as they were read.
+fn typed_path(bytes: &[u8]) -> Cow<'_, Path> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::ffi::OsStrExt as _;
+        Cow::Borrowed(Path::new(std::ffi::OsStr::from_bytes(bytes)))
+    }
+    #[cfg(not(unix))]
+    {
+        Cow::Owned(PathBuf::from(String::from_utf8_lossy(bytes).into_owned()))
+    }
+}
+
+/// Where a rule's file is: git's global file is named in full, as git does.
+fn source_from(directory: &Path, source: &Path, layer: Layer) -> PathBuf {
+    if layer == Layer::GitGlobal && !source.starts_with(directory) {
+        source.into()
+    } else {
+        from(directory, source)
+    }
+}
+
+/// A path as seen from a directory, with `..` where it is above or beside.
+fn from(directory: &Path, path: &Path) -> PathBuf {
+    let Some(common) = directory.ancestors().find(|above| path.starts_with(above)) else {
+        return path.into();
+    };
+    let up = directory.strip_prefix(common).map_or(0, |below| below.components().count());
+    let below = path.strip_prefix(common).unwrap_or(path);
+    let seen: PathBuf = std::iter::repeat_n(Path::new(".."), up).chain([below]).collect();
+    if seen.as_os_str().is_empty() { ".".into() } else { seen }
+}
+
+fn lossy_path(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    if cfg!(windows) { text.replace('\\', "/") } else { text.into_owned() }
+}
+
+/// Base64 of bytes that JSON cannot hold; `None` for those it can.
+fn exact(bytes: &[u8]) -> Option<String> {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    if std::str::from_utf8(bytes).is_ok() {
+        return None;
+    }
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let byte = |at: usize| chunk.get(at).copied().map_or(0, u32::from);
+        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for digit in 0..4 {
+            let used = digit <= chunk.len();
+            text.push(if used { char::from(DIGITS[(bits >> (18 - 6 * digit) & 63) as usize]) } else { '=' });
+        }
+    }
+    Some(text)
 }

@@ -229,6 +229,10 @@ impl Settings {
         options.files.clone_from(&self.watch.files);
         options.vcs = self.watch.vcs;
         options.builtin = self.watch.builtin;
+        options.roots.clone_from(&self.watch.roots);
+        if options.vcs {
+            options.git = rules::GitEnv::ask(&self.base, std::env::vars_os());
+        }
         options
     }
 
