@@ -23,3 +23,9 @@ mod front_stage;
 /// Clients never see a restart: requests held, responses drained, streams sent to new code.
 #[cfg(feature = "proxy")]
 mod front_restarts;
+/// Shell transcripts as tests.
+#[cfg(feature = "cli")]
+mod transcript;
+/// One clear error for each bad input, help that fits a screen.
+#[cfg(feature = "cli")]
+mod cli;

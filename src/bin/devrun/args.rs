@@ -6,13 +6,13 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::builder::{BoolishValueParser, OsStringValueParser, TypedValueParser as _};
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use serde::Deserialize;
 
 use crate::values::{
     CommandLine, Extension, Glob, ListenOn, Parsed, Pattern, Proxy, ShellChoice, StopSignal, Time, UrlPath,
-    Variable, list, variables,
+    Variable, list, truth, variables,
 };
 
 /// Run COMMAND and restart it when a file that matters changes, and only then
@@ -187,13 +187,13 @@ pub(crate) struct Watch {
     ///
     /// Example: `devrun --no-vcs-ignore -w dist -- node dist/server.js`
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
-        value_parser = BoolishValueParser::new(), hide_possible_values = true, hide_short_help = true)]
+        value_parser = truth, hide_short_help = true)]
     pub(crate) no_vcs_ignore: Option<bool>,
     /// Leave out the built-in rules: .git/, __pycache__/, editors' files
     ///
     /// Example: `devrun --no-default-ignore -- ./server`
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
-        value_parser = BoolishValueParser::new(), hide_possible_values = true, hide_short_help = true)]
+        value_parser = truth, hide_short_help = true)]
     pub(crate) no_default_ignore: Option<bool>,
     /// How changes are found: auto (default), event or stat
     ///
@@ -267,13 +267,13 @@ pub(crate) struct Run {
     ///
     /// Example: `devrun --postpone -- cargo test`
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
-        value_parser = BoolishValueParser::new(), hide_possible_values = true, hide_short_help = true)]
+        value_parser = truth, hide_short_help = true)]
     pub(crate) postpone: Option<bool>,
     /// Supervise only: nothing is watched
     ///
     /// Example: `devrun --no-watch --on-exit restart -- ./server`
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
-        value_parser = BoolishValueParser::new(), hide_possible_values = true, hide_short_help = true)]
+        value_parser = truth, hide_short_help = true)]
     pub(crate) no_watch: Option<bool>,
     /// Run COMMAND in this directory
     ///
@@ -310,7 +310,7 @@ pub(crate) struct Run {
     ///
     /// Example: `devrun --clear -- cargo test`
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
-        value_parser = BoolishValueParser::new(), hide_possible_values = true, hide_short_help = true)]
+        value_parser = truth, hide_short_help = true)]
     pub(crate) clear: Option<bool>,
 }
 
@@ -359,13 +359,13 @@ pub(crate) struct Front {
     ///
     /// For servers with schedulers or database locks. Example: `devrun --proxy 8000 --no-overlap -- ./server`
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
-        value_parser = BoolishValueParser::new(), hide_possible_values = true, hide_short_help = true)]
+        value_parser = truth, hide_short_help = true)]
     pub(crate) no_overlap: Option<bool>,
     /// Leave HTML pages as they are: no reload in the browser
     ///
     /// Example: `devrun --proxy 8000 --no-live-reload -- ./server`
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
-        value_parser = BoolishValueParser::new(), hide_possible_values = true, hide_short_help = true)]
+        value_parser = truth, hide_short_help = true)]
     pub(crate) no_live_reload: Option<bool>,
 }
 
@@ -383,7 +383,7 @@ pub(crate) struct Output {
     ///
     /// Example: `devrun -q -- cargo run`
     #[arg(short = 'q', long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
-        default_missing_value = "true", value_parser = BoolishValueParser::new(), hide_possible_values = true)]
+        default_missing_value = "true", value_parser = truth)]
     pub(crate) quiet: Option<bool>,
     /// Colour: auto, always or never [default: auto]
     ///
@@ -419,13 +419,13 @@ pub(crate) struct Check {
     ///
     /// Example: `devrun check --strict`
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
-        value_parser = BoolishValueParser::new(), hide_possible_values = true)]
+        value_parser = truth)]
     pub(crate) strict: Option<bool>,
     /// Also find rules that match nothing in the tree (walks all of it)
     ///
     /// Example: `devrun check --matches-nothing`
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
-        value_parser = BoolishValueParser::new(), hide_possible_values = true)]
+        value_parser = truth)]
     pub(crate) matches_nothing: Option<bool>,
 }
 

@@ -117,7 +117,7 @@ fn describe(message: &str) -> (String, String, Option<String>) {
         let remedy = match nearest(key, known.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),
             None => match moved(key) {
-                Some(table) => format!("`{key}` belongs into [{table}]"),
+                Some(table) => format!("`{key}` belongs in [{table}]"),
                 None => format!("the keys that are known here: {}", known.join(", ")),
             },
         };
@@ -132,14 +132,30 @@ fn describe(message: &str) -> (String, String, Option<String>) {
         };
         return (format!("unknown value \"{word}\""), "not known here".into(), Some(remedy));
     }
-    if let Some(rest) = message.strip_prefix("invalid type: ") {
+    let typed = ["invalid type: ", "invalid value: "].iter().find_map(|start| message.strip_prefix(start));
+    if let Some(rest) = typed {
         let (found, wanted) = rest.split_once(", expected ").unwrap_or((rest, "something else"));
-        return ("wrong type".into(), format!("expected {wanted}, found {found}"), None);
+        return ("wrong type".into(), format!("expected {}, found {}", noun(wanted), noun(found)), None);
+    }
+    if message == "wanted string or table" {
+        return ("wrong type".into(), "expected a string".into(), None);
     }
     // Our own values say what is wrong and, after the semicolon, what would be right.
     match message.split_once("; ") {
         Some((what, remedy)) => (what.to_owned(), String::new(), Some(remedy.to_owned())),
         None => (message.to_owned(), String::new(), None),
+    }
+}
+
+/// serde's and Rust's words for things, in TOML's.
+fn noun(word: &str) -> &str {
+    match word {
+        "map" => "a table",
+        "sequence" => "a list",
+        "path string" => "a string",
+        "u8" => "a number from 0 to 255",
+        _ if word.starts_with("struct ") => "a table",
+        _ => word,
     }
 }
 

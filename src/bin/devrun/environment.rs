@@ -43,6 +43,7 @@ pub(crate) fn read(variables: impl Iterator<Item = (OsString, OsString)>) -> Res
         match option_of(&command, name) {
             // An empty variable is as good as none.
             Some(_) if value.is_empty() => {}
+            Some(option) if is_count(option) => words.extend(times(option, name, &value)?),
             Some(option) => {
                 let typed = as_typed(option, &value);
                 probe(&command, &typed, name)?;
@@ -51,8 +52,9 @@ pub(crate) fn read(variables: impl Iterator<Item = (OsString, OsString)>) -> Res
             None => doubts.extend(doubt(&command, name)),
         }
     }
-    let matches = command.try_get_matches_from_mut(words).map_err(|error| Failure::usage(&error))?;
-    let options = AllOptions::from_arg_matches(&matches).map_err(|error| Failure::usage(&error))?;
+    let matches =
+        command.try_get_matches_from_mut(words).map_err(|error| Failure::usage(&error, "devrun"))?;
+    let options = AllOptions::from_arg_matches(&matches).map_err(|error| Failure::usage(&error, "devrun"))?;
     Ok(Environment { source: options.source, layer: options.layer, doubts })
 }
 
@@ -66,24 +68,31 @@ fn probe(command: &clap::Command, typed: &[OsString], name: &str) -> Result<(), 
     match command.clone().try_get_matches_from(words) {
         Ok(_) => Ok(()),
         Err(error) => {
-            let failure = Failure::usage(&error);
+            let failure = Failure::usage(&error, "devrun");
             let message = format!("the variable {name} is set wrongly: {}", failure.message);
             Err(Failure { message, ..failure })
         }
     }
 }
 
+fn is_count(option: &Arg) -> bool {
+    matches!(option.get_action(), ArgAction::Count)
+}
+
+/// `DEVRUN_VERBOSE=2` is `--verbose --verbose`.
+fn times(option: &Arg, name: &str, value: &OsStr) -> Result<Vec<OsString>, Failure> {
+    let times = value.to_str().and_then(|text| text.trim().parse::<u8>().ok()).ok_or_else(|| {
+        let value = value.to_string_lossy();
+        Failure::new(format!("the variable {name} is set wrongly: '{value}' is not a number"))
+            .remedy(format!("write {name}=1 or {name}=2"))
+    })?;
+    let long = option.get_long().unwrap_or_default();
+    Ok(vec![OsString::from(format!("--{long}")); usize::from(times.min(9))])
+}
+
 /// `--option=value`, once for each value of a list: paths as PATH separates them, all others by lines.
 fn as_typed(option: &Arg, value: &OsStr) -> Vec<OsString> {
     let long = option.get_long().unwrap_or_default();
-    if matches!(option.get_action(), ArgAction::Count) {
-        let times = value.to_str().and_then(|text| text.trim().parse::<u8>().ok());
-        // What is not a number is given to clap, which says so.
-        return match times {
-            Some(times) => vec![OsString::from(format!("--{long}")); usize::from(times.min(9))],
-            None => vec![joined(long, value)],
-        };
-    }
     if !matches!(option.get_action(), ArgAction::Append) {
         return vec![joined(long, value)];
     }

@@ -128,8 +128,9 @@ impl Failure {
         self
     }
 
-    /// What clap says, in our form: one sentence, and the remedy.
-    pub(crate) fn usage(error: &clap::Error) -> Self {
+    /// What clap says, in our form: one sentence, and the remedy. `program` is `devrun` or `devrun check`: where
+    /// help can be had.
+    pub(crate) fn usage(error: &clap::Error, program: &str) -> Self {
         let value = context(error, ContextKind::InvalidValue);
         let option = context(error, ContextKind::InvalidArg).map(bare_option);
         match (error.kind(), option, value) {
@@ -151,23 +152,32 @@ impl Failure {
                 let words = words_of(error);
                 let failure = Self::new(format!("{option} needs a value"));
                 match words.is_empty() {
-                    true => failure.remedy(format!("`devrun --help` shows an example of {option}")),
+                    true => failure.remedy(format!("`{program} --help` shows an example of {option}")),
                     false => failure.remedy(format!("one of: {}", words.join(", "))),
                 }
             }
             (ErrorKind::UnknownArgument, Some(option), _) => {
-                let failure = Self::new(format!("unknown option '{option}'"));
+                let what = if option.starts_with('-') { "unknown option" } else { "unexpected argument" };
+                let failure = Self::new(format!("{what} '{option}'"));
                 match context(error, ContextKind::SuggestedArg) {
                     Some(near) => failure.remedy(format!("did you mean {}?", bare_option(near))),
-                    None => failure.remedy("`devrun -h` lists the options"),
+                    None => failure.remedy(format!("`{program} -h` lists the options")),
                 }
             }
-            _ => Self::as_rendered(error),
+            (ErrorKind::MissingRequiredArgument, ..) => {
+                let missing = match error.get(ContextKind::InvalidArg) {
+                    Some(ContextValue::Strings(missing)) => missing.join(", "),
+                    _ => "an argument".into(),
+                };
+                Self::new(format!("{missing} is missing"))
+                    .remedy(format!("`{program} -h` shows what is needed"))
+            }
+            _ => Self::as_rendered(error, program),
         }
     }
 
     /// The first sentence of what clap writes, and its tip.
-    fn as_rendered(error: &clap::Error) -> Self {
+    fn as_rendered(error: &clap::Error, program: &str) -> Self {
         let text = error.render().to_string();
         let mut paragraphs = text.split("\n\n");
         let first = paragraphs.next().unwrap_or_default();
@@ -180,7 +190,7 @@ impl Failure {
         let remedy = match (tips.is_empty(), error.kind()) {
             (false, _) => tips.join("; "),
             (true, ErrorKind::ArgumentConflict) => "leave one of them out".into(),
-            (true, _) => "`devrun -h` lists the options".into(),
+            (true, _) => format!("`{program} -h` lists the options"),
         };
         Self::new(message).remedy(remedy)
     }

@@ -325,7 +325,10 @@ fn locate(origin: &Origin) -> Result<Option<Found>, Failure> {
         Some(path) if path.as_os_str().is_empty() => {
             Err(Failure::new("--config names no file").remedy("write --config FILE"))
         }
-        Some(path) => Ok(Some(Found { path: origin.directory.join(path), explicit: true })),
+        Some(path) => {
+            must_exist("--config", path, &origin.directory)?;
+            Ok(Some(Found { path: origin.directory.join(path), explicit: true }))
+        }
         None => Ok(config_file::find(&origin.directory).map(|path| Found { path, explicit: false })),
     }
 }
@@ -358,7 +361,7 @@ fn must_exist(option: &str, path: &Path, directory: &Path) -> Result<(), Failure
     let full = directory.join(path);
     match full.metadata() {
         Ok(_) => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+        Err(error) if is_absence(&error) => {
             let failure = Failure::new(format!("{option}: {} does not exist", terminal::path(path)));
             Err(match beside(&full) {
                 Some(near) => {
@@ -372,6 +375,11 @@ fn must_exist(option: &str, path: &Path, directory: &Path) -> Result<(), Failure
         }
         Err(error) => Err(Failure::to_do(format_args!("look at {option} {}", terminal::path(path)), &error)),
     }
+}
+
+/// Nothing is there; also if what should be a directory on the way is a file.
+fn is_absence(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
 }
 
 /// The name in the same directory that was probably meant.
@@ -420,8 +428,8 @@ fn run_of(layer: args::Run, origin: &Origin, directory: &Path, base: &Path) -> R
         && !workdir.is_dir()
     {
         let shown = terminal::relative(workdir, directory);
-        return Err(Failure::new(format!("--workdir: {shown} is not a directory"))
-            .remedy("name one that exists: COMMAND is run in it"));
+        return Err(Failure::new(format!("the working directory of COMMAND, {shown}, is no directory"))
+            .remedy("name one that exists with --workdir, or make it first"));
     }
     Ok(Run {
         command: command_of(&layer, origin, directory, base)?,

@@ -27,9 +27,19 @@ pub(crate) fn parse(words: &[OsString]) -> Result<Typed, Failure> {
         Ok(args) => Ok(Typed::Args(Box::new(args))),
         Err(error) => match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Ok(Typed::Asked(error.render())),
-            _ => Err(command_without_dashes(words).unwrap_or_else(|| Failure::usage(&error))),
+            _ => {
+                Err(command_without_dashes(words).unwrap_or_else(|| Failure::usage(&error, &program(words))))
+            }
         },
     }
+}
+
+/// `devrun`, or `devrun check`: whose help helps.
+fn program(words: &[OsString]) -> String {
+    let command = CommandArgs::command();
+    let verb =
+        words.get(1).and_then(|word| word.to_str()).filter(|word| command.find_subcommand(word).is_some());
+    verb.map_or("devrun".into(), |verb| format!("devrun {verb}"))
 }
 
 /// `devrun -w src cargo run`: the first word that is neither an option, nor an option's value, nor a subcommand.

@@ -63,7 +63,7 @@ impl FromStr for Time {
             return Err("a duration is missing; write it with its unit, such as 50ms, 1s or 2m".into());
         }
         if text.starts_with('-') {
-            return Err("a duration cannot be negative".into());
+            return Err(format!("a duration cannot be negative; write {}", text.trim_start_matches('-')));
         }
         if text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
             return Err(format!("the unit is missing; write {text}ms or {text}s"));
@@ -72,13 +72,24 @@ impl FromStr for Time {
             let joined: String = text.split_whitespace().collect();
             return Err(format!("a duration has no blanks; write {joined}"));
         }
-        let duration = humantime::parse_duration(text).map_err(|error| {
-            format!("{error}; write a number and its unit (ms, s, m, h), such as 50ms, 1s or 2m")
+        let duration = humantime::parse_duration(text).map_err(|_| {
+            format!(
+                "`{text}` is not a duration; write a number and its unit (ms, s, m, h), such as 50ms or 2m"
+            )
         })?;
         if duration > YEAR {
             return Err("a duration of more than a year is surely a mistake".into());
         }
         Ok(Self(duration))
+    }
+}
+
+/// `--flag=BOOL`, and the value of a flag's variable.
+pub(crate) fn truth(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "1" => Ok(true),
+        "false" | "no" | "off" | "0" => Ok(false),
+        _ => Err("it is either on or off; write true or false".into()),
     }
 }
 
@@ -115,10 +126,10 @@ impl FromStr for Glob {
         if let Some(rest) = text.strip_prefix('!') {
             return Err(format!("a filter cannot be negated; to leave paths out use --ignore '{rest}'"));
         }
-        globset::GlobBuilder::new(text)
-            .literal_separator(true)
-            .build()
-            .map_err(|error| format!("{}; write a glob such as src/**/*.rs", error.kind()))?;
+        globset::GlobBuilder::new(text).literal_separator(true).build().map_err(|error| {
+            let reason = error.kind().to_string().replace("; ", ": ");
+            format!("{reason}; write a glob such as src/**/*.rs")
+        })?;
         Ok(Self(text.to_owned()))
     }
 }
@@ -157,7 +168,9 @@ impl FromStr for StopSignal {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let signal: Signal = text.parse()?;
+        let signal: Signal = text.parse().map_err(|_| {
+            format!("no signal is called `{text}`; write a name such as SIGTERM, INT or HUP, or a number")
+        })?;
         let useless =
             ["SIGSTOP", "SIGTSTP", "SIGTTIN", "SIGTTOU", "SIGCONT", "SIGCHLD", "SIGWINCH", "SIGURG"];
         if useless.contains(&signal.to_string().as_str()) {
@@ -200,8 +213,9 @@ impl FromStr for Variable {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (key, value) =
-            text.split_once('=').ok_or_else(|| format!("`=` is missing; write {text}=VALUE"))?;
+        let (key, value) = text.split_once('=').ok_or_else(|| {
+            format!("`=` is missing; write {}=VALUE", if text.is_empty() { "NAME" } else { text })
+        })?;
         Self::new(key.into(), value.into())
     }
 }
@@ -450,7 +464,7 @@ impl FromStr for Address {
         }
         let (host, port) = match text.rsplit_once(':') {
             None if text.bytes().all(|byte| byte.is_ascii_digit()) => ("", text),
-            None => return Err(format!("`{text}` has no port; {LIKE}")),
+            None => return Err(format!("`{text}` is neither a port nor an address with one; {LIKE}")),
             Some(parts) => parts,
         };
         Ok(Self { host: host_of(host).map_err(|what| format!("{what}; {LIKE}"))?, port: port_of(port)? })
@@ -571,7 +585,9 @@ impl FromStr for ListenOn {
 fn socket_name(name: &str) -> Result<String, String> {
     let fits = !name.is_empty() && name.len() <= 255 && name.bytes().all(|byte| byte.is_ascii_graphic());
     if !fits {
-        return Err("the socket's name before `=` must be 1 to 255 printable ASCII characters".into());
+        return Err(
+            "the socket's name before `=` is not 1 to 255 printable ASCII characters; write NAME=ADDR".into(),
+        );
     }
     Ok(name.to_owned())
 }
@@ -581,9 +597,10 @@ fn endpoint(address: &str) -> Result<(Endpoint, bool), String> {
         // The kernel's limit for sockaddr_un is 108 bytes with the final NUL (104 on macOS).
         return match path.len() {
             0 => Err("the socket's path is missing; write unix:PATH".into()),
-            104.. => {
-                Err("the socket's path is longer than 103 bytes, the least that every system takes".into())
-            }
+            104.. => Err(
+                "the socket's path is longer than 103 bytes; name a shorter one, such as unix:/tmp/app.sock"
+                    .into(),
+            ),
             _ => Ok((Endpoint::Unix(PathBuf::from(path)), true)),
         };
     }

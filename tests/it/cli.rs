@@ -1,0 +1,19 @@
+//! The command line, the environment and devrun.toml: one clear error for each bad input, help that fits.
+
+use crate::sandbox::Sandbox;
+use crate::transcript;
+
+#[test]
+fn each_bad_input_gets_one_clear_error() {
+    transcript::check_all("cli");
+}
+
+#[test]
+fn short_help_fits_a_screen_and_goes_to_stdout() {
+    let sandbox = Sandbox::new();
+    let output = sandbox.devrun().arg("-h").output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty());
+    let help = String::from_utf8(output.stdout).unwrap();
+    assert!(help.lines().count() <= 40, "{} lines:\n{help}", help.lines().count());
+    assert!(help.lines().all(|line| line.chars().count() <= 100), "too wide:\n{help}");
+}
