@@ -29,3 +29,6 @@ mod transcript;
 /// One clear error for each bad input, help that fits a screen.
 #[cfg(feature = "cli")]
 mod cli;
+/// The generated pages are fresh, and the documented configuration is accepted.
+#[cfg(feature = "cli")]
+mod reference;

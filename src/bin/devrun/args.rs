@@ -82,21 +82,32 @@ pub(crate) struct AllOptions {
     pub(crate) layer: Layer,
 }
 
-/// The tables of devrun.toml with their keys, from the types above.
-pub(crate) fn tables() -> Vec<(&'static str, Vec<String>)> {
-    fn keys<G: Args>() -> Vec<String> {
-        let command = G::augment_args(clap::Command::new(""));
-        command.get_arguments().map(|arg| arg.get_id().as_str().replace('_', "-")).collect()
+/// The tables of devrun.toml with their keys, from the types above: an option's key is its name.
+pub(crate) fn tables() -> Vec<(&'static str, Vec<clap::Arg>)> {
+    fn options<G: Args>() -> Vec<clap::Arg> {
+        G::augment_args(clap::Command::new("")).get_arguments().cloned().collect()
     }
-    let mut run = keys::<Run>();
-    run.insert(0, "command".into());
+    let command = clap::Arg::new("command")
+        .value_name("COMMAND")
+        .help("What to run: a list of words, or a line for the shell")
+        .long_help(
+            "What to run: a list of words, executed directly, or a line that is given to the shell. On the \
+             command line it comes after `--`, and takes the place of this one. \
+             Example: `command = [\"cargo\", \"run\"]`",
+        );
+    let run = std::iter::once(command).chain(options::<Run>()).collect();
     vec![
-        ("watch", keys::<Watch>()),
+        ("watch", options::<Watch>()),
         ("run", run),
-        ("front", keys::<Front>()),
-        ("check", keys::<Check>()),
-        ("output", keys::<Output>()),
+        ("front", options::<Front>()),
+        ("check", options::<Check>()),
+        ("output", options::<Output>()),
     ]
+}
+
+/// The key of an option in devrun.toml.
+pub(crate) fn key(option: &clap::Arg) -> String {
+    option.get_id().as_str().replace('_', "-")
 }
 
 /// The options of a run, by group.
@@ -124,6 +135,8 @@ pub(crate) enum Verb {
     Doctor(DoctorArgs),
     Completions(CompletionsArgs),
     Man(ManArgs),
+    #[command(hide = true)]
+    Reference(ReferenceArgs),
 }
 
 /// Where the configuration comes from.
@@ -613,6 +626,14 @@ pub(crate) struct ManArgs {
     pub(crate) dir: Option<PathBuf>,
 }
 
+/// A page of docs/reference, on stdout
+#[derive(Debug, Args)]
+pub(crate) struct ReferenceArgs {
+    /// Which one
+    #[arg(value_name = "PAGE")]
+    pub(crate) page: ReferencePage,
+}
+
 /// Declares the words that an option takes, for clap and serde alike.
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident),+ $(,)? }) => {
@@ -666,4 +687,8 @@ words! {
 words! {
     /// How `check` answers.
     CheckFormat { Human, Json, Github, Sarif }
+}
+words! {
+    /// The pages that are generated.
+    ReferencePage { Cli, Configuration, Schema }
 }

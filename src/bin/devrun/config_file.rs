@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::args::{Check, Front, Layer, Output, Run, Watch};
+use crate::args::{self, Check, Front, Layer, Output, Run, Watch};
 use crate::failure::{Failure, Place};
 use crate::nearest::nearest;
 
@@ -161,8 +161,8 @@ fn noun(word: &str) -> &str {
 
 /// The table that knows a key put into another one.
 fn moved(key: &str) -> Option<&'static str> {
-    crate::args::tables()
-        .into_iter()
-        .find(|(_, keys)| keys.iter().any(|known| known == key))
-        .map(|(table, _)| table)
+    let tables = args::tables();
+    let mut known =
+        tables.iter().filter(|(_, options)| options.iter().any(|option| args::key(option) == key));
+    known.next().map(|(table, _)| *table)
 }

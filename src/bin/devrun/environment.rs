@@ -11,7 +11,7 @@ use crate::nearest::nearest;
 const PREFIX: &str = "DEVRUN_";
 
 /// Variables of this prefix that are no options: devrun tells its children with them, or reads them itself.
-const OTHERS: &[&str] = &["DEVRUN_GENERATION", "DEVRUN_CHANGED", "DEVRUN_LOG"];
+const OTHERS: &[&str] = &["DEVRUN_GENERATION", "DEVRUN_CHANGED", "DEVRUN_LOG", "DEVRUN_ENV"];
 
 /// What the environment says.
 #[derive(Debug, Clone, Default)]
@@ -24,9 +24,10 @@ pub(crate) struct Environment {
     pub(crate) doubts: Vec<(String, String)>,
 }
 
-/// The variable of an option: `--stop-timeout` -> `DEVRUN_STOP_TIMEOUT`.
-pub(crate) fn variable(long: &str) -> String {
-    format!("{PREFIX}{}", long.replace('-', "_").to_ascii_uppercase())
+/// The variable of an option: `--stop-timeout` -> `DEVRUN_STOP_TIMEOUT`. `--env` has none: it sets variables
+/// itself, and DEVRUN_ENV is too likely to be somebody's own.
+pub(crate) fn variable(long: &str) -> Option<String> {
+    (long != "env").then(|| format!("{PREFIX}{}", long.replace('-', "_").to_ascii_uppercase()))
 }
 
 /// Reads the variables of this process.
@@ -59,7 +60,7 @@ pub(crate) fn read(variables: impl Iterator<Item = (OsString, OsString)>) -> Res
 }
 
 fn option_of<'a>(command: &'a clap::Command, name: &str) -> Option<&'a Arg> {
-    command.get_arguments().find(|arg| arg.get_long().is_some_and(|long| variable(long) == name))
+    command.get_arguments().find(|arg| arg.get_long().and_then(variable).as_deref() == Some(name))
 }
 
 /// One variable alone, so that what is wrong can be said of it.
@@ -126,7 +127,7 @@ fn doubt(command: &clap::Command, name: &str) -> Option<(String, String)> {
     if OTHERS.contains(&name) {
         return None;
     }
-    let known: Vec<String> = command.get_arguments().filter_map(Arg::get_long).map(variable).collect();
+    let known: Vec<String> = command.get_arguments().filter_map(Arg::get_long).filter_map(variable).collect();
     let bare = |name: &str| name[PREFIX.len()..].to_owned();
     let short: Vec<String> = known.iter().map(|name| bare(name)).collect();
     let near = nearest(&bare(name), short.iter().map(String::as_str))?;

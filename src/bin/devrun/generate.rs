@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use clap::CommandFactory as _;
+use clap::{Command, CommandFactory as _};
 
 use crate::args::CommandArgs;
 use crate::failure::{ExitCode, Failure};
-use crate::terminal::Terminal;
+use crate::nearest::nearest;
+use crate::terminal::{self, Terminal};
 
 /// Writes completions for a shell to standard output.
 pub(crate) fn completions(shell: clap_complete::Shell, terminal: &mut Terminal) -> Result<ExitCode, Failure> {
@@ -22,6 +23,57 @@ pub(crate) fn man(
     dir: Option<&Path>,
     terminal: &mut Terminal,
 ) -> Result<ExitCode, Failure> {
-    let _ = (page, dir, terminal);
+    let pages = pages();
+    if let Some(dir) = dir {
+        return write_all(&pages, dir, terminal);
+    }
+    let wanted = page.map_or("devrun".into(), |verb| format!("devrun-{verb}"));
+    match pages.iter().find(|(name, _)| *name == wanted) {
+        Some((name, command)) => terminal.out_bytes(&roff(name, command)?)?,
+        None => return Err(no_page(page.unwrap_or_default(), &pages)),
+    }
     Ok(ExitCode::Success)
+}
+
+/// `devrun`, `devrun-check`, … with what each describes.
+fn pages() -> Vec<(String, Command)> {
+    let mut command = CommandArgs::command();
+    command.build();
+    let verbs: Vec<Command> = command.get_subcommands().filter(|verb| !verb.is_hide_set()).cloned().collect();
+    let verbs = verbs
+        .into_iter()
+        .map(|verb| (format!("devrun-{}", verb.get_name()), verb.version(env!("CARGO_PKG_VERSION"))));
+    std::iter::once(("devrun".to_owned(), command.clone())).chain(verbs).collect()
+}
+
+fn roff(name: &str, command: &Command) -> Result<Vec<u8>, Failure> {
+    let mut page = Vec::new();
+    clap_mangen::Man::new(command.clone())
+        .title(name)
+        .manual("devrun manual")
+        .render(&mut page)
+        .map_err(|error| Failure::to_do("write the manual page", &error))?;
+    Ok(page)
+}
+
+fn write_all(pages: &[(String, Command)], dir: &Path, terminal: &mut Terminal) -> Result<ExitCode, Failure> {
+    std::fs::create_dir_all(dir).map_err(|error| {
+        Failure::to_do(format_args!("make the directory {}", terminal::path(dir)), &error)
+    })?;
+    for (name, command) in pages {
+        let path = dir.join(format!("{name}.1"));
+        std::fs::write(&path, roff(name, command)?)
+            .map_err(|error| Failure::to_do(format_args!("write {}", terminal::path(&path)), &error))?;
+        terminal.say(format_args!("wrote {}", terminal::path(&path)));
+    }
+    Ok(ExitCode::Success)
+}
+
+fn no_page(verb: &str, pages: &[(String, Command)]) -> Failure {
+    let verbs: Vec<&str> = pages.iter().filter_map(|(name, _)| name.strip_prefix("devrun-")).collect();
+    let failure = Failure::new(format!("there is no manual page for `{verb}`"));
+    match nearest(verb, verbs.iter().copied()) {
+        Some(near) => failure.remedy(format!("did you mean `devrun man {near}`?")),
+        None => failure.remedy(format!("the pages there are: {}", verbs.join(", "))),
+    }
 }

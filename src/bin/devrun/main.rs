@@ -25,6 +25,8 @@ mod explain;
 mod list;
 mod init;
 mod doctor;
+mod schema;
+mod reference;
 mod generate;
 
 use std::ffi::OsString;
@@ -107,6 +109,14 @@ fn dispatch(typed: CommandArgs, terminal: &mut Terminal) -> Result<ExitCode, Fai
             doctor::run(settings, question, terminal)
         }
         Verb::Completions(args) => generate::completions(args.shell, terminal),
+        Verb::Reference(args) => {
+            let page = match args.page {
+                args::ReferencePage::Cli => reference::command_line(),
+                args::ReferencePage::Configuration => reference::configuration(),
+                args::ReferencePage::Schema => schema::schema(),
+            };
+            terminal.out(page).map(|()| ExitCode::Success)
+        }
         Verb::Man(args) => generate::man(args.page.as_deref(), args.dir.as_deref(), terminal),
     }
 }

@@ -105,6 +105,9 @@ impl FromStr for Extension {
         if bare.is_empty() {
             return Err("an extension is empty; write a list such as rs,toml".into());
         }
+        if bare.contains(',') {
+            return Err("these are several extensions; write a list such as [\"rs\", \"toml\"]".into());
+        }
         if bare.contains(['/', '*', '?', '[']) {
             return Err(format!("`{text}` is not an extension; use --filter for globs"));
         }
@@ -329,6 +332,10 @@ where
 
         fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
             T::deserialize(de::value::StrDeserializer::new(text)).map(|one| Some(vec![one]))
+        }
+
+        fn visit_i64<E: de::Error>(self, number: i64) -> Result<Self::Value, E> {
+            T::deserialize(de::value::I64Deserializer::new(number)).map(|one| Some(vec![one]))
         }
 
         fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
