@@ -7,6 +7,8 @@ mod sandbox;
 mod story_client;
 /// The upstream of the story, in the test's hand.
 mod story_upstream;
+/// A real browser, driven over WebDriver.
+mod browser;
 /// The example server by itself.
 mod portal;
 /// The installed git as the judge of ignore rules.

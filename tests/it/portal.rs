@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use super::browser::Browser;
 use super::sandbox::{Running, Sandbox, example, wait_until};
 use super::story_client::{Lost, Opened, free_address, get};
 use super::story_upstream::{Behaviour, Upstream, document};
@@ -152,4 +153,35 @@ fn a_stop_finishes_what_is_in_flight_and_ends_event_streams() {
     portal.upstream.release();
     assert_eq!(client.join().unwrap().unwrap().body, document("118"));
     assert_eq!(portal.process.wait().code(), Some(0));
+}
+
+/// The button, pressed in a real browser: progress is shown, the document comes, and a failure is told in words.
+#[test]
+#[ignore = "needs Chromium"]
+fn the_button_downloads_the_document() {
+    let portal = portal(Behaviour::Hold, "10");
+    let browser = Browser::start();
+    browser.open(&format!("http://{}/", portal.address));
+    let card = "const card = document.querySelector('article[data-id=\"118\"]');";
+    browser.run(&format!("{card} card.querySelector('button').click()"));
+    browser.wait_for(&format!("{card} return card.querySelector('button').disabled"));
+    wait_until("the document is halfway", || portal.upstream.halfway() == 1);
+    portal.upstream.release();
+    browser.wait_for(&format!("{card} return card.querySelector('.state').textContent.startsWith('اكتمل')"));
+    wait_until("the file is in the browser's folder", || !browser.downloaded().is_empty());
+    assert_eq!(std::fs::read(&browser.downloaded()[0]).unwrap(), document("118"));
+    assert_eq!(browser.downloaded()[0].file_name().unwrap(), "جدول-الكميات-والمرفقات.zip");
+}
+
+#[test]
+#[ignore = "needs Chromium"]
+fn the_page_says_what_went_wrong() {
+    let portal = portal(Behaviour::Stall, "0.3");
+    let browser = Browser::start();
+    browser.open(&format!("http://{}/", portal.address));
+    browser.run("document.querySelector('article button').click()");
+    let said = browser.wait_for(
+        "const state = document.querySelector('.state'); return state.matches('.bad') && state.textContent",
+    );
+    assert!(said.as_str().unwrap().contains("انتهت مهلة الاتصال"), "{said}");
 }
