@@ -17,3 +17,8 @@ fn short_help_fits_a_screen_and_goes_to_stdout() {
     assert!(help.lines().count() <= 40, "{} lines:\n{help}", help.lines().count());
     assert!(help.lines().all(|line| line.chars().count() <= 100), "too wide:\n{help}");
 }
+
+#[test]
+fn init_writes_what_fits_the_project_and_never_overwrites() {
+    transcript::check_all("init");
+}

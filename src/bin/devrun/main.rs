@@ -23,6 +23,7 @@ mod run;
 mod check;
 mod explain;
 mod list;
+mod project;
 mod init;
 mod doctor;
 mod schema;
