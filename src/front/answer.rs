@@ -1,32 +1,178 @@
 //! Answers on sockets whose server does not live, until it does again.
+//!
+//! Accepts on sockets that others share; never opens or closes one.
 
-use std::net::TcpListener;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
+use hyper::body::{Bytes, Frame, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::TaskTracker;
 
+use super::body::Body;
+use super::client::{Client, ClientStream};
+use super::download::Cut;
+use super::drain::RequestLine;
+use super::event::Event;
+use super::gate::Denied;
+use super::headers;
 use super::port::Port;
+use super::reload;
+use super::reply::Trouble;
+use super::upload::Parcel;
 use super::upstream::Report;
 
-/// Those who answer now.
+/// How long a client may take to ask: its connection is one that the server will not get.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long to wait before accepting again when no descriptor is left.
+const NO_ROOM_PAUSE: Duration = Duration::from_millis(5);
+
+/// Those who accept now.
 #[derive(Debug, Default)]
 pub(super) struct Answerers {
-    current: Mutex<Option<(CancellationToken, TaskTracker)>>,
+    /// Ends those who accept, and the event streams they have begun.
+    current: Mutex<CancellationToken>,
+    accepting: TaskTracker,
+}
+
+/// What is answered, and for how long.
+struct Duty {
+    port: Arc<Port>,
+    report: Arc<Report>,
+    over: CancellationToken,
 }
 
 impl Answerers {
-    pub(super) fn start(&self, port: &Arc<Port>, sockets: Vec<TcpListener>, report: Arc<Report>) {
-        let _ = (port, sockets, report, TaskTracker::new());
+    /// Answers on these sockets in the place of any before.
+    pub(super) fn start(
+        &self,
+        port: &Arc<Port>,
+        runtime: &tokio::runtime::Handle,
+        sockets: Vec<std::net::TcpListener>,
+        report: Arc<Report>,
+    ) {
+        let over = CancellationToken::new();
+        std::mem::replace(&mut *self.current(), over.clone()).cancel();
+        let duty = Arc::new(Duty { port: Arc::clone(port), report, over });
+        let _entered = runtime.enter();
+        for socket in sockets {
+            match socket.set_nonblocking(true).and_then(|()| TcpListener::from_std(socket)) {
+                Ok(socket) => drop(self.accepting.spawn(accept(Arc::clone(&duty), socket))),
+                Err(error) => tracing::debug!(%error, "nobody can answer on a socket"),
+            }
+        }
     }
 
     /// Returns once nobody accepts on the sockets any more.
     pub(super) async fn stop(&self) {
-        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some((stop, accepting)) = current {
-            stop.cancel();
-            accepting.close();
-            accepting.wait().await;
+        self.current().cancel();
+        self.accepting.close();
+        self.accepting.wait().await;
+        self.accepting.reopen();
+    }
+
+    fn current(&self) -> MutexGuard<'_, CancellationToken> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn accept(duty: Arc<Duty>, listener: TcpListener) {
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = duty.over.cancelled() => return,
+            () = duty.port.stop.cancelled() => return,
+            accepted = accept_one(&listener) => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let client = Arc::new(Client::new(stream, peer));
+                duty.port.tasks.spawn(serve(Arc::clone(&duty), client));
+            }
+            Err(error) => {
+                tracing::debug!(%error, "accepting in a server's place failed");
+                tokio::time::sleep(NO_ROOM_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Accepts without ever blocking: whoever shares the socket may have made it blocking again, and whoever else accepts on
+/// it may be faster.
+async fn accept_one(listener: &TcpListener) -> std::io::Result<(TcpStream, SocketAddr)> {
+    std::future::poll_fn(|cx| {
+        socket2::SockRef::from(listener).set_nonblocking(true)?;
+        listener.poll_accept(cx)
+    })
+    .await
+}
+
+async fn serve(duty: Arc<Duty>, client: Arc<Client>) {
+    let service = service_fn(|request| {
+        let answer = answer(&duty, &client, request);
+        async { Ok::<_, Infallible>(answer) }
+    });
+    // One answer each, so that the next request finds the server as soon as it lives.
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(ClientStream(Arc::clone(&client))), service);
+    let served = async {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "a connection ended early");
+        }
+        client.linger().await;
+    };
+    duty.port.kill.run_until_cancelled(served).await;
+}
+
+fn answer(duty: &Duty, client: &Arc<Client>, request: Request<Incoming>) -> Response<Body> {
+    let (head, body) = request.into_parts();
+    let parcel = Parcel::new(body, client, false);
+    let trouble = match (headers::check(&head), reload::own_path(&duty.port, &head)) {
+        (Err(unfit), _) => Trouble::Unfit(unfit),
+        (Ok(()), Some(Ok("client.js"))) => return reload::script(),
+        (Ok(()), Some(Ok("events"))) => return reload::events(waiting(duty)),
+        (Ok(()), Some(Err(stranger))) => stranger,
+        _ => Trouble::Denied(Denied::Down(Arc::clone(&duty.report))),
+    };
+    drop(parcel);
+    let line = RequestLine::new(head.method.clone(), head.uri.clone());
+    let (status, detail) = (trouble.status().as_u16(), trouble.summary());
+    duty.port.teller.note(Event::Answered { status, request: line.to_string(), detail });
+    trouble.answer(headers::is_navigation(&head.headers), "listen")
+}
+
+fn waiting(duty: &Duty) -> Waiting {
+    let over = Box::pin(duty.over.clone().cancelled_owned());
+    Waiting { told: Some(Bytes::from_static(b"retry: 500\n\n")), over }
+}
+
+/// An event stream that says nothing and ends when the server is about to live: whoever it then meets under its path
+/// is the server.
+struct Waiting {
+    told: Option<Bytes>,
+    over: Pin<Box<WaitForCancellationFutureOwned>>,
+}
+
+impl hyper::body::Body for Waiting {
+    type Data = Bytes;
+    type Error = Cut;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        match self.told.take() {
+            Some(told) => Poll::Ready(Some(Ok(Frame::data(told)))),
+            None => self.over.as_mut().poll(cx).map(|()| None),
         }
     }
 }

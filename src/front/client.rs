@@ -88,6 +88,7 @@ impl Client {
         if !self.unread.load(Ordering::Relaxed) || self.cut.load(Ordering::Relaxed) {
             return;
         }
+        let _ = socket2::SockRef::from(&self.stream).shutdown(std::net::Shutdown::Write);
         let mut scrap = vec![0; 16 * 1024];
         let drain = async {
             loop {

@@ -333,7 +333,7 @@ impl Exchange {
     fn answer_trouble(&self, trouble: &Trouble) -> Response<Body> {
         let (status, detail) = (trouble.status().as_u16(), trouble.summary());
         self.port.teller.note(Event::Answered { status, request: self.line.to_string(), detail });
-        trouble.answer(headers::is_navigation(&self.head.headers))
+        trouble.answer(headers::is_navigation(&self.head.headers), "own")
     }
 }
 

@@ -107,6 +107,8 @@ pub(super) fn outgoing(head: &request::Parts, hop: &Hop<'_>) -> HeaderMap {
     if let Some(host) = head.uri.authority().and_then(|host| HeaderValue::from_str(host.as_str()).ok()) {
         headers.insert(HOST, host);
     }
+    // HTTP/1.0 clients need not say it; HTTP/1.1 servers must be told.
+    headers.entry(HOST).or_insert(HeaderValue::from_static("localhost"));
     connect(&mut headers, head, hop);
     trace_back(&mut headers, hop);
     headers

@@ -31,6 +31,16 @@ pub(super) fn tag(id: &str, method: &hyper::Method) -> Bytes {
 
 /// The answer to a request for one of devrun's own paths; `None` if it is for the server.
 pub(super) fn answer(port: &Arc<Port>, head: &request::Parts) -> Option<Result<Response<Body>, Trouble>> {
+    Some(own_path(port, head)?.and_then(|path| match path {
+        "client.js" => Ok(script()),
+        "events" => Ok(events(state(port))),
+        "report" => Ok(report(port)),
+        _ => Err(Trouble::NoSuchPath(head.uri.path().to_owned())),
+    }))
+}
+
+/// Which of devrun's own paths is asked for, by somebody who may; `None` if it is none of them.
+pub(super) fn own_path<'a>(port: &Port, head: &'a request::Parts) -> Option<Result<&'a str, Trouble>> {
     let path = head.uri.path().strip_prefix(PREFIX)?;
     let host = head
         .uri
@@ -38,33 +48,36 @@ pub(super) fn answer(port: &Arc<Port>, head: &request::Parts) -> Option<Result<R
         .map(|host| host.as_str())
         .or_else(|| headers::text(&head.headers, HOST.as_str()));
     Some(match host {
-        Some(host) if port.knows_host(host) => own_path(port, path),
+        Some(host) if port.knows_host(host) => Ok(path),
         host => Err(Trouble::Stranger(host.unwrap_or_default().to_owned())),
     })
 }
 
-fn own_path(port: &Arc<Port>, path: &str) -> Result<Response<Body>, Trouble> {
-    match path {
-        "client.js" => Ok(reply::own(StatusCode::OK, "text/javascript; charset=utf-8", SCRIPT)),
-        "events" => Ok(events(port)),
-        "report" => {
-            let (report, id) = match port.gate.view() {
-                View::Ready(generation, report) => (report, port.page_id(generation)),
-                View::Down(report) => (Some(report), String::new()),
-                View::Starting => (None, String::new()),
-            };
-            Ok(reply::report_page(report, &id))
-        }
-        _ => Err(Trouble::NoSuchPath(format!("{PREFIX}{path}"))),
-    }
+/// The script of live reload.
+pub(super) fn script() -> Response<Body> {
+    reply::own(StatusCode::OK, "text/javascript; charset=utf-8", SCRIPT)
 }
 
-fn events(port: &Arc<Port>) -> Response<Body> {
-    let changed = port.gate.subscribe();
-    let events = Events { port: Arc::clone(port), told: None, next: wait(changed) };
+/// An event stream.
+pub(super) fn events(
+    stream: impl hyper::body::Body<Data = Bytes, Error = Cut> + Send + 'static,
+) -> Response<Body> {
     let mut response = reply::own(StatusCode::OK, "text/event-stream", "");
-    *response.body_mut() = Body::stream(Box::pin(events));
+    *response.body_mut() = Body::stream(Box::pin(stream));
     response
+}
+
+fn report(port: &Port) -> Response<Body> {
+    let (report, id) = match port.gate.view() {
+        View::Ready(generation, report) => (report, port.page_id(generation)),
+        View::Down(report) => (Some(report), String::new()),
+        View::Starting => (None, String::new()),
+    };
+    reply::report_page(report, &id)
+}
+
+fn state(port: &Arc<Port>) -> Events {
+    Events { port: Arc::clone(port), told: None, next: wait(port.gate.subscribe()) }
 }
 
 type Next = Pin<Box<dyn Future<Output = Option<watch::Receiver<u64>>> + Send>>;

@@ -100,11 +100,11 @@ impl Trouble {
         }
     }
 
-    /// The answer: `page` for a browser's navigation, with an identity that tells its script when to come back.
-    pub(super) fn answer(&self, page: bool) -> Response<Body> {
+    /// The answer: a page for a browser's navigation. `place` tells its script who will say that it may come back.
+    pub(super) fn answer(&self, page: bool, place: &str) -> Response<Body> {
         let (status, words) = (self.status(), self.words());
         let mut response = match page {
-            true => html(status, render(status.as_str(), &words, "")),
+            true => html(status, render(status.as_str(), &words, "", place)),
             false => json(status, words.title, &detail(&words)),
         };
         if status == StatusCode::SERVICE_UNAVAILABLE {
@@ -124,7 +124,7 @@ pub(super) fn report_page(report: Option<Arc<Report>>, current: &str) -> Respons
         Some(report) => failed_words(report),
         None => Words { title: "all is well", detail: "the newest code is running".to_owned(), report: None },
     };
-    html(StatusCode::OK, render("", &words, current))
+    html(StatusCode::OK, render("", &words, current, "own"))
 }
 
 fn denied_words(denied: &Denied) -> Words {
@@ -216,7 +216,7 @@ pub(super) fn quote(text: &str) -> String {
     quoted
 }
 
-fn render(status: &str, words: &Words, current: &str) -> String {
+fn render(status: &str, words: &Words, current: &str, place: &str) -> String {
     let report = words.report.as_deref();
     let output = report.map(|report| ansi::to_html(&report.output, PAGE_LINES)).unwrap_or_default();
     fill(PAGE, |name| match name {
@@ -230,6 +230,7 @@ fn render(status: &str, words: &Words, current: &str) -> String {
             format!("<section><h2>Last output</h2><pre dir=\"auto\" tabindex=\"0\">{output}</pre></section>")
         }
         "id" => ansi::escape(current),
+        "place" => place.to_owned(),
         _ => String::new(),
     })
 }

@@ -60,7 +60,7 @@ impl Handle {
     /// The sockets are made non-blocking, which whoever shares them sees too: before a server gets them, wait for
     /// [`Handle::answer_no_more`] and make them blocking again.
     pub fn answer_on(&self, sockets: Vec<std::net::TcpListener>, report: Arc<Report>) {
-        self.answerers.start(&self.port, sockets, report);
+        self.answerers.start(&self.port, &self.runtime, sockets, report);
     }
 
     /// Stops accepting on the sockets of [`Handle::answer_on`]; returns once none of them is being accepted on. Whoever was

@@ -240,6 +240,11 @@ impl Client {
         Self::new(TcpStream::connect(address).await.unwrap())
     }
 
+    /// As if these bytes had yet to be read.
+    pub(crate) fn prepared(stream: TcpStream, buffer: Vec<u8>) -> Self {
+        Self { stream, buffer }
+    }
+
     /// Sends; whoever reads may have left.
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         let _ = self.stream.write_all(bytes.as_ref()).await;

@@ -34,3 +34,9 @@ mod cli;
 /// The generated pages are fresh, and the documented configuration is accepted.
 #[cfg(feature = "cli")]
 mod reference;
+/// Everything passes byte for byte: bodies, trailers, upgrades, odd but proper messages.
+#[cfg(feature = "proxy")]
+mod front_passes;
+/// Broken servers, hostile clients: nothing cut looks whole, nothing is smuggled.
+#[cfg(feature = "proxy")]
+mod front_faults;

@@ -28,7 +28,8 @@
 
   const tag = document.currentScript;
   const id = tag.dataset.id;
-  const own = tag.dataset.page === "own";
+  const place = tag.dataset.page;
+  const own = Boolean(place);
   const posted = tag.dataset.method && tag.dataset.method !== "GET";
   const KEY = "devrun:scroll";
 
@@ -53,7 +54,7 @@
       if (!own) sessionStorage.setItem(KEY, JSON.stringify({ url: location.href, x: scrollX, y: scrollY }));
     } catch {}
     // A page that answered a form comes back as a plain one: sending the form again is not ours to do.
-    if (own) location.replace(location.href);
+    if (own && !location.hash) location.replace(location.href);
     else location.reload();
   };
 
@@ -138,8 +139,15 @@
   };
 
   const fallBack = () => (navigator.locks && self.BroadcastChannel ? lead() : alone());
+  const watchServer = () => {
+    // devrun answers here only while there is no server: once somebody else does, it is the server.
+    const source = new EventSource(EVENTS);
+    source.onerror = () => source.readyState === EventSource.CLOSED && reload();
+  };
+
   try {
-    if (self.SharedWorker) share();
+    if (place === "listen") watchServer();
+    else if (self.SharedWorker) share();
     else fallBack();
   } catch {
     fallBack();
