@@ -70,11 +70,10 @@ fn run(sandbox: &Sandbox, script: &str) -> String {
     if !shown.is_empty() && !shown.ends_with('\n') {
         shown.push('\n');
     }
-    // A blank line inside an output would be taken for one between commands.
-    let mut shown: String = shown
-        .lines()
-        .map(|line| if line.is_empty() { "~\n".to_owned() } else { format!("{line}\n") })
-        .collect();
+    // What would be taken for a comment, a command or the space between two is marked.
+    let marked = |line: &str| line.is_empty() || line.starts_with(['#', '$', '>', '~']);
+    let mut shown: String =
+        shown.lines().map(|line| format!("{}{line}\n", if marked(line) { "~" } else { "" })).collect();
     if !output.status.success() {
         shown.push_str(&format!("? {}\n", output.status.code().unwrap_or(-1)));
     }
