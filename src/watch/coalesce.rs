@@ -1,1 +1,307 @@
 //! Pure: many hints in, one burst per quiet period out. No clock: `now` is an argument.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::hint::Sign;
+
+/// The quiet time after a change of one path: as long as the gaps within an editor's save, not longer.
+const SINGLE: Duration = Duration::from_millis(4);
+/// What each further path adds, up to [`CEILING`]: the more there were, the more are likely to come.
+const PER_PATH: Duration = Duration::from_millis(2);
+/// The longest quiet time that a burst grows to by itself: a start follows within 30 ms of the last write.
+const CEILING: Duration = Duration::from_millis(23);
+/// A file that was made is waited for until it is closed, so long.
+const OPEN_GRACE: Duration = Duration::from_millis(200);
+/// A file that went away may be about to come back: editors rename it away and write it anew.
+const GONE_GRACE: Duration = Duration::from_millis(18);
+/// A burst that never ends is cut: soon if few paths cause it (a log file), late if many do (a checkout).
+const LONGEST_OF_FEW: Duration = Duration::from_secs(2);
+const LONGEST_OF_MANY: Duration = Duration::from_secs(10);
+const FEW: usize = 3;
+/// New paths that change so soon after a start belong to something that is still at work.
+const JUST_STARTED: Duration = Duration::from_millis(300);
+/// The longest quiet time after such a start.
+const LONGEST_STRETCH: Duration = Duration::from_millis(500);
+
+/// The paths hinted at in one burst.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Burst {
+    /// Each once, in no order.
+    pub(crate) paths: HashSet<PathBuf>,
+    /// Whether events were lost: everything is to be compared.
+    pub(crate) everything: bool,
+    /// When the first hint came.
+    pub(crate) first: Instant,
+    /// When the last hint came.
+    pub(crate) last: Instant,
+}
+
+/// Gathers hints until they pause.
+#[derive(Debug)]
+pub(crate) struct Coalescer {
+    debounce: Option<Duration>,
+    burst: Option<Pending>,
+    started: Option<Instant>,
+    previous: HashSet<PathBuf>,
+}
+
+#[derive(Debug)]
+struct Pending {
+    paths: HashSet<PathBuf>,
+    everything: bool,
+    first: Instant,
+    last: Instant,
+    /// The longest pause within it.
+    pause: Duration,
+    /// The least quiet time, since it came right after a start.
+    stretch: Duration,
+    /// Not closed yet, and since when they are waited for.
+    open: HashMap<PathBuf, Instant>,
+    /// Gone for now, and since when.
+    gone: HashMap<PathBuf, Instant>,
+}
+
+impl Coalescer {
+    /// `debounce`: the quiet time after a single change. None: the default. Zero: bursts end at once.
+    pub(crate) fn new(debounce: Option<Duration>) -> Self {
+        Self { debounce, burst: None, started: None, previous: HashSet::new() }
+    }
+
+    /// A path was hinted at.
+    pub(crate) fn push(&mut self, path: PathBuf, sign: Sign, now: Instant) {
+        let stretch = self.stretch(&path, now);
+        let burst = self.pending(now);
+        burst.stretch = burst.stretch.max(stretch);
+        match sign {
+            Sign::Opened => {
+                burst.gone.remove(&path);
+                burst.open.entry(path.clone()).or_insert(now);
+            }
+            Sign::Written => {
+                burst.gone.remove(&path);
+                burst.open.remove(&path);
+            }
+            Sign::Gone => {
+                burst.open.remove(&path);
+                burst.gone.insert(path.clone(), now);
+            }
+        }
+        burst.paths.insert(path);
+    }
+
+    /// Events were lost.
+    pub(crate) fn push_everything(&mut self, now: Instant) {
+        self.pending(now).everything = true;
+    }
+
+    /// A path turned out not to matter after all: a temporary file that is gone again.
+    pub(crate) fn withdraw(&mut self, path: &Path) {
+        if let Some(burst) = &mut self.burst
+            && burst.paths.remove(path)
+        {
+            burst.open.remove(path);
+            burst.gone.remove(path);
+            if burst.paths.is_empty() && !burst.everything {
+                self.burst = None;
+            }
+        }
+    }
+
+    /// A generation of the child has just been started.
+    pub(crate) fn child_started(&mut self, now: Instant) {
+        self.started = Some(now);
+    }
+
+    /// When the burst ends if nothing else comes; `None` without one.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let burst = self.burst.as_ref()?;
+        let quiet = burst.last + self.quiet(burst);
+        let latest = |since: &HashMap<PathBuf, Instant>, grace| since.values().max().map(|at| *at + grace);
+        let settled = [latest(&burst.open, OPEN_GRACE), latest(&burst.gone, GONE_GRACE)];
+        let longest = if burst.paths.len() > FEW { LONGEST_OF_MANY } else { LONGEST_OF_FEW };
+        let end = settled.into_iter().flatten().fold(quiet, Instant::max);
+        Some(end.min(burst.first + longest))
+    }
+
+    /// The burst, if it has ended.
+    pub(crate) fn take(&mut self, now: Instant) -> Option<Burst> {
+        if self.deadline()? > now {
+            return None;
+        }
+        let Pending { paths, everything, first, last, .. } = self.burst.take()?;
+        self.previous.clone_from(&paths);
+        Some(Burst { paths, everything, first, last })
+    }
+
+    /// A burst could not be decided, since these paths are still being written: it goes on.
+    pub(crate) fn put_back(&mut self, burst: Burst, unsettled: Vec<PathBuf>, now: Instant) {
+        let pending = self.pending(burst.last);
+        pending.first = pending.first.min(burst.first);
+        pending.everything |= burst.everything;
+        pending.paths.extend(burst.paths);
+        for path in unsettled {
+            pending.open.entry(path).or_insert(now);
+        }
+    }
+
+    /// Everything is being compared for this burst: its paths go on waiting, for what that brings.
+    pub(crate) fn resume(&mut self, burst: Burst, now: Instant) {
+        self.put_back(Burst { everything: false, ..burst }, Vec::new(), now);
+    }
+
+    /// Whether everything is to be compared anyway.
+    pub(crate) fn is_about_everything(&self) -> bool {
+        self.burst.as_ref().is_some_and(|burst| burst.everything)
+    }
+
+    /// Whether the burst's end depends on nothing but time: hints may then be left to gather until its deadline.
+    pub(crate) fn is_patient(&self) -> bool {
+        self.burst.as_ref().is_some_and(|burst| burst.open.is_empty() && burst.gone.is_empty())
+    }
+
+    /// The paths of the burst.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &PathBuf> {
+        self.burst.iter().flat_map(|burst| &burst.paths)
+    }
+
+    /// Quiet starts anew from now: what held the burst back has just ended.
+    pub(crate) fn restart_quiet(&mut self, now: Instant) {
+        if let Some(burst) = &mut self.burst {
+            burst.last = burst.last.max(now);
+        }
+    }
+
+    fn pending(&mut self, now: Instant) -> &mut Pending {
+        let burst = self.burst.get_or_insert_with(|| Pending {
+            paths: HashSet::new(),
+            everything: false,
+            first: now,
+            last: now,
+            pause: Duration::ZERO,
+            stretch: Duration::ZERO,
+            open: HashMap::new(),
+            gone: HashMap::new(),
+        });
+        burst.pause = burst.pause.max(now.saturating_duration_since(burst.last));
+        burst.last = burst.last.max(now);
+        burst
+    }
+
+    /// How much longer to gather because of this path: a formatter goes on to other files after the first of
+    /// them has caused a start, while a developer saves the same file again. Twice the time since the start,
+    /// since that is the pace at which it works.
+    fn stretch(&self, path: &Path, now: Instant) -> Duration {
+        let Some(since) = self.started.map(|started| now.saturating_duration_since(started)) else {
+            return Duration::ZERO;
+        };
+        if self.debounce == Some(Duration::ZERO) || since > JUST_STARTED || self.previous.contains(path) {
+            return Duration::ZERO;
+        }
+        (since * 2 + CEILING).min(LONGEST_STRETCH)
+    }
+
+    fn quiet(&self, burst: &Pending) -> Duration {
+        let single = self.debounce.unwrap_or(SINGLE);
+        if single.is_zero() {
+            return single;
+        }
+        let more = u32::try_from(burst.paths.len().saturating_sub(1)).unwrap_or(u32::MAX);
+        let grown = single.saturating_add(PER_PATH.saturating_mul(more));
+        let paced = if more > 0 { burst.pause * 2 } else { Duration::ZERO };
+        grown.max(paced).min(CEILING.max(single)).max(burst.stretch)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(milliseconds: u64) -> Duration {
+        Duration::from_millis(milliseconds)
+    }
+
+    /// Pushes writes of distinct paths at these milliseconds; gives when each burst would end.
+    fn ends(coalescer: &mut Coalescer, zero: Instant, writes: &[u64]) -> Vec<u64> {
+        let mut ends = Vec::new();
+        let mut end = |coalescer: &mut Coalescer, until: Option<Instant>| {
+            while let Some(deadline) = coalescer.deadline()
+                && until.is_none_or(|until| deadline <= until)
+            {
+                assert!(coalescer.take(deadline).is_some());
+                coalescer.child_started(deadline);
+                ends.push((deadline - zero).as_millis() as u64);
+            }
+        };
+        for (number, at) in writes.iter().enumerate() {
+            end(coalescer, Some(zero + ms(*at)));
+            coalescer.push(format!("/{number}").into(), Sign::Written, zero + ms(*at));
+        }
+        end(coalescer, None);
+        ends
+    }
+
+    #[test]
+    fn a_single_save_is_not_made_to_wait() {
+        assert_eq!(ends(&mut Coalescer::new(None), Instant::now(), &[0]), [4]);
+    }
+
+    #[test]
+    fn five_hundred_files_in_300_ms_are_one_burst_that_ends_soon_after_the_last() {
+        let writes: Vec<u64> = (0..500).map(|number| number * 3 / 5).collect();
+        assert_eq!(ends(&mut Coalescer::new(None), Instant::now(), &writes), [299 + 23]);
+    }
+
+    #[test]
+    fn a_formatter_that_writes_every_50_ms_costs_two_bursts() {
+        let writes: Vec<u64> = (0..20).map(|number| number * 50).collect();
+        assert_eq!(ends(&mut Coalescer::new(None), Instant::now(), &writes).len(), 2);
+    }
+
+    #[test]
+    fn the_same_file_saved_again_soon_is_not_stretched() {
+        let (mut coalescer, zero) = (Coalescer::new(None), Instant::now());
+        for save in [0, 100, 200] {
+            coalescer.push("/a".into(), Sign::Written, zero + ms(save));
+            assert_eq!(coalescer.deadline(), Some(zero + ms(save + 4)));
+            assert!(coalescer.take(zero + ms(save + 4)).is_some());
+            coalescer.child_started(zero + ms(save + 5));
+        }
+    }
+
+    #[test]
+    fn an_open_file_is_waited_for_and_a_gone_one_too() {
+        let (mut coalescer, zero) = (Coalescer::new(None), Instant::now());
+        coalescer.push("/a".into(), Sign::Gone, zero);
+        assert_eq!(coalescer.deadline(), Some(zero + GONE_GRACE));
+        coalescer.push("/a".into(), Sign::Opened, zero + ms(1));
+        assert_eq!(coalescer.deadline(), Some(zero + ms(1) + OPEN_GRACE));
+        coalescer.push("/a".into(), Sign::Written, zero + ms(30));
+        assert_eq!(coalescer.deadline(), Some(zero + ms(34)));
+    }
+
+    #[test]
+    fn a_withdrawn_path_leaves_nothing_behind() {
+        let (mut coalescer, zero) = (Coalescer::new(None), Instant::now());
+        coalescer.push("/sedA1".into(), Sign::Opened, zero);
+        coalescer.withdraw(Path::new("/sedA1"));
+        assert_eq!(coalescer.deadline(), None);
+    }
+
+    #[test]
+    fn an_explicit_quiet_time_is_kept_and_zero_means_at_once() {
+        let zero = Instant::now();
+        assert_eq!(ends(&mut Coalescer::new(Some(ms(80))), zero, &[0]), [80]);
+        assert_eq!(ends(&mut Coalescer::new(Some(ms(0))), zero, &[0, 1, 2]), [0, 1, 2]);
+    }
+
+    #[test]
+    fn a_burst_that_never_pauses_is_cut() {
+        let (mut coalescer, zero) = (Coalescer::new(None), Instant::now());
+        for at in 0..2000 {
+            coalescer.push("/log".into(), Sign::Written, zero + ms(at));
+        }
+        assert_eq!(coalescer.deadline(), Some(zero + LONGEST_OF_FEW));
+    }
+}

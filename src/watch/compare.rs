@@ -1,1 +1,172 @@
-//! A burst in, a proven batch out: the only reader of watched files' contents.
+//! A hint in, the proof out: the only reader of watched files' contents.
+
+use std::ffi::OsStr;
+use std::io::{self, Read as _};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::time::SystemTime;
+
+use rustix::fs::{Mode, OFlags};
+use xxhash_rust::xxh3::Xxh3;
+
+use super::options::Compare;
+use super::stamp::{self, Kind, Stamp};
+use super::tree::{Entry, Print};
+
+/// What a look at a path proved.
+#[derive(Debug)]
+pub(crate) enum Proof {
+    /// It is what was known. The stamp may be new, and the content read for the first time.
+    Same(Entry),
+    /// It differs from what was known, or nothing was known.
+    Changed(Entry),
+    /// There is nothing there that has content.
+    Missing,
+    /// It changed while it was read.
+    Unsettled(Entry),
+    /// It cannot be told: the directory above does not let us look.
+    Unknown,
+}
+
+/// Compares by content or by stat.
+#[derive(Debug)]
+pub(crate) struct Comparer {
+    how: Compare,
+    limit: u64,
+    buffer: Vec<u8>,
+}
+
+impl Comparer {
+    pub(crate) fn new(how: Compare, limit: u64) -> Self {
+        Self { how, limit, buffer: Vec::new() }
+    }
+
+    /// Looks at a path and proves whether it differs from what is known of it.
+    ///
+    /// A file whose content was never read counts as changed unless its stamp proves that nobody wrote to it.
+    pub(crate) fn prove(&mut self, path: &Path, known: Option<&Entry>) -> Proof {
+        let stamp = match stamp::look(path) {
+            Ok(stamp) if stamp.kind.has_content() => stamp,
+            Ok(_) => return Proof::Missing,
+            Err(error) if is_gone(&error) => return Proof::Missing,
+            Err(_) => return Proof::Unknown,
+        };
+        let Some(name) = path.file_name() else { return Proof::Missing };
+        let taken = SystemTime::now();
+        let entry =
+            |stamp: Stamp, print| Entry { name: name.into(), stamp, print, racy: stamp.is_racy(taken) };
+        let read = if self.reads(&stamp) { self.read(path, &stamp) } else { Read::Refused };
+        match read {
+            Read::Done(stamp, print) => match known {
+                Some(known) if is_same_content(known, &stamp, print) => {
+                    Proof::Same(entry(stamp, Some(print)))
+                }
+                _ => Proof::Changed(entry(stamp, Some(print))),
+            },
+            Read::Unsettled => Proof::Unsettled(entry(stamp, None)),
+            Read::Gone => Proof::Missing,
+            Read::Refused => match known {
+                Some(known) if known.stamp == stamp && !known.racy => Proof::Same(entry(stamp, known.print)),
+                _ => Proof::Changed(entry(stamp, None)),
+            },
+        }
+    }
+
+    /// The fingerprint of a file in an open directory, if it still is what its stamp says, before and after.
+    pub(crate) fn print_in(&mut self, dir: &OwnedFd, name: &OsStr, stamp: &Stamp) -> Option<Print> {
+        if !self.reads(stamp) {
+            return None;
+        }
+        let read = match stamp.kind {
+            Kind::Link => Ok(link_print(rustix::fs::readlinkat(dir, name, Vec::new()).ok()?.as_bytes())),
+            _ => self.read_open(open(dir, name).ok()?, stamp).map(|(_, print)| print),
+        };
+        read.ok().filter(|_| stamp::look_in(dir, name).is_ok_and(|now| now == *stamp))
+    }
+
+    fn reads(&self, stamp: &Stamp) -> bool {
+        self.how == Compare::Content && stamp.size <= self.limit && stamp.kind.has_content()
+    }
+
+    fn read(&mut self, path: &Path, stamp: &Stamp) -> Read {
+        if stamp.kind == Kind::Link {
+            return match rustix::fs::readlink(path, Vec::new()) {
+                Ok(target) => Read::Done(*stamp, link_print(target.as_bytes())),
+                Err(_) => Read::Unsettled,
+            };
+        }
+        match open(rustix::fs::CWD, path.as_os_str()).and_then(|file| self.read_open(file, stamp)) {
+            Ok((stamp, print)) => Read::Done(stamp, print),
+            Err(error) if is_gone(&error) => Read::Gone,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Read::Unsettled,
+            Err(_) => Read::Refused,
+        }
+    }
+
+    /// Reads an open file to its end. `Interrupted`: it changed meanwhile, or is another file than the stamp's.
+    fn read_open(&mut self, file: OwnedFd, stamp: &Stamp) -> io::Result<(Stamp, Print)> {
+        let before = stamp::look_at(&file)?;
+        if before.kind != Kind::File || before.inode != stamp.inode {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        self.buffer.resize(64 << 10, 0);
+        let mut file = std::fs::File::from(file);
+        let mut hash = Xxh3::new();
+        let mut length = 0u64;
+        loop {
+            match file.read(&mut self.buffer) {
+                Ok(0) => break,
+                Ok(count) => {
+                    hash.update(&self.buffer[..count]);
+                    length += count as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let after = stamp::look_at(file.as_fd())?;
+        if after.mtime != before.mtime || after.size != before.size || length != after.size {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        Ok((after, halves(hash.digest128())))
+    }
+}
+
+enum Read {
+    Done(Stamp, Print),
+    /// Not readable, or too large: the stamp decides.
+    Refused,
+    Gone,
+    Unsettled,
+}
+
+/// Same bytes; where none were read before, only a stamp that no write can have left proves it.
+fn is_same_content(known: &Entry, stamp: &Stamp, print: Print) -> bool {
+    match known.print {
+        Some(known) => known == print,
+        None => known.stamp == *stamp && !known.racy,
+    }
+}
+
+/// Opens a file to read it, never through a link, never waiting for a FIFO's other end.
+fn open(dir: impl AsFd, name: &OsStr) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    match rustix::fs::openat(dir, name, flags, Mode::empty()) {
+        // It has become a link since it was looked at.
+        Err(rustix::io::Errno::LOOP) => Err(io::ErrorKind::Interrupted.into()),
+        opened => Ok(opened?),
+    }
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+/// A link never looks like a file that holds the same bytes.
+fn link_print(target: &[u8]) -> Print {
+    halves(!xxhash_rust::xxh3::xxh3_128(target))
+}
+
+fn halves(print: u128) -> Print {
+    [(print >> 64) as u64, print as u64]
+}

@@ -1,30 +1,51 @@
-//! Watch: the one loop of the room. Runs on a thread of its own, since walking and reading block.
+//! Watch: the room's door. The work is done on a thread of its own, since walking and reading block.
 
-use std::path::Path;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError};
+use std::thread::JoinHandle;
+
+use tokio::sync::{mpsc, oneshot};
 
 use crate::rules::Rules;
 
 use super::error::Error;
 use super::event::{Event, Summary};
+use super::filter::Filter;
+use super::inbox::{Inbox, Message};
 use super::options::Options;
+use super::plan::Shared;
+use super::room::Room;
+use super::roots::{Root, State};
 
 /// A running watch. Dropping it ends it.
 #[derive(Debug)]
 pub struct Watch {
     rules: Rules,
+    inbox: Arc<Inbox>,
+    shared: Arc<Shared>,
+    events: mpsc::UnboundedReceiver<Event>,
+    thread: Option<JoinHandle<()>>,
+    ended: Option<oneshot::Receiver<()>>,
 }
 
 /// Tells a running watch what it cannot see itself. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Control {}
+pub struct Control {
+    inbox: Arc<Inbox>,
+}
 
 impl Control {
     /// A generation of the child has just been started: changes that arrive right after it are gathered for
     /// longer, so that a slow formatter costs a few restarts and not one per file.
-    pub fn child_started(&self) {}
+    pub fn child_started(&self) {
+        self.inbox.push(Message::ChildStarted);
+    }
 
     /// Compare everything with the snapshot now, as after a queue overflow.
-    pub fn rescan(&self) {}
+    pub fn rescan(&self) {
+        self.inbox.push(Message::Rescan);
+    }
 }
 
 impl Watch {
@@ -34,13 +55,35 @@ impl Watch {
     /// # Errors
     /// [`Error`] if the rules, a filter or a root cannot be used at all.
     pub async fn start(options: Options) -> Result<Self, Error> {
-        Ok(Self { rules: Rules::new(options.rules)? })
+        let rules = Rules::new(options.rules.clone())?;
+        let roots = roots(&options);
+        let always = roots.iter().filter(|root| root.state != State::Dir).map(|root| root.path.clone());
+        let filter = Arc::new(Filter::new(&options, rules.clone(), always.collect())?);
+        let (inbox, shared) = (Arc::new(Inbox::default()), Arc::new(Shared::default()));
+        let (out, events) = mpsc::unbounded_channel();
+        let (ready, is_ready) = oneshot::channel();
+        let (end, ended) = oneshot::channel();
+        let ends = (Arc::clone(&inbox), Arc::clone(&shared), out);
+        let work = move || {
+            let room = Room::open(&options, filter, roots, ends);
+            if ready.send(()).is_ok() {
+                room.run();
+            }
+            let _ = end.send(());
+        };
+        let no_thread = |source| Error::Root { path: PathBuf::from("."), source };
+        let thread =
+            std::thread::Builder::new().name("devrun-watch".into()).spawn(work).map_err(no_thread)?;
+        let watch = Self { rules, inbox, shared, events, thread: Some(thread), ended: Some(ended) };
+        is_ready.await.map_err(|_| no_thread(std::io::Error::other("the watching thread ended early")))?;
+        Ok(watch)
     }
 
     /// What is watched, now.
     #[must_use]
     pub fn summary(&self) -> Summary {
-        Summary::default()
+        let plan = self.shared.plan.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        plan.summary(&self.shared.tree.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The rules it goes by.
@@ -52,29 +95,50 @@ impl Watch {
     /// A handle to tell it things.
     #[must_use]
     pub fn control(&self) -> Control {
-        Control {}
+        Control { inbox: Arc::clone(&self.inbox) }
     }
 
     /// Waits for the next event; `None` once the watch has ended. Cancel-safe.
     pub async fn next_event(&mut self) -> Option<Event> {
-        std::future::pending().await
+        self.events.recv().await
     }
 
-    /// The paths with the most hints since the start, most first, with their count and whether they are
-    /// relevant: to find what to ignore.
+    /// The paths with the most hints since the start, most first, with their count: to find what to ignore.
+    /// Also such that are ignored but share a directory with what is watched.
     #[must_use]
-    pub fn hot(&self, most: usize) -> Vec<(std::path::PathBuf, u64)> {
-        let _ = most;
-        Vec::new()
+    pub fn hot(&self, most: usize) -> Vec<(PathBuf, u64)> {
+        self.shared.hot.lock().unwrap_or_else(PoisonError::into_inner).most(most)
     }
 
     /// Whether a path is in the snapshot: it exists and counts.
     #[must_use]
     pub fn knows(&self, path: &Path) -> bool {
-        let _ = path;
-        false
+        self.shared.tree.lock().unwrap_or_else(PoisonError::into_inner).knows(path)
     }
 
     /// Ends it; returns once its threads have ended.
-    pub async fn stop(self) {}
+    pub async fn stop(mut self) {
+        self.inbox.push(Message::Stop);
+        if let Some(ended) = self.ended.take() {
+            let _ = ended.await;
+        }
+        // It has nothing left to do but to return.
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.inbox.push(Message::Stop);
+    }
+}
+
+/// The roots, each once, and the files that count whatever the rules say.
+fn roots(options: &Options) -> Vec<Root> {
+    let mut known = HashSet::new();
+    let all = options.roots.iter().chain(&options.always);
+    let all = all.map(|path| Root::new(&options.rules.base, path));
+    all.filter(|root| known.insert(root.path.clone())).collect()
 }

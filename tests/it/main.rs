@@ -40,3 +40,5 @@ mod front_passes;
 /// Broken servers, hostile clients: nothing cut looks whole, nothing is smuggled.
 #[cfg(feature = "proxy")]
 mod front_faults;
+/// Which changes happened: real files, in event and in stat mode.
+mod watch;

@@ -1,1 +1,157 @@
 //! The kernel's events, through notify: one watch per directory that counts.
+//!
+//! Linux: a watch per directory, and a kernel mask that leaves out reads. Elsewhere the system's own recursive
+//! watch of each root, filtered later: ignored directories are not free there.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use notify::event::{AccessKind, AccessMode, CreateKind, EventKind, ModifyKind, RenameMode};
+use notify::{
+    Config, ErrorKind, EventHandler, EventKindMask, PathOp, RecommendedWatcher, RecursiveMode,
+    WatchPathConfig, Watcher,
+};
+
+use super::super::hint::{Hint, Sign};
+use super::super::inbox::{Inbox, Message};
+
+/// Why a directory has no watch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// It does not exist (any more).
+    Gone,
+    /// The limit of watches or instances is used up.
+    Limit,
+    /// We may not read it, or the system cannot watch it.
+    Denied,
+}
+
+/// The watches in the kernel.
+#[derive(Debug)]
+pub(crate) struct Events {
+    watcher: RecommendedWatcher,
+    /// Disconnected once notify's thread has let go of the handler.
+    ended: mpsc::Receiver<()>,
+}
+
+/// The end of notify's thread is waited for so long.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+impl Events {
+    /// Opens an instance without watches; its hints go to `inbox`.
+    ///
+    /// # Errors
+    /// [`Refusal::Limit`] if there are too many instances, else [`Refusal::Denied`].
+    pub(crate) fn open(inbox: &Arc<Inbox>) -> Result<Self, Refusal> {
+        let (alive, ended) = mpsc::channel();
+        let handler = Handler { inbox: Arc::clone(inbox), _alive: alive };
+        let mask = EventKindMask::CREATE
+            | EventKindMask::REMOVE
+            | EventKindMask::MODIFY_NAME
+            | EventKindMask::ACCESS_CLOSE;
+        // Where no close is reported, the change of data is.
+        let mask = if cfg!(target_os = "linux") { mask } else { mask | EventKindMask::MODIFY_DATA };
+        let config = Config::default().with_event_kinds(mask).with_follow_symlinks(false);
+        let watcher = RecommendedWatcher::new(handler, config).map_err(|error| refusal(&error))?;
+        Ok(Self { watcher, ended })
+    }
+
+    /// Watches directories, all in one go; a directory that is a symbolic link only if it is a root. Gives those
+    /// that got no watch. Watching what is watched already does nothing.
+    pub(crate) fn watch(
+        &mut self,
+        dirs: Vec<PathBuf>,
+        is_root: impl Fn(&Path) -> bool,
+    ) -> Vec<(PathBuf, Refusal)> {
+        let watch = |dir: PathBuf| {
+            let follow = is_root(&dir);
+            PathOp::Watch(dir, WatchPathConfig::new(MODE).with_dereference_symlinks(follow))
+        };
+        let ops = dirs.into_iter().filter(|dir| MODE == RecursiveMode::NonRecursive || is_root(dir));
+        self.apply(ops.map(watch).collect())
+    }
+
+    /// Removes watches. Each costs a look at all of them: for many, open a new instance.
+    pub(crate) fn unwatch(&mut self, dirs: Vec<PathBuf>) {
+        self.apply(dirs.into_iter().map(PathOp::Unwatch).collect());
+    }
+
+    /// Ends it; returns once its thread has ended.
+    pub(crate) fn close(self) {
+        drop(self.watcher);
+        let _ = self.ended.recv_timeout(FAREWELL);
+    }
+
+    /// A batch stops at its first failure: go on with what remains of it.
+    fn apply(&mut self, mut ops: Vec<PathOp>) -> Vec<(PathBuf, Refusal)> {
+        let mut refused = Vec::new();
+        while !ops.is_empty() {
+            let Err(failure) = self.watcher.update_paths(ops) else { break };
+            let refusal = refusal(&failure.source);
+            refused.extend(failure.origin.map(|op| (op.into_path(), refusal)));
+            if refusal == Refusal::Limit {
+                // The rest would fail in the same way.
+                refused.extend(failure.remaining.into_iter().map(|op| (op.into_path(), refusal)));
+                break;
+            }
+            ops = failure.remaining;
+        }
+        refused
+    }
+}
+
+#[cfg(target_os = "linux")]
+const MODE: RecursiveMode = RecursiveMode::NonRecursive;
+#[cfg(not(target_os = "linux"))]
+const MODE: RecursiveMode = RecursiveMode::Recursive;
+
+fn refusal(error: &notify::Error) -> Refusal {
+    match &error.kind {
+        ErrorKind::PathNotFound => Refusal::Gone,
+        ErrorKind::MaxFilesWatch => Refusal::Limit,
+        ErrorKind::Io(error) => match rustix::io::Errno::from_io_error(error) {
+            Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE | rustix::io::Errno::NOSPC) => {
+                Refusal::Limit
+            }
+            Some(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => Refusal::Gone,
+            _ => Refusal::Denied,
+        },
+        _ => Refusal::Denied,
+    }
+}
+
+/// Runs on notify's thread: translates, passes on, never waits.
+struct Handler {
+    inbox: Arc<Inbox>,
+    _alive: mpsc::Sender<()>,
+}
+
+impl EventHandler for Handler {
+    fn handle_event(&mut self, event: notify::Result<notify::Event>) {
+        let Ok(event) = event else {
+            // Whatever was not delivered is found by comparing.
+            self.inbox.push(Message::Hint(Hint::Everything));
+            return;
+        };
+        if event.need_rescan() {
+            self.inbox.push(Message::Hint(Hint::Everything));
+            return;
+        }
+        let Some(sign) = sign(&event.kind) else { return };
+        for path in event.paths {
+            self.inbox.push(Message::Hint(Hint::Path { path, sign }));
+        }
+    }
+}
+
+/// A rename is taken as its two halves; the event that joins them repeats both.
+fn sign(kind: &EventKind) -> Option<Sign> {
+    match kind {
+        EventKind::Create(CreateKind::File) if cfg!(target_os = "linux") => Some(Sign::Opened),
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) => Some(Sign::Written),
+        EventKind::Access(_) | EventKind::Modify(ModifyKind::Name(RenameMode::Both)) => None,
+        EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(RenameMode::From)) => Some(Sign::Gone),
+        _ => Some(Sign::Written),
+    }
+}

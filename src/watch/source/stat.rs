@@ -1,1 +1,92 @@
-//! Scans of the pruned tree.
+//! Scans of the pruned tree: what differs from the snapshot is a hint. A directory's own stamp decides whether it
+//! is listed again; its files are looked at one by one from its descriptor, on two threads.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::super::stamp::{self, Stamp};
+use super::super::tree::{Dir, Tree};
+use super::super::walk::open_dir;
+
+/// What a scan noticed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Notice {
+    /// A file differs, and looks like this now.
+    File(PathBuf, Stamp),
+    /// A file is gone.
+    Missing(PathBuf),
+    /// A directory has other entries than before, or is another one, or is gone.
+    Dir(PathBuf),
+}
+
+/// How many directories a thread takes at a time.
+const SHARE: usize = 32;
+/// Below this many directories a second thread costs more than it brings.
+const WORTH_THREADS: usize = 64;
+
+/// Compares directories and their files with the snapshot.
+pub(crate) fn scan(dirs: &[&Dir]) -> Vec<Notice> {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut notices = Vec::new();
+        loop {
+            let start = next.fetch_add(SHARE, Ordering::Relaxed);
+            let Some(share) =
+                dirs.get(start..dirs.len().min(start + SHARE)).filter(|share| !share.is_empty())
+            else {
+                return notices;
+            };
+            share.iter().for_each(|dir| scan_dir(dir, &mut notices));
+        }
+    };
+    if dirs.len() < WORTH_THREADS {
+        return work();
+    }
+    std::thread::scope(|scope| {
+        let helper = scope.spawn(work);
+        let mut notices = work();
+        notices.extend(helper.join().unwrap_or_default());
+        notices
+    })
+}
+
+fn scan_dir(dir: &Dir, notices: &mut Vec<Notice>) {
+    let Ok(open) = open_dir(&dir.path) else {
+        if !dir.unreadable || !dir.path.exists() {
+            notices.push(Notice::Dir(dir.path.to_path_buf()));
+        }
+        return;
+    };
+    if dir.racy || dir.unreadable || stamp::look_at(&open).ok() != Some(dir.stamp) {
+        notices.push(Notice::Dir(dir.path.to_path_buf()));
+    }
+    for entry in dir.files() {
+        match stamp::look_in(&open, &entry.name) {
+            Ok(now) if now == entry.stamp && !entry.racy => {}
+            Ok(now) => notices.push(Notice::File(dir.path.join(&*entry.name), now)),
+            Err(_) => notices.push(Notice::Missing(dir.path.join(&*entry.name))),
+        }
+    }
+}
+
+/// Compares a few files, and the directories they are in, with the snapshot.
+pub(crate) fn glance(tree: &Tree, paths: &[PathBuf]) -> Vec<Notice> {
+    let mut notices = Vec::new();
+    let mut parents: Vec<&Path> = paths.iter().filter_map(|path| path.parent()).collect();
+    parents.sort_unstable();
+    parents.dedup();
+    for dir in parents.into_iter().filter_map(|parent| tree.dir(parent)) {
+        if dir.racy || stamp::look(&dir.path.join("")).ok() != Some(dir.stamp) {
+            notices.push(Notice::Dir(dir.path.to_path_buf()));
+        }
+    }
+    for path in paths {
+        let Some(entry) = tree.file(path) else { continue };
+        match stamp::look(path) {
+            Ok(now) if now == entry.stamp && !entry.racy => {}
+            Ok(now) => notices.push(Notice::File(path.clone(), now)),
+            Err(_) => notices.push(Notice::Missing(path.clone())),
+        }
+    }
+    notices
+}

@@ -1,0 +1,159 @@
+//! Keeps the watches: places them, counts out which directories get none, and says why.
+
+use std::collections::{BTreeSet, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::inbox::Inbox;
+use super::options::Mode;
+use super::source::{Events, Mounts, Refusal};
+
+/// More removals than this cost more than a new instance: each makes notify look at all its watches.
+const MANY_REMOVALS: usize = 64;
+
+/// The watches, and what could not be watched.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    mode: Mode,
+    inbox: Arc<Inbox>,
+    events: Option<Events>,
+    mounts: Arc<Mounts>,
+    /// Directories that may be symbolic links.
+    roots: HashSet<PathBuf>,
+    /// Watched for what comes and goes in them, beside the tree.
+    anchors: BTreeSet<PathBuf>,
+    /// A limit is used up: nothing more is tried until [`Keeper::retry`].
+    limited: bool,
+}
+
+/// Which of some directories got no watch.
+#[derive(Debug, Default)]
+pub(crate) struct Placed {
+    /// They are to be scanned.
+    pub(crate) scanned: HashSet<PathBuf>,
+    /// They do not exist any more.
+    pub(crate) gone: HashSet<PathBuf>,
+    /// The limit was hit just now.
+    pub(crate) limit_hit: bool,
+}
+
+impl Keeper {
+    pub(crate) fn new(mode: Mode, inbox: Arc<Inbox>, roots: HashSet<PathBuf>) -> Self {
+        let mounts = if mode == Mode::Auto { Mounts::current() } else { Mounts::default() };
+        let mounts = Arc::new(mounts);
+        let mut keeper =
+            Self { mode, inbox, events: None, mounts, roots, anchors: BTreeSet::new(), limited: false };
+        if mode != Mode::Stat {
+            keeper.open();
+        }
+        keeper
+    }
+
+    /// Whether a limit is used up.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.limited
+    }
+
+    /// Whether any events come.
+    pub(crate) fn has_events(&self) -> bool {
+        self.events.is_some()
+    }
+
+    /// The mounts it goes by.
+    pub(crate) fn mounts(&self) -> Arc<Mounts> {
+        Arc::clone(&self.mounts)
+    }
+
+    /// Whether a directory would have a watch if there were enough.
+    pub(crate) fn is_for_events(&self, dir: &Path) -> bool {
+        self.mode != Mode::Stat && self.mounts.silent(dir).is_none()
+    }
+
+    fn open(&mut self) {
+        match Events::open(&self.inbox) {
+            Ok(events) => self.events = Some(events),
+            Err(_) => self.limited = true,
+        }
+    }
+
+    /// Watches directories, shallow ones first: what is deep is scanned if not all can be watched.
+    pub(crate) fn place(&mut self, mut dirs: Vec<PathBuf>) -> Placed {
+        dirs.sort_unstable_by_key(|dir| dir.components().count());
+        let (eligible, other): (Vec<_>, Vec<_>) = dirs.into_iter().partition(|dir| self.is_for_events(dir));
+        let mut placed = Placed { scanned: other.into_iter().collect(), ..Placed::default() };
+        let Some(events) = self.events.as_mut().filter(|_| !self.limited) else {
+            placed.scanned.extend(eligible);
+            return placed;
+        };
+        let roots = &self.roots;
+        for (dir, refusal) in events.watch(eligible, |dir| roots.contains(dir)) {
+            match refusal {
+                Refusal::Gone => _ = placed.gone.insert(dir),
+                Refusal::Limit | Refusal::Denied => _ = placed.scanned.insert(dir),
+            }
+            self.limited |= refusal == Refusal::Limit;
+            placed.limit_hit |= refusal == Refusal::Limit;
+        }
+        placed
+    }
+
+    /// Removes the watches of directories that no longer count or must be watched anew. `keep` gives all that
+    /// remain, if a new instance turns out cheaper.
+    pub(crate) fn remove(&mut self, dirs: Vec<PathBuf>, keep: impl FnOnce() -> Vec<PathBuf>) {
+        let dirs: Vec<_> = dirs.into_iter().filter(|dir| !self.anchors.contains(dir)).collect();
+        if dirs.len() > MANY_REMOVALS {
+            self.renew(keep());
+        } else if let Some(events) = &mut self.events {
+            events.unwatch(dirs);
+        }
+    }
+
+    /// Opens a new instance with these watches before it closes the old one, so that nothing is missed between.
+    pub(crate) fn renew(&mut self, dirs: Vec<PathBuf>) -> Placed {
+        let old = self.events.take();
+        if old.is_none() {
+            return Placed::default();
+        }
+        let Ok(mut new) = Events::open(&self.inbox) else {
+            self.events = old;
+            return Placed::default();
+        };
+        let anchors: Vec<_> = self.anchors.iter().cloned().collect();
+        new.watch(anchors, |_| true);
+        self.events = Some(new);
+        self.limited = false;
+        let placed = self.place(dirs);
+        drop(old);
+        placed
+    }
+
+    /// Watches exactly these directories beside the tree; `in_tree` says which have a watch anyway.
+    pub(crate) fn anchor(&mut self, wanted: BTreeSet<PathBuf>, in_tree: impl Fn(&Path) -> bool) -> bool {
+        let Some(events) = &mut self.events else { return false };
+        let new: Vec<_> = wanted.difference(&self.anchors).cloned().collect();
+        let old: Vec<_> = self.anchors.difference(&wanted).filter(|dir| !in_tree(dir)).cloned().collect();
+        let changed = !new.is_empty();
+        events.unwatch(old);
+        let refused: HashSet<_> = events.watch(new, |_| true).into_iter().map(|(dir, _)| dir).collect();
+        self.anchors = wanted.into_iter().filter(|dir| !refused.contains(dir)).collect();
+        changed
+    }
+
+    /// Tries again after a limit; whether there is hope.
+    pub(crate) fn retry(&mut self) -> bool {
+        if self.limited {
+            self.limited = false;
+            if self.events.is_none() && self.mode != Mode::Stat {
+                self.open();
+            }
+        }
+        !self.limited
+    }
+
+    /// Ends it; returns once its thread has ended.
+    pub(crate) fn close(self) {
+        if let Some(events) = self.events {
+            events.close();
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Reads the files of the snapshot in the background, so that the first save of an unchanged one is known for
+//! what it is. Ends by itself when everything is read or the budget is used up.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use std::{ffi::OsStr, path::PathBuf};
+
+use super::compare::Comparer;
+use super::options::Compare;
+use super::stamp::Stamp;
+use super::tree::{Print, Tree};
+use super::walk::open_dir;
+
+/// No more is read in the background than this, and no larger file: source files are small.
+const BUDGET: u64 = 256 << 20;
+const LARGEST: u64 = 4 << 20;
+/// It pauses after so much work, as long as it has worked: the child that is starting has the other half.
+const STRETCH: Duration = Duration::from_millis(4);
+
+/// The thread that reads.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Reading {
+    /// Starts to read what has not been read yet.
+    pub(crate) fn start(tree: Arc<Mutex<Tree>>, how: Compare, limit: u64) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let work = move || read_all(&tree, Comparer::new(how, limit.min(LARGEST)), &stopped);
+        // Without a thread every first save counts as a change: late, but never wrong.
+        let thread = (how == Compare::Content)
+            .then(|| std::thread::Builder::new().name("devrun-read".into()).spawn(work).ok())
+            .flatten();
+        Self { stop, thread }
+    }
+
+    /// Whether it has ended.
+    pub(crate) fn is_done(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn read_all(tree: &Mutex<Tree>, mut comparer: Comparer, stop: &AtomicBool) {
+    let mut left = BUDGET;
+    let mut since = Instant::now();
+    for dir in unread_dirs(&locked(tree)) {
+        let unread = unread_files(&locked(tree), &dir);
+        let Ok(open) = open_dir(&dir) else { continue };
+        let mut read = Vec::with_capacity(unread.len());
+        for (name, stamp) in unread {
+            if stop.load(Ordering::Relaxed) || left < stamp.size {
+                return;
+            }
+            left -= stamp.size;
+            if let Some(print) = comparer.print_in(&open, &name, &stamp) {
+                read.push((name, stamp, print));
+            }
+            if since.elapsed() > STRETCH {
+                std::thread::sleep(since.elapsed().min(10 * STRETCH));
+                since = Instant::now();
+            }
+        }
+        keep(&mut locked(tree), &dir, read);
+    }
+}
+
+/// Directories with unread files, those changed last first: they will be saved first.
+fn unread_dirs(tree: &Tree) -> Vec<PathBuf> {
+    let newest = |dir: &super::tree::Dir| {
+        let unread = dir.files().iter().filter(|file| file.print.is_none() && !file.racy);
+        unread.map(|file| file.stamp.mtime).max()
+    };
+    let mut dirs: Vec<_> =
+        tree.dirs().filter_map(|dir| Some((newest(dir)?, dir.path.to_path_buf()))).collect();
+    dirs.sort_unstable_by(|one, other| other.cmp(one));
+    dirs.into_iter().map(|(_, path)| path).collect()
+}
+
+fn unread_files(tree: &Tree, dir: &std::path::Path) -> Vec<(Box<OsStr>, Stamp)> {
+    let Some(dir) = tree.dir(dir) else { return Vec::new() };
+    // The content of a racy one may already be newer than its stamp: the child may not have seen it.
+    let unread = dir.files().iter().filter(|file| file.print.is_none() && !file.racy);
+    unread.map(|file| (file.name.clone(), file.stamp)).collect()
+}
+
+/// A fingerprint counts only while the snapshot still says what it said when the file was read.
+fn keep(tree: &mut Tree, dir: &std::path::Path, read: Vec<(Box<OsStr>, Stamp, Print)>) {
+    let Some(dir) = tree.dir_mut(dir) else { return };
+    for (name, stamp, print) in read {
+        if let Some(file) = dir.file_mut(&name).filter(|file| file.stamp == stamp && !file.racy) {
+            file.print = Some(print);
+        }
+    }
+}
+
+fn locked(tree: &Mutex<Tree>) -> MutexGuard<'_, Tree> {
+    tree.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,259 @@
+//! Brings the snapshot and the watches in line with the tree on disk: at the start, for a new directory, after
+//! lost events, when rules have changed. What differs from the snapshot is noted, not decided.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::filter::Filter;
+use super::hint::Sign;
+use super::hold::GitDirs;
+use super::keeper::Keeper;
+use super::tree::{Attention, Dir, Entry, Tree};
+use super::walk::{self, Found, Listing};
+
+/// A path whose state differs from the snapshot.
+pub(crate) type Noted = (PathBuf, Sign);
+
+/// How to take what is found.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct How {
+    /// Unknown files enter the snapshot without a word if they have not changed since this time.
+    pub(crate) silent_before: i64,
+    /// Directories are watched again even if they seem to be watched: they were made anew, or moved here.
+    pub(crate) rewatch: bool,
+}
+
+impl How {
+    /// Everything is taken as it is.
+    pub(crate) const FIRST: Self = Self { silent_before: i64::MAX, rewatch: false };
+    /// Everything unknown is new.
+    pub(crate) const AGAIN: Self = Self { silent_before: i64::MIN, rewatch: false };
+    /// Everything unknown is new, and no watch is relied on.
+    pub(crate) const ANEW: Self = Self { silent_before: i64::MIN, rewatch: true };
+}
+
+/// The snapshot, and what keeps it in line.
+#[derive(Debug)]
+pub(crate) struct Survey {
+    tree: Arc<Mutex<Tree>>,
+    pub(crate) filter: Arc<Filter>,
+    pub(crate) keeper: Keeper,
+    pub(crate) git: GitDirs,
+    /// A limit was hit since this was last asked.
+    pub(crate) limit_hit: bool,
+    /// Paths that wait to be compared: they never enter the snapshot without a word.
+    pub(crate) pending: HashSet<PathBuf>,
+}
+
+impl Survey {
+    pub(crate) fn new(tree: Arc<Mutex<Tree>>, filter: Arc<Filter>, keeper: Keeper) -> Self {
+        Self { tree, filter, keeper, git: GitDirs::default(), limit_hit: false, pending: HashSet::new() }
+    }
+
+    /// The snapshot.
+    pub(crate) fn tree(&self) -> MutexGuard<'_, Tree> {
+        self.tree.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Compares a directory and everything below it.
+    pub(crate) fn sync(&mut self, start: &Path, how: How) -> Vec<Noted> {
+        let mut noted = Vec::new();
+        let mut seen = HashSet::new();
+        let mut starts = vec![start.to_owned()];
+        let whole = self.tree().dir(start).is_none_or(|dir| dir.dirs().len() > 1);
+        while let Some(start) = starts.pop() {
+            let Found { listings, repositories } = walk::list(&start, &self.filter, whole);
+            repositories.iter().for_each(|dir| self.git.add(dir));
+            seen.extend(listings.iter().map(|listing| listing.path.clone()));
+            starts.extend(self.settle(listings, how, &mut noted));
+        }
+        let unseen: Vec<_> = {
+            let tree = self.tree();
+            let is_home = |path: &PathBuf| tree.dir(path).is_some_and(|dir| dir.partial);
+            tree.below(start).into_iter().filter(|path| !seen.contains(path) && !is_home(path)).collect()
+        };
+        unseen.iter().for_each(|path| self.lose(path, &mut noted));
+        noted
+    }
+
+    /// Compares one directory; those that are new in it with everything below them.
+    pub(crate) fn sync_one(&mut self, path: &Path) -> Vec<Noted> {
+        let mut noted = Vec::new();
+        let Some(listing) = Listing::of_dir(path) else {
+            self.lose_below(path, &mut noted);
+            return noted;
+        };
+        let there = self.settle(vec![listing], How::AGAIN, &mut noted);
+        let (new, gone): (Vec<_>, Vec<_>) = {
+            let tree = self.tree();
+            let is_new = |path: &PathBuf| tree.dir(path).is_none_or(|dir| dir.attention == Attention::Absent);
+            let known = tree.dir(path).map_or(&[][..], Dir::dirs).iter().map(|name| path.join(&**name));
+            let gone = known.filter(|path| !there.contains(path)).collect();
+            (there.iter().filter(|path| is_new(path)).cloned().collect(), gone)
+        };
+        gone.iter().for_each(|path: &PathBuf| self.lose_below(path, &mut noted));
+        new.iter().for_each(|path| noted.extend(self.sync(path, How::ANEW)));
+        noted
+    }
+
+    /// Looks at files that are roots: only these names of their directory matter.
+    pub(crate) fn sync_names(&mut self, dir: &Path, names: &[PathBuf], how: How) -> Vec<Noted> {
+        let mut noted = Vec::new();
+        let names = names.iter().filter_map(|path| path.file_name()).map(Into::into);
+        match Listing::of_names(dir, names) {
+            Some(listing) => _ = self.settle(vec![listing], how, &mut noted),
+            None => self.lose(dir, &mut noted),
+        }
+        noted
+    }
+
+    /// Places the watches of listed directories, looks at their files and merges them into the snapshot. Gives
+    /// the directories that have appeared meanwhile.
+    fn settle(&mut self, listings: Vec<Listing>, how: How, noted: &mut Vec<Noted>) -> Vec<PathBuf> {
+        let unwatched: Vec<_> = {
+            let tree = self.tree();
+            let is_watched =
+                |path: &Path| tree.dir(path).is_some_and(|dir| dir.attention == Attention::Watched);
+            let paths = listings.iter().map(|listing| &listing.path);
+            paths.filter(|path| how.rewatch || !is_watched(path)).cloned().collect()
+        };
+        let placed = self.keeper.place(unwatched);
+        self.limit_hit |= placed.limit_hit;
+        let filled = walk::fill(listings, &self.filter);
+        let mut tree = self.tree.lock().unwrap_or_else(PoisonError::into_inner);
+        for mut dir in filled.dirs {
+            let is_scanned = placed.scanned.contains(&*dir.path);
+            dir.attention = if is_scanned { Attention::Scanned } else { Attention::Watched };
+            merge(&mut tree, (&self.filter, &self.pending), dir, how, noted);
+        }
+        filled.more
+    }
+
+    /// A known directory and all below it are gone.
+    pub(crate) fn lose_below(&mut self, path: &Path, noted: &mut Vec<Noted>) {
+        let below = self.tree().below(path);
+        below.iter().for_each(|path| self.lose(path, noted));
+    }
+
+    /// A known directory was not found. If it would still count, its files wait to be compared: it may be back
+    /// by then. Its watch has gone with it. If it no longer counts, it is forgotten.
+    fn lose(&mut self, path: &Path, noted: &mut Vec<Noted>) {
+        let counts = self.filter.counts_dir(path);
+        let mut tree = self.tree.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(dir) = tree.dir_mut(path) else { return };
+        if counts || dir.partial {
+            dir.attention = Attention::Absent;
+            noted.extend(dir.files().iter().map(|file| (path.join(&*file.name), Sign::Gone)));
+            tree.prune(path);
+        } else {
+            let dropped = tree.remove_below(path);
+            self.keeper.remove(dropped, || watched(&tree));
+        }
+    }
+
+    /// Takes the watches from directories.
+    pub(crate) fn unwatch(&mut self, dirs: Vec<PathBuf>) {
+        let tree = self.tree.lock().unwrap_or_else(PoisonError::into_inner);
+        self.keeper.remove(dirs, || watched(&tree));
+    }
+
+    /// Watches everything with a new instance, since events were lost.
+    pub(crate) fn renew(&mut self) {
+        let dirs = watched(&self.tree());
+        let placed = self.keeper.renew(dirs);
+        self.limit_hit |= placed.limit_hit;
+        self.take_scanned(&placed.scanned);
+    }
+
+    /// Notes which directories are scanned from now on.
+    fn take_scanned(&self, dirs: &HashSet<PathBuf>) {
+        let mut tree = self.tree();
+        for path in dirs {
+            if let Some(dir) = tree.dir_mut(path) {
+                dir.attention = Attention::Scanned;
+            }
+        }
+    }
+
+    /// Tries to watch what is only scanned for want of watches. Gives the directories that are watched now.
+    pub(crate) fn recover(&mut self) -> Vec<PathBuf> {
+        if !self.keeper.retry() {
+            return Vec::new();
+        }
+        let waiting: Vec<_> = {
+            let tree = self.tree();
+            let scanned = tree.dirs().filter(|dir| dir.attention == Attention::Scanned);
+            let paths = scanned.map(|dir| dir.path.to_path_buf());
+            paths.filter(|path| self.keeper.is_for_events(path)).collect()
+        };
+        let placed = self.keeper.place(waiting.clone());
+        let is_watched = |path: &PathBuf| !placed.scanned.contains(path) && !placed.gone.contains(path);
+        let back: Vec<_> = waiting.into_iter().filter(is_watched).collect();
+        let mut tree = self.tree();
+        for path in &back {
+            if let Some(dir) = tree.dir_mut(path) {
+                dir.attention = Attention::Watched;
+            }
+        }
+        drop(tree);
+        back
+    }
+}
+
+fn watched(tree: &Tree) -> Vec<PathBuf> {
+    tree.dirs().filter(|dir| dir.attention == Attention::Watched).map(|dir| dir.path.to_path_buf()).collect()
+}
+
+/// Puts a directory as found into the snapshot; its files stay as last reported until they are compared.
+fn merge(
+    tree: &mut Tree,
+    (filter, pending): (&Filter, &HashSet<PathBuf>),
+    found: Dir,
+    how: How,
+    noted: &mut Vec<Noted>,
+) {
+    let path = found.path.to_path_buf();
+    if tree.dir(&path).is_none() && how.silent_before == i64::MAX {
+        tree.put_dir(found);
+        return;
+    }
+    let mut files: Vec<Entry> = Vec::with_capacity(found.files().len());
+    let known = tree.dir(&path);
+    for file in found.files() {
+        match known.and_then(|dir| dir.file(&file.name)) {
+            Some(known) => {
+                if known.stamp != file.stamp || known.racy {
+                    noted.push((path.join(&*file.name), Sign::Written));
+                }
+                files.push(known.clone());
+            }
+            None => {
+                let path = path.join(&*file.name);
+                if file.stamp.ctime < how.silent_before && !pending.contains(&path) {
+                    files.push(file.clone());
+                } else {
+                    noted.push((path, Sign::Written));
+                }
+            }
+        }
+    }
+    let mut dirs = found.dirs().to_vec();
+    if let Some(known) = known {
+        for file in known.files().iter().filter(|file| found.file(&file.name).is_none()) {
+            let path = path.join(&*file.name);
+            if filter.counts_file(&path) {
+                noted.push((path, Sign::Gone));
+                files.push(file.clone());
+            }
+        }
+        let gone = known.dirs().iter().filter(|name| found.dirs().binary_search(name).is_err());
+        dirs.extend(gone.filter(|name| tree.dir(&path.join(&***name)).is_some()).cloned());
+    }
+    let mut merged = Dir::new(path, found.stamp, files, dirs);
+    merged.attention = found.attention;
+    merged.racy = found.racy;
+    merged.unreadable = found.unreadable;
+    merged.partial = found.partial;
+    tree.put_dir(merged);
+}
