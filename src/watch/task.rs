@@ -13,10 +13,11 @@ use super::error::Error;
 use super::event::{Event, Summary};
 use super::filter::Filter;
 use super::inbox::{Inbox, Message};
-use super::options::Options;
+use super::options::{Mode, Options};
 use super::plan::Shared;
 use super::room::Room;
 use super::roots::{Root, State};
+use super::tree::{Attention, Dir};
 
 /// A running watch. Dropping it ends it.
 #[derive(Debug)]
@@ -108,6 +109,31 @@ impl Watch {
     #[must_use]
     pub fn hot(&self, most: usize) -> Vec<(PathBuf, u64)> {
         self.shared.hot.lock().unwrap_or_else(PoisonError::into_inner).most(most)
+    }
+
+    /// Every relevant file of the snapshot, absolute, sorted.
+    #[must_use]
+    pub fn files(&self) -> Vec<PathBuf> {
+        let tree = self.shared.tree.lock().unwrap_or_else(PoisonError::into_inner);
+        let files = tree.dirs().flat_map(|dir| dir.files().iter().map(|file| dir.path.join(&*file.name)));
+        let mut files: Vec<_> = files.collect();
+        files.sort_unstable();
+        files
+    }
+
+    /// Each directory that counts, absolute, sorted, and how it is watched: [`Mode::Event`] or [`Mode::Stat`].
+    #[must_use]
+    pub fn directories(&self) -> Vec<(PathBuf, Mode)> {
+        let tree = self.shared.tree.lock().unwrap_or_else(PoisonError::into_inner);
+        let mode = |dir: &Dir| match dir.attention {
+            Attention::Watched => Some(Mode::Event),
+            Attention::Scanned => Some(Mode::Stat),
+            Attention::Absent => None,
+        };
+        let dirs = tree.dirs().filter_map(|dir| Some((dir.path.to_path_buf(), mode(dir)?)));
+        let mut dirs: Vec<_> = dirs.collect();
+        dirs.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+        dirs
     }
 
     /// Whether a path is in the snapshot: it exists and counts.
