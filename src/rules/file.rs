@@ -115,7 +115,7 @@ impl RuleFile {
                 .position(|byte| *byte == b'\n')
                 .map_or(content.len(), |at| start + at);
             let text = rule_text(&content[start..end]);
-            if let Some(text) = text {
+            if let Some(text) = text.filter(|text| !text.is_empty()) {
                 let pattern = Pattern::parse(text, fold);
                 let raw = if number == 1 { 0 } else { start };
                 let (first, last) = (start as u32, (start + text.len()) as u32);
@@ -160,6 +160,28 @@ impl RuleFile {
     /// The last line that matches, by its place in `lines`.
     pub(super) fn last_match(&self, query: Query<'_>) -> Option<u32> {
         self.index.last_match(query, self.fold, |number| &self.lines[number as usize].pattern)
+    }
+
+    /// All lines that match, by their place in `lines`.
+    pub(super) fn each_match(&self, query: Query<'_>, visit: impl FnMut(u32)) {
+        self.index.each_match(query, self.fold, |number| &self.lines[number as usize].pattern, visit);
+    }
+
+    /// A rule's line as it stands in the file, without its end.
+    pub(super) fn raw_line(&self, line: &Line) -> &[u8] {
+        let rest = &self.content[line.raw as usize..];
+        let end = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
+        rest[..end].strip_suffix(b"\r").unwrap_or(&rest[..end])
+    }
+
+    /// Why it could not be read.
+    pub(super) fn unreadable_because(&self) -> Option<&str> {
+        self.unreadable.as_deref()
+    }
+
+    /// ASCII case does not count.
+    pub(super) fn folds(&self) -> bool {
+        self.fold
     }
 
     /// The text of a rule as `git check-ignore -v` prints it.

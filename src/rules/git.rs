@@ -2,10 +2,12 @@
 //!
 //! Looks at the file system and, when asked to, runs `git config` once; the environment is always an argument.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use super::key;
 use super::options::GitEnv;
 
 /// The top directory of the repository that a directory is in: itself or the nearest above.
@@ -35,19 +37,7 @@ fn named_in(file: &Path, prefix: &[u8], from: &Path) -> Option<PathBuf> {
     }
     let content = std::fs::read(file).ok()?;
     let path = content.strip_prefix(prefix)?.trim_ascii();
-    (!path.is_empty()).then(|| from.join(path_from_bytes(path)))
-}
-
-fn path_from_bytes(bytes: &[u8]) -> PathBuf {
-    #[cfg(unix)]
-    {
-        use std::os::unix::ffi::OsStrExt as _;
-        PathBuf::from(OsStr::from_bytes(bytes))
-    }
-    #[cfg(not(unix))]
-    {
-        PathBuf::from(String::from_utf8_lossy(bytes).into_owned())
-    }
+    (!path.is_empty()).then(|| from.join(key::to_path(path)))
 }
 
 impl GitEnv {
@@ -84,6 +74,29 @@ impl GitEnv {
     }
 }
 
+/// The files under version control at and below a directory, absolute, as `git ls-files` lists them; none
+/// outside a repository. `environment` as for [`GitEnv::ask`].
+///
+/// # Errors
+/// If git cannot be run or refuses.
+pub fn tracked_files(
+    dir: &Path,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+) -> io::Result<Vec<PathBuf>> {
+    if top_of(dir).is_none() {
+        return Ok(Vec::new());
+    }
+    let mut git = Command::new("git");
+    git.args(["ls-files", "-z"]).current_dir(dir).env_clear().envs(environment).stdin(Stdio::null());
+    let output = git.output()?;
+    if !output.status.success() {
+        let why = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        return Err(io::Error::other(format!("git ls-files: {why}")));
+    }
+    let paths = output.stdout.split(|byte| *byte == 0).filter(|path| !path.is_empty());
+    Ok(paths.map(|path| dir.join(key::to_path(path))).collect())
+}
+
 fn run_git_config(top: &Path, environment: &[(OsString, OsString)]) -> Option<Vec<u8>> {
     let output = Command::new("git")
         .args(["config", "-z", "--get-regexp", r"^core\.(excludesfile|ignorecase)$"])
@@ -102,8 +115,8 @@ fn run_git_config(top: &Path, environment: &[(OsString, OsString)]) -> Option<Ve
 fn excludes_file(value: Option<&[u8]>, top: &Path, home: Option<&Path>) -> Option<PathBuf> {
     let value = value.filter(|value| !value.is_empty())?;
     match (value.strip_prefix(b"~/"), home) {
-        (Some(rest), Some(home)) => Some(home.join(path_from_bytes(rest))),
-        _ => Some(top.join(path_from_bytes(value))),
+        (Some(rest), Some(home)) => Some(home.join(key::to_path(rest))),
+        _ => Some(top.join(key::to_path(value))),
     }
 }
 

@@ -115,18 +115,35 @@ impl Index {
         pattern: impl Fn(u32) -> &'p Pattern,
     ) -> Option<u32> {
         let mut best = None;
+        self.look_up(query, fold, |candidates| {
+            let better = candidates.iter().take_while(|number| best.is_none_or(|best| **number > best));
+            let found = better.copied().find(|number| matches(pattern(*number), query, fold));
+            best = found.or(best);
+        });
+        best
+    }
+
+    /// All numbers of rules that match, in no order.
+    pub(super) fn each_match<'p>(
+        &self,
+        query: Query<'_>,
+        fold: bool,
+        pattern: impl Fn(u32) -> &'p Pattern,
+        mut visit: impl FnMut(u32),
+    ) {
+        self.look_up(query, fold, |candidates| {
+            candidates
+                .iter()
+                .filter(|number| matches(pattern(**number), query, fold))
+                .for_each(|number| visit(*number));
+        });
+    }
+
+    /// Visits the rules that may match, in groups; a group runs from the last to the first.
+    fn look_up(&self, query: Query<'_>, fold: bool, mut visit: impl FnMut(&[u32])) {
         let mut ask = |kind: Kind, bytes: &[u8]| {
-            let (key, start, end) = self.slots[self.slot(kind.key(bytes, fold))];
-            let _ = key;
-            for number in &self.rules[start as usize..end as usize] {
-                if best.is_some_and(|best| *number <= best) {
-                    break;
-                }
-                if matches(pattern(*number), query, fold) {
-                    best = Some(*number);
-                    break;
-                }
-            }
+            let (_, start, end) = self.slots[self.slot(kind.key(bytes, fold))];
+            visit(&self.rules[start as usize..end as usize]);
         };
         let has = |kind: Kind| self.kinds & kind.bit() != 0;
         if has(Kind::Name) {
@@ -143,20 +160,18 @@ impl Index {
         if has(Kind::LastByte) {
             ask(Kind::LastByte, query.name.last_chunk::<1>().map_or(&[], <[u8; 1]>::as_slice));
         }
-        if let Some(path) = query.path {
-            if has(Kind::Path) {
-                ask(Kind::Path, path);
-            }
-            if has(Kind::FirstComponent)
-                && let Some(slash) = path.iter().position(|byte| *byte == b'/')
-            {
-                ask(Kind::FirstComponent, &path[..slash]);
-            }
-        }
         if has(Kind::Always) {
             ask(Kind::Always, b"");
         }
-        best
+        let Some(path) = query.path else { return };
+        if has(Kind::Path) {
+            ask(Kind::Path, path);
+        }
+        if has(Kind::FirstComponent)
+            && let Some(slash) = path.iter().position(|byte| *byte == b'/')
+        {
+            ask(Kind::FirstComponent, &path[..slash]);
+        }
     }
 }
 

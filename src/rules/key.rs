@@ -23,6 +23,19 @@ pub(super) fn split(key: &[u8]) -> Option<(&[u8], &[u8])> {
     (!matches!(name, b"" | b"." | b"..")).then_some((&key[..slash], name))
 }
 
+/// A path from bytes, as they stand in a rule or come from git.
+pub(super) fn to_path(bytes: &[u8]) -> PathBuf {
+    #[cfg(unix)]
+    {
+        use std::os::unix::ffi::OsStrExt as _;
+        PathBuf::from(std::ffi::OsStr::from_bytes(bytes))
+    }
+    #[cfg(not(unix))]
+    {
+        PathBuf::from(String::from_utf8_lossy(bytes).into_owned())
+    }
+}
+
 /// Whether a key has components that no clean path has.
 pub(super) fn is_clean(key: &[u8]) -> bool {
     key.split(|byte| *byte == b'/').skip(1).all(|name| !matches!(name, b"" | b"." | b".."))

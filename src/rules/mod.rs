@@ -19,8 +19,9 @@ mod lint;
 
 pub use error::Error;
 pub use file::{Defect, DefectKind};
+pub use git::tracked_files;
 pub use layer::Layer;
-pub use lint::{Finding, FindingId, Severity, lint};
+pub use lint::{Expectation, Finding, FindingId, Inspection, Place, Related, Report, Severity, lint};
 pub use options::{GitEnv, Options};
 pub use pattern::Flaw;
 pub use stack::Rules;

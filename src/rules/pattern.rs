@@ -41,7 +41,7 @@ impl Flaw {
 }
 
 /// A [`Flaw`] and where in the pattern's text it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Fault {
     pub(super) flaw: Flaw,
     /// The offset of its first byte in the text.
@@ -51,7 +51,7 @@ pub(super) struct Fault {
 }
 
 /// One element of a pattern. Bytes are folded already where case does not count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Token {
     Byte(u8),
     /// `?`: any byte but the slash.
@@ -70,7 +70,7 @@ enum Token {
 type Set = [u64; 4];
 
 /// What a pattern with wildcards is taken apart into: fixed ends and a middle.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Glob {
     /// What every match begins with.
     pub(super) head: Box<[u8]>,
@@ -81,7 +81,7 @@ pub(super) struct Glob {
 }
 
 /// How a pattern is matched.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Shape {
     /// It can never match.
     Never(Fault),
@@ -92,7 +92,7 @@ pub(super) enum Shape {
 }
 
 /// A pattern, ready to match.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Pattern {
     /// It re-includes (`!`).
     pub(super) negated: bool,
@@ -174,6 +174,16 @@ fn shape(tokens: &[Token], sets: Vec<Set>) -> Shape {
 }
 
 impl Glob {
+    /// Whether all of it is one star between its ends.
+    pub(super) fn is_one_star(&self) -> bool {
+        *self.middle == [Token::Star]
+    }
+
+    /// Whether it matches all that begins with its head.
+    pub(super) fn takes_everything_below(&self) -> bool {
+        *self.middle == [Token::Everything] && self.tail.is_empty()
+    }
+
     fn matches(&self, text: &[u8], fold: bool) -> bool {
         let (head, tail) = (self.head.len(), self.tail.len());
         if text.len() < head + tail {

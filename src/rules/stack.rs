@@ -1,6 +1,7 @@
 //! All layers together: nested files, cached verdicts per directory, `forget` when a rule file changed.
 
 use std::collections::{BTreeSet, HashMap};
+use std::ffi::OsString;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -29,6 +30,8 @@ struct Shared {
     options: Options,
     /// The working directory and the roots, clean; the working directory first.
     anchors: Vec<PathBuf>,
+    /// The working directory is one of the roots.
+    base_is_root: bool,
     state: RwLock<State>,
 }
 
@@ -82,8 +85,10 @@ impl Rules {
         }
         let base = key::clean(&options.base);
         let mut anchors = vec![base.clone()];
+        let mut base_is_root = false;
         for root in &options.roots {
             let root = key::clean(&base.join(root));
+            base_is_root |= root == base;
             if !anchors.contains(&root) {
                 anchors.push(root);
             }
@@ -91,7 +96,7 @@ impl Rules {
         let fixed = Arc::new(Fixed::read(&options, &anchors)?);
         let state =
             RwLock::new(State { fixed, dirs: HashMap::default(), ordered: BTreeSet::new(), forgotten: 0 });
-        Ok(Self { shared: Arc::new(Shared { options, anchors, state }) })
+        Ok(Self { shared: Arc::new(Shared { options, anchors, base_is_root, state }) })
     }
 
     /// What decides for an absolute path. `is_dir` is the type by `lstat`: a symbolic link to a directory is
@@ -209,6 +214,29 @@ impl Rules {
         drop(state);
         files.sort_by(|a, b| (&a.source, b.layer).cmp(&(&b.source, a.layer)));
         files
+    }
+
+    /// The working directory.
+    pub(super) fn base(&self) -> &Path {
+        &self.shared.anchors[0]
+    }
+
+    /// The trees that are looked at: the roots, or the working directory where none is named.
+    pub(super) fn roots(&self) -> &[PathBuf] {
+        let anchors = &self.shared.anchors;
+        let base_is_root = self.shared.options.roots.is_empty() || self.shared.base_is_root;
+        if base_is_root { anchors } else { &anchors[1..] }
+    }
+
+    /// The names of the files that are read in every directory.
+    pub(super) fn rule_file_names(&self) -> Vec<OsString> {
+        self.shared.options.names().map(|(name, _)| name.to_owned()).collect()
+    }
+
+    /// The files named by path, absolute.
+    pub(super) fn files_by_path(&self) -> Vec<PathBuf> {
+        let options = &self.shared.options;
+        options.files.iter().map(|file| key::clean(&options.base.join(file))).collect()
     }
 
     fn known(&self, key: &[u8]) -> Option<Arc<Dir>> {

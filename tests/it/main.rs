@@ -14,6 +14,12 @@ mod portal;
 /// The installed git as the judge of ignore rules.
 #[cfg(unix)]
 mod oracle;
+/// The table of ignore rules, class by class: devrun and git say what it says.
+#[cfg(unix)]
+mod rules_cases;
+/// Each finding of check, as it is rendered.
+#[cfg(all(unix, feature = "cli"))]
+mod rules_lint;
 /// Hostile rules and trees: devrun and git say the same of every path.
 #[cfg(unix)]
 mod rules_git;

@@ -1,9 +1,15 @@
-//! `devrun check`.
+//! `devrun check`: lints the rules and holds them to expectations, for CI.
+
+use std::path::{Path, PathBuf};
+
+use devrun::rules::{Expectation, Inspection, Report, Rules, Severity, lint, tracked_files};
 
 use crate::args::CheckFormat;
 use crate::failure::{ExitCode, Failure};
+use crate::report::finding::Names;
+use crate::report::{check_human, check_json, github, sarif};
 use crate::settings::Settings;
-use crate::terminal::Terminal;
+use crate::terminal::{self, Terminal};
 
 /// Lints the rules and holds them to the expectations of `settings.check`.
 pub(crate) fn run(
@@ -11,6 +17,68 @@ pub(crate) fn run(
     format: CheckFormat,
     terminal: &mut Terminal,
 ) -> Result<ExitCode, Failure> {
-    let _ = (settings, format, terminal);
-    Ok(ExitCode::Success)
+    let rules = Rules::new(settings.rules_options()).map_err(|error| Failure::of(&error))?;
+    let report = lint(&rules, &inspection(&settings)?);
+    match format {
+        CheckFormat::Human => check_human::write(&report, &Names::new(&settings.directory), terminal),
+        CheckFormat::Json => check_json::write(&report, &Names::new(&settings.directory), terminal),
+        CheckFormat::Github => github::write(&report, &Names::new(workspace(&settings)), terminal),
+        CheckFormat::Sarif => sarif::write(&report, &Names::new(workspace(&settings)), terminal),
+    }?;
+    terminal.flush()?;
+    for (dir, why) in &report.unread {
+        let message = format!("{} cannot be read: {}", settings.shown(dir), terminal::escape_text(why));
+        terminal.warn(message, "rule files in it are not checked; make it readable, or ignore it");
+    }
+    Ok(exit_code(&report, settings.check.strict))
+}
+
+/// 1 if something fails: errors, and with `--strict` warnings too. 2 if a part could not be looked at.
+fn exit_code(report: &Report, strict: bool) -> ExitCode {
+    let bar = if strict { Severity::Warning } else { Severity::Error };
+    if report.findings.iter().any(|finding| finding.severity >= bar) {
+        ExitCode::Findings
+    } else if !report.unread.is_empty() {
+        ExitCode::Failed
+    } else {
+        ExitCode::Success
+    }
+}
+
+fn inspection(settings: &Settings) -> Result<Inspection, Failure> {
+    let check = &settings.check;
+    let ignored = check.expect_ignored.iter().map(|path| expectation(path, true));
+    let watched = check.expect_watched.iter().map(|path| expectation(path, false));
+    let expectations = ignored.chain(watched).collect();
+    let mut files = Vec::new();
+    for root in &settings.watch.roots {
+        files.extend(tracked(root)?);
+    }
+    files.sort_unstable();
+    files.dedup();
+    Ok(Inspection { tracked: files, matches_nothing: check.matches_nothing, expectations })
+}
+
+fn expectation(path: &Path, ignored: bool) -> Expectation {
+    let typed_as_dir = path.as_os_str().as_encoded_bytes().ends_with(b"/");
+    let is_dir = typed_as_dir || path.symlink_metadata().is_ok_and(|kind| kind.is_dir());
+    Expectation { path: path.to_path_buf(), is_dir, ignored }
+}
+
+/// Without git nothing is under version control, as far as anybody can say.
+fn tracked(root: &Path) -> Result<Vec<PathBuf>, Failure> {
+    if !root.is_dir() {
+        return Ok(Vec::new());
+    }
+    match tracked_files(root, std::env::vars_os()) {
+        Ok(files) => Ok(files),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(Failure::to_do("list the files under version control", &error)),
+    }
+}
+
+/// What services count paths from: the checked-out sources, not the directory of this step.
+fn workspace(settings: &Settings) -> PathBuf {
+    let named = std::env::var_os("GITHUB_WORKSPACE").map(PathBuf::from);
+    named.filter(|dir| settings.directory.starts_with(dir)).unwrap_or_else(|| settings.directory.clone())
 }

@@ -2,5 +2,8 @@
 
 pub(crate) mod human;
 pub(crate) mod json;
+pub(crate) mod finding;
+pub(crate) mod check_human;
+pub(crate) mod check_json;
 pub(crate) mod github;
 pub(crate) mod sarif;

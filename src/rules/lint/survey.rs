@@ -1,0 +1,151 @@
+//! Walks the trees: reads all rule files that count, finds those that nothing reads, and, if asked to, rules
+//! that match nothing.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::finding::{Finding, FindingId, Place};
+use crate::rules::file::RuleFile;
+use crate::rules::index::Query;
+use crate::rules::key;
+use crate::rules::pattern::Shape;
+use crate::rules::stack::Rules;
+
+/// The ignore file of a tool that devrun takes over from.
+const DEAD_NAME: &str = ".watchdogignore";
+
+/// What a walk saw.
+#[derive(Debug, Default)]
+pub(super) struct Survey {
+    /// Directories that count.
+    pub(super) directories: u64,
+    /// `.watchdogignore` files that nothing reads.
+    pub(super) dead: Vec<PathBuf>,
+    /// Directories that could not be read, and why.
+    pub(super) unread: Vec<(PathBuf, String)>,
+}
+
+/// Walks what counts. Every rule file in it is read by then.
+pub(super) fn survey(rules: &Rules) -> Survey {
+    let mut survey = Survey::default();
+    let names: Vec<OsString> = rules.rule_file_names();
+    let dead_name = (!names.iter().any(|name| name == DEAD_NAME)).then_some(DEAD_NAME);
+    let mut waiting: Vec<PathBuf> = rules.roots().to_vec();
+    while let Some(dir) = waiting.pop() {
+        let entries = match std::fs::read_dir(&dir) {
+            Ok(entries) => entries,
+            // A root may be a file, and what is gone by now is not missed.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    std::io::ErrorKind::NotADirectory | std::io::ErrorKind::NotFound
+                ) =>
+            {
+                let _ = rules.is_ignored(&dir, false);
+                continue;
+            }
+            Err(error) => {
+                survey.unread.push((dir, error.to_string()));
+                continue;
+            }
+        };
+        survey.directories += 1;
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                let path = entry.path();
+                if !rules.is_ignored(&path, true) {
+                    waiting.push(path);
+                }
+            } else if names.contains(&name) {
+                // Any question about an entry makes the rules of its directory known.
+                let _ = rules.is_ignored(&entry.path(), false);
+            } else if dead_name.is_some_and(|dead| name == dead) && !rules.is_ignored(&entry.path(), false) {
+                survey.dead.push(entry.path());
+            }
+        }
+    }
+    survey.dead.sort_unstable();
+    survey.dead.dedup();
+    survey.unread.sort_unstable();
+    survey
+}
+
+pub(super) fn dead_file(path: PathBuf) -> Finding {
+    let message = "nothing reads this file: devrun reads .watchignore";
+    Finding::new(FindingId::DeadWatchdogignore, Place::file(path), message)
+        .remedy("rename it to .watchignore (`devrun init` does), or pass --ignore-file .watchdogignore")
+}
+
+/// The rules that match nothing at all: walks everything, also what is ignored.
+pub(super) fn idle_rules(rules: &Rules, files: &[(Arc<RuleFile>, PathBuf)]) -> Vec<Finding> {
+    let mut tally = Tally::new(files);
+    for root in rules.roots() {
+        tally.walk(root);
+    }
+    let mut findings = Vec::new();
+    for ((file, _), used) in files.iter().zip(&tally.used) {
+        for (line, used) in file.lines.iter().zip(used) {
+            if !used && !matches!(line.pattern.shape, Shape::Never(_)) {
+                let finding = Finding::new(
+                    FindingId::MatchesNothing,
+                    Place::rule(file, line),
+                    "nothing in the tree matches this rule",
+                );
+                findings.push(finding.remedy("remove it, or keep it for what is not there yet"));
+            }
+        }
+    }
+    findings
+}
+
+/// Which rules have matched something.
+struct Tally<'a> {
+    files: &'a [(Arc<RuleFile>, PathBuf)],
+    /// The numbers of the files of a directory.
+    by_dir: HashMap<&'a Path, Vec<usize>>,
+    /// Per file and line.
+    used: Vec<Vec<bool>>,
+}
+
+impl<'a> Tally<'a> {
+    fn new(files: &'a [(Arc<RuleFile>, PathBuf)]) -> Self {
+        let mut by_dir: HashMap<&Path, Vec<usize>> = HashMap::new();
+        for (number, (_, base)) in files.iter().enumerate() {
+            by_dir.entry(base).or_default().push(number);
+        }
+        let used = files.iter().map(|(file, _)| vec![false; file.lines.len()]).collect();
+        Self { files, by_dir, used }
+    }
+
+    fn walk(&mut self, root: &Path) {
+        // A directory, and the files whose rules speak of its entries.
+        let above: Vec<usize> =
+            root.ancestors().filter_map(|dir| self.by_dir.get(dir)).flatten().copied().collect();
+        let mut waiting = vec![(root.to_path_buf(), above)];
+        while let Some((dir, active)) = waiting.pop() {
+            let Ok(entries) = std::fs::read_dir(&dir) else { continue };
+            for entry in entries.flatten() {
+                let path = entry.path();
+                let is_dir = entry.file_type().is_ok_and(|kind| kind.is_dir());
+                active.iter().for_each(|number| self.mark(*number, &path, is_dir));
+                if is_dir && entry.file_name() != ".git" {
+                    let mut active = active.clone();
+                    active.extend(self.by_dir.get(path.as_path()).into_iter().flatten());
+                    waiting.push((path, active));
+                }
+            }
+        }
+    }
+
+    fn mark(&mut self, number: usize, path: &Path, is_dir: bool) {
+        let (file, base) = &self.files[number];
+        let bytes = key::of(path);
+        let Some((_, name)) = key::split(&bytes) else { return };
+        let below = bytes.get(key::of(base).len() + 1..);
+        let used = &mut self.used[number];
+        file.each_match(Query { name, path: below, is_dir }, |line| used[line as usize] = true);
+    }
+}

@@ -1,0 +1,112 @@
+//! Each finding of `devrun check` has a case file with its rendered output: `tests/cases/lint/*.txt`.
+//!
+//! `DEVRUN_BLESS=1` writes the outputs anew; read the difference before you keep it.
+
+use std::path::Path;
+
+use crate::sandbox::Sandbox;
+
+/// What stands in a case file: `--- file NAME`, `--- huge NAME`, `--- git`, `--- run ARGS`, then what came of it.
+struct Case {
+    name: String,
+    /// All up to the first output, as it stands in the file.
+    setup: String,
+    files: Vec<(String, Vec<u8>)>,
+    /// Files of 200 MiB with nothing in them.
+    huge: Vec<String>,
+    tracked: bool,
+    runs: Vec<String>,
+}
+
+/// Text with `{{xx}}` for bytes that a text file does not hold well.
+fn bytes(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("{{") {
+        let (hex, behind) = after.split_once("}}").unwrap();
+        bytes.extend_from_slice(before.as_bytes());
+        bytes.push(u8::from_str_radix(hex, 16).unwrap());
+        rest = behind;
+    }
+    bytes.extend_from_slice(rest.as_bytes());
+    bytes
+}
+
+fn case_of(path: &Path, text: &str) -> Case {
+    let setup: String =
+        text.lines().take_while(|line| !line.starts_with("=== ")).map(|line| format!("{line}\n")).collect();
+    let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+    let mut case = Case {
+        name,
+        setup: setup.clone(),
+        files: Vec::new(),
+        huge: Vec::new(),
+        tracked: false,
+        runs: Vec::new(),
+    };
+    for line in setup.lines() {
+        if let Some(name) = line.strip_prefix("--- file ") {
+            case.files.push((name.to_owned(), Vec::new()));
+        } else if let Some(name) = line.strip_prefix("--- huge ") {
+            case.huge.push(name.to_owned());
+        } else if line == "--- git" {
+            case.tracked = true;
+        } else if let Some(arguments) = line.strip_prefix("--- run ") {
+            case.runs.push(arguments.to_owned());
+        } else if let Some((_, content)) = case.files.last_mut() {
+            content.extend(bytes(line));
+            content.push(b'\n');
+        }
+    }
+    case
+}
+
+/// The case file as it should be: the set-up, and what each run gives.
+fn play(case: &Case) -> String {
+    let sandbox = Sandbox::new();
+    std::fs::create_dir(sandbox.path("sub")).unwrap();
+    for (name, content) in &case.files {
+        sandbox.write(name, content);
+    }
+    for name in &case.huge {
+        let file = std::fs::File::create(sandbox.path(name)).unwrap();
+        file.set_len(200 << 20).unwrap();
+    }
+    if case.tracked {
+        sandbox.git(&["init", "-q"]);
+        sandbox.git(&["add", "--force", "."]);
+    }
+    let mut text = case.setup.clone();
+    for run in &case.runs {
+        let mut command = sandbox.devrun();
+        let output = command.args(run.split(' ')).env("COLUMNS", "100").output().unwrap();
+        let stdout = String::from_utf8(output.stdout).unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        text.push_str(&format!("=== {run}: status {}\n{stdout}{stderr}", output.status.code().unwrap()));
+    }
+    let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+    lines.join("\n") + "\n"
+}
+
+#[test]
+fn each_finding_is_rendered_as_its_case_says() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/lint");
+    let mut files: Vec<_> = std::fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    let bless = std::env::var_os("DEVRUN_BLESS").is_some();
+    let mut wrong = Vec::new();
+    for file in &files {
+        let text = std::fs::read_to_string(file).unwrap();
+        let case = case_of(file, &text);
+        let now = play(&case);
+        if bless {
+            std::fs::write(file, &now).unwrap();
+        } else if now != text {
+            wrong.push(format!("{}:\n{now}", case.name));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    for id in devrun::rules::FindingId::ALL {
+        assert!(files.contains(&dir.join(format!("{id}.txt"))), "{id} has no case");
+    }
+}
