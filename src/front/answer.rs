@@ -3,6 +3,7 @@
 //! Accepts on sockets that others share; never opens or closes one.
 
 use std::convert::Infallible;
+use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -94,7 +95,8 @@ async fn accept(duty: Arc<Duty>, listener: TcpListener) {
             accepted = accept_one(&listener) => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => {
+            Ok(None) => return,
+            Ok(Some((stream, peer))) => {
                 let client = Arc::new(Client::new(stream, peer));
                 duty.port.tasks.spawn(serve(Arc::clone(&duty), client));
             }
@@ -106,12 +108,13 @@ async fn accept(duty: Arc<Duty>, listener: TcpListener) {
     }
 }
 
-/// Accepts without ever blocking: whoever shares the socket may have made it blocking again, and whoever else accepts on
-/// it may be faster.
-async fn accept_one(listener: &TcpListener) -> std::io::Result<(TcpStream, SocketAddr)> {
-    std::future::poll_fn(|cx| {
-        socket2::SockRef::from(listener).set_nonblocking(true)?;
-        listener.poll_accept(cx)
+/// Accepts without ever blocking; `None` once the socket has been made blocking again: then a server has it, and is to be
+/// left alone with it.
+async fn accept_one(listener: &TcpListener) -> io::Result<Option<(TcpStream, SocketAddr)>> {
+    std::future::poll_fn(|cx| match socket2::SockRef::from(listener).nonblocking() {
+        Ok(true) => listener.poll_accept(cx).map_ok(Some),
+        Ok(false) => Poll::Ready(Ok(None)),
+        Err(error) => Poll::Ready(Err(error)),
     })
     .await
 }
@@ -147,7 +150,7 @@ fn answer(duty: &Duty, client: &Arc<Client>, request: Request<Incoming>) -> Resp
         _ => Trouble::Denied(Denied::Down(Arc::clone(&duty.report))),
     };
     drop(parcel);
-    let line = RequestLine::new(head.method.clone(), head.uri.clone());
+    let line = RequestLine::new(head.method.clone(), head.uri.clone(), false);
     let (status, detail) = (trouble.status().as_u16(), trouble.summary());
     duty.port.teller.note(Event::Answered { status, request: line.to_string(), detail });
     trouble.answer(headers::is_navigation(&head.headers), "listen")

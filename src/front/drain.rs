@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use hyper::{Method, Uri};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::event::{Event, Teller};
@@ -17,16 +17,22 @@ use super::event::{Event, Teller};
 /// How often an owner hears of a drain that goes on.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A request's first line, without its version: cheap to clone.
+/// How long pages wait with their reload for a script's request that has no answer yet: it may be one that waits for news
+/// for as long as it can.
+const FETCH_PATIENCE: Duration = Duration::from_secs(10);
+
+/// A request's first line, without its version, and who asked: cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct RequestLine {
     method: Method,
     uri: Uri,
+    /// A page's script asks, and would lose the answer if the page reloaded itself.
+    fetched: bool,
 }
 
 impl RequestLine {
-    pub(super) fn new(method: Method, uri: Uri) -> Self {
-        Self { method, uri }
+    pub(super) fn new(method: Method, uri: Uri, fetched: bool) -> Self {
+        Self { method, uri, fetched }
     }
 }
 
@@ -47,14 +53,16 @@ pub(super) struct Generation {
     ledger: Mutex<Ledger>,
     empty: Notify,
     teller: Teller,
+    /// Counted up whenever pages may want to look again.
+    changed: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
 struct Ledger {
     next: u64,
     flights: BTreeMap<u64, Arc<Flight>>,
-    /// It no longer gets new requests.
-    retired: bool,
+    /// Since when it no longer gets new requests.
+    retired: Option<Instant>,
     /// [`Event::Drained`] was sent.
     drained: bool,
 }
@@ -67,7 +75,7 @@ struct Flight {
 }
 
 impl Generation {
-    pub(super) fn new(number: u64, address: SocketAddr, teller: Teller) -> Self {
+    pub(super) fn new(number: u64, address: SocketAddr, teller: Teller, changed: watch::Sender<u64>) -> Self {
         Self {
             number,
             address,
@@ -75,6 +83,7 @@ impl Generation {
             ledger: Mutex::default(),
             empty: Notify::new(),
             teller,
+            changed,
         }
     }
 
@@ -91,7 +100,7 @@ impl Generation {
     /// It gets no new requests any more. Returns whether something is in flight, so that its drain should be reported.
     pub(super) fn retire(&self) -> bool {
         let mut ledger = self.ledger();
-        ledger.retired = true;
+        ledger.retired.get_or_insert_with(Instant::now);
         self.settle(&mut ledger);
         !ledger.drained
     }
@@ -99,12 +108,14 @@ impl Generation {
     /// It gets requests again, unless it was already given up. Returns whether it does.
     pub(super) fn reinstate(&self) -> bool {
         let mut ledger = self.ledger();
-        ledger.retired &= ledger.drained;
-        !ledger.retired
+        if !ledger.drained {
+            ledger.retired = None;
+        }
+        ledger.retired.is_none()
     }
 
     pub(super) fn is_retired(&self) -> bool {
-        self.ledger().retired
+        self.ledger().retired.is_some()
     }
 
     /// Tells what is in flight, at once and then each second, until nothing is.
@@ -112,12 +123,13 @@ impl Generation {
         while let Some(event) = self.in_flight() {
             self.teller.tell(event);
             let _ = tokio::time::timeout(REPORT_INTERVAL, self.empty.notified()).await;
+            self.changed.send_modify(|count| *count += 1);
         }
     }
 
     fn in_flight(&self) -> Option<Event> {
         let ledger = self.ledger();
-        let (_, oldest) = ledger.flights.first_key_value().filter(|_| ledger.retired)?;
+        let (_, oldest) = ledger.flights.first_key_value().filter(|_| ledger.retired.is_some())?;
         Some(Event::InFlight {
             generation: self.number,
             responses: ledger.flights.len(),
@@ -127,14 +139,26 @@ impl Generation {
         })
     }
 
+    /// Whether pages should wait with their reload for what their scripts have asked for.
+    pub(super) fn holds_up_reload(&self) -> bool {
+        let ledger = self.ledger();
+        let Some(retired) = ledger.retired else { return false };
+        let patient = retired.elapsed() < FETCH_PATIENCE;
+        let mut fetched = ledger.flights.values().filter(|flight| flight.line.fetched);
+        fetched.any(|flight| patient || flight.bytes.load(Ordering::Relaxed) > 0)
+    }
+
     fn alight(&self, number: u64) {
         let mut ledger = self.ledger();
-        ledger.flights.remove(&number);
+        let flight = ledger.flights.remove(&number);
         self.settle(&mut ledger);
+        if ledger.retired.is_some() && flight.is_some_and(|flight| flight.line.fetched) {
+            self.changed.send_modify(|count| *count += 1);
+        }
     }
 
     fn settle(&self, ledger: &mut Ledger) {
-        if ledger.retired && !ledger.drained && ledger.flights.is_empty() {
+        if ledger.retired.is_some() && !ledger.drained && ledger.flights.is_empty() {
             ledger.drained = true;
             self.empty.notify_one();
             self.teller.tell(Event::Drained { generation: self.number });

@@ -106,7 +106,8 @@ impl Exchange {
         let expects =
             headers::text(&head.headers, "expect").is_some_and(|it| it.eq_ignore_ascii_case("100-continue"));
         let parcel = Parcel::new(body, &client, expects && head.version == Version::HTTP_11);
-        let line = RequestLine::new(head.method.clone(), head.uri.clone());
+        let line =
+            RequestLine::new(head.method.clone(), head.uri.clone(), headers::is_fetched(&head.headers));
         Self { port, client, line, head, parcel, upgrade, resent: false, refused: None }
     }
 

@@ -60,8 +60,15 @@ pub(super) enum Denied {
 pub(super) enum View {
     /// Nothing is ready yet.
     Starting,
-    /// This generation serves; with a report of the newer one that failed.
-    Ready(u64, Option<Arc<Report>>),
+    /// A generation serves.
+    Ready {
+        /// Which.
+        generation: u64,
+        /// A newer one that failed.
+        failed: Option<Arc<Report>>,
+        /// Pages of older ones should not reload yet: what their scripts have asked for is still on its way.
+        patience: bool,
+    },
     /// Nothing will be, until the next change.
     Down(Arc<Report>),
 }
@@ -154,7 +161,8 @@ impl Gate {
         if let Some(known) = known.filter(|known| known.reinstate()) {
             return Arc::clone(known);
         }
-        let generation = Arc::new(Generation::new(number, address, self.teller.clone()));
+        let generation =
+            Arc::new(Generation::new(number, address, self.teller.clone(), self.changed.clone()));
         state.known.push(Arc::clone(&generation));
         generation
     }
@@ -203,7 +211,11 @@ impl Gate {
         let state = self.state();
         match &state.serving {
             Serving::Nothing => View::Starting,
-            Serving::Generation(generation) => View::Ready(generation.number, state.banner.clone()),
+            Serving::Generation(generation) => View::Ready {
+                generation: generation.number,
+                failed: state.banner.clone(),
+                patience: state.known.iter().any(|known| known.holds_up_reload()),
+            },
             Serving::Down(report) => View::Down(Arc::clone(report)),
         }
     }

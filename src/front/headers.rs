@@ -225,6 +225,11 @@ pub(super) fn is_navigation(headers: &HeaderMap) -> bool {
     }
 }
 
+/// Whether a page's script asks, with `fetch` or the like.
+pub(super) fn is_fetched(headers: &HeaderMap) -> bool {
+    text(headers, "sec-fetch-dest") == Some("empty")
+}
+
 /// Whether the answer may become a part of another page: then nothing is put into it.
 pub(super) fn is_fragment(headers: &HeaderMap) -> bool {
     let fetched = text(headers, "sec-fetch-dest").is_some_and(|destination| destination != "document");

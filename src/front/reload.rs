@@ -69,7 +69,7 @@ pub(super) fn events(
 
 fn report(port: &Port) -> Response<Body> {
     let (report, id) = match port.gate.view() {
-        View::Ready(generation, report) => (report, port.page_id(generation)),
+        View::Ready { generation, failed, .. } => (failed, port.page_id(generation)),
         View::Down(report) => (Some(report), String::new()),
         View::Starting => (None, String::new()),
     };
@@ -124,9 +124,11 @@ impl hyper::body::Body for Events {
 fn describe(port: &Port, view: &View, first: bool) -> Bytes {
     let (state, id, banner) = match view {
         View::Starting => ("starting", None, None),
-        View::Ready(generation, report) => {
+        View::Ready { generation, failed, patience } => {
             let text = |report: &Report| format!("The old code serves on: the new one {}", report.headline);
-            ("ready", Some(port.page_id(*generation)), report.as_deref().map(text))
+            // What is not "ready" changes nothing on a page but the banner.
+            let state = if *patience { "draining" } else { "ready" };
+            (state, Some(port.page_id(*generation)), failed.as_deref().map(text))
         }
         View::Down(report) => {
             ("down", None, Some(format!("The server is not running: it {}", report.headline)))

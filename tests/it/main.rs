@@ -48,3 +48,9 @@ mod front_passes;
 mod front_faults;
 /// Which changes happened: real files, in event and in stat mode.
 mod watch;
+/// A real browser: reloads, the crash page, tabs that share one stream.
+#[cfg(feature = "proxy")]
+mod front_browser;
+/// What is put into pages and what is not, devrun's own answers, and who may ask for its own paths.
+#[cfg(feature = "proxy")]
+mod front_page;

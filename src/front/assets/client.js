@@ -96,7 +96,9 @@
     button:focus-visible, a:focus-visible { outline: 2px solid #fff; outline-offset: 2px; }`;
 
   const hear = (state) => {
-    if (state.state === "ready" && state.id !== id && !posted) return reload();
+    // "draining": newer code is ready, but scripts of older pages still wait for answers that a reload would abort.
+    const ready = state.state === "ready" || (own && state.state === "draining");
+    if (ready && state.id !== id && !posted) return reload();
     show(state.banner);
   };
 
