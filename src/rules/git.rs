@@ -23,7 +23,11 @@ pub(super) fn common_dir(dir: &Path) -> Option<PathBuf> {
     let dot_git = dir.join(".git");
     let kind = std::fs::metadata(&dot_git).ok()?;
     let git_dir = if kind.is_dir() { dot_git } else { named_in(&dot_git, b"gitdir:", dir)? };
-    let common = named_in(&git_dir.join("commondir"), b"", &git_dir).unwrap_or_else(|| git_dir.clone());
+    let common = match named_in(&git_dir.join("commondir"), b"", &git_dir) {
+        // It is named with `..`; what is shown and watched is where it really is.
+        Some(named) => named.canonicalize().unwrap_or(named),
+        None => git_dir.clone(),
+    };
     let is_repository = git_dir.join("HEAD").symlink_metadata().is_ok()
         && common.join("objects").is_dir()
         && common.join("refs").is_dir();

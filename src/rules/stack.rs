@@ -107,7 +107,8 @@ impl Rules {
         let bytes = key::of(path);
         let Some((parent, name)) = key::split(&bytes) else {
             let clean = key::clean(path);
-            return if clean == path || !clean.has_root() { watched } else { self.verdict(&clean, is_dir) };
+            let is_same = clean.as_os_str() == path.as_os_str();
+            return if is_same || !clean.has_root() { watched } else { self.verdict(&clean, is_dir) };
         };
         let Some(dir) = self.known(parent).or_else(|| self.learn(path, &bytes)) else {
             return self.verdict(&key::clean(path), is_dir);

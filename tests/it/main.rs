@@ -14,6 +14,9 @@ mod portal;
 /// The installed git as the judge of ignore rules.
 #[cfg(unix)]
 mod oracle;
+/// Layers, nesting, repositories, live edits: which rule decides.
+#[cfg(unix)]
+mod rules;
 /// The table of ignore rules, class by class: devrun and git say what it says.
 #[cfg(unix)]
 mod rules_cases;

@@ -26,8 +26,22 @@ impl std::fmt::Display for Decided {
 
 /// `git check-ignore` for many paths at once, relative to the top, in their order.
 pub(crate) fn ask_git(sandbox: &Sandbox, paths: &[Vec<u8>]) -> Vec<Option<Decided>> {
+    ask_git_in(sandbox, sandbox.root(), &[], paths)
+}
+
+/// The same in a directory, with configuration (`key=value`).
+pub(crate) fn ask_git_in(
+    sandbox: &Sandbox,
+    dir: &Path,
+    config: &[&str],
+    paths: &[Vec<u8>],
+) -> Vec<Option<Decided>> {
     let mut command = sandbox.command("git");
-    command.args(["-c", "core.quotePath=false", "check-ignore", "-v", "-n", "-z", "--stdin", "--no-index"]);
+    command.current_dir(dir);
+    config.iter().for_each(|value| {
+        command.args(["-c", value]);
+    });
+    command.args(["check-ignore", "-v", "-n", "-z", "--stdin", "--no-index"]);
     let mut git =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stdin = git.stdin.take().unwrap();

@@ -3,9 +3,9 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 
-use devrun::rules::Rules;
+use devrun::rules::{Options, Rules};
 
-use crate::oracle::{ask_git, ask_rules, git_is_new, git_rules};
+use crate::oracle::{Decided, ask_git, ask_git_in, ask_rules, git_is_new, git_rules};
 use crate::sandbox::Sandbox;
 
 /// A small generator of numbers, the same on every machine.
@@ -266,15 +266,13 @@ fn plant(dice: &mut Dice, sandbox: &Sandbox, prefix: &[u8], new: bool) -> Vec<Ve
 }
 
 /// Asks both about the paths; panics with the first few differences.
-fn compare(sandbox: &Sandbox, paths: &[Vec<u8>], what: &str) {
-    let rules = Rules::new(git_rules(sandbox.root())).unwrap();
+fn compare(sandbox: &Sandbox, options: Options, config: &[&str], paths: &[Vec<u8>], what: &str) {
+    let rules = Rules::new(options).unwrap();
     let mut differences = Vec::new();
-    for (path, git) in paths.iter().zip(ask_git(sandbox, paths)) {
+    for (path, git) in paths.iter().zip(ask_git_in(sandbox, sandbox.root(), config, paths)) {
         let own = ask_rules(&rules, sandbox.root(), path);
         if own != git {
-            let show = |decided: Option<crate::oracle::Decided>| {
-                decided.map_or("no rule".to_owned(), |by| by.to_string())
-            };
+            let show = |decided: Option<Decided>| decided.map_or("no rule".to_owned(), |by| by.to_string());
             differences.push(format!("{}: git {}, devrun {}", path.escape_ascii(), show(git), show(own)));
         }
     }
@@ -287,15 +285,26 @@ fn compare(sandbox: &Sandbox, paths: &[Vec<u8>], what: &str) {
     );
 }
 
-#[test]
-fn a_hundred_thousand_hostile_paths_are_decided_as_git_decides() {
-    let seed =
-        std::env::var("DEVRUN_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(20_261_124);
-    println!("DEVRUN_TEST_SEED={seed}");
-    let mut dice = Dice(seed);
+fn repository() -> (Sandbox, bool) {
     let sandbox = Sandbox::new();
     sandbox.git(&["init", "-q"]);
     let new = git_is_new(&sandbox);
+    (sandbox, new)
+}
+
+/// The seed of a run; `DEVRUN_TEST_SEED` gives another one.
+fn seed() -> u64 {
+    let seed =
+        std::env::var("DEVRUN_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(20_261_124);
+    println!("DEVRUN_TEST_SEED={seed}");
+    seed
+}
+
+#[test]
+fn a_hundred_thousand_hostile_paths_are_decided_as_git_decides() {
+    let seed = seed();
+    let mut dice = Dice(seed);
+    let (sandbox, new) = repository();
     let mut paths = Vec::new();
     for case in 0.. {
         paths.extend(plant(&mut dice, &sandbox, format!("case{case}").as_bytes(), new));
@@ -303,18 +312,182 @@ fn a_hundred_thousand_hostile_paths_are_decided_as_git_decides() {
             break;
         }
     }
-    compare(&sandbox, &paths, &format!("seed {seed}"));
+    compare(&sandbox, git_rules(sandbox.root()), &[], &paths, &format!("seed {seed}"));
 }
 
 #[test]
 fn rules_at_the_top_are_decided_as_git_decides() {
-    let seed = 7;
+    let seed = seed();
     let mut dice = Dice(seed);
     for case in 0..20 {
-        let sandbox = Sandbox::new();
-        sandbox.git(&["init", "-q"]);
-        let new = git_is_new(&sandbox);
+        let (sandbox, new) = repository();
         let paths = plant(&mut dice, &sandbox, b"", new);
-        compare(&sandbox, &paths, &format!("seed {seed}, case {case}"));
+        compare(&sandbox, git_rules(sandbox.root()), &[], &paths, &format!("seed {seed}, case {case}"));
+    }
+}
+
+#[test]
+fn without_regard_to_case_they_are_decided_as_git_decides() {
+    let seed = seed();
+    let mut dice = Dice(seed ^ 1);
+    let (sandbox, new) = repository();
+    let mut paths: Vec<Vec<u8>> =
+        (0..40).flat_map(|case| plant(&mut dice, &sandbox, format!("case{case}").as_bytes(), new)).collect();
+    for path in paths.iter_mut().skip(1).step_by(2) {
+        // Other names than those on disk: the directories above stay, so that their rule files are read.
+        let name = path.iter().rposition(|byte| *byte == b'/').unwrap() + 1;
+        path[name..].iter_mut().for_each(|byte| *byte ^= if byte.is_ascii_alphabetic() { 0x20 } else { 0 });
+    }
+    let mut options = git_rules(sandbox.root());
+    options.git.ignore_case = true;
+    compare(&sandbox, options, &["core.ignoreCase=true"], &paths, &format!("seed {seed}"));
+}
+
+#[test]
+fn all_of_gits_layers_together_are_decided_as_git_decides() {
+    let seed = seed();
+    let mut dice = Dice(seed ^ 2);
+    for case in 0..12 {
+        let (sandbox, new) = repository();
+        let mut lines = |count: usize| {
+            let lines = (0..count).map(|_| line(&mut dice)).filter(|line| new || !is_read_anew(line));
+            lines.collect::<Vec<_>>().join(&b'\n')
+        };
+        sandbox.write(".git/info/exclude", lines(6));
+        let global = sandbox.outside().join("global");
+        std::fs::write(&global, lines(6)).unwrap();
+        let paths = plant(&mut dice, &sandbox, b"", new);
+        let mut options = git_rules(sandbox.root());
+        options.git.excludes_file = Some(global.clone());
+        let config = format!("core.excludesFile={}", global.display());
+        compare(&sandbox, options, &[&config], &paths, &format!("seed {seed}, case {case}"));
+    }
+}
+
+#[test]
+fn rule_sets_as_projects_have_them_are_decided_as_git_decides() {
+    let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/rules/projects");
+    let seed = seed();
+    let mut dice = Dice(seed ^ 3);
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let file = entry.unwrap().path();
+        let content = std::fs::read(&file).unwrap();
+        let lines: Vec<Vec<u8>> = content.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
+        let (sandbox, _) = repository();
+        let mut paths: Vec<Vec<u8>> = (0..1500).filter_map(|_| path(&mut dice, &lines)).collect();
+        // Each rule by itself, as a file, a directory and a place for files.
+        for line in lines.iter().filter(|line| !line.is_empty() && !line.starts_with(b"#")) {
+            let mut name = Vec::new();
+            fill_in(&mut dice, line, &mut name);
+            let parts: Vec<&[u8]> =
+                name.split(|byte| *byte == b'/').filter(|part| !part.is_empty()).collect();
+            let name = parts.join(&b'/');
+            paths.extend([
+                name.clone(),
+                [b"sub/".as_slice(), &name].concat(),
+                [&name, b"/file.txt".as_slice()].concat(),
+            ]);
+            if dice.one_in(2) {
+                let _ = std::fs::create_dir_all(sandbox.root().join(OsStr::from_bytes(&name)));
+            }
+        }
+        std::fs::write(sandbox.root().join(".gitignore"), content).unwrap();
+        paths.retain(|path| !path.is_empty());
+        compare(
+            &sandbox,
+            git_rules(sandbox.root()),
+            &[],
+            &paths,
+            &format!("seed {seed}, {}", file.display()),
+        );
+    }
+}
+
+/// As many directories as git can go down into, and more: there only the verdict is asked for, since git before
+/// 2.50 or so loses its way with more than 24 rule lists.
+#[test]
+fn deep_directories_are_decided_as_git_decides() {
+    let (sandbox, _) = repository();
+    sandbox.write(".gitignore", "deep/**/x\n!**/keep\n*.log\n");
+    let mut dir = String::from("deep");
+    let mut paths = Vec::new();
+    for depth in 0..20 {
+        dir.push_str(&format!("/d{depth}"));
+        paths.extend(["x", "keep", "a.log", "y"].map(|name| format!("{dir}/{name}").into_bytes()));
+    }
+    std::fs::create_dir_all(sandbox.path(&dir)).unwrap();
+    sandbox.write(format!("{dir}/.gitignore"), "!a.log\n");
+    compare(&sandbox, git_rules(sandbox.root()), &[], &paths, "deep");
+    let rules = Rules::new(git_rules(sandbox.root())).unwrap();
+    let endless = sandbox.root().join(vec!["d"; 30_000].join("/"));
+    assert!(rules.is_ignored(&endless.join("a.log"), false));
+    assert!(!rules.is_ignored(&endless.join("a"), false));
+}
+
+/// proptest's shrinking finds the smallest rule and path that differ; one git answers a whole case.
+#[test]
+fn any_rule_and_path_are_decided_as_git_decides() {
+    use proptest::prelude::*;
+    let (sandbox, new) = repository();
+    let byte = prop_oneof![4 => proptest::sample::select(b"ab*?[]!^-\\/.: #{},".to_vec()), 1 => 1_u8..=255];
+    let rule = proptest::collection::vec(byte.clone(), 0..10);
+    let rules = proptest::collection::vec(rule, 1..4);
+    let path = proptest::collection::vec(byte, 1..8);
+    let paths = proptest::collection::vec(path, 1..60);
+    let config = ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() };
+    proptest!(config, |(rules in rules, paths in paths)| {
+        let rules: Vec<Vec<u8>> = rules.into_iter().filter(|rule| new || !is_read_anew(rule)).collect();
+        std::fs::write(sandbox.root().join(".gitignore"), rules.join(&b'\n')).unwrap();
+        let clean = |path: &Vec<u8>| {
+            let parts: Vec<&[u8]> =
+                path.split(|byte| *byte == b'/').filter(|part| !matches!(*part, b"" | b"." | b"..")).collect();
+            parts.join(&b'/')
+        };
+        let paths: Vec<Vec<u8>> = paths.iter().map(clean).filter(|path| !path.is_empty()).collect();
+        if !paths.is_empty() {
+            compare(&sandbox, git_rules(sandbox.root()), &[], &paths, "proptest");
+        }
+    });
+}
+
+/// The program itself, on a stream: verdict, source, line and pattern of each path.
+#[cfg(feature = "cli")]
+#[test]
+fn explain_says_what_git_says() {
+    use std::io::Write as _;
+    let seed = seed();
+    let mut dice = Dice(seed ^ 4);
+    let (sandbox, new) = repository();
+    let paths: Vec<Vec<u8>> =
+        (0..20).flat_map(|case| plant(&mut dice, &sandbox, format!("case{case}").as_bytes(), new)).collect();
+    let mut command = sandbox.devrun();
+    command.args(["explain", "--stdin", "-z", "--format", "json", "--no-default-ignore"]);
+    let piped = std::process::Stdio::piped;
+    let mut devrun = command.stdin(piped()).stdout(piped()).spawn().unwrap();
+    let mut stdin = devrun.stdin.take().unwrap();
+    let input: Vec<u8> = paths.iter().flat_map(|path| [path.as_slice(), b"\0"].concat()).collect();
+    let writer = std::thread::spawn(move || stdin.write_all(&input).unwrap());
+    let output = devrun.wait_with_output().unwrap();
+    writer.join().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let answers: Vec<serde_json::Value> = output
+        .stdout
+        .split(|byte| *byte == b'\n')
+        .filter_map(|line| serde_json::from_slice(line).ok())
+        .collect();
+    assert_eq!(answers.len(), paths.len());
+    for ((path, git), answer) in paths.iter().zip(ask_git(&sandbox, &paths)).zip(answers) {
+        let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let negated = |by: &Decided| by.pattern.starts_with(b"!");
+        let expected = git.as_ref().map(|by| (lossy(&by.source), u64::from(by.line), lossy(&by.pattern)));
+        let rule = &answer["rule"];
+        let own = rule.as_object().map(|rule| {
+            let text = |key: &str| rule[key].as_str().unwrap().to_owned();
+            (text("source"), rule["line"].as_u64().unwrap(), text("pattern"))
+        });
+        assert_eq!(own, expected, "{}", path.escape_ascii());
+        assert_eq!(answer["path"], lossy(path));
+        assert_eq!(answer["ignored"], git.is_some_and(|by| !negated(&by)), "{}", path.escape_ascii());
+        assert_eq!(answer["path_b64"].is_string(), std::str::from_utf8(path).is_err());
     }
 }
