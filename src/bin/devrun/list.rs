@@ -1,10 +1,23 @@
-//! `devrun list`.
+//! `devrun list`: what is watched, what is not, in which mode and why.
+//!
+//! What it shows is what a run would do: a real watch is started and asked.
 
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use devrun::rules::{Layer, Rule, Rules, Verdict};
+use devrun::watch::{self, Summary, Watch};
+use serde_json::{Value, json};
 
 use crate::failure::{ExitCode, Failure};
+use crate::inotify;
+use crate::mode;
 use crate::settings::Settings;
-use crate::terminal::Terminal;
+use crate::terminal::{self, ERROR, FAINT, GOOD, HELP, NAME, Terminal, styled};
+
+/// The version of what `--format json` writes.
+const VERSION: u32 = 1;
 
 /// What is asked.
 #[derive(Debug)]
@@ -34,6 +47,295 @@ pub(crate) fn run(
     question: Question,
     terminal: &mut Terminal,
 ) -> Result<ExitCode, Failure> {
-    let _ = (settings, question, terminal);
+    let list = List { settings: &settings, json: question.json };
+    match question.show {
+        Show::Ignored => list.ignored(terminal)?,
+        Show::Hot(time) => with_watch(&settings, |watch| list.hot(watch, time, terminal))?,
+        Show::Flat { null } => with_watch(&settings, |watch| list.flat(watch, null, terminal))?,
+        Show::Tree => with_watch(&settings, |watch| list.tree(watch, terminal))?,
+    }
     Ok(ExitCode::Success)
+}
+
+/// Starts the watch of a run, and ends it.
+fn with_watch(settings: &Settings, show: impl FnOnce(&Watch) -> Result<(), Failure>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::to_do("start the runtime", &error))?;
+    runtime.block_on(async {
+        let watch = Watch::start(settings.watch_options())
+            .await
+            .map_err(|error: watch::Error| Failure::of(&error))?;
+        let shown = show(&watch);
+        watch.stop().await;
+        shown
+    })
+}
+
+struct List<'a> {
+    settings: &'a Settings,
+    json: bool,
+}
+
+/// The relevant files of a directory, and of all below it.
+#[derive(Debug, Default, Clone, Copy)]
+struct Counts {
+    own: usize,
+    below: usize,
+}
+
+impl List<'_> {
+    fn tree(&self, watch: &Watch, terminal: &mut Terminal) -> Result<(), Failure> {
+        let summary = watch.summary();
+        let files = self.files(watch);
+        let directories = count_by_directory(&files, &self.settings.watch.roots);
+        if self.json {
+            return terminal.out_line(self.tree_json(&summary, &files, &directories));
+        }
+        for root in &summary.roots {
+            terminal.out_line(format_args!(
+                "{}  {} ({}): {} in {}",
+                styled(NAME, self.settings.shown(&root.path)),
+                mode::name(root.mode),
+                mode::reason(&root.why),
+                mode::count(root.files, "file", "files"),
+                mode::count(root.directories, "directory", "directories"),
+            ))?;
+        }
+        for (directory, counts) in &directories {
+            terminal.out_line(self.tree_line(directory, *counts))?;
+        }
+        terminal.out_line(watches_line(&summary))
+    }
+
+    /// A directory, as deep as it lies below its root.
+    fn tree_line(&self, directory: &Path, counts: Counts) -> String {
+        let roots = &self.settings.watch.roots;
+        let below = roots.iter().filter_map(|root| directory.strip_prefix(root).ok());
+        let depth = below.map(|below| below.components().count()).min().unwrap_or(0);
+        let name = match (depth, directory.file_name()) {
+            (0, _) | (_, None) => self.settings.shown(directory),
+            (_, Some(name)) => terminal::bytes(name.as_encoded_bytes()),
+        };
+        let files = match (counts.own, counts.below) {
+            (own, below) if own == below => mode::count(own, "file", "files"),
+            (0, below) => format!("{below} below"),
+            (own, below) => format!("{}, {below} with all below", mode::count(own, "file", "files")),
+        };
+        format!("{}{}/  {}", "  ".repeat(depth + 1), name.trim_end_matches('/'), styled(FAINT, files))
+    }
+
+    fn tree_json(
+        &self,
+        summary: &Summary,
+        files: &[PathBuf],
+        directories: &BTreeMap<PathBuf, Counts>,
+    ) -> Value {
+        let roots: Vec<Value> = summary
+            .roots
+            .iter()
+            .map(|root| {
+                json!({
+                    "path": self.plain(&root.path),
+                    "mode": mode::name(root.mode),
+                    "why": mode::reason(&root.why),
+                    "files": root.files,
+                    "directories": root.directories,
+                })
+            })
+            .collect();
+        let directories: Vec<Value> = directories
+            .iter()
+            .map(|(path, counts)| json!({ "path": self.plain(path), "files": counts.own, "below": counts.below }))
+            .collect();
+        let files: Vec<String> = files.iter().map(|file| self.plain(file)).collect();
+        json!({
+            "version": VERSION,
+            "roots": roots,
+            "directories": directories,
+            "files": files,
+            "watches": { "used": summary.watches, "limit": inotify::limits().map(|limits| limits.watches.limit) },
+        })
+    }
+
+    fn flat(&self, watch: &Watch, null: bool, terminal: &mut Terminal) -> Result<(), Failure> {
+        let files = self.files(watch);
+        if self.json {
+            let files: Vec<String> = files.iter().map(|file| self.plain(file)).collect();
+            return terminal.out_line(json!({ "version": VERSION, "files": files }));
+        }
+        for file in files {
+            let shown = file.strip_prefix(&self.settings.directory).unwrap_or(&file);
+            match null {
+                true => terminal.out_bytes(&[shown.as_os_str().as_encoded_bytes(), b"\0"].concat())?,
+                false => terminal.out_line(terminal::path(shown))?,
+            }
+        }
+        Ok(())
+    }
+
+    fn ignored(&self, terminal: &mut Terminal) -> Result<(), Failure> {
+        let rules = Rules::new(self.settings.rules_options()).map_err(|error| Failure::of(&error))?;
+        let mut found: BTreeMap<PathBuf, (bool, Verdict)> = BTreeMap::new();
+        for root in &self.settings.watch.roots {
+            walk(root, &rules, &mut |path, is_dir, verdict| {
+                if verdict.is_ignored() {
+                    found.insert(path.to_owned(), (is_dir, verdict));
+                }
+            });
+        }
+        if self.json {
+            let entries =
+                found.iter().map(|(path, (is_dir, verdict))| self.ignored_json(path, *is_dir, verdict));
+            return terminal.out_line(json!({ "version": VERSION, "ignored": entries.collect::<Vec<_>>() }));
+        }
+        for (path, (is_dir, verdict)) in &found {
+            let slash = if *is_dir { "/" } else { "" };
+            let rule = verdict.by.as_deref().map(|rule| self.rule(rule)).unwrap_or_default();
+            terminal.out_line(format_args!("{}{slash}  {rule}", styled(NAME, self.settings.shown(path))))?;
+        }
+        Ok(())
+    }
+
+    /// Where a rule stands, and its text.
+    fn rule(&self, rule: &Rule) -> String {
+        let place = match (&rule.source, rule.layer) {
+            (Some(source), _) => format!("{}:{}", self.settings.shown(source), rule.line),
+            (None, Layer::Flag) => "-i".into(),
+            (None, _) => "built-in".into(),
+        };
+        format!("{}  {}", styled(FAINT, place), terminal::bytes(&rule.pattern))
+    }
+
+    fn ignored_json(&self, path: &Path, is_dir: bool, verdict: &Verdict) -> Value {
+        let rule = verdict.by.as_deref().map(|rule| {
+            json!({
+                "layer": rule.layer.as_str(),
+                "source": rule.source.as_deref().map(|source| self.plain(source)),
+                "line": rule.line,
+                "pattern": String::from_utf8_lossy(&rule.pattern),
+            })
+        });
+        json!({ "path": self.plain(path), "directory": is_dir, "rule": rule })
+    }
+
+    fn hot(&self, watch: &Watch, time: Duration, terminal: &mut Terminal) -> Result<(), Failure> {
+        let start = Instant::now();
+        if !terminal.is_terminal() && !self.json {
+            terminal.say(format_args!("counting events for {}", humantime::format_duration(time)));
+        }
+        while let Some(left) = time.checked_sub(start.elapsed()) {
+            let seconds = left.as_secs_f32().ceil();
+            terminal.status(format_args!("counting events: {seconds} s to go"));
+            std::thread::sleep(left.min(Duration::from_secs(1)).max(Duration::from_millis(1)));
+        }
+        terminal.clear_status();
+        let hot = watch.hot(50);
+        if self.json {
+            let paths = hot.iter().map(|(path, events)| {
+                json!({ "path": self.plain(path), "events": events, "ignored": !self.counts(watch, path) })
+            });
+            return terminal.out_line(json!({ "version": VERSION, "hot": paths.collect::<Vec<_>>() }));
+        }
+        if hot.is_empty() {
+            return terminal.out_line("no events: nothing that devrun sees was written");
+        }
+        for (path, events) in &hot {
+            let word = match self.counts(watch, path) {
+                true => styled(GOOD, "watched").to_string(),
+                false => styled(ERROR, "ignored").to_string(),
+            };
+            terminal
+                .out_line(format_args!("{events:>8}  {word}  {}", styled(NAME, self.settings.shown(path))))?;
+        }
+        if let Some((path, _)) = hot.iter().find(|(path, _)| self.counts(watch, path)) {
+            let line = path.strip_prefix(&self.settings.base).unwrap_or(path);
+            let line = terminal::path(line);
+            terminal.out_line(format_args!(
+                "{}: if the program itself writes {line}, add this line to .watchignore: /{line}",
+                styled(HELP, "help")
+            ))?;
+        }
+        Ok(())
+    }
+
+    /// Whether a path restarts COMMAND when it changes; a removed one is judged as a file.
+    fn counts(&self, watch: &Watch, path: &Path) -> bool {
+        let is_dir = path.symlink_metadata().is_ok_and(|kind| kind.is_dir());
+        watch.knows(path) || !watch.rules().is_ignored(path, is_dir)
+    }
+
+    /// Every file that counts, sorted.
+    fn files(&self, watch: &Watch) -> Vec<PathBuf> {
+        let mut files = Vec::new();
+        for root in &self.settings.watch.roots {
+            walk(root, watch.rules(), &mut |path, is_dir, _| {
+                if !is_dir && watch.knows(path) {
+                    files.push(path.to_owned());
+                }
+            });
+        }
+        files.sort();
+        files.dedup();
+        files
+    }
+
+    /// A path for programs: relative to where devrun was started, if it is below, and not escaped.
+    fn plain(&self, path: &Path) -> String {
+        let path = match path.strip_prefix(&self.settings.directory) {
+            Ok(below) if below.as_os_str().is_empty() => Path::new("."),
+            Ok(below) => below,
+            Err(_) => path,
+        };
+        path.to_string_lossy().into_owned()
+    }
+}
+
+/// `9 watches of 192536, of which your programs use 1234`
+fn watches_line(summary: &Summary) -> String {
+    let watches = mode::count(summary.watches, "watch", "watches");
+    let Some(limits) = inotify::limits() else { return format!("{watches} in use") };
+    let others = limits.watches.used.saturating_sub(summary.watches as u64);
+    styled(FAINT, format_args!("{watches} of {}; other programs use {others}", limits.watches.limit))
+        .to_string()
+}
+
+/// Directories with the files in them, and in all below them.
+fn count_by_directory(files: &[PathBuf], roots: &[PathBuf]) -> BTreeMap<PathBuf, Counts> {
+    let mut directories: BTreeMap<PathBuf, Counts> = BTreeMap::new();
+    for file in files {
+        for (level, directory) in file.ancestors().skip(1).enumerate() {
+            if !roots.iter().any(|root| directory.starts_with(root)) {
+                break;
+            }
+            let counts = directories.entry(directory.to_owned()).or_default();
+            counts.own += usize::from(level == 0);
+            counts.below += 1;
+        }
+    }
+    directories
+}
+
+/// Walks a tree as a watch does: into directories that count, no links followed. Entries that are ignored are
+/// seen, and not entered; what cannot be read is left out.
+fn walk(root: &Path, rules: &Rules, see: &mut dyn FnMut(&Path, bool, Verdict)) {
+    let Ok(kind) = root.metadata() else { return };
+    if !kind.is_dir() {
+        see(root, false, rules.verdict(root, false));
+        return;
+    }
+    let mut pending = vec![root.to_owned()];
+    while let Some(directory) = pending.pop() {
+        for entry in std::fs::read_dir(&directory).into_iter().flatten().flatten() {
+            let is_dir = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            let path = entry.path();
+            let verdict = rules.verdict(&path, is_dir);
+            let enter = is_dir && !verdict.is_ignored();
+            see(&path, is_dir, verdict);
+            if enter {
+                pending.push(path);
+            }
+        }
+    }
 }

@@ -22,6 +22,8 @@ mod report;
 mod run;
 mod check;
 mod explain;
+mod inotify;
+mod mode;
 mod list;
 mod project;
 mod init;

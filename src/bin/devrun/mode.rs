@@ -1,0 +1,31 @@
+//! How a root is watched, and why, in words.
+
+use devrun::watch::{Mode, Why};
+
+use crate::terminal;
+
+/// The mode's name, as `--mode` takes it.
+pub(crate) fn name(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Auto => "auto",
+        Mode::Event => "event",
+        Mode::Stat => "stat",
+    }
+}
+
+/// Why a root is watched the way it is.
+pub(crate) fn reason(why: &Why) -> String {
+    match why {
+        Why::Asked => "as asked".into(),
+        Why::Local => "a local file system".into(),
+        Why::NoEvents(system) => format!("{} sends no events", terminal::escape_text(system)),
+        Why::Limit(limit) => terminal::escape_text(limit).into_owned(),
+        Why::Missing => "does not exist yet".into(),
+        _ => "for a reason of its own".into(),
+    }
+}
+
+/// `1 file`, `2 files`.
+pub(crate) fn count(number: usize, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
