@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use devrun::rules::{Layer, Rule, Rules, Verdict};
-use devrun::watch::{self, Summary, Watch};
+use devrun::watch::{self, Mode, Summary, Watch};
 use serde_json::{Value, json};
 
 use crate::failure::{ExitCode, Failure};
@@ -79,17 +79,18 @@ struct List<'a> {
 }
 
 /// The relevant files of a directory, and of all below it.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 struct Counts {
     own: usize,
     below: usize,
+    mode: Mode,
 }
 
 impl List<'_> {
     fn tree(&self, watch: &Watch, terminal: &mut Terminal) -> Result<(), Failure> {
         let summary = watch.summary();
-        let files = self.files(watch);
-        let directories = count_by_directory(&files, &self.settings.watch.roots);
+        let files = watch.files();
+        let directories = count_by_directory(watch, &files, &self.settings.watch.roots);
         if self.json {
             return terminal.out_line(self.tree_json(&summary, &files, &directories));
         }
@@ -103,14 +104,15 @@ impl List<'_> {
                 mode::count(root.directories, "directory", "directories"),
             ))?;
         }
+        let mixed = summary.roots.windows(2).any(|pair| pair[0].mode != pair[1].mode);
         for (directory, counts) in &directories {
-            terminal.out_line(self.tree_line(directory, *counts))?;
+            terminal.out_line(self.tree_line(directory, *counts, mixed))?;
         }
         terminal.out_line(watches_line(&summary))
     }
 
     /// A directory, as deep as it lies below its root.
-    fn tree_line(&self, directory: &Path, counts: Counts) -> String {
+    fn tree_line(&self, directory: &Path, counts: Counts, mixed: bool) -> String {
         let roots = &self.settings.watch.roots;
         let below = roots.iter().filter_map(|root| directory.strip_prefix(root).ok());
         let depth = below.map(|below| below.components().count()).min().unwrap_or(0);
@@ -118,12 +120,14 @@ impl List<'_> {
             (0, _) | (_, None) => self.settings.shown(directory),
             (_, Some(name)) => terminal::bytes(name.as_encoded_bytes()),
         };
+        let mode = if mixed { format!(" ({})", mode::name(counts.mode)) } else { String::new() };
         let files = match (counts.own, counts.below) {
             (own, below) if own == below => mode::count(own, "file", "files"),
             (0, below) => format!("{below} below"),
             (own, below) => format!("{}, {below} with all below", mode::count(own, "file", "files")),
         };
-        format!("{}{}/  {}", "  ".repeat(depth + 1), name.trim_end_matches('/'), styled(FAINT, files))
+        let files = styled(FAINT, format!("{files}{mode}"));
+        format!("{}{}/  {files}", "  ".repeat(depth + 1), name.trim_end_matches('/'))
     }
 
     fn tree_json(
@@ -147,7 +151,10 @@ impl List<'_> {
             .collect();
         let directories: Vec<Value> = directories
             .iter()
-            .map(|(path, counts)| json!({ "path": self.plain(path), "files": counts.own, "below": counts.below }))
+            .map(|(path, counts)| {
+                let mode = mode::name(counts.mode);
+                json!({ "path": self.plain(path), "files": counts.own, "below": counts.below, "mode": mode })
+            })
             .collect();
         let files: Vec<String> = files.iter().map(|file| self.plain(file)).collect();
         json!({
@@ -160,7 +167,7 @@ impl List<'_> {
     }
 
     fn flat(&self, watch: &Watch, null: bool, terminal: &mut Terminal) -> Result<(), Failure> {
-        let files = self.files(watch);
+        let files = watch.files();
         if self.json {
             let files: Vec<String> = files.iter().map(|file| self.plain(file)).collect();
             return terminal.out_line(json!({ "version": VERSION, "files": files }));
@@ -266,21 +273,6 @@ impl List<'_> {
         watch.knows(path) || !watch.rules().is_ignored(path, is_dir)
     }
 
-    /// Every file that counts, sorted.
-    fn files(&self, watch: &Watch) -> Vec<PathBuf> {
-        let mut files = Vec::new();
-        for root in &self.settings.watch.roots {
-            walk(root, watch.rules(), &mut |path, is_dir, _| {
-                if !is_dir && watch.knows(path) {
-                    files.push(path.to_owned());
-                }
-            });
-        }
-        files.sort();
-        files.dedup();
-        files
-    }
-
     /// A path for programs: relative to where devrun was started, if it is below, and not escaped.
     fn plain(&self, path: &Path) -> String {
         let path = match path.strip_prefix(&self.settings.directory) {
@@ -301,17 +293,18 @@ fn watches_line(summary: &Summary) -> String {
         .to_string()
 }
 
-/// Directories with the files in them, and in all below them.
-fn count_by_directory(files: &[PathBuf], roots: &[PathBuf]) -> BTreeMap<PathBuf, Counts> {
-    let mut directories: BTreeMap<PathBuf, Counts> = BTreeMap::new();
+/// Directories that count, with the files in them, and in all below them.
+fn count_by_directory(watch: &Watch, files: &[PathBuf], roots: &[PathBuf]) -> BTreeMap<PathBuf, Counts> {
+    let directories = watch.directories().into_iter();
+    let empty = directories.map(|(path, mode)| (path, Counts { own: 0, below: 0, mode }));
+    let mut directories: BTreeMap<PathBuf, Counts> = empty.collect();
     for file in files {
-        for (level, directory) in file.ancestors().skip(1).enumerate() {
-            if !roots.iter().any(|root| directory.starts_with(root)) {
-                break;
+        let within = |directory: &&Path| roots.iter().any(|root| directory.starts_with(root));
+        for (level, directory) in file.ancestors().skip(1).take_while(within).enumerate() {
+            if let Some(counts) = directories.get_mut(directory) {
+                counts.own += usize::from(level == 0);
+                counts.below += 1;
             }
-            let counts = directories.entry(directory.to_owned()).or_default();
-            counts.own += usize::from(level == 0);
-            counts.below += 1;
         }
     }
     directories
