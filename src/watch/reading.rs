@@ -57,7 +57,9 @@ impl Drop for Reading {
 fn read_all(tree: &Mutex<Tree>, mut comparer: Comparer, stop: &AtomicBool) {
     let mut left = BUDGET;
     let mut since = Instant::now();
-    for dir in unread_dirs(&locked(tree)) {
+    // Asked before the loop: a lock taken in its head would be held through all of it.
+    let dirs = unread_dirs(&locked(tree));
+    for dir in dirs {
         let unread = unread_files(&locked(tree), &dir);
         let Ok(open) = open_dir(&dir) else { continue };
         let mut read = Vec::with_capacity(unread.len());
