@@ -4,7 +4,6 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -15,7 +14,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::TaskTracker;
 
@@ -92,14 +91,11 @@ async fn accept(duty: Arc<Duty>, listener: TcpListener) {
             biased;
             () = duty.over.cancelled() => return,
             () = duty.port.stop.cancelled() => return,
-            accepted = accept_one(&listener) => accepted,
+            accepted = accept_one(&duty.port, &listener) => accepted,
         };
         match accepted {
             Ok(None) => return,
-            Ok(Some((stream, peer))) => {
-                let client = Arc::new(Client::new(stream, peer));
-                duty.port.tasks.spawn(serve(Arc::clone(&duty), client));
-            }
+            Ok(Some(client)) => drop(duty.port.tasks.spawn(serve(Arc::clone(&duty), Arc::new(client)))),
             Err(error) => {
                 tracing::debug!(%error, "accepting in a server's place failed");
                 tokio::time::sleep(NO_ROOM_PAUSE).await;
@@ -110,13 +106,14 @@ async fn accept(duty: Arc<Duty>, listener: TcpListener) {
 
 /// Accepts without ever blocking; `None` once the socket has been made blocking again: then a server has it, and is to be
 /// left alone with it.
-async fn accept_one(listener: &TcpListener) -> io::Result<Option<(TcpStream, SocketAddr)>> {
-    std::future::poll_fn(|cx| match socket2::SockRef::from(listener).nonblocking() {
+async fn accept_one(port: &Port, listener: &TcpListener) -> io::Result<Option<Client>> {
+    let room = port.make_room().await.ok_or(io::ErrorKind::NotConnected)?;
+    let accepted = std::future::poll_fn(|cx| match socket2::SockRef::from(listener).nonblocking() {
         Ok(true) => listener.poll_accept(cx).map_ok(Some),
         Ok(false) => Poll::Ready(Ok(None)),
         Err(error) => Poll::Ready(Err(error)),
-    })
-    .await
+    });
+    Ok(accepted.await?.map(|(stream, peer)| Client::new(stream, peer, room)))
 }
 
 async fn serve(duty: Arc<Duty>, client: Arc<Client>) {

@@ -5,13 +5,14 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// One client's connection.
 #[derive(Debug)]
@@ -27,10 +28,16 @@ pub(super) struct Client {
     head_only: AtomicBool,
     /// The connection was cut on purpose.
     cut: AtomicBool,
+    /// All that hyper had to write is written: something may be put in between.
+    flushed: AtomicBool,
+    /// The rest of what was put in between, where the socket did not take all of it.
+    interim: Mutex<Vec<u8>>,
+    /// Its place among the connections that there may be.
+    _room: OwnedSemaphorePermit,
 }
 
 impl Client {
-    pub(super) fn new(stream: TcpStream, peer: SocketAddr) -> Self {
+    pub(super) fn new(stream: TcpStream, peer: SocketAddr, room: OwnedSemaphorePermit) -> Self {
         Self {
             stream,
             peer,
@@ -38,6 +45,9 @@ impl Client {
             unread: AtomicBool::new(false),
             head_only: AtomicBool::new(true),
             cut: AtomicBool::new(false),
+            flushed: AtomicBool::new(true),
+            interim: Mutex::default(),
+            _room: room,
         }
     }
 
@@ -80,6 +90,41 @@ impl Client {
     pub(super) async fn body_arrived(&self) {
         if self.head_only.load(Ordering::Relaxed) {
             let _ = self.stream.peek(&mut [0]).await;
+        }
+    }
+
+    /// Puts an interim answer between two answers. It is left out where the one before is not all written: a client can
+    /// do without (RFC 9110, 15.2).
+    pub(super) fn put_between(&self, interim: &[u8]) {
+        let mut rest = self.interim();
+        if !self.flushed.load(Ordering::Acquire) || !rest.is_empty() {
+            return;
+        }
+        if let Ok(written @ 1..) = self.stream.try_write(interim) {
+            rest.extend_from_slice(&interim[written..]);
+        }
+    }
+
+    fn interim(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.interim.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes what is left of an interim answer, and then what hyper has.
+    fn poll_write(
+        &self,
+        cx: &mut Context<'_>,
+        mut write: impl FnMut(&TcpStream) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        self.flushed.store(false, Ordering::Release);
+        loop {
+            ready!(self.stream.poll_write_ready(cx))?;
+            let mut rest = self.interim();
+            let result = if rest.is_empty() { write(&self.stream) } else { self.stream.try_write(&rest) };
+            match result {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Ok(written) if !rest.is_empty() => drop(rest.drain(..written)),
+                result => return Poll::Ready(result),
+            }
         }
     }
 
@@ -131,7 +176,7 @@ impl AsyncRead for ClientStream {
 
 impl AsyncWrite for ClientStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        poll_write(&self.0.stream, cx, |stream| stream.try_write(buf))
+        self.0.poll_write(cx, |stream| stream.try_write(buf))
     }
 
     fn poll_write_vectored(
@@ -139,7 +184,7 @@ impl AsyncWrite for ClientStream {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        poll_write(&self.0.stream, cx, |stream| stream.try_write_vectored(bufs))
+        self.0.poll_write(cx, |stream| stream.try_write_vectored(bufs))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -147,24 +192,11 @@ impl AsyncWrite for ClientStream {
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.flushed.store(true, Ordering::Release);
         Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(socket2::SockRef::from(&self.0.stream).shutdown(std::net::Shutdown::Write))
-    }
-}
-
-fn poll_write(
-    stream: &TcpStream,
-    cx: &mut Context<'_>,
-    mut write: impl FnMut(&TcpStream) -> io::Result<usize>,
-) -> Poll<io::Result<usize>> {
-    loop {
-        ready!(stream.poll_write_ready(cx))?;
-        match write(stream) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            result => return Poll::Ready(result),
-        }
     }
 }

@@ -186,15 +186,20 @@ impl Exchange {
         };
         *request.headers_mut() = headers::outgoing(&self.head, &hop);
         *request.extensions_mut() = self.head.extensions.clone();
-        if self.parcel.expects() {
-            let parcel = self.parcel.clone();
-            hyper::ext::on_informational(&mut request, move |interim| {
-                if interim.status() == StatusCode::CONTINUE {
-                    parcel.want();
-                }
-            });
-        }
+        self.pass_interim_on(&mut request);
         request
+    }
+
+    fn pass_interim_on(&self, request: &mut Request<Upload>) {
+        if self.head.version != Version::HTTP_11 {
+            return;
+        }
+        let (parcel, client) = (self.parcel.clone(), Arc::clone(&self.client));
+        hyper::ext::on_informational(request, move |interim| match interim.status() {
+            // hyper says it to the client when the body is wanted.
+            StatusCode::CONTINUE => parcel.want(),
+            status => client.put_between(&headers::interim(status, interim.headers())),
+        });
     }
 
     fn peer(&self) -> IpAddr {
@@ -234,6 +239,10 @@ impl Exchange {
             return Err(Trouble::Unreachable(generation.address, error));
         }
         // More patiently each time, so that a thousand requests to a dead server cost little.
+        if error.kind() != std::io::ErrorKind::ConnectionRefused {
+            // Perhaps there is no descriptor left; an idle client can do without one.
+            self.port.crowded.notify_one();
+        }
         let pause = Duration::from_millis(5) + now.duration_since(since) / 4;
         if tokio::time::timeout(pause, self.port.gate.replaced(generation)).await.is_ok() {
             self.refused = None;

@@ -8,7 +8,7 @@ use hyper::header::{
 };
 use hyper::http::request;
 use hyper::http::uri::{Authority, PathAndQuery};
-use hyper::{Method, Uri, Version};
+use hyper::{Method, StatusCode, Uri, Version};
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
@@ -183,6 +183,21 @@ pub(super) fn strip(headers: &mut HeaderMap) -> bool {
         headers.remove(name);
     }
     unknown
+}
+
+/// An interim answer as it goes to the client.
+pub(super) fn interim(status: StatusCode, headers: &HeaderMap) -> Vec<u8> {
+    let reason = status.canonical_reason().unwrap_or_default();
+    let mut bytes = format!("HTTP/1.1 {} {reason}\r\n", status.as_str()).into_bytes();
+    let kept =
+        |name: &HeaderName| !is_hop_by_hop(name) && *name != CONTENT_LENGTH && !names(headers, name.as_str());
+    for (name, value) in headers.iter().filter(|(name, _)| kept(name)) {
+        for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+            bytes.extend_from_slice(part);
+        }
+    }
+    bytes.extend_from_slice(b"\r\n");
+    bytes
 }
 
 fn is_hop_by_hop(name: &HeaderName) -> bool {

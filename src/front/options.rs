@@ -17,6 +17,9 @@ pub struct Options {
     /// How long the server may take to the first byte of an answer, counted from the last byte of the request; then 504.
     /// `None`: as long as it wants.
     pub answer_timeout: Option<Duration>,
+    /// How many connections of clients there may be. Beyond, idle ones are closed, the longest idle first, and new ones
+    /// wait in the kernel's queue.
+    pub connection_limit: usize,
     /// Put the live-reload script into HTML answers.
     pub live_reload: bool,
     /// Names under which devrun's own paths (`/__devrun/…`) may be asked for, besides loopback names, IP addresses and
@@ -33,6 +36,7 @@ impl Options {
             hold_timeout: Duration::from_secs(60),
             hold_limit: 1000,
             answer_timeout: None,
+            connection_limit: 10_000,
             live_reload: true,
             allowed_hosts: Vec::new(),
         }

@@ -1,16 +1,20 @@
 //! What all connections of a front share.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use hyper::header::HeaderValue;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::event::Teller;
 use super::gate::Gate;
 use super::options::Options;
+
+/// How long a place is waited for before a connection is asked to close.
+const CROWDED_PAUSE: Duration = Duration::from_millis(1);
 
 /// What all connections of a front share.
 #[derive(Debug)]
@@ -23,6 +27,8 @@ pub(super) struct Port {
     pub(super) stop: CancellationToken,
     /// No old ones either.
     pub(super) kill: CancellationToken,
+    /// The connections there may be yet.
+    pub(super) room: Arc<Semaphore>,
     /// Somebody waits for a connection to close.
     pub(super) crowded: Notify,
     /// Tells this front from all others, those of other devruns included.
@@ -44,12 +50,31 @@ impl Port {
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             kill: CancellationToken::new(),
+            // Who accepts on an address holds a place while it waits.
+            room: Arc::new(Semaphore::new(
+                options
+                    .connection_limit
+                    .saturating_add(options.addresses.len())
+                    .clamp(1, Semaphore::MAX_PERMITS),
+            )),
             crowded: Notify::new(),
             via: via.unwrap_or(HeaderValue::from_static("1.1 devrun")),
             token,
             answer_timeout: options.answer_timeout,
             live_reload: options.live_reload,
             allowed_hosts: options.allowed_hosts,
+        }
+    }
+
+    /// Waits for a place for one more connection.
+    pub(super) async fn make_room(&self) -> Option<OwnedSemaphorePermit> {
+        loop {
+            let place = Arc::clone(&self.room).acquire_owned();
+            if let Ok(place) = tokio::time::timeout(CROWDED_PAUSE, place).await {
+                return place.ok();
+            }
+            // Each asks the connection that has waited longest, whether busy or not.
+            self.crowded.notify_one();
         }
     }
 

@@ -1,14 +1,13 @@
 //! Accepts connections and serves each in a task of its own.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
 use super::client::{Client, ClientStream};
 use super::forward::{self, HEAD_LIMIT, HEADER_LIMIT};
@@ -25,20 +24,22 @@ pub(super) async fn accept(port: Arc<Port>, listener: TcpListener) {
         let accepted = tokio::select! {
             biased;
             () = port.stop.cancelled() => return,
-            accepted = listener.accept() => accepted,
+            accepted = accept_one(&port, &listener) => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => start(&port, stream, peer),
+            Ok(client) => drop(port.tasks.spawn(serve(Arc::clone(&port), Arc::new(client)))),
             Err(error) => after_error(&port, &error).await,
         }
     }
 }
 
-fn start(port: &Arc<Port>, stream: TcpStream, peer: SocketAddr) {
+/// Waits for a place first, so that who cannot be served waits in the kernel's queue and costs nothing.
+async fn accept_one(port: &Port, listener: &TcpListener) -> io::Result<Client> {
+    let room = port.make_room().await.ok_or(io::ErrorKind::NotConnected)?;
+    let (stream, peer) = listener.accept().await?;
     // Answers are written whole; waiting for more to send along would only delay them.
     let _ = stream.set_nodelay(true);
-    let client = Arc::new(Client::new(stream, peer));
-    port.tasks.spawn(serve(Arc::clone(port), client));
+    Ok(Client::new(stream, peer, room))
 }
 
 /// A connection that was given up before it was accepted is no trouble; without descriptors, an idle one is closed.

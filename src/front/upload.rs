@@ -70,10 +70,6 @@ impl Parcel {
         self.0.as_ref().is_some_and(|shared| shared.content().broken)
     }
 
-    pub(super) fn expects(&self) -> bool {
-        self.0.as_ref().is_some_and(|shared| shared.expects)
-    }
-
     /// The server wants it.
     pub(super) fn want(&self) {
         if let Some(shared) = &self.0 {

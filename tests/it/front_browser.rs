@@ -15,6 +15,8 @@ struct Browser {
     driver: Child,
     port: u16,
     session: String,
+    /// The browser itself: it outlives a driver that is killed while the browser does not answer it.
+    process: Option<i32>,
     _profile: tempfile::TempDir,
 }
 
@@ -32,7 +34,7 @@ impl Browser {
             .stderr(Stdio::null())
             .spawn()
             .expect("chromedriver is installed");
-        let mut browser = Self { driver, port, session: String::new(), _profile: profile };
+        let mut browser = Self { driver, port, session: String::new(), process: None, _profile: profile };
         soon("chromedriver listens", async {
             while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
@@ -50,6 +52,7 @@ impl Browser {
         ]);
         let wanted = json!({"capabilities": {"alwaysMatch": {"goog:chromeOptions": {"args": arguments}}}});
         let value = browser.call("POST", "/session", wanted).await;
+        browser.process = value["capabilities"]["goog:processID"].as_i64().map(|id| id as i32);
         browser.session = value["sessionId"].as_str().expect("a session").to_owned();
         browser
     }
@@ -144,6 +147,9 @@ impl Drop for Browser {
             let _ = stream.set_read_timeout(Some(Duration::from_secs(10)));
             let _ = stream.write_all(request.as_bytes());
             let _ = stream.read_to_end(&mut Vec::new());
+        }
+        if let Some(process) = self.process.and_then(rustix::process::Pid::from_raw) {
+            let _ = rustix::process::kill_process(process, rustix::process::Signal::KILL);
         }
         let _ = self.driver.kill();
         let _ = self.driver.wait();

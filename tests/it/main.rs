@@ -57,3 +57,6 @@ mod front_browser;
 /// What is put into pages and what is not, devrun's own answers, and who may ask for its own paths.
 #[cfg(feature = "proxy")]
 mod front_page;
+/// Many clients, slow ones and rude ones: what the front holds for them is bounded.
+#[cfg(feature = "proxy")]
+mod front_load;
