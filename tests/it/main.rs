@@ -60,3 +60,9 @@ mod front_page;
 /// Many clients, slow ones and rude ones: what the front holds for them is bounded.
 #[cfg(feature = "proxy")]
 mod front_load;
+/// What a run would watch is what is listed, whatever source its options come from.
+#[cfg(feature = "cli")]
+mod cli_list;
+/// What would go wrong is named with its remedy.
+#[cfg(feature = "cli")]
+mod cli_doctor;

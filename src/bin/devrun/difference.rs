@@ -100,3 +100,25 @@ fn output(old: &Settings, new: &Settings) -> Vec<Row> {
         ("output.log-format", a.json == b.json, Need::Report),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_greatest_need_is_named_with_all_its_keys() {
+        let old = Settings::defaults().unwrap();
+        assert_eq!(difference(&old, &old.clone()), Difference { need: Need::Nothing, keys: vec![] });
+        let mut new = old.clone();
+        new.watch.extensions = vec!["rs".into()];
+        new.output.quiet = true;
+        assert_eq!(
+            difference(&old, &new),
+            Difference { need: Need::Watch, keys: vec!["watch.ext", "output.quiet"] }
+        );
+        new.run.on_exit = devrun::supervise::OnExit::Quit;
+        assert_eq!(difference(&old, &new).need, Need::Child);
+        new.front.live_reload = false;
+        assert_eq!(difference(&old, &new).need, Need::Session);
+    }
+}

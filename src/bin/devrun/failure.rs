@@ -73,6 +73,16 @@ pub(crate) struct Place {
     pub(crate) label: String,
 }
 
+impl Place {
+    /// `devrun.toml:2:1`
+    pub(crate) fn named(&self) -> String {
+        let before = self.text.get(..self.span.start).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        format!("{}:{line}:{column}", self.file)
+    }
+}
+
 impl Failure {
     /// A usage, configuration or I/O error: status 2.
     pub(crate) fn new(message: impl Into<String>) -> Self {

@@ -137,6 +137,34 @@ impl Settings {
         Self::resolve(Arc::new(origin))
     }
 
+    /// The defaults alone, for those who must go on although the settings are wrong.
+    ///
+    /// # Errors
+    /// A [`Failure`] if the working directory is gone.
+    pub(crate) fn defaults() -> Result<Self, Failure> {
+        let directory =
+            std::env::current_dir().map_err(|error| Failure::to_do("find the working directory", &error))?;
+        let (base, layer) = (directory.clone(), Layer::default());
+        let origin = Arc::new(Origin {
+            directory: directory.clone(),
+            typed: Layer::default(),
+            command: Vec::new(),
+            source: Source::default(),
+            environment: Environment::default(),
+        });
+        Ok(Self {
+            watch: watch_of(layer.watch, &base),
+            run: run_of(layer.run, &origin, &directory, &base)?,
+            front: front_of(layer.front)?,
+            check: check_of(layer.check),
+            output: output_of(&layer.output),
+            config: None,
+            directory,
+            base,
+            origin,
+        })
+    }
+
     /// The same again, with devrun.toml as it is now.
     ///
     /// # Errors
