@@ -25,6 +25,11 @@ pub enum Request {
     Resume,
     /// Send the running generation's group a signal.
     Signal(Signal),
+    /// Ctrl-Z: `SIGTSTP` for everything that runs, `SIGSTOP` for what does not stop at that. Answered by
+    /// [`Event::Suspended`], also if nothing runs.
+    Suspend,
+    /// Let everything go on (`SIGCONT`).
+    Continue,
     /// Stop gently: the stop signal first, then, after the stop timeout, the kill.
     Stop,
     /// Kill everything at once.
@@ -98,6 +103,9 @@ pub enum Event {
         /// Where it listens.
         address: std::net::SocketAddr,
     },
+    /// Everything that runs is stopped, as asked by [`Request::Suspend`], or the child was stopped from the terminal that it
+    /// owns (Ctrl-Z): the program may stop itself now.
+    Suspended,
     /// Something the developer should know.
     Warning {
         /// What is the matter.

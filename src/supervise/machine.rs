@@ -1,1 +1,708 @@
-//! Pure: inputs and time in, actions out. No tokio, no libc.
+//! Pure: inputs and time in, actions out.
+//!
+//! Owns every decision about generations: when one is built, started, ready, drained, stopped, killed and given up.
+//! Knows no process, no clock, no socket and no runtime, so that each of its promises can be tested by replaying inputs.
+//!
+//! What always holds, whatever comes in:
+//! - at most one generation is starting; without overlap no process of another one lives at that time;
+//! - a change is never forgotten: what began before it is followed by something that began after it;
+//! - a stop ends: the stop signal, then the kill, then, for what not even that ends, giving up.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::change::Batch;
+
+use super::command::Stdin;
+use super::event::{Event, Exit};
+use super::loops::Loops;
+use super::options::{OnBusy, OnExit, OnLoop, Options, PassSocket, Port};
+use super::phase::{Ended, ExitReport, Phase};
+use super::signal::Signal;
+
+/// How long a killed process may take to disappear: longer means that it hangs in the kernel.
+const GIVE_UP: Duration = Duration::from_secs(5);
+/// The first wait of [`OnExit::Restart`]; it doubles up to [`BACKOFF_LAST`].
+const BACKOFF_FIRST: Duration = Duration::from_millis(100);
+const BACKOFF_LAST: Duration = Duration::from_secs(10);
+/// A child that was up this long has its backoff forgiven.
+const BACKOFF_FORGIVEN: Duration = Duration::from_secs(10);
+/// How many generations may live at once, the draining ones included, before a new one waits for the oldest.
+const LIVING_AT_MOST: usize = 8;
+
+/// What the machine is told.
+#[derive(Debug, Clone)]
+pub(super) enum Input {
+    /// Supervising begins.
+    Begin,
+    /// Relevant content has changed.
+    Changed(Batch),
+    /// Restart now.
+    Restart,
+    /// Nothing is in flight on this generation any more.
+    Drained(u64),
+    /// Remember changes, act on none.
+    Pause,
+    /// Act on changes again.
+    Resume,
+    /// Pass a signal on to the serving generation.
+    Deliver(Signal),
+    /// Stop gently.
+    Stop,
+    /// Kill everything.
+    Kill,
+    /// The builds of a generation are over, by themselves or cancelled, and nothing of them runs.
+    Built { generation: u64, failure: Option<ExitReport> },
+    /// Its process runs.
+    Spawned { generation: u64, pid: u32 },
+    /// Its process could not be started.
+    NotSpawned { generation: u64, report: ExitReport },
+    /// It serves.
+    Ready { generation: u64, address: Option<SocketAddr> },
+    /// It serves, but not where it was told to.
+    #[allow(dead_code)]
+    Elsewhere { generation: u64, address: SocketAddr },
+    /// Its leader has ended; others of its tree may live.
+    Exited { generation: u64, report: ExitReport },
+    /// Nothing of its tree lives.
+    Gone { generation: u64 },
+    /// A deadline may have passed.
+    Time,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone)]
+pub(super) enum Action {
+    /// Run the builds of this generation, answer with [`Input::Built`].
+    Build { generation: u64, because: Option<Arc<Batch>> },
+    /// Stop the running builds; [`Input::Built`] is still awaited.
+    CancelBuild { kill: bool },
+    /// Start its process, answer with [`Input::Spawned`] or [`Input::NotSpawned`].
+    Spawn { generation: u64, because: Option<Arc<Batch>> },
+    /// Send its whole tree a signal, and report [`Input::Gone`] once nothing of it lives.
+    Signal { generation: u64, signal: Signal },
+    /// Send its process group a signal; no stop.
+    Deliver { generation: u64, signal: Signal },
+    /// Kill its whole tree and name who is left; `waited` since the stop signal.
+    Kill { generation: u64, waited: Duration },
+    /// It cannot be killed: say so, and forget it.
+    Abandon { generation: u64 },
+    /// Tell the world.
+    Tell(Event),
+    /// Over.
+    End(Exit),
+}
+
+/// What of the options the decisions depend on.
+#[derive(Debug, Clone)]
+struct Settings {
+    builds: bool,
+    on_busy: OnBusy,
+    on_exit: OnExit,
+    stop_signal: Signal,
+    stop_timeout: Duration,
+    ready_timeout: Duration,
+    drain_timeout: Option<Duration>,
+    overlap: bool,
+    postpone: bool,
+    own_terminal: bool,
+    werkzeug: bool,
+}
+
+impl Settings {
+    fn new(options: &Options) -> Self {
+        let apart = match options.port {
+            Port::Own | Port::Inherited => true,
+            Port::Fixed(_) => false,
+            Port::None => !options.listen.is_empty(),
+        };
+        Self {
+            builds: !options.builds.is_empty(),
+            on_busy: options.on_busy,
+            on_exit: options.on_exit,
+            stop_signal: options.stop_signal,
+            stop_timeout: options.stop_timeout,
+            ready_timeout: options.ready.timeout,
+            drain_timeout: options.drain_timeout,
+            overlap: options.overlap && apart,
+            postpone: options.postpone,
+            own_terminal: options.command.stdin == Stdin::Inherit,
+            werkzeug: options.pass_socket == PassSocket::Werkzeug
+                && (options.port == Port::Inherited || !options.listen.is_empty()),
+        }
+    }
+}
+
+/// How far a generation with a process has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Not ready; failed at this time.
+    Starting { failed_at: Instant },
+    /// Serves.
+    Ready,
+    /// Finishes what is in flight, until this time at most.
+    Draining { until: Instant },
+    /// Was sent the stop signal; is killed at this time.
+    Stopping { since: Instant, kill_at: Instant },
+    /// Was killed; is given up at this time.
+    Killed { give_up_at: Instant },
+}
+
+/// A generation that has a process.
+#[derive(Debug)]
+struct Generation {
+    number: u64,
+    stage: Stage,
+    began: Instant,
+    /// It was ready once, so that others may start beside it.
+    served: bool,
+    /// Its end was told already: it ended by itself or failed.
+    told: bool,
+}
+
+impl Generation {
+    fn active(&self) -> bool {
+        matches!(self.stage, Stage::Starting { .. } | Stage::Ready)
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        match self.stage {
+            Stage::Ready => None,
+            Stage::Starting { failed_at } => Some(failed_at),
+            Stage::Draining { until } => Some(until),
+            Stage::Stopping { kill_at, .. } => Some(kill_at),
+            Stage::Killed { give_up_at } => Some(give_up_at),
+        }
+    }
+}
+
+/// How far the generation that is due has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    /// Its builds run.
+    Building,
+    /// Its builds are out of date and being stopped; then they run again.
+    Cancelling { kill_at: Instant, killed: bool },
+    /// It starts as soon as it may.
+    Waiting,
+}
+
+/// The generation that is due and has no process yet.
+#[derive(Debug)]
+struct Next {
+    number: u64,
+    because: Option<Arc<Batch>>,
+    /// What it will run includes every change up to here.
+    basis: Instant,
+    progress: Progress,
+}
+
+/// What has happened and was not acted on.
+#[derive(Debug, Default)]
+struct Due {
+    batch: Option<Batch>,
+    asked: bool,
+}
+
+impl Due {
+    fn is_empty(&self) -> bool {
+        !self.asked && self.batch.as_ref().is_none_or(|batch| batch.changes.is_empty())
+    }
+
+    fn add(&mut self, batch: Batch) {
+        match &mut self.batch {
+            Some(known) => known.merge(batch),
+            none => *none = Some(batch),
+        }
+    }
+}
+
+/// The state of all generations.
+#[derive(Debug)]
+pub(super) struct Machine {
+    settings: Settings,
+    generations: Vec<Generation>,
+    next: Option<Next>,
+    due: Due,
+    /// The number of the last generation that was started.
+    started: u64,
+    /// Everything up to here is in what was last begun.
+    basis: Option<Instant>,
+    paused: bool,
+    backoff: Duration,
+    again_at: Option<Instant>,
+    ending: Option<Exit>,
+    ended: bool,
+    loops: Loops,
+    actions: Vec<Action>,
+}
+
+impl Machine {
+    pub(super) fn new(options: &Options) -> Self {
+        Self {
+            settings: Settings::new(options),
+            generations: Vec::new(),
+            next: None,
+            due: Due::default(),
+            started: 0,
+            basis: None,
+            paused: false,
+            backoff: BACKOFF_FIRST,
+            again_at: None,
+            ending: None,
+            ended: false,
+            loops: Loops::new(options.on_loop == OnLoop::Warn),
+            actions: Vec::new(),
+        }
+    }
+
+    /// When [`Input::Time`] is due, if nothing else comes before.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let cancel = match self.next.as_ref().map(|next| next.progress) {
+            Some(Progress::Cancelling { kill_at, killed: false }) => Some(kill_at),
+            _ => None,
+        };
+        let generations = self.generations.iter().filter_map(Generation::deadline);
+        generations.chain(cancel).chain(self.again_at).min()
+    }
+
+    /// Decides. The time must not run backwards from call to call.
+    #[must_use]
+    pub(super) fn step(&mut self, input: Input, now: Instant) -> Vec<Action> {
+        if !self.ended {
+            self.take(input, now);
+            self.expire(now);
+            self.consider(now);
+            self.proceed(now);
+            self.finish();
+        }
+        std::mem::take(&mut self.actions)
+    }
+
+    fn take(&mut self, input: Input, now: Instant) {
+        match input {
+            Input::Begin if self.settings.postpone => {}
+            Input::Begin | Input::Restart => self.due.asked |= self.ending.is_none(),
+            Input::Changed(batch) => self.changed(batch, now),
+            Input::Drained(number) => self.drained(number, now),
+            Input::Pause => self.paused = true,
+            Input::Resume => self.paused = false,
+            Input::Deliver(signal) => self.deliver(signal),
+            Input::Stop => self.stop(Exit::Asked, now),
+            Input::Kill => self.kill(now),
+            Input::Built { generation, failure } => self.built(generation, failure, now),
+            Input::Spawned { generation, pid } => self.tell(generation, Phase::Starting { pid }),
+            Input::NotSpawned { generation, report } => self.not_spawned(generation, report, now),
+            Input::Ready { generation, address } => self.ready(generation, address, now),
+            Input::Elsewhere { generation, address } => self.elsewhere(generation, address, now),
+            Input::Exited { generation, report } => self.exited(generation, report, now),
+            Input::Gone { generation } => self.gone(generation),
+            Input::Time => {}
+        }
+    }
+
+    fn changed(&mut self, mut batch: Batch, now: Instant) {
+        if self.ending.is_some() {
+            return;
+        }
+        for told in self.loops.judge(&mut batch, now) {
+            self.actions.push(Action::Tell(told));
+        }
+        if !batch.changes.is_empty() {
+            self.due.add(batch);
+        }
+    }
+
+    /// Acts on what is due, if it may.
+    fn consider(&mut self, now: Instant) {
+        if self.again_at.is_some_and(|at| at <= now) {
+            self.due.asked = true;
+        }
+        if self.ending.is_some() || self.due.is_empty() || (self.paused && !self.due.asked) {
+            return;
+        }
+        if !self.due.asked && self.up_to_date() {
+            self.due = Due::default();
+            return;
+        }
+        let busy = self.generations.iter().rev().find(|one| one.active()).map(|one| one.number);
+        match (busy, self.settings.on_busy) {
+            (Some(_), OnBusy::Queue) if !self.due.asked && self.next.is_none() => return,
+            (Some(_), OnBusy::Ignore) if !self.due.asked && self.next.is_none() => {
+                self.due = Due::default();
+                return;
+            }
+            (Some(generation), OnBusy::Signal) if !self.due.asked && self.next.is_none() => {
+                self.due = Due::default();
+                let signal = self.settings.stop_signal;
+                self.actions.push(Action::Deliver { generation, signal });
+                return;
+            }
+            _ => {}
+        }
+        self.begin(now);
+    }
+
+    /// Whether what was last begun includes everything that is due.
+    fn up_to_date(&self) -> bool {
+        match (&self.due.batch, self.basis) {
+            (Some(batch), Some(basis)) => batch.last < basis,
+            _ => false,
+        }
+    }
+
+    /// Makes what is due the next generation, or adds it to the one that waits: the newest wins.
+    fn begin(&mut self, now: Instant) {
+        let due = std::mem::take(&mut self.due);
+        self.again_at = None;
+        let (because, progress) = match self.next.take() {
+            Some(next) => (join(next.because, due.batch), Some(next.progress)),
+            None => (due.batch.map(Arc::new), None),
+        };
+        let generation = self.started + 1;
+        if self.started > 0 || because.is_some() || progress.is_some() {
+            self.actions.push(Action::Tell(Event::Restarting { generation, because: because.clone() }));
+        }
+        let progress = match progress {
+            Some(Progress::Building) => {
+                self.actions.push(Action::CancelBuild { kill: false });
+                Progress::Cancelling { kill_at: now + self.settings.stop_timeout, killed: false }
+            }
+            Some(cancelling @ Progress::Cancelling { .. }) => cancelling,
+            _ if self.settings.builds => Progress::Building,
+            _ => Progress::Waiting,
+        };
+        self.next = Some(Next { number: generation, because: because.clone(), basis: now, progress });
+        self.basis = Some(now);
+        if progress == Progress::Building {
+            self.build(generation, because);
+        }
+    }
+
+    fn build(&mut self, generation: u64, because: Option<Arc<Batch>>) {
+        self.actions.push(Action::Build { generation, because });
+        self.tell(generation, Phase::Building);
+    }
+
+    fn built(&mut self, generation: u64, failure: Option<ExitReport>, now: Instant) {
+        let Some(mut next) = self.next.take_if(|next| next.number == generation) else {
+            return;
+        };
+        match (next.progress, failure) {
+            _ if self.ending.is_some() => return,
+            (Progress::Cancelling { .. }, _) => {
+                next.progress = Progress::Building;
+                next.basis = now;
+                self.basis = Some(now);
+                self.build(generation, next.because.clone());
+            }
+            (_, Some(report)) => {
+                self.tell(generation, Phase::BuildFailed(report));
+                self.idle_after_failure(now);
+                return;
+            }
+            (_, None) => next.progress = Progress::Waiting,
+        }
+        self.next = Some(next);
+    }
+
+    /// A build failed: if nothing serves meanwhile, the next change is what is waited for.
+    fn idle_after_failure(&mut self, _now: Instant) {
+        if !self.generations.iter().any(Generation::active) {
+            self.actions.push(Action::Tell(Event::Waiting { backoff: None }));
+        }
+    }
+
+    /// Makes room for the generation that waits, and starts it when there is.
+    fn proceed(&mut self, now: Instant) {
+        if self.ending.is_some() || self.next.as_ref().is_none_or(|next| next.progress != Progress::Waiting) {
+            return;
+        }
+        for at in 0..self.generations.len() {
+            match self.generations[at].stage {
+                Stage::Starting { .. } => self.begin_stop(at, now),
+                Stage::Ready if !self.settings.overlap => self.retire(at, now),
+                _ => {}
+            }
+        }
+        let free = match self.settings.overlap {
+            true => self.generations.iter().all(|one| one.served) && self.generations.len() < LIVING_AT_MOST,
+            false => self.generations.is_empty(),
+        };
+        if let Some(next) = free.then(|| self.next.take()).flatten() {
+            self.spawn(next, now);
+        }
+    }
+
+    fn spawn(&mut self, next: Next, now: Instant) {
+        self.started = next.number;
+        if !self.settings.builds {
+            self.basis = Some(now);
+        }
+        self.loops.started(now);
+        self.generations.push(Generation {
+            number: next.number,
+            stage: Stage::Starting { failed_at: now + self.settings.ready_timeout },
+            began: now,
+            served: false,
+            told: false,
+        });
+        self.actions.push(Action::Spawn { generation: next.number, because: next.because });
+    }
+
+    fn not_spawned(&mut self, number: u64, report: ExitReport, now: Instant) {
+        let Some(at) = self.find(number) else { return };
+        self.generations.remove(at);
+        let ended = report.ended;
+        self.tell(number, Phase::Failed(report));
+        match ended {
+            Ended::NotStarted(status) if number == 1 && self.ending.is_none() => {
+                self.ending = Some(Exit::NotStarted(status));
+            }
+            _ => self.after_end(ended, Duration::ZERO, now),
+        }
+    }
+
+    fn ready(&mut self, number: u64, address: Option<SocketAddr>, now: Instant) {
+        let Some(at) = self.find(number) else { return };
+        if !matches!(self.generations[at].stage, Stage::Starting { .. }) {
+            return;
+        }
+        self.generations[at].stage = Stage::Ready;
+        self.generations[at].served = true;
+        self.tell(number, Phase::Ready { address });
+        for older in 0..at {
+            if self.generations[older].stage == Stage::Ready {
+                self.retire(older, now);
+            }
+        }
+    }
+
+    fn elsewhere(&mut self, generation: u64, address: SocketAddr, now: Instant) {
+        if self.settings.overlap {
+            self.settings.overlap = false;
+            self.actions.push(Action::Tell(Event::ListensElsewhere { generation, address }));
+        }
+        self.ready(generation, Some(address), now);
+    }
+
+    /// Ends a generation that served: what is in flight first, if somebody looks after that.
+    fn retire(&mut self, at: usize, now: Instant) {
+        match self.settings.drain_timeout {
+            Some(timeout) => {
+                self.generations[at].stage = Stage::Draining { until: now + timeout };
+                self.tell(self.generations[at].number, Phase::Draining);
+            }
+            None => self.begin_stop(at, now),
+        }
+    }
+
+    fn drained(&mut self, number: u64, now: Instant) {
+        if let Some(at) = self.find(number)
+            && matches!(self.generations[at].stage, Stage::Draining { .. })
+        {
+            self.begin_stop(at, now);
+        }
+    }
+
+    fn begin_stop(&mut self, at: usize, now: Instant) {
+        let one = &mut self.generations[at];
+        one.stage = Stage::Stopping { since: now, kill_at: now + self.settings.stop_timeout };
+        let (generation, told) = (one.number, one.told);
+        self.actions.push(Action::Signal { generation, signal: self.settings.stop_signal });
+        if !told {
+            self.tell(generation, Phase::Stopping);
+        }
+    }
+
+    fn begin_kill(&mut self, at: usize, waited: Duration, now: Instant) {
+        let one = &mut self.generations[at];
+        one.stage = Stage::Killed { give_up_at: now + GIVE_UP };
+        self.actions.push(Action::Kill { generation: one.number, waited });
+    }
+
+    fn exited(&mut self, number: u64, report: ExitReport, now: Instant) {
+        let Some(at) = self.find(number) else { return };
+        let (ended, ran) = (report.ended, now.saturating_duration_since(self.generations[at].began));
+        match self.generations[at].stage {
+            Stage::Starting { .. } => self.ended_by_itself(at, Phase::Failed(report), now),
+            Stage::Ready => self.ended_by_itself(at, Phase::Exited(report), now),
+            Stage::Draining { .. } => return self.begin_stop(at, now),
+            Stage::Stopping { .. } | Stage::Killed { .. } => return,
+        }
+        self.after_end(ended, ran, now);
+    }
+
+    /// Tells an end that nobody asked for, and stops what it left behind.
+    fn ended_by_itself(&mut self, at: usize, phase: Phase, now: Instant) {
+        self.generations[at].told = true;
+        self.tell(self.generations[at].number, phase);
+        self.begin_stop(at, now);
+    }
+
+    /// What follows an end that nobody asked for.
+    fn after_end(&mut self, ended: Ended, ran: Duration, now: Instant) {
+        let replaced = self.next.is_some() || self.generations.iter().any(Generation::active);
+        if self.ending.is_some() {
+            return;
+        }
+        if self.settings.own_terminal && by_keyboard(ended) {
+            return self.stop(Exit::Child(ended), now);
+        }
+        if replaced || !self.due.is_empty() && !self.paused {
+            return;
+        }
+        if self.settings.werkzeug && ended == Ended::Status(3) {
+            self.due.asked = true;
+            return;
+        }
+        match self.settings.on_exit {
+            OnExit::Wait => self.actions.push(Action::Tell(Event::Waiting { backoff: None })),
+            OnExit::Quit => self.stop(Exit::Child(ended), now),
+            OnExit::Restart => self.back_off(ran, now),
+        }
+    }
+
+    fn back_off(&mut self, ran: Duration, now: Instant) {
+        if ran >= BACKOFF_FORGIVEN {
+            self.backoff = BACKOFF_FIRST;
+        }
+        let backoff = Some(self.backoff);
+        self.again_at = Some(now + self.backoff);
+        self.backoff = (self.backoff * 2).min(BACKOFF_LAST);
+        self.actions.push(Action::Tell(Event::Waiting { backoff }));
+    }
+
+    fn gone(&mut self, number: u64) {
+        let Some(at) = self.find(number) else { return };
+        let one = self.generations.remove(at);
+        if !one.told {
+            self.tell(number, Phase::Stopped);
+        }
+    }
+
+    fn deliver(&mut self, signal: Signal) {
+        if let Some(one) = self.generations.iter().rev().find(|one| one.active()) {
+            self.actions.push(Action::Deliver { generation: one.number, signal });
+        }
+    }
+
+    fn stop(&mut self, exit: Exit, now: Instant) {
+        self.ending.get_or_insert(exit);
+        self.due = Due::default();
+        self.again_at = None;
+        self.cancel_next(false, now);
+        for at in 0..self.generations.len() {
+            match self.generations[at].stage {
+                Stage::Stopping { .. } | Stage::Killed { .. } => {}
+                _ => self.begin_stop(at, now),
+            }
+        }
+    }
+
+    fn kill(&mut self, now: Instant) {
+        self.ending.get_or_insert(Exit::Asked);
+        self.due = Due::default();
+        self.again_at = None;
+        self.cancel_next(true, now);
+        for at in 0..self.generations.len() {
+            match self.generations[at].stage {
+                Stage::Killed { .. } => {}
+                _ => self.begin_kill(at, Duration::ZERO, now),
+            }
+        }
+    }
+
+    /// Ends the builds that run, and forgets a generation that only waits.
+    fn cancel_next(&mut self, kill: bool, now: Instant) {
+        let Some(next) = &mut self.next else { return };
+        match next.progress {
+            Progress::Waiting => self.next = None,
+            Progress::Cancelling { killed, .. } if killed || !kill => {}
+            _ => {
+                let kill_at = now + self.settings.stop_timeout;
+                next.progress = Progress::Cancelling { kill_at, killed: kill };
+                self.actions.push(Action::CancelBuild { kill });
+            }
+        }
+    }
+
+    /// Acts on every deadline that has passed.
+    fn expire(&mut self, now: Instant) {
+        if let Some(next) = &mut self.next
+            && let Progress::Cancelling { kill_at, killed: false } = next.progress
+            && kill_at <= now
+        {
+            next.progress = Progress::Cancelling { kill_at, killed: true };
+            self.actions.push(Action::CancelBuild { kill: true });
+        }
+        for at in (0..self.generations.len()).rev() {
+            if self.generations[at].deadline().is_some_and(|deadline| deadline <= now) {
+                self.expire_one(at, now);
+            }
+        }
+    }
+
+    fn expire_one(&mut self, at: usize, now: Instant) {
+        match self.generations[at].stage {
+            Stage::Ready => {}
+            Stage::Starting { .. } => self.never_ready(at, now),
+            Stage::Draining { .. } => self.begin_stop(at, now),
+            Stage::Stopping { since, .. } => {
+                self.begin_kill(at, now.saturating_duration_since(since), now);
+            }
+            Stage::Killed { .. } => {
+                let generation = self.generations[at].number;
+                self.actions.push(Action::Abandon { generation });
+                self.gone(generation);
+            }
+        }
+    }
+
+    fn never_ready(&mut self, at: usize, now: Instant) {
+        let ran = now.saturating_duration_since(self.generations[at].began);
+        let report = ExitReport { ended: Ended::NotReady, ran, message: None, output: Vec::new() };
+        self.ended_by_itself(at, Phase::Failed(report), now);
+        self.after_end(Ended::NotReady, ran, now);
+    }
+
+    fn finish(&mut self) {
+        if let Some(exit) = self.ending
+            && self.generations.is_empty()
+            && self.next.is_none()
+        {
+            self.ended = true;
+            self.actions.push(Action::End(exit));
+        }
+    }
+
+    fn find(&self, number: u64) -> Option<usize> {
+        self.generations.iter().position(|one| one.number == number)
+    }
+
+    fn tell(&mut self, generation: u64, phase: Phase) {
+        self.actions.push(Action::Tell(Event::Phase { generation, phase }));
+    }
+}
+
+/// Two reasons as one.
+fn join(known: Option<Arc<Batch>>, more: Option<Batch>) -> Option<Arc<Batch>> {
+    match (known, more) {
+        (Some(known), Some(more)) => {
+            let mut joined = Batch::clone(&known);
+            joined.merge(more);
+            Some(Arc::new(joined))
+        }
+        (known, more) => known.or(more.map(Arc::new)),
+    }
+}
+
+/// Whether it was ended by Ctrl-C or Ctrl-\ on the terminal that it owned: shells count 128 plus the signal as the same.
+fn by_keyboard(ended: Ended) -> bool {
+    match ended {
+        Ended::Signal(signal) => signal == Signal::INT || signal == Signal::QUIT,
+        Ended::Status(status) => status == 128 + Signal::INT.number(),
+        _ => false,
+    }
+}

@@ -2,16 +2,17 @@
 //!
 //! Knows changes, and no watcher: decisions are made in `machine`, a pure state machine; `task` performs them.
 
-mod error;
 mod signal;
+mod phase;
 mod command;
+mod error;
+mod os;
+pub mod terminal;
 mod sockets;
 mod options;
-mod phase;
 mod event;
 mod loops;
 mod machine;
-mod os;
 mod output;
 mod ready;
 mod child;

@@ -16,6 +16,8 @@ pub enum Ended {
     Signal(Signal),
     /// It could not be started: not found (127) or not executable (126), with the reason in the report.
     NotStarted(i32),
+    /// Not at all: it was not ready in time, and is being stopped for that.
+    NotReady,
 }
 
 impl fmt::Display for Ended {
@@ -25,6 +27,7 @@ impl fmt::Display for Ended {
             Self::Status(status) => write!(f, "exited with status {status}"),
             Self::Signal(signal) => write!(f, "was killed by {signal}"),
             Self::NotStarted(status) => write!(f, "could not be started ({status})"),
+            Self::NotReady => f.write_str("was not ready in time"),
         }
     }
 }

@@ -1,1 +1,77 @@
 //! Whether a generation serves yet.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+
+/// The first pause between two looks; it grows by half up to [`LAST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(2);
+const LAST_PAUSE: Duration = Duration::from_millis(50);
+/// How long one connection may take; longer means that the backlog is full.
+const CONNECT: Duration = Duration::from_secs(1);
+/// How long one answer may take.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// Pauses that grow.
+#[derive(Debug)]
+pub(super) struct Pauses(Duration);
+
+impl Pauses {
+    pub(super) fn new() -> Self {
+        Self(FIRST_PAUSE)
+    }
+
+    /// The next one.
+    pub(super) fn step(&mut self) -> Duration {
+        let pause = self.0;
+        self.0 = (pause * 3 / 2).min(LAST_PAUSE);
+        pause
+    }
+}
+
+/// Both loopback addresses of a port: servers told to listen on `localhost` may pick either.
+pub(super) fn loopback(port: u16) -> Vec<SocketAddr> {
+    vec![(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()]
+}
+
+/// Waits until one of these addresses accepts, and answers below 500 on this path if one is given. Never gives up.
+pub(super) async fn serves(addresses: &[SocketAddr], path: Option<&str>) -> SocketAddr {
+    let mut pauses = Pauses::new();
+    loop {
+        for address in addresses {
+            let serves = match path {
+                Some(path) => answers(*address, path).await,
+                None => connect(*address).await.map(|_| true),
+            };
+            if matches!(serves, Ok(true)) {
+                return *address;
+            }
+        }
+        sleep(pauses.step()).await;
+    }
+}
+
+async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    timeout(CONNECT, TcpStream::connect(address)).await?
+}
+
+/// Whether `GET path` is answered with a status below 500.
+async fn answers(address: SocketAddr, path: &str) -> io::Result<bool> {
+    let mut stream = connect(address).await?;
+    let request =
+        format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nUser-Agent: devrun\r\nConnection: close\r\n\r\n");
+    let mut line = Vec::new();
+    timeout(ANSWER, async {
+        stream.write_all(request.as_bytes()).await?;
+        // `HTTP/1.1 200`: twelve bytes say it.
+        (&mut stream).take(12).read_to_end(&mut line).await
+    })
+    .await??;
+    let status = line.strip_prefix(b"HTTP/1.").and_then(|rest| rest.get(2..5));
+    let status = status.and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<u16>().ok());
+    Ok(status.is_some_and(|status| status < 500))
+}

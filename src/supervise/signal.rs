@@ -48,6 +48,12 @@ impl Signal {
     pub const KILL: Self = Self(libc::SIGKILL);
     /// The terminal is gone.
     pub const HUP: Self = Self(libc::SIGHUP);
+    /// Stopped from the keyboard; can be caught.
+    pub const TSTP: Self = Self(libc::SIGTSTP);
+    /// Stop at once; cannot be caught.
+    pub const STOP: Self = Self(libc::SIGSTOP);
+    /// Go on.
+    pub const CONT: Self = Self(libc::SIGCONT);
     /// Quit from the keyboard.
     pub const QUIT: Self = Self(libc::SIGQUIT);
 

@@ -26,6 +26,8 @@ mod rules_lint;
 /// Hostile rules and trees: devrun and git say the same of every path.
 #[cfg(unix)]
 mod rules_git;
+/// The child: started, restarted, stopped, nothing left behind.
+mod supervise;
 /// The import order and the doors of the house.
 mod tidy;
 /// The stage of the front: scripted servers and clients on raw sockets.

@@ -1,6 +1,14 @@
-//! Everything that differs between platforms, and all unsafe code of the crate.
+//! All platform code and all `unsafe` of the crate.
+#![allow(unsafe_code)]
 
-#[cfg(unix)]
-mod unix;
+pub(super) mod unix;
+pub(super) mod terminal;
 #[cfg(target_os = "linux")]
 mod linux;
+#[cfg(not(target_os = "linux"))]
+mod other;
+
+#[cfg(target_os = "linux")]
+pub(super) use linux::{Trees, adopt_orphans, ended};
+#[cfg(not(target_os = "linux"))]
+pub(super) use other::{Trees, adopt_orphans, ended};

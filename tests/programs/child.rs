@@ -1,0 +1,286 @@
+//! A child for the tests that behaves as badly as asked. It runs its arguments one after another as steps:
+//!
+//! | step | does |
+//! |---|---|
+//! | `log FILE TEXT` | appends `TEXT PID GENERATION` as a line |
+//! | `ignore SIGNAL`, `default SIGNAL` | by number |
+//! | `on SIGNAL FILE TEXT` | appends a line whenever the signal comes, and goes on |
+//! | `fork … end` | a child runs the steps in between, then exits |
+//! | `daemon … end` | a grandchild whose parent has ended does |
+//! | `setsid`, `setpgid` | leaves the session, the group |
+//! | `clearenv` | executes the remaining steps with an empty environment |
+//! | `hop` | forks and exits again and again, a moving target, for three seconds |
+//! | `hold` | listens on `$PORT` (or on `hold-at PORT`), accepts nothing |
+//! | `serve [MS]` | answers HTTP on `$PORT`, or on descriptor 3 with `LISTEN_FDS`, after that long |
+//! | `serve-at PORT` | answers HTTP on that port |
+//! | `write FILE TEXT` | writes a file |
+//! | `print TEXT`, `complain TEXT` | to standard output, error |
+//! | `flood BYTES` | so much output |
+//! | `report FILE` | descriptors, signal state, environment |
+//! | `read FILE` | appends `read LINE` for each line of standard input, `eof` at its end |
+//! | `wait MS`, `sleep` | for a while, for ever |
+//! | `exit STATUS`, `die SIGNAL`, `stop` | ends, by a signal, stops itself |
+#![allow(unsafe_code)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr, clippy::exit)]
+
+use std::fs;
+use std::io::{BufRead, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::{AsRawFd, FromRawFd};
+use std::os::unix::process::CommandExt;
+use std::sync::Mutex;
+use std::time::Duration;
+
+/// A system call of a program with one thread, or none of whose threads shares what it changes.
+macro_rules! system {
+    ($call:expr) => {
+        // SAFETY: numbers and null pointers only; what is done to this process is what the test wants.
+        unsafe { $call }
+    };
+}
+
+static ON_SIGNAL: Mutex<Vec<(i32, String, String)>> = Mutex::new(Vec::new());
+
+fn main() {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    run(&words);
+    sleep();
+}
+
+fn run(words: &[String]) {
+    let mut at = 0;
+    while at < words.len() {
+        let argument = |offset: usize| words[at + offset].as_str();
+        let number = |offset: usize| argument(offset).parse::<i64>().unwrap();
+        at += 1 + match words[at].as_str() {
+            "log" => log(argument(1), argument(2), 2),
+            "ignore" => set(number(1) as i32, libc::SIG_IGN),
+            "default" => set(number(1) as i32, libc::SIG_DFL),
+            "on" => on(number(1) as i32, argument(2), argument(3)),
+            "fork" | "daemon" => fork(words, at),
+            "setsid" => step(|| system!(libc::setsid())),
+            "setpgid" => step(|| system!(libc::setpgid(0, 0))),
+            "clearenv" => clear_environment(&words[at + 1..]),
+            "hop" => hop(),
+            "hold" => hold(port(), 0),
+            "hold-at" => hold(number(1) as u16, 1),
+            "serve" => serve(words.get(at + 1)),
+            "serve-at" => answer(listen(number(1) as u16), Duration::ZERO),
+            "write" => write(argument(1), argument(2)),
+            "print" => print(&mut std::io::stdout(), argument(1)),
+            "complain" => print(&mut std::io::stderr(), argument(1)),
+            "flood" => flood(number(1) as usize),
+            "report" => report(argument(1)),
+            "read" => read(argument(1)),
+            "wait" => wait(number(1) as u64),
+            "sleep" => sleep(),
+            "exit" => std::process::exit(number(1) as i32),
+            "die" => die(number(1) as i32),
+            "stop" => step(|| system!(libc::raise(libc::SIGSTOP))),
+            "end" => return,
+            other => panic!("no step is called {other}"),
+        };
+    }
+}
+
+fn step(run: impl FnOnce() -> i32) -> usize {
+    run();
+    0
+}
+
+/// One write, so that lines of several processes do not mix.
+fn log(file: &str, text: &str, used: usize) -> usize {
+    let generation = std::env::var("DEVRUN_GENERATION").unwrap_or_default();
+    let line = format!("{text} {} {generation}\n", std::process::id());
+    let mut file = fs::File::options().create(true).append(true).open(file).unwrap();
+    file.write_all(line.as_bytes()).unwrap();
+    used
+}
+
+fn set(signal: i32, to: usize) -> usize {
+    system!(libc::signal(signal, to));
+    1
+}
+
+extern "C" fn signalled(signal: i32) {
+    // Not async-signal-safe in general; this program only ever waits when a signal comes.
+    for (number, file, text) in ON_SIGNAL.lock().unwrap().iter() {
+        if *number == signal {
+            log(file, text, 0);
+        }
+    }
+}
+
+fn on(signal: i32, file: &str, text: &str) -> usize {
+    ON_SIGNAL.lock().unwrap().push((signal, file.to_owned(), text.to_owned()));
+    system!(libc::signal(signal, signalled as *const () as usize));
+    3
+}
+
+/// Runs the steps up to the matching `end` in a child, or in a grandchild whose parent ends at once.
+fn fork(words: &[String], at: usize) -> usize {
+    let mut depth = 0;
+    let inner = words[at..].iter().position(|word| {
+        depth += i32::from(word == "fork" || word == "daemon") - i32::from(word == "end");
+        depth == 0
+    });
+    let inner = inner.expect("every fork needs its end");
+    match system!(libc::fork()) {
+        0 => {
+            if words[at] == "daemon" && system!(libc::fork()) != 0 {
+                system!(libc::_exit(0));
+            }
+            run(&words[at + 1..at + inner]);
+            system!(libc::_exit(0));
+        }
+        pid if words[at] == "daemon" => {
+            system!(libc::waitpid(pid, std::ptr::null_mut(), 0));
+        }
+        _ => {}
+    }
+    inner
+}
+
+fn clear_environment(rest: &[String]) -> usize {
+    let error = std::process::Command::new(std::env::current_exe().unwrap()).args(rest).env_clear().exec();
+    panic!("{error}");
+}
+
+fn hop() -> ! {
+    system!(libc::signal(libc::SIGCHLD, libc::SIG_IGN));
+    // An end of its own: a test that is killed must not leave it behind.
+    for _ in 0..300 {
+        if system!(libc::fork()) > 0 {
+            system!(libc::_exit(0));
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    std::process::exit(0)
+}
+
+fn port() -> u16 {
+    std::env::var("PORT").unwrap().parse().unwrap()
+}
+
+fn listen(port: u16) -> TcpListener {
+    TcpListener::bind(("127.0.0.1", port)).unwrap_or_else(|error| {
+        eprintln!("cannot listen on {port}: {error}");
+        std::process::exit(98)
+    })
+}
+
+fn hold(port: u16, used: usize) -> usize {
+    std::mem::forget(listen(port));
+    used
+}
+
+fn serve(after: Option<&String>) -> usize {
+    let after = after.and_then(|text| text.parse().ok()).map_or(Duration::ZERO, Duration::from_millis);
+    let inherited = std::env::var("LISTEN_FDS").is_ok();
+    std::thread::sleep(after);
+    let listener = if inherited { system!(TcpListener::from_raw_fd(3)) } else { listen(port()) };
+    answer(listener, Duration::ZERO)
+}
+
+fn answer(listener: TcpListener, delay: Duration) -> ! {
+    loop {
+        let Ok((stream, _)) = listener.accept() else { continue };
+        std::thread::spawn(move || answer_one(stream, delay));
+    }
+}
+
+/// `GET /slow/COUNT/MS` streams COUNT chunks with that pause in between; `GET /status/N` answers N; all else the generation.
+fn answer_one(mut stream: TcpStream, delay: Duration) {
+    let mut line = String::new();
+    let mut reader = std::io::BufReader::new(stream.try_clone().unwrap());
+    while reader.read_line(&mut line).is_ok_and(|count| count > 2) {}
+    std::thread::sleep(delay);
+    let path: Vec<&str> = line.split(' ').nth(1).unwrap_or("/").split('/').collect();
+    let generation = std::env::var("DEVRUN_GENERATION").unwrap_or_default();
+    let status = if path.get(1) == Some(&"status") { path[2] } else { "200" };
+    let count = if path.get(1) == Some(&"slow") { path[2].parse().unwrap() } else { 1 };
+    let pause = path.get(3).map_or(0, |text| text.parse().unwrap());
+    let head = format!(
+        "HTTP/1.1 {status} OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        generation.len() * count
+    );
+    let _ = stream.write_all(head.as_bytes());
+    for _ in 0..count {
+        let _ = stream.write_all(generation.as_bytes());
+        std::thread::sleep(Duration::from_millis(pause));
+    }
+}
+
+fn write(file: &str, text: &str) -> usize {
+    fs::write(file, text).unwrap();
+    2
+}
+
+fn print(to: &mut dyn Write, text: &str) -> usize {
+    let _ = writeln!(to, "{text}");
+    let _ = to.flush();
+    1
+}
+
+fn flood(bytes: usize) -> usize {
+    let line = [b'x'; 64];
+    let mut stdout = std::io::stdout().lock();
+    for _ in 0..bytes / 64 {
+        let _ = stdout.write_all(&line);
+    }
+    1
+}
+
+/// What the process was given: one `fd N TARGET` per descriptor, its signal state, its environment, its group.
+fn report(file: &str) -> usize {
+    let mut text = String::new();
+    for entry in fs::read_dir("/proc/self/fd").unwrap().flatten() {
+        let target = fs::read_link(entry.path()).unwrap_or_default();
+        text += &format!("fd {} {}\n", entry.file_name().display(), target.display());
+    }
+    for line in fs::read_to_string("/proc/self/status").unwrap().lines() {
+        if line.starts_with("Sig") {
+            text += &format!("{line}\n");
+        }
+    }
+    for (key, value) in std::env::vars() {
+        text += &format!("env {key}={value}\n");
+    }
+    let (pid, group) = (system!(libc::getpid()), system!(libc::getpgrp()));
+    let foreground = system!(libc::tcgetpgrp(std::io::stdin().as_raw_fd()));
+    text += &format!("pid {pid} group {group} foreground {foreground}\n");
+    let unfinished = format!("{file}.part");
+    fs::write(&unfinished, text).unwrap();
+    fs::rename(unfinished, file).unwrap();
+    1
+}
+
+fn read(file: &str) -> usize {
+    let mut line = String::new();
+    loop {
+        line.clear();
+        match std::io::stdin().read_line(&mut line) {
+            Ok(1..) => log(file, &format!("read {}", line.trim_end()), 0),
+            Ok(0) => return log(file, "eof", 1),
+            Err(error) => return log(file, &format!("error {error}"), 1),
+        };
+    }
+}
+
+fn wait(milliseconds: u64) -> usize {
+    std::thread::sleep(Duration::from_millis(milliseconds));
+    1
+}
+
+fn sleep() -> ! {
+    loop {
+        std::thread::sleep(Duration::from_secs(3600));
+    }
+}
+
+fn die(signal: i32) -> usize {
+    set(signal, libc::SIG_DFL);
+    system!(libc::raise(signal));
+    let _ = std::io::stdin().lock().read(&mut [0]);
+    1
+}
