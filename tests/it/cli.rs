@@ -22,3 +22,18 @@ fn short_help_fits_a_screen_and_goes_to_stdout() {
 fn init_writes_what_fits_the_project_and_never_overwrites() {
     transcript::check_all("init");
 }
+
+#[test]
+fn colour_is_for_terminals_unless_asked_for() {
+    let sandbox = Sandbox::new();
+    let stderr = |args: &[&str], variables: &[(&str, &str)]| {
+        let output = sandbox.devrun().args(args).envs(variables.iter().copied()).output().unwrap();
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(!stderr(&["list", "-w", "nowhere"], &[]).contains('\u{1b}'));
+    assert!(stderr(&["list", "-w", "nowhere", "--color", "always"], &[]).contains('\u{1b}'));
+    assert!(stderr(&["list", "-w", "nowhere"], &[("DEVRUN_COLOR", "always")]).contains('\u{1b}'));
+    assert!(stderr(&["list", "-w", "nowhere"], &[("CLICOLOR_FORCE", "1")]).contains('\u{1b}'));
+    let never = [("CLICOLOR_FORCE", "1"), ("DEVRUN_COLOR", "never")];
+    assert!(!stderr(&["list", "-w", "nowhere"], &never).contains('\u{1b}'));
+}

@@ -59,6 +59,73 @@ fn every_option_that_can_be_configured_is_in_the_schema() {
     }
 }
 
+/// A value that the schema of a key allows, as TOML; and as the text of a variable, where it has one.
+fn sample(key: &str, schema: &serde_json::Value) -> (String, Option<String>) {
+    let special = match key {
+        "proxy" => Some(("8000", "8000")),
+        "listen" => Some(("[9000, 'udp:5353', 'web=unix:app.sock']", "9000\nudp:5353\nweb=unix:app.sock")),
+        "stop-signal" => Some(("'SIGINT'", "15")),
+        "ready-path" => Some(("'/health'", "/health")),
+        "workdir" => Some(("'.'", ".")),
+        "shell" => Some(("true", "bash")),
+        "paths" => Some(("['src', 'src']", "src:src")),
+        "pass-socket" => Some(("'werkzeug'", "werkzeug")),
+        "no-watch" | "postpone" => Some(("false", "0")),
+        _ => None,
+    };
+    if let Some((toml, variable)) = special {
+        return (toml.into(), Some(variable.into()));
+    }
+    if let Some(words) = schema["enum"].as_array() {
+        let word = words.last().unwrap().as_str().unwrap();
+        return (format!("'{word}'"), Some(word.into()));
+    }
+    match (schema["type"].as_str(), schema["pattern"].as_str(), schema["anyOf"].as_array()) {
+        (Some("boolean"), ..) => ("true".into(), Some("yes".into())),
+        (Some("integer"), ..) => ("1".into(), Some("1".into())),
+        (Some("string"), Some(_), _) => ("'1m30s'".into(), Some("90s".into())),
+        (_, _, Some(any)) if any[0]["type"] == "object" => ("{ KEY = 'value', DEBUG = 1 }".into(), None),
+        (_, _, Some(_)) => ("['a', 'b']".into(), Some("a".into())),
+        _ => panic!("no sample for {key}: {schema}"),
+    }
+}
+
+#[test]
+fn every_key_of_the_schema_is_read_and_so_is_its_variable() {
+    let schema = std::fs::read_to_string(docs().join("reference/devrun.schema.json")).unwrap();
+    let schema: serde_json::Value = serde_json::from_str(&schema).unwrap();
+    let mut file = String::new();
+    let mut variables = Vec::new();
+    for (table, properties) in schema["properties"].as_object().unwrap() {
+        let Some(properties) = properties["properties"].as_object() else { continue };
+        file.push_str(&format!("[{table}]\n"));
+        for (key, schema) in properties {
+            let (toml, variable) = sample(key, schema);
+            file.push_str(&format!("{key} = {toml}\n"));
+            let name = if key == "paths" { "watch" } else { key };
+            if let Some(value) = variable.filter(|_| key != "command") {
+                variables.push((format!("DEVRUN_{}", name.to_uppercase().replace('-', "_")), value));
+            }
+        }
+    }
+    assert!(variables.len() > 35);
+    let sandbox = Sandbox::new();
+    sandbox.write("src/main.rs", "");
+    let mut with_variables = sandbox.devrun();
+    with_variables.arg("check").envs(variables);
+    sandbox.write("devrun.toml", &file);
+    let mut with_file = sandbox.devrun();
+    with_file.arg("check");
+    for mut command in [with_file, with_variables] {
+        let output = command.output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.code() != Some(2) && !stderr.contains("warning: the variable"),
+            "{stderr}\n{file}"
+        );
+    }
+}
+
 #[test]
 fn examples_of_the_configuration_page_are_read_without_complaint() {
     let page = std::fs::read_to_string(docs().join("configuration.md")).unwrap();

@@ -16,6 +16,8 @@ mod config_file;
 mod merge;
 mod settings;
 mod difference;
+mod ports;
+mod mode;
 mod signals;
 mod keys;
 mod report;
@@ -23,12 +25,10 @@ mod run;
 mod check;
 mod explain;
 mod inotify;
-mod mode;
 mod list;
 mod project;
 mod init;
 mod symptom;
-mod ports;
 mod probe;
 mod ailments;
 mod doctor;
@@ -62,7 +62,7 @@ fn main() -> std::process::ExitCode {
 
 fn program(words: Vec<OsString>, terminal: &mut Terminal) -> Result<ExitCode, Failure> {
     let typed = match usage::parse(&words)? {
-        usage::Typed::Asked(help) => return terminal.out(help).map(|()| ExitCode::Success),
+        usage::Typed::Asked(help) => return terminal.out(help.ansi()).map(|()| ExitCode::Success),
         usage::Typed::Args(args) => *args,
     };
     dispatch(typed, terminal)
@@ -141,6 +141,8 @@ fn settle(
 ) -> Result<Settings, Failure> {
     *terminal = Terminal::new(settings::color_of(&typed.output));
     let environment = environment::read(std::env::vars_os())?;
+    let said = merge::over(typed.clone(), environment.layer.clone()).output;
+    *terminal = Terminal::new(settings::color_of(&said));
     for (message, remedy) in &environment.doubts {
         terminal.warn(message, remedy);
     }

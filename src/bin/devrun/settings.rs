@@ -134,6 +134,7 @@ impl Settings {
     /// # Errors
     /// A [`Failure`] that names the option, the file or the line, and the remedy.
     pub(crate) fn new(origin: Origin) -> Result<Self, Failure> {
+        check_typed(&origin, &origin.directory)?;
         Self::resolve(Arc::new(origin))
     }
 
@@ -176,7 +177,6 @@ impl Settings {
     fn resolve(origin: Arc<Origin>) -> Result<Self, Failure> {
         let directory = origin.directory.clone();
         let found = locate(&origin)?;
-        check_typed(&origin, &directory)?;
         let (lower, base) = match &found {
             None => (Layer::default(), directory.clone()),
             Some(Found { path, explicit }) => {
@@ -365,7 +365,7 @@ fn profile(origin: &Origin) -> Option<&str> {
     origin.source.profile.as_deref().or(origin.environment.source.profile.as_deref())
 }
 
-/// Paths that were typed must exist: a typing mistake would otherwise watch nothing, silently and for ever.
+/// Paths that were typed must exist when devrun starts (later they may come and go): a typing mistake would otherwise watch nothing, silently and for ever.
 fn check_typed(origin: &Origin, directory: &Path) -> Result<(), Failure> {
     let typed = &origin.typed;
     for path in typed.watch.paths.iter().flatten() {

@@ -50,6 +50,14 @@ fn command_without_dashes(words: &[OsString]) -> Option<Failure> {
     let shown = terminal::bytes(first.as_encoded_bytes());
     let verbs = || CommandArgs::command().get_subcommands().map(|verb| verb.get_name().to_owned()).collect();
     let verbs: Vec<String> = verbs();
+    if first == "help" {
+        let verb = command
+            .get(1)
+            .and_then(|verb| verb.to_str())
+            .filter(|verb| verbs.iter().any(|known| known == verb));
+        let line = verb.map_or("devrun --help".to_owned(), |verb| format!("devrun {verb} --help"));
+        return Some(Failure::new("`help` is an option, no subcommand").remedy(line));
+    }
     if let Some(verb) = verbs.iter().find(|verb| first == verb.as_str()) {
         let line = line(&[std::slice::from_ref(first), options, &command[1..]]);
         return Some(Failure::new(format!("options of `{verb}` come after it")).remedy(line));
