@@ -81,3 +81,20 @@ fn a_command_that_cannot_work_is_named_before_it_fails() {
     assert_eq!(level(&checks, "python-bytecode"), "ok");
     assert!(message(&checks, "root").contains("src"));
 }
+
+#[test]
+fn every_check_is_documented() {
+    let source = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(source.join("docs/reference/json.md")).unwrap();
+    let sandbox = Sandbox::new();
+    sandbox.write("manage.py", "");
+    sandbox.write(".watchdogignore", "*.zip\n");
+    sandbox.write("logs/a", "");
+    sandbox.write("devrun.toml", "[run]\ncommand = ['true']\n[front]\nproxy = 0\n");
+    let (checks, _) = doctor(&sandbox, &["--probe-roots"]);
+    assert!(checks.len() > 10);
+    for check in checks {
+        let id = check["id"].as_str().unwrap();
+        assert!(page.contains(&format!("`{id}`")), "{id} is not in docs/reference/json.md");
+    }
+}
