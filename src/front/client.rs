@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 
 /// One client's connection.
 #[derive(Debug)]
@@ -28,6 +28,8 @@ pub(super) struct Client {
     head_only: AtomicBool,
     /// The connection was cut on purpose.
     cut: AtomicBool,
+    /// No further request is wanted on it.
+    last: Notify,
     /// All that hyper had to write is written: something may be put in between.
     flushed: AtomicBool,
     /// The rest of what was put in between, where the socket did not take all of it.
@@ -45,6 +47,7 @@ impl Client {
             unread: AtomicBool::new(false),
             head_only: AtomicBool::new(true),
             cut: AtomicBool::new(false),
+            last: Notify::new(),
             flushed: AtomicBool::new(true),
             interim: Mutex::default(),
             _room: room,
@@ -71,6 +74,16 @@ impl Client {
     pub(super) fn cut(&self) {
         self.cut.store(true, Ordering::Relaxed);
         let _ = socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+    }
+
+    /// Closes the connection once the answer that goes on now has ended.
+    pub(super) fn finish(&self) {
+        self.last.notify_one();
+    }
+
+    /// Waits until the connection is to be closed after its answer.
+    pub(super) async fn finishes(&self) {
+        self.last.notified().await;
     }
 
     /// Waits until the client has closed its side. Needed only while hyper does not read: while it does, it notices itself.

@@ -42,8 +42,9 @@ pub(super) struct Download {
     seat: Seat,
     driver: Driver,
     ending: Ending,
+    client: Arc<Client>,
     /// The client can tell the end only by the close.
-    client_to_cut: Option<Arc<Client>>,
+    closes: bool,
     release: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     check: Option<Pin<Box<dyn Future<Output = bool> + Send>>>,
     tag: Option<Bytes>,
@@ -52,13 +53,20 @@ pub(super) struct Download {
 }
 
 impl Download {
-    pub(super) fn new(inner: Incoming, seat: Seat, driver: Driver, ending: Ending) -> Self {
+    pub(super) fn new(
+        inner: Incoming,
+        seat: Seat,
+        driver: Driver,
+        ending: Ending,
+        client: Arc<Client>,
+    ) -> Self {
         Self {
             inner,
             seat,
             driver,
             ending,
-            client_to_cut: None,
+            client,
+            closes: false,
             release: None,
             check: None,
             tag: None,
@@ -84,13 +92,13 @@ impl Download {
     }
 
     /// The client can tell a cut from the end only by how the connection closes.
-    pub(super) fn delimited_by_close(&mut self, client: Arc<Client>) {
-        self.client_to_cut = Some(client);
+    pub(super) fn delimited_by_close(&mut self) {
+        self.closes = true;
     }
 
     fn cut(&self, why: Cut) -> Cut {
-        if let Some(client) = &self.client_to_cut {
-            client.cut();
+        if self.closes {
+            self.client.cut();
         }
         why
     }
@@ -145,6 +153,7 @@ impl Body for Download {
             this.ended = true;
             this.release = None;
             this.driver.0.abort();
+            this.client.finish();
         }
         if let Some(frame) = ready!(this.poll_inner(cx)) {
             return Poll::Ready(Some(frame));

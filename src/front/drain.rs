@@ -105,6 +105,13 @@ impl Generation {
         !ledger.drained
     }
 
+    /// It gets no new requests any more, and nobody is to hear of it: its server goes on under another address.
+    pub(super) fn supersede(&self) {
+        let mut ledger = self.ledger();
+        ledger.retired.get_or_insert_with(Instant::now);
+        ledger.drained = true;
+    }
+
     /// It gets requests again, unless it was already given up. Returns whether it does.
     pub(super) fn reinstate(&self) -> bool {
         let mut ledger = self.ledger();
@@ -129,7 +136,8 @@ impl Generation {
 
     fn in_flight(&self) -> Option<Event> {
         let ledger = self.ledger();
-        let (_, oldest) = ledger.flights.first_key_value().filter(|_| ledger.retired.is_some())?;
+        let (_, oldest) =
+            ledger.flights.first_key_value().filter(|_| ledger.retired.is_some() && !ledger.drained)?;
         Some(Event::InFlight {
             generation: self.number,
             responses: ledger.flights.len(),

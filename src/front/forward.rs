@@ -286,13 +286,13 @@ impl Exchange {
             }
         }
         head.version = Version::HTTP_11;
-        let mut download = Download::new(body, seat, hit.driver, ending);
+        let mut download = Download::new(body, seat, hit.driver, ending, Arc::clone(&self.client));
         if headers::is_endless(&head.headers) {
             download.endless();
         }
         self.inject(&mut head, &mut download);
         if self.head.version == Version::HTTP_10 && !head.headers.contains_key(CONTENT_LENGTH) {
-            download.delimited_by_close(Arc::clone(&self.client));
+            download.delimited_by_close();
         }
         Ok(Response::from_parts(head, Body::download(download)))
     }

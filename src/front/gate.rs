@@ -171,6 +171,10 @@ impl Gate {
         let old = std::mem::replace(&mut state.serving, serving);
         let retired = match (old, &state.serving) {
             (Serving::Generation(old), Serving::Generation(new)) if Arc::ptr_eq(&old, new) => None,
+            (Serving::Generation(old), Serving::Generation(new)) if old.number == new.number => {
+                old.supersede();
+                None
+            }
             (Serving::Generation(old), _) => old.retire().then_some(old),
             _ => None,
         };

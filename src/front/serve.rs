@@ -77,6 +77,7 @@ async fn serve(port: Arc<Port>, client: Arc<Client>) {
                     connection.as_mut().graceful_shutdown();
                     stopping = true;
                 }
+                () = client.finishes() => connection.as_mut().graceful_shutdown(),
                 () = port.crowded.notified(), if !stopping => {
                     if !client.is_busy() {
                         return;

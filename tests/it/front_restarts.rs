@@ -247,7 +247,7 @@ async fn event_streams_do_not_hold_up_a_restart_and_end_when_released() {
     stage.ready(2, &new);
     until("the stream is not waited for", || stage.drained(1) == 1).await;
     stage.handle.release_streams(1);
-    assert_eq!(events.chunk().await.as_deref(), Some(&b""[..]), "it ends, it is not cut");
+    assert_eq!(events.rest().await, b"0\r\n\r\n", "it ends, it is not cut, and the connection is closed");
     until("the server's side is closed", || old.ended() == 1).await;
     stage.stop().await;
 }
@@ -289,5 +289,22 @@ async fn a_websocket_is_closed_between_frames_with_code_1012() {
         "the frame ends, then comes the close, then the end"
     );
     until("the server's side is closed", || server.ended() == 1).await;
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn a_generation_that_is_found_under_another_address_is_not_drained_for_that() {
+    let stage = Stage::new().await;
+    let (first, second) = (Server::saying("first").await, Server::saying("second").await);
+    stage.ready(1, &first);
+    stage.ready(1, &second);
+    stage.ready(1, &second);
+    assert_eq!(stage.get("/").await.text(), "second");
+    stage.handle.hold();
+    stage.ready(2, &first);
+    until("the generation is drained", || stage.drained(1) == 1).await;
+    stage.ready(3, &second);
+    until("the next one is drained", || stage.drained(2) == 1).await;
+    assert_eq!(stage.drained(1), 1);
     stage.stop().await;
 }

@@ -245,6 +245,12 @@ impl Client {
         Self { stream, buffer }
     }
 
+    /// Puts a head back that was read to see that it has come.
+    pub(crate) fn prepared_with(mut self, head: String) -> Self {
+        self.buffer.splice(0..0, head.into_bytes());
+        self
+    }
+
     /// Sends; whoever reads may have left.
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         let _ = self.stream.write_all(bytes.as_ref()).await;

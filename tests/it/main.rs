@@ -68,3 +68,6 @@ mod cli_list;
 /// What would go wrong is named with its remedy.
 #[cfg(feature = "cli")]
 mod cli_doctor;
+/// Real servers behind the front, two generations of each.
+#[cfg(all(unix, feature = "proxy"))]
+mod front_servers;
