@@ -1,0 +1,42 @@
+//! Any bytes as a rule file and any bytes as a path: no panic, and no input that takes long (libFuzzer's
+//! `-timeout` and `-report_slow_units` see that). What is asked twice is answered alike, also after the rules
+//! were read again, and the linter gets through all of it.
+#![no_main]
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::sync::LazyLock;
+
+use devrun::rules::{Inspection, Options, Rules, lint};
+use libfuzzer_sys::fuzz_target;
+
+static DIR: LazyLock<tempfile::TempDir> = LazyLock::new(|| tempfile::tempdir().expect("a temporary directory"));
+
+fuzz_target!(|input: (&[u8], &[u8], &[u8], bool)| {
+    let (content, pattern, path, fold) = input;
+    if path.contains(&0) {
+        return;
+    }
+    std::fs::write(DIR.path().join(".watchignore"), content).expect("write the rule file");
+    let mut options = Options::new(DIR.path());
+    options.patterns = vec![pattern.to_vec()];
+    options.git.ignore_case = fold;
+    let rules = Rules::new(options).expect("a directory that is there");
+    let path = DIR.path().join(OsStr::from_bytes(path));
+    for is_dir in [false, true] {
+        let verdict = rules.verdict(&path, is_dir);
+        assert_eq!(verdict.is_ignored(), rules.is_ignored(&path, is_dir));
+        rules.forget(DIR.path());
+        assert_eq!(verdict, rules.verdict(&path, is_dir));
+        if let Some(by) = verdict.by.filter(|by| by.source.is_some()) {
+            assert!(by.line >= 1 && content.windows(by.pattern.len()).any(|part| part == by.pattern));
+        }
+    }
+    for defect in rules.defects() {
+        assert!(defect.line as usize <= content.iter().filter(|byte| **byte == b'\n').count() + 1);
+    }
+    let report = lint(&rules, &Inspection::default());
+    for finding in report.findings {
+        assert!(!finding.message.is_empty() && !finding.remedy.is_empty());
+    }
+});
