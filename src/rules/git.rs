@@ -2,7 +2,7 @@
 //!
 //! Looks at the file system and, when asked to, runs `git config` once; the environment is always an argument.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -45,7 +45,8 @@ fn named_in(file: &Path, prefix: &[u8], from: &Path) -> Option<PathBuf> {
 }
 
 impl GitEnv {
-    /// Asks git what its configuration says for a directory: one `git config`, and none outside a repository.
+    /// Asks git what its configuration says for a directory: one `git config`, and none outside a repository
+    /// or where no configuration file speaks of the two keys (a process costs more than all else at the start).
     ///
     /// `environment` is the whole environment that git and this function see (`std::env::vars_os()` in a
     /// program). Where git is missing, fails or says nothing, git's defaults hold: `$XDG_CONFIG_HOME/git/ignore`
@@ -60,7 +61,8 @@ impl GitEnv {
         };
         let home = value("HOME");
         let config_home = value("XDG_CONFIG_HOME").or_else(|| home.as_ref().map(|home| home.join(".config")));
-        let answer = run_git_config(top, &environment).unwrap_or_default();
+        let plain = says_nothing(top, home.as_deref(), config_home.as_deref(), &environment);
+        let answer = if plain { None } else { run_git_config(top, &environment) }.unwrap_or_default();
         let mut env =
             Self { excludes_file: config_home.map(|dir| dir.join("git/ignore")), ..Self::default() };
         for entry in answer.split(|byte| *byte == 0) {
@@ -99,6 +101,61 @@ pub fn tracked_files(
     }
     let paths = output.stdout.split(|byte| *byte == 0).filter(|path| !path.is_empty());
     Ok(paths.map(|path| dir.join(key::to_path(path))).collect())
+}
+
+/// Whether it is certain, without asking git, that neither key is set: the configuration files are known, and
+/// none holds a word that could set them or include another file. Any doubt is a no.
+fn says_nothing(
+    top: &Path,
+    home: Option<&Path>,
+    config_home: Option<&Path>,
+    environment: &[(OsString, OsString)],
+) -> bool {
+    const HARMLESS: [&str; 3] = ["GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM"];
+    let value = |name: &str| environment.iter().find(|(key, _)| key == name).map(|(_, value)| value);
+    let matters = |key: &str| {
+        key.starts_with("GIT_CONFIG") && !HARMLESS.contains(&key)
+            || key == "GIT_DIR"
+            || key == "GIT_COMMON_DIR"
+    };
+    let Some(common) = common_dir(top) else { return false };
+    if environment.iter().any(|(key, _)| key.to_str().is_none_or(matters)) {
+        return false;
+    }
+    let mut files = vec![common.join("config")];
+    match value("GIT_CONFIG_GLOBAL") {
+        Some(file) => files.push(file.into()),
+        None => {
+            files.extend(home.map(|dir| dir.join(".gitconfig")));
+            files.extend(config_home.map(|dir| dir.join("git/config")));
+        }
+    }
+    match (value("GIT_CONFIG_NOSYSTEM"), value("GIT_CONFIG_SYSTEM")) {
+        (Some(no), _) if no == "1" || no == "true" => {}
+        (None, Some(file)) => files.push(file.into()),
+        (None, None) if value("PATH").is_some_and(|path| has_usual_git(path)) => {
+            files.push("/etc/gitconfig".into())
+        }
+        _ => return false,
+    }
+    files.iter().all(|file| match std::fs::read(file) {
+        Ok(content) => !holds_a_word(&content),
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+    })
+}
+
+/// Whether the git that would be run is the system's on Linux, whose file for the machine is /etc/gitconfig.
+fn has_usual_git(path: &OsStr) -> bool {
+    let first = std::env::split_paths(path).map(|dir| dir.join("git")).find(|git| git.exists());
+    cfg!(target_os = "linux")
+        && first.is_none_or(|git| git == Path::new("/usr/bin/git") || git == Path::new("/bin/git"))
+}
+
+/// Whether a configuration file may set one of the keys, or send git to other files.
+fn holds_a_word(content: &[u8]) -> bool {
+    let content = content.to_ascii_lowercase();
+    let words: [&[u8]; 4] = [b"excludesfile", b"ignorecase", b"include", b"worktreeconfig"];
+    words.iter().any(|word| content.windows(word.len()).any(|window| window == *word))
 }
 
 fn run_git_config(top: &Path, environment: &[(OsString, OsString)]) -> Option<Vec<u8>> {

@@ -475,6 +475,18 @@ fn git_is_asked_for_its_configuration_once_and_only_in_a_repository() {
     assert!(!ask(&[]).ignore_case);
     sandbox.git(&["config", "core.ignoreCase", "yes"]);
     assert!(ask(&[]).ignore_case);
+    // Files that are included from elsewhere, and those of worktrees, are seen too.
+    sandbox.git(&["config", "--unset", "core.ignoreCase"]);
+    assert!(!ask(&[]).ignore_case);
+    std::fs::write(home.join("more"), "[Core] IgnoreCase\n").unwrap();
+    std::fs::write(home.join(".gitconfig"), "[include]\n\tpath = more\n").unwrap();
+    assert!(ask(&[]).ignore_case);
+    std::fs::remove_file(home.join(".gitconfig")).unwrap();
+    sandbox.git(&["config", "extensions.worktreeConfig", "true"]);
+    sandbox.git(&["config", "--worktree", "core.ignoreCase", "true"]);
+    assert!(ask(&[]).ignore_case);
+    let named = [("GIT_CONFIG_GLOBAL", "/dev/null")];
+    assert_eq!(ask(&named).excludes_file, Some(home.join(".config/git/ignore")));
     // A broken configuration and a missing git are no reason to fail.
     std::fs::write(home.join(".gitconfig"), "[core\n").unwrap();
     assert_eq!(ask(&[]).excludes_file, Some(home.join(".config/git/ignore")));
