@@ -52,6 +52,11 @@ impl Filter {
         self.is_always(path) || (self.is_wanted(path) && !self.rules.is_ignored(path, false))
     }
 
+    /// Whether rules are, or would be, read from a path.
+    pub(crate) fn is_rule_file(&self, path: &Path) -> bool {
+        self.rules.is_rule_file(path)
+    }
+
     /// Whether a file counts whatever the rules and filters say.
     pub(crate) fn is_always(&self, path: &Path) -> bool {
         !self.always.is_empty() && self.always.contains(path)

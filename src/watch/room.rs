@@ -8,6 +8,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::mpsc::UnboundedSender;
 
+use crate::rules;
+
 use super::coalesce::Coalescer;
 use super::compare::{Comparer, Proof};
 use super::event::{Event, Summary};
@@ -28,7 +30,7 @@ use super::tree::{Attention, Dir};
 use super::walk::open_dir;
 
 /// A rule file is read again once its saving has been over for so long.
-const RULES_QUIET: Duration = Duration::from_millis(20);
+const RULES_QUIET: Duration = Duration::from_millis(25);
 /// The tick by which older kernels stamp files.
 const TICK: Duration = Duration::from_millis(10);
 /// While git is at work it is looked at again after so long.
@@ -69,7 +71,9 @@ pub(crate) struct Room {
     /// Rule files that were touched, and when the first and the last of them was.
     rule_edits: BTreeSet<PathBuf>,
     rule_edits_at: Option<(Instant, Instant)>,
-    outside: HashSet<PathBuf>,
+    /// Rule files that no watch or scan of a tree would see, and how they looked.
+    outside: HashMap<PathBuf, Option<Stamp>>,
+    rules: rules::Options,
     hold: Option<Hold>,
     retry_at: Option<Instant>,
     anchors: BTreeSet<PathBuf>,
@@ -101,7 +105,8 @@ impl Room {
             seen: HashMap::new(),
             rule_edits: BTreeSet::new(),
             rule_edits_at: None,
-            outside: HashSet::new(),
+            outside: HashMap::new(),
+            rules: options.rules.clone(),
             hold: None,
             retry_at: None,
             anchors: BTreeSet::new(),
@@ -117,7 +122,19 @@ impl Room {
         for at in 0..self.roots.len() {
             let path = self.roots[at].path.clone();
             self.survey.git.add(&path);
-            self.enter_root(at, How::FIRST);
+            let begun = SystemTime::now();
+            let touched = self.enter_root(at, How::FIRST);
+            self.anchor();
+            if !touched.is_empty() || self.outside_changed_since(begun) {
+                // Rules may have been read before the last write to them; now the watches are in place.
+                touched.iter().filter_map(|(file, _)| file.parent()).for_each(|dir| self.survey.forget(dir));
+                self.survey.forget(&path);
+                if !self.survey.keeper.has_events() {
+                    // No event will tell of a further write within the same tick: let it pass.
+                    std::thread::sleep(3 * TICK);
+                }
+                self.enter_root(at, How::FIRST);
+            }
         }
         self.anchor();
         self.settle_racy();
@@ -202,7 +219,7 @@ impl Room {
         if self.roots.iter().any(|root| root.path.starts_with(&path)) && self.check_roots(&path, at) {
             return;
         }
-        if self.outside.contains(&path) || self.survey.filter.rules().is_rule_file(&path) {
+        if self.outside.contains_key(&path) || self.survey.filter.is_rule_file(&path) {
             self.rule_touched(path, at);
             return;
         }
@@ -232,6 +249,8 @@ impl Room {
                 if is_file {
                     self.coalescer.push(path.clone(), Sign::Gone, at);
                 }
+                // What the rules know of it may be from before it was there.
+                self.survey.forget(&path);
                 if !is_partial && self.survey.filter.counts_dir(&path) {
                     let noted = self.survey.sync(&path, How::ANEW);
                     self.note(noted, at);
@@ -253,7 +272,11 @@ impl Room {
 
     fn note(&mut self, noted: Vec<Noted>, at: Instant) {
         for (path, sign) in noted {
-            self.coalescer.push(path, sign, at);
+            if self.survey.filter.is_rule_file(&path) {
+                self.rule_touched(path, at);
+            } else {
+                self.coalescer.push(path, sign, at);
+            }
         }
     }
 
@@ -321,7 +344,7 @@ impl Room {
         let (mut done, mut missing) = (false, false);
         for index in 0..self.roots.len() {
             if self.roots[index].path.starts_with(path) {
-                done |= self.check_root(index, at);
+                done |= self.check_root(index, path, at);
                 missing |= self.roots[index].state == State::Missing;
             }
         }
@@ -333,22 +356,32 @@ impl Room {
         done
     }
 
-    fn check_root(&mut self, index: usize, at: Instant) -> bool {
+    /// `hinted`: the path that was hinted at, the root's own or one above it.
+    fn check_root(&mut self, index: usize, hinted: &Path, at: Instant) -> bool {
         let path = self.roots[index].path.clone();
         let state = probe(&path);
-        let home_is_there = path.parent().is_some_and(|parent| self.survey.tree().dir(parent).is_some());
+        let home = path.parent().unwrap_or(&path);
+        let home_is_partial = self.survey.tree().dir(home).map(|dir| dir.partial);
         match (self.roots[index].state, state) {
-            (State::File, State::File | State::Missing) if home_is_there => return false,
             (State::Missing, State::Missing) => return false,
+            // Its directory tells what happens to it.
+            (State::File, _) if home_is_partial == Some(false) => return false,
+            (State::File, State::File | State::Missing) if home_is_partial == Some(true) && hinted == path => {
+                return false;
+            }
             _ => {}
         }
         self.roots[index].state = state;
         // Its watches may be on what it was before.
-        let below = self.survey.tree().below(&path);
+        let mut below = self.survey.tree().below(&path);
+        below.extend(home_is_partial.filter(|partial| *partial).map(|_| home.to_owned()));
         self.survey.unwatch(below);
         let mut noted = Vec::new();
         if state != State::Dir {
             self.survey.lose_below(&path, &mut noted);
+        }
+        if state == State::Missing && home_is_partial == Some(true) {
+            self.survey.lose_below(home, &mut noted);
         }
         noted.extend(self.enter_root(index, How::ANEW));
         self.note(noted, at);
@@ -403,7 +436,7 @@ impl Room {
             changed |= empty != self.roots[index].empty;
             self.roots[index].empty = empty;
             if probe(&path) != State::Dir {
-                changed |= self.check_root(index, at);
+                changed |= self.check_root(index, &path, at);
             }
         }
         if changed {
@@ -415,11 +448,12 @@ impl Room {
     /// Watches what must be watched beside the tree: the parents of missing roots, the homes of rule files.
     fn anchor(&mut self) {
         loop {
-            let outside = self.survey.filter.rules().outside_files();
+            let outside = self.outside_files();
             let homes = outside.iter().filter_map(|file| file.parent()).filter(|home| home.is_dir());
             let mut wanted: BTreeSet<PathBuf> = homes.map(Path::to_owned).collect();
             wanted.extend(self.roots.iter().flat_map(Root::anchors));
-            self.outside = outside.into_iter().collect();
+            let looks = |file: PathBuf| (stamp::look(&file).ok(), file);
+            self.outside = outside.into_iter().map(looks).map(|(stamp, file)| (file, stamp)).collect();
             let in_tree: HashSet<PathBuf> = {
                 let tree = self.survey.tree();
                 let watched =
@@ -440,7 +474,12 @@ impl Room {
         let moved = |root: &Root| (probe(&root.path) == State::Missing) != (root.state == State::Missing);
         let moved: Vec<_> = (0..self.roots.len()).filter(|index| moved(&self.roots[*index])).collect();
         let now = Instant::now();
-        moved.into_iter().filter(|index| self.check_root(*index, now)).count() > 0
+        let mut any = false;
+        for index in moved {
+            let path = self.roots[index].path.clone();
+            any |= self.check_root(index, &path, now);
+        }
+        any
     }
 }
 
@@ -469,17 +508,15 @@ impl Room {
         let begun = SystemTime::now();
         for start in &starts {
             let noted = self.survey.sync(start, How::AGAIN);
-            self.note(noted, last);
+            self.note_but(&files, noted, last);
         }
-        for file in &files {
-            file.parent().into_iter().for_each(|dir| self.survey.filter.rules().forget(dir));
-        }
-        starts.iter().for_each(|start| self.survey.filter.rules().forget(start));
+        files.iter().filter_map(|file| file.parent()).for_each(|dir| self.survey.forget(dir));
+        starts.iter().for_each(|start| self.survey.forget(start));
         let silent_before = self.silent_before(begun, now.saturating_duration_since(first));
         self.survey.pending = self.coalescer.paths().cloned().collect();
         for start in &starts {
             let noted = self.survey.sync(start, How { silent_before, rewatch: false });
-            self.note(noted, last);
+            self.note_but(&files, noted, last);
         }
         self.survey.pending.clear();
         self.withdraw_ignored();
@@ -490,6 +527,49 @@ impl Room {
         self.tell(Event::RulesReloaded { files: files.into_iter().collect(), defects, summary });
     }
 
+    /// The rule files that no watch or scan of a tree would see: those the rules know of, and those between the
+    /// working directory and a root below it.
+    fn outside_files(&self) -> BTreeSet<PathBuf> {
+        let mut files: BTreeSet<PathBuf> = self.survey.filter.rules().outside_files().into_iter().collect();
+        let vcs = self.rules.vcs.then(|| ".gitignore".into());
+        let names: Vec<_> = self.rules.file_names.iter().cloned().chain(vcs).collect();
+        let base = &self.rules.base;
+        for root in &self.roots {
+            let above = root.path.ancestors().skip(1).take_while(|dir| dir.starts_with(base));
+            files.extend(above.flat_map(|dir| names.iter().map(|name| dir.join(name))));
+        }
+        let tree = self.survey.tree();
+        let is_seen = |file: &PathBuf| {
+            file.parent().and_then(|home| tree.dir(home)).is_some_and(|dir| !dir.partial)
+        };
+        files.retain(|file| !is_seen(file));
+        files
+    }
+
+    /// Compares the rule files outside the trees where no event tells of them.
+    fn scan_outside(&mut self, now: Instant) {
+        let changed = |(file, known): (&PathBuf, &Option<Stamp>)| {
+            let found = stamp::look(file).ok();
+            (found != *known).then(|| file.clone())
+        };
+        let changed: Vec<_> = self.outside.iter().filter_map(changed).collect();
+        for file in changed {
+            self.outside.insert(file.clone(), stamp::look(&file).ok());
+            self.rule_touched(file, now);
+        }
+    }
+
+    /// Whether a rule file outside the trees may have been read before its last write.
+    fn outside_changed_since(&self, begun: SystemTime) -> bool {
+        self.outside.keys().any(|file| stamp::look(file).is_ok_and(|stamp| stamp.is_racy(begun)))
+    }
+
+    /// Notes what was found, but not once more the rule files that it was found for.
+    fn note_but(&mut self, files: &BTreeSet<PathBuf>, mut noted: Vec<Noted>, at: Instant) {
+        noted.retain(|(path, _)| !files.contains(path));
+        self.note(noted, at);
+    }
+
     /// Where rules can have changed: below the directories of the files, or everywhere.
     fn starts_of(&self, files: &BTreeSet<PathBuf>) -> Vec<PathBuf> {
         let tree = self.survey.tree();
@@ -497,7 +577,7 @@ impl Room {
             || self.roots.iter().filter(|root| root.state == State::Dir).map(|root| root.path.clone());
         let mut starts = BTreeSet::new();
         for file in files {
-            let home = file.parent().filter(|home| !self.outside.contains(file) && tree.dir(home).is_some());
+            let home = file.parent().filter(|home| !self.outside.contains_key(file) && tree.dir(home).is_some());
             match home {
                 Some(home) => _ = starts.insert(home.to_owned()),
                 None => starts.extend(roots()),
@@ -544,6 +624,7 @@ impl Room {
     fn scan_all(&mut self, now: Instant) {
         if !self.survey.keeper.has_events() {
             self.any_root_moved();
+            self.scan_outside(now);
         }
         let notices = {
             let tree = self.survey.tree();
@@ -585,7 +666,7 @@ impl Room {
 
     /// A scan saw this; only if it is news does it prolong the burst.
     fn saw(&mut self, path: PathBuf, stamp: Option<Stamp>, sign: Sign, now: Instant) {
-        if self.survey.filter.rules().is_rule_file(&path) {
+        if self.survey.filter.is_rule_file(&path) {
             self.rule_touched(path, now);
             return;
         }

@@ -62,6 +62,11 @@ pub(crate) struct Stamp {
 const TICK: Duration = Duration::from_millis(20);
 
 impl Stamp {
+    /// Only that it is there, and as what.
+    pub(crate) fn presence(self) -> Self {
+        Self { size: 0, inode: 0, mtime: 0, ctime: 0, linked: false, ..self }
+    }
+
     /// Whether nothing was written between the two: an attribute may have changed.
     pub(crate) fn is_same_write(&self, other: &Self) -> bool {
         (self.kind, self.inode, self.size, self.mtime) == (other.kind, other.inode, other.size, other.mtime)

@@ -56,6 +56,11 @@ impl Survey {
         self.tree.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Lets the rules be read again in a directory and below.
+    pub(crate) fn forget(&self, dir: &Path) {
+        self.filter.rules().forget(dir);
+    }
+
     /// Compares a directory and everything below it.
     pub(crate) fn sync(&mut self, start: &Path, how: How) -> Vec<Noted> {
         let mut noted = Vec::new();
@@ -214,6 +219,7 @@ fn merge(
     noted: &mut Vec<Noted>,
 ) {
     let path = found.path.to_path_buf();
+    note_rules(tree.dir(&path), &found, noted);
     if tree.dir(&path).is_none() && how.silent_before == i64::MAX {
         tree.put_dir(found);
         return;
@@ -255,5 +261,18 @@ fn merge(
     merged.racy = found.racy;
     merged.unreadable = found.unreadable;
     merged.partial = found.partial;
+    merged.set_rules(found.rules().to_vec());
     tree.put_dir(merged);
+}
+
+/// Rule files that have come, gone or changed since they were read, or may have.
+fn note_rules(known: Option<&Dir>, found: &Dir, noted: &mut Vec<Noted>) {
+    let known_rules = known.map_or(&[][..], Dir::rules);
+    let is_news = |rule: &&Entry| match known_rules.iter().find(|known| known.name == rule.name) {
+        Some(known) => known.stamp != rule.stamp || known.racy,
+        None => rule.racy || known.is_some(),
+    };
+    let news = found.rules().iter().filter(is_news);
+    let gone = known_rules.iter().filter(|known| !found.rules().iter().any(|rule| rule.name == known.name));
+    noted.extend(news.chain(gone).map(|rule| (found.path.join(&*rule.name), Sign::Written)));
 }

@@ -49,6 +49,8 @@ pub(crate) struct Dir {
     files: Vec<Entry>,
     /// Sorted.
     dirs: Vec<Box<OsStr>>,
+    /// Files in it that rules are read from, sorted by name.
+    rules: Box<[Entry]>,
 }
 
 impl Dir {
@@ -58,22 +60,25 @@ impl Dir {
         dirs.sort_unstable();
         files.shrink_to_fit();
         dirs.shrink_to_fit();
-        let path = path.into_boxed_path();
-        Self {
-            path,
-            stamp,
-            attention: Attention::Absent,
-            racy: false,
-            unreadable: false,
-            partial: false,
-            files,
-            dirs,
-        }
+        let (path, rules) = (path.into_boxed_path(), Box::default());
+        let (racy, unreadable, partial) = (false, false, false);
+        Self { path, stamp, attention: Attention::Absent, racy, unreadable, partial, files, dirs, rules }
     }
 
     /// Its relevant files.
     pub(crate) fn files(&self) -> &[Entry] {
         &self.files
+    }
+
+    /// The files in it that rules are read from.
+    pub(crate) fn rules(&self) -> &[Entry] {
+        &self.rules
+    }
+
+    /// Sets the files in it that rules are read from.
+    pub(crate) fn set_rules(&mut self, mut rules: Vec<Entry>) {
+        rules.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+        self.rules = rules.into();
     }
 
     /// The names of its directories that count.
@@ -138,7 +143,9 @@ impl Tree {
     /// Adds a directory with its files, or replaces it; what is below stays. The parent, if known, learns of it.
     pub(crate) fn put_dir(&mut self, dir: Dir) {
         self.files += dir.files.len();
-        if let Some((parent, name)) = dir.path.parent().zip(dir.path.file_name())
+        // The home of files that are roots belongs to no directory above it, which may well be ignored.
+        if !dir.partial
+            && let Some((parent, name)) = dir.path.parent().zip(dir.path.file_name())
             && let Some(parent) = self.dirs.get_mut(parent.as_os_str())
             && let Err(at) = parent.dirs.binary_search_by(|known| (**known).cmp(name))
         {

@@ -21,6 +21,8 @@ use super::tree::{Dir, Entry};
 
 /// More threads than this gain nothing: the kernel's directory cache is the bottleneck.
 const THREADS: usize = 2;
+/// What makes a directory a repository.
+const GIT: &str = ".git";
 /// Below this many directories a second thread costs more than it brings.
 const WORTH_THREADS: usize = 16;
 
@@ -33,6 +35,8 @@ pub(crate) struct Listing {
     taken: SystemTime,
     files: Vec<Box<OsStr>>,
     dirs: Vec<Box<OsStr>>,
+    /// Files that rules are read from; they are no relevant files themselves.
+    rules: Vec<Box<OsStr>>,
     unreadable: bool,
     partial: bool,
 }
@@ -42,8 +46,9 @@ impl Listing {
     fn begin(path: &Path) -> Option<Self> {
         // The slash makes a root that is a symbolic link be followed.
         let stamp = stamp::look(&path.join("")).ok().filter(|stamp| stamp.kind == Kind::Dir)?;
-        let (files, dirs, taken) = (Vec::new(), Vec::new(), SystemTime::now());
-        Some(Self { path: path.to_owned(), stamp, taken, files, dirs, unreadable: false, partial: false })
+        let (files, dirs, rules) = (Vec::new(), Vec::new(), Vec::new());
+        let (path, taken) = (path.to_owned(), SystemTime::now());
+        Some(Self { path, stamp, taken, files, dirs, rules, unreadable: false, partial: false })
     }
 
     /// A directory of which only some names matter.
@@ -115,13 +120,17 @@ impl Collector {
             return true;
         }
         let Some((parent, name)) = path.parent().zip(path.file_name()) else { return false };
-        if name == ".git" {
+        if name == GIT {
             locked(&self.repositories).push(parent.to_owned());
+        }
+        let is_rule_file = self.filter.is_rule_file(path);
+        if is_rule_file {
+            self.add(parent, |listing| listing.rules.push(name.into()));
         }
         match Kind::from(kind) {
             Kind::Dir => self.enters(path, parent, name),
             kind => {
-                if kind.has_content() && self.filter.counts_file(path) {
+                if kind.has_content() && !is_rule_file && self.filter.counts_file(path) {
                     self.add(parent, |listing| listing.files.push(name.into()));
                 }
                 false
@@ -226,7 +235,21 @@ fn fill_one(mut listing: Listing, filter: &Filter, filled: &mut Filled) {
             files.push(Entry { name, stamp, print: None, racy: stamp.is_racy(taken) });
         }
     }
-    filled.dirs.push(finish(listing, files));
+    let rules = std::mem::take(&mut listing.rules);
+    let rules = rules.into_iter().filter_map(|name| rule_file(&dir, name, listing.taken)).collect();
+    let mut found = finish(listing, files);
+    found.set_rules(rules);
+    filled.dirs.push(found);
+}
+
+/// A rule file; racy if it can have been read before it was last written. Of a repository's directory only its
+/// presence matters.
+fn rule_file(dir: &OwnedFd, name: Box<OsStr>, taken: SystemTime) -> Option<Entry> {
+    let stamp = stamp::look_in(dir, &name).ok()?;
+    if &*name == GIT {
+        return Some(Entry { name, stamp: stamp.presence(), print: None, racy: false });
+    }
+    Some(Entry { name, stamp, print: None, racy: stamp.is_racy(taken) })
 }
 
 fn finish(listing: Listing, files: Vec<Entry>) -> Dir {
@@ -243,8 +266,13 @@ fn list_again(listing: &mut Listing, dir: &OwnedFd, now: Stamp, filter: &Filter,
     let known = std::mem::take(&mut listing.dirs);
     (listing.stamp, listing.taken) = (now, SystemTime::now());
     listing.files.clear();
+    listing.rules.clear();
     for (name, kind) in names {
         let path = listing.path.join(&*name);
+        if filter.is_rule_file(&path) {
+            listing.rules.push(name);
+            continue;
+        }
         let kind = kind.or_else(|| stamp::look_in(dir, &name).ok().map(|stamp| stamp.kind));
         match kind {
             Some(Kind::Dir) if filter.counts_dir(&path) => {

@@ -53,6 +53,8 @@ mod front_passes;
 mod front_faults;
 /// Which changes happened: real files, in event and in stat mode.
 mod watch;
+/// Rule files edited while the watch runs.
+mod watch_rules;
 /// A real browser: reloads, the crash page, tabs that share one stream.
 #[cfg(feature = "proxy")]
 mod front_browser;

@@ -42,7 +42,8 @@ impl Spy {
     /// The next event of any kind.
     pub(crate) fn event(&mut self) -> Event {
         let next = async { tokio::time::timeout(PATIENCE, self.watch.next_event()).await };
-        self.runtime.block_on(next).expect("an event comes in time").expect("the watch goes on")
+        let event = self.runtime.block_on(next).expect("an event comes in time").expect("the watch goes on");
+        event
     }
 
     /// The next batch.

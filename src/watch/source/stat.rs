@@ -60,9 +60,10 @@ fn scan_dir(dir: &Dir, notices: &mut Vec<Notice>) {
     if dir.racy || dir.unreadable || stamp::look_at(&open).ok() != Some(dir.stamp) {
         notices.push(Notice::Dir(dir.path.to_path_buf()));
     }
-    for entry in dir.files() {
+    for entry in dir.rules().iter().chain(dir.files()) {
         match stamp::look_in(&open, &entry.name) {
             Ok(now) if now == entry.stamp && !entry.racy => {}
+            Ok(now) if entry.stamp == entry.stamp.presence() && now.presence() == entry.stamp => {}
             Ok(now) => notices.push(Notice::File(dir.path.join(&*entry.name), now)),
             Err(_) => notices.push(Notice::Missing(dir.path.join(&*entry.name))),
         }
