@@ -53,7 +53,8 @@ pub struct Batch {
     pub changes: Vec<Change>,
     /// When the first hint of the burst was received: latencies are counted from here.
     pub first: Instant,
-    /// When the last hint of the burst was received: a generation that started after this is up to date.
+    /// When the last look at the changed files had ended: a generation that started after this is up to date, one
+    /// that started before may not be.
     pub last: Instant,
 }
 

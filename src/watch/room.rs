@@ -366,7 +366,9 @@ impl Room {
             (State::Missing, State::Missing) => return false,
             // Its directory tells what happens to it.
             (State::File, _) if home_is_partial == Some(false) => return false,
-            (State::File, State::File | State::Missing) if home_is_partial == Some(true) && hinted == path => {
+            (State::File, State::File | State::Missing)
+                if home_is_partial == Some(true) && hinted == path =>
+            {
                 return false;
             }
             _ => {}
@@ -539,9 +541,8 @@ impl Room {
             files.extend(above.flat_map(|dir| names.iter().map(|name| dir.join(name))));
         }
         let tree = self.survey.tree();
-        let is_seen = |file: &PathBuf| {
-            file.parent().and_then(|home| tree.dir(home)).is_some_and(|dir| !dir.partial)
-        };
+        let is_seen =
+            |file: &PathBuf| file.parent().and_then(|home| tree.dir(home)).is_some_and(|dir| !dir.partial);
         files.retain(|file| !is_seen(file));
         files
     }
@@ -577,7 +578,8 @@ impl Room {
             || self.roots.iter().filter(|root| root.state == State::Dir).map(|root| root.path.clone());
         let mut starts = BTreeSet::new();
         for file in files {
-            let home = file.parent().filter(|home| !self.outside.contains_key(file) && tree.dir(home).is_some());
+            let home =
+                file.parent().filter(|home| !self.outside.contains_key(file) && tree.dir(home).is_some());
             match home {
                 Some(home) => _ = starts.insert(home.to_owned()),
                 None => starts.extend(roots()),
@@ -618,7 +620,7 @@ impl Room {
         }
         let lately = self.pace.glance(now);
         let notices = glance(&self.survey.tree(), &lately);
-        self.heed(notices, now);
+        self.heed(notices, Instant::now());
     }
 
     fn scan_all(&mut self, now: Instant) {
@@ -631,8 +633,8 @@ impl Room {
             let dirs: Vec<_> = tree.dirs().filter(|dir| dir.attention == Attention::Scanned).collect();
             scan(&dirs)
         };
-        self.heed(notices, now);
         let ended = Instant::now();
+        self.heed(notices, ended);
         if let Some(interval) = self.pace.scanned(ended, ended.saturating_duration_since(now) * 2) {
             self.tell(Event::Warning {
                 message: format!("a scan takes so long that only one every {interval:.1?} is made"),
@@ -760,8 +762,11 @@ impl Room {
         let Some(marker) = marker else {
             let was_held = self.hold.take().is_some();
             if was_held {
-                // What git wrote last may still be on its way to us.
+                // What git wrote last may still be on its way to us, or not have been scanned yet.
                 self.coalescer.restart_quiet(now);
+                if self.has_scanned {
+                    self.scan_all(now);
+                }
             }
             return was_held;
         };

@@ -55,6 +55,10 @@ mod front_faults;
 mod watch;
 /// Rule files edited while the watch runs.
 mod watch_rules;
+/// One burst, one batch: saves of editors, formatters, checkouts; odd names and links.
+mod watch_bursts;
+/// Random histories: at the end the snapshot equals the tree.
+mod watch_random;
 /// A real browser: reloads, the crash page, tabs that share one stream.
 #[cfg(feature = "proxy")]
 mod front_browser;

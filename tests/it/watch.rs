@@ -42,8 +42,7 @@ impl Spy {
     /// The next event of any kind.
     pub(crate) fn event(&mut self) -> Event {
         let next = async { tokio::time::timeout(PATIENCE, self.watch.next_event()).await };
-        let event = self.runtime.block_on(next).expect("an event comes in time").expect("the watch goes on");
-        event
+        self.runtime.block_on(next).expect("an event comes in time").expect("the watch goes on")
     }
 
     /// The next batch.

@@ -38,7 +38,8 @@ fn w8_what_is_ignored_from_the_start_never_counts() {
         sandbox.write("downloads/again.py", "3");
         assert!(spy.batches_until_fence(&sandbox).is_empty());
         assert!(!spy.watch.knows(&sandbox.path("downloads")));
-        let names: Vec<_> = spy.watch.files().iter().map(|path| path.file_name().unwrap().to_owned()).collect();
+        let names: Vec<_> =
+            spy.watch.files().iter().map(|path| path.file_name().unwrap().to_owned()).collect();
         assert!(names.contains(&"app.py".into()) && names.len() == 2, "{names:?}");
         spy.stop();
     });

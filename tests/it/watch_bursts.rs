@@ -1,0 +1,234 @@
+//! One burst, one batch: the saves of editors, formatters, checkouts.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::symlink;
+use std::time::{Duration, Instant, SystemTime};
+
+use devrun::watch::{Event, Mode};
+
+use crate::sandbox::Sandbox;
+use crate::watch::{Spy, in_both, options};
+
+/// Lets time pass at a writer's pace: what is tested is how the watch takes it.
+fn pause(milliseconds: u64) {
+    let until = Instant::now() + Duration::from_millis(milliseconds);
+    while Instant::now() < until {
+        std::thread::sleep(until.saturating_duration_since(Instant::now()));
+    }
+}
+
+#[test]
+fn w7_an_atomic_save_is_one_batch_of_one_path() {
+    in_both(|mode| {
+        let sandbox = Sandbox::new();
+        sandbox.write("a.py", "1");
+        let mut spy = Spy::new(&sandbox, mode);
+        for round in 0..10 {
+            let beside = sandbox.write("tmpfile", format!("round {round}"));
+            fs::rename(beside, sandbox.path("a.py")).unwrap();
+            assert_eq!(spy.batches_until_fence(&sandbox).concat(), ["changed a.py"], "{mode:?}");
+        }
+        spy.stop();
+    });
+}
+
+#[test]
+fn w7_a_save_that_renames_the_old_file_away_first_is_one_change() {
+    let sandbox = Sandbox::new();
+    sandbox.write("a.py", "1");
+    sandbox.write(".watchignore", "*~\n4913\n");
+    let mut spy = Spy::new(&sandbox, Mode::Event);
+    for round in 0..10 {
+        // What vim does with backupcopy=no, and with the pause of its fsync.
+        fs::remove_file(sandbox.write("4913", "")).unwrap();
+        fs::rename(sandbox.path("a.py"), sandbox.path("a.py~")).unwrap();
+        pause(3);
+        let mut file = fs::File::create(sandbox.path("a.py")).unwrap();
+        pause(30);
+        write!(file, "round {round}").unwrap();
+        pause(10);
+        drop(file);
+        fs::remove_file(sandbox.path("a.py~")).unwrap();
+        assert_eq!(spy.batches_until_fence(&sandbox), [["changed a.py"]]);
+    }
+    spy.stop();
+}
+
+#[test]
+fn w7_five_hundred_files_over_300_ms_are_one_batch() {
+    let sandbox = Sandbox::new();
+    for number in 0..500 {
+        sandbox.write(format!("src/{number}.py"), "1");
+    }
+    // The writer of this test may be held up for long on a busy machine: the quiet time is given.
+    let mut options = options(&sandbox, Mode::Event);
+    options.debounce = Some(Duration::from_secs(1));
+    let mut spy = Spy::with(&sandbox, options);
+    for number in 0..500 {
+        sandbox.write(format!("src/{number}.py"), "2");
+        if number % 5 == 0 {
+            pause(3);
+        }
+    }
+    assert_eq!(spy.changes().len(), 500);
+    assert!(spy.batches_until_fence(&sandbox).is_empty());
+    spy.stop();
+}
+
+#[test]
+fn w7_a_file_written_in_pieces_is_reported_when_it_is_closed() {
+    let sandbox = Sandbox::new();
+    let path = sandbox.write("a.py", "1");
+    let mut spy = Spy::new(&sandbox, Mode::Event);
+    let mut file = fs::File::create(&path).unwrap();
+    for piece in 0..20 {
+        writeln!(file, "piece {piece}").unwrap();
+        pause(2);
+    }
+    drop(file);
+    assert_eq!(spy.batches_until_fence(&sandbox), [["changed a.py"]]);
+    spy.stop();
+}
+
+#[test]
+fn w7_git_at_work_is_waited_for_and_that_is_said_once() {
+    in_both(|mode| {
+        let sandbox = Sandbox::new();
+        sandbox.git(&["init", "-q"]);
+        sandbox.write("a.py", "1");
+        let mut spy = Spy::new(&sandbox, mode);
+        let lock = sandbox.write(".git/index.lock", "");
+        sandbox.write("a.py", "2");
+        let Event::WaitingForGit { marker } = spy.event() else { panic!("no word about waiting") };
+        assert_eq!(marker, lock);
+        sandbox.write("b.py", "1");
+        fs::remove_file(lock).unwrap();
+        let Event::Changed(batch) = spy.event() else { panic!("no batch after the wait") };
+        assert_eq!(spy.words(&batch), ["changed a.py", "created b.py"]);
+        spy.stop();
+    });
+}
+
+#[test]
+fn w7_an_abandoned_lock_and_a_conflict_hold_nothing_back() {
+    let sandbox = Sandbox::new();
+    sandbox.git(&["init", "-q"]);
+    sandbox.write("a.py", "1");
+    let old = SystemTime::now() - Duration::from_secs(3600);
+    let lock = sandbox.write(".git/index.lock", "");
+    fs::File::options().append(true).open(&lock).unwrap().set_modified(old).unwrap();
+    sandbox.write(".git/MERGE_HEAD", "");
+    sandbox.write(".git/rebase-merge/done", "");
+    for path in [".git/rebase-merge", ".git/HEAD"] {
+        fs::File::open(sandbox.path(path)).unwrap().set_modified(old).unwrap();
+    }
+    let mut spy = Spy::new(&sandbox, Mode::Event);
+    sandbox.write("a.py", "2");
+    let Event::Changed(batch) = spy.event() else { panic!("held back") };
+    assert_eq!(spy.words(&batch), ["changed a.py"]);
+    spy.stop();
+}
+
+#[test]
+fn w7_a_checkout_is_one_batch() {
+    in_both(|mode| {
+        let sandbox = Sandbox::new();
+        sandbox.git(&["init", "-q"]);
+        let commit = ["-c", "user.name=n", "-c", "user.email=e@x", "commit", "-qm", "m"];
+        for (branch, text) in [("one", "1"), ("two", "2")] {
+            sandbox.git(&["checkout", "-qb", branch]);
+            for number in 0..200 {
+                sandbox.write(format!("src/{}/{number}.py", number % 7), format!("{text} {number}"));
+            }
+            sandbox.git(&["add", "."]);
+            sandbox.git(&commit);
+        }
+        let mut spy = Spy::new(&sandbox, mode);
+        for branch in ["one", "two", "one"] {
+            sandbox.git(&["checkout", "-q", branch]);
+            assert_eq!(spy.changes().len(), 200, "{mode:?}");
+        }
+        assert!(spy.batches_until_fence(&sandbox).is_empty());
+        spy.stop();
+    });
+}
+
+#[test]
+fn a_formatter_that_goes_on_after_the_start_is_gathered() {
+    let sandbox = Sandbox::new();
+    let mut spy = Spy::new(&sandbox, Mode::Event);
+    sandbox.write("0", "formatted");
+    spy.changes();
+    spy.watch.control().child_started();
+    // The next file starts a burst that waits as long as the formatter needs for two more.
+    for number in 1..20 {
+        sandbox.write(number.to_string(), "formatted");
+        pause(15);
+    }
+    let batches = spy.batches_until_fence(&sandbox);
+    assert!(batches.len() <= 4, "{batches:?}");
+    spy.stop();
+}
+
+#[test]
+fn the_shortest_quiet_time_works() {
+    for debounce in [Duration::ZERO, Duration::from_millis(1)] {
+        let sandbox = Sandbox::new();
+        let mut options = options(&sandbox, Mode::Event);
+        options.debounce = Some(debounce);
+        let mut spy = Spy::with(&sandbox, options);
+        for round in 0..50 {
+            sandbox.write("a", format!("{round}"));
+            spy.wait_for(&[if round == 0 { "created a" } else { "changed a" }]);
+        }
+        spy.stop();
+    }
+}
+
+#[test]
+fn w9_odd_names_and_odd_files_are_nothing_special() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    in_both(|mode| {
+        let sandbox = Sandbox::new();
+        let names: [&[u8]; 4] = [b"not utf-8 \xff\xfe", b"new\nline", &[b'x'; 255], b" \t*?[a]"];
+        symlink("loop", sandbox.path("loop")).unwrap();
+        symlink(".", sandbox.path("self")).unwrap();
+        let fifo = sandbox.path("fifo");
+        rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(sandbox.path("socket")).unwrap();
+        let mut spy = Spy::new(&sandbox, mode);
+        for name in names {
+            sandbox.write(OsStr::from_bytes(name), "1");
+            let batch = spy.batch();
+            assert!(batch.changes.iter().any(|change| change.path == sandbox.path(OsStr::from_bytes(name))));
+        }
+        // A FIFO that were opened would block; a socket made is no change.
+        let other = sandbox.path("fifo2");
+        rustix::fs::mknodat(rustix::fs::CWD, &other, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        let _other = std::os::unix::net::UnixListener::bind(sandbox.path("socket2")).unwrap();
+        assert!(spy.batches_until_fence(&sandbox).is_empty(), "{mode:?}");
+        spy.stop();
+    });
+}
+
+#[test]
+fn a_root_that_is_a_link_follows_the_swap() {
+    in_both(|mode| {
+        let sandbox = Sandbox::new();
+        sandbox.write("releases/1/app.py", "one");
+        sandbox.write("releases/2/app.py", "two");
+        symlink("releases/1", sandbox.path("current")).unwrap();
+        let mut options = options(&sandbox, mode);
+        options.roots = vec!["current".into()];
+        let mut spy = Spy::with(&sandbox, options);
+        assert!(spy.watch.knows(&sandbox.path("current/app.py")), "{mode:?}");
+        symlink("releases/2", sandbox.path("next")).unwrap();
+        fs::rename(sandbox.path("next"), sandbox.path("current")).unwrap();
+        spy.wait_for(&["changed current/app.py"]);
+        sandbox.write("releases/2/app.py", "three");
+        spy.wait_for(&["changed current/app.py"]);
+        spy.stop();
+    });
+}
