@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::command::Command;
+use super::guard::Guard;
 use super::signal::Signal;
 use super::sockets::Listen;
 
@@ -129,6 +130,8 @@ pub struct Options {
     /// Let the kernel kill the child when the thread that started it ends (Linux `PR_SET_PDEATHSIG`). Only for
     /// callers that poll the session on a thread which lives as long as the process.
     pub parent_death_signal: bool,
+    /// Who kills what runs if this process is killed. The program has one.
+    pub guard: Option<Guard>,
 }
 
 impl Options {
@@ -153,6 +156,7 @@ impl Options {
             capture: false,
             subreaper: Subreaper::default(),
             parent_death_signal: false,
+            guard: None,
         }
     }
 }

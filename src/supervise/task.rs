@@ -459,6 +459,9 @@ impl Loop {
     /// A process has begun: its end is awaited, its output read.
     fn running(&mut self, key: u64, child: Child, socket: Option<Held>) -> Running {
         self.trees.add(key, child.pid);
+        if let Some(guard) = &self.options.guard {
+            guard.began(self.trees.session(), key, child.pid);
+        }
         let now = Instant::now();
         let output = child.output.zip(self.sinks.as_ref());
         let output = output.map(|((stdout, stderr), (to_stdout, to_stderr))| {
@@ -554,6 +557,10 @@ impl Loop {
     fn build_ended(&mut self, report: ExitReport) {
         let Some(builds) = self.builds.take_if(|builds| !builds.cancelled) else { return };
         let Builds { generation, because, at, run, .. } = builds;
+        self.trees.release(run.key);
+        if let Some(guard) = &self.options.guard {
+            guard.gone(self.trees.session(), run.key);
+        }
         if report.ended == Ended::Status(0) {
             return self.build(generation, because, at + 1);
         }
@@ -582,7 +589,7 @@ impl Loop {
             && is_gone(&mut self.trees, &mut builds.run, now)
             && let Some(builds) = self.builds.take()
         {
-            self.trees.forget(builds.run.key);
+            self.gone(builds.run.key);
             self.inputs.push_back(Input::Built { generation: builds.generation, failure: None });
         }
     }
@@ -592,7 +599,14 @@ impl Loop {
             if let Some(output) = &run.output {
                 output.catch_up();
             }
-            self.trees.forget(run.key);
+            self.gone(run.key);
+        }
+    }
+
+    fn gone(&mut self, key: u64) {
+        self.trees.forget(key);
+        if let Some(guard) = &self.options.guard {
+            guard.gone(self.trees.session(), key);
         }
     }
 
@@ -641,6 +655,9 @@ impl Loop {
             std::thread::sleep(Duration::from_millis(1));
         }
         self.trees.reap_orphans();
+        if let Some(guard) = &self.options.guard {
+            guard.ended(self.trees.session());
+        }
     }
 }
 

@@ -28,6 +28,8 @@ mod rules_lint;
 mod rules_git;
 /// The child: started, restarted, stopped, nothing left behind.
 mod supervise;
+/// The child under a whole process: no survivor, no zombie.
+mod supervise_process;
 /// The import order and the doors of the house.
 mod tidy;
 /// The stage of the front: scripted servers and clients on raw sockets.

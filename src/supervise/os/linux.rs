@@ -148,13 +148,20 @@ pub(crate) struct Trees {
     /// Orphans come to us.
     adopting: bool,
     leaders: HashMap<i32, Leader>,
+    /// When the first tree began: nobody who is older can belong to us.
+    first: u64,
     known: HashMap<(i32, u64), u64>,
 }
 
 impl Trees {
     pub(crate) fn new(session: String, adopting: bool) -> Self {
         let me = std::process::id() as i32;
-        Self { session, me, adopting, leaders: HashMap::new(), known: HashMap::new() }
+        Self { session, me, adopting, leaders: HashMap::new(), first: u64::MAX, known: HashMap::new() }
+    }
+
+    /// The name of the supervisor that all this belongs to.
+    pub(crate) fn session(&self) -> &str {
+        &self.session
     }
 
     /// The variable that processes of a tree carry.
@@ -164,13 +171,21 @@ impl Trees {
 
     /// A tree has begun with this child of ours.
     pub(crate) fn add(&mut self, key: u64, pid: i32) {
-        let began = process(pid).map_or(0, |process| process.began);
-        self.leaders.insert(pid, Leader { key, began });
+        // A child of ours that has ended is still there, as a zombie; a stranger's number must not be taken for it.
+        if let Some(Process { began, .. }) = process(pid) {
+            self.first = self.first.min(began);
+            self.leaders.insert(pid, Leader { key, began });
+        }
     }
 
     /// A tree has ended: its leader is reaped, so that its number may be used again.
     pub(crate) fn forget(&mut self, key: u64) {
         self.known.retain(|_, known| *known != key);
+        self.release(key);
+    }
+
+    /// The leader of a tree is reaped, but what it left behind still belongs to the tree.
+    pub(crate) fn release(&mut self, key: u64) {
         self.leaders.retain(|pid, leader| {
             if leader.key == key {
                 reap(*pid);
@@ -312,9 +327,8 @@ impl Trees {
         {
             return table;
         }
-        let first = self.leaders.values().map(|leader| leader.began).min().unwrap_or(u64::MAX);
         let all = everybody().into_iter().filter_map(process);
-        all.filter(|one| one.began >= first && one.pid != self.me).map(|one| (one.pid, one)).collect()
+        all.filter(|one| one.began >= self.first && one.pid != self.me).map(|one| (one.pid, one)).collect()
     }
 
     fn descendants(&self) -> Option<HashMap<i32, Process>> {

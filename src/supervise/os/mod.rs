@@ -7,6 +7,7 @@ pub(super) mod terminal;
 mod linux;
 #[cfg(not(target_os = "linux"))]
 mod other;
+pub(super) mod guard;
 
 #[cfg(target_os = "linux")]
 pub(super) use linux::{Trees, adopt_orphans, ended};

@@ -65,6 +65,11 @@ impl Trees {
         Self { session, leaders: HashMap::new() }
     }
 
+    /// The name of the supervisor that all this belongs to.
+    pub(crate) fn session(&self) -> &str {
+        &self.session
+    }
+
     pub(crate) fn marker(&self, key: u64) -> (String, String) {
         ("DEVRUN_SESSION".to_owned(), format!("{}-{key}", self.session))
     }
@@ -78,6 +83,10 @@ impl Trees {
             let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
             let _ = rustix::process::waitid(WaitId::Pid(pid), options);
         }
+    }
+
+    pub(crate) fn release(&mut self, key: u64) {
+        self.forget(key);
     }
 
     pub(crate) fn members(&mut self, key: u64) -> Vec<Process> {

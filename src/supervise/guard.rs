@@ -1,0 +1,46 @@
+//! The guard as its owner sees it: a process that kills what devrun ran when devrun is killed.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use super::os;
+
+/// A process of its own that kills everything a supervisor runs if this process dies without having ended it, by `SIGKILL` for
+/// example. It costs nothing while it waits.
+#[derive(Debug, Clone)]
+pub struct Guard {
+    pipe: Arc<OwnedFd>,
+}
+
+impl Guard {
+    /// Starts it by a fork: at the top of a program, before its first thread.
+    ///
+    /// # Errors
+    /// If other threads run already (or, where the system does not tell, always), and if there is no room for a process.
+    pub fn start() -> io::Result<Self> {
+        Ok(Self { pipe: Arc::new(os::guard::start()?) })
+    }
+
+    /// A tree has begun.
+    pub(super) fn began(&self, session: &str, key: u64, pid: i32) {
+        self.say(&format!("+ {session} {key} {pid}\n"));
+    }
+
+    /// A tree is gone.
+    pub(super) fn gone(&self, session: &str, key: u64) {
+        self.say(&format!("- {session} {key}\n"));
+    }
+
+    /// The supervisor has ended, and nothing of it is left.
+    pub(super) fn ended(&self, session: &str) {
+        self.say(&format!(". {session}\n"));
+    }
+
+    /// Lines are far shorter than what a pipe takes at once; a guard that was killed is no reason to stop.
+    fn say(&self, line: &str) {
+        if let Err(error) = rustix::io::write(&self.pipe, line.as_bytes()) {
+            tracing::debug!(%error, "the guard does not listen");
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The process that outlives a killed devrun for a moment, to kill what devrun ran.
+//!
+//! The kernel's parent-death signal reaches direct children only. The guard is forked before anything else happens, waits on
+//! a pipe, and acts when the pipe ends without a farewell.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufRead, BufReader};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::Duration;
+
+use super::Trees;
+use super::unix::{duplicate_high, pipe};
+
+/// A name that does not match a `killall` of devrun.
+const NAME: &std::ffi::CStr = c"tree-guard";
+/// Rounds without anybody left before it believes that everybody is gone, and the pause between two.
+const QUIET_ROUNDS: u32 = 3;
+const PAUSE: Duration = Duration::from_millis(10);
+/// It gives up after so many rounds: what is left then hangs in the kernel.
+const ROUNDS: u32 = 1000;
+
+/// Forks the guard and returns the pipe to tell it things. Only while this process has one thread.
+pub(crate) fn start() -> io::Result<OwnedFd> {
+    if threads() != Some(1) {
+        return Err(io::Error::new(io::ErrorKind::Unsupported, "other threads run already"));
+    }
+    let (read, write) = pipe()?;
+    let write_high = duplicate_high(&write, 10)?;
+    drop(write);
+    rustix::io::ioctl_fionbio(&write_high, true)?;
+    // SAFETY: there is one thread, so that the child may do whatever the parent may.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        0 => {
+            drop(write_high);
+            // SAFETY: plain system calls. A session of its own: no signal for devrun's group or terminal meets it; a second
+            // fork: it is no child of devrun's.
+            unsafe {
+                libc::setsid();
+                if libc::fork() == 0 {
+                    watch(read);
+                }
+                libc::_exit(0)
+            }
+        }
+        child => {
+            // SAFETY: a child of ours that ends at once.
+            unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) };
+            Ok(write_high)
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn threads() -> Option<usize> {
+    Some(std::fs::read_dir("/proc/self/task").ok()?.count())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn threads() -> Option<usize> {
+    None
+}
+
+/// The life of the guard.
+fn watch(read: OwnedFd) -> ! {
+    let _ = std::env::set_current_dir("/");
+    close_all_but(read.as_raw_fd());
+    // SAFETY: plain system calls; the guard ends with its pipe, or by SIGKILL.
+    unsafe {
+        for signal in 1..=64 {
+            libc::signal(signal, libc::SIG_IGN);
+        }
+        #[cfg(target_os = "linux")]
+        libc::prctl(libc::PR_SET_NAME, NAME.as_ptr());
+    }
+    let mut sessions: BTreeMap<String, Trees> = BTreeMap::new();
+    for line in BufReader::new(std::fs::File::from(read)).lines().map_while(Result::ok) {
+        heard(&line, &mut sessions);
+    }
+    sessions.values_mut().for_each(end);
+    // SAFETY: nothing of devrun's may be run at exit.
+    unsafe { libc::_exit(0) }
+}
+
+/// `+ SESSION KEY PID`: a tree has begun; `- SESSION KEY`: it is gone; `. SESSION`: the supervisor has ended well.
+fn heard(line: &str, sessions: &mut BTreeMap<String, Trees>) {
+    let words: Vec<&str> = line.split(' ').collect();
+    match words[..] {
+        ["+", session, key, pid] => {
+            let trees =
+                sessions.entry(session.to_owned()).or_insert_with(|| Trees::new(session.to_owned(), false));
+            if let (Ok(key), Ok(pid)) = (key.parse(), pid.parse()) {
+                trees.add(key, pid);
+            }
+        }
+        ["-", session, key] => {
+            if let (Some(trees), Ok(key)) = (sessions.get_mut(session), key.parse()) {
+                trees.forget(key);
+            }
+        }
+        [".", session] => drop(sessions.remove(session)),
+        _ => {}
+    }
+}
+
+/// Kills all trees of a session, until nobody is left.
+fn end(trees: &mut Trees) {
+    let mut quiet = 0;
+    for _ in 0..ROUNDS {
+        let left: std::collections::BTreeSet<u64> =
+            trees.everything().into_iter().map(|(_, key)| key).collect();
+        quiet = if left.is_empty() { quiet + 1 } else { 0 };
+        if quiet == QUIET_ROUNDS {
+            break;
+        }
+        left.into_iter().for_each(|key| trees.kill(key));
+        std::thread::sleep(PAUSE);
+    }
+}
+
+/// What devrun had open must not stay open because of the guard: ports, pipes, terminals.
+fn close_all_but(kept: i32) {
+    let most =
+        i32::try_from(rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(4096));
+    let most = most.unwrap_or(i32::MAX).min(65_536);
+    for fd in (0..most).filter(|fd| *fd != kept) {
+        // SAFETY: the guard owns its copies of all descriptors, and uses none but the one that is kept.
+        unsafe { libc::close(fd) };
+    }
+}

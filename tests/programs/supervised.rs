@@ -1,0 +1,47 @@
+//! A program around one supervisor, as the real one is, for the tests that change a whole process: it adopts orphans, has a
+//! guard, and dies with its children. Its arguments are the command; each line of its standard input is a request (`change`,
+//! `restart`, `stop`, `kill`); each event is a line of its standard output.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
+
+use std::time::{Duration, Instant};
+
+use devrun::Command;
+use devrun::change::{Batch, Change, ChangeKind};
+use devrun::supervise::{Guard, Handle, Options, Request, Subreaper, Supervisor};
+
+fn main() {
+    let guard = Guard::start().expect("no thread runs yet");
+    let mut words = std::env::args_os().skip(1);
+    let mut options = Options::new(Command::new(words.next().unwrap()).args(words));
+    options.guard = Some(guard);
+    options.subreaper = Subreaper::Yes;
+    options.parent_death_signal = true;
+    options.stop_timeout = Duration::from_millis(300);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut supervisor = Supervisor::start(options).unwrap();
+        let handle = supervisor.handle();
+        std::thread::spawn(move || listen(&handle));
+        while let Some(event) = supervisor.next_event().await {
+            println!("{event:?}");
+        }
+    });
+}
+
+fn listen(handle: &Handle) {
+    for line in std::io::stdin().lines().map_while(Result::ok) {
+        handle.send(match line.as_str() {
+            "change" => Request::Changed(change()),
+            "restart" => Request::Restart,
+            "stop" => Request::Stop,
+            "kill" => Request::Kill,
+            other => panic!("no request is called {other}"),
+        });
+    }
+}
+
+fn change() -> Batch {
+    let now = Instant::now();
+    let change = Change { path: "/project/app.py".into(), kind: ChangeKind::Modified };
+    Batch { changes: vec![change], first: now, last: now }
+}
