@@ -156,3 +156,20 @@ fn outside_a_repository_a_file_above_is_nobodys_project() {
     let output = sandbox.devrun().current_dir(sandbox.path("below")).args(named).output().unwrap();
     assert!(text(output).contains("file.b\n"));
 }
+
+#[test]
+fn a_root_beside_the_working_directory_has_its_own_rules() {
+    let sandbox = Sandbox::new();
+    sandbox.write("app/.watchignore", "*.rs\n");
+    sandbox.write("app/main.rs", "");
+    sandbox.write("lib/.watchignore", "/made/\n");
+    sandbox.write("lib/lib.rs", "");
+    sandbox.write("lib/made/x.rs", "");
+    let in_app = |args: &[&str]| {
+        let output = sandbox.devrun().current_dir(sandbox.path("app")).arg("list").args(args).output();
+        text(output.unwrap()).replace(sandbox.root().to_str().unwrap(), "ROOT")
+    };
+    assert_eq!(in_app(&["--flat", "-w", "../lib"]), "ROOT/lib/.watchignore\nROOT/lib/lib.rs\n");
+    assert!(in_app(&["--ignored", "-w", "../lib"]).starts_with("ROOT/lib/made/  ROOT/lib/.watchignore:1"));
+    assert!(in_app(&["-w", "../lib", "-m", "stat"]).starts_with("ROOT/lib  stat (as asked): 2 files"));
+}

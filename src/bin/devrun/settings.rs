@@ -4,7 +4,7 @@
 
 use std::ffi::OsString;
 use std::net::{Ipv6Addr, SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -424,12 +424,30 @@ fn is_path(file: &Path) -> bool {
     file.as_os_str().as_encoded_bytes().contains(&b'/')
 }
 
+/// A path without `..` and links above its last name, as the watch room reports it: `../lib` typed in `app` does
+/// not lie below `app`. What does not exist is kept as it is written.
+fn resolved(path: &Path) -> PathBuf {
+    if path.components().next_back() == Some(Component::ParentDir) {
+        return path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    }
+    match (path.parent(), path.file_name()) {
+        (Some(parent), Some(name)) => match parent.canonicalize() {
+            Ok(parent) => parent.join(name),
+            Err(_) => resolved(parent).join(name),
+        },
+        _ => path.to_owned(),
+    }
+}
+
 fn watch_of(layer: args::Watch, base: &Path) -> Watch {
     let default_name = || vec![PathBuf::from(".watchignore")];
     let (files, names): (Vec<_>, Vec<_>) =
         layer.ignore_file.unwrap_or_else(default_name).into_iter().partition(|file| is_path(file));
     Watch {
-        roots: layer.paths.filter(|paths| !paths.is_empty()).unwrap_or_else(|| vec![base.to_owned()]),
+        roots: match layer.paths.filter(|paths| !paths.is_empty()) {
+            Some(paths) => paths.iter().map(|path| resolved(path)).collect(),
+            None => vec![base.to_owned()],
+        },
         extensions: layer.ext.into_iter().flatten().map(|ext| ext.0.0).collect(),
         filters: layer.filter.into_iter().flatten().map(|glob| glob.0.0).collect(),
         patterns: layer.ignore.into_iter().flatten().map(|pattern| pattern.0.0).collect(),
