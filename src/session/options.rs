@@ -1,5 +1,7 @@
 //! A whole session: what to watch, what to run, what clients see.
 
+use std::path::PathBuf;
+
 use crate::supervise::{self, Command};
 use crate::{rules, watch};
 
@@ -11,6 +13,9 @@ pub struct Options {
     pub watch: watch::Options,
     /// Whether anything is watched at all; otherwise devrun only supervises.
     pub watching: bool,
+    /// Files that are watched along whatever the rules say, whose changes are told and restart nothing: the owner
+    /// decides what they mean. A configuration file, for instance.
+    pub told_only: Vec<PathBuf>,
     /// What to run.
     pub supervise: supervise::Options,
     /// What clients see; `None`: they talk to the child directly.
@@ -25,6 +30,7 @@ impl Options {
         Self {
             watch: watch::Options::new(rules::Options::new(".")),
             watching: true,
+            told_only: Vec::new(),
             supervise: supervise::Options::new(command),
             #[cfg(feature = "proxy")]
             front: None,

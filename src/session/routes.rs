@@ -9,7 +9,7 @@ use crate::supervise::{ExitReport, Phase};
 
 /// What the front is to be told, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Order {
+pub(super) enum Route {
     /// What serves new requests.
     Publish(Upstream),
     /// The gate closes; the serving generation drains.
@@ -51,15 +51,15 @@ impl Routes {
     }
 
     /// What a phase means for the front.
-    pub(super) fn phase(&mut self, generation: u64, phase: &Phase) -> Vec<Order> {
+    pub(super) fn phase(&mut self, generation: u64, phase: &Phase) -> Vec<Route> {
         match phase {
             Phase::Building | Phase::Starting { .. } => self.coming(generation),
             Phase::Ready { address } => self.ready(generation, *address),
             Phase::Draining => match self.serving {
-                Some(serving) if serving == generation => vec![Order::Hold],
+                Some(serving) if serving == generation => vec![Route::Hold],
                 _ => Vec::new(),
             },
-            Phase::Stopping => vec![Order::ReleaseStreams(generation)],
+            Phase::Stopping => vec![Route::ReleaseStreams(generation)],
             Phase::Stopped => self.gone(generation),
             Phase::Exited(report) => self.ended(generation, report, "exited"),
             Phase::Failed(report) => self.ended(generation, report, "failed"),
@@ -67,30 +67,30 @@ impl Routes {
         }
     }
 
-    fn coming(&mut self, generation: u64) -> Vec<Order> {
+    fn coming(&mut self, generation: u64) -> Vec<Route> {
         self.coming = Some(generation);
-        let mut orders = Vec::new();
+        let mut routes = Vec::new();
         if std::mem::take(&mut self.down) {
-            orders.push(Order::AnswerNoMore);
+            routes.push(Route::AnswerNoMore);
         }
         if self.serving.is_none() {
-            orders.push(Order::Publish(Upstream::Starting));
+            routes.push(Route::Publish(Upstream::Starting));
         }
-        orders
+        routes
     }
 
-    fn ready(&mut self, generation: u64, address: Option<std::net::SocketAddr>) -> Vec<Order> {
+    fn ready(&mut self, generation: u64, address: Option<std::net::SocketAddr>) -> Vec<Route> {
         if self.coming == Some(generation) {
             self.coming = None;
         }
         let before = self.serving.replace(generation);
         let Some(address) = address else { return Vec::new() };
-        let mut orders = vec![Order::Publish(Upstream::Ready { generation, address }), Order::Banner(None)];
-        orders.extend(before.filter(|before| *before != generation).map(Order::ReleaseStreams));
-        orders
+        let mut routes = vec![Route::Publish(Upstream::Ready { generation, address }), Route::Banner(None)];
+        routes.extend(before.filter(|before| *before != generation).map(Route::ReleaseStreams));
+        routes
     }
 
-    fn gone(&mut self, generation: u64) -> Vec<Order> {
+    fn gone(&mut self, generation: u64) -> Vec<Route> {
         if self.coming == Some(generation) {
             self.coming = None;
         }
@@ -98,10 +98,10 @@ impl Routes {
             return Vec::new();
         }
         self.serving = None;
-        vec![Order::Publish(Upstream::Starting)]
+        vec![Route::Publish(Upstream::Starting)]
     }
 
-    fn ended(&mut self, generation: u64, report: &ExitReport, how: &str) -> Vec<Order> {
+    fn ended(&mut self, generation: u64, report: &ExitReport, how: &str) -> Vec<Route> {
         if self.coming == Some(generation) {
             self.coming = None;
         }
@@ -110,11 +110,11 @@ impl Routes {
         }
         let report = Arc::new(self.report(generation, report, how));
         match (self.serving, self.coming) {
-            (Some(_), _) => vec![Order::Banner(Some(report))],
-            (None, Some(_)) => vec![Order::Publish(Upstream::Starting)],
+            (Some(_), _) => vec![Route::Banner(Some(report))],
+            (None, Some(_)) => vec![Route::Publish(Upstream::Starting)],
             (None, None) => {
                 self.down = true;
-                vec![Order::Publish(Upstream::Down(Arc::clone(&report))), Order::Answer(report)]
+                vec![Route::Publish(Upstream::Down(Arc::clone(&report))), Route::Answer(report)]
             }
         }
     }

@@ -1,7 +1,9 @@
 //! Session: Batch -> Request, Phase -> Upstream, everything -> Event. One routing task; it decides nothing.
 
-#[cfg(feature = "proxy")]
+use std::error::Error as _;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::task::JoinHandle;
@@ -15,7 +17,10 @@ use super::error::Error;
 use super::event::Event;
 use super::options::Options;
 #[cfg(feature = "proxy")]
-use super::routes::{Order, Routes};
+use super::routes::{Route, Routes};
+
+/// How long a watch that is replaced may take to say what it has seen.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// A running session. Dropping it asks for a gentle stop too, but does not wait for it.
 #[derive(Debug)]
@@ -29,7 +34,14 @@ pub struct Session {
 #[derive(Debug, Clone)]
 pub struct Handle {
     child: supervise::Handle,
-    watch: Option<Control>,
+    orders: UnboundedSender<Order>,
+}
+
+/// What the owner wants of the watch.
+#[derive(Debug)]
+enum Order {
+    Rescan,
+    Rewatch(Box<watch::Options>),
 }
 
 impl Handle {
@@ -40,9 +52,13 @@ impl Handle {
 
     /// Compares everything with the snapshot now, as after a queue overflow.
     pub fn rescan(&self) {
-        if let Some(watch) = &self.watch {
-            watch.rescan();
-        }
+        let _ = self.orders.send(Order::Rescan);
+    }
+
+    /// Watches something else, or in another way, from now on; the child goes on. [`Event::Watching`] tells when
+    /// it is in effect; if it cannot be, [`watch::Event::Warning`] says why and all stays as it was.
+    pub fn rewatch(&self, options: watch::Options) {
+        let _ = self.orders.send(Order::Rewatch(Box::new(options)));
     }
 }
 
@@ -59,20 +75,23 @@ impl Session {
             Some(front) => Some(Front::start(front).await?),
             None => None,
         };
+        let told_only = Arc::new(absolute(&options));
         let watch = match options.watching {
-            true => Some(Watch::start(options.watch.clone()).await?),
+            true => Some(Watch::start(with_told(options.watch.clone(), &told_only)).await?),
             false => None,
         };
         let (events, receiver) = mpsc::unbounded_channel();
+        let (orders, ordered) = mpsc::unbounded_channel();
         // Sent before the supervisor exists, so that it is the first event whatever the child does.
         let summary = watch.as_ref().map(Watch::summary).unwrap_or_default();
         tell(&events, Event::Watching(summary));
         let supervisor = Supervisor::start(options.supervise.clone())?;
-        let handle = Handle { child: supervisor.handle(), watch: watch.as_ref().map(Watch::control) };
+        let handle = Handle { child: supervisor.handle(), orders };
         let router = Router {
-            control: handle.watch.clone(),
+            control: watch.as_ref().map(Watch::control),
             child: handle.child.clone(),
             events,
+            told_only,
             #[cfg(feature = "proxy")]
             front: front.as_ref().map(Front::handle),
             #[cfg(feature = "proxy")]
@@ -81,6 +100,7 @@ impl Session {
         let rooms = Rooms {
             supervisor,
             watch,
+            orders: ordered,
             #[cfg(feature = "proxy")]
             front,
         };
@@ -116,6 +136,7 @@ impl Drop for Session {
 struct Rooms {
     supervisor: Supervisor,
     watch: Option<Watch>,
+    orders: UnboundedReceiver<Order>,
     #[cfg(feature = "proxy")]
     front: Option<Front>,
 }
@@ -125,6 +146,7 @@ struct Router {
     control: Option<Control>,
     child: supervise::Handle,
     events: UnboundedSender<Event>,
+    told_only: Arc<Vec<PathBuf>>,
     #[cfg(feature = "proxy")]
     front: Option<front::Handle>,
     #[cfg(feature = "proxy")]
@@ -135,6 +157,7 @@ struct Router {
 enum Heard {
     Watch(watch::Event),
     WatchEnded,
+    Order(Order),
     Child(supervise::Event),
     #[cfg(feature = "proxy")]
     Front(front::Event),
@@ -149,6 +172,7 @@ impl Rooms {
             match self.hear().await {
                 Some(Heard::Watch(event)) => router.watch(event),
                 Some(Heard::WatchEnded) => self.watch = None,
+                Some(Heard::Order(order)) => self.order(&mut router, order).await,
                 Some(Heard::Child(supervise::Event::Ended(exit))) => break exit,
                 Some(Heard::Child(event)) => self.child(&mut router, event).await,
                 #[cfg(feature = "proxy")]
@@ -174,6 +198,7 @@ impl Rooms {
             biased;
             event = self.supervisor.next_event() => event.map(Heard::Child),
             heard = front => Some(heard),
+            Some(order) = self.orders.recv() => Some(Heard::Order(order)),
             heard = next_of_watch(&mut self.watch) => Some(heard),
         }
     }
@@ -183,18 +208,45 @@ impl Rooms {
         router.started(&event);
         #[cfg(feature = "proxy")]
         if let Some(front) = router.front.clone() {
-            for order in router.orders(&event) {
-                match order {
-                    Order::Publish(upstream) => front.publish(upstream),
-                    Order::Hold => front.hold(),
-                    Order::Banner(report) => front.banner(report),
-                    Order::ReleaseStreams(generation) => front.release_streams(generation),
-                    Order::Answer(report) => front.answer_on(self.supervisor.answering_sockets(), report),
-                    Order::AnswerNoMore => front.answer_no_more().await,
+            for route in router.routes(&event) {
+                match route {
+                    Route::Publish(upstream) => front.publish(upstream),
+                    Route::Hold => front.hold(),
+                    Route::Banner(report) => front.banner(report),
+                    Route::ReleaseStreams(generation) => front.release_streams(generation),
+                    Route::Answer(report) => front.answer_on(self.supervisor.answering_sockets(), report),
+                    Route::AnswerNoMore => front.answer_no_more().await,
                 }
             }
         }
         tell(&router.events, Event::Child(event));
+    }
+
+    async fn order(&mut self, router: &mut Router, order: Order) {
+        match order {
+            Order::Rescan => {
+                if let Some(watch) = &self.watch {
+                    watch.control().rescan();
+                }
+            }
+            Order::Rewatch(options) => self.rewatch(router, *options).await,
+        }
+    }
+
+    /// The new watch is in place before the old one is asked for what it has seen, so that no change falls between them.
+    async fn rewatch(&mut self, router: &mut Router, options: watch::Options) {
+        let fresh = match Watch::start(with_told(options, &router.told_only)).await {
+            Ok(fresh) => fresh,
+            Err(error) => return router.watch(not_rewatched(&error)),
+        };
+        router.control = Some(fresh.control());
+        if let Some(mut old) = self.watch.replace(fresh) {
+            old.control().rescan();
+            let _ = tokio::time::timeout(LAST_WORDS, router.last_words(&mut old)).await;
+            old.stop().await;
+        }
+        let summary = self.watch.as_ref().map(Watch::summary).unwrap_or_default();
+        tell(&router.events, Event::Watching(summary));
     }
 
     async fn close(self) {
@@ -211,9 +263,23 @@ impl Rooms {
 impl Router {
     fn watch(&self, event: watch::Event) {
         if let watch::Event::Changed(batch) = &event {
-            self.child.send(Request::Changed(batch.clone()));
+            let mut batch = batch.clone();
+            batch.changes.retain(|change| !self.told_only.contains(&change.path));
+            if !batch.changes.is_empty() {
+                self.child.send(Request::Changed(batch));
+            }
         }
         tell(&self.events, Event::Watch(event));
+    }
+
+    /// What a watch that is about to end has seen, up to the rescan it was asked for.
+    async fn last_words(&self, old: &mut Watch) {
+        while let Some(event) = old.next_event().await {
+            match event {
+                watch::Event::Rescanned { .. } => return,
+                event => self.watch(event),
+            }
+        }
     }
 
     /// The watch gathers what comes right after a start for longer.
@@ -233,7 +299,7 @@ impl Router {
     }
 
     #[cfg(feature = "proxy")]
-    fn orders(&mut self, event: &supervise::Event) -> Vec<Order> {
+    fn routes(&mut self, event: &supervise::Event) -> Vec<Route> {
         match event {
             supervise::Event::Restarting { because, .. } => {
                 self.routes.restarting(because.as_deref());
@@ -283,4 +349,27 @@ fn base(options: &Options) -> PathBuf {
 fn command_line(command: &supervise::Command) -> String {
     let words = std::iter::once(&command.program).chain(&command.args);
     words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+}
+
+/// The files that are told only, absolute.
+fn absolute(options: &Options) -> Vec<PathBuf> {
+    let base = &options.watch.rules.base;
+    let base = base.canonicalize().unwrap_or_else(|_| base.clone());
+    options.told_only.iter().map(|path| base.join(path)).collect()
+}
+
+/// A watch that also sees these files.
+fn with_told(mut options: watch::Options, told_only: &[PathBuf]) -> watch::Options {
+    options.always.extend_from_slice(told_only);
+    options
+}
+
+fn not_rewatched(error: &watch::Error) -> watch::Event {
+    let mut message = format!("what is watched stays as it was: failed to {error}");
+    let mut source = error.source();
+    while let Some(cause) = source {
+        message = format!("{message}: {cause}");
+        source = cause.source();
+    }
+    watch::Event::Warning { message, remedy: String::new() }
 }

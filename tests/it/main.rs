@@ -30,6 +30,11 @@ mod rules_git;
 mod supervise;
 /// The child under a whole process: no survivor, no zombie.
 mod supervise_process;
+/// The run command as people and log readers see it.
+#[cfg(feature = "cli")]
+mod run;
+/// The JSON log and its page.
+mod events;
 /// The import order and the doors of the house.
 mod tidy;
 /// The stage of the front: scripted servers and clients on raw sockets.

@@ -280,8 +280,7 @@ impl Settings {
 
     /// Files that count whatever the rules say: an edit of them changes the run.
     fn always(&self) -> Vec<PathBuf> {
-        let env_files = self.run.command.iter().flat_map(|command| command.env_files.iter().cloned());
-        self.config.iter().cloned().chain(env_files).collect()
+        self.run.command.iter().flat_map(|command| command.env_files.iter().cloned()).collect()
     }
 
     /// The options of a whole session.
@@ -293,6 +292,8 @@ impl Settings {
         let mut options = devrun::Options::new(command);
         options.watch = self.watch_options();
         options.watching = self.run.watching;
+        // An edit there is followed by comparing settings, not by a restart of its own.
+        options.told_only.extend(self.config.clone());
         self.fill_supervise(&mut options.supervise);
         options.front = self.front.options();
         Ok(options)

@@ -1,0 +1,184 @@
+//! What the run command says: records to the terminal or the log, in the chosen form.
+
+use std::fmt::Display;
+use std::time::{Duration, Instant, SystemTime};
+
+use devrun::session::{Event, Options};
+
+use crate::settings::Settings;
+use crate::terminal::{self, Terminal, styled};
+
+use super::chronicle::Chronicle;
+use super::human::{self, Line, Tone};
+use super::json;
+use super::record::Record;
+
+/// How long something may take before the status line says so.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// The least tone that is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Level {
+    Quiet,
+    Normal,
+    Verbose,
+}
+
+/// Something that takes its time.
+#[derive(Debug)]
+struct Pending {
+    what: String,
+    since: Instant,
+}
+
+/// Says what happens, as `--log-format`, `-v` and `-q` want it.
+#[derive(Debug)]
+pub(crate) struct Reporter {
+    chronicle: Chronicle,
+    json: bool,
+    level: Level,
+    clear: bool,
+    terminal: bool,
+    pending: Option<Pending>,
+}
+
+impl Reporter {
+    pub(crate) fn new(settings: &Settings, options: &Options, is_terminal: bool, now: Instant) -> Self {
+        let base = &options.watch.rules.base;
+        let base = base.canonicalize().unwrap_or_else(|_| base.clone());
+        let command = &options.supervise.command;
+        let words = std::iter::once(&command.program).chain(&command.args);
+        let command = words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
+        Self {
+            chronicle: Chronicle::new(base, command, now),
+            json: settings.output.json,
+            level: level(settings),
+            clear: settings.run.clear,
+            terminal: is_terminal,
+            pending: None,
+        }
+    }
+
+    /// Speaks as these settings want it from now on.
+    pub(crate) fn adopt(&mut self, settings: &Settings) {
+        self.json = settings.output.json;
+        self.level = level(settings);
+        self.clear = settings.run.clear;
+    }
+
+    /// Tells that an edit of the configuration file is in effect.
+    pub(crate) fn reconfigured(&mut self, file: &str, restarted: bool, terminal: &mut Terminal) {
+        self.record(&Record::Reconfigured { file: file.to_owned(), restarted }, terminal);
+    }
+
+    /// Tells an event.
+    pub(crate) fn event(&mut self, event: &Event, now: Instant, terminal: &mut Terminal) {
+        if let Some(record) = self.chronicle.record(event, now) {
+            self.follow(&record, now);
+            self.record(&record, terminal);
+        }
+    }
+
+    /// Tells that changes are not acted upon, or are again.
+    pub(crate) fn paused(&mut self, paused: bool, terminal: &mut Terminal) {
+        self.record(&if paused { Record::Paused } else { Record::Resumed }, terminal);
+    }
+
+    /// Says a sentence to people; a log does not get it.
+    pub(crate) fn say(&mut self, text: &str, terminal: &mut Terminal) {
+        if !self.json {
+            self.line(&Line { tone: Tone::Plain, text: text.to_owned() }, terminal);
+        }
+    }
+
+    /// Answers "why did it restart": the last ten, with their paths.
+    pub(crate) fn why(&mut self, now: Instant, terminal: &mut Terminal) {
+        if self.chronicle.causes().is_empty() {
+            return self.say("it has not been restarted", terminal);
+        }
+        let causes: Vec<String> =
+            self.chronicle.causes().iter().map(|cause| human::cause(cause, now)).collect();
+        for cause in causes {
+            self.say(&cause, terminal);
+        }
+    }
+
+    /// Whether something takes long, so that [`Reporter::tick`] has work.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.terminal && !self.json && self.level > Level::Quiet && self.pending.is_some()
+    }
+
+    /// Shows on a terminal what is waited for, and for how long.
+    pub(crate) fn tick(&mut self, now: Instant, terminal: &mut Terminal) {
+        let Some(pending) = &self.pending else { return };
+        let passed = now.saturating_duration_since(pending.since);
+        if passed >= PATIENCE {
+            let what = terminal::escape_text(&pending.what);
+            terminal.status(styled(terminal::FAINT, format_args!("devrun: {what} ({} s)", passed.as_secs())));
+        }
+    }
+
+    /// Keeps what the status line would show.
+    fn follow(&mut self, record: &Record, now: Instant) {
+        let what = match record {
+            Record::Draining { .. } => "waiting for responses in flight".to_owned(),
+            Record::InFlight { .. } => return,
+            Record::Stopping { .. } => "waiting for the old server to end".to_owned(),
+            Record::Started { .. } => "waiting for the server to be ready".to_owned(),
+            Record::Ready { .. }
+            | Record::Stopped { .. }
+            | Record::Crashed { .. }
+            | Record::BuildFailed { .. }
+            | Record::Building { .. }
+            | Record::Summary { .. } => {
+                self.pending = None;
+                return;
+            }
+            _ => return,
+        };
+        self.pending = Some(Pending { what, since: now });
+    }
+
+    fn record(&mut self, record: &Record, terminal: &mut Terminal) {
+        if self.json {
+            return terminal.say(json::line(record, SystemTime::now()));
+        }
+        if self.clear && matches!(record, Record::Restarting { .. }) {
+            terminal.clear_screen();
+        }
+        for line in human::lines(record) {
+            self.line(&line, terminal);
+        }
+    }
+
+    fn line(&self, line: &Line, terminal: &mut Terminal) {
+        let shown = match line.tone {
+            Tone::Detail => self.level >= Level::Verbose,
+            Tone::Plain | Tone::Good => self.level >= Level::Normal,
+            Tone::Warning | Tone::Bad => true,
+        };
+        if shown {
+            let text = terminal::escape_text(&line.text);
+            terminal.say(format_args!("{} {}", styled(terminal::FAINT, "devrun:"), toned(line.tone, text)));
+        }
+    }
+}
+
+fn level(settings: &Settings) -> Level {
+    match (settings.output.quiet, settings.output.verbose) {
+        (true, _) => Level::Quiet,
+        (false, 0) => Level::Normal,
+        (false, _) => Level::Verbose,
+    }
+}
+
+fn toned(tone: Tone, text: impl Display) -> impl Display {
+    let style = match tone {
+        Tone::Detail => terminal::FAINT,
+        Tone::Plain => anstyle::Style::new(),
+        Tone::Good => terminal::GOOD,
+        Tone::Warning => terminal::WARNING,
+        Tone::Bad => terminal::ERROR,
+    };
+    styled(style, text)
+}

@@ -1,0 +1,195 @@
+//! `devrun -- COMMAND`: restarts for relevant changes and only for those, exit statuses, words, and nobody left behind.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
+
+use crate::sandbox::{Running, Sandbox, wait_until};
+
+/// A child that says which generation it is and stays.
+const STAY: &[&str] = &["sh", "-c", "echo child $DEVRUN_GENERATION; exec sleep 1000"];
+
+fn start(sandbox: &Sandbox, options: &[&str], command: &[&str]) -> Running {
+    Running::start(sandbox.devrun().args(options).arg("--").args(command))
+}
+
+/// Both ways of watching keep the same promises.
+fn in_both_modes(test: impl Fn(&[&str])) {
+    test(&["-m", "event"]);
+    test(&["-m", "stat", "--poll-interval", "100ms"]);
+}
+
+#[test]
+fn an_edit_restarts_once_and_says_what_changed() {
+    in_both_modes(|mode| {
+        let sandbox = Sandbox::new();
+        let source = sandbox.write("src/app.py", "one");
+        let mut devrun = start(&sandbox, mode, STAY);
+        devrun.wait_for_line("child 1");
+        fs::write(&source, "two").unwrap();
+        devrun.wait_for_line("src/app.py changed");
+        devrun.wait_for_line("child 2");
+        devrun.wait_for_line("restarted in");
+        devrun.stop();
+        assert_eq!(devrun.count("child 3"), 0, "{:?}", devrun.lines());
+    });
+}
+
+#[test]
+fn what_is_no_change_of_content_does_not_restart() {
+    in_both_modes(|mode| {
+        let sandbox = Sandbox::new();
+        let source = sandbox.write("src/app.py", "one");
+        let mut devrun = start(&sandbox, mode, STAY);
+        devrun.wait_for_line("child 1");
+        fs::write(&source, "one").unwrap();
+        fs::File::options()
+            .append(true)
+            .open(&source)
+            .unwrap()
+            .set_modified(std::time::SystemTime::now())
+            .unwrap();
+        fs::set_permissions(&source, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::read(&source).unwrap();
+        sandbox.write("src/.app.py.new", "one");
+        fs::rename(sandbox.path("src/.app.py.new"), &source).unwrap();
+        // The one real change, and the only restart.
+        sandbox.write("src/other.py", "new");
+        devrun.wait_for_line("src/other.py created");
+        devrun.wait_for_line("child 2");
+        devrun.stop();
+        assert_eq!(devrun.count("child 3"), 0, "{:?}", devrun.lines());
+        assert_eq!(devrun.count("app.py changed"), 0, "{:?}", devrun.lines());
+    });
+}
+
+#[test]
+fn ignored_directories_have_no_watch_and_cost_no_wakeup() {
+    let sandbox = Sandbox::new();
+    sandbox.write(".watchignore", "downloads/\n");
+    sandbox.write("downloads/deep/er/file.zip", "x");
+    sandbox.write("src/app.py", "one");
+    let devrun = start(&sandbox, &["-m", "event"], STAY);
+    devrun.wait_for_line("child 1");
+    devrun.wait_for_line("(event)");
+    let before = switches_at_rest(devrun.pid());
+    for number in 0..1000 {
+        sandbox.write(format!("downloads/deep/{number}.zip"), "content");
+    }
+    assert_eq!(switches(devrun.pid()), before, "a write into an ignored directory woke devrun");
+    // The project itself and src/, and nothing below downloads/.
+    assert_eq!(watches(devrun.pid()), 2);
+}
+
+/// Voluntary context switches of all threads, once they no longer grow.
+fn switches_at_rest(pid: u32) -> u64 {
+    let mut last = (switches(pid), std::time::Instant::now());
+    wait_until("devrun is idle", || {
+        let now = switches(pid);
+        if now != last.0 {
+            last = (now, std::time::Instant::now());
+        }
+        last.1.elapsed() > std::time::Duration::from_millis(500)
+    });
+    last.0
+}
+
+fn switches(pid: u32) -> u64 {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let status = threads.map(|thread| fs::read_to_string(thread.unwrap().path().join("status")).unwrap());
+    status.filter_map(|status| field(&status, "voluntary_ctxt_switches:")).sum()
+}
+
+fn field(status: &str, name: &str) -> Option<u64> {
+    status.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
+}
+
+fn watches(pid: u32) -> usize {
+    let descriptors = fs::read_dir(format!("/proc/{pid}/fdinfo")).unwrap();
+    let infos = descriptors.filter_map(|entry| fs::read_to_string(entry.unwrap().path()).ok());
+    infos.map(|info| info.lines().filter(|line| line.starts_with("inotify wd:")).count()).sum()
+}
+
+#[test]
+fn a_command_that_cannot_run_is_named_with_the_usual_status() {
+    let sandbox = Sandbox::new();
+    let missing = sandbox.devrun().args(["--", "no-such-program-here"]).output().unwrap();
+    let words = String::from_utf8_lossy(&missing.stderr).into_owned();
+    assert_eq!(missing.status.code(), Some(127), "{words}");
+    assert!(words.contains("no-such-program-here"), "{words}");
+    let file = sandbox.write("plain.txt", "not a program");
+    let refused = sandbox.devrun().arg("--").arg(&file).output().unwrap();
+    let words = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(126), "{words}");
+    assert!(words.contains("plain.txt"), "{words}");
+}
+
+#[test]
+fn a_child_that_ends_is_named_and_devrun_waits() {
+    let sandbox = Sandbox::new();
+    let source = sandbox.write("app.py", "one");
+    let mut devrun = start(&sandbox, &[], &["sh", "-c", "echo child $DEVRUN_GENERATION; exit 3"]);
+    devrun.wait_for_line("exited with status 3");
+    fs::write(source, "two").unwrap();
+    devrun.wait_for_line("child 2");
+    devrun.wait_for_count("exited with status 3", 2);
+    let status = devrun.stop();
+    assert_eq!(status.signal(), Some(15));
+}
+
+#[test]
+fn on_exit_quit_ends_with_the_childs_status() {
+    let sandbox = Sandbox::new();
+    let mut devrun = start(&sandbox, &["--on-exit", "quit"], &["sh", "-c", "exit 7"]);
+    assert_eq!(devrun.wait().code(), Some(7), "{:?}", devrun.lines());
+}
+
+#[test]
+fn ctrl_c_and_sigterm_leave_nobody_and_devrun_dies_by_the_signal() {
+    for signal in [2, 15] {
+        let sandbox = Sandbox::new();
+        let mut devrun = start(&sandbox, &[], &["sh", "-c", "sleep 1000 & echo pids $$ $!; wait"]);
+        let line = devrun.wait_for_line("pids ");
+        let pids: Vec<u32> = line.split(' ').skip(1).map(|pid| pid.parse().unwrap()).collect();
+        devrun.signal(signal);
+        assert_eq!(devrun.wait().signal(), Some(signal));
+        for pid in pids {
+            assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists(), "{pid} outlived devrun");
+        }
+    }
+}
+
+#[test]
+fn the_json_log_tells_a_restart_in_order() {
+    let sandbox = Sandbox::new();
+    let source = sandbox.write("app.py", "one");
+    let mut devrun = start(&sandbox, &["--log-format", "json"], STAY);
+    devrun.wait_for_line("child 1");
+    fs::write(source, "two").unwrap();
+    devrun.wait_for_line("child 2");
+    devrun.wait_for_count(r#""event":"ready""#, 2);
+    devrun.stop();
+    let events: Vec<serde_json::Value> =
+        devrun.lines().iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let names: Vec<&str> = events.iter().map(|event| event["event"].as_str().unwrap()).collect();
+    let wanted =
+        ["watching", "started", "ready", "changed", "restarting", "stopping", "stopped", "started", "ready"];
+    let mut rest = names.iter();
+    for name in wanted {
+        assert!(rest.any(|seen| *seen == name), "no {name} in its place in {names:?}");
+    }
+    assert_eq!(names.last(), Some(&"summary"));
+    assert!(events.iter().all(|event| event["v"] == 1));
+    let restarted = events.iter().filter(|event| event["event"] == "started").nth(1).unwrap();
+    assert!(restarted["changed_to_start_us"].is_u64(), "{restarted}");
+}
+
+#[test]
+fn no_watch_supervises_only() {
+    let sandbox = Sandbox::new();
+    sandbox.write("app.py", "one");
+    let mut devrun = start(&sandbox, &["--no-watch"], STAY);
+    devrun.wait_for_line("child 1");
+    assert_eq!(watches(devrun.pid()), 0);
+    devrun.stop();
+}
