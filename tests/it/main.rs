@@ -20,6 +20,9 @@ mod rules;
 /// The table of ignore rules, class by class: devrun and git say what it says.
 #[cfg(unix)]
 mod rules_cases;
+/// explain: words, JSON, streams, exit statuses.
+#[cfg(all(unix, feature = "cli"))]
+mod rules_explain;
 /// Each finding of check, as it is rendered.
 #[cfg(all(unix, feature = "cli"))]
 mod rules_lint;

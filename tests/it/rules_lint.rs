@@ -110,3 +110,48 @@ fn each_finding_is_rendered_as_its_case_says() {
         assert!(files.contains(&dir.join(format!("{id}.txt"))), "{id} has no case");
     }
 }
+
+/// The shape that SARIF 2.1.0 asks for (OASIS, sections 3.13 to 3.30), in a file with all that can be in one.
+#[test]
+fn sarif_has_the_shape_of_its_schema() {
+    let sandbox = Sandbox::new();
+    sandbox.write("a dir/é/.watchignore", "a\nab[c\na\ncafé*é \n");
+    sandbox.write("patch.orig", "");
+    sandbox.git(&["init", "-q"]);
+    sandbox.git(&["add", "--force", "."]);
+    let output = sandbox.devrun().args(["check", "--format", "sarif"]).output().unwrap();
+    let log: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(log["version"], "2.1.0");
+    let run = &log["runs"][0];
+    let rules = run["tool"]["driver"]["rules"].as_array().unwrap();
+    let levels = ["none", "note", "warning", "error"];
+    for rule in rules {
+        assert!(
+            rule["id"].is_string() && rule["shortDescription"]["text"].as_str().unwrap().ends_with('.'),
+            "{rule}"
+        );
+        assert!(levels.contains(&rule["defaultConfiguration"]["level"].as_str().unwrap()), "{rule}");
+    }
+    let results = run["results"].as_array().unwrap();
+    assert_eq!(results.len(), 4, "{log:#}");
+    for result in results {
+        assert!(!result["message"]["text"].as_str().unwrap().is_empty());
+        assert!(levels.contains(&result["level"].as_str().unwrap()));
+        assert_eq!(rules[result["ruleIndex"].as_u64().unwrap() as usize]["id"], result["ruleId"]);
+        for location in result["locations"].as_array().into_iter().flatten() {
+            let place = &location["physicalLocation"];
+            assert_eq!(place["artifactLocation"]["uri"], "a%20dir/%C3%A9/.watchignore");
+            assert_eq!(place["artifactLocation"]["uriBaseId"], "%SRCROOT%");
+            let column = |name: &str| place["region"][name].as_u64().unwrap();
+            assert!(column("startLine") >= 1 && column("startColumn") >= 1);
+            assert!(column("endColumn") > column("startColumn"));
+        }
+    }
+    let trailing = results.iter().find(|result| result["ruleId"] == "trailing-space").unwrap();
+    let region = &trailing["locations"][0]["physicalLocation"]["region"];
+    assert_eq!(
+        (region["startColumn"].as_u64(), region["endColumn"].as_u64()),
+        (Some(7), Some(8)),
+        "in characters"
+    );
+}
