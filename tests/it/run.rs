@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 
-use crate::sandbox::{Running, Sandbox, wait_until};
+use crate::sandbox::{Running, Sandbox, wait_for, wait_until};
 
 /// A child that says which generation it is and stays.
 const STAY: &[&str] = &["sh", "-c", "echo child $DEVRUN_GENERATION; exec sleep 1000"];
@@ -144,13 +144,22 @@ fn on_exit_quit_ends_with_the_childs_status() {
     assert_eq!(devrun.wait().code(), Some(7), "{:?}", devrun.lines());
 }
 
+/// The processes that said `pid NUMBER`, once there are `count`.
+fn pids(devrun: &Running, count: usize) -> Vec<u32> {
+    wait_for("the tree has said its pids", || {
+        let lines = devrun.lines();
+        let pids: Vec<u32> =
+            lines.iter().filter_map(|line| line.strip_prefix("pid ")?.parse().ok()).collect();
+        (pids.len() == count).then_some(pids)
+    })
+}
+
 #[test]
 fn ctrl_c_and_sigterm_leave_nobody_and_devrun_dies_by_the_signal() {
     for signal in [2, 15] {
         let sandbox = Sandbox::new();
-        let mut devrun = start(&sandbox, &[], &["sh", "-c", "sleep 1000 & echo pids $$ $!; wait"]);
-        let line = devrun.wait_for_line("pids ");
-        let pids: Vec<u32> = line.split(' ').skip(1).map(|pid| pid.parse().unwrap()).collect();
+        let mut devrun = start(&sandbox, &[], &["sh", "-c", "sleep 1000 & echo pid $!; echo pid $$; wait"]);
+        let pids = pids(&devrun, 2);
         devrun.signal(signal);
         assert_eq!(devrun.wait().signal(), Some(signal));
         for pid in pids {
@@ -191,5 +200,46 @@ fn no_watch_supervises_only() {
     let mut devrun = start(&sandbox, &["--no-watch"], STAY);
     devrun.wait_for_line("child 1");
     assert_eq!(watches(devrun.pid()), 0);
+    devrun.stop();
+}
+
+#[test]
+fn devrun_killed_leaves_nobody() {
+    let sandbox = Sandbox::new();
+    let mut devrun = start(
+        &sandbox,
+        &[],
+        &[
+            "sh",
+            "-c",
+            "trap '' TERM; setsid sh -c 'trap \"\" TERM; echo pid $$; sleep 1000' & echo pid $$; wait; wait",
+        ],
+    );
+    let pids = pids(&devrun, 2);
+    devrun.signal(9);
+    devrun.wait();
+    wait_until("the whole tree is gone", || {
+        pids.iter().all(|pid| !std::path::Path::new(&format!("/proc/{pid}")).exists())
+    });
+}
+
+#[test]
+fn an_edit_of_devrun_toml_takes_effect() {
+    let sandbox = Sandbox::new();
+    let config = sandbox.write("devrun.toml", "[watch]\next = [\"py\"]\n");
+    let page = sandbox.write("page.html", "one");
+    let mut devrun = start(&sandbox, &[], STAY);
+    devrun.wait_for_line("child 1");
+    fs::write(&config, "[watch]\nexxt = [\"html\"]\n").unwrap();
+    devrun.wait_for_line("the settings stay as they were");
+    fs::write(&config, "[watch]\next = [\"html\"]\n").unwrap();
+    devrun.wait_for_line("devrun.toml changed: in effect");
+    devrun.wait_for_count("watching ", 2);
+    fs::write(&page, "two").unwrap();
+    devrun.wait_for_line("page.html changed");
+    devrun.wait_for_line("child 2");
+    fs::write(&config, "[watch]\next = [\"html\"]\n[run]\nenv = { GREETING = \"hello\" }\n").unwrap();
+    devrun.wait_for_line("in effect, with a restart");
+    devrun.wait_for_count("child 1", 2);
     devrun.stop();
 }

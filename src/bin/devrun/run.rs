@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use devrun::change::Batch;
 use devrun::session::{Event, Handle, Session};
-use devrun::supervise::{self, Ended, Exit, Phase, Request, Signal, Stdin, terminal as tty};
+use devrun::supervise::{self, Ended, Exit, Guard, Phase, Request, Signal, Stdin, terminal as tty};
 use devrun::watch;
 
 use crate::difference::{Need, difference};
@@ -26,14 +26,20 @@ const STATUS_EVERY: Duration = Duration::from_millis(250);
 /// # Errors
 /// [`Failure`] if a room cannot begin; then nothing was started.
 pub(crate) fn run(settings: Settings, terminal: &mut Terminal) -> Result<ExitCode, Failure> {
+    // A fork: before anything that starts a thread.
+    let guard = Guard::start();
     if settings.output.verbose >= 2 {
         trace();
+    }
+    if let Err(error) = &guard {
+        terminal
+            .warn(format_args!("nothing watches over COMMAND if devrun is killed by SIGKILL: {error}"), "");
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::to_do("start the event loop", &error))?;
-    let outcome = runtime.block_on(supervise(settings, terminal));
+    let outcome = runtime.block_on(supervise(settings, guard.ok(), terminal));
     // A thread that waits in the kernel for a slow file system must not hold up the end.
     runtime.shutdown_background();
     outcome
@@ -45,8 +51,13 @@ fn trace() {
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
 }
 
-async fn supervise(settings: Settings, terminal: &mut Terminal) -> Result<ExitCode, Failure> {
+async fn supervise(
+    settings: Settings,
+    guard: Option<Guard>,
+    terminal: &mut Terminal,
+) -> Result<ExitCode, Failure> {
     let mut options = settings.session_options()?;
+    options.supervise.guard = guard;
     let mut signals = Signals::listen().map_err(|error| Failure::to_do("listen for signals", &error))?;
     let mut keys = None;
     let reporter = Reporter::new(&settings, &options, terminal.is_terminal(), Instant::now());
@@ -79,7 +90,11 @@ async fn again(
     next: Settings,
     old: devrun::Options,
 ) -> Result<(Session, devrun::Options), Failure> {
-    let failure = match next.session_options() {
+    let guarded = |mut options: devrun::Options| {
+        options.supervise.guard.clone_from(&old.supervise.guard);
+        options
+    };
+    let failure = match next.session_options().map(guarded) {
         Ok(options) => match Session::start(options.clone()).await {
             Ok(session) => {
                 run.adopt(next, true);
