@@ -87,3 +87,6 @@ mod cli_doctor;
 /// Real servers behind the front, two generations of each.
 #[cfg(all(unix, feature = "proxy"))]
 mod front_servers;
+/// What is asked for reaches COMMAND, from whatever source.
+#[cfg(feature = "cli")]
+mod cli_run;
