@@ -2,7 +2,6 @@
 
 use std::error::Error;
 use std::ops::Range;
-use std::path::Path;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use devrun::supervise::Signal;
@@ -110,11 +109,6 @@ impl Failure {
         failure
     }
 
-    /// `failed to DO PATH`, with a hint where the kind of error has one.
-    pub(crate) fn io(what: &str, path: &Path, error: &std::io::Error) -> Self {
-        Self::to_do(format_args!("{what} {}", path.display()), error)
-    }
-
     /// The output's reader has gone: the program ends well, and at once.
     pub(crate) fn closed_pipe() -> Self {
         Self { silent: true, code: ExitCode::Success, ..Self::new("the output was closed") }
@@ -129,12 +123,6 @@ impl Failure {
     #[must_use]
     pub(crate) fn at(mut self, place: Place) -> Self {
         self.place = Some(Box::new(place));
-        self
-    }
-
-    #[must_use]
-    pub(crate) fn with(mut self, code: ExitCode) -> Self {
-        self.code = code;
         self
     }
 

@@ -2,9 +2,6 @@
 //!
 //! The modules in reading order; each uses only what stands above it.
 
-// While the subcommands are being filled in; gone once they are.
-#![allow(dead_code)]
-
 mod nearest;
 mod failure;
 mod terminal;
