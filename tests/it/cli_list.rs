@@ -28,7 +28,7 @@ fn project() -> Sandbox {
 #[test]
 fn each_file_that_counts_is_listed_and_no_other() {
     let sandbox = project();
-    assert_eq!(list(&sandbox, &["--flat"]), ".watchignore\napp.py\nsrc/deep/er/lib.rs\nsrc/main.rs\n");
+    assert_eq!(list(&sandbox, &["--flat"]), "app.py\nsrc/deep/er/lib.rs\nsrc/main.rs\n");
     assert_eq!(list(&sandbox, &["--flat", "-z", "-e", "rs"]), "src/deep/er/lib.rs\0src/main.rs\0");
     assert_eq!(list(&sandbox, &["--flat", "-w", "src", "-i", "deep"]), "src/main.rs\n");
 }
@@ -37,13 +37,13 @@ fn each_file_that_counts_is_listed_and_no_other() {
 fn the_tree_counts_files_and_says_how_they_are_watched() {
     let sandbox = project();
     let tree = list(&sandbox, &["-m", "stat"]);
-    assert!(tree.starts_with(".  stat (as asked): 4 files in 4 directories\n"), "{tree}");
+    assert!(tree.starts_with(".  stat (as asked): 3 files in 4 directories\n"), "{tree}");
     assert!(tree.contains("\n    src/  1 file, 2 with all below\n"), "{tree}");
     assert!(!tree.contains("downloads"), "{tree}");
     let json: serde_json::Value = serde_json::from_str(&list(&sandbox, &["--format", "json"])).unwrap();
     assert_eq!(json["version"], 1);
-    assert_eq!(json["files"].as_array().unwrap().len(), 4);
-    assert_eq!(json["roots"][0]["files"], 4);
+    assert_eq!(json["files"].as_array().unwrap().len(), 3);
+    assert_eq!(json["roots"][0]["files"], 3);
     assert!(json["watches"]["used"].is_u64());
 }
 
@@ -131,14 +131,8 @@ fn a_file_found_above_means_the_same_from_every_directory_below() {
         command.current_dir(sandbox.path(directory)).args(["list", "--flat"]).args(args);
         text(command.output().unwrap()).replace(sandbox.root().to_str().unwrap(), "ROOT")
     };
-    assert_eq!(
-        listed(".", &[]),
-        "devrun.toml\nweb/index.js\nweb/sub/out/kept.js\nweb/sub/x.log\nweb/x.log\n"
-    );
-    assert_eq!(
-        listed("web/sub", &[]),
-        "ROOT/devrun.toml\nROOT/web/index.js\nout/kept.js\nx.log\nROOT/web/x.log\n"
-    );
+    assert_eq!(listed(".", &[]), "web/index.js\nweb/sub/out/kept.js\nweb/sub/x.log\nweb/x.log\n");
+    assert_eq!(listed("web/sub", &[]), "ROOT/web/index.js\nout/kept.js\nx.log\nROOT/web/x.log\n");
     // A pattern that is typed means what it means where it is typed.
     let listed = listed("web/sub", &["-i", "*.log"]);
     assert!(listed.contains("ROOT/web/x.log") && !listed.contains("\nx.log"), "{listed}");
@@ -169,7 +163,7 @@ fn a_root_beside_the_working_directory_has_its_own_rules() {
         let output = sandbox.devrun().current_dir(sandbox.path("app")).arg("list").args(args).output();
         text(output.unwrap()).replace(sandbox.root().to_str().unwrap(), "ROOT")
     };
-    assert_eq!(in_app(&["--flat", "-w", "../lib"]), "ROOT/lib/.watchignore\nROOT/lib/lib.rs\n");
+    assert_eq!(in_app(&["--flat", "-w", "../lib"]), "ROOT/lib/lib.rs\n");
     assert!(in_app(&["--ignored", "-w", "../lib"]).starts_with("ROOT/lib/made/  ROOT/lib/.watchignore:1"));
-    assert!(in_app(&["-w", "../lib", "-m", "stat"]).starts_with("ROOT/lib  stat (as asked): 2 files"));
+    assert!(in_app(&["-w", "../lib", "-m", "stat"]).starts_with("ROOT/lib  stat (as asked): 1 file"));
 }
