@@ -706,3 +706,7 @@ fn by_keyboard(ended: Ended) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+#[path = "machine_tests.rs"]
+mod tests;

@@ -8,7 +8,10 @@ use std::io::{self, BufRead, BufReader};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
 
-use super::Trees;
+#[cfg(target_os = "linux")]
+use super::linux::Trees;
+#[cfg(not(target_os = "linux"))]
+use super::other::Trees;
 use super::unix::{duplicate_high, pipe};
 
 /// A name that does not match a `killall` of devrun.
