@@ -708,5 +708,4 @@ fn by_keyboard(ended: Ended) -> bool {
 }
 
 #[cfg(test)]
-#[path = "machine_tests.rs"]
 mod tests;

@@ -33,6 +33,9 @@ mod rules_git;
 mod supervise;
 /// The child under a whole process: no survivor, no zombie.
 mod supervise_process;
+/// The child through the program: no survivor, by whatever signal it ends.
+#[cfg(feature = "cli")]
+mod supervise_program;
 /// The run command as people and log readers see it.
 #[cfg(feature = "cli")]
 mod run;

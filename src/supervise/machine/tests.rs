@@ -247,9 +247,9 @@ impl World {
             }
             (4, Some(generation)) => self.feed(Input::Drained(generation)),
             (5 | 6, Some(generation)) if self.is_ending(generation) => self.go(generation),
-            (7, _) => self.finish_build(which % 2 == 0),
+            (7, _) => self.finish_build(which.is_multiple_of(2)),
             (8, _) => self.feed(Input::Restart),
-            (9, _) => self.feed(if which % 2 == 0 { Input::Pause } else { Input::Resume }),
+            (9, _) => self.feed(if which.is_multiple_of(2) { Input::Pause } else { Input::Resume }),
             _ => self.feed(Input::Time),
         }
     }
