@@ -1,6 +1,6 @@
 //! What is asked for reaches COMMAND: its words, its directory, its variables, from whatever source.
 
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Running, Sandbox};
 
 /// Runs to the end, and gives what COMMAND wrote.
 fn run_in(sandbox: &Sandbox, directory: &str, args: &[&str]) -> (String, i32) {
@@ -65,4 +65,24 @@ fn a_build_runs_first_and_a_listed_one_takes_the_place_of_the_files() {
         .write("devrun.toml", "[run]\nbuild = ['echo built > made', ['sh', '-c', 'echo twice >> made']]\n");
     assert_eq!(run(&sandbox, &["--", "cat", "made"]).0, "built\ntwice\n");
     assert_eq!(run(&sandbox, &["--build", "echo other > made", "--", "cat", "made"]).0, "other\n");
+}
+
+#[test]
+fn an_edit_of_the_file_takes_effect_and_a_mistake_in_it_leaves_all_as_it_was() {
+    let sandbox = Sandbox::new();
+    let file = |extra: &str| format!("[run]\ncommand = ['sh', '-c', 'echo run $A; exec sleep 60']\n{extra}");
+    sandbox.write("src/main.rs", "");
+    sandbox.write("devrun.toml", file("env = { A = 'one' }\n"));
+    let mut running = Running::start(sandbox.devrun().args(["-w", "src"]));
+    running.wait_for_line("run one");
+    sandbox.write("devrun.toml", file("env = { A = 'two' }\n"));
+    running.wait_for_line("run two");
+    sandbox.write("devrun.toml", file("evn = { A = 'three' }\n"));
+    running.wait_for_line("did you mean `env`?");
+    sandbox.write("devrun.toml", file("env = { A = 'two' }\n[watch]\next = ['rs']\n"));
+    running.wait_for_line("in effect");
+    sandbox.write("src/main.rs", "changed");
+    running.wait_for_count("run two", 2);
+    assert_eq!(running.count("run three"), 0);
+    running.stop();
 }
