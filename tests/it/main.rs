@@ -41,6 +41,17 @@ mod supervise_program;
 mod run;
 /// The JSON log and its page.
 mod events;
+/// The story: downloads never restart the server, and clients never see a restart.
+#[cfg(feature = "cli")]
+mod story;
+/// Real servers, run as their users run them.
+#[cfg(feature = "cli")]
+mod servers;
+/// The programs of `examples/` for embedders.
+mod examples;
+/// What README.md and docs/ say is run.
+#[cfg(feature = "cli")]
+mod readme;
 /// The import order and the doors of the house.
 mod tidy;
 /// The stage of the front: scripted servers and clients on raw sockets.

@@ -201,6 +201,20 @@ impl Tree {
         found
     }
 
+    /// The modules from which a door re-exports a name.
+    fn sources(&self, door: &[String], name: &str) -> Vec<String> {
+        let tokens = tokens(&read(&self.files[door]));
+        let mut found = Vec::new();
+        for item in items(&tokens) {
+            if let Some(at) = item.iter().position(|word| word == "use") {
+                spread(&item, at + 1, Vec::new(), &mut found);
+            }
+        }
+        let named =
+            found.into_iter().filter(|path| path.len() > 1 && path.last().is_some_and(|last| last == name));
+        named.map(|path| path[0].clone()).collect()
+    }
+
     /// What is wrong with a file at `path` using `used`; `None`: nothing.
     fn judge(&self, path: &[String], used: &[String]) -> Option<String> {
         let shared = path.iter().zip(used).take_while(|(own, other)| own == other).count();
@@ -216,9 +230,13 @@ impl Tree {
         match names.iter().position(|name| name == next) {
             Some(other) if other < own => None,
             Some(_) => Some(format!("{next} stands below {}", path[shared])),
-            // An item of the door itself: a re-export hides which file it comes from.
+            // An item that the door re-exports, from this or that file by platform: each must stand above.
             None if shared > 0 => {
-                Some(format!("{next} is taken from the own door, not from the file that has it"))
+                let sources = self.sources(&path[..shared], next);
+                let above =
+                    |name: &String| names.iter().position(|known| known == name).is_some_and(|at| at < own);
+                let is_above = !sources.is_empty() && sources.iter().all(above);
+                (!is_above).then(|| format!("{next} is taken from the own door, and its file is not above"))
             }
             None => None,
         }

@@ -1,0 +1,23 @@
+import os
+
+from flask import Flask, Response
+
+from held import halves
+
+VERSION = "1"
+app = Flask(__name__)
+
+
+@app.get("/version")
+def version():
+    return Response(VERSION, mimetype="text/plain")
+
+
+@app.get("/hold")
+def hold():
+    return Response(halves(), mimetype="application/octet-stream")
+
+
+if __name__ == "__main__":
+    # As many have it: the port is written down, and the reloader is off.
+    app.run(port=int(os.environ.get("HARD_PORT", os.environ.get("PORT", "5000"))), use_reloader=False)

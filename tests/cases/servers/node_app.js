@@ -1,0 +1,23 @@
+// node's own server: it takes $PORT, or a descriptor, and closes gently when asked to end.
+const fs = require('node:fs');
+const http = require('node:http');
+
+const VERSION = "1";
+const HALF = 65536;
+
+const server = http.createServer((request, response) => {
+  if (request.url !== '/hold') {
+    response.end(VERSION);
+    return;
+  }
+  response.write('a'.repeat(HALF));
+  const timer = setInterval(() => {
+    if (!fs.existsSync('data/release')) return;
+    clearInterval(timer);
+    response.end('b'.repeat(HALF));
+  }, 10);
+});
+
+const fd = process.argv[2];
+server.listen(fd ? { fd: Number(fd) } : { port: Number(process.env.PORT), host: '127.0.0.1' });
+process.on('SIGTERM', () => server.close(() => process.exit(0)));

@@ -1,0 +1,63 @@
+//! The programs of `examples/` for embedders: each room alone, and all of them, run to their end.
+
+use super::sandbox::{Running, Sandbox, example};
+
+#[test]
+fn the_rules_alone_say_which_line_decides() {
+    let sandbox = Sandbox::new();
+    sandbox.write(".watchignore", "# saved by the server\n/downloads/\n");
+    let output =
+        sandbox.command(example("rules_only")).args(["downloads/a.zip", "src/app.py"]).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(
+        said.lines().collect::<Vec<_>>(),
+        ["downloads/a.zip: ignored, by \"/downloads/\" (watchignore, line 2)", "src/app.py: watched"]
+    );
+}
+
+#[test]
+fn the_watch_alone_tells_changes() {
+    let sandbox = Sandbox::new();
+    sandbox.write(".watchignore", "/downloads/\n");
+    sandbox.write("app.py", "one");
+    let running = Running::start(&mut sandbox.command(example("watch_only")));
+    running.wait_for_line("watching ");
+    sandbox.write("downloads/a.zip", "no source");
+    sandbox.write("app.py", "two");
+    running.wait_for_line("app.py changed");
+    assert_eq!(running.count("a.zip"), 0);
+}
+
+#[test]
+fn the_supervisor_alone_restarts_and_stops() {
+    let sandbox = Sandbox::new();
+    let mut running = Running::start(&mut sandbox.command(example("supervise_only")));
+    assert_eq!(running.wait().code(), Some(0));
+    running.wait_for_line("generation 2: Stopped");
+    running.wait_for_line("ended: Asked");
+    assert_eq!(running.count("Ready"), 2);
+}
+
+#[cfg(feature = "proxy")]
+#[test]
+fn the_front_alone_holds_a_request_until_somebody_serves() {
+    let sandbox = Sandbox::new();
+    let mut running = Running::start(&mut sandbox.command(example("front_only")));
+    assert_eq!(running.wait().code(), Some(0));
+    running.wait_for_line("answered: hello");
+}
+
+#[test]
+fn a_whole_session_is_embedded() {
+    let sandbox = Sandbox::new();
+    sandbox.write("src/app.sh", "one");
+    let mut command = sandbox.command(example("embed"));
+    let mut running = Running::start(command.args(["sleep", "1000"]));
+    running.wait_for_line("1: Ready");
+    sandbox.write("src/app.sh", "two");
+    running.wait_for_line("2: Ready");
+    assert_eq!(running.count("app.sh changed"), 1);
+    running.signal(2);
+    assert_eq!(running.wait().code(), Some(0));
+    running.wait_for_line("ended: Asked");
+}
