@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::cover::covers;
 use super::finding::{Finding, FindingId, Place, Severity};
 use crate::rules::file::{Line, RuleFile};
+use crate::rules::index::Query;
 use crate::rules::pattern::{Fault, Flaw, Shape};
 
 /// Finds it.
@@ -220,19 +221,45 @@ fn alternatives(text: &[u8]) -> Option<(usize, usize)> {
 fn useless(file: &RuleFile) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut seen: HashMap<(bool, bool, bool, &Shape), &Line> = HashMap::new();
+    // Where the run of rules of one sign began that a rule stands in.
+    let mut run = 0;
     for (number, line) in file.lines.iter().enumerate() {
         let pattern = &line.pattern;
+        if number > 0 && file.lines[number - 1].pattern.negated != pattern.negated {
+            run = number;
+        }
         if matches!(pattern.shape, Shape::Never(_)) {
             continue;
         }
         let key = (pattern.negated, pattern.dir_only, pattern.basename, &pattern.shape);
         if let Some(first) = seen.insert(key, line) {
             findings.push(duplicate(file, line, first));
-        } else if let Some(finding) = shadow(file, number) {
+        } else if let Some(finding) = shadow(file, number, run, &covering(file, number)) {
             findings.push(finding);
         }
     }
     findings
+}
+
+/// The rules that cover a rule, in order. What covers a rule matches its fixed parts, so the index finds it.
+fn covering(file: &RuleFile, number: usize) -> Vec<usize> {
+    let pattern = &file.lines[number].pattern;
+    let last = |text: &[u8]| text.rsplit(|byte| *byte == b'/').next().unwrap_or_default().to_vec();
+    let (name, path) = match &pattern.shape {
+        Shape::Never(_) => return Vec::new(),
+        Shape::Literal(text) => (last(text), (!pattern.basename).then(|| text.to_vec())),
+        Shape::Glob(glob) if pattern.basename => ([&*glob.head, &*glob.tail].concat(), None),
+        Shape::Glob(glob) => (last(&glob.tail), Some([&*glob.head, b"x"].concat())),
+    };
+    let mut found = Vec::new();
+    let query = Query { name: &name, path: path.as_deref(), is_dir: true };
+    file.each_match(query, |other| found.push(other as usize));
+    found.retain(|other| {
+        let wide = &file.lines[*other].pattern;
+        *other != number && wide != pattern && covers(wide, pattern, file.folds())
+    });
+    found.sort_unstable();
+    found
 }
 
 fn duplicate(file: &RuleFile, line: &Line, first: &Line) -> Finding {
@@ -241,26 +268,29 @@ fn duplicate(file: &RuleFile, line: &Line, first: &Line) -> Finding {
         .remedy("remove one of the two")
 }
 
-fn shadow(file: &RuleFile, number: usize) -> Option<Finding> {
+fn shadow(file: &RuleFile, number: usize, run: usize, covering: &[usize]) -> Option<Finding> {
     let line = &file.lines[number];
-    let covers = |wide: &&Line| covers(&wide.pattern, &line.pattern, file.folds());
-    let (before, after) = (&file.lines[..number], &file.lines[number + 1..]);
     let place = Place::rule(file, line);
-    let same_sign = |other: &&Line| other.pattern.negated == line.pattern.negated;
-    if let Some(later) = after.iter().filter(|later| later.pattern != line.pattern).find(covers) {
-        let same = same_sign(&later);
-        let message = match same {
-            true => "this rule is not needed: a later one says the same of all it matches",
-            false => "this rule has no effect: a later one decides otherwise for all it matches",
+    if let Some(later) = covering.iter().find(|other| **other > number).map(|other| &file.lines[*other]) {
+        let same = later.pattern.negated == line.pattern.negated;
+        let (severity, message, remedy) = match same {
+            true => (
+                Severity::Note,
+                "this rule is not needed: a later one says the same of all it matches",
+                "remove one of the two",
+            ),
+            false => (
+                Severity::Warning,
+                "this rule has no effect: a later one decides otherwise for all it matches",
+                "the last rule that matches decides: put it below",
+            ),
         };
-        let finding = Finding::new(FindingId::ShadowedRule, place, message);
-        let severity = if same { Severity::Note } else { Severity::Warning };
-        let remedy =
-            if same { "remove one of the two" } else { "the last rule that matches decides: put it below" };
-        return Some(finding.severity(severity).related(Place::rule(file, later), "decides").remedy(remedy));
+        let finding = Finding::new(FindingId::ShadowedRule, place, message).severity(severity);
+        return Some(finding.related(Place::rule(file, later), "decides").remedy(remedy));
     }
     // An earlier rule makes this one needless if nothing in between could take back what it said.
-    let earlier = before.iter().rev().take_while(same_sign).find(covers)?;
+    let earlier =
+        covering.iter().rfind(|other| (run..number).contains(other)).map(|other| &file.lines[*other])?;
     let message = "this rule is not needed: an earlier one says the same of all it matches";
     let finding = Finding::new(FindingId::ShadowedRule, place, message).severity(Severity::Note);
     Some(finding.related(Place::rule(file, earlier), "decides already").remedy("remove one of the two"))

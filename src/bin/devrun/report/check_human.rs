@@ -57,7 +57,7 @@ impl Shown {
         let (text, span) = shown_line(place);
         let name = match place.file.as_deref() {
             Some(file) => crate::terminal::path(names.path(file)),
-            None => "-i".into(),
+            None => "(given by hand)".into(),
         };
         Self { name, line: (place.line as usize).max(1), text, span }
     }
