@@ -137,6 +137,8 @@ impl Room {
             }
         }
         self.anchor();
+        // Without an instance no watch was even tried.
+        self.survey.limit_hit |= self.survey.keeper.is_limited();
         self.settle_racy();
         self.refresh();
         self.read_on();

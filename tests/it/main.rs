@@ -83,6 +83,8 @@ mod watch_rules;
 mod watch_bursts;
 /// Random histories: at the end the snapshot equals the tree.
 mod watch_random;
+/// Overflows and used-up limits: nothing is lost, and it is said.
+mod watch_limits;
 /// A real browser: reloads, the crash page, tabs that share one stream.
 #[cfg(feature = "proxy")]
 mod front_browser;

@@ -1,0 +1,123 @@
+//! Queues that overflow and limits that are used up: nothing is lost, and it is said.
+//!
+//! The watch runs in a process of its own, this test binary once more, so that it can be stopped and confined.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use devrun::rules;
+use devrun::watch::{Event, Mode, Options, Watch};
+
+use crate::sandbox::{Running, Sandbox};
+
+const TREE: &str = "DEVRUN_TEST_TREE";
+
+/// What the other process does: watch, and say what happens.
+#[test]
+#[ignore = "needs to be started by the other tests here"]
+fn confined() {
+    let Some(tree) = std::env::var_os(TREE).map(PathBuf::from) else { return };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut options = Options::new(rules::Options::new(&tree));
+        options.mode = Mode::Auto;
+        let mut watch = Watch::start(options).await.unwrap();
+        println!("watching {} of {}", watch.summary().watches, watch.summary().directories);
+        while let Some(event) = watch.next_event().await {
+            match event {
+                Event::Changed(batch) => {
+                    println!("batch of {}", batch.changes.len());
+                    for change in batch.changes {
+                        println!("{} {}.", change.kind, change.path.strip_prefix(&tree).unwrap().display());
+                    }
+                }
+                Event::Warning { message, .. } => println!("warning: {message}"),
+                Event::Rescanned { files, .. } => println!("rescanned {files}"),
+                Event::ModeChanged(report) => println!("mode {:?} {:?}", report.mode, report.why),
+                _ => {}
+            }
+        }
+    });
+}
+
+fn confined_command(sandbox: &Sandbox) -> Command {
+    let mut command = sandbox.command(std::env::current_exe().unwrap());
+    command.env(TREE, sandbox.root());
+    command.args(["watch_limits::confined", "--exact", "--ignored", "--nocapture"]);
+    command
+}
+
+/// The same in a user namespace in which so few watches, or instances, are allowed.
+fn confined_to(sandbox: &Sandbox, limit: &str, count: usize) -> Command {
+    let inner = confined_command(sandbox);
+    let mut command = sandbox.command("unshare");
+    let script = format!("echo {count} > /proc/sys/user/{limit} && exec \"$@\"");
+    command.args(["--user", "--map-root-user", "sh", "-c", &script, "sh"]);
+    command.arg(inner.get_program()).args(inner.get_args()).env(TREE, sandbox.root());
+    command
+}
+
+#[test]
+fn w2_an_overflow_of_the_queue_loses_nothing() {
+    let sandbox = Sandbox::new();
+    sandbox.write("app.py", "1");
+    sandbox.write("src/lib.py", "1");
+    let running = Running::start(&mut confined_command(&sandbox));
+    running.wait_for_line("watching 2 of 2");
+    running.signal(19);
+    let limit = std::fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
+    let limit: usize = limit.trim().parse().unwrap();
+    // Each write is an event of its own as long as another one comes between.
+    for number in 0..limit / 2 + 100 {
+        sandbox.write("noise-a", number.to_string());
+        sandbox.write("noise-b", number.to_string());
+    }
+    sandbox.write("new/deep/f.py", "1");
+    sandbox.write("app.py", "the last edit");
+    running.signal(18);
+    running.wait_for_line("rescanned");
+    running.wait_for_line("changed app.py.");
+    running.wait_for_line("created new/deep/f.py.");
+    assert!(running.count("batch of") <= 3, "{:?}", running.lines());
+    // And events go on coming.
+    sandbox.write("new/deep/f.py", "2");
+    running.wait_for_line("changed new/deep/f.py.");
+}
+
+#[test]
+#[ignore = "needs user namespaces"]
+fn w5_used_up_watches_degrade_to_scanning() {
+    let sandbox = Sandbox::new();
+    for number in 0..30 {
+        sandbox.write(format!("d{number}/f.py"), "1");
+    }
+    let running = Running::start(&mut confined_to(&sandbox, "max_inotify_watches", 10));
+    running.wait_for_line("watching 10 of 31");
+    running.wait_for_line("warning: ");
+    for number in 0..30 {
+        sandbox.write(format!("d{number}/f.py"), "2");
+        running.wait_for_line(&format!("changed d{number}/f.py."));
+    }
+    sandbox.write("d7/new/deep.py", "1");
+    running.wait_for_line("created d7/new/deep.py.");
+    assert_eq!(running.count("warning: "), 1, "{:?}", running.lines());
+    // Half of the tree goes: there are watches for the rest.
+    (0..25).for_each(|number| std::fs::remove_dir_all(sandbox.path(format!("d{number}"))).unwrap());
+    running.wait_for_line("mode Event");
+    sandbox.write("d29/f.py", "3");
+    running.wait_for_count("changed d29/f.py.", 2);
+}
+
+#[test]
+#[ignore = "needs user namespaces"]
+fn w5_used_up_instances_degrade_to_scanning() {
+    let sandbox = Sandbox::new();
+    sandbox.write("d/f.py", "1");
+    let running = Running::start(&mut confined_to(&sandbox, "max_inotify_instances", 0));
+    running.wait_for_line("watching 0 of 2");
+    running.wait_for_line("warning: ");
+    sandbox.write("d/f.py", "2");
+    running.wait_for_line("changed d/f.py.");
+    sandbox.write("e/f.py", "2");
+    running.wait_for_line("created e/f.py.");
+}
