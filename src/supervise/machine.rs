@@ -61,7 +61,6 @@ pub(super) enum Input {
     /// It serves.
     Ready { generation: u64, address: Option<SocketAddr> },
     /// It serves, but not where it was told to.
-    #[allow(dead_code)]
     Elsewhere { generation: u64, address: SocketAddr },
     /// Its leader has ended; others of its tree may live.
     Exited { generation: u64, report: ExitReport },

@@ -109,7 +109,6 @@ impl Held {
     }
 
     /// The kernel's number of the socket: what `/proc/PID/fd` shows.
-    #[allow(dead_code)]
     pub(super) fn inode(&self) -> Option<u64> {
         Some(rustix::fs::fstat(&self.fd).ok()?.st_ino)
     }

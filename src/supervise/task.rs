@@ -3,7 +3,7 @@
 //! Performs what `machine` decides and reports what became of it; decides nothing itself.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -32,6 +32,15 @@ const FIRST_LOOK: Duration = Duration::from_millis(1);
 const LAST_LOOK: Duration = Duration::from_millis(50);
 /// How long a tree has to stop at `SIGTSTP`.
 const SUSPEND: Duration = Duration::from_millis(300);
+/// How long a process that has its inherited socket open, but is not seen waiting on it, is doubted.
+const DOUBT: Duration = Duration::from_secs(5);
+/// When to begin to look whether a server listens elsewhere, how often, and how long it must have done so: what opens first
+/// may be a debugger's port.
+const ELSEWHERE_FIRST: Duration = Duration::from_millis(300);
+const ELSEWHERE_PAUSE: Duration = Duration::from_millis(100);
+const ELSEWHERE_STEADY: Duration = Duration::from_millis(500);
+/// Ports of debuggers: node's inspector, debugpy.
+const DEBUGGERS: [u16; 2] = [9229, 5678];
 /// How many of those who outlive a stop are named.
 const NAMED: usize = 5;
 
@@ -131,12 +140,31 @@ struct Running {
     _stdin: Option<OwnedFd>,
     terminal: bool,
     /// Its own inherited socket: closed with the generation, so that no client waits in a queue that nobody serves.
-    _socket: Option<Held>,
+    socket: Option<Held>,
     watchers: Vec<AbortHandle>,
+    probe: Option<Probe>,
     leader_ended: bool,
     /// It was killed: whoever still turns up is killed too.
     killed: bool,
     look: Look,
+}
+
+/// What is looked for in the tree of a generation that is not ready.
+#[derive(Debug)]
+enum Probe {
+    /// One of its processes waits on this socket.
+    Waits { inode: u64, look: Look },
+    /// It listens, but not on its own port.
+    Elsewhere { port: u16, at: Instant, seen: Option<(SocketAddr, Instant)> },
+}
+
+impl Probe {
+    fn at(&self) -> Instant {
+        match self {
+            Self::Waits { look, .. } => look.at,
+            Self::Elsewhere { at, .. } => *at,
+        }
+    }
 }
 
 /// When to look next whether a tree is gone.
@@ -195,6 +223,8 @@ struct Loop {
     reloader_told: bool,
     /// Everything is being stopped: until when it may take, and when to look next.
     suspending: Option<(Instant, Look)>,
+    /// Where the server was found to listen, whatever it was told.
+    elsewhere: Option<SocketAddr>,
 }
 
 impl Loop {
@@ -229,6 +259,7 @@ impl Loop {
             exit: None,
             reloader_told: false,
             suspending: None,
+            elsewhere: None,
         })
     }
 
@@ -259,7 +290,8 @@ impl Loop {
         let builds = self.builds.as_ref().map(|builds| &builds.run);
         let ending = self.running.values().chain(builds).filter(|run| run.leader_ended);
         let suspending = self.suspending.as_ref().map(|(_, look)| look.at);
-        ending.map(|run| run.look.at).chain(suspending).chain(self.machine.deadline()).min()
+        let probes = self.running.values().filter_map(|run| run.probe.as_ref()).map(Probe::at);
+        ending.map(|run| run.look.at).chain(suspending).chain(probes).chain(self.machine.deadline()).min()
     }
 
     fn requested(&mut self, request: Request) {
@@ -306,6 +338,9 @@ impl Loop {
     fn took(&mut self, happening: Happening) {
         match happening {
             Happening::Ready { generation, address } => {
+                if let Some(run) = self.running.get_mut(&generation) {
+                    run.probe = None;
+                }
                 self.inputs.push_back(Input::Ready { generation, address });
             }
             Happening::Reloader => self.reloader(),
@@ -428,6 +463,8 @@ impl Loop {
         let mut around = self.surroundings(generation, because.as_deref(), key);
         around.port = port;
         around.sockets = socket.iter().chain(&self.sockets).collect();
+        // Before the fork: a busy machine may let the child run before us.
+        let began = Instant::now();
         let (spawned, defects) = child::spawn(&self.options.command, &around);
         self.warn(defects);
         let child = match spawned {
@@ -444,7 +481,7 @@ impl Loop {
         };
         let pid = child.pid as u32;
         let address = socket.as_ref().and_then(Held::tcp);
-        let mut run = self.running(key, child, socket);
+        let mut run = self.running(key, child, socket, began);
         self.inputs.push_back(Input::Spawned { generation, pid });
         self.await_ready(generation, port, address, &mut run);
         self.running.insert(generation, run);
@@ -457,7 +494,7 @@ impl Loop {
     }
 
     /// A process has begun: its end is awaited, its output read.
-    fn running(&mut self, key: u64, child: Child, socket: Option<Held>) -> Running {
+    fn running(&mut self, key: u64, child: Child, socket: Option<Held>, began: Instant) -> Running {
         self.trees.add(key, child.pid);
         if let Some(guard) = &self.options.guard {
             guard.began(self.trees.session(), key, child.pid);
@@ -479,12 +516,13 @@ impl Loop {
         });
         Running {
             key,
-            began: now,
+            began,
             output: output.and_then(Result::ok),
             _stdin: child.stdin,
             terminal: child.terminal,
-            _socket: socket,
+            socket,
             watchers: vec![watcher.abort_handle()],
+            probe: None,
             leader_ended: false,
             killed: false,
             look: Look::now(now),
@@ -499,16 +537,29 @@ impl Loop {
         inherited: Option<SocketAddr>,
         run: &mut Running,
     ) {
+        let path = self.options.ready.path.clone();
+        let now = Instant::now();
         let addresses = match self.options.port {
-            Port::Own => port.map(ready::loopback),
+            Port::Own => port.map(|port| {
+                run.probe = Some(Probe::Elsewhere { port, at: now + ELSEWHERE_FIRST, seen: None });
+                let mut addresses = ready::loopback(port);
+                addresses.extend(self.elsewhere);
+                addresses
+            }),
             Port::Fixed(address) => Some(vec![address]),
-            Port::Inherited => inherited.map(|address| vec![address]),
-            Port::None => None,
+            Port::Inherited if path.is_some() => inherited.map(|address| vec![address]),
+            Port::Inherited | Port::None => {
+                let passed = run.socket.as_ref().or(self.sockets.first());
+                if let Some(inode) = passed.and_then(Held::inode) {
+                    run.probe = Some(Probe::Waits { inode, look: Look::now(now) });
+                    return;
+                }
+                None
+            }
         };
         let Some(addresses) = addresses else {
             return self.inputs.push_back(Input::Ready { generation, address: None });
         };
-        let path = self.options.ready.path.clone();
         let happen = self.happen.clone();
         let watcher = tokio::spawn(async move {
             let address = Some(ready::serves(&addresses, path.as_deref()).await);
@@ -525,11 +576,12 @@ impl Loop {
         let key = self.keys;
         let mut around = self.surroundings(generation, because.as_deref(), key);
         around.interactive = false;
+        let began = Instant::now();
         let (spawned, defects) = child::spawn(command, &around);
         self.warn(defects);
         match spawned {
             Ok(child) => {
-                let run = self.running(key, child, None);
+                let run = self.running(key, child, None, began);
                 self.builds = Some(Builds { generation, because, at, cancelled: false, run });
             }
             Err(NotStarted { status, message }) => {
@@ -568,10 +620,43 @@ impl Loop {
         self.inputs.push_back(Input::Built { generation, failure: Some(report) });
     }
 
+    /// Looks whether generations serve that can only be known by their sockets.
+    fn probe(&mut self, now: Instant) {
+        for (generation, run) in &mut self.running {
+            let Some(probe) = run.probe.as_mut().filter(|probe| probe.at() <= now && !run.leader_ended)
+            else {
+                continue;
+            };
+            let pids: Vec<i32> = self.trees.members(run.key).iter().map(|one| one.pid).collect();
+            let found = match probe {
+                Probe::Waits { inode, look } => {
+                    look.later(now);
+                    let waits = waits_on(&pids, *inode) || now >= run.began + DOUBT;
+                    let address = run.socket.as_ref().and_then(Held::tcp);
+                    waits.then_some(Input::Ready { generation: *generation, address })
+                }
+                Probe::Elsewhere { port, at, seen } => {
+                    *at = now + ELSEWHERE_PAUSE;
+                    let held: Vec<_> = self.sockets.iter().filter_map(Held::tcp).collect();
+                    steady(addresses(&pids), *port, &held, seen, now)
+                        .map(|address| Input::Elsewhere { generation: *generation, address })
+                }
+            };
+            if let Some(input) = found {
+                if let Input::Elsewhere { address, .. } = input {
+                    self.elsewhere = Some(address);
+                }
+                run.probe = None;
+                self.inputs.push_back(input);
+            }
+        }
+    }
+
     /// Looks whether trees whose leader has ended are gone.
     fn look_around(&mut self) {
         let now = Instant::now();
         self.look_whether_stopped(now);
+        self.probe(now);
         let mut gone = Vec::new();
         for (generation, run) in &mut self.running {
             if run.leader_ended && run.look.at <= now && is_gone(&mut self.trees, run, now) {
@@ -677,6 +762,57 @@ fn is_gone(trees: &mut Trees, run: &mut Running, now: Instant) -> bool {
     }
     run.look.later(now);
     false
+}
+
+/// The address that a tree listens on besides its own port, once it has done so for a while.
+fn steady(
+    mut found: Vec<SocketAddr>,
+    port: u16,
+    held: &[SocketAddr],
+    seen: &mut Option<(SocketAddr, Instant)>,
+    now: Instant,
+) -> Option<SocketAddr> {
+    if found.iter().any(|address| address.port() == port) {
+        // Where it should be: whether it serves already is another question.
+        *seen = None;
+        return None;
+    }
+    found.retain(|address| !held.contains(address) && !DEBUGGERS.contains(&address.port()));
+    let address = *found.first()?;
+    match seen {
+        Some((known, since)) if *known == address => {
+            (now.saturating_duration_since(*since) >= ELSEWHERE_STEADY).then(|| reachable(address))
+        }
+        _ => {
+            *seen = Some((address, now));
+            None
+        }
+    }
+}
+
+/// An address to connect to: a server on all interfaces is reached by loopback.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V4(v4) if v4.ip().is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        // Most often it takes IPv4 too, but not always.
+        SocketAddr::V6(v6) if v6.ip().is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    address
+}
+
+#[cfg(target_os = "linux")]
+use super::os::listening::{addresses, waits_on};
+
+/// Not to be known here: the doubt ends by its time.
+#[cfg(not(target_os = "linux"))]
+fn waits_on(_pids: &[i32], _inode: u64) -> bool {
+    false
+}
+
+#[cfg(not(target_os = "linux"))]
+fn addresses(_pids: &[i32]) -> Vec<SocketAddr> {
+    Vec::new()
 }
 
 fn report(run: &Running, ended: Ended, now: Instant) -> ExitReport {

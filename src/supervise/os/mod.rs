@@ -8,6 +8,8 @@ mod linux;
 #[cfg(not(target_os = "linux"))]
 mod other;
 pub(super) mod guard;
+#[cfg(target_os = "linux")]
+pub(super) mod listening;
 
 #[cfg(target_os = "linux")]
 pub(super) use linux::{Trees, adopt_orphans, ended};

@@ -1,0 +1,131 @@
+//! Linux: where the processes of a tree listen, and whether one waits on a socket that it inherited.
+
+use std::collections::HashSet;
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// The state `LISTEN` in `/proc/net/tcp`.
+const LISTEN: &str = "0A";
+
+/// Where these processes listen on TCP.
+pub(crate) fn addresses(pids: &[i32]) -> Vec<SocketAddr> {
+    let inodes: HashSet<u64> = pids.iter().flat_map(|pid| sockets(*pid)).collect();
+    if inodes.is_empty() {
+        return Vec::new();
+    }
+    let tables =
+        ["/proc/net/tcp", "/proc/net/tcp6"].map(|table| fs::read_to_string(table).unwrap_or_default());
+    let lines = tables.iter().flat_map(|table| table.lines().skip(1));
+    let mut found: Vec<_> = lines.filter_map(listening).filter(|(_, inode)| inodes.contains(inode)).collect();
+    found.sort();
+    found.dedup();
+    found.into_iter().map(|(address, _)| address).collect()
+}
+
+/// The sockets a process has open, by inode.
+fn sockets(pid: i32) -> Vec<u64> {
+    let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else { return Vec::new() };
+    let targets = entries.flatten().filter_map(|entry| fs::read_link(entry.path()).ok());
+    targets
+        .filter_map(|target| target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok())
+        .collect()
+}
+
+/// One line of the table: `0: 0100007F:1F90 00000000:0000 0A … inode …`.
+fn listening(line: &str) -> Option<(SocketAddr, u64)> {
+    let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+    if *fields.get(3)? != LISTEN {
+        return None;
+    }
+    let (address, port) = fields.get(1)?.split_once(':')?;
+    let port = u16::from_str_radix(port, 16).ok()?;
+    Some((SocketAddr::new(ip(address)?, port), fields.get(9)?.parse().ok()?))
+}
+
+/// Words of 32 bits, each in the machine's byte order.
+fn ip(text: &str) -> Option<IpAddr> {
+    let word = |at: usize| u32::from_str_radix(text.get(at * 8..at * 8 + 8)?, 16).ok().map(u32::to_ne_bytes);
+    match text.len() {
+        8 => Some(Ipv4Addr::from(word(0)?).into()),
+        32 => {
+            let mut octets = [0; 16];
+            for at in 0..4 {
+                octets[at * 4..at * 4 + 4].copy_from_slice(&word(at)?);
+            }
+            let address = Ipv6Addr::from(octets);
+            Some(address.to_ipv4_mapped().map_or(address.into(), IpAddr::from))
+        }
+        _ => None,
+    }
+}
+
+/// Whether one of these processes waits for connections on this socket: in an epoll set, or in a call that blocks on it.
+pub(crate) fn waits_on(pids: &[i32], inode: u64) -> bool {
+    pids.iter().any(|pid| waits(*pid, inode).unwrap_or(false))
+}
+
+fn waits(pid: i32, inode: u64) -> Option<bool> {
+    let wanted = format!("socket:[{inode}]");
+    let (mut held, mut polls) = (Vec::new(), Vec::new());
+    for entry in fs::read_dir(format!("/proc/{pid}/fd")).ok()?.flatten() {
+        let fd: i32 = entry.file_name().to_str()?.parse().ok()?;
+        match fs::read_link(entry.path()).ok().as_deref().and_then(|target| target.to_str()) {
+            Some(target) if target == wanted => held.push(fd),
+            Some("anon_inode:[eventpoll]") => polls.push(fd),
+            _ => {}
+        }
+    }
+    if held.is_empty() {
+        return Some(false);
+    }
+    Some(polls.iter().any(|poll| polled(pid, *poll, &held, inode)) || blocked(pid, &held))
+}
+
+/// An epoll set names its members as `tfd: 3 … ino:INODE(hex)`.
+fn polled(pid: i32, poll: i32, held: &[i32], inode: u64) -> bool {
+    let info = fs::read_to_string(format!("/proc/{pid}/fdinfo/{poll}")).unwrap_or_default();
+    info.lines().filter_map(|line| line.strip_prefix("tfd:")).any(|line| {
+        let number = line.split_ascii_whitespace().next().and_then(|word| word.parse().ok());
+        let member = line
+            .split_once("ino:")
+            .and_then(|(_, rest)| u64::from_str_radix(rest.split(' ').next()?, 16).ok());
+        number.is_some_and(|number| held.contains(&number)) && member.is_none_or(|member| member == inode)
+    })
+}
+
+/// Whether a thread sits in `accept` on one of the descriptors, or in `poll` or `select`, whose sets cannot be read from
+/// outside: a server that waits there with the socket open most likely waits for it.
+fn blocked(pid: i32, held: &[i32]) -> bool {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return false };
+    threads.flatten().any(|thread| {
+        let call = fs::read_to_string(thread.path().join("syscall")).unwrap_or_default();
+        let mut words = call.split_ascii_whitespace();
+        let number: Option<i64> = words.next().and_then(|word| word.parse().ok());
+        let first = words.next().and_then(|word| i32::from_str_radix(word.trim_start_matches("0x"), 16).ok());
+        match number {
+            Some(number) if WAITS.contains(&number) => first.is_some_and(|first| held.contains(&first)),
+            Some(number) => POLLS.contains(&number),
+            None => false,
+        }
+    })
+}
+
+const WAITS: &[i64] = &[libc::SYS_accept, libc::SYS_accept4, libc::SYS_recvfrom, libc::SYS_recvmsg];
+
+#[cfg(target_arch = "x86_64")]
+const POLLS: &[i64] = &[libc::SYS_poll, libc::SYS_ppoll, libc::SYS_select, libc::SYS_pselect6];
+#[cfg(not(target_arch = "x86_64"))]
+const POLLS: &[i64] = &[libc::SYS_ppoll, libc::SYS_pselect6];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_table_is_read() {
+        let line = "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  0  0 1234 1 0 100 0 0 10 0";
+        assert_eq!(listening(line), Some((SocketAddr::from(([127, 0, 0, 1], 8080)), 1234)));
+        let line = "  1: 00000000000000000000000001000000:0050 00000000000000000000000000000000:0000 0A 0:0 00:0 0 0 0 77 1";
+        assert_eq!(listening(line), Some((SocketAddr::from((Ipv6Addr::LOCALHOST, 80)), 77)));
+    }
+}
