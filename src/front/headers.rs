@@ -250,7 +250,9 @@ pub(super) fn is_fragment(headers: &HeaderMap) -> bool {
     let fetched = text(headers, "sec-fetch-dest").is_some_and(|destination| destination != "document");
     let scripted =
         text(headers, "x-requested-with").is_some_and(|with| with.eq_ignore_ascii_case("xmlhttprequest"));
-    fetched || scripted || headers.contains_key("hx-request")
+    let refused = text(headers, ACCEPT.as_str())
+        .is_some_and(|accept| !accept.contains("text/") && !accept.contains("*/*"));
+    fetched || scripted || refused || headers.contains_key("hx-request")
 }
 
 /// Whether the client waits for an event stream, as `EventSource` does.

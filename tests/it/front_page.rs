@@ -95,6 +95,10 @@ async fn everything_else_passes_as_it_is() {
         (BROWSER.to_owned(), page(&format!("{html}Content-Security-Policy: connect-src 'none'\r\n"), body)),
         (BROWSER.to_owned(), page(&format!("{html}Content-Security-Policy: sandbox allow-forms\r\n"), body)),
         (script.clone(), page(html, body)),
+        (
+            "GET / HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\n\r\n".to_owned(),
+            page(html, body),
+        ),
         (BROWSER.replace("\r\n\r\n", "\r\nHX-Request: true\r\n\r\n"), page(html, body)),
     ];
     for (request, said) in cases {
