@@ -121,3 +121,49 @@ fn w5_used_up_instances_degrade_to_scanning() {
     sandbox.write("e/f.py", "2");
     running.wait_for_line("created e/f.py.");
 }
+
+/// How often the threads that watch have been woken until now.
+fn wakeups(pid: u32) -> u64 {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let of = |task: PathBuf| {
+        let name = std::fs::read_to_string(task.join("comm")).unwrap_or_default();
+        let status = std::fs::read_to_string(task.join("status")).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        let count = line.map_or(0, |count| count.trim().parse().unwrap());
+        if name.starts_with("devrun-watch") || name.starts_with("notify-rs") { count } else { 0 }
+    };
+    tasks.map(|task| of(task.unwrap().path())).sum()
+}
+
+/// How many watches the process has in the kernel.
+fn watches(pid: u32) -> usize {
+    let infos = std::fs::read_dir(format!("/proc/{pid}/fdinfo")).unwrap();
+    let texts = infos.map(|info| std::fs::read_to_string(info.unwrap().path()).unwrap_or_default());
+    texts.map(|text| text.lines().filter(|line| line.starts_with("inotify wd:")).count()).sum()
+}
+
+#[test]
+fn w8_ignored_files_reads_and_idling_cost_no_wakeup_and_no_watch() {
+    let sandbox = Sandbox::new();
+    sandbox.write(".watchignore", "downloads/\n");
+    sandbox.write("downloads/deep/x", "1");
+    sandbox.write("src/a/b.py", "1");
+    let running = Running::start(&mut confined_command(&sandbox));
+    running.wait_for_line("watching 3 of 3");
+    assert_eq!(watches(running.pid()), 3);
+    // One change, seen to its end, so that nothing is left to do from the start.
+    sandbox.write("src/a/b.py", "2");
+    running.wait_for_line("changed src/a/b.py.");
+    let before = wakeups(running.pid());
+    for number in 0..20_000 {
+        sandbox.write(format!("downloads/deep/{}/{number}", number % 100), "ignored");
+    }
+    for _ in 0..100 {
+        std::fs::read(sandbox.path("src/a/b.py")).unwrap();
+        std::fs::read_dir(sandbox.path("src/a")).unwrap().count();
+    }
+    std::fs::remove_dir_all(sandbox.path("downloads/deep")).unwrap();
+    // The thread may still have been on its way to sleep when the batch came.
+    assert!(wakeups(running.pid()) - before <= 2, "{before} {}", wakeups(running.pid()));
+    assert_eq!(watches(running.pid()), 3);
+}
