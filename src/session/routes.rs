@@ -140,3 +140,88 @@ impl Routes {
 fn shown(path: &Path, base: &Path) -> String {
     path.strip_prefix(base).unwrap_or(path).to_string_lossy().into_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::supervise::Ended;
+
+    fn address(port: u16) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], port))
+    }
+
+    fn ready(port: u16) -> Phase {
+        Phase::Ready { address: Some(address(port)) }
+    }
+
+    fn report(status: i32) -> ExitReport {
+        let ran = Duration::from_millis(310);
+        ExitReport { ended: Ended::Status(status), ran, message: None, output: b"last words".to_vec() }
+    }
+
+    fn routes() -> Routes {
+        Routes::new("/project".into(), "python app.py".to_owned())
+    }
+
+    #[test]
+    fn an_overlapping_successor_takes_over_when_it_is_ready() {
+        let mut routes = routes();
+        assert_eq!(routes.phase(1, &Phase::Starting { pid: 1 }), [Route::Publish(Upstream::Starting)]);
+        routes.phase(1, &ready(1000));
+        assert_eq!(routes.phase(2, &Phase::Starting { pid: 2 }), []);
+        let orders = routes.phase(2, &ready(2000));
+        let new = Upstream::Ready { generation: 2, address: address(2000) };
+        assert_eq!(orders, [Route::Publish(new), Route::Banner(None), Route::ReleaseStreams(1)]);
+        // The old one no longer serves: its drain and its end close nothing.
+        assert_eq!(routes.phase(1, &Phase::Draining), []);
+        assert_eq!(routes.phase(1, &Phase::Stopped), []);
+    }
+
+    #[test]
+    fn generations_that_take_turns_hold_requests_between_them() {
+        let mut routes = routes();
+        routes.phase(1, &Phase::Starting { pid: 1 });
+        routes.phase(1, &ready(1000));
+        assert_eq!(routes.phase(1, &Phase::Draining), [Route::Hold]);
+        assert_eq!(routes.phase(1, &Phase::Stopping), [Route::ReleaseStreams(1)]);
+        assert_eq!(routes.phase(1, &Phase::Stopped), [Route::Publish(Upstream::Starting)]);
+    }
+
+    #[test]
+    fn a_failed_successor_puts_a_banner_over_the_one_that_serves_on() {
+        let mut routes = routes();
+        routes.phase(1, &Phase::Starting { pid: 1 });
+        routes.phase(1, &ready(1000));
+        routes.phase(2, &Phase::Starting { pid: 2 });
+        let orders = routes.phase(2, &Phase::Failed(report(1)));
+        let [Route::Banner(Some(banner))] = orders.as_slice() else { panic!("{orders:?}") };
+        assert_eq!(banner.headline, "exited with status 1 after 0.31 s");
+        assert_eq!(banner.output, b"last words");
+    }
+
+    #[test]
+    fn a_crash_with_no_successor_is_shown_until_the_next_start() {
+        let mut routes = routes();
+        routes.phase(1, &Phase::Starting { pid: 1 });
+        routes.phase(1, &ready(1000));
+        let orders = routes.phase(1, &Phase::Exited(report(3)));
+        assert!(
+            matches!(orders.as_slice(), [Route::Publish(Upstream::Down(_)), Route::Answer(_)]),
+            "{orders:?}"
+        );
+        let orders = routes.phase(2, &Phase::Starting { pid: 2 });
+        assert_eq!(orders, [Route::AnswerNoMore, Route::Publish(Upstream::Starting)]);
+    }
+
+    #[test]
+    fn a_crash_while_the_successor_starts_only_holds() {
+        let mut routes = routes();
+        routes.phase(1, &Phase::Starting { pid: 1 });
+        routes.phase(1, &ready(1000));
+        routes.phase(2, &Phase::Building);
+        assert_eq!(routes.phase(1, &Phase::Exited(report(3))), [Route::Publish(Upstream::Starting)]);
+    }
+}

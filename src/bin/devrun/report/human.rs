@@ -258,10 +258,16 @@ fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
-/// Addresses as what one opens; loopback in both families is `localhost`.
+/// Addresses as what one opens; the loopback of both families is `localhost`.
 fn urls(addresses: &[String]) -> String {
-    let urls = addresses.iter().map(|address| format!("http://{address}"));
-    urls.collect::<Vec<_>>().join(" and ")
+    let ports: Vec<&str> = addresses
+        .iter()
+        .filter_map(|address| address.strip_prefix("127.0.0.1:").or_else(|| address.strip_prefix("[::1]:")))
+        .collect();
+    match ports.as_slice() {
+        [port, other] if port == other && addresses.len() == 2 => format!("http://localhost:{port}"),
+        _ => addresses.iter().map(|address| format!("http://{address}")).collect::<Vec<_>>().join(" and "),
+    }
 }
 
 fn time(micros: u64) -> String {
