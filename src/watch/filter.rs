@@ -1,26 +1,19 @@
 //! Which paths go on: rules, extensions, filters. Keeps nothing of what it was asked.
 
 use std::collections::HashSet;
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use crate::rules::Rules;
 
 use super::error::Error;
 use super::options::Options;
+use super::selection::Selection;
 
 /// Decides which paths count.
 #[derive(Debug)]
 pub(crate) struct Filter {
     rules: Rules,
-    base: PathBuf,
-    extensions: HashSet<OsString>,
-    /// Globs with a `/`, against the path relative to the base.
-    paths: Option<GlobSet>,
-    /// Globs without, against the last component.
-    names: Option<GlobSet>,
+    selection: Selection,
     always: HashSet<PathBuf>,
 }
 
@@ -30,11 +23,7 @@ impl Filter {
     /// # Errors
     /// [`Error::Filter`] for a glob that does not parse.
     pub(crate) fn new(options: &Options, rules: Rules, always: HashSet<PathBuf>) -> Result<Self, Error> {
-        let base = options.rules.base.clone();
-        let (paths, names): (Vec<_>, Vec<_>) = options.filters.iter().partition(|glob| glob.contains('/'));
-        let extensions = options.extensions.iter().map(|text| text.trim_start_matches('.').into()).collect();
-        let (paths, names) = (globs(&paths)?, globs(&names)?);
-        Ok(Self { rules, base, extensions, paths, names, always })
+        Ok(Self { rules, selection: Selection::new(options)?, always })
     }
 
     /// The rules it goes by.
@@ -49,7 +38,7 @@ impl Filter {
 
     /// Whether a file is relevant.
     pub(crate) fn counts_file(&self, path: &Path) -> bool {
-        self.is_always(path) || (self.is_wanted(path) && !self.rules.is_ignored(path, false))
+        self.is_always(path) || (self.selection.wants(path) && !self.rules.is_ignored(path, false))
     }
 
     /// Whether rules are, or would be, read from a path.
@@ -61,43 +50,4 @@ impl Filter {
     pub(crate) fn is_always(&self, path: &Path) -> bool {
         !self.always.is_empty() && self.always.contains(path)
     }
-
-    fn is_wanted(&self, path: &Path) -> bool {
-        let by_extension = self.extensions.is_empty()
-            || path.extension().is_some_and(|extension| self.extensions.contains(extension));
-        by_extension && self.matches_a_glob(path)
-    }
-
-    fn matches_a_glob(&self, path: &Path) -> bool {
-        if self.paths.is_none() && self.names.is_none() {
-            return true;
-        }
-        let relative = path.strip_prefix(&self.base).unwrap_or(path);
-        self.paths.as_ref().is_some_and(|globs| globs.is_match(relative))
-            || path
-                .file_name()
-                .is_some_and(|name| self.names.as_ref().is_some_and(|globs| globs.is_match(name)))
-    }
-}
-
-fn globs(texts: &[&String]) -> Result<Option<GlobSet>, Error> {
-    if texts.is_empty() {
-        return Ok(None);
-    }
-    let mut set = GlobSetBuilder::new();
-    for text in texts {
-        // `/src/*.rs` and `./src/*.rs` are meant from the base, as `src/*.rs` is.
-        let relative = text.trim_start_matches("./").trim_start_matches('/');
-        set.add(
-            GlobBuilder::new(relative)
-                .literal_separator(true)
-                .build()
-                .map_err(|error| refused(text, &error))?,
-        );
-    }
-    set.build().map(Some).map_err(|error| refused(texts[0], &error))
-}
-
-fn refused(glob: &str, error: &globset::Error) -> Error {
-    Error::Filter { glob: glob.to_owned(), reason: error.kind().to_string() }
 }

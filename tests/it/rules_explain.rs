@@ -50,6 +50,28 @@ fn each_path_gets_a_line_with_the_rule_that_decides() {
 }
 
 #[test]
+fn what_extensions_and_filters_leave_out_is_said() {
+    let sandbox = project();
+    let (status, text) =
+        run(sandbox.devrun().args(["explain", "-e", "rs", "src/main.rs", "README.md", "src/", "a.zip"]));
+    assert_eq!(
+        text,
+        "src/main.rs  watched\n\
+         README.md  left out by --ext or --filter\n\
+         src/  watched\n\
+         a.zip  ignored by .watchignore:2  *.zip\n"
+    );
+    assert_eq!(status, 0);
+    let (_, json) =
+        run(sandbox.devrun().args(["explain", "--format", "json", "-f", "src/*.rs", "README.md"]));
+    assert_eq!(json, "{\"path\":\"README.md\",\"ignored\":false,\"left_out\":true,\"rule\":null}\n");
+    let (status, text) = run(sandbox.devrun().args(["check", "-e", "rs", "--expect-watched", "README.md"]));
+    assert!(status == 1 && text.contains("no extension or filter wants it"), "{status} {text}");
+    let (status, text) = run(sandbox.devrun().args(["check", "-e", "rs", "--expect-ignored", "README.md"]));
+    assert_eq!(status, 0, "{text}");
+}
+
+#[test]
 fn the_status_says_whether_some_path_is_ignored() {
     let sandbox = project();
     assert_eq!(run(sandbox.devrun().args(["explain", "src", "a.zip"])).0, 0);

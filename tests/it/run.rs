@@ -243,3 +243,32 @@ fn an_edit_of_devrun_toml_takes_effect() {
     devrun.wait_for_count("child 1", 2);
     devrun.stop();
 }
+
+#[test]
+fn an_edited_rule_file_takes_effect_at_once_and_restarts_nobody() {
+    in_both_modes(|mode| {
+        let sandbox = Sandbox::new();
+        let data = sandbox.write("data/deep/table.json", "one");
+        let source = sandbox.write("src/app.py", "one");
+        let mut devrun = start(&sandbox, mode, STAY);
+        devrun.wait_for_line("child 1");
+        sandbox.write(".watchignore", "data/\n[unclosed\n");
+        devrun.wait_for_line(".watchignore changed, rules read again");
+        // A bad line is named, and the others hold.
+        devrun.wait_for_line(".watchignore:2:1: [unclosed");
+        if mode == ["-m", "event"] {
+            wait_until("the ignored directories have lost their watches", || watches(devrun.pid()) == 2);
+        }
+        fs::write(&data, "two").unwrap();
+        fs::write(&source, "two").unwrap();
+        devrun.wait_for_line("child 2");
+        fs::remove_file(sandbox.path(".watchignore")).unwrap();
+        devrun.wait_for_count("rules read again", 2);
+        fs::write(&data, "three").unwrap();
+        devrun.wait_for_line("data/deep/table.json changed");
+        devrun.wait_for_line("child 3");
+        devrun.stop();
+        assert_eq!(devrun.count("child 4"), 0, "{:?}", devrun.lines());
+        assert_eq!(devrun.count("table.json changed"), 1, "{:?}", devrun.lines());
+    });
+}

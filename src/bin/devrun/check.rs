@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use devrun::rules::{Expectation, Inspection, Report, Rules, Severity, lint, tracked_files};
+use devrun::watch::Selection;
 
 use crate::args::CheckFormat;
 use crate::failure::{ExitCode, Failure};
@@ -47,8 +48,9 @@ fn exit_code(report: &Report, strict: bool) -> ExitCode {
 
 fn inspection(settings: &Settings) -> Result<Inspection, Failure> {
     let check = &settings.check;
-    let ignored = check.expect_ignored.iter().map(|path| expectation(path, true));
-    let watched = check.expect_watched.iter().map(|path| expectation(path, false));
+    let selection = Selection::new(&settings.watch_options()).map_err(|error| Failure::of(&error))?;
+    let ignored = check.expect_ignored.iter().map(|path| expectation(path, true, &selection));
+    let watched = check.expect_watched.iter().map(|path| expectation(path, false, &selection));
     let expectations = ignored.chain(watched).collect();
     let mut files = Vec::new();
     for root in &settings.watch.roots {
@@ -59,10 +61,11 @@ fn inspection(settings: &Settings) -> Result<Inspection, Failure> {
     Ok(Inspection { tracked: files, matches_nothing: check.matches_nothing, expectations })
 }
 
-fn expectation(path: &Path, ignored: bool) -> Expectation {
+fn expectation(path: &Path, ignored: bool, selection: &Selection) -> Expectation {
     let typed_as_dir = path.as_os_str().as_encoded_bytes().ends_with(b"/");
     let is_dir = typed_as_dir || path.symlink_metadata().is_ok_and(|kind| kind.is_dir());
-    Expectation { path: path.to_path_buf(), is_dir, ignored }
+    let left_out = !is_dir && !selection.wants(path);
+    Expectation { path: path.to_path_buf(), is_dir, left_out, ignored }
 }
 
 /// Without git nothing is under version control, as far as anybody can say.

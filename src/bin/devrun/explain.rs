@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use devrun::rules::{DefectKind, Layer, Rule, Rules, Verdict};
+use devrun::watch::Selection;
 use serde::Serialize;
 
 use crate::failure::{ExitCode, Failure};
@@ -38,8 +39,14 @@ pub(crate) fn run(
         ));
     }
     let rules = Rules::new(settings.rules_options()).map_err(|error| Failure::of(&error))?;
-    let mut answers =
-        Answers { directory: &settings.directory, rules: &rules, json: question.json, some_ignored: false };
+    let selection = Selection::new(&settings.watch_options()).map_err(|error| Failure::of(&error))?;
+    let mut answers = Answers {
+        directory: &settings.directory,
+        rules: &rules,
+        selection: &selection,
+        json: question.json,
+        some_ignored: false,
+    };
     for path in &question.paths {
         answers.answer(path.as_os_str().as_encoded_bytes(), path, terminal)?;
     }
@@ -66,6 +73,7 @@ fn warn_of_unread(rules: &Rules, settings: &Settings, terminal: &mut Terminal) {
 struct Answers<'a> {
     directory: &'a Path,
     rules: &'a Rules,
+    selection: &'a Selection,
     json: bool,
     some_ignored: bool,
 }
@@ -97,17 +105,18 @@ impl Answers<'_> {
         let is_dir = bytes.ends_with(b"/") || full.symlink_metadata().is_ok_and(|kind| kind.is_dir());
         let verdict = self.rules.verdict(&full, is_dir);
         self.some_ignored |= verdict.is_ignored();
+        let left_out = !is_dir && !verdict.is_ignored() && !self.selection.wants(&full);
         if self.json {
-            let answer = self.json_answer(bytes, &verdict);
+            let answer = self.json_answer(bytes, &verdict, left_out);
             let line =
                 serde_json::to_string(&answer).map_err(|error| Failure::to_do("write JSON", &error))?;
             terminal.out_line(line)
         } else {
-            terminal.out_line(self.sentence(bytes, &verdict))
+            terminal.out_line(self.sentence(bytes, &verdict, left_out))
         }
     }
 
-    fn json_answer<'v>(&self, path: &'v [u8], verdict: &'v Verdict) -> Answer<'v> {
+    fn json_answer<'v>(&self, path: &'v [u8], verdict: &'v Verdict, left_out: bool) -> Answer<'v> {
         let rule = verdict.by.as_deref().map(|rule| RuleAnswer {
             layer: rule.layer.as_str(),
             source: rule
@@ -123,15 +132,19 @@ impl Answers<'_> {
             path: String::from_utf8_lossy(path),
             path_b64: exact(path),
             ignored: verdict.is_ignored(),
+            left_out,
             rule,
             parent,
         }
     }
 
-    fn sentence(&self, path: &[u8], verdict: &Verdict) -> String {
+    fn sentence(&self, path: &[u8], verdict: &Verdict, left_out: bool) -> String {
         let path = styled(NAME, terminal::bytes(path));
         let word = if verdict.is_ignored() { styled(ERROR, "ignored") } else { styled(GOOD, "watched") };
         let mut text = format!("{path}  {word}");
+        if left_out {
+            return format!("{path}  {} by --ext or --filter", styled(ERROR, "left out"));
+        }
         if let Some(rule) = &verdict.by {
             let _ = write!(text, " by {}  {}", self.place(rule), terminal::bytes(&rule.pattern));
         }
@@ -160,6 +173,9 @@ struct Answer<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     path_b64: Option<String>,
     ignored: bool,
+    /// No rule ignores it, but the extensions or filters do not want it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    left_out: bool,
     rule: Option<RuleAnswer<'a>>,
     /// The directory whose exclusion decided, if it is not the path itself.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -113,12 +113,18 @@ fn hidden_by(rules: &Rules, by: &Rule, paths: &[&Path]) -> Finding {
 /// What must be ignored and is not, and the other way round.
 pub(super) fn broken_expectation(rules: &Rules, expectation: &Expectation) -> Option<Finding> {
     let verdict = rules.verdict(&expectation.path, expectation.is_dir);
-    if verdict.is_ignored() == expectation.ignored {
+    if (verdict.is_ignored() || expectation.left_out) == expectation.ignored {
         return None;
     }
     let path = expectation.path.strip_prefix(rules.base()).unwrap_or(&expectation.path).display();
     let slash = if expectation.is_dir { "/" } else { "" };
-    let (wanted, is) = if expectation.ignored { ("ignored", "watched") } else { ("watched", "ignored") };
+    let wanted = if expectation.ignored { "ignored" } else { "watched" };
+    if expectation.left_out && !verdict.is_ignored() {
+        let message = format!("{path}{slash} must be {wanted}, and no extension or filter wants it");
+        let remedy = "add its extension to `ext`, or a glob for it to `filter`";
+        return Some(Finding::new(FindingId::ExpectationFailed, None, message).remedy(remedy));
+    }
+    let is = if verdict.is_ignored() { "ignored" } else { "watched" };
     let because =
         verdict.by.as_deref().map_or(": no rule matches it".into(), |by| format!(" by {}", words_for(by)));
     let message = format!("{path}{slash} must be {wanted}, and is {is}{because}");

@@ -9,6 +9,8 @@ pub struct Expectation {
     pub path: PathBuf,
     /// It is a directory, whether it exists or not.
     pub is_dir: bool,
+    /// Extensions or filters leave it out, whatever the rules say.
+    pub left_out: bool,
     /// It must be ignored; else it must be watched.
     pub ignored: bool,
 }
