@@ -5,7 +5,9 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use devrun::rules::{Options, Rules};
 
-use crate::oracle::{Decided, ask_git, ask_git_in, ask_rules, git_is_new, git_rules};
+#[cfg(feature = "cli")]
+use crate::oracle::ask_git;
+use crate::oracle::{Decided, ask_git_in, ask_rules, git_is_new, git_rules};
 use crate::sandbox::Sandbox;
 
 /// A small generator of numbers, the same on every machine.

@@ -1,6 +1,6 @@
 //! What one rule file shows by itself: bad patterns, doubtful spellings, rules that others make useless.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::cover::covers;
 use super::finding::{Finding, FindingId, Place, Severity};
@@ -219,8 +219,8 @@ fn alternatives(text: &[u8]) -> Option<(usize, usize)> {
 
 /// Rules that never decide, since others of the file do: doubles, and what others cover.
 fn useless(file: &RuleFile) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    let mut seen: HashMap<(bool, bool, bool, &Shape), &Line> = HashMap::new();
+    let mut findings: BTreeMap<usize, Finding> = BTreeMap::new();
+    let mut seen: HashMap<(bool, bool, bool, &Shape), usize> = HashMap::new();
     // Where the run of rules of one sign began that a rule stands in.
     let mut run = 0;
     for (number, line) in file.lines.iter().enumerate() {
@@ -232,13 +232,21 @@ fn useless(file: &RuleFile) -> Vec<Finding> {
             continue;
         }
         let key = (pattern.negated, pattern.dir_only, pattern.basename, &pattern.shape);
-        if let Some(first) = seen.insert(key, line) {
-            findings.push(duplicate(file, line, first));
-        } else if let Some(finding) = shadow(file, number, run, &covering(file, number)) {
-            findings.push(finding);
+        match seen.insert(key, number) {
+            // A rule of the other sign stands between: the last one decides, so it is the first that is not needed.
+            Some(first) if first < run => {
+                findings.insert(first, overtaken(file, &file.lines[first], line));
+            }
+            Some(first) => {
+                findings.insert(number, duplicate(file, line, &file.lines[first]));
+            }
+            None => {
+                findings
+                    .extend(shadow(file, number, run, &covering(file, number)).map(|found| (number, found)));
+            }
         }
     }
-    findings
+    findings.into_values().collect()
 }
 
 /// The rules that cover a rule, in order. What covers a rule matches its fixed parts, so the index finds it.
@@ -266,6 +274,13 @@ fn duplicate(file: &RuleFile, line: &Line, first: &Line) -> Finding {
     Finding::new(FindingId::DuplicateRule, Place::rule(file, line), "this rule stands here twice")
         .related(Place::rule(file, first), "first here")
         .remedy("remove one of the two")
+}
+
+fn overtaken(file: &RuleFile, line: &Line, later: &Line) -> Finding {
+    let message = "this rule has no effect: the same one stands below, and the last one decides";
+    Finding::new(FindingId::DuplicateRule, Place::rule(file, line), message)
+        .related(Place::rule(file, later), "decides")
+        .remedy("remove this one")
 }
 
 fn shadow(file: &RuleFile, number: usize, run: usize, covering: &[usize]) -> Option<Finding> {
