@@ -4,10 +4,10 @@ use std::path::Path;
 
 use clap::{Command, CommandFactory as _};
 
-use crate::args::CommandArgs;
 use crate::failure::{ExitCode, Failure};
 use crate::nearest::nearest;
 use crate::terminal::{self, Terminal};
+use crate::verbs::CommandArgs;
 
 /// Writes completions for a shell to standard output.
 pub(crate) fn completions(shell: clap_complete::Shell, terminal: &mut Terminal) -> Result<ExitCode, Failure> {

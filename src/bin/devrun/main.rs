@@ -6,11 +6,18 @@ mod nearest;
 mod failure;
 mod terminal;
 mod values;
+mod addresses;
+mod words;
 mod args;
+mod verbs;
 mod usage;
 mod environment;
 mod config_file;
 mod merge;
+mod typed;
+mod command;
+mod settled;
+mod front_settings;
 mod settings;
 mod difference;
 mod ports;
@@ -35,10 +42,12 @@ mod generate;
 
 use std::ffi::OsString;
 
-use crate::args::{CommandArgs, Layer, Source, Verb};
+use crate::args::{Layer, Source};
 use crate::failure::{ExitCode, Failure};
-use crate::settings::{Origin, Settings};
+use crate::settings::Settings;
 use crate::terminal::Terminal;
+use crate::typed::Origin;
+use crate::verbs::{CommandArgs, Verb};
 
 fn main() -> std::process::ExitCode {
     let mut terminal = Terminal::new(anstream::ColorChoice::Auto);
@@ -83,7 +92,7 @@ fn dispatch(typed: CommandArgs, terminal: &mut Terminal) -> Result<ExitCode, Fai
                 paths: args.asked,
                 stdin: args.stdin,
                 null: args.null,
-                json: args.format == args::Format::Json,
+                json: args.format == words::Format::Json,
             };
             explain::run(settle(args.source, layer, Vec::new(), terminal)?, question, terminal)
         }
@@ -96,28 +105,28 @@ fn dispatch(typed: CommandArgs, terminal: &mut Terminal) -> Result<ExitCode, Fai
                     (false, None) if args.flat => list::Show::Flat { null: args.null },
                     (false, None) => list::Show::Tree,
                 },
-                json: args.format == args::Format::Json,
+                json: args.format == words::Format::Json,
             };
             list::run(settle(args.source, layer, Vec::new(), terminal)?, question, terminal)
         }
         Verb::Init(args) => {
-            *terminal = Terminal::new(settings::color_of(&args.output));
+            *terminal = Terminal::new(settled::color_of(&args.output));
             init::run(&current_directory()?, args.dry_run, terminal)
         }
         Verb::Doctor(args) => {
             let layer = Layer { front: args.front, ..layer_of(args.watch, args.output) };
-            *terminal = Terminal::new(settings::color_of(&layer.output));
+            *terminal = Terminal::new(settled::color_of(&layer.output));
             let question =
-                doctor::Question { json: args.format == args::Format::Json, probe_roots: args.probe_roots };
+                doctor::Question { json: args.format == words::Format::Json, probe_roots: args.probe_roots };
             let settings = settle(args.source, layer, Vec::new(), terminal);
             doctor::run(settings, question, terminal)
         }
         Verb::Completions(args) => generate::completions(args.shell, terminal),
         Verb::Reference(args) => {
             let page = match args.page {
-                args::ReferencePage::Cli => reference::command_line(),
-                args::ReferencePage::Configuration => reference::configuration(),
-                args::ReferencePage::Schema => schema::schema(),
+                words::ReferencePage::Cli => reference::command_line(),
+                words::ReferencePage::Configuration => reference::configuration(),
+                words::ReferencePage::Schema => schema::schema(),
             };
             terminal.out(page).map(|()| ExitCode::Success)
         }
@@ -136,10 +145,10 @@ fn settle(
     command: Vec<OsString>,
     terminal: &mut Terminal,
 ) -> Result<Settings, Failure> {
-    *terminal = Terminal::new(settings::color_of(&typed.output));
+    *terminal = Terminal::new(settled::color_of(&typed.output));
     let environment = environment::read(std::env::vars_os())?;
     let said = merge::over(typed.clone(), environment.layer.clone()).output;
-    *terminal = Terminal::new(settings::color_of(&said));
+    *terminal = Terminal::new(settled::color_of(&said));
     for (message, remedy) in &environment.doubts {
         terminal.warn(message, remedy);
     }

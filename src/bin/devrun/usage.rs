@@ -5,10 +5,10 @@ use std::ffi::{OsStr, OsString};
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser as _};
 
-use crate::args::CommandArgs;
 use crate::failure::Failure;
 use crate::nearest::nearest;
 use crate::terminal;
+use crate::verbs::CommandArgs;
 
 /// What was typed.
 pub(crate) enum Typed {

@@ -1,0 +1,129 @@
+//! `[front]`, settled: the port that clients see, and what makes no sense together there. Binds nothing but a
+//! free port, to see whether there is IPv6.
+
+use std::net::{Ipv6Addr, SocketAddr, TcpListener};
+use std::time::Duration;
+
+use devrun::front;
+use devrun::supervise::{self, Endpoint, Listen, Port};
+
+use crate::addresses::Proxy;
+use crate::args;
+use crate::failure::Failure;
+use crate::terminal;
+use crate::words;
+
+/// `[front]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Front {
+    /// `--proxy`.
+    pub(crate) proxy: Option<Proxy>,
+    /// Where clients connect, with `--proxy`.
+    pub(crate) addresses: Vec<SocketAddr>,
+    pub(crate) listen: Vec<Listen>,
+    pub(crate) pass_socket: Option<supervise::PassSocket>,
+    pub(crate) ready_path: Option<String>,
+    pub(crate) ready_timeout: Duration,
+    pub(crate) drain_timeout: Duration,
+    pub(crate) overlap: bool,
+    pub(crate) live_reload: bool,
+}
+
+pub(crate) fn front_of(layer: args::Front) -> Result<Front, Failure> {
+    let proxy = layer.proxy.map(|proxy| proxy.0);
+    Ok(Front {
+        addresses: proxy.map(|proxy| proxy.address.sockets(has_ipv6_loopback())).unwrap_or_default(),
+        proxy,
+        listen: layer
+            .listen
+            .into_iter()
+            .flatten()
+            .map(|listen| Listen {
+                name: listen.0.name,
+                endpoint: listen.0.endpoint,
+                answer: listen.0.answer,
+            })
+            .collect(),
+        pass_socket: layer.pass_socket.map(|how| match how {
+            words::PassSocket::Systemd => supervise::PassSocket::Systemd,
+            words::PassSocket::Werkzeug => supervise::PassSocket::Werkzeug,
+        }),
+        ready_path: layer.ready_path.map(|path| path.0.0),
+        ready_timeout: layer.ready_timeout.map_or(Duration::from_secs(60), |time| time.0.0),
+        drain_timeout: layer.drain_timeout.map_or(Duration::from_secs(30), |time| time.0.0),
+        overlap: !layer.no_overlap.unwrap_or(false),
+        live_reload: !layer.no_live_reload.unwrap_or(false),
+    })
+}
+
+/// Browsers try both families of `localhost`; a machine without IPv6 has only one.
+pub(crate) fn has_ipv6_loopback() -> bool {
+    TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok()
+}
+
+impl Front {
+    pub(crate) fn check_together(&self) -> Result<(), Failure> {
+        if let (Some(Proxy { upstream: Some(upstream), .. }), Some(_)) = (self.proxy, self.pass_socket) {
+            return Err(Failure::new(
+                "--pass-socket hands the server a socket, but --proxy says where it listens itself",
+            )
+            .remedy(format!("leave out `={upstream}` or --pass-socket")));
+        }
+        for (at, listen) in self.listen.iter().enumerate() {
+            if self.listen[..at]
+                .iter()
+                .any(|earlier| earlier.endpoint == listen.endpoint && !is_free(&listen.endpoint))
+            {
+                return Err(Failure::new(format!(
+                    "--listen opens {} twice",
+                    shown_endpoint(&listen.endpoint)
+                ))
+                .remedy("leave one of them out"));
+            }
+            let taken = matches!(listen.endpoint, Endpoint::Tcp(address)
+                if address.port() != 0 && self.addresses.contains(&address));
+            if taken {
+                return Err(Failure::new(format!(
+                    "--proxy and --listen both want {}",
+                    shown_endpoint(&listen.endpoint)
+                ))
+                .remedy("give one of them another port: clients talk to --proxy"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Where a generation's server can be reached.
+    pub(crate) fn port(&self) -> Port {
+        match (self.proxy, self.pass_socket) {
+            (None, _) => Port::None,
+            (Some(Proxy { upstream: Some(upstream), .. }), _) => Port::Fixed(upstream.socket()),
+            (Some(_), Some(_)) => Port::Inherited,
+            (Some(_), None) => Port::Own,
+        }
+    }
+
+    /// The options of the front room: a proxy, or only somebody who answers on the sockets of `--listen`.
+    pub(crate) fn options(&self) -> Option<front::Options> {
+        if self.proxy.is_none() && !self.listen.iter().any(|listen| listen.answer) {
+            return None;
+        }
+        let mut options = front::Options::new(self.addresses.clone());
+        options.live_reload = self.live_reload;
+        Some(options)
+    }
+}
+
+pub(crate) fn is_free(endpoint: &Endpoint) -> bool {
+    matches!(endpoint, Endpoint::Tcp(address) | Endpoint::Udp(address) if address.port() == 0)
+}
+
+/// An endpoint as it was typed.
+pub(crate) fn shown_endpoint(endpoint: &Endpoint) -> String {
+    match endpoint {
+        Endpoint::Tcp(address) => address.to_string(),
+        Endpoint::Udp(address) => format!("udp:{address}"),
+        Endpoint::Unix(path) => format!("unix:{}", terminal::path(path)),
+        _ => "a socket".into(),
+    }
+}

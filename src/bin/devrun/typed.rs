@@ -1,0 +1,120 @@
+//! What was typed, and whether the paths in it are there. Merges nothing, reads no file's content.
+
+use std::ffi::OsString;
+use std::path::{Component, Path, PathBuf};
+
+use crate::args::{Layer, Source};
+use crate::config_file;
+use crate::environment::Environment;
+use crate::failure::Failure;
+use crate::nearest::nearest;
+use crate::terminal;
+
+/// What was typed and what the environment said.
+#[derive(Debug)]
+pub(crate) struct Origin {
+    pub(crate) directory: PathBuf,
+    pub(crate) typed: Layer,
+    pub(crate) command: Vec<OsString>,
+    pub(crate) source: Source,
+    pub(crate) environment: Environment,
+}
+
+/// The devrun.toml to read.
+pub(crate) struct Found {
+    pub(crate) path: PathBuf,
+    /// Named by `--config` or the environment.
+    pub(crate) explicit: bool,
+}
+
+pub(crate) fn locate(origin: &Origin) -> Result<Option<Found>, Failure> {
+    let named = origin.source.config.as_ref().or(origin.environment.source.config.as_ref());
+    match named {
+        Some(path) if path.as_os_str().is_empty() => {
+            Err(Failure::new("--config names no file").remedy("write --config FILE"))
+        }
+        Some(path) => {
+            must_exist("--config", path, &origin.directory)?;
+            Ok(Some(Found { path: origin.directory.join(path), explicit: true }))
+        }
+        None => Ok(config_file::find(&origin.directory).map(|path| Found { path, explicit: false })),
+    }
+}
+
+pub(crate) fn profile(origin: &Origin) -> Option<&str> {
+    origin.source.profile.as_deref().or(origin.environment.source.profile.as_deref())
+}
+
+/// Paths that were typed must exist when devrun starts (later they may come and go): a typing mistake would otherwise watch nothing, silently and for ever.
+pub(crate) fn check_typed(origin: &Origin, directory: &Path) -> Result<(), Failure> {
+    let typed = &origin.typed;
+    for path in typed.watch.paths.iter().flatten() {
+        must_exist("--watch", path, directory)?;
+    }
+    for path in typed.run.env_file.iter().flatten() {
+        must_exist("--env-file", path, directory)?;
+    }
+    for path in typed.watch.ignore_file.iter().flatten() {
+        if is_path(path) {
+            must_exist("--ignore-file", path, directory)?;
+        }
+    }
+    Ok(())
+}
+
+fn must_exist(option: &str, path: &Path, directory: &Path) -> Result<(), Failure> {
+    if path.as_os_str().is_empty() {
+        return Err(Failure::new(format!("{option} names no path")).remedy(format!("write {option} PATH")));
+    }
+    let full = directory.join(path);
+    match full.metadata() {
+        Ok(_) => Ok(()),
+        Err(error) if is_absence(&error) => {
+            let failure = Failure::new(format!("{option}: {} does not exist", terminal::path(path)));
+            Err(match beside(&full) {
+                Some(near) => {
+                    failure.remedy(format!("did you mean {}?", terminal::path(&path.with_file_name(near))))
+                }
+                None if option == "--watch" => failure.remedy(
+                    "make it first, or name a directory above it; in devrun.toml a path may be made later",
+                ),
+                None => failure.remedy("make it first, or name another"),
+            })
+        }
+        Err(error) => Err(Failure::to_do(format_args!("look at {option} {}", terminal::path(path)), &error)),
+    }
+}
+
+/// Nothing is there; also if what should be a directory on the way is a file.
+fn is_absence(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
+}
+
+/// The name in the same directory that was probably meant.
+fn beside(missing: &Path) -> Option<OsString> {
+    let wanted = missing.file_name()?.to_str()?;
+    let entries = std::fs::read_dir(missing.parent()?).ok()?;
+    let names: Vec<String> =
+        entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    nearest(wanted, names.iter().map(String::as_str)).map(Into::into)
+}
+
+/// Whether an `--ignore-file` is a path rather than a name to look for in every directory.
+pub(crate) fn is_path(file: &Path) -> bool {
+    file.as_os_str().as_encoded_bytes().contains(&b'/')
+}
+
+/// A path without `..` and links above its last name, as the watch room reports it: `../lib` typed in `app` does
+/// not lie below `app`. What does not exist is kept as it is written.
+pub(crate) fn resolved(path: &Path) -> PathBuf {
+    if path.components().next_back() == Some(Component::ParentDir) {
+        return path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    }
+    match (path.parent(), path.file_name()) {
+        (Some(parent), Some(name)) => match parent.canonicalize() {
+            Ok(parent) => parent.join(name),
+            Err(_) => resolved(parent).join(name),
+        },
+        _ => path.to_owned(),
+    }
+}
