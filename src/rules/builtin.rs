@@ -1,7 +1,7 @@
 //! The built-in table, the lowest layer: what no project counts as its source.
 //!
 //! Kept to what is written by version control, by editors and by language runtimes *beside* sources. Folders
-//! that hold results (`target/`, `node_modules/`, `build/`, `dist/`) are left to the project's own ignore
+//! that hold results (`target/`, `build/`, `dist/`) are left to the project's own ignore
 //! files on purpose: in some projects a folder of that name holds sources, and a tool that silently misses
 //! an edit is worse than one that restarts once too often. Only names that no project gives to its sources
 //! are here, and any other layer can take them back with `!`.
@@ -41,7 +41,8 @@ flycheck_*
 *___jb_old___
 *___jb_bak___
 .idea/
-# kate, gedit, helix, LibreOffice, Sublime Text, Visual Studio and VS Code.
+# kakoune, kate, gedit, helix, LibreOffice, Sublime Text, Visual Studio and VS Code.
+.*.kak.??????
 .*.kate-swp
 .goutputstream-*
 .*.bck
