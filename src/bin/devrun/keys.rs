@@ -69,23 +69,37 @@ impl Keys {
             }
             let Ok(mut ready) = self.input.readable().await else { return std::future::pending().await };
             ready.clear_ready();
-            self.read();
+            // A terminal that is gone is readable for ever, and says nothing more; SIGHUP tells the rest.
+            if !self.read() {
+                return std::future::pending().await;
+            }
         }
     }
 
-    /// Reads what was typed. Never blocks: the descriptor is shared with the child and must stay a blocking one, so
-    /// the terminal is asked first; and in the background a read would stop devrun with SIGTTIN.
-    fn read(&mut self) {
+    /// Reads what was typed; false once the terminal is gone. Never blocks: the descriptor is shared with the child
+    /// and must stay a blocking one, so the terminal is asked first; and in the background a read would stop devrun
+    /// with SIGTTIN.
+    fn read(&mut self) -> bool {
         let terminal = self.input.get_ref();
         let mut waiting = [PollFd::new(terminal, PollFlags::IN)];
-        let typed =
-            poll(&mut waiting, Some(&rustix::event::Timespec::default())).is_ok_and(|ready| ready == 1);
-        if !typed || !in_foreground(terminal) {
-            return;
+        if poll(&mut waiting, Some(&rustix::event::Timespec::default())).is_err() {
+            return true;
+        }
+        let seen = waiting[0].revents();
+        if seen.intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL) {
+            return false;
+        }
+        if !seen.contains(PollFlags::IN) || !in_foreground(terminal) {
+            return true;
         }
         let mut bytes = [0; 64];
-        if let Ok(read) = rustix::io::read(terminal, &mut bytes) {
-            self.pending.extend(bytes[..read].iter().copied().filter_map(key));
+        match rustix::io::read(terminal, &mut bytes) {
+            Ok(0) => false,
+            Ok(read) => {
+                self.pending.extend(bytes[..read].iter().copied().filter_map(key));
+                true
+            }
+            Err(error) => matches!(error, rustix::io::Errno::INTR | rustix::io::Errno::AGAIN),
         }
     }
 }
