@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 
-use crate::sandbox::{Running, Sandbox, wait_for, wait_until};
+use crate::sandbox::{Running, Sandbox, example, wait_for, wait_until};
 
 /// A child that says which generation it is and stays.
 const STAY: &[&str] = &["sh", "-c", "echo child $DEVRUN_GENERATION; exec sleep 1000"];
@@ -33,6 +33,22 @@ fn an_edit_restarts_once_and_says_what_changed() {
         devrun.stop();
         assert_eq!(devrun.count("child 3"), 0, "{:?}", devrun.lines());
     });
+}
+
+#[test]
+fn what_the_caller_ignored_the_child_does_not() {
+    let sandbox = Sandbox::new();
+    let report = sandbox.path("report");
+    let helper = example("child");
+    // The last two are kept by the C library for itself: some runners of programs leave them ignored.
+    let ignoring = "ignore 2 ignore 3 ignore 13 ignore 34 ignore 64 ignore 32 ignore 33 exec".split(' ');
+    let mut command = sandbox.command(&helper);
+    command.args(ignoring).arg(env!("CARGO_BIN_EXE_devrun")).arg("--").arg(&helper);
+    let mut devrun = Running::start(command.arg("report").arg(&report).arg("sleep"));
+    let text = wait_for("the child has reported", || fs::read_to_string(&report).ok());
+    devrun.stop();
+    // SIGPIPE is ignored by the helper program's own runtime.
+    assert!(text.contains("SigIgn:\t0000000000001000"), "{text}");
 }
 
 #[test]

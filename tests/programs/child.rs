@@ -9,6 +9,7 @@
 //! | `daemon … end` | a grandchild whose parent has ended does |
 //! | `setsid`, `setpgid` | leaves the session, the group |
 //! | `clearenv` | executes the remaining steps with an empty environment |
+//! | `exec PROGRAM ARGS…` | becomes that program |
 //! | `hop` | forks and exits again and again, a moving target, for three seconds |
 //! | `hold` | listens on `$PORT` (or on `hold-at PORT`), accepts nothing |
 //! | `serve [MS]` | answers HTTP on `$PORT`, or on descriptor 3 with `LISTEN_FDS`, after that long |
@@ -61,6 +62,7 @@ fn run(words: &[String]) {
             "setsid" => step(|| system!(libc::setsid())),
             "setpgid" => step(|| system!(libc::setpgid(0, 0))),
             "clearenv" => clear_environment(&words[at + 1..]),
+            "exec" => panic!("{}", std::process::Command::new(argument(1)).args(&words[at + 2..]).exec()),
             "hop" => hop(),
             "hold" => hold(port(), 0),
             "hold-at" => hold(number(1) as u16, 1),
@@ -98,7 +100,12 @@ fn log(file: &str, text: &str, used: usize) -> usize {
 }
 
 fn set(signal: i32, to: usize) -> usize {
-    system!(libc::signal(signal, to));
+    // The kernel's own call: the C library refuses to name the signals that it keeps for itself.
+    let action = [to as u64, 0, 0, 0];
+    #[cfg(target_os = "linux")]
+    system!(libc::syscall(libc::SYS_rt_sigaction, signal, action.as_ptr(), std::ptr::null_mut::<u64>(), 8));
+    #[cfg(not(target_os = "linux"))]
+    system!(libc::signal(signal, action[0] as usize));
     1
 }
 

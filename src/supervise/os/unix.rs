@@ -332,18 +332,41 @@ unsafe fn default_dispositions() {
         // SAFETY: numbers that cannot be changed fail harmlessly.
         unsafe {
             let mut now: libc::sigaction = std::mem::zeroed();
-            if libc::sigaction(signal, std::ptr::null(), &mut now) != 0 || now.sa_sigaction == libc::SIG_DFL {
+            if libc::sigaction(signal, std::ptr::null(), &mut now) != 0 {
+                default_reserved(signal);
                 continue;
             }
             if signal == libc::SIGHUP && now.sa_sigaction == libc::SIG_IGN {
                 continue;
             }
-            let mut default: libc::sigaction = std::mem::zeroed();
-            default.sa_sigaction = libc::SIG_DFL;
-            libc::sigaction(signal, &default, std::ptr::null_mut());
+            if now.sa_sigaction != libc::SIG_DFL {
+                let mut default: libc::sigaction = std::mem::zeroed();
+                default.sa_sigaction = libc::SIG_DFL;
+                libc::sigaction(signal, &default, std::ptr::null_mut());
+            }
         }
     }
 }
+
+/// The C library keeps two signals for itself and refuses to name them, but who started devrun may have ignored them all
+/// the same, and that would be inherited.
+///
+/// # Safety
+/// As [`default_dispositions`].
+#[cfg(target_os = "linux")]
+unsafe fn default_reserved(signal: i32) {
+    /// The most that the kernel reads of an action on any architecture; all zero is the default action.
+    const ACTION: [u64; 8] = [0; 8];
+    /// The size of the kernel's own signal set, in bytes.
+    const SET: usize = 8;
+    // SAFETY: the kernel reads the action and writes nothing.
+    unsafe {
+        libc::syscall(libc::SYS_rt_sigaction, signal, ACTION.as_ptr(), std::ptr::null_mut::<u64>(), SET);
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+unsafe fn default_reserved(_signal: i32) {}
 
 fn errno() -> i32 {
     io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)
