@@ -14,208 +14,20 @@ use std::time::{Duration, Instant};
 
 use crate::change::Batch;
 
-use super::command::Stdin;
+use super::backoff::Backoff;
+use super::decision::{Action, Input};
 use super::event::{Event, Exit};
+use super::generation::{Due, Generation, Next, Progress, Stage, join};
 use super::loops::Loops;
-use super::options::{OnBusy, OnExit, OnLoop, Options, PassSocket, Port};
+use super::options::{OnBusy, OnExit, OnLoop, Options};
 use super::phase::{Ended, ExitReport, Phase};
+use super::policy::{Settings, by_keyboard};
 use super::signal::Signal;
 
 /// How long a killed process may take to disappear: longer means that it hangs in the kernel.
 const GIVE_UP: Duration = Duration::from_secs(5);
-/// The first wait of [`OnExit::Restart`]; it doubles up to [`BACKOFF_LAST`].
-const BACKOFF_FIRST: Duration = Duration::from_millis(100);
-const BACKOFF_LAST: Duration = Duration::from_secs(10);
-/// A child that was up this long has its backoff forgiven.
-const BACKOFF_FORGIVEN: Duration = Duration::from_secs(10);
 /// How many generations may live at once, the draining ones included, before a new one waits for the oldest.
 const LIVING_AT_MOST: usize = 8;
-
-/// What the machine is told.
-#[derive(Debug, Clone)]
-pub(super) enum Input {
-    /// Supervising begins.
-    Begin,
-    /// Relevant content has changed.
-    Changed(Batch),
-    /// Restart now.
-    Restart,
-    /// Nothing is in flight on this generation any more.
-    Drained(u64),
-    /// Remember changes, act on none.
-    Pause,
-    /// Act on changes again.
-    Resume,
-    /// Pass a signal on to the serving generation.
-    Deliver(Signal),
-    /// Stop gently.
-    Stop,
-    /// Kill everything.
-    Kill,
-    /// The builds of a generation are over, by themselves or cancelled, and nothing of them runs.
-    Built { generation: u64, failure: Option<ExitReport> },
-    /// Its process runs.
-    Spawned { generation: u64, pid: u32 },
-    /// Its process could not be started.
-    NotSpawned { generation: u64, report: ExitReport },
-    /// It serves.
-    Ready { generation: u64, address: Option<SocketAddr> },
-    /// It serves, but not where it was told to.
-    Elsewhere { generation: u64, address: SocketAddr },
-    /// Its leader has ended; others of its tree may live.
-    Exited { generation: u64, report: ExitReport },
-    /// Nothing of its tree lives.
-    Gone { generation: u64 },
-    /// A deadline may have passed.
-    Time,
-}
-
-/// What is to be done.
-#[derive(Debug, Clone)]
-pub(super) enum Action {
-    /// Run the builds of this generation, answer with [`Input::Built`].
-    Build { generation: u64, because: Option<Arc<Batch>> },
-    /// Stop the running builds; [`Input::Built`] is still awaited.
-    CancelBuild { kill: bool },
-    /// Start its process, answer with [`Input::Spawned`] or [`Input::NotSpawned`].
-    Spawn { generation: u64, because: Option<Arc<Batch>> },
-    /// Send its whole tree a signal, and report [`Input::Gone`] once nothing of it lives.
-    Signal { generation: u64, signal: Signal },
-    /// Send its process group a signal; no stop.
-    Deliver { generation: u64, signal: Signal },
-    /// Kill its whole tree and name who is left; `waited` since the stop signal.
-    Kill { generation: u64, waited: Duration },
-    /// It cannot be killed: say so, and forget it.
-    Abandon { generation: u64 },
-    /// Tell the world.
-    Tell(Event),
-    /// Over.
-    End(Exit),
-}
-
-/// What of the options the decisions depend on.
-#[derive(Debug, Clone)]
-struct Settings {
-    builds: bool,
-    on_busy: OnBusy,
-    on_exit: OnExit,
-    stop_signal: Signal,
-    stop_timeout: Duration,
-    ready_timeout: Duration,
-    drain_timeout: Option<Duration>,
-    overlap: bool,
-    postpone: bool,
-    own_terminal: bool,
-    werkzeug: bool,
-}
-
-impl Settings {
-    fn new(options: &Options) -> Self {
-        let apart = match options.port {
-            Port::Own | Port::Inherited => true,
-            Port::Fixed(_) => false,
-            Port::None => !options.listen.is_empty(),
-        };
-        Self {
-            builds: !options.builds.is_empty(),
-            on_busy: options.on_busy,
-            on_exit: options.on_exit,
-            stop_signal: options.stop_signal,
-            stop_timeout: options.stop_timeout,
-            ready_timeout: options.ready.timeout,
-            drain_timeout: options.drain_timeout,
-            overlap: options.overlap && apart,
-            postpone: options.postpone,
-            own_terminal: options.command.stdin == Stdin::Inherit,
-            werkzeug: options.pass_socket == PassSocket::Werkzeug
-                && (options.port == Port::Inherited || !options.listen.is_empty()),
-        }
-    }
-}
-
-/// How far a generation with a process has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    /// Not ready; failed at this time.
-    Starting { failed_at: Instant },
-    /// Serves.
-    Ready,
-    /// Finishes what is in flight, until this time at most.
-    Draining { until: Instant },
-    /// Was sent the stop signal; is killed at this time.
-    Stopping { since: Instant, kill_at: Instant },
-    /// Was killed; is given up at this time.
-    Killed { give_up_at: Instant },
-}
-
-/// A generation that has a process.
-#[derive(Debug)]
-struct Generation {
-    number: u64,
-    stage: Stage,
-    began: Instant,
-    /// It was ready once, so that others may start beside it.
-    served: bool,
-    /// Its end was told already: it ended by itself or failed.
-    told: bool,
-}
-
-impl Generation {
-    fn active(&self) -> bool {
-        matches!(self.stage, Stage::Starting { .. } | Stage::Ready)
-    }
-
-    fn deadline(&self) -> Option<Instant> {
-        match self.stage {
-            Stage::Ready => None,
-            Stage::Starting { failed_at } => Some(failed_at),
-            Stage::Draining { until } => Some(until),
-            Stage::Stopping { kill_at, .. } => Some(kill_at),
-            Stage::Killed { give_up_at } => Some(give_up_at),
-        }
-    }
-}
-
-/// How far the generation that is due has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Progress {
-    /// Its builds run.
-    Building,
-    /// Its builds are out of date and being stopped; then they run again.
-    Cancelling { kill_at: Instant, killed: bool },
-    /// It starts as soon as it may.
-    Waiting,
-}
-
-/// The generation that is due and has no process yet.
-#[derive(Debug)]
-struct Next {
-    number: u64,
-    because: Option<Arc<Batch>>,
-    /// What it will run includes every change up to here.
-    basis: Instant,
-    progress: Progress,
-}
-
-/// What has happened and was not acted on.
-#[derive(Debug, Default)]
-struct Due {
-    batch: Option<Batch>,
-    asked: bool,
-}
-
-impl Due {
-    fn is_empty(&self) -> bool {
-        !self.asked && self.batch.as_ref().is_none_or(|batch| batch.changes.is_empty())
-    }
-
-    fn add(&mut self, batch: Batch) {
-        match &mut self.batch {
-            Some(known) => known.merge(batch),
-            none => *none = Some(batch),
-        }
-    }
-}
 
 /// The state of all generations.
 #[derive(Debug)]
@@ -229,8 +41,7 @@ pub(super) struct Machine {
     /// Everything up to here is in what was last begun.
     basis: Option<Instant>,
     paused: bool,
-    backoff: Duration,
-    again_at: Option<Instant>,
+    backoff: Backoff,
     ending: Option<Exit>,
     ended: bool,
     loops: Loops,
@@ -247,8 +58,7 @@ impl Machine {
             started: 0,
             basis: None,
             paused: false,
-            backoff: BACKOFF_FIRST,
-            again_at: None,
+            backoff: Backoff::new(),
             ending: None,
             ended: false,
             loops: Loops::new(options.on_loop == OnLoop::Warn),
@@ -263,7 +73,7 @@ impl Machine {
             _ => None,
         };
         let generations = self.generations.iter().filter_map(Generation::deadline);
-        generations.chain(cancel).chain(self.again_at).min()
+        generations.chain(cancel).chain(self.backoff.at()).min()
     }
 
     /// Decides. The time must not run backwards from call to call.
@@ -315,7 +125,7 @@ impl Machine {
 
     /// Acts on what is due, if it may.
     fn consider(&mut self, now: Instant) {
-        if self.again_at.is_some_and(|at| at <= now) {
+        if self.backoff.is_over(now) {
             self.due.asked = true;
         }
         if self.ending.is_some() || self.due.is_empty() || (self.paused && !self.due.asked) {
@@ -354,7 +164,7 @@ impl Machine {
     /// Makes what is due the next generation, or adds it to the one that waits: the newest wins.
     fn begin(&mut self, now: Instant) {
         let due = std::mem::take(&mut self.due);
-        self.again_at = None;
+        self.backoff.cancel();
         let (because, progress) = match self.next.take() {
             Some(next) => (join(next.because, due.batch), Some(next.progress)),
             None => (due.batch.map(Arc::new), None),
@@ -559,18 +369,11 @@ impl Machine {
         match self.settings.on_exit {
             OnExit::Wait => self.actions.push(Action::Tell(Event::Waiting { backoff: None })),
             OnExit::Quit => self.stop(Exit::Child(ended), now),
-            OnExit::Restart => self.back_off(ran, now),
+            OnExit::Restart => {
+                let backoff = Some(self.backoff.begin(ran, now));
+                self.actions.push(Action::Tell(Event::Waiting { backoff }));
+            }
         }
-    }
-
-    fn back_off(&mut self, ran: Duration, now: Instant) {
-        if ran >= BACKOFF_FORGIVEN {
-            self.backoff = BACKOFF_FIRST;
-        }
-        let backoff = Some(self.backoff);
-        self.again_at = Some(now + self.backoff);
-        self.backoff = (self.backoff * 2).min(BACKOFF_LAST);
-        self.actions.push(Action::Tell(Event::Waiting { backoff }));
     }
 
     fn gone(&mut self, number: u64) {
@@ -590,7 +393,7 @@ impl Machine {
     fn stop(&mut self, exit: Exit, now: Instant) {
         self.ending.get_or_insert(exit);
         self.due = Due::default();
-        self.again_at = None;
+        self.backoff.cancel();
         self.cancel_next(false, now);
         for at in 0..self.generations.len() {
             match self.generations[at].stage {
@@ -603,7 +406,7 @@ impl Machine {
     fn kill(&mut self, now: Instant) {
         self.ending.get_or_insert(Exit::Asked);
         self.due = Due::default();
-        self.again_at = None;
+        self.backoff.cancel();
         self.cancel_next(true, now);
         for at in 0..self.generations.len() {
             match self.generations[at].stage {
@@ -682,27 +485,6 @@ impl Machine {
 
     fn tell(&mut self, generation: u64, phase: Phase) {
         self.actions.push(Action::Tell(Event::Phase { generation, phase }));
-    }
-}
-
-/// Two reasons as one.
-fn join(known: Option<Arc<Batch>>, more: Option<Batch>) -> Option<Arc<Batch>> {
-    match (known, more) {
-        (Some(known), Some(more)) => {
-            let mut joined = Batch::clone(&known);
-            joined.merge(more);
-            Some(Arc::new(joined))
-        }
-        (known, more) => known.or(more.map(Arc::new)),
-    }
-}
-
-/// Whether it was ended by Ctrl-C or Ctrl-\ on the terminal that it owned: shells count 128 plus the signal as the same.
-fn by_keyboard(ended: Ended) -> bool {
-    match ended {
-        Ended::Signal(signal) => signal == Signal::INT || signal == Signal::QUIT,
-        Ended::Status(status) => status == 128 + Signal::INT.number(),
-        _ => false,
     }
 }
 

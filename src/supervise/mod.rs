@@ -12,11 +12,18 @@ mod guard;
 mod sockets;
 mod options;
 mod event;
+mod decision;
+mod policy;
+mod generation;
+mod backoff;
 mod loops;
 mod machine;
 mod output;
 mod ready;
 mod child;
+mod probe;
+mod running;
+mod hands;
 mod task;
 
 pub use command::{Command, Shell, Stdin};

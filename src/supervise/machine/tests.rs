@@ -7,7 +7,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::change::{Change, ChangeKind};
-use crate::supervise::Command;
+use crate::supervise::command::{Command, Stdin};
+use crate::supervise::options::Port;
+use crate::supervise::phase::Ended;
+use crate::supervise::signal::Signal;
 use crate::supervise::sockets::{Endpoint, Listen};
 
 fn options(words: &str) -> Options {

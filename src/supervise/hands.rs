@@ -1,0 +1,538 @@
+//! The hands of the room: perform what `machine` decides, and report what became of it. Decide nothing.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::change::Batch;
+
+use super::child::{self, Child, NotStarted, Surroundings};
+use super::decision::{Action, Input};
+use super::event::{Event, Exit};
+use super::options::{Options, PassSocket, Port, Subreaper};
+use super::os::{Trees, ended};
+use super::output::{Output, Sink};
+use super::phase::{Ended, ExitReport, Phase};
+use super::probe::{DOUBT, ELSEWHERE_FIRST, ELSEWHERE_PAUSE, Look, Probe, addresses, steady, waits_on};
+use super::ready;
+use super::running::{Builds, Happening, Running, is_gone, report};
+use super::signal::Signal;
+use super::sockets::Held;
+
+/// How long the last output may take to be written when everything has ended.
+const FLUSH: Duration = Duration::from_secs(1);
+/// How long a tree has to stop at `SIGTSTP`.
+const SUSPEND: Duration = Duration::from_millis(300);
+/// How many of those who outlive a stop are named.
+const NAMED: usize = 5;
+
+/// What performs: everything that runs, and what it takes to run it.
+#[derive(Debug)]
+pub(super) struct Hands {
+    options: Options,
+    told: UnboundedSender<Event>,
+    happen: UnboundedSender<Happening>,
+    /// What the machine is to be told next.
+    pub(super) inputs: VecDeque<Input>,
+    trees: Trees,
+    /// Each process that is started gets a key of its own, builds too.
+    keys: u64,
+    sockets: Vec<Held>,
+    sinks: Option<(Sink, Sink)>,
+    running: BTreeMap<u64, Running>,
+    builds: Option<Builds>,
+    /// The machine has said that it is over.
+    pub(super) exit: Option<Exit>,
+    reloader_told: bool,
+    /// Everything is being stopped: until when it may take, and when to look next.
+    suspending: Option<(Instant, Look)>,
+    /// Where the server was found to listen, whatever it was told.
+    elsewhere: Option<SocketAddr>,
+}
+
+impl Hands {
+    pub(super) fn new(
+        options: Options,
+        sockets: Vec<Held>,
+        told: UnboundedSender<Event>,
+        happen: UnboundedSender<Happening>,
+    ) -> io::Result<Self> {
+        let sinks = options.capture.then(|| Ok::<_, io::Error>((Sink::new(false)?, Sink::new(true)?)));
+        Ok(Self {
+            trees: Trees::new(session_name(), options.subreaper == Subreaper::Yes),
+            sinks: sinks.transpose()?,
+            options,
+            told,
+            happen,
+            inputs: VecDeque::from([Input::Begin]),
+            keys: 0,
+            sockets,
+            running: BTreeMap::new(),
+            builds: None,
+            exit: None,
+            reloader_told: false,
+            suspending: None,
+            elsewhere: None,
+        })
+    }
+
+    /// When to look around next, if nothing happens before.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let builds = self.builds.as_ref().map(|builds| &builds.run);
+        let ending = self.running.values().chain(builds).filter(|run| run.leader_ended);
+        let suspending = self.suspending.as_ref().map(|(_, look)| look.at);
+        let probes = self.running.values().filter_map(|run| run.probe.as_ref()).map(Probe::at);
+        ending.map(|run| run.look.at).chain(suspending).chain(probes).min()
+    }
+
+    /// Sends every process that runs a signal.
+    pub(super) fn send_all(&mut self, signal: Signal) {
+        let builds = self.builds.as_ref().map(|builds| &builds.run);
+        let keys: Vec<u64> = self.running.values().chain(builds).map(|run| run.key).collect();
+        keys.into_iter().for_each(|key| self.trees.send(key, &[signal]));
+    }
+
+    pub(super) fn suspend(&mut self) {
+        let now = Instant::now();
+        self.send_all(Signal::TSTP);
+        self.suspending = Some((now + SUSPEND, Look::now(now)));
+    }
+
+    /// Looks whether everything has stopped; what has not in time is made to.
+    fn look_whether_stopped(&mut self, now: Instant) {
+        let Some((until, mut look)) = self.suspending.take_if(|(_, look)| look.at <= now) else { return };
+        let everything = self.trees.everything();
+        if !everything.iter().all(|(one, _)| one.stopped) && now < until {
+            look.later(now);
+            self.suspending = Some((until, look));
+            return;
+        }
+        self.send_all(Signal::STOP);
+        self.tell(Event::Suspended);
+    }
+
+    pub(super) fn took(&mut self, happening: Happening) {
+        match happening {
+            Happening::Ready { generation, address } => {
+                if let Some(run) = self.running.get_mut(&generation) {
+                    run.probe = None;
+                }
+                self.inputs.push_back(Input::Ready { generation, address });
+            }
+            Happening::Reloader => self.reloader(),
+            Happening::Ended { key, ended } => self.leader_ended(key, ended),
+        }
+    }
+
+    /// A reloader inside the child is named once.
+    fn reloader(&mut self) {
+        if !std::mem::replace(&mut self.reloader_told, true) {
+            let remedy = "app.run(use_reloader=False), or flask run --no-reload: devrun restarts it already";
+            self.tell(Event::ReloaderInside { name: "werkzeug".to_owned(), remedy: remedy.to_owned() });
+        }
+    }
+
+    /// A child of ours may have ended that nobody waits for, or come to us from a parent that has.
+    pub(super) fn orphaned(&mut self) {
+        self.trees.reap_orphans();
+        let builds = self.builds.as_mut().map(|builds| &mut builds.run);
+        for run in self.running.values_mut().chain(builds).filter(|run| run.leader_ended) {
+            run.look.at = Instant::now();
+        }
+    }
+
+    fn leader_ended(&mut self, key: u64, ended: Ended) {
+        let now = Instant::now();
+        let builds = self.builds.as_mut().map(|builds| (builds.generation, &mut builds.run));
+        let all = self.running.iter_mut().map(|(generation, run)| (*generation, run)).chain(builds);
+        for (generation, run) in all {
+            if run.key == key {
+                run.leader_ended = true;
+                run.look = Look::now(now);
+                let report = report(run, ended, now);
+                if run.terminal {
+                    super::os::terminal::take_back();
+                }
+                if self.builds.as_ref().is_some_and(|builds| builds.run.key == key) {
+                    return self.build_ended(report);
+                }
+                if ended == Ended::Status(3) && self.options.pass_socket == PassSocket::Werkzeug {
+                    // werkzeug's way to ask its own parent for a restart.
+                    self.reloader();
+                }
+                return self.inputs.push_back(Input::Exited { generation, report });
+            }
+        }
+    }
+
+    pub(super) fn perform(&mut self, action: Action) {
+        match action {
+            Action::Build { generation, because } => self.build(generation, because, 0),
+            Action::CancelBuild { kill, .. } => self.cancel_build(kill),
+            Action::Spawn { generation, because } => self.spawn(generation, because),
+            Action::Signal { generation, signal } => {
+                if let Some(run) = self.running.get_mut(&generation) {
+                    run.look = Look::now(Instant::now());
+                    self.trees.signal(run.key, signal);
+                }
+            }
+            Action::Deliver { generation, signal } => {
+                if let Some(run) = self.running.get(&generation) {
+                    self.trees.signal_group(run.key, signal);
+                }
+            }
+            Action::Kill { generation, waited } => self.kill(generation, waited),
+            Action::Abandon { generation } => self.abandon(generation),
+            Action::Tell(event) => self.tell(event),
+            Action::End(exit) => self.exit = Some(exit),
+        }
+    }
+
+    /// Tells the world, with the output of a generation that has failed.
+    pub(super) fn tell(&mut self, mut event: Event) {
+        if let Event::Phase { generation, phase: Phase::Failed(report) } = &mut event {
+            let run = self.running.get(generation);
+            if let Some(output) = run.and_then(|run| run.output.as_ref()).filter(|_| report.output.is_empty())
+            {
+                report.output = output.tail();
+            }
+            if report.ended == Ended::NotReady && report.message.is_none() {
+                let timeout = self.options.ready.timeout.as_secs_f32();
+                report.message = Some(format!("not ready after {timeout} s; --ready-timeout allows more"));
+            }
+        }
+        // Nobody listens any more: then nobody needs to know.
+        let _ = self.told.send(event);
+    }
+
+    fn surroundings<'a>(&'a self, generation: u64, because: Option<&'a Batch>, key: u64) -> Surroundings<'a> {
+        Surroundings {
+            generation,
+            because,
+            marker: self.trees.marker(key),
+            port: None,
+            sockets: Vec::new(),
+            pass_socket: self.options.pass_socket,
+            capture: self.options.capture,
+            die_with_parent: self.options.parent_death_signal,
+            interactive: true,
+        }
+    }
+
+    fn spawn(&mut self, generation: u64, because: Option<Arc<Batch>>) {
+        self.keys += 1;
+        let key = self.keys;
+        let (port, socket) = match self.options.port {
+            Port::Own => (free_port(), None),
+            Port::Inherited => (None, Held::own().ok()),
+            Port::None | Port::Fixed(_) => (None, None),
+        };
+        let mut around = self.surroundings(generation, because.as_deref(), key);
+        around.port = port;
+        around.sockets = socket.iter().chain(&self.sockets).collect();
+        // Before the fork: a busy machine may let the child run before us.
+        let began = Instant::now();
+        let (spawned, defects) = child::spawn(&self.options.command, &around);
+        self.warn(defects);
+        let child = match spawned {
+            Ok(child) => child,
+            Err(NotStarted { status, message }) => {
+                let report = ExitReport {
+                    ended: Ended::NotStarted(status),
+                    ran: Duration::ZERO,
+                    message: Some(message),
+                    output: Vec::new(),
+                };
+                return self.inputs.push_back(Input::NotSpawned { generation, report });
+            }
+        };
+        let pid = child.pid as u32;
+        let address = socket.as_ref().and_then(Held::tcp);
+        let mut run = self.running(key, child, socket, began);
+        self.inputs.push_back(Input::Spawned { generation, pid });
+        self.await_ready(generation, port, address, &mut run);
+        self.running.insert(generation, run);
+    }
+
+    fn warn(&mut self, defects: Vec<child::Defect>) {
+        for child::Defect { message, remedy } in defects {
+            self.tell(Event::Warning { message, remedy });
+        }
+    }
+
+    /// A process has begun: its end is awaited, its output read.
+    fn running(&mut self, key: u64, child: Child, socket: Option<Held>, began: Instant) -> Running {
+        self.trees.add(key, child.pid);
+        if let Some(guard) = &self.options.guard {
+            guard.began(self.trees.session(), key, child.pid);
+        }
+        let now = Instant::now();
+        let output = child.output.zip(self.sinks.as_ref());
+        let output = output.map(|((stdout, stderr), (to_stdout, to_stderr))| {
+            let happen = self.happen.clone();
+            let reloader = move || drop(happen.send(Happening::Reloader));
+            Output::new((stdout, to_stdout), (stderr, to_stderr), reloader)
+        });
+        let pid = child.pid;
+        let happen = self.happen.clone();
+        let watcher = tokio::spawn(async move {
+            match ended(pid).await {
+                Ok(ended) => drop(happen.send(Happening::Ended { key, ended })),
+                Err(error) => tracing::debug!(pid, %error, "lost sight of a child"),
+            }
+        });
+        Running {
+            key,
+            began,
+            output: output.and_then(Result::ok),
+            _stdin: child.stdin,
+            terminal: child.terminal,
+            socket,
+            watchers: vec![watcher.abort_handle()],
+            probe: None,
+            leader_ended: false,
+            killed: false,
+            look: Look::now(now),
+        }
+    }
+
+    /// Waits beside the loop until the generation serves.
+    fn await_ready(
+        &mut self,
+        generation: u64,
+        port: Option<u16>,
+        inherited: Option<SocketAddr>,
+        run: &mut Running,
+    ) {
+        let path = self.options.ready.path.clone();
+        let now = Instant::now();
+        let addresses = match self.options.port {
+            Port::Own => port.map(|port| {
+                run.probe = Some(Probe::Elsewhere { port, at: now + ELSEWHERE_FIRST, seen: None });
+                let mut addresses = ready::loopback(port);
+                addresses.extend(self.elsewhere);
+                addresses
+            }),
+            Port::Fixed(address) => Some(vec![address]),
+            Port::Inherited if path.is_some() => inherited.map(|address| vec![address]),
+            Port::Inherited | Port::None => {
+                let passed = run.socket.as_ref().or(self.sockets.first());
+                if let Some(inode) = passed.and_then(Held::inode) {
+                    run.probe = Some(Probe::Waits { inode, look: Look::now(now) });
+                    return;
+                }
+                None
+            }
+        };
+        let Some(addresses) = addresses else {
+            return self.inputs.push_back(Input::Ready { generation, address: None });
+        };
+        let happen = self.happen.clone();
+        let watcher = tokio::spawn(async move {
+            let address = Some(ready::serves(&addresses, path.as_deref()).await);
+            drop(happen.send(Happening::Ready { generation, address }));
+        });
+        run.watchers.push(watcher.abort_handle());
+    }
+
+    fn build(&mut self, generation: u64, because: Option<Arc<Batch>>, at: usize) {
+        let Some(command) = self.options.builds.get(at) else {
+            return self.inputs.push_back(Input::Built { generation, failure: None });
+        };
+        self.keys += 1;
+        let key = self.keys;
+        let mut around = self.surroundings(generation, because.as_deref(), key);
+        around.interactive = false;
+        let began = Instant::now();
+        let (spawned, defects) = child::spawn(command, &around);
+        self.warn(defects);
+        match spawned {
+            Ok(child) => {
+                let run = self.running(key, child, None, began);
+                self.builds = Some(Builds { generation, because, at, cancelled: false, run });
+            }
+            Err(NotStarted { status, message }) => {
+                let ended = Ended::NotStarted(status);
+                let report =
+                    ExitReport { ended, ran: Duration::ZERO, message: Some(message), output: Vec::new() };
+                self.inputs.push_back(Input::Built { generation, failure: Some(report) });
+            }
+        }
+    }
+
+    fn cancel_build(&mut self, kill: bool) {
+        let Some(builds) = &mut self.builds else { return };
+        builds.cancelled = true;
+        builds.run.look = Look::now(Instant::now());
+        builds.run.killed |= kill;
+        match kill {
+            true => self.trees.kill(builds.run.key),
+            false => self.trees.signal(builds.run.key, Signal::TERM),
+        }
+    }
+
+    /// The leader of a build has ended: the next one follows, or the outcome is told. What a finished build leaves behind
+    /// (a compiler's cache server, say) may stay until devrun ends.
+    fn build_ended(&mut self, report: ExitReport) {
+        let Some(builds) = self.builds.take_if(|builds| !builds.cancelled) else { return };
+        let Builds { generation, because, at, run, .. } = builds;
+        self.trees.release(run.key);
+        if let Some(guard) = &self.options.guard {
+            guard.gone(self.trees.session(), run.key);
+        }
+        if report.ended == Ended::Status(0) {
+            return self.build(generation, because, at + 1);
+        }
+        self.trees.signal(run.key, Signal::TERM);
+        self.inputs.push_back(Input::Built { generation, failure: Some(report) });
+    }
+
+    /// Looks whether generations serve that can only be known by their sockets.
+    fn probe(&mut self, now: Instant) {
+        for (generation, run) in &mut self.running {
+            let Some(probe) = run.probe.as_mut().filter(|probe| probe.at() <= now && !run.leader_ended)
+            else {
+                continue;
+            };
+            let pids: Vec<i32> = self.trees.members(run.key).iter().map(|one| one.pid).collect();
+            let found = match probe {
+                Probe::Waits { inode, look } => {
+                    look.later(now);
+                    let waits = waits_on(&pids, *inode) || now >= run.began + DOUBT;
+                    let address = run.socket.as_ref().and_then(Held::tcp);
+                    waits.then_some(Input::Ready { generation: *generation, address })
+                }
+                Probe::Elsewhere { port, at, seen } => {
+                    *at = now + ELSEWHERE_PAUSE;
+                    let held: Vec<_> = self.sockets.iter().filter_map(Held::tcp).collect();
+                    steady(addresses(&pids), *port, &held, seen, now)
+                        .map(|address| Input::Elsewhere { generation: *generation, address })
+                }
+            };
+            if let Some(input) = found {
+                if let Input::Elsewhere { address, .. } = input {
+                    self.elsewhere = Some(address);
+                }
+                run.probe = None;
+                self.inputs.push_back(input);
+            }
+        }
+    }
+
+    /// Looks whether trees whose leader has ended are gone.
+    pub(super) fn look_around(&mut self) {
+        let now = Instant::now();
+        self.look_whether_stopped(now);
+        self.probe(now);
+        let mut gone = Vec::new();
+        for (generation, run) in &mut self.running {
+            if run.leader_ended && run.look.at <= now && is_gone(&mut self.trees, run, now) {
+                gone.push(*generation);
+            }
+        }
+        for generation in gone {
+            self.forget(generation);
+            self.inputs.push_back(Input::Gone { generation });
+        }
+        if let Some(builds) = &mut self.builds
+            && builds.cancelled
+            && builds.run.leader_ended
+            && builds.run.look.at <= now
+            && is_gone(&mut self.trees, &mut builds.run, now)
+            && let Some(builds) = self.builds.take()
+        {
+            self.gone(builds.run.key);
+            self.inputs.push_back(Input::Built { generation: builds.generation, failure: None });
+        }
+    }
+
+    fn forget(&mut self, generation: u64) {
+        if let Some(run) = self.running.remove(&generation) {
+            if let Some(output) = &run.output {
+                output.catch_up();
+            }
+            self.gone(run.key);
+        }
+    }
+
+    fn gone(&mut self, key: u64) {
+        self.trees.forget(key);
+        if let Some(guard) = &self.options.guard {
+            guard.gone(self.trees.session(), key);
+        }
+    }
+
+    fn kill(&mut self, generation: u64, waited: Duration) {
+        let Some(run) = self.running.get_mut(&generation) else { return };
+        run.killed = true;
+        run.look = Look::now(Instant::now());
+        let key = run.key;
+        if !waited.is_zero() {
+            for one in self.trees.members(key).into_iter().take(NAMED) {
+                self.tell(Event::Blocked { pid: one.pid as u32, command: one.command(), waited });
+            }
+        }
+        self.trees.kill(key);
+    }
+
+    fn abandon(&mut self, generation: u64) {
+        let Some(run) = self.running.get(&generation) else { return };
+        for one in self.trees.members(run.key).into_iter().take(NAMED) {
+            let message = format!("process {} does not even end when killed: {}", one.pid, one.command());
+            let remedy =
+                "it hangs in the kernel, most likely on a network file system or a device".to_owned();
+            self.tell(Event::Warning { message, remedy });
+        }
+        self.forget(generation);
+    }
+
+    /// Everything has ended that had a number; what builds have left behind ends now.
+    pub(super) async fn end(mut self, exit: Exit) {
+        self.kill_leftovers();
+        if let Some((stdout, stderr)) = &self.sinks {
+            stdout.flush(FLUSH).await;
+            stderr.flush(FLUSH).await;
+        }
+        self.tell(Event::Ended(exit));
+    }
+
+    fn kill_leftovers(&mut self) {
+        for _ in 0..100 {
+            let left: std::collections::BTreeSet<u64> =
+                self.trees.everything().into_iter().map(|(_, key)| key).collect();
+            if left.is_empty() {
+                break;
+            }
+            left.into_iter().for_each(|key| self.trees.kill(key));
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        self.trees.reap_orphans();
+        if let Some(guard) = &self.options.guard {
+            guard.ended(self.trees.session());
+        }
+    }
+}
+
+impl Drop for Hands {
+    fn drop(&mut self) {
+        // The last resort, when the runtime ends before the supervisor: nothing is left behind even so.
+        self.kill_leftovers();
+    }
+}
+
+/// Unlike any other supervisor's on this machine.
+fn session_name() -> String {
+    use std::hash::{BuildHasher, RandomState};
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    format!("{:x}.{:x}", std::process::id(), RandomState::new().hash_one(since))
+}
+
+/// A port that nobody listens on now.
+fn free_port() -> Option<u16> {
+    let probe = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).ok()?;
+    Some(probe.local_addr().ok()?.port())
+}

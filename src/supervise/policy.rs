@@ -1,0 +1,57 @@
+//! Pure: what of the options the decisions depend on.
+
+use std::time::Duration;
+
+use super::command::Stdin;
+use super::options::{OnBusy, OnExit, Options, PassSocket, Port};
+use super::phase::Ended;
+use super::signal::Signal;
+
+/// What of the options the decisions depend on.
+#[derive(Debug, Clone)]
+pub(super) struct Settings {
+    pub(super) builds: bool,
+    pub(super) on_busy: OnBusy,
+    pub(super) on_exit: OnExit,
+    pub(super) stop_signal: Signal,
+    pub(super) stop_timeout: Duration,
+    pub(super) ready_timeout: Duration,
+    pub(super) drain_timeout: Option<Duration>,
+    pub(super) overlap: bool,
+    pub(super) postpone: bool,
+    pub(super) own_terminal: bool,
+    pub(super) werkzeug: bool,
+}
+
+impl Settings {
+    pub(super) fn new(options: &Options) -> Self {
+        let apart = match options.port {
+            Port::Own | Port::Inherited => true,
+            Port::Fixed(_) => false,
+            Port::None => !options.listen.is_empty(),
+        };
+        Self {
+            builds: !options.builds.is_empty(),
+            on_busy: options.on_busy,
+            on_exit: options.on_exit,
+            stop_signal: options.stop_signal,
+            stop_timeout: options.stop_timeout,
+            ready_timeout: options.ready.timeout,
+            drain_timeout: options.drain_timeout,
+            overlap: options.overlap && apart,
+            postpone: options.postpone,
+            own_terminal: options.command.stdin == Stdin::Inherit,
+            werkzeug: options.pass_socket == PassSocket::Werkzeug
+                && (options.port == Port::Inherited || !options.listen.is_empty()),
+        }
+    }
+}
+
+/// Whether it was ended by Ctrl-C or Ctrl-\ on the terminal that it owned: shells count 128 plus the signal as the same.
+pub(super) fn by_keyboard(ended: Ended) -> bool {
+    match ended {
+        Ended::Signal(signal) => signal == Signal::INT || signal == Signal::QUIT,
+        Ended::Status(status) => status == 128 + Signal::INT.number(),
+        _ => false,
+    }
+}

@@ -1,0 +1,86 @@
+//! A process that was started, and what belongs to it as long as its tree lives.
+
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::task::AbortHandle;
+
+use crate::change::Batch;
+
+use super::os::Trees;
+use super::output::Output;
+use super::phase::{Ended, ExitReport};
+use super::probe::{Look, Probe};
+use super::sockets::Held;
+
+/// What happens outside, told by the small tasks beside the loop.
+#[derive(Debug)]
+pub(super) enum Happening {
+    /// The leader of this tree has ended.
+    Ended { key: u64, ended: Ended },
+    /// The output says that werkzeug's reloader is at work.
+    Reloader,
+    /// A generation serves.
+    Ready { generation: u64, address: Option<SocketAddr> },
+}
+
+/// A generation's process.
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) key: u64,
+    pub(super) began: Instant,
+    pub(super) output: Option<Output>,
+    /// Open as long as the process may read from it.
+    pub(super) _stdin: Option<OwnedFd>,
+    pub(super) terminal: bool,
+    /// Its own inherited socket: closed with the generation, so that no client waits in a queue that nobody serves.
+    pub(super) socket: Option<Held>,
+    pub(super) watchers: Vec<AbortHandle>,
+    pub(super) probe: Option<Probe>,
+    pub(super) leader_ended: bool,
+    /// It was killed: whoever still turns up is killed too.
+    pub(super) killed: bool,
+    pub(super) look: Look,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.watchers.iter().for_each(AbortHandle::abort);
+    }
+}
+
+/// The builds of one generation, one at a time.
+#[derive(Debug)]
+pub(super) struct Builds {
+    pub(super) generation: u64,
+    pub(super) because: Option<Arc<Batch>>,
+    /// Which of them runs.
+    pub(super) at: usize,
+    pub(super) cancelled: bool,
+    pub(super) run: Running,
+}
+
+pub(super) fn is_gone(trees: &mut Trees, run: &mut Running, now: Instant) -> bool {
+    if trees.members(run.key).is_empty() {
+        return true;
+    }
+    if run.killed {
+        trees.kill(run.key);
+    }
+    run.look.later(now);
+    false
+}
+
+pub(super) fn report(run: &Running, ended: Ended, now: Instant) -> ExitReport {
+    if let Some(output) = &run.output {
+        output.catch_up();
+    }
+    ExitReport {
+        ended,
+        ran: now.saturating_duration_since(run.began),
+        message: None,
+        output: run.output.as_ref().map(Output::tail).unwrap_or_default(),
+    }
+}
