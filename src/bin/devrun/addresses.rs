@@ -27,6 +27,10 @@ impl FromStr for Address {
         if let Ok(ip) = text.parse::<Ipv6Addr>() {
             return Err(format!("the port is missing; write [{ip}]:8000"));
         }
+        let host_alone = text.starts_with('[') && text.ends_with(']');
+        if host_alone || text == "localhost" || text.parse::<Ipv4Addr>().is_ok() {
+            return Err(format!("the port is missing; write {text}:8000"));
+        }
         let (host, port) = match text.rsplit_once(':') {
             None if text.bytes().all(|byte| byte.is_ascii_digit()) => ("", text),
             None => return Err(format!("`{text}` is neither a port nor an address with one; {LIKE}")),

@@ -304,13 +304,8 @@ pub(crate) fn command(settings: &Settings) -> Vec<Symptom> {
     let words: Vec<OsString> = std::iter::once(&command.program).chain(&command.args).cloned().collect();
     let line: Vec<String> = words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
     symptoms.extend(reloader(&line));
-    let takes_port = line.iter().any(|word| word.contains("{port}"));
-    if takes_port && settings.front.proxy.is_none() {
-        symptoms.push(Symptom::warning(
-            "port-placeholder",
-            "COMMAND contains {port}, and without --proxy nobody fills it in",
-            "add --proxy 8000, or `proxy = 8000` in [front]",
-        ));
+    if let Some((message, remedy)) = settings.front.unfilled(command) {
+        symptoms.push(Symptom::warning("port-placeholder", message, remedy));
     }
     symptoms
 }

@@ -10,9 +10,10 @@ use clap::{ArgAction, Args, Parser, ValueHint};
 use serde::Deserialize;
 
 use crate::addresses::{ListenOn, Proxy};
+use crate::shapes::{list, table};
 use crate::values::{
-    CommandLine, Extension, Glob, Parsed, Pattern, ShellChoice, StopSignal, Time, UrlPath, Variable, list,
-    truth, variables,
+    CommandLine, Extension, Glob, Parsed, Pattern, ShellChoice, StopSignal, Time, UrlPath, Variable, truth,
+    variables,
 };
 use crate::words::{Color, Compare, LogFormat, Mode, OnBusy, OnExit, OnLoop, PassSocket, Stdin};
 
@@ -21,14 +22,19 @@ use crate::words::{Color, Compare, LogFormat, Mode, OnBusy, OnExit, OnLoop, Pass
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub(crate) struct Layer {
     #[command(flatten)]
+    #[serde(deserialize_with = "table")]
     pub(crate) watch: Watch,
     #[command(flatten)]
+    #[serde(deserialize_with = "table")]
     pub(crate) run: Run,
     #[command(flatten)]
+    #[serde(deserialize_with = "table")]
     pub(crate) front: Front,
     #[command(flatten)]
+    #[serde(deserialize_with = "table")]
     pub(crate) check: Check,
     #[command(flatten)]
+    #[serde(deserialize_with = "table")]
     pub(crate) output: Output,
 }
 

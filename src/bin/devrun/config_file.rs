@@ -1,6 +1,7 @@
 //! devrun.toml: found, read, and its mistakes shown with line, column and caret. Merges nothing.
 
 use std::collections::BTreeMap;
+use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -8,6 +9,8 @@ use serde::Deserialize;
 use crate::args::{self, Check, Front, Layer, Output, Run, Watch};
 use crate::failure::{Failure, Place};
 use crate::nearest::nearest;
+use crate::shapes::{Table, table};
+use crate::terminal;
 
 /// Its name.
 pub(crate) const NAME: &str = "devrun.toml";
@@ -24,20 +27,33 @@ pub(crate) struct ConfigFile {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 struct Document {
+    #[serde(deserialize_with = "table")]
     watch: Watch,
+    #[serde(deserialize_with = "table")]
     run: Run,
+    #[serde(deserialize_with = "table")]
     front: Front,
+    #[serde(deserialize_with = "table")]
     check: Check,
+    #[serde(deserialize_with = "table")]
     output: Output,
-    profile: BTreeMap<String, Layer>,
+    profile: BTreeMap<String, Table<Layer>>,
 }
+
+/// A devrun.toml is written by hand; what is larger is something else, such as a device or a download.
+const LARGEST: u64 = 16 << 20;
 
 /// The file of a directory: its own, or the nearest one above, up to the repository's top. Outside a
 /// repository only the directory's own: what lies in `/tmp` or `/home` is nobody's project.
 pub(crate) fn find(directory: &Path) -> Option<PathBuf> {
     let top = directory.ancestors().find(|dir| dir.join(".git").exists()).unwrap_or(directory);
     let within = directory.ancestors().take_while(|dir| dir.starts_with(top));
-    within.map(|dir| dir.join(NAME)).find(|path| path.symlink_metadata().is_ok())
+    // A pipe or a device of this name would be waited for, and is nobody's configuration.
+    let readable = |path: &PathBuf| match path.metadata() {
+        Ok(kind) => kind.is_file() || kind.is_dir(),
+        Err(_) => path.symlink_metadata().is_ok(),
+    };
+    within.map(|dir| dir.join(NAME)).find(readable)
 }
 
 /// Reads a file. `shown` is its name in messages.
@@ -46,12 +62,14 @@ pub(crate) fn find(directory: &Path) -> Option<PathBuf> {
 /// A [`Failure`] that names the file, the line and the column, and what would be right.
 pub(crate) fn read(path: &Path, shown: &str, profile: Option<&str>) -> Result<ConfigFile, Failure> {
     let text = text_of(path, shown)?;
+    // What editors on Windows put in front is no part of line 1.
+    let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
     let document: Document = toml::from_str(&text).map_err(|error| mistake(shown, &text, &error))?;
     let Document { watch, run, front, check, output, profile: mut profiles } = document;
     let profile = match profile {
         None => Layer::default(),
         Some(name) => match profiles.remove(name) {
-            Some(layer) => layer,
+            Some(Table(layer)) => layer,
             None => return Err(no_profile(shown, name, &profiles)),
         },
     };
@@ -59,26 +77,39 @@ pub(crate) fn read(path: &Path, shown: &str, profile: Option<&str>) -> Result<Co
 }
 
 fn text_of(path: &Path, shown: &str) -> Result<String, Failure> {
-    let bytes = std::fs::read(path).map_err(|error| {
+    let bytes = bytes_of(path).map_err(|error| {
         let failure = Failure::to_do(format_args!("read {shown}"), &error);
-        match error.kind() {
-            std::io::ErrorKind::NotFound => failure.remedy("`devrun init` writes a devrun.toml"),
-            std::io::ErrorKind::PermissionDenied => {
+        match (error.kind(), std::fs::read_link(path)) {
+            (ErrorKind::NotFound, Ok(target)) => failure.remedy(format!(
+                "it is a symbolic link to {}, which does not exist: make that, or remove the link",
+                terminal::path(&target)
+            )),
+            (ErrorKind::NotFound, Err(_)) => failure.remedy("`devrun init` writes a devrun.toml"),
+            (ErrorKind::PermissionDenied, _) => {
                 failure.remedy(format!("make it readable: chmod u+r {shown}"))
             }
-            std::io::ErrorKind::IsADirectory => failure.remedy("it must be a file"),
-            _ => failure,
+            (ErrorKind::IsADirectory, _) => failure.remedy("it must be a file"),
+            (ErrorKind::FileTooLarge, _) => failure.remedy("name another file: this can be no configuration"),
+            _ => failure.remedy("--config FILE names another"),
         }
     })?;
     String::from_utf8(bytes).map_err(|error| {
-        let good = error.utf8_error().valid_up_to();
-        let line = error.as_bytes()[..good].iter().filter(|byte| **byte == b'\n').count() + 1;
-        Failure::new(format!("{shown}:{line}: this is not UTF-8, which TOML must be"))
-            .remedy("save the file as UTF-8")
+        let at = error.utf8_error().valid_up_to();
+        let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+        let span = at..at + char::REPLACEMENT_CHARACTER.len_utf8();
+        let place = Place { file: shown.to_owned(), text, span, label: "not UTF-8".into() };
+        Failure::new("TOML must be UTF-8").at(place).remedy("save the file as UTF-8")
     })
 }
 
-fn no_profile(shown: &str, name: &str, profiles: &BTreeMap<String, Layer>) -> Failure {
+/// The file's content. `--config` may name a pipe, `<(…)` of a shell; what was found and is one would wait for ever.
+fn bytes_of(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let read = std::fs::File::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    if read as u64 > LARGEST { Err(ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
+}
+
+fn no_profile(shown: &str, name: &str, profiles: &BTreeMap<String, Table<Layer>>) -> Failure {
     let failure = Failure::new(format!("there is no [profile.{name}] in {shown}"));
     let known: Vec<&str> = profiles.keys().map(String::as_str).collect();
     match (nearest(name, known.iter().copied()), known.is_empty()) {
@@ -121,7 +152,7 @@ fn describe(message: &str) -> (String, String, Option<String>) {
                 None => format!("the keys that are known here: {}", known.join(", ")),
             },
         };
-        return (format!("unknown key `{key}`"), "not known here".into(), Some(remedy));
+        return (format!("unknown key `{}`", short(key)), "not known here".into(), Some(remedy));
     }
     if let Some(rest) = message.strip_prefix("unknown variant `") {
         let (word, expected) = rest.split_once('`').unwrap_or((rest, ""));
@@ -137,6 +168,12 @@ fn describe(message: &str) -> (String, String, Option<String>) {
         let (found, wanted) = rest.split_once(", expected ").unwrap_or((rest, "something else"));
         return ("wrong type".into(), format!("expected {}, found {}", noun(wanted), noun(found)), None);
     }
+    if message == "duplicate key" {
+        return ("duplicate key".into(), "given before".into(), Some("leave one of them out".into()));
+    }
+    if message.starts_with("cannot recurse further") {
+        return ("tables or lists are nested too deeply".into(), String::new(), None);
+    }
     if message == "wanted string or table" {
         return ("wrong type".into(), "expected a string".into(), None);
     }
@@ -147,10 +184,18 @@ fn describe(message: &str) -> (String, String, Option<String>) {
     }
 }
 
+/// A key that fits a line: what is longer was pasted by mistake.
+fn short(key: &str) -> String {
+    match key.char_indices().nth(60) {
+        Some((at, _)) => format!("{}…", &key[..at]),
+        None => key.to_owned(),
+    }
+}
+
 /// serde's and Rust's words for things, in TOML's.
 fn noun(word: &str) -> &str {
     match word {
-        "map" => "a table",
+        "map" | "a map" => "a table",
         "sequence" => "a list",
         "path string" => "a string",
         "u8" => "a number from 0 to 255",

@@ -148,6 +148,11 @@ impl Failure {
             }
             (ErrorKind::InvalidValue, Some(option), _) => {
                 let words = words_of(error);
+                // `[PATH]...` is an argument by its place.
+                if option.is_empty() {
+                    return Self::new("an argument is empty")
+                        .remedy("leave it out, or write `.` for this directory");
+                }
                 let failure = Self::new(format!("{option} needs a value"));
                 match words.is_empty() {
                     true => failure.remedy(format!("`{program} --help` shows an example of {option}")),
@@ -167,8 +172,11 @@ impl Failure {
                     Some(ContextValue::Strings(missing)) => missing.join(", "),
                     _ => "an argument".into(),
                 };
-                Self::new(format!("{missing} is missing"))
-                    .remedy(format!("`{program} -h` shows what is needed"))
+                let failure = Self::new(format!("{missing} is missing"));
+                match missing.starts_with("--") {
+                    true => failure.remedy(format!("add {missing}: it goes with what was typed")),
+                    false => failure.remedy(format!("`{program} -h` shows what is needed")),
+                }
             }
             _ => Self::as_rendered(error, program),
         }

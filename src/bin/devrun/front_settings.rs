@@ -4,8 +4,8 @@
 use std::net::{Ipv6Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
-use devrun::front;
 use devrun::supervise::{self, Endpoint, Listen, Port};
+use devrun::{Command, front};
 
 use crate::addresses::Proxy;
 use crate::args;
@@ -91,6 +91,28 @@ impl Front {
             }
         }
         Ok(())
+    }
+
+    /// The placeholder in COMMAND that nobody fills in, with a remedy.
+    pub(crate) fn unfilled(&self, command: &Command) -> Option<(String, String)> {
+        let has = |placeholder: &[u8]| {
+            let mut words = std::iter::once(&command.program).chain(&command.args);
+            words.any(|word| {
+                word.as_encoded_bytes().windows(placeholder.len()).any(|part| part == placeholder)
+            })
+        };
+        let words = |placeholder, option| {
+            format!("COMMAND contains {placeholder}, and without {option} nobody fills it in")
+        };
+        if has(b"{port}") && self.proxy.is_none() {
+            return Some((
+                words("{port}", "--proxy"),
+                "add --proxy 8000, or `proxy = 8000` in [front]".into(),
+            ));
+        }
+        let sockets = !self.listen.is_empty() || (self.proxy.is_some() && self.pass_socket.is_some());
+        (has(b"{fd}") && !sockets)
+            .then(|| (words("{fd}", "--listen"), "add --listen 8000, or `listen = [8000]` in [front]".into()))
     }
 
     /// Where a generation's server can be reached.

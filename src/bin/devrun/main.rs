@@ -5,6 +5,7 @@
 mod nearest;
 mod failure;
 mod terminal;
+mod shapes;
 mod values;
 mod addresses;
 mod words;

@@ -65,6 +65,7 @@ async fn supervise(
     let mut run = Run {
         handle: session.handle(),
         inherits: inherits(&options),
+        doubt: settings.front.unfilled(&options.supervise.command),
         settings,
         next: None,
         asked: None,
@@ -117,6 +118,8 @@ fn inherits(options: &devrun::Options) -> bool {
 struct Run<'a> {
     handle: Handle,
     settings: Settings,
+    /// What is odd about the settings, and its remedy: said once, after the first event.
+    doubt: Option<(String, String)>,
     /// Settings that need a new session, once this one has ended.
     next: Option<Box<Settings>>,
     /// The signal that asked for the end.
@@ -160,6 +163,9 @@ impl Run<'_> {
 
     fn event(&mut self, event: &Event) {
         self.reporter.event(event, Instant::now(), self.terminal);
+        if let Some((message, remedy)) = self.doubt.take() {
+            self.reporter.warn(message, remedy, self.terminal);
+        }
     }
 
     fn heard(&mut self, event: &Event, keys: &mut Option<Keys>) {

@@ -34,7 +34,8 @@ pub(crate) fn locate(origin: &Origin) -> Result<Option<Found>, Failure> {
             Err(Failure::new("--config names no file").remedy("write --config FILE"))
         }
         Some(path) => {
-            must_exist("--config", path, &origin.directory)?;
+            let option = if origin.source.config.is_some() { "--config" } else { "DEVRUN_CONFIG" };
+            must_exist(option, path, &origin.directory)?;
             Ok(Some(Found { path: origin.directory.join(path), explicit: true }))
         }
         None => Ok(config_file::find(&origin.directory).map(|path| Found { path, explicit: false })),
@@ -53,13 +54,33 @@ pub(crate) fn check_typed(origin: &Origin, directory: &Path) -> Result<(), Failu
     }
     for path in typed.run.env_file.iter().flatten() {
         must_exist("--env-file", path, directory)?;
+        must_be_file("--env-file", path, directory)?;
     }
     for path in typed.watch.ignore_file.iter().flatten() {
         if is_path(path) {
             must_exist("--ignore-file", path, directory)?;
+            must_be_file("--ignore-file", path, directory)?;
         }
     }
+    if origin.source.profile.as_deref() == Some("") {
+        return Err(Failure::new("--profile names no profile").remedy("write --profile NAME"));
+    }
+    if typed.output.verbose > 0 && typed.output.quiet == Some(true) {
+        return Err(
+            Failure::new("--verbose and --quiet contradict each other").remedy("leave one of them out")
+        );
+    }
     Ok(())
+}
+
+fn must_be_file(option: &str, path: &Path, directory: &Path) -> Result<(), Failure> {
+    match directory.join(path).is_dir() {
+        true => {
+            Err(Failure::new(format!("{option}: {} is a directory", terminal::path(path)))
+                .remedy("name a file"))
+        }
+        false => Ok(()),
+    }
 }
 
 fn must_exist(option: &str, path: &Path, directory: &Path) -> Result<(), Failure> {

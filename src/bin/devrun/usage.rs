@@ -27,9 +27,9 @@ pub(crate) fn parse(words: &[OsString]) -> Result<Typed, Failure> {
         Ok(args) => Ok(Typed::Args(Box::new(args))),
         Err(error) => match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Ok(Typed::Asked(error.render())),
-            _ => {
-                Err(command_without_dashes(words).unwrap_or_else(|| Failure::usage(&error, &program(words))))
-            }
+            _ => Err(command_without_dashes(words)
+                .or_else(|| dashes_for_value(words, error.kind()))
+                .unwrap_or_else(|| Failure::usage(&error, &program(words)))),
         },
     }
 }
@@ -70,6 +70,24 @@ fn command_without_dashes(words: &[OsString]) -> Option<Failure> {
         }
         _ => failure.remedy(line),
     })
+}
+
+/// `devrun --proxy -- app`: the `--` stands where the option's value should.
+fn dashes_for_value(words: &[OsString], kind: ErrorKind) -> Option<Failure> {
+    if kind != ErrorKind::UnknownArgument {
+        return None;
+    }
+    let at = words.iter().position(|word| word == "--")?;
+    let typed = words.get(at.checked_sub(1)?)?.to_str()?;
+    let command = CommandArgs::command();
+    let option = command.get_arguments().find(|arg| {
+        arg.get_long().is_some_and(|long| typed.strip_prefix("--") == Some(long))
+            || arg.get_short().is_some_and(|short| typed == format!("-{short}"))
+    })?;
+    let needs_value = option.get_action().takes_values() && !option.is_require_equals_set();
+    let long = option.get_long().filter(|_| needs_value)?;
+    let failure = Failure::new(format!("--{long} needs a value"));
+    Some(failure.remedy(format!("`devrun --help` shows an example of --{long}")))
 }
 
 /// A command line to type.

@@ -243,7 +243,10 @@ impl Variable {
         }
         let nul = |text: &OsStr| text.as_encoded_bytes().contains(&0);
         if key.as_encoded_bytes().contains(&b'=') || nul(&key) || nul(&value) {
-            return Err("a variable's name cannot contain `=`, nor any of it a NUL".into());
+            return Err(
+                "a variable's name cannot contain `=`, and neither name nor value a NUL; write NAME=VALUE"
+                    .into(),
+            );
         }
         Ok(Self { key, value })
     }
@@ -311,41 +314,6 @@ impl<'de> Deserialize<'de> for Scalar {
 
         deserializer.deserialize_any(Text)
     }
-}
-
-/// A list, or a single value that stands for a list of one.
-pub(crate) fn list<'de, D, T>(deserializer: D) -> Result<Option<Vec<T>>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de>,
-{
-    struct OneOrMany<T>(std::marker::PhantomData<T>);
-
-    impl<'de, T: Deserialize<'de>> Visitor<'de> for OneOrMany<T> {
-        type Value = Option<Vec<T>>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a list of strings")
-        }
-
-        fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-            T::deserialize(de::value::StrDeserializer::new(text)).map(|one| Some(vec![one]))
-        }
-
-        fn visit_i64<E: de::Error>(self, number: i64) -> Result<Self::Value, E> {
-            T::deserialize(de::value::I64Deserializer::new(number)).map(|one| Some(vec![one]))
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-            let mut many = Vec::new();
-            while let Some(one) = seq.next_element()? {
-                many.push(one);
-            }
-            Ok(Some(many))
-        }
-    }
-
-    deserializer.deserialize_any(OneOrMany(std::marker::PhantomData))
 }
 
 /// COMMAND in devrun.toml: words to execute, or a line for the shell.

@@ -84,6 +84,11 @@ impl Reporter {
         self.record(&if paused { Record::Paused } else { Record::Resumed }, terminal);
     }
 
+    /// Tells of something the developer should know, and what to do about it.
+    pub(crate) fn warn(&mut self, message: String, remedy: String, terminal: &mut Terminal) {
+        self.record(&Record::Warning { message, remedy }, terminal);
+    }
+
     /// Says a sentence to people; a log does not get it.
     pub(crate) fn say(&mut self, text: &str, terminal: &mut Terminal) {
         if !self.json {
