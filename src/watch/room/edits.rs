@@ -1,0 +1,132 @@
+//! Rule files that change: the new rules take effect at once.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::super::event::Event;
+use super::super::roots::State;
+use super::super::stamp::{self, Stamp, nanoseconds};
+use super::super::survey::{How, Noted};
+use super::state::{LONGEST_HOLD, Room};
+
+/// A rule file is read again once its saving has been over for so long.
+pub(super) const RULES_QUIET: Duration = Duration::from_millis(25);
+/// The tick by which older kernels stamp files.
+const TICK: Duration = Duration::from_millis(10);
+
+impl Room {
+    /// Lets edited rules take effect. First everything is compared under the old rules, so that what is new is told
+    /// from what was ignored until now: only the latter enters the snapshot without a word.
+    pub(super) fn follow_rules(&mut self, now: Instant) {
+        let Some((first, last)) = self.rule_edits_at.filter(|(_, last)| *last + RULES_QUIET <= now) else {
+            return;
+        };
+        let at_work = self.survey.git.marker(SystemTime::now()).is_some();
+        if at_work && now.saturating_duration_since(first) < LONGEST_HOLD {
+            self.rule_edits_at = Some((first, now));
+            return;
+        }
+        let files = std::mem::take(&mut self.rule_edits);
+        self.rule_edits_at = None;
+        let starts = self.starts_of(&files);
+        let begun = SystemTime::now();
+        for start in &starts {
+            let noted = self.survey.sync(start, How::AGAIN);
+            self.note_but(&files, noted, last);
+        }
+        files.iter().filter_map(|file| file.parent()).for_each(|dir| self.survey.forget(dir));
+        starts.iter().for_each(|start| self.survey.forget(start));
+        let silent_before = self.silent_before(begun, now.saturating_duration_since(first));
+        self.survey.pending = self.coalescer.paths().cloned().collect();
+        for start in &starts {
+            let noted = self.survey.sync(start, How { silent_before, rewatch: false });
+            self.note_but(&files, noted, last);
+        }
+        self.survey.pending.clear();
+        self.withdraw_ignored();
+        self.anchor();
+        self.refresh();
+        self.read_on();
+        let (defects, summary) = (self.survey.filter.rules().defects(), self.summary());
+        self.tell(Event::RulesReloaded { files: files.into_iter().collect(), defects, summary });
+    }
+
+    /// The rule files that no watch or scan of a tree would see: those the rules know of, and those between the
+    /// working directory and a root below it.
+    pub(super) fn outside_files(&self) -> BTreeSet<PathBuf> {
+        let mut files: BTreeSet<PathBuf> = self.survey.filter.rules().outside_files().into_iter().collect();
+        let vcs = self.rules.vcs.then(|| ".gitignore".into());
+        let names: Vec<_> = self.rules.file_names.iter().cloned().chain(vcs).collect();
+        let base = &self.rules.base;
+        for root in &self.roots {
+            let above = root.path.ancestors().skip(1).take_while(|dir| dir.starts_with(base));
+            files.extend(above.flat_map(|dir| names.iter().map(|name| dir.join(name))));
+        }
+        let tree = self.survey.tree();
+        let is_seen =
+            |file: &PathBuf| file.parent().and_then(|home| tree.dir(home)).is_some_and(|dir| !dir.partial);
+        files.retain(|file| !is_seen(file));
+        files
+    }
+
+    /// Compares the rule files outside the trees where no event tells of them.
+    pub(super) fn scan_outside(&mut self, now: Instant) {
+        let changed = |(file, known): (&PathBuf, &Option<Stamp>)| {
+            let found = stamp::look(file).ok();
+            (found != *known).then(|| file.clone())
+        };
+        let changed: Vec<_> = self.outside.iter().filter_map(changed).collect();
+        for file in changed {
+            self.outside.insert(file.clone(), stamp::look(&file).ok());
+            self.rule_touched(file, now);
+        }
+    }
+
+    /// Whether a rule file outside the trees may have been read before its last write.
+    pub(super) fn outside_changed_since(&self, begun: SystemTime) -> bool {
+        self.outside.keys().any(|file| stamp::look(file).is_ok_and(|stamp| stamp.is_racy(begun)))
+    }
+
+    /// Notes what was found, but not once more the rule files that it was found for.
+    pub(super) fn note_but(&mut self, files: &BTreeSet<PathBuf>, mut noted: Vec<Noted>, at: Instant) {
+        noted.retain(|(path, _)| !files.contains(path));
+        self.note(noted, at);
+    }
+
+    /// Where rules can have changed: below the directories of the files, or everywhere.
+    pub(super) fn starts_of(&self, files: &BTreeSet<PathBuf>) -> Vec<PathBuf> {
+        let tree = self.survey.tree();
+        let roots =
+            || self.roots.iter().filter(|root| root.state == State::Dir).map(|root| root.path.clone());
+        let mut starts = BTreeSet::new();
+        for file in files {
+            let home =
+                file.parent().filter(|home| !self.outside.contains_key(file) && tree.dir(home).is_some());
+            match home {
+                Some(home) => _ = starts.insert(home.to_owned()),
+                None => starts.extend(roots()),
+            }
+        }
+        let is_top =
+            |start: &&PathBuf| !starts.iter().any(|other| other != *start && start.starts_with(other));
+        starts.iter().filter(is_top).cloned().collect()
+    }
+
+    /// Files that were ignored until now are taken as they are if they had not just been written, or were brought
+    /// by the same checkout as the rules: then the child has not seen them.
+    pub(super) fn silent_before(&self, begun: SystemTime, since_first: Duration) -> i64 {
+        let margin =
+            if self.survey.git.moved_lately(begun) { since_first + Duration::from_secs(2) } else { TICK };
+        nanoseconds(begun).saturating_sub(i64::try_from(margin.as_nanos()).unwrap_or(i64::MAX))
+    }
+
+    pub(super) fn withdraw_ignored(&mut self) {
+        let filter = &self.survey.filter;
+        let tree = self.survey.tree();
+        let ignored = |path: &&PathBuf| tree.file(path).is_none() && !filter.counts_file(path);
+        let ignored: Vec<PathBuf> = self.coalescer.paths().filter(ignored).cloned().collect();
+        drop(tree);
+        ignored.iter().for_each(|path| self.coalescer.withdraw(path));
+    }
+}

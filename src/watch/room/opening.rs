@@ -1,0 +1,124 @@
+//! The first look: watches are placed, and everything is taken as it is.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::super::coalesce::Coalescer;
+use super::super::compare::{Comparer, Proof};
+use super::super::event::Event;
+use super::super::filter::Filter;
+use super::super::inbox::Inbox;
+use super::super::keeper::Keeper;
+use super::super::options::Options;
+use super::super::pace::Pace;
+use super::super::plan::Shared;
+use super::super::proving::Means;
+use super::super::roots::Root;
+use super::super::stamp;
+use super::super::survey::{How, Survey};
+use super::super::tree::Dir;
+use super::state::Room;
+
+/// The tick by which older kernels stamp files.
+const TICK: Duration = Duration::from_millis(10);
+/// More files than this that were written just before the start are waited out rather than read at once.
+const MANY_RACY: usize = 500;
+
+impl Room {
+    /// Places the watches and takes the snapshot.
+    pub(crate) fn open(
+        options: &Options,
+        filter: Arc<Filter>,
+        roots: Vec<Root>,
+        (inbox, shared, out): (Arc<Inbox>, Arc<Shared>, UnboundedSender<Event>),
+    ) -> Self {
+        let links = roots.iter().map(|root| root.path.clone()).collect();
+        let keeper = Keeper::new(options.mode, Arc::clone(&inbox), links);
+        let survey = Survey::new(Arc::clone(&shared.tree), filter, keeper);
+        let mut room = Self {
+            inbox,
+            shared,
+            out,
+            survey,
+            roots,
+            asked: options.mode,
+            coalescer: Coalescer::new(options.debounce),
+            means: Means { how: options.compare, limit: options.content_limit },
+            pace: Pace::new(options.poll_interval, Instant::now()),
+            seen: HashMap::new(),
+            rule_edits: BTreeSet::new(),
+            rule_edits_at: None,
+            outside: HashMap::new(),
+            rules: options.rules.clone(),
+            hold: None,
+            retry_at: None,
+            anchors: BTreeSet::new(),
+            reading: None,
+            has_scanned: false,
+        };
+        room.survey_all();
+        room
+    }
+
+    /// The first look: everything is taken as it is.
+    fn survey_all(&mut self) {
+        for at in 0..self.roots.len() {
+            let path = self.roots[at].path.clone();
+            self.survey.git.add(&path);
+            let begun = SystemTime::now();
+            let touched = self.enter_root(at, How::FIRST);
+            self.anchor();
+            if !touched.is_empty() || self.outside_changed_since(begun) {
+                // Rules may have been read before the last write to them; now the watches are in place.
+                touched.iter().filter_map(|(file, _)| file.parent()).for_each(|dir| self.survey.forget(dir));
+                self.survey.forget(&path);
+                if !self.survey.keeper.has_events() {
+                    // No event will tell of a further write within the same tick: let it pass.
+                    std::thread::sleep(3 * TICK);
+                }
+                self.enter_root(at, How::FIRST);
+            }
+        }
+        self.anchor();
+        // Without an instance no watch was even tried.
+        self.survey.limit_hit |= self.survey.keeper.is_limited();
+        self.settle_racy();
+        self.refresh();
+        self.read_on();
+    }
+
+    /// Files written just before now could be written again without a difference in their stamps: read them while
+    /// nobody depends on them yet, or, if they are many, wait until the clock has moved on.
+    fn settle_racy(&mut self) {
+        let racy: Vec<PathBuf> = {
+            let tree = self.survey.tree();
+            let racy = |dir: &Dir| {
+                let racy = dir.files().iter().filter(|file| file.racy);
+                racy.map(|file| dir.path.join(&*file.name)).collect::<Vec<_>>()
+            };
+            tree.dirs().flat_map(racy).collect()
+        };
+        let many = racy.len() > MANY_RACY;
+        if many {
+            std::thread::sleep(2 * TICK);
+        }
+        let mut comparer = Comparer::new(self.means.how, self.means.limit);
+        for path in racy {
+            let found = if many { None } else { Some(comparer.prove(&path, None)) };
+            let stamp = if many { stamp::look(&path).ok() } else { None };
+            let mut tree = self.survey.tree();
+            let Some(file) = tree.file_mut(&path) else { continue };
+            match (found, stamp) {
+                (Some(Proof::Changed(entry)), _) => *file = entry,
+                (_, Some(stamp)) if stamp.kind.has_content() => {
+                    (file.stamp, file.racy) = (stamp, stamp.is_racy(SystemTime::now()));
+                }
+                _ => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Scans, and what is tried again.
+
+use std::path::PathBuf;
+use std::sync::PoisonError;
+use std::time::Instant;
+
+use super::super::event::Event;
+use super::super::hint::Sign;
+use super::super::source::{Notice, glance, scan};
+use super::super::stamp::{self, Stamp};
+use super::super::survey::How;
+use super::super::tree::{Attention, Dir};
+use super::super::walk::open_dir;
+use super::state::Room;
+
+impl Room {
+    pub(super) fn scan_if_due(&mut self, now: Instant) {
+        if !self.has_scanned {
+            return;
+        }
+        if self.pace.is_scan_due(now) {
+            self.scan_all(now);
+            return;
+        }
+        let lately = self.pace.glance(now);
+        let notices = glance(&self.survey.tree(), &lately);
+        self.heed(notices, Instant::now());
+    }
+
+    pub(super) fn scan_all(&mut self, now: Instant) {
+        if !self.survey.keeper.has_events() {
+            self.any_root_moved();
+            self.scan_outside(now);
+        }
+        let notices = {
+            let tree = self.survey.tree();
+            let dirs: Vec<_> = tree.dirs().filter(|dir| dir.attention == Attention::Scanned).collect();
+            scan(&dirs)
+        };
+        let ended = Instant::now();
+        self.heed(notices, ended);
+        if let Some(interval) = self.pace.scanned(ended, ended.saturating_duration_since(now) * 2) {
+            self.tell(Event::Warning {
+                message: format!("a scan takes so long that only one every {interval:.1?} is made"),
+                remedy: "ignore what need not be watched, or use the event mode where events work".into(),
+            });
+        }
+    }
+
+    pub(super) fn heed(&mut self, notices: Vec<Notice>, now: Instant) {
+        let mut reshaped = false;
+        for notice in notices {
+            match notice {
+                Notice::File(path, stamp) => self.saw(path, Some(stamp), Sign::Written, now),
+                Notice::Missing(path) => self.saw(path, None, Sign::Gone, now),
+                Notice::Dir(path) => {
+                    reshaped = true;
+                    let is_home = self.survey.tree().dir(&path).is_some_and(|dir| dir.partial);
+                    let noted =
+                        if is_home { self.sync_home(&path, How::AGAIN) } else { self.survey.sync_one(&path) };
+                    for (path, sign) in noted {
+                        let stamp = stamp::look(&path).ok();
+                        self.saw(path, stamp, sign, now);
+                    }
+                }
+            }
+        }
+        if reshaped {
+            self.refresh();
+        }
+    }
+
+    /// A scan saw this; only if it is news does it prolong the burst.
+    pub(super) fn saw(&mut self, path: PathBuf, stamp: Option<Stamp>, sign: Sign, now: Instant) {
+        if self.survey.filter.is_rule_file(&path) {
+            self.rule_touched(path, now);
+            return;
+        }
+        self.shared.hot.lock().unwrap_or_else(PoisonError::into_inner).count(&path);
+        match stamp {
+            Some(stamp) if self.seen.insert(path.clone(), stamp) == Some(stamp) => {}
+            Some(_) => self.coalescer.push(path, sign, now),
+            None => {
+                self.seen.remove(&path);
+                self.coalescer.push(path, Sign::Gone, now);
+            }
+        }
+    }
+
+    pub(super) fn retry_if_due(&mut self, now: Instant) {
+        if self.retry_at.is_none_or(|at| at > now) {
+            return;
+        }
+        self.retry_at = None;
+        let was_limited = self.survey.keeper.is_limited();
+        let back = self.survey.recover();
+        let notices = {
+            let tree = self.survey.tree();
+            scan(&back.iter().filter_map(|path| tree.dir(path)).collect::<Vec<_>>())
+        };
+        self.heed(notices, now);
+        let readable = |dir: &&Dir| dir.unreadable && open_dir(&dir.path).is_ok();
+        let readable: Vec<_> = {
+            let tree = self.survey.tree();
+            tree.dirs().filter(readable).map(|dir| dir.path.to_path_buf()).collect()
+        };
+        for path in readable {
+            let noted = self.survey.sync(&path, How::ANEW);
+            self.note(noted, now);
+        }
+        self.survey.limit_hit = false;
+        if was_limited && !self.survey.keeper.is_limited() {
+            self.anchor();
+        }
+        self.refresh();
+        if was_limited && !self.survey.keeper.is_limited() {
+            self.summary().roots.into_iter().for_each(|report| self.tell(Event::ModeChanged(report)));
+        }
+    }
+}

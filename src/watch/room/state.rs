@@ -1,0 +1,144 @@
+//! What the room's thread owns, and what it tells. Decides nothing.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::rules;
+
+use super::super::coalesce::Coalescer;
+use super::super::event::{Event, Summary};
+use super::super::inbox::Inbox;
+use super::super::options::Mode;
+use super::super::pace::Pace;
+use super::super::plan::{Plan, Shared};
+use super::super::proving::Means;
+use super::super::reading::Reading;
+use super::super::roots::{Root, State};
+use super::super::stamp::Stamp;
+use super::super::survey::{Noted, Survey};
+use super::super::tree::{Attention, Dir};
+
+/// The longest that a burst is held back.
+pub(super) const LONGEST_HOLD: Duration = Duration::from_secs(30);
+/// What could not be watched or read is tried again after so long.
+const RETRY: Duration = Duration::from_secs(5);
+const RETRY_UNREADABLE: Duration = Duration::from_secs(30);
+
+/// A burst that is held back.
+#[derive(Debug)]
+pub(super) struct Hold {
+    pub(super) since: Instant,
+    pub(super) next: Instant,
+    pub(super) said: bool,
+}
+
+/// Everything the thread owns.
+#[derive(Debug)]
+pub(crate) struct Room {
+    pub(super) inbox: Arc<Inbox>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) out: UnboundedSender<Event>,
+    pub(super) survey: Survey,
+    pub(super) roots: Vec<Root>,
+    pub(super) asked: Mode,
+    pub(super) coalescer: Coalescer,
+    pub(super) means: Means,
+    pub(super) pace: Pace,
+    /// What the paths of the burst looked like when they were last hinted at: what looks otherwise at its end is
+    /// still being written.
+    pub(super) seen: HashMap<PathBuf, Stamp>,
+    /// Rule files that were touched, and when the first and the last of them was.
+    pub(super) rule_edits: BTreeSet<PathBuf>,
+    pub(super) rule_edits_at: Option<(Instant, Instant)>,
+    /// Rule files that no watch or scan of a tree would see, and how they looked.
+    pub(super) outside: HashMap<PathBuf, Option<Stamp>>,
+    pub(super) rules: rules::Options,
+    pub(super) hold: Option<Hold>,
+    pub(super) retry_at: Option<Instant>,
+    pub(super) anchors: BTreeSet<PathBuf>,
+    pub(super) reading: Option<Reading>,
+    pub(super) has_scanned: bool,
+}
+
+impl Room {
+    pub(super) fn tell(&self, event: Event) {
+        // Nobody listens: the loop ends at its next turn.
+        let _ = self.out.send(event);
+    }
+
+    pub(super) fn note(&mut self, noted: Vec<Noted>, at: Instant) {
+        for (path, sign) in noted {
+            if self.survey.filter.is_rule_file(&path) {
+                self.rule_touched(path, at);
+            } else {
+                self.coalescer.push(path, sign, at);
+            }
+        }
+    }
+
+    pub(super) fn rule_touched(&mut self, path: PathBuf, at: Instant) {
+        self.rule_edits.insert(path);
+        let first = self.rule_edits_at.map_or(at, |(first, _)| first);
+        self.rule_edits_at = Some((first, at));
+    }
+
+    /// Counts again what depends on the tree's shape, and says if a limit was hit.
+    pub(super) fn refresh(&mut self) {
+        let (has_scanned, has_unreadable) = {
+            let tree = self.survey.tree();
+            let scanned = |dir: &Dir| dir.attention == Attention::Scanned && !dir.unreadable;
+            (tree.dirs().any(scanned), tree.dirs().any(|dir| dir.unreadable))
+        };
+        // Without events the roots themselves are looked at by scans.
+        self.has_scanned = has_scanned || !self.survey.keeper.has_events();
+        let limited = self.survey.keeper.is_limited();
+        let retry = if limited { Some(RETRY) } else { has_unreadable.then_some(RETRY_UNREADABLE) };
+        self.retry_at = retry.map(|retry| self.retry_at.unwrap_or_else(|| Instant::now() + retry));
+        self.publish();
+        if std::mem::take(&mut self.survey.limit_hit) {
+            self.say_limited();
+        }
+    }
+
+    pub(super) fn publish(&self) {
+        let plan = Plan {
+            asked: self.asked,
+            roots: self.roots.iter().map(|root| (root.path.clone(), root.state == State::Missing)).collect(),
+            mounts: self.survey.keeper.mounts(),
+            anchors: self.anchors.len(),
+        };
+        *self.shared.plan.lock().unwrap_or_else(PoisonError::into_inner) = plan;
+    }
+
+    pub(super) fn summary(&self) -> Summary {
+        let plan = self.shared.plan.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        plan.summary(&self.survey.tree())
+    }
+
+    pub(super) fn say_limited(&self) {
+        let summary = self.summary();
+        let scanned = summary.roots.iter().filter(|root| root.mode == Mode::Stat);
+        let directories: usize = scanned.clone().map(|root| root.directories).sum();
+        self.tell(Event::Warning {
+            message: format!(
+                "the kernel's limit of file watches is used up: {directories} directories are scanned instead"
+            ),
+            remedy: "raise it, for example: sudo sysctl fs.inotify.max_user_watches=1048576 \
+                     fs.inotify.max_user_instances=1024"
+                .into(),
+        });
+        scanned.for_each(|report| self.tell(Event::ModeChanged(report.clone())));
+    }
+
+    /// Reads in the background what has not been read.
+    pub(super) fn read_on(&mut self) {
+        if self.reading.as_ref().is_none_or(Reading::is_done) {
+            let tree = Arc::clone(&self.shared.tree);
+            self.reading = Some(Reading::start(tree, self.means.how, self.means.limit));
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! The loop of the room's thread: takes hints, looks where they point, does what is due.
+
+use std::path::PathBuf;
+use std::sync::PoisonError;
+use std::time::Instant;
+
+use super::super::hint::{Hint, Sign};
+use super::super::inbox::Message;
+use super::super::stamp::{self, Kind};
+use super::super::survey::How;
+use super::edits::RULES_QUIET;
+use super::state::Room;
+
+impl Room {
+    /// Runs until it is told to stop, or nobody listens any more.
+    pub(crate) fn run(mut self) {
+        loop {
+            let patient = self.coalescer.is_patient() && self.rule_edits.is_empty();
+            for (message, at) in self.inbox.take(self.deadline(), patient) {
+                match message {
+                    Message::Hint(Hint::Path { path, sign }) => self.look(path, sign, at),
+                    Message::Hint(Hint::Everything) | Message::Rescan => self.coalescer.push_everything(at),
+                    Message::ChildStarted => self.coalescer.child_started(at),
+                    Message::Stop => return self.close(),
+                }
+            }
+            self.follow_rules(Instant::now());
+            self.scan_if_due(Instant::now());
+            self.retry_if_due(Instant::now());
+            self.end_burst(Instant::now());
+            if self.out.is_closed() {
+                return self.close();
+            }
+        }
+    }
+
+    fn close(self) {
+        drop(self.reading);
+        self.survey.keeper.close();
+    }
+
+    /// When something is to be done next without a hint. `None`: never, so that an idle watch costs nothing.
+    fn deadline(&self) -> Option<Instant> {
+        let burst = self.hold.as_ref().map(|hold| hold.next).or_else(|| self.coalescer.deadline());
+        let rules = self.rule_edits_at.map(|(_, last)| last + RULES_QUIET);
+        let scan = self.has_scanned.then(|| self.pace.deadline());
+        [burst, rules, scan, self.retry_at].into_iter().flatten().min()
+    }
+
+    /// Looks where a hint points.
+    fn look(&mut self, path: PathBuf, sign: Sign, at: Instant) {
+        self.shared.hot.lock().unwrap_or_else(PoisonError::into_inner).count(&path);
+        if self.roots.iter().any(|root| root.path.starts_with(&path)) && self.check_roots(&path, at) {
+            return;
+        }
+        if self.outside.contains_key(&path) || self.survey.filter.is_rule_file(&path) {
+            self.rule_touched(path, at);
+            return;
+        }
+        // Everything will be compared: what this one points at, too.
+        if self.coalescer.is_about_everything() {
+            self.coalescer.push_everything(at);
+            return;
+        }
+        let Some(parent) = path.parent() else { return };
+        let (is_partial, is_dir, is_file) = {
+            let tree = self.survey.tree();
+            let Some(dir) = tree.dir(parent) else { return };
+            (dir.partial, tree.dir(&path).is_some(), tree.file(&path).is_some())
+        };
+        if is_partial && !self.survey.filter.is_always(&path) {
+            return;
+        }
+        let found = stamp::look(&path).ok();
+        if is_dir && found.is_none_or(|found| found.kind != Kind::Dir) {
+            let mut noted = Vec::new();
+            self.survey.lose_below(&path, &mut noted);
+            self.note(noted, at);
+            self.refresh();
+        }
+        match found {
+            Some(found) if found.kind == Kind::Dir => {
+                if is_file {
+                    self.coalescer.push(path.clone(), Sign::Gone, at);
+                }
+                // What the rules know of it may be from before it was there.
+                self.survey.forget(&path);
+                if !is_partial && self.survey.filter.counts_dir(&path) {
+                    let noted = self.survey.sync(&path, How::ANEW);
+                    self.note(noted, at);
+                    self.refresh();
+                }
+            }
+            Some(found) if found.kind.has_content() => {
+                if is_file || self.survey.filter.counts_file(&path) {
+                    self.seen.insert(path.clone(), found);
+                    // Links of both kinds are complete as soon as they are there.
+                    let opened = sign == Sign::Opened && found.kind == Kind::File && !found.linked;
+                    self.coalescer.push(path, if opened { Sign::Opened } else { Sign::Written }, at);
+                }
+            }
+            _ if is_file => self.coalescer.push(path, Sign::Gone, at),
+            _ => self.coalescer.withdraw(&path),
+        }
+    }
+}
