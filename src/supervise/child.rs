@@ -13,7 +13,7 @@ use crate::change::Batch;
 
 use super::command::{Command, Shell, Stdin};
 use super::options::PassSocket;
-use super::os::unix::{Launch, LaunchError, OWN_PID, pipe};
+use super::os::unix::{Launch, LaunchError, OWN_PID, own_group, pipe};
 use super::sockets::Held;
 
 /// Where `DEVRUN_CHANGED` is cut, at the end of a path: the environment is bounded.
@@ -32,6 +32,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) because: Option<&'a Batch>,
     /// Marks every process of the tree.
     pub(super) marker: (String, String),
+    /// So does this value of a limit.
+    pub(super) mark: Option<u64>,
     pub(super) port: Option<u16>,
     pub(super) sockets: Vec<&'a Held>,
     pub(super) pass_socket: PassSocket,
@@ -117,6 +119,7 @@ fn start(
         pass: pass.collect::<Result<_, _>>().map_err(failed)?,
         die_with_parent: around.die_with_parent,
         terminal: terminal.then(|| own_in.as_fd()),
+        mark: around.mark,
     };
     let pid = launch_patiently(&launch).map_err(|error| explain(error, &words[0], command, environment))?;
     Ok(Child {
@@ -142,7 +145,7 @@ fn launch_patiently(launch: &Launch<'_>) -> Result<i32, LaunchError> {
 
 /// Whether devrun is the foreground of the terminal on its standard input, so that it may give it away.
 fn owns_terminal(stdin: BorrowedFd<'_>) -> bool {
-    rustix::termios::tcgetpgrp(stdin).is_ok_and(|group| group == rustix::process::getpgrp())
+    rustix::termios::tcgetpgrp(stdin).is_ok_and(|group| group.as_raw_nonzero().get() == own_group())
 }
 
 /// The words to execute, placeholders filled in.

@@ -22,6 +22,11 @@ impl Guard {
         Ok(Self { pipe: Arc::new(os::guard::start()?) })
     }
 
+    /// A supervisor begins: what it starts from now on is known by its marks, even if its death comes before the next word.
+    pub(super) fn begins(&self, session: &str) {
+        self.say(&format!("* {session}\n"));
+    }
+
     /// A tree has begun.
     pub(super) fn began(&self, session: &str, key: u64, pid: i32) {
         self.say(&format!("+ {session} {key} {pid}\n"));

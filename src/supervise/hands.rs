@@ -52,6 +52,8 @@ pub(super) struct Hands {
     suspending: Option<(Instant, Look)>,
     /// Where the server was found to listen, whatever it was told.
     elsewhere: Option<SocketAddr>,
+    /// When to look for orphans that have ended even if no signal tells of one.
+    reap_at: Option<Instant>,
 }
 
 impl Hands {
@@ -62,8 +64,12 @@ impl Hands {
         happen: UnboundedSender<Happening>,
     ) -> io::Result<Self> {
         let sinks = options.capture.then(|| Ok::<_, io::Error>((Sink::new(false)?, Sink::new(true)?)));
+        let trees = Trees::new(session_name(), options.subreaper == Subreaper::Yes);
+        if let Some(guard) = &options.guard {
+            guard.begins(trees.session());
+        }
         Ok(Self {
-            trees: Trees::new(session_name(), options.subreaper == Subreaper::Yes),
+            trees,
             sinks: sinks.transpose()?,
             options,
             told,
@@ -77,6 +83,7 @@ impl Hands {
             reloader_told: false,
             suspending: None,
             elsewhere: None,
+            reap_at: None,
         })
     }
 
@@ -86,7 +93,7 @@ impl Hands {
         let ending = self.running.values().chain(builds).filter(|run| run.leader_ended);
         let suspending = self.suspending.as_ref().map(|(_, look)| look.at);
         let probes = self.running.values().filter_map(|run| run.probe.as_ref()).map(Probe::at);
-        ending.map(|run| run.look.at).chain(suspending).chain(probes).min()
+        ending.map(|run| run.look.at).chain(suspending).chain(probes).chain(self.reap_at).min()
     }
 
     /// Sends every process that runs a signal.
@@ -138,7 +145,7 @@ impl Hands {
 
     /// A child of ours may have ended that nobody waits for, or come to us from a parent that has.
     pub(super) fn orphaned(&mut self) {
-        self.trees.reap_orphans();
+        self.reap_at = self.trees.reap_orphans(Instant::now());
         let builds = self.builds.as_mut().map(|builds| &mut builds.run);
         for run in self.running.values_mut().chain(builds).filter(|run| run.leader_ended) {
             run.look.at = Instant::now();
@@ -152,6 +159,7 @@ impl Hands {
         for (generation, run) in all {
             if run.key == key {
                 run.leader_ended = true;
+                self.trees.leader_ended(key);
                 run.look = Look::now(now);
                 let report = report(run, ended, now);
                 if run.terminal {
@@ -214,6 +222,7 @@ impl Hands {
             generation,
             because,
             marker: self.trees.marker(key),
+            mark: self.trees.mark(key),
             port: None,
             sockets: Vec::new(),
             pass_socket: self.options.pass_socket,
@@ -427,6 +436,9 @@ impl Hands {
     pub(super) fn look_around(&mut self) {
         let now = Instant::now();
         self.look_whether_stopped(now);
+        if self.reap_at.is_some_and(|at| at <= now) {
+            self.reap_at = self.trees.reap_orphans(now);
+        }
         self.probe(now);
         let mut gone = Vec::new();
         for (generation, run) in &mut self.running {
@@ -510,7 +522,7 @@ impl Hands {
             left.into_iter().for_each(|key| self.trees.kill(key));
             std::thread::sleep(Duration::from_millis(1));
         }
-        self.trees.reap_orphans();
+        self.trees.reap_orphans(Instant::now());
         if let Some(guard) = &self.options.guard {
             guard.ended(self.trees.session());
         }

@@ -69,7 +69,7 @@ fn set(to: &Termios) -> io::Result<()> {
 /// Whether this process may read from the terminal on its standard input.
 #[must_use]
 pub fn in_foreground() -> bool {
-    tcgetpgrp(io::stdin().as_fd()).is_ok_and(|group| group == rustix::process::getpgrp())
+    tcgetpgrp(io::stdin().as_fd()).is_ok_and(|group| group.as_raw_nonzero().get() == os::unix::own_group())
 }
 
 /// Ends this process by a signal, as if it had never been caught, so that a shell sees what happened. Returns only if the

@@ -47,3 +47,123 @@ fn a_process_that_hides_everything_is_ended_too() {
     run.stop();
     assert!(pids(&sandbox).iter().all(|pid| !lives(*pid)), "{:#?}", run.lines());
 }
+
+/// Kills devrun again and again, at changing moments, while a process of its tree hides everything there is to hide.
+fn kill_again_and_again(times: u32) {
+    for time in 0..times {
+        let sandbox = Sandbox::new();
+        let steps = "log {}/log up daemon clearenv setsid log {}/log bare sleep end sleep";
+        let mut run = start(&sandbox, &[], steps);
+        match time % 4 {
+            // Before anything was said of it, as soon as it is there, and later.
+            0 => wait_until("the first is up", || !pids(&sandbox).is_empty()),
+            _ => wait_until("both are up", || pids(&sandbox).len() == 2),
+        }
+        std::thread::sleep(std::time::Duration::from_millis(u64::from(time % 3) * 7));
+        run.signal(libc::SIGKILL);
+        run.wait();
+        wait_until("nobody is left", || of_sandbox(&sandbox).is_empty());
+    }
+}
+
+/// The processes whose command line names this sandbox: also those that have logged nothing yet.
+fn of_sandbox(sandbox: &Sandbox) -> Vec<i32> {
+    let name = sandbox.outside().to_str().unwrap().as_bytes().to_owned();
+    let named = |pid: &i32| {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.windows(name.len()).any(|window| window == name) && lives(*pid)
+    };
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(named).collect()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn killed_by_sigkill_it_leaves_nobody_who_hides_everything() {
+    kill_again_and_again(8);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+#[ignore = "needs half a minute"]
+fn two_hundred_kills_leave_nobody() {
+    kill_again_and_again(200);
+}
+
+/// devrun as the first process of a PID namespace, with a `/proc` of its own or the one of outside.
+#[cfg(target_os = "linux")]
+struct First {
+    sandbox: Sandbox,
+    run: Running,
+}
+
+#[cfg(target_os = "linux")]
+impl First {
+    fn start(options: &[&str], steps: &str, own_proc: bool) -> Self {
+        let sandbox = Sandbox::new();
+        let outside = sandbox.outside();
+        let mut command = sandbox.command("unshare");
+        command.args(["--user", "--map-root-user", "--pid", "--fork", "--kill-child"]);
+        command.args(own_proc.then_some("--mount-proc"));
+        command.arg(env!("CARGO_BIN_EXE_devrun")).args(options).arg("--").arg(example("child"));
+        command.args(steps.split_whitespace().map(|word| word.replace("{}", outside.to_str().unwrap())));
+        let run = Running::start(&mut command);
+        Self { sandbox, run }
+    }
+
+    /// devrun's number outside.
+    fn pid(&self) -> i32 {
+        crate::sandbox::wait_for("devrun is there", || children(self.run.pid() as i32).first().copied())
+    }
+
+    fn logged(&self, text: &str) -> usize {
+        let log = std::fs::read_to_string(self.sandbox.outside().join("log")).unwrap_or_default();
+        log.lines().filter(|line| line.starts_with(text)).count()
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn children(pid: i32) -> Vec<i32> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    text.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+#[ignore = "needs root or user namespaces"]
+fn as_the_first_process_of_a_namespace_it_reaps_and_restarts() {
+    for own_proc in [true, false] {
+        let steps = "log {}/log up daemon wait 5 end daemon setsid wait 1 end \
+            daemon setpgid wait 20 end log {}/log all sleep";
+        let mut first = First::start(&["--stop-timeout", "200ms"], steps, own_proc);
+        let pid = first.pid();
+        for generation in 1..=5 {
+            wait_until("it is up", || first.logged("all") == generation);
+            wait_until("the orphans are reaped", || children(pid).into_iter().all(lives));
+            // The guard, and one child.
+            wait_until("nobody else is left", || children(pid).len() == 2);
+            first.sandbox.write("app.py", format!("{generation}"));
+        }
+        wait_until("it is up", || first.logged("all") == 6);
+        first.run.signal(libc::SIGKILL);
+        first.run.wait();
+        wait_until("nobody is left", || of_sandbox(&first.sandbox).is_empty());
+        assert_eq!(first.run.count("panicked"), 0, "{:#?}", first.run.lines());
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+#[ignore = "needs root or user namespaces"]
+fn as_the_first_process_of_a_namespace_it_steals_no_status() {
+    for own_proc in [true, false] {
+        for _ in 0..10 {
+            let steps = "daemon wait 1 end fork wait 1 end wait 3 exit 3";
+            let mut first = First::start(&["--on-exit", "quit"], steps, own_proc);
+            let status = first.run.wait();
+            first.run.wait_for_line("exited with status 3");
+            assert_eq!(status.code(), Some(3), "{:#?}", first.run.lines());
+            assert!(of_sandbox(&first.sandbox).is_empty());
+        }
+    }
+}

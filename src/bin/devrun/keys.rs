@@ -116,5 +116,6 @@ fn key(byte: u8) -> Option<Key> {
 }
 
 fn in_foreground(terminal: impl AsFd) -> bool {
-    rustix::termios::tcgetpgrp(terminal).is_ok_and(|group| group == rustix::process::getpgrp())
+    // The comparison is the library's: in a PID namespace our own group may have no number.
+    rustix::termios::tcgetpgrp(terminal).is_ok() && devrun::supervise::terminal::in_foreground()
 }

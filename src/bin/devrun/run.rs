@@ -223,6 +223,8 @@ impl Run<'_> {
     fn signal(&mut self, asked: Asked, keys: &mut Option<Keys>) {
         match asked {
             Asked::Stop(signal) => self.stop(signal),
+            // Nothing stops the first process of a container, so that nobody would let the child go on.
+            Asked::Suspend if std::process::id() == 1 => {}
             // The child first: devrun stops itself when it hears that this is done.
             Asked::Suspend => self.handle.send(Request::Suspend),
             Asked::Continue => {

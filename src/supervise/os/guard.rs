@@ -85,14 +85,13 @@ fn watch(read: OwnedFd) -> ! {
     unsafe { libc::_exit(0) }
 }
 
-/// `+ SESSION KEY PID`: a tree has begun; `- SESSION KEY`: it is gone; `. SESSION`: the supervisor has ended well.
+/// `* SESSION`: a supervisor begins; `+ SESSION KEY PID`: a tree has begun; `- SESSION KEY`: it is gone; `. SESSION`: the supervisor has ended well.
 fn heard(line: &str, sessions: &mut BTreeMap<String, Trees>) {
     let words: Vec<&str> = line.split(' ').collect();
     match words[..] {
+        ["*", session] => drop(sessions.insert(session.to_owned(), Trees::new(session.to_owned(), false))),
         ["+", session, key, pid] => {
-            let trees =
-                sessions.entry(session.to_owned()).or_insert_with(|| Trees::new(session.to_owned(), false));
-            if let (Ok(key), Ok(pid)) = (key.parse(), pid.parse()) {
+            if let (Some(trees), Ok(key), Ok(pid)) = (sessions.get_mut(session), key.parse(), pid.parse()) {
                 trees.add(key, pid);
             }
         }

@@ -2,20 +2,26 @@
 //!
 //! A tree is everything that came of one start. Its processes may leave their group (`setpgid`), their session (`setsid`) and
 //! their parent (a double fork); they are found by their parents, groups and sessions, by what was known of them before, and
-//! by a marker in the environment that they inherit.
+//! by the marks that they inherit.
 
 use std::collections::HashMap;
-use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions};
 
 use super::super::phase::Ended;
 use super::super::signal::Signal;
+use super::group::Groups;
+use super::procfs::{MARKER, Marked, Process, children, everybody, mark, marked, process};
+use super::unix::{own_group, reap};
 
-/// The variable that every process of a tree inherits: `SESSION-KEY`.
-pub(crate) const MARKER: &str = "DEVRUN_SESSION";
+/// As PID 1, devrun may be the parent of strangers. One that has ended in devrun's own group might be awaited by somebody in
+/// this process; one that is still there after so long is not.
+const UNCLAIMED: Duration = Duration::from_secs(2);
+/// Without `/proc` one that is waited for hides those behind it: when to look again.
+const UNSEEN_PAUSE: Duration = Duration::from_millis(50);
 
 /// Orphans of this process's descendants become its children (`PR_SET_CHILD_SUBREAPER`).
 pub(crate) fn adopt_orphans() -> io::Result<()> {
@@ -55,84 +61,6 @@ fn raw(pid: i32) -> io::Result<Pid> {
     Pid::from_raw(pid).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))
 }
 
-/// One process, as `/proc/PID/stat` shows it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Process {
-    /// Its number.
-    pub(crate) pid: i32,
-    parent: i32,
-    group: i32,
-    session: i32,
-    /// When it began, in clock ticks since boot: with the number it names the process for good.
-    began: u64,
-    /// It can still run: no zombie, or one whose other threads go on.
-    alive: bool,
-    /// It is stopped by a signal.
-    pub(crate) stopped: bool,
-}
-
-fn process(pid: i32) -> Option<Process> {
-    let text = fs::read(format!("/proc/{pid}/stat")).ok()?;
-    // The name stands in parentheses and may contain any byte, parentheses too.
-    let rest = text.get(text.iter().rposition(|byte| *byte == b')')? + 2..)?;
-    let rest = std::str::from_utf8(rest).ok()?;
-    let mut fields = rest.split_ascii_whitespace();
-    let state = fields.next()?;
-    let parent = fields.next()?.parse().ok()?;
-    let group = fields.next()?.parse().ok()?;
-    let session = fields.next()?.parse().ok()?;
-    let threads: u32 = fields.nth(13)?.parse().ok()?;
-    let began = fields.nth(1)?.parse().ok()?;
-    let alive = !matches!(state, "Z" | "X" | "x") || (state == "Z" && threads > 1);
-    let stopped = matches!(state, "T" | "t");
-    Some(Process { pid, parent, group, session, began, alive, stopped })
-}
-
-/// The children of one process, over all its threads; `None` if the kernel does not tell.
-fn children(pid: i32) -> Option<Vec<i32>> {
-    let mut found = Vec::new();
-    for task in fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten() {
-        let mut path = task.path();
-        path.push("children");
-        match fs::read_to_string(&path) {
-            Ok(text) => found.extend(text.split_ascii_whitespace().filter_map(|one| one.parse::<i32>().ok())),
-            // A thread that has just ended; its children went to another thread of the same process.
-            Err(error)
-                if error.kind() == io::ErrorKind::NotFound && !path.with_file_name("stat").exists() => {}
-            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
-            Err(_) => return None,
-        }
-    }
-    Some(found)
-}
-
-fn everybody() -> Vec<i32> {
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
-}
-
-/// The key in a process's environment, if it is of this session.
-fn marked(pid: i32, session: &str) -> Marked {
-    let Ok(environment) = fs::read(format!("/proc/{pid}/environ")) else { return Marked::No };
-    for variable in environment.split(|byte| *byte == 0) {
-        let Some(value) = variable.strip_prefix(MARKER.as_bytes()).and_then(|rest| rest.strip_prefix(b"="))
-        else {
-            continue;
-        };
-        let text = std::str::from_utf8(value).unwrap_or_default();
-        let key = text.strip_prefix(session).and_then(|rest| rest.strip_prefix('-'));
-        return key.and_then(|key| key.parse().ok()).map_or(Marked::Other, Marked::Ours);
-    }
-    Marked::No
-}
-
-enum Marked {
-    Ours(u64),
-    /// Of another session.
-    Other,
-    No,
-}
-
 /// A tree's first process: it leads its group.
 #[derive(Debug, Clone, Copy)]
 struct Leader {
@@ -148,15 +76,22 @@ pub(crate) struct Trees {
     /// Orphans come to us.
     adopting: bool,
     leaders: HashMap<i32, Leader>,
-    /// When the first tree began: nobody who is older can belong to us.
+    /// When this process began: nobody who is older can belong to us.
     first: u64,
     known: HashMap<(i32, u64), u64>,
+    /// What there is to go by if `/proc` is not there, or that of another PID namespace: its numbers would be strangers'.
+    blind: Option<Groups>,
+    /// Ended children of our own group that nobody has reaped yet, and since when they are known.
+    unclaimed: HashMap<(i32, u64), Instant>,
 }
 
 impl Trees {
     pub(crate) fn new(session: String, adopting: bool) -> Self {
         let me = std::process::id() as i32;
-        Self { session, me, adopting, leaders: HashMap::new(), first: u64::MAX, known: HashMap::new() }
+        let (leaders, known, unclaimed) = (HashMap::new(), HashMap::new(), HashMap::new());
+        let blind = (!shows_us()).then(Groups::default);
+        let first = process(me).map_or(u64::MAX, |one| one.began);
+        Self { session, me, adopting, leaders, first, known, blind, unclaimed }
     }
 
     /// The name of the supervisor that all this belongs to.
@@ -169,12 +104,26 @@ impl Trees {
         (MARKER.to_owned(), format!("{}-{key}", self.session))
     }
 
+    /// The value of the limit that processes of a tree carry.
+    pub(crate) fn mark(&self, key: u64) -> Option<u64> {
+        Some(mark(&self.session, key))
+    }
+
     /// A tree has begun with this child of ours.
     pub(crate) fn add(&mut self, key: u64, pid: i32) {
+        if let Some(groups) = &mut self.blind {
+            return groups.add(key, pid);
+        }
         // A child of ours that has ended is still there, as a zombie; a stranger's number must not be taken for it.
         if let Some(Process { began, .. }) = process(pid) {
-            self.first = self.first.min(began);
             self.leaders.insert(pid, Leader { key, began });
+        }
+    }
+
+    /// How the leader of a tree has ended is known.
+    pub(crate) fn leader_ended(&mut self, key: u64) {
+        if let Some(groups) = &mut self.blind {
+            groups.leader_ended(key);
         }
     }
 
@@ -186,6 +135,9 @@ impl Trees {
 
     /// The leader of a tree is reaped, but what it left behind still belongs to the tree.
     pub(crate) fn release(&mut self, key: u64) {
+        if let Some(groups) = &mut self.blind {
+            groups.forget(key);
+        }
         self.leaders.retain(|pid, leader| {
             if leader.key == key {
                 reap(*pid);
@@ -194,8 +146,10 @@ impl Trees {
         });
     }
 
+    /// The leader of a tree, as long as its number is its own: the guard is not its parent, and may be late.
     fn leader(&self, key: u64) -> Option<i32> {
-        self.leaders.iter().find(|(_, leader)| leader.key == key).map(|(pid, _)| *pid)
+        let (pid, leader) = self.leaders.iter().find(|(_, leader)| leader.key == key)?;
+        process(*pid).is_some_and(|now| now.began == leader.began).then_some(*pid)
     }
 
     /// The living processes of a tree.
@@ -217,6 +171,9 @@ impl Trees {
 
     /// Sends signals to every process of a tree, one after another.
     pub(crate) fn send(&mut self, key: u64, signals: &[Signal]) {
+        if let Some(groups) = &self.blind {
+            return groups.send(key, signals);
+        }
         let members = self.members(key);
         let leader = self.leader(key);
         for number in signals.iter().map(|signal| signal.number()) {
@@ -231,6 +188,9 @@ impl Trees {
 
     /// Sends a signal to the group of a tree's leader.
     pub(crate) fn signal_group(&self, key: u64, signal: Signal) {
+        if let Some(groups) = &self.blind {
+            return groups.send(key, &[signal]);
+        }
         if let Some(leader) = self.leader(key) {
             send(-leader, signal.number());
         }
@@ -238,6 +198,9 @@ impl Trees {
 
     /// Kills a tree. Everything is stopped first, until a look finds nobody new: a fork in flight would escape otherwise.
     pub(crate) fn kill(&mut self, key: u64) {
+        if let Some(groups) = &self.blind {
+            return groups.send(key, &[Signal::KILL]);
+        }
         let mut stopped: Vec<Process> = Vec::new();
         for _ in 0..20 {
             let members = self.members(key);
@@ -262,28 +225,58 @@ impl Trees {
         }
     }
 
-    /// Reaps the orphans that came to us and have ended; never a leader, whose status is awaited elsewhere.
-    pub(crate) fn reap_orphans(&mut self) {
+    /// Reaps the orphans that came to us and have ended; never a leader, whose status is awaited elsewhere. Gives when to do
+    /// it again even if nothing happens until then.
+    pub(crate) fn reap_orphans(&mut self, now: Instant) -> Option<Instant> {
         if !self.adopting {
-            return;
+            return None;
         }
-        let group = rustix::process::getpgrp().as_raw_nonzero().get();
-        for pid in children(self.me).unwrap_or_default() {
-            if self.leaders.contains_key(&pid) {
-                continue;
-            }
-            if let Some(one) = process(pid)
-                && !one.alive
-                && (self.me == 1 || one.group != group || self.known.contains_key(&(pid, one.began)))
-            {
-                reap(pid);
-                self.known.remove(&(pid, one.began));
+        if self.blind.is_some() {
+            return self.reap_unseen(now);
+        }
+        let group = own_group();
+        let ours = children(self.me).unwrap_or_default().into_iter().filter_map(process);
+        let ended: Vec<_> = ours.filter(|one| !one.alive && !self.leaders.contains_key(&one.pid)).collect();
+        let before = std::mem::take(&mut self.unclaimed);
+        for one in ended {
+            let name = (one.pid, one.began);
+            // What this process has forked itself, git for example, is in its own group, and awaited.
+            if one.group != group || self.known.remove(&name).is_some() {
+                reap(one.pid);
+            } else if self.me == 1 {
+                let since = before.get(&name).copied().unwrap_or(now);
+                match now.saturating_duration_since(since) >= UNCLAIMED {
+                    true => reap(one.pid),
+                    false => drop(self.unclaimed.insert(name, since)),
+                }
             }
         }
+        self.unclaimed.values().min().map(|since| *since + UNCLAIMED)
+    }
+
+    /// The same without `/proc`: one after another, up to the first that somebody else may be waiting for.
+    fn reap_unseen(&mut self, now: Instant) -> Option<Instant> {
+        while let Some(pid) = some_ended_child() {
+            // SAFETY: plain system call on a child that is there, as a zombie.
+            let is_ours = unsafe { libc::getpgid(pid) } == own_group();
+            let is_leader = self.blind.as_ref().is_some_and(|groups| groups.is_leader(pid));
+            let since = *self.unclaimed.entry((pid, 0)).or_insert(now);
+            let is_fresh = now.saturating_duration_since(since) < UNCLAIMED;
+            if is_leader || (is_ours && is_fresh) {
+                return Some(now + UNSEEN_PAUSE);
+            }
+            reap(pid);
+            self.unclaimed.remove(&(pid, 0));
+        }
+        self.unclaimed.clear();
+        None
     }
 
     /// Everybody who belongs to a tree of ours, with its key.
     fn census(&mut self) -> Vec<(Process, u64)> {
+        if let Some(groups) = &self.blind {
+            return groups.members().into_iter().map(|(pid, key)| (Process::unseen(pid), key)).collect();
+        }
         let table = self.table();
         let mut keys: HashMap<i32, u64> = HashMap::new();
         for one in table.values() {
@@ -320,7 +313,7 @@ impl Trees {
         census
     }
 
-    /// Who may belong to us: our descendants if orphans come to us, else everybody who is younger than our first child.
+    /// Who may belong to us: our descendants if orphans come to us, else everybody who is younger than we are.
     fn table(&self) -> HashMap<i32, Process> {
         if self.adopting
             && let Some(table) = self.descendants()
@@ -366,12 +359,15 @@ impl Trees {
             .or_else(|| group(one.session))
     }
 
-    /// By its environment; an adopted one that hides it belongs to the youngest tree that is older than itself.
+    /// By its marks; an adopted one that has got rid of them belongs to the youngest tree that is older than itself. To PID 1
+    /// strangers come too.
     fn stray_key(&self, one: &Process) -> Option<u64> {
         match marked(one.pid, &self.session) {
             Marked::Ours(key) => Some(key),
             Marked::Other => None,
-            Marked::No if self.adopting && one.parent == self.me && one.session == one.pid => {
+            Marked::No
+                if self.adopting && self.me != 1 && one.parent == self.me && one.session == one.pid =>
+            {
                 let older = self.leaders.values().filter(|leader| leader.began <= one.began);
                 older.max_by_key(|leader| (leader.began, leader.key)).map(|leader| leader.key)
             }
@@ -380,30 +376,20 @@ impl Trees {
     }
 }
 
-impl Process {
-    fn same(&self, other: &Self) -> bool {
-        (self.pid, self.began) == (other.pid, other.began)
-    }
-
-    /// Its command line for messages, or its name in brackets.
-    pub(crate) fn command(&self) -> String {
-        let line = fs::read(format!("/proc/{}/cmdline", self.pid)).unwrap_or_default();
-        let words: Vec<_> = line
-            .split(|byte| *byte == 0)
-            .filter(|word| !word.is_empty())
-            .map(String::from_utf8_lossy)
-            .collect();
-        if !words.is_empty() {
-            return words.join(" ");
-        }
-        let name = fs::read_to_string(format!("/proc/{}/comm", self.pid)).unwrap_or_default();
-        format!("[{}]", name.trim_end())
-    }
+/// Whether `/proc` shows this process under its own number.
+fn shows_us() -> bool {
+    let own = std::fs::read_link("/proc/self").ok();
+    own.and_then(|own| own.to_str()?.parse::<u32>().ok()) == Some(std::process::id())
 }
 
-fn reap(pid: i32) {
-    if let Ok(pid) = raw(pid) {
-        let _ = rustix::process::waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
+/// A child of ours that has ended and was not reaped, whatever `/proc` shows.
+fn some_ended_child() -> Option<i32> {
+    // SAFETY: the memory is initialised, and `waitid` writes nothing else; with `WNOWAIT` nobody's status is taken.
+    unsafe {
+        let mut found: libc::siginfo_t = std::mem::zeroed();
+        let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+        let told = libc::waitid(libc::P_ALL, 0, &mut found, options) == 0;
+        (told && found.si_pid() > 0).then(|| found.si_pid())
     }
 }
 

@@ -3,6 +3,9 @@
 
 pub(super) mod unix;
 pub(super) mod terminal;
+mod group;
+#[cfg(target_os = "linux")]
+mod procfs;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(not(target_os = "linux"))]

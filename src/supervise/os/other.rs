@@ -1,13 +1,13 @@
 //! Unix without `/proc`: a tree is its process group.
 
-use std::collections::HashMap;
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, WaitId, WaitIdOptions};
 
 use super::super::phase::Ended;
 use super::super::signal::Signal;
+use super::group::Groups;
 
 /// Nothing adopts orphans here.
 pub(crate) fn adopt_orphans() -> io::Result<()> {
@@ -27,7 +27,7 @@ pub(crate) async fn ended(pid: i32) -> io::Result<Ended> {
 }
 
 /// How a child of ours has ended, if it has.
-pub(crate) fn ended_now(pid: i32) -> Option<Ended> {
+fn ended_now(pid: i32) -> Option<Ended> {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
     let status = rustix::process::waitid(WaitId::Pid(Pid::from_raw(pid)?), options).ok().flatten()?;
     let signal = status.terminating_signal().and_then(Signal::from_number);
@@ -57,12 +57,12 @@ impl Process {
 #[derive(Debug)]
 pub(crate) struct Trees {
     session: String,
-    leaders: HashMap<u64, i32>,
+    groups: Groups,
 }
 
 impl Trees {
     pub(crate) fn new(session: String, _adopting: bool) -> Self {
-        Self { session, leaders: HashMap::new() }
+        Self { session, groups: Groups::default() }
     }
 
     /// The name of the supervisor that all this belongs to.
@@ -74,59 +74,52 @@ impl Trees {
         ("DEVRUN_SESSION".to_owned(), format!("{}-{key}", self.session))
     }
 
+    pub(crate) fn mark(&self, _key: u64) -> Option<u64> {
+        None
+    }
+
     pub(crate) fn add(&mut self, key: u64, pid: i32) {
-        self.leaders.insert(key, pid);
+        self.groups.add(key, pid);
+    }
+
+    pub(crate) fn leader_ended(&mut self, key: u64) {
+        self.groups.leader_ended(key);
     }
 
     pub(crate) fn forget(&mut self, key: u64) {
-        if let Some(pid) = self.leaders.remove(&key).and_then(Pid::from_raw) {
-            let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
-            let _ = rustix::process::waitid(WaitId::Pid(pid), options);
-        }
+        self.groups.forget(key);
     }
 
     pub(crate) fn release(&mut self, key: u64) {
-        self.forget(key);
+        self.groups.forget(key);
     }
 
     pub(crate) fn members(&mut self, key: u64) -> Vec<Process> {
-        let Some(pid) = self.leaders.get(&key).copied() else { return Vec::new() };
-        if ended_now(pid).is_none() {
-            return vec![Process { pid, stopped: false }];
-        }
-        // The zombie of the leader does not count: a group of zombies alone cannot be signalled on the BSDs (EPERM).
-        // SAFETY: plain system call, signal 0 only asks.
-        let alive = unsafe { libc::kill(-pid, 0) } == 0;
-        if alive { vec![Process { pid, stopped: false }] } else { Vec::new() }
+        self.groups.member(key).map(|pid| Process { pid, stopped: false }).into_iter().collect()
     }
 
     pub(crate) fn everything(&mut self) -> Vec<(Process, u64)> {
-        let keys: Vec<_> = self.leaders.keys().copied().collect();
-        keys.into_iter().flat_map(|key| self.members(key).into_iter().map(move |one| (one, key))).collect()
+        let members = self.groups.members().into_iter();
+        members.map(|(pid, key)| (Process { pid, stopped: false }, key)).collect()
     }
 
     pub(crate) fn signal(&mut self, key: u64, signal: Signal) {
-        self.send(key, &[signal, Signal::CONT]);
+        self.groups.send(key, &[signal, Signal::CONT]);
     }
 
     pub(crate) fn send(&mut self, key: u64, signals: &[Signal]) {
-        signals.iter().for_each(|signal| self.send_group(key, signal.number()));
+        self.groups.send(key, signals);
     }
 
     pub(crate) fn signal_group(&self, key: u64, signal: Signal) {
-        self.send_group(key, signal.number());
+        self.groups.send(key, &[signal]);
     }
 
     pub(crate) fn kill(&mut self, key: u64) {
-        self.send_group(key, libc::SIGKILL);
+        self.groups.send(key, &[Signal::KILL]);
     }
 
-    pub(crate) fn reap_orphans(&mut self) {}
-
-    fn send_group(&self, key: u64, signal: i32) {
-        if let Some(pid) = self.leaders.get(&key) {
-            // SAFETY: plain system call; the leader was not reaped, so the group's number is its own.
-            unsafe { libc::kill(-pid, signal) };
-        }
+    pub(crate) fn reap_orphans(&mut self, _now: Instant) -> Option<Instant> {
+        None
     }
 }

@@ -8,7 +8,8 @@ use super::super::signal::Signal;
 /// Makes this process's group the foreground of the terminal on standard input again.
 pub(crate) fn take_back() {
     let stdin = io::stdin();
-    let group = rustix::process::getpgrp();
+    // A group whose leader is outside of the PID namespace has no number here, and never owned this terminal by it.
+    let Some(group) = rustix::process::Pid::from_raw(super::unix::own_group()) else { return };
     // A background group that does this is stopped by SIGTTOU, unless that is blocked.
     super::unix::with_signal_blocked(libc::SIGTTOU, || {
         let _ = rustix::termios::tcsetpgrp(stdin.as_fd(), group);

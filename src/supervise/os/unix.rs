@@ -8,6 +8,7 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use rustix::fd::{AsFd, BorrowedFd};
+use rustix::process::{Pid, WaitId, WaitIdOptions};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -33,6 +34,8 @@ pub(crate) struct Launch<'a> {
     pub(crate) die_with_parent: bool,
     /// The terminal it gets, as the foreground group.
     pub(crate) terminal: Option<BorrowedFd<'a>>,
+    /// The value of the limit that marks its tree.
+    pub(crate) mark: Option<u64>,
 }
 
 /// Why a process could not be started.
@@ -91,6 +94,7 @@ impl Launch<'_> {
             pass: pass.iter().map(AsRawFd::as_raw_fd).collect(),
             die_with_parent: self.die_with_parent,
             terminal: terminal.as_ref().map(AsRawFd::as_raw_fd),
+            mark: self.mark,
             report: write.as_raw_fd(),
         };
         let blocked = block_all_signals();
@@ -168,6 +172,19 @@ pub(crate) fn readable(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     Ok(unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) }?)
 }
 
+/// The group of this process; 0 if its leader is outside of this process's PID namespace.
+pub(crate) fn own_group() -> i32 {
+    // SAFETY: plain system call that cannot fail.
+    unsafe { libc::getpgrp() }
+}
+
+/// Takes the status of a child that has ended; does nothing if it has not.
+pub(crate) fn reap(pid: i32) {
+    if let Some(pid) = Pid::from_raw(pid) {
+        let _ = rustix::process::waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
+    }
+}
+
 fn block_all_signals() -> libc::sigset_t {
     // SAFETY: both sets are initialised by the calls themselves.
     unsafe {
@@ -213,6 +230,7 @@ struct Inside<'a> {
     pass: Vec<RawFd>,
     die_with_parent: bool,
     terminal: Option<RawFd>,
+    mark: Option<u64>,
     report: RawFd,
 }
 
@@ -223,6 +241,7 @@ impl Inside<'_> {
         unsafe {
             libc::setpgid(0, 0);
             self.die_with_parent();
+            self.set_mark();
             if let Some(terminal) = self.terminal {
                 // All signals are blocked, SIGTTOU too: a background group may do this.
                 libc::tcsetpgrp(terminal, libc::getpid());
@@ -263,6 +282,25 @@ impl Inside<'_> {
     #[cfg(not(target_os = "linux"))]
     unsafe fn die_with_parent(&self) {
         let _ = (self.parent, self.die_with_parent);
+    }
+
+    /// Only the soft value, so that a devrun inside this tree can set its own. Fails harmlessly.
+    #[cfg(target_os = "linux")]
+    unsafe fn set_mark(&self) {
+        let Some(mark) = self.mark else { return };
+        // SAFETY: plain system calls on initialised memory.
+        unsafe {
+            let mut limit: libc::rlimit = std::mem::zeroed();
+            if libc::getrlimit(libc::RLIMIT_LOCKS, &mut limit) == 0 {
+                limit.rlim_cur = mark as libc::rlim_t;
+                libc::setrlimit(libc::RLIMIT_LOCKS, &limit);
+            }
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    unsafe fn set_mark(&self) {
+        let _ = self.mark;
     }
 
     /// Digits by hand: nothing may be allocated here.

@@ -1,0 +1,155 @@
+//! Linux: processes as `/proc` shows them, and the marks by which those of a tree are known.
+//!
+//! Each process of a tree carries two marks: a variable in its environment, and the value of a limit without a meaning. A
+//! process may clear its environment, leave its session and lose its parent; the limit it still has from its first ancestor.
+
+use std::fs;
+use std::io;
+
+/// The variable that every process of a tree inherits: `SESSION-KEY`.
+pub(crate) const MARKER: &str = "DEVRUN_SESSION";
+/// The limit that every process of a tree inherits, as `/proc/PID/limits` calls it: `RLIMIT_LOCKS`, which no kernel since 2.4
+/// enforces. Only its soft value is set, which anybody may set again.
+const LIMIT: &str = "Max file locks";
+/// So many bits of the mark are the tree's key; the others are the session's.
+const KEY_BITS: u32 = 24;
+const SESSION_BITS: u32 = 39;
+
+/// One process, as `/proc/PID/stat` shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Process {
+    /// Its number.
+    pub(crate) pid: i32,
+    pub(super) parent: i32,
+    pub(super) group: i32,
+    pub(super) session: i32,
+    /// When it began, in clock ticks since boot: with the number it names the process for good.
+    pub(super) began: u64,
+    /// It can still run: no zombie, or one whose other threads go on.
+    pub(super) alive: bool,
+    /// It is stopped by a signal.
+    pub(crate) stopped: bool,
+}
+
+pub(super) fn process(pid: i32) -> Option<Process> {
+    let text = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    // The name stands in parentheses and may contain any byte, parentheses too.
+    let rest = text.get(text.iter().rposition(|byte| *byte == b')')? + 2..)?;
+    let rest = std::str::from_utf8(rest).ok()?;
+    let mut fields = rest.split_ascii_whitespace();
+    let state = fields.next()?;
+    let parent = fields.next()?.parse().ok()?;
+    let group = fields.next()?.parse().ok()?;
+    let session = fields.next()?.parse().ok()?;
+    let threads: u32 = fields.nth(13)?.parse().ok()?;
+    let began = fields.nth(1)?.parse().ok()?;
+    let alive = !matches!(state, "Z" | "X" | "x") || (state == "Z" && threads > 1);
+    let stopped = matches!(state, "T" | "t");
+    Some(Process { pid, parent, group, session, began, alive, stopped })
+}
+
+/// The children of one process, over all its threads; `None` if the kernel does not tell.
+pub(super) fn children(pid: i32) -> Option<Vec<i32>> {
+    let mut found = Vec::new();
+    for task in fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten() {
+        let mut path = task.path();
+        path.push("children");
+        match fs::read_to_string(&path) {
+            Ok(text) => found.extend(text.split_ascii_whitespace().filter_map(|one| one.parse::<i32>().ok())),
+            // A thread that has just ended; its children went to another thread of the same process.
+            Err(error)
+                if error.kind() == io::ErrorKind::NotFound && !path.with_file_name("stat").exists() => {}
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
+            Err(_) => return None,
+        }
+    }
+    Some(found)
+}
+
+pub(super) fn everybody() -> Vec<i32> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// The value of the limit that marks the processes of a tree.
+pub(crate) fn mark(session: &str, key: u64) -> u64 {
+    (session_bits(session) << KEY_BITS) | (key & ((1 << KEY_BITS) - 1))
+}
+
+/// A number for the session's name (FNV-1a): both devrun and its guard come to the same one.
+fn session_bits(session: &str) -> u64 {
+    let hash = session.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    (hash >> 1) % (1 << SESSION_BITS)
+}
+
+/// Whose mark a process carries.
+pub(super) fn marked(pid: i32, session: &str) -> Marked {
+    match marked_by_limit(pid, session) {
+        Marked::No => marked_by_environment(pid, session),
+        marked => marked,
+    }
+}
+
+fn marked_by_limit(pid: i32, session: &str) -> Marked {
+    let Ok(limits) = fs::read_to_string(format!("/proc/{pid}/limits")) else { return Marked::No };
+    let value = limits.lines().find_map(|line| line.strip_prefix(LIMIT));
+    let value = value.and_then(|rest| rest.split_ascii_whitespace().next()?.parse::<u64>().ok());
+    match value {
+        Some(value) if value >> KEY_BITS == session_bits(session) => {
+            Marked::Ours(value & ((1 << KEY_BITS) - 1))
+        }
+        // A limit that somebody has set for reasons of his own.
+        _ => Marked::No,
+    }
+}
+
+/// The key in a process's environment, if it is of this session.
+fn marked_by_environment(pid: i32, session: &str) -> Marked {
+    let Ok(environment) = fs::read(format!("/proc/{pid}/environ")) else { return Marked::No };
+    for variable in environment.split(|byte| *byte == 0) {
+        let Some(value) = variable.strip_prefix(MARKER.as_bytes()).and_then(|rest| rest.strip_prefix(b"="))
+        else {
+            continue;
+        };
+        let text = std::str::from_utf8(value).unwrap_or_default();
+        let key = text.strip_prefix(session).and_then(|rest| rest.strip_prefix('-'));
+        return key.and_then(|key| key.parse().ok()).map_or(Marked::Other, Marked::Ours);
+    }
+    Marked::No
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Marked {
+    Ours(u64),
+    /// Of another session.
+    Other,
+    No,
+}
+
+impl Process {
+    /// One that is known by its number alone.
+    pub(super) fn unseen(pid: i32) -> Self {
+        Self { pid, parent: 0, group: pid, session: 0, began: 0, alive: true, stopped: false }
+    }
+
+    pub(super) fn same(&self, other: &Self) -> bool {
+        (self.pid, self.began) == (other.pid, other.began)
+    }
+
+    /// Its command line for messages, or its name in brackets.
+    pub(crate) fn command(&self) -> String {
+        let line = fs::read(format!("/proc/{}/cmdline", self.pid)).unwrap_or_default();
+        let words: Vec<_> = line
+            .split(|byte| *byte == 0)
+            .filter(|word| !word.is_empty())
+            .map(String::from_utf8_lossy)
+            .collect();
+        if !words.is_empty() {
+            return words.join(" ");
+        }
+        let name = fs::read_to_string(format!("/proc/{}/comm", self.pid)).unwrap_or_default();
+        format!("[{}]", name.trim_end())
+    }
+}
