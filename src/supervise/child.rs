@@ -36,6 +36,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) mark: Option<u64>,
     pub(super) port: Option<u16>,
     pub(super) sockets: Vec<&'a Held>,
+    /// Nobody else serves on these sockets now.
+    pub(super) alone: bool,
     pub(super) pass_socket: PassSocket,
     /// Its output goes through pipes.
     pub(super) capture: bool,
@@ -106,7 +108,7 @@ fn start(
         None => (own_out.as_fd(), own_err.as_fd()),
     };
     let terminal = inherit && owns_terminal(own_in.as_fd());
-    let pass = around.sockets.iter().map(|held| held.for_child());
+    let pass = around.sockets.iter().map(|held| held.for_child(around.alone));
     let launch = Launch {
         candidates: candidates(&words[0], environment)
             .iter()

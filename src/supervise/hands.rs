@@ -17,7 +17,7 @@ use super::options::{Options, PassSocket, Port, Subreaper};
 use super::os::{Trees, ended};
 use super::output::{Output, Sink};
 use super::phase::{Ended, ExitReport, Phase};
-use super::probe::{DOUBT, ELSEWHERE_FIRST, ELSEWHERE_PAUSE, Look, Probe, addresses, steady, waits_on};
+use super::probe::{Found, Habits, Look, Probe, Tree};
 use super::ready;
 use super::running::{Builds, Happening, Running, is_gone, report};
 use super::signal::Signal;
@@ -41,7 +41,7 @@ pub(super) struct Hands {
     trees: Trees,
     /// Each process that is started gets a key of its own, builds too.
     keys: u64,
-    sockets: Vec<Held>,
+    sockets: Vec<Arc<Held>>,
     sinks: Option<(Sink, Sink)>,
     running: BTreeMap<u64, Running>,
     builds: Option<Builds>,
@@ -50,16 +50,16 @@ pub(super) struct Hands {
     reloader_told: bool,
     /// Everything is being stopped: until when it may take, and when to look next.
     suspending: Option<(Instant, Look)>,
-    /// Where the server was found to listen, whatever it was told.
-    elsewhere: Option<SocketAddr>,
     /// When to look for orphans that have ended even if no signal tells of one.
     reap_at: Option<Instant>,
+    /// What earlier generations have shown of how the server listens.
+    habits: Habits,
 }
 
 impl Hands {
     pub(super) fn new(
         options: Options,
-        sockets: Vec<Held>,
+        sockets: Vec<Arc<Held>>,
         told: UnboundedSender<Event>,
         happen: UnboundedSender<Happening>,
     ) -> io::Result<Self> {
@@ -82,8 +82,8 @@ impl Hands {
             exit: None,
             reloader_told: false,
             suspending: None,
-            elsewhere: None,
             reap_at: None,
+            habits: Habits::default(),
         })
     }
 
@@ -210,7 +210,9 @@ impl Hands {
             }
             if report.ended == Ended::NotReady && report.message.is_none() {
                 let timeout = self.options.ready.timeout.as_secs_f32();
-                report.message = Some(format!("not ready after {timeout} s; --ready-timeout allows more"));
+                let waits = run.is_some_and(|run| matches!(run.probe, Some(Probe::Waits { .. })));
+                let what = if waits { "not accepting on the socket it was given" } else { "not ready" };
+                report.message = Some(format!("{what} after {timeout} s; --ready-timeout allows more"));
             }
         }
         // Nobody listens any more: then nobody needs to know.
@@ -225,6 +227,7 @@ impl Hands {
             mark: self.trees.mark(key),
             port: None,
             sockets: Vec::new(),
+            alone: !self.running.values().any(Running::serves),
             pass_socket: self.options.pass_socket,
             capture: self.options.capture,
             die_with_parent: self.options.parent_death_signal,
@@ -242,7 +245,7 @@ impl Hands {
         };
         let mut around = self.surroundings(generation, because.as_deref(), key);
         around.port = port;
-        around.sockets = socket.iter().chain(&self.sockets).collect();
+        around.sockets = socket.iter().chain(self.sockets.iter().map(Arc::as_ref)).collect();
         // Before the fork: a busy machine may let the child run before us.
         let began = Instant::now();
         let (spawned, defects) = child::spawn(&self.options.command, &around);
@@ -321,17 +324,18 @@ impl Hands {
         let now = Instant::now();
         let addresses = match self.options.port {
             Port::Own => port.map(|port| {
-                run.probe = Some(Probe::Elsewhere { port, at: now + ELSEWHERE_FIRST, seen: None });
+                run.probe = Some(Probe::elsewhere(port, now));
                 let mut addresses = ready::loopback(port);
-                addresses.extend(self.elsewhere);
+                addresses.extend(self.habits.elsewhere);
                 addresses
             }),
             Port::Fixed(address) => Some(vec![address]),
             Port::Inherited if path.is_some() => inherited.map(|address| vec![address]),
             Port::Inherited | Port::None => {
-                let passed = run.socket.as_ref().or(self.sockets.first());
-                if let Some(inode) = passed.and_then(Held::inode) {
-                    run.probe = Some(Probe::Waits { inode, look: Look::now(now) });
+                let passed = run.socket.iter().chain(self.sockets.iter().map(Arc::as_ref));
+                let sockets: Vec<u64> = passed.filter_map(Held::inode).collect();
+                if !sockets.is_empty() {
+                    run.probe = Some(Probe::waits(sockets, now));
                     return;
                 }
                 None
@@ -402,33 +406,23 @@ impl Hands {
 
     /// Looks whether generations serve that can only be known by their sockets.
     fn probe(&mut self, now: Instant) {
+        let held: Vec<_> = self.sockets.iter().filter_map(|held| held.tcp()).collect();
         for (generation, run) in &mut self.running {
-            let Some(probe) = run.probe.as_mut().filter(|probe| probe.at() <= now && !run.leader_ended)
-            else {
-                continue;
-            };
+            let due = run.probe.take_if(|probe| probe.at() <= now && !run.leader_ended);
+            let Some(mut probe) = due else { continue };
+            let (generation, address) = (*generation, run.socket.as_ref().and_then(Held::tcp));
             let pids: Vec<i32> = self.trees.members(run.key).iter().map(|one| one.pid).collect();
-            let found = match probe {
-                Probe::Waits { inode, look } => {
-                    look.later(now);
-                    let waits = waits_on(&pids, *inode) || now >= run.began + DOUBT;
-                    let address = run.socket.as_ref().and_then(Held::tcp);
-                    waits.then_some(Input::Ready { generation: *generation, address })
+            let age = now.saturating_duration_since(run.began);
+            let found = probe.look(&Tree { pids: &pids, held: &held, age }, &mut self.habits, now);
+            match found {
+                Found::Nothing => {}
+                Found::Waiting | Found::Doubtful => {
+                    self.inputs.push_back(Input::Ready { generation, address });
                 }
-                Probe::Elsewhere { port, at, seen } => {
-                    *at = now + ELSEWHERE_PAUSE;
-                    let held: Vec<_> = self.sockets.iter().filter_map(Held::tcp).collect();
-                    steady(addresses(&pids), *port, &held, seen, now)
-                        .map(|address| Input::Elsewhere { generation: *generation, address })
-                }
-            };
-            if let Some(input) = found {
-                if let Input::Elsewhere { address, .. } = input {
-                    self.elsewhere = Some(address);
-                }
-                run.probe = None;
-                self.inputs.push_back(input);
+                Found::Elsewhere(address) => self.inputs.push_back(Input::Elsewhere { generation, address }),
             }
+            let goes_on = matches!(found, Found::Nothing | Found::Doubtful) && !probe.is_stale(age);
+            run.probe = goes_on.then_some(probe);
         }
     }
 

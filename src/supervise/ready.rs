@@ -56,7 +56,12 @@ pub(super) async fn serves(addresses: &[SocketAddr], path: Option<&str>) -> Sock
 }
 
 async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
-    timeout(CONNECT, TcpStream::connect(address)).await?
+    let stream = timeout(CONNECT, TcpStream::connect(address)).await??;
+    // On a loopback port that nobody listens on TCP can meet itself: a simultaneous open.
+    if stream.local_addr()? == address {
+        return Err(io::ErrorKind::ConnectionRefused.into());
+    }
+    Ok(stream)
 }
 
 /// Whether `GET path` is answered with a status below 500.

@@ -45,6 +45,13 @@ pub(super) struct Running {
     pub(super) look: Look,
 }
 
+impl Running {
+    /// It may have connections to finish, if not to accept.
+    pub(super) fn serves(&self) -> bool {
+        !self.leader_ended && !self.killed
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         self.watchers.iter().for_each(AbortHandle::abort);

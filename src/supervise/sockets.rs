@@ -5,8 +5,9 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
-use socket2::{Domain, SockAddr, Socket, Type};
+use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
 use super::error::Error;
 use super::os::unix::duplicate_high;
@@ -60,6 +61,8 @@ pub(super) struct Held {
     pub(super) answer: bool,
     /// The file of a Unix socket, by device and inode: it is ours to remove, unless somebody has replaced it.
     file: Option<(PathBuf, u64, u64)>,
+    /// Whether it was non-blocking when somebody began to answer on it, who needs it so.
+    lent: Mutex<Option<bool>>,
 }
 
 impl Held {
@@ -91,12 +94,17 @@ impl Held {
             _ => None,
         };
         let fd = duplicate_high(&socket, LEAST_DESCRIPTOR)?;
-        Ok(Self { fd, name, endpoint, answer, file })
+        Ok(Self { fd, name, endpoint, answer, file, lent: Mutex::new(None) })
     }
 
-    /// The descriptor for the next child, made blocking: an earlier child may have changed that, it is shared by all.
-    pub(super) fn for_child(&self) -> io::Result<BorrowedFd<'_>> {
-        rustix::io::ioctl_fionbio(&self.fd, false)?;
+    /// The descriptor for the next child. Whether it blocks is shared by all who have it: an `accept` that blocks would stop a
+    /// server that serves on, which expects none, so that it is changed only for a child that is `alone` with it. That one
+    /// finds it blocking, as `sd_listen_fds(3)` says, whatever an earlier one has made of it.
+    pub(super) fn for_child(&self, alone: bool) -> io::Result<BorrowedFd<'_>> {
+        let lent = self.lent.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(nonblocking) = if alone { Some(false) } else { lent } {
+            rustix::io::ioctl_fionbio(&self.fd, nonblocking)?;
+        }
         Ok(self.fd.as_fd())
     }
 
@@ -113,8 +121,10 @@ impl Held {
         Some(rustix::fs::fstat(&self.fd).ok()?.st_ino)
     }
 
-    /// A duplicate for somebody who answers on it.
-    pub(super) fn duplicate(&self) -> io::Result<TcpListener> {
+    /// A duplicate for somebody who answers on it until the next child gets it.
+    pub(super) fn lend(&self) -> io::Result<TcpListener> {
+        let nonblocking = SockRef::from(&self.fd).nonblocking()?;
+        self.lent.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(nonblocking);
         Ok(TcpListener::from(self.fd.try_clone()?))
     }
 }

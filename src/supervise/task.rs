@@ -3,6 +3,7 @@
 //! Decides nothing, `machine` does; does nothing, `hands` does.
 
 use std::net::TcpListener;
+use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -17,7 +18,7 @@ use super::options::{Options, Subreaper};
 use super::os::adopt_orphans;
 use super::running::Happening;
 use super::signal::Signal;
-use super::sockets::Held;
+use super::sockets::{Endpoint, Held};
 
 /// A running supervisor. Dropped, it kills what it runs at once.
 #[derive(Debug)]
@@ -25,7 +26,7 @@ pub struct Supervisor {
     handle: Handle,
     events: UnboundedReceiver<Event>,
     task: JoinHandle<()>,
-    answering: Vec<TcpListener>,
+    sockets: Vec<Arc<Held>>,
 }
 
 /// Tells a running supervisor what to do. Cheap to clone; never blocks; does nothing once it has ended.
@@ -48,13 +49,12 @@ impl Supervisor {
     /// # Errors
     /// [`Error`] if a socket cannot be opened or the process cannot be prepared.
     pub fn start(options: Options) -> Result<Self, Error> {
-        let sockets = options.listen.iter().map(Held::open).collect::<Result<Vec<_>, _>>()?;
-        let answering = sockets.iter().filter(|held| held.answer).map(Held::duplicate);
-        let answering = answering.collect::<Result<_, _>>().map_err(Error::Prepare)?;
+        let sockets = options.listen.iter().map(|listen| Held::open(listen).map(Arc::new));
+        let sockets = sockets.collect::<Result<Vec<_>, _>>()?;
         let (requests, requested) = unbounded_channel();
         let (told, events) = unbounded_channel();
-        let work = Loop::new(options, sockets, requested, told)?;
-        Ok(Self { handle: Handle { requests }, events, task: tokio::spawn(work.run()), answering })
+        let work = Loop::new(options, sockets.clone(), requested, told)?;
+        Ok(Self { handle: Handle { requests }, events, task: tokio::spawn(work.run()), sockets })
     }
 
     /// A handle to tell it things.
@@ -68,10 +68,17 @@ impl Supervisor {
         self.events.recv().await
     }
 
-    /// The sockets that somebody may answer on while no generation lives, duplicated.
+    /// Where the sockets of [`Options::listen`] listen, in that order; the ports are real ones, even where 0 was asked for.
+    #[must_use]
+    pub fn endpoints(&self) -> Vec<Endpoint> {
+        self.sockets.iter().map(|held| held.endpoint.clone()).collect()
+    }
+
+    /// The sockets that somebody may answer on until the next generation starts, duplicated. They may be made
+    /// non-blocking: that generation gets them as they are now.
     #[must_use]
     pub fn answering_sockets(&self) -> Vec<TcpListener> {
-        self.answering.iter().filter_map(|socket| socket.try_clone().ok()).collect()
+        self.sockets.iter().filter(|held| held.answer).filter_map(|held| held.lend().ok()).collect()
     }
 
     /// Stops gently and returns once the last process of the tree is gone.
@@ -106,7 +113,7 @@ struct Loop {
 impl Loop {
     fn new(
         options: Options,
-        sockets: Vec<Held>,
+        sockets: Vec<Arc<Held>>,
         requests: UnboundedReceiver<Request>,
         told: UnboundedSender<Event>,
     ) -> Result<Self, Error> {

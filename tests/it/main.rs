@@ -31,6 +31,8 @@ mod rules_lint;
 mod rules_git;
 /// The child: started, restarted, stopped, nothing left behind.
 mod supervise;
+/// Sockets held and handed over, whatever an earlier generation has made of them; how a server is known to serve.
+mod supervise_sockets;
 /// The child under a whole process: no survivor, no zombie.
 mod supervise_process;
 /// The child through the program: no survivor, by whatever signal it ends.

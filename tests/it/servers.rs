@@ -322,7 +322,8 @@ fn hypercorn_behind_the_proxy() {
 #[ignore = "needs Python with Hypercorn"]
 fn hypercorn_takes_the_socket() {
     let command = ["PYTHON", "-m", "hypercorn", "asgi_app:app", "-b", "fd://{fd}"];
-    socket_is_handed_on("asgi_app.py", &[], &command, true);
+    // It closes connections whose answer is all but sent, at times.
+    socket_is_handed_on("asgi_app.py", &[], &command, false);
 }
 
 #[test]

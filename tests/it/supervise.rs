@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use devrun::Command;
 use devrun::change::{Batch, Change, ChangeKind};
 use devrun::supervise::{
-    Ended, Event, Exit, ExitReport, Handle, OnBusy, OnExit, Options, Phase, Port, Request, Supervisor,
+    Ended, Endpoint, Event, Exit, ExitReport, Handle, OnBusy, OnExit, Options, Phase, Port, Request,
+    Supervisor,
 };
 
 use crate::sandbox::{PATIENCE, Sandbox, example};
@@ -34,13 +35,29 @@ impl Rig {
         Self { sandbox, supervisor: Supervisor::start(options).unwrap(), seen: Vec::new() }
     }
 
+    /// The helper child again; its steps stand in the file `steps`, so that they can be edited.
+    pub(crate) fn editable(steps: &str, adjust: impl FnOnce(&mut Options)) -> Self {
+        let sandbox = Sandbox::new();
+        sandbox.write("steps", steps);
+        let line = "exec \"$0\" $(sed \"s|{}|$1|g\" \"$1/steps\")";
+        let mut options = Options::new(Command::new("sh").arg("-c").arg(line));
+        options.command.args.extend([example("child").into(), sandbox.root().into()]);
+        options.stop_timeout = Duration::from_secs(20);
+        adjust(&mut options);
+        Self { sandbox, supervisor: Supervisor::start(options).unwrap(), seen: Vec::new() }
+    }
+
     pub(crate) fn handle(&self) -> Handle {
         self.supervisor.handle()
     }
 
-    /// The address of the first held socket.
-    fn answering(&self) -> std::net::SocketAddr {
-        self.supervisor.answering_sockets()[0].local_addr().unwrap()
+    pub(crate) fn answering_sockets(&self) -> Vec<std::net::TcpListener> {
+        self.supervisor.answering_sockets()
+    }
+
+    /// Where the sockets listen that are handed over.
+    pub(crate) fn endpoints(&self) -> Vec<Endpoint> {
+        self.supervisor.endpoints()
     }
 
     pub(crate) fn send(&self, request: Request) {
@@ -449,7 +466,7 @@ async fn dropped_it_leaves_nobody() {
     }
 }
 
-fn address_of(phase: &Phase) -> Option<std::net::SocketAddr> {
+pub(crate) fn address_of(phase: &Phase) -> Option<std::net::SocketAddr> {
     match phase {
         Phase::Ready { address } => *address,
         _ => None,
@@ -457,77 +474,11 @@ fn address_of(phase: &Phase) -> Option<std::net::SocketAddr> {
 }
 
 /// What the server at this address answers; the helper answers its generation.
-fn ask(address: std::net::SocketAddr) -> String {
+pub(crate) fn ask(address: std::net::SocketAddr) -> String {
     use std::io::{Read, Write};
     let mut stream = std::net::TcpStream::connect(address).unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     answer.rsplit("\r\n").next().unwrap().to_owned()
-}
-
-#[tokio::test]
-async fn each_generation_inherits_a_socket_of_its_own() {
-    let mut rig = Rig::start("serve 150", |options| options.port = Port::Inherited);
-    let first = rig.phase("an address", |_, phase| address_of(phase)).await;
-    // Connecting would have worked from the start: ready means that somebody accepts.
-    assert_eq!(ask(first), "1");
-    rig.change();
-    let second = rig.phase("another address", |_, phase| address_of(phase)).await;
-    assert_ne!(first, second);
-    assert_eq!(ask(second), "2");
-    rig.stop().await;
-    assert!(std::net::TcpStream::connect(second).is_err(), "the socket is closed with its generation");
-}
-
-#[tokio::test]
-async fn a_held_socket_is_handed_from_generation_to_generation() {
-    let listen = devrun::supervise::Listen {
-        name: Some("web".to_owned()),
-        endpoint: devrun::supervise::Endpoint::Tcp(([127, 0, 0, 1], 0).into()),
-        answer: true,
-    };
-    let mut rig = Rig::start("report {}/report serve 50", |options| options.listen.push(listen));
-    let address = rig.answering();
-    rig.ready(1).await;
-    assert_eq!(ask(address), "1");
-    let report = std::fs::read_to_string(rig.sandbox.path("report")).unwrap();
-    let value = |key: &str| {
-        let line = report.lines().find_map(|line| line.strip_prefix(&format!("env {key}=")));
-        line.unwrap_or_default().to_owned()
-    };
-    let pid = report.lines().find_map(|line| line.strip_prefix("pid ")).unwrap();
-    assert_eq!(value("LISTEN_PID"), pid.split(' ').next().unwrap());
-    assert_eq!((value("LISTEN_FDS"), value("LISTEN_FDNAMES")), ("1".to_owned(), "web".to_owned()));
-    rig.change();
-    rig.ready(2).await;
-    let gone = |number, phase: &Phase| (number == 1 && *phase == Phase::Stopped).then_some(());
-    rig.phase("the old one to stop", gone).await;
-    assert_eq!(ask(address), "2");
-    rig.stop().await;
-}
-
-#[tokio::test]
-async fn a_server_that_listens_elsewhere_is_found_and_generations_take_turns() {
-    let probe = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = probe.local_addr().unwrap().port();
-    drop(probe);
-    let steps = format!("log {{}}/log up serve-at {port}");
-    let mut rig = Rig::start(&steps, |options| options.port = Port::Own);
-    let address = rig.phase("an address", |_, phase| address_of(phase)).await;
-    assert_eq!(address.port(), port);
-    assert!(rig.seen.iter().any(|event| matches!(event, Event::ListensElsewhere { .. })));
-    rig.change();
-    rig.phase("an address", |_, phase| address_of(phase)).await;
-    assert_eq!(ask(address), "2");
-    let stopped = rig
-        .seen
-        .iter()
-        .position(|event| matches!(event, Event::Phase { generation: 1, phase: Phase::Stopped }));
-    let started = rig
-        .seen
-        .iter()
-        .position(|event| matches!(event, Event::Phase { generation: 2, phase: Phase::Starting { .. } }));
-    assert!(stopped.unwrap() < started.unwrap(), "one after the other");
-    rig.stop().await;
 }

@@ -14,6 +14,9 @@
 //! | `hold` | listens on `$PORT` (or on `hold-at PORT`), accepts nothing |
 //! | `serve [MS]` | answers HTTP on `$PORT`, or on descriptor 3 with `LISTEN_FDS`, after that long |
 //! | `serve-at PORT` | answers HTTP on that port |
+//! | `serve-polling` | answers HTTP on descriptor 3 as event loops do: made non-blocking, accepted on until nothing is left |
+//! | `serve-strictly` | answers HTTP on descriptor 3, and exits if `accept` says that there is nothing |
+//! | `poll-pipe MS` | waits in `poll` for a pipe that stays empty |
 //! | `write FILE TEXT` | writes a file |
 //! | `print TEXT`, `complain TEXT` | to standard output, error |
 //! | `flood BYTES` | so much output |
@@ -68,6 +71,9 @@ fn run(words: &[String]) {
             "hold-at" => hold(number(1) as u16, 1),
             "serve" => serve(words.get(at + 1)),
             "serve-at" => answer(listen(number(1) as u16), Duration::ZERO),
+            "serve-polling" => serve_polling(),
+            "serve-strictly" => serve_strictly(),
+            "poll-pipe" => poll_pipe(number(1) as i32),
             "write" => write(argument(1), argument(2)),
             "print" => print(&mut std::io::stdout(), argument(1)),
             "complain" => print(&mut std::io::stderr(), argument(1)),
@@ -187,6 +193,40 @@ fn serve(after: Option<&String>) -> usize {
     std::thread::sleep(after);
     let listener = if inherited { system!(TcpListener::from_raw_fd(3)) } else { listen(port()) };
     answer(listener, Duration::ZERO)
+}
+
+/// One thread for everything: an `accept` that blocks stops it.
+fn serve_polling() -> ! {
+    let listener = system!(TcpListener::from_raw_fd(3));
+    listener.set_nonblocking(true).unwrap();
+    let mut wanted = libc::pollfd { fd: 3, events: libc::POLLIN, revents: 0 };
+    loop {
+        system!(libc::poll(&raw mut wanted, 1, -1));
+        while let Ok((stream, _)) = listener.accept() {
+            answer_one(stream, Duration::ZERO);
+        }
+    }
+}
+
+fn serve_strictly() -> ! {
+    let listener = system!(TcpListener::from_raw_fd(3));
+    loop {
+        match listener.accept() {
+            Ok((stream, _)) => answer_one(stream, Duration::ZERO),
+            Err(error) => {
+                eprintln!("accept: {error}");
+                std::process::exit(97)
+            }
+        }
+    }
+}
+
+fn poll_pipe(milliseconds: i32) -> usize {
+    let mut ends = [0; 2];
+    system!(libc::pipe(ends.as_mut_ptr()));
+    let mut wanted = libc::pollfd { fd: ends[0], events: libc::POLLIN, revents: 0 };
+    system!(libc::poll(&raw mut wanted, 1, milliseconds));
+    1
 }
 
 fn answer(listener: TcpListener, delay: Duration) -> ! {

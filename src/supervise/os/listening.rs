@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::fs::FileExt;
 
 /// The state `LISTEN` in `/proc/net/tcp`.
 const LISTEN: &str = "0A";
@@ -93,29 +94,72 @@ fn polled(pid: i32, poll: i32, held: &[i32], inode: u64) -> bool {
     })
 }
 
-/// Whether a thread sits in `accept` on one of the descriptors, or in `poll` or `select`, whose sets cannot be read from
-/// outside: a server that waits there with the socket open most likely waits for it.
+/// Whether a thread sits in a call that waits for one of the descriptors.
 fn blocked(pid: i32, held: &[i32]) -> bool {
     let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return false };
     threads.flatten().any(|thread| {
         let call = fs::read_to_string(thread.path().join("syscall")).unwrap_or_default();
-        let mut words = call.split_ascii_whitespace();
-        let number: Option<i64> = words.next().and_then(|word| word.parse().ok());
-        let first = words.next().and_then(|word| i32::from_str_radix(word.trim_start_matches("0x"), 16).ok());
-        match number {
-            Some(number) if WAITS.contains(&number) => first.is_some_and(|first| held.contains(&first)),
-            Some(number) => POLLS.contains(&number),
-            None => false,
-        }
+        waits_in(&call, held, &|at, bytes| memory(pid, at, bytes)).unwrap_or(false)
     })
 }
 
-const WAITS: &[i64] = &[libc::SYS_accept, libc::SYS_accept4, libc::SYS_recvfrom, libc::SYS_recvmsg];
+/// Some bytes of a process's memory.
+fn memory(pid: i32, at: u64, bytes: usize) -> Option<Vec<u8>> {
+    let mut read = vec![0; bytes];
+    fs::File::open(format!("/proc/{pid}/mem")).ok()?.read_exact_at(&mut read, at).ok()?;
+    Some(read)
+}
+
+/// One line of `/proc/PID/task/TID/syscall`: the number, six arguments, two registers. The sets of `poll` and `select` stand
+/// in the caller's memory; where that cannot be read, a server that waits there with the socket open most likely waits for it.
+fn waits_in(call: &str, held: &[i32], memory: &dyn Fn(u64, usize) -> Option<Vec<u8>>) -> Option<bool> {
+    let mut words = call.split_ascii_whitespace();
+    let number: i64 = words.next()?.parse().ok()?;
+    let mut argument = || u64::from_str_radix(words.next()?.trim_start_matches("0x"), 16).ok();
+    let (first, second) = (argument()?, argument()?);
+    let set = if WAITS.contains(&number) {
+        Some(vec![i32::try_from(first).ok()?])
+    } else if POLLS.contains(&number) {
+        polls(first, second, memory)
+    } else if SELECTS.contains(&number) && second != 0 {
+        selects(first, second, memory)
+    } else {
+        Some(Vec::new())
+    };
+    Some(set.is_none_or(|set| set.iter().any(|fd| held.contains(fd))))
+}
+
+/// The descriptors of an array of `pollfd`.
+fn polls(at: u64, count: u64, memory: &dyn Fn(u64, usize) -> Option<Vec<u8>>) -> Option<Vec<i32>> {
+    let entries = memory(at, usize::try_from(count).ok()?.min(MOST_POLLED) * 8)?;
+    let fd = |entry: &[u8]| Some(i32::from_ne_bytes(entry[..4].try_into().ok()?));
+    entries.chunks_exact(8).map(fd).collect()
+}
+
+/// The descriptors of an `fd_set`: bits in words of the kernel's `long`.
+fn selects(count: u64, at: u64, memory: &dyn Fn(u64, usize) -> Option<Vec<u8>>) -> Option<Vec<i32>> {
+    const WORD: usize = size_of::<usize>();
+    let count = usize::try_from(count).ok()?.min(MOST_POLLED);
+    let bits = memory(at, count.div_ceil(WORD * 8) * WORD)?;
+    let words: Vec<_> = bits.chunks_exact(WORD).filter_map(|word| word.try_into().ok()).collect();
+    let is_set = |fd: &usize| usize::from_ne_bytes(words[fd / (WORD * 8)]) >> (fd % (WORD * 8)) & 1 == 1;
+    Some((0..words.len() * WORD * 8).filter(is_set).map(|fd| fd as i32).collect())
+}
+
+/// More members of a set are not looked at.
+const MOST_POLLED: usize = 65_536;
+
+const WAITS: &[i64] =
+    &[libc::SYS_accept, libc::SYS_accept4, libc::SYS_recvfrom, libc::SYS_recvmsg, libc::SYS_recvmmsg];
 
 #[cfg(target_arch = "x86_64")]
-const POLLS: &[i64] = &[libc::SYS_poll, libc::SYS_ppoll, libc::SYS_select, libc::SYS_pselect6];
+const POLLS: &[i64] = &[libc::SYS_poll, libc::SYS_ppoll];
 #[cfg(not(target_arch = "x86_64"))]
-const POLLS: &[i64] = &[libc::SYS_ppoll, libc::SYS_pselect6];
+const POLLS: &[i64] = &[libc::SYS_ppoll];
+#[cfg(target_arch = "x86_64")]
+const SELECTS: &[i64] = &[libc::SYS_select, libc::SYS_pselect6];
+#[cfg(not(target_arch = "x86_64"))]
+const SELECTS: &[i64] = &[libc::SYS_pselect6];
 
 #[cfg(test)]
 mod tests {
@@ -127,5 +171,27 @@ mod tests {
         assert_eq!(listening(line), Some((SocketAddr::from(([127, 0, 0, 1], 8080)), 1234)));
         let line = "  1: 00000000000000000000000001000000:0050 00000000000000000000000000000000:0000 0A 0:0 00:0 0 0 0 77 1";
         assert_eq!(listening(line), Some((SocketAddr::from((Ipv6Addr::LOCALHOST, 80)), 77)));
+    }
+
+    #[test]
+    fn a_call_waits_for_what_is_in_its_set() {
+        let call = |number: i64, first: u64| format!("{number} {first:#x} 0x2 0x0 0x0 0x0 0x0 0x7ffd 0x7f1c");
+        let nothing = |_: u64, _: usize| None;
+        assert_eq!(waits_in(&call(libc::SYS_accept4, 3), &[3], &nothing), Some(true));
+        assert_eq!(waits_in(&call(libc::SYS_accept4, 4), &[3], &nothing), Some(false));
+        assert_eq!(waits_in("running", &[3], &nothing), None);
+        let ppoll = call(libc::SYS_ppoll, 0x1000);
+        let polled = |_: u64, bytes: usize| {
+            assert_eq!(bytes, 16);
+            Some([5_i32.to_ne_bytes(), [1, 0, 0, 0], 3_i32.to_ne_bytes(), [1, 0, 0, 0]].concat())
+        };
+        assert_eq!(waits_in(&ppoll, &[3], &polled), Some(true));
+        assert_eq!(waits_in(&ppoll, &[4], &polled), Some(false));
+        assert_eq!(waits_in(&ppoll, &[4], &nothing), Some(true), "its memory cannot be read");
+        let select =
+            |read: u64| format!("{} 0x8 {read:#x} 0x0 0x0 0x0 0x0 0x7ffd 0x7f1c", libc::SYS_pselect6);
+        let selected = |_: u64, bytes: usize| Some(0b1001_usize.to_ne_bytes()[..bytes].to_vec());
+        assert_eq!(waits_in(&select(0x1000), &[3], &selected), Some(true));
+        assert_eq!(waits_in(&select(0x1000), &[2], &selected), Some(false));
     }
 }

@@ -1,0 +1,165 @@
+//! Sockets held and handed over, whatever an earlier generation has made of them; how a server is known to serve.
+
+use std::net::SocketAddr;
+
+use devrun::supervise::{Endpoint, Event, Listen, Phase, Port};
+
+use crate::supervise::{Rig, address_of, ask};
+
+/// A socket on a free port, called `web`.
+fn web() -> Listen {
+    let endpoint = Endpoint::Tcp(([127, 0, 0, 1], 0).into());
+    Listen { name: Some("web".to_owned()), endpoint, answer: true }
+}
+
+/// Where the first held socket listens.
+fn tcp(rig: &Rig) -> SocketAddr {
+    let Endpoint::Tcp(address) = rig.endpoints()[0] else { panic!("no TCP") };
+    address
+}
+
+#[tokio::test]
+async fn each_generation_inherits_a_socket_of_its_own() {
+    let mut rig = Rig::start("serve 150", |options| options.port = Port::Inherited);
+    let first = rig.phase("an address", |_, phase| address_of(phase)).await;
+    // Connecting would have worked from the start: ready means that somebody accepts.
+    assert_eq!(ask(first), "1");
+    rig.change();
+    let second = rig.phase("another address", |_, phase| address_of(phase)).await;
+    assert_ne!(first, second);
+    assert_eq!(ask(second), "2");
+    rig.stop().await;
+    assert!(std::net::TcpStream::connect(second).is_err(), "the socket is closed with its generation");
+}
+
+#[tokio::test]
+async fn a_held_socket_is_handed_from_generation_to_generation() {
+    let mut rig = Rig::start("report {}/report serve 50", |options| options.listen.push(web()));
+    let address = tcp(&rig);
+    rig.ready(1).await;
+    assert_eq!(ask(address), "1");
+    let report = std::fs::read_to_string(rig.sandbox.path("report")).unwrap();
+    let value = |key: &str| {
+        let line = report.lines().find_map(|line| line.strip_prefix(&format!("env {key}=")));
+        line.unwrap_or_default().to_owned()
+    };
+    let pid = report.lines().find_map(|line| line.strip_prefix("pid ")).unwrap();
+    assert_eq!(value("LISTEN_PID"), pid.split(' ').next().unwrap());
+    assert_eq!((value("LISTEN_FDS"), value("LISTEN_FDNAMES")), ("1".to_owned(), "web".to_owned()));
+    rig.change();
+    rig.ready(2).await;
+    let gone = |number, phase: &Phase| (number == 1 && *phase == Phase::Stopped).then_some(());
+    rig.phase("the old one to stop", gone).await;
+    assert_eq!(ask(address), "2");
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_that_listens_elsewhere_is_found_and_generations_take_turns() {
+    let probe = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = probe.local_addr().unwrap().port();
+    drop(probe);
+    let steps = format!("log {{}}/log up serve-at {port}");
+    let mut rig = Rig::start(&steps, |options| options.port = Port::Own);
+    let address = rig.phase("an address", |_, phase| address_of(phase)).await;
+    assert_eq!(address.port(), port);
+    assert!(rig.seen.iter().any(|event| matches!(event, Event::ListensElsewhere { .. })));
+    rig.change();
+    rig.phase("an address", |_, phase| address_of(phase)).await;
+    assert_eq!(ask(address), "2");
+    let stopped = rig
+        .seen
+        .iter()
+        .position(|event| matches!(event, Event::Phase { generation: 1, phase: Phase::Stopped }));
+    let started = rig
+        .seen
+        .iter()
+        .position(|event| matches!(event, Event::Phase { generation: 2, phase: Phase::Starting { .. } }));
+    assert!(stopped.unwrap() < started.unwrap(), "one after the other");
+    rig.stop().await;
+}
+
+/// Servers built on an event loop make the socket non-blocking, and expect that it stays so while they serve.
+#[tokio::test]
+async fn a_server_that_serves_on_keeps_its_socket_as_it_wants_it() {
+    let mut rig = Rig::editable("serve-polling", |options| options.listen.push(web()));
+    let address = tcp(&rig);
+    rig.ready(1).await;
+    rig.sandbox.write("steps", "log {}/log up wait 30000");
+    rig.change();
+    rig.logged("up", 1).await;
+    for _ in 0..20 {
+        assert_eq!(ask(address), "1");
+    }
+    rig.sandbox.write("steps", "serve-polling");
+    rig.change();
+    rig.ready(3).await;
+    rig.stop().await;
+}
+
+/// The socket that nobody else serves on blocks, as `sd_listen_fds(3)` says, whatever the last server made of it.
+#[tokio::test]
+async fn a_server_that_is_alone_with_its_socket_finds_it_blocking() {
+    let mut rig = Rig::editable("serve-polling", |options| {
+        options.listen.push(web());
+        options.overlap = false;
+    });
+    let address = tcp(&rig);
+    rig.ready(1).await;
+    assert_eq!(ask(address), "1");
+    // It gives up when `accept` says that there is nothing.
+    rig.sandbox.write("steps", "serve-strictly");
+    rig.change();
+    rig.ready(2).await;
+    assert_eq!(ask(address), "2");
+    assert_eq!(ask(address), "2");
+    rig.stop().await;
+}
+
+/// What others answered on in between is given back as it was, even if the generation before has yet to end.
+#[tokio::test]
+async fn a_socket_that_was_lent_comes_back_as_it_was() {
+    let mut rig = Rig::editable("fork ignore 15 log {}/log left wait 1500 end wait 200 exit 1", |options| {
+        options.listen.push(web());
+    });
+    let address = tcp(&rig);
+    rig.report().await;
+    for lent in rig.answering_sockets() {
+        lent.set_nonblocking(true).unwrap();
+    }
+    rig.sandbox.write("steps", "serve-strictly");
+    rig.change();
+    rig.ready(2).await;
+    assert_eq!(ask(address), "2");
+    rig.stop().await;
+}
+
+/// A generation that takes longer to load than an unseen server is doubted, and then fails: the old one serves on.
+#[tokio::test]
+async fn a_generation_that_fails_late_has_replaced_nobody() {
+    let mut rig = Rig::editable("serve", |options| options.listen.push(web()));
+    let address = tcp(&rig);
+    rig.ready(1).await;
+    rig.sandbox.write("steps", "wait 5500 exit 3");
+    rig.change();
+    let failed = |number, phase: &Phase| matches!(phase, Phase::Failed(_)).then_some(number);
+    assert_eq!(rig.phase("a failure", failed).await, 2);
+    assert!(!rig.seen.iter().any(|event| matches!(
+        event,
+        Event::Phase { generation: 1, phase: Phase::Draining | Phase::Stopping }
+    )));
+    assert_eq!(ask(address), "1");
+    rig.stop().await;
+}
+
+/// Having the socket open and waiting in `poll` or `select` for something else is not yet serving.
+#[tokio::test]
+async fn waiting_for_something_else_is_not_serving() {
+    let mut rig = Rig::editable("serve-polling", |options| options.listen.push(web()));
+    rig.ready(1).await;
+    rig.sandbox.write("steps", "poll-pipe 700 exit 3");
+    rig.change();
+    let failed = |number, phase: &Phase| matches!(phase, Phase::Failed(_)).then_some(number);
+    assert_eq!(rig.phase("a failure", failed).await, 2);
+    rig.stop().await;
+}
