@@ -84,6 +84,7 @@ enum Failure {
 }
 
 /// Why one attempt came to nothing.
+#[derive(Debug)]
 enum Miss {
     Refused(std::io::Error),
     Broke(String),
@@ -124,9 +125,12 @@ impl Exchange {
             if headers::wants_events(&self.head) {
                 seat.become_stream();
             }
+            let generation = seat.generation.number;
+            tracing::debug!(request = %self.line, generation, address = %seat.generation.address, "forwarded");
             match self.attempt(&seat).await {
                 Ok(hit) => return self.pass_on(hit, seat).map_err(Failure::Trouble),
                 Err(miss) => {
+                    tracing::debug!(request = %self.line, generation, ?miss, "it came to nothing");
                     let generation = Arc::clone(&seat.generation);
                     drop(seat);
                     if self.parcel.is_broken() {

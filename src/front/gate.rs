@@ -95,6 +95,7 @@ impl Gate {
 
     async fn wait(&self, line: &RequestLine) -> Result<Seat, Denied> {
         let _place = self.take_place().ok_or(Denied::Full)?;
+        tracing::debug!(request = %line, "held until a generation is ready");
         let deadline = Instant::now() + self.hold_timeout;
         let mut changed = self.changed.subscribe();
         loop {

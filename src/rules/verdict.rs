@@ -1,5 +1,6 @@
 //! What the rules say of a path, and which line says it: what `explain` prints.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -30,6 +31,18 @@ pub struct Rule {
     pub pattern: Vec<u8>,
     /// Whether it re-includes (`!`).
     pub negated: bool,
+}
+
+impl fmt::Display for Rule {
+    /// `/app/.watchignore:3 downloads/`, `-i *.log`, `built-in *.pyc`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pattern = String::from_utf8_lossy(&self.pattern);
+        match (&self.source, self.layer) {
+            (Some(source), _) => write!(f, "{}:{} {pattern}", source.display(), self.line),
+            (None, Layer::Flag) => write!(f, "-i {pattern}"),
+            (None, _) => write!(f, "built-in {pattern}"),
+        }
+    }
 }
 
 /// The answer for one path.

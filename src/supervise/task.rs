@@ -172,7 +172,17 @@ impl Loop {
     /// Runs the machine until nothing follows any more.
     fn settle(&mut self) {
         while let Some(input) = self.hands.inputs.pop_front() {
-            for action in self.machine.step(input, Instant::now()) {
+            // From time passing, most often nothing follows.
+            let quiet = matches!(input, Input::Time);
+            if !quiet {
+                tracing::debug!(?input, "told");
+            }
+            let actions = self.machine.step(input, Instant::now());
+            if actions.is_empty() && !quiet {
+                tracing::debug!("nothing follows");
+            }
+            for action in actions {
+                tracing::debug!(?action, "decided");
                 self.hands.perform(action);
             }
         }

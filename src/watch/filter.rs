@@ -41,6 +41,14 @@ impl Filter {
         self.is_always(path) || (self.selection.wants(path) && !self.rules.is_ignored(path, false))
     }
 
+    /// Why a file does not count, for those who look into the inner workings.
+    pub(crate) fn why_not(&self, path: &Path) -> String {
+        match self.rules.verdict(path, false).by {
+            Some(rule) if self.rules.is_ignored(path, false) => format!("ignored by {rule}"),
+            _ => "no extension or filter wants it".to_owned(),
+        }
+    }
+
     /// Whether rules are, or would be, read from a path.
     pub(crate) fn is_rule_file(&self, path: &Path) -> bool {
         self.rules.is_rule_file(path)

@@ -86,7 +86,10 @@ impl Keeper {
             return placed;
         };
         let roots = &self.roots;
+        tracing::debug!(directories = eligible.len(), scanned = placed.scanned.len(), "watches are placed");
+        tracing::trace!(?eligible, "watches are placed");
         for (dir, refusal) in events.watch(eligible, |dir| roots.contains(dir)) {
+            tracing::debug!(?dir, ?refusal, "it gets no watch");
             match refusal {
                 Refusal::Gone => _ = placed.gone.insert(dir),
                 Refusal::Limit | Refusal::Denied => _ = placed.scanned.insert(dir),

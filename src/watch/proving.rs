@@ -101,6 +101,7 @@ fn take(tree: &mut Tree, filter: &Filter, path: &Path, proof: Proof) -> Option<C
     let is_known = tree.file(path).is_some();
     match proof {
         Proof::Same(entry) => {
+            tracing::debug!(?path, "no change: the same content as before");
             if let Some(known) = tree.file_mut(path) {
                 *known = entry;
             }
@@ -109,6 +110,7 @@ fn take(tree: &mut Tree, filter: &Filter, path: &Path, proof: Proof) -> Option<C
         Proof::Changed(entry) | Proof::Unsettled(entry) => {
             // The rules may have changed since the hint.
             if !is_known && !filter.counts_file(path) {
+                tracing::debug!(?path, why = filter.why_not(path), "no change");
                 return None;
             }
             tree.put_file(path.parent()?, entry).then_some(if is_known {
@@ -118,6 +120,7 @@ fn take(tree: &mut Tree, filter: &Filter, path: &Path, proof: Proof) -> Option<C
             })
         }
         Proof::Missing => {
+            tracing::debug!(?path, was_known = is_known, "it is gone");
             tree.remove_file(path);
             path.parent().inspect(|parent| tree.prune(parent));
             is_known.then_some(ChangeKind::Removed)

@@ -108,3 +108,6 @@ mod front_servers;
 /// What is asked for reaches COMMAND, from whatever source.
 #[cfg(feature = "cli")]
 mod cli_run;
+/// Why something did or did not restart: `-vv`, DEVRUN_LOG.
+#[cfg(feature = "cli")]
+mod cli_trace;

@@ -341,7 +341,8 @@ pub(crate) struct Front {
 pub(crate) struct Output {
     /// Say more; twice: the inner workings too
     ///
-    /// Example: `devrun -v -- cargo run`
+    /// -vv: what became of each event and of each request, and each step. -vvv: each directory and rule as well.
+    /// DEVRUN_LOG=FILTER picks exactly: `debug`, `devrun::watch=trace`. Example: `devrun -vv -- cargo run`
     #[arg(short = 'v', long, action = ArgAction::Count)]
     pub(crate) verbose: u8,
     /// Say only warnings and errors

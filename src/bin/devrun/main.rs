@@ -19,6 +19,7 @@ mod typed;
 mod command;
 mod settled;
 mod front_settings;
+mod trace;
 mod settings;
 mod difference;
 mod ports;
@@ -156,6 +157,7 @@ fn settle(
     let directory = current_directory()?;
     let settings = Settings::new(Origin { directory, typed, command, source, environment })?;
     *terminal = Terminal::new(settings.output.color);
+    trace::follow(settings.output)?;
     Ok(settings)
 }
 

@@ -32,7 +32,11 @@ fn section(page: &mut String, command: &Command, name: &str) {
         entry(page, option);
     }
     let mut heading = None;
-    for option in command.get_opts().filter(|option| !option.is_hide_set()) {
+    // Flags too, which `get_opts` leaves out; but everything has --help.
+    let own = |option: &&Arg| !matches!(option.get_id().as_str(), "help" | "version");
+    let options = command.get_arguments().filter(|option| !option.is_positional() && !option.is_hide_set());
+    let options = options.filter(own);
+    for option in options {
         if option.get_help_heading() != heading {
             heading = option.get_help_heading();
             let _ = write!(page, "\n### {}\n", heading.unwrap_or("Options"));

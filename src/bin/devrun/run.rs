@@ -17,6 +17,7 @@ use crate::report::Reporter;
 use crate::settings::Settings;
 use crate::signals::{Asked, Signals};
 use crate::terminal::Terminal;
+use crate::trace;
 
 /// How often the status line shows the time that has passed.
 const STATUS_EVERY: Duration = Duration::from_millis(250);
@@ -28,9 +29,6 @@ const STATUS_EVERY: Duration = Duration::from_millis(250);
 pub(crate) fn run(settings: Settings, terminal: &mut Terminal) -> Result<ExitCode, Failure> {
     // A fork: before anything that starts a thread.
     let guard = Guard::start();
-    if settings.output.verbose >= 2 {
-        trace();
-    }
     if let Err(error) = &guard {
         terminal
             .warn(format_args!("nothing watches over COMMAND if devrun is killed by SIGKILL: {error}"), "");
@@ -43,12 +41,6 @@ pub(crate) fn run(settings: Settings, terminal: &mut Terminal) -> Result<ExitCod
     // A thread that waits in the kernel for a slow file system must not hold up the end.
     runtime.shutdown_background();
     outcome
-}
-
-/// `-vv`: the rooms' own debug events too, on standard error.
-fn trace() {
-    let filter = tracing_subscriber::EnvFilter::new("devrun=debug");
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
 }
 
 async fn supervise(
@@ -209,6 +201,8 @@ impl Run<'_> {
 
     fn adopt(&mut self, settings: Settings, restarted: bool) {
         self.reporter.adopt(&settings);
+        // The variable was good when devrun started.
+        let _ = trace::follow(settings.output);
         self.settings = settings;
         let file = self.settings.config.as_deref().map(|file| self.settings.shown(file));
         self.reporter.reconfigured(&file.unwrap_or_default(), restarted, self.terminal);

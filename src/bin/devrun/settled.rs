@@ -65,7 +65,7 @@ pub(crate) struct Check {
 /// `[output]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Output {
-    /// 0, 1 (`-v`), 2 (`-vv`: the inner workings too).
+    /// 0, 1 (`-v`), 2 (`-vv`: the inner workings too), 3 and more (`-vvv`: all of them).
     pub(crate) verbose: u8,
     pub(crate) quiet: bool,
     pub(crate) color: anstream::ColorChoice,

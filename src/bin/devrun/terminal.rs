@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 use std::fmt::{self, Display, Write as _};
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 use std::path::Path;
 
 use annotate_snippets::renderer::DecorStyle;
@@ -199,6 +199,33 @@ impl Terminal {
     pub(crate) fn renderer(&self) -> Renderer {
         let renderer = if self.has_color() { Renderer::styled() } else { Renderer::plain() };
         renderer.decor_style(DecorStyle::Ascii).term_width(self.width())
+    }
+}
+
+/// Standard error for whole lines from anywhere, other threads included. A status line there is written over, and
+/// comes back with its next tick.
+#[derive(Debug)]
+pub(crate) struct Beside;
+
+impl Beside {
+    /// Whether it takes colour, if this is wanted.
+    pub(crate) fn has_color(choice: ColorChoice) -> bool {
+        choose(choice, || AutoStream::choice(&io::stderr())) != ColorChoice::Never
+    }
+}
+
+impl Write for Beside {
+    fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
+        let mut err = io::stderr().lock();
+        if err.is_terminal() {
+            err.write_all(b"\r\x1b[2K")?;
+        }
+        err.write_all(lines)?;
+        Ok(lines.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
     }
 }
 

@@ -37,6 +37,7 @@ impl Room {
                 for path in &unsettled {
                     stamp::look(path).ok().map(|stamp| self.seen.insert(path.clone(), stamp));
                 }
+                tracing::debug!(paths = ?unsettled, "still being written: the burst goes on");
                 self.coalescer.put_back(burst, unsettled, now);
             }
             Outcome::Proven(batch) => {
@@ -68,6 +69,7 @@ impl Room {
             }
             return was_held;
         };
+        tracing::trace!(?marker, "git is at work: the burst goes on");
         let said = self.hold.as_ref().is_some_and(|hold| hold.said);
         let say = !said && waited >= HOLD_SAID;
         self.hold = Some(Hold { since, next: now + HOLD_POLL, said: said || say });

@@ -19,7 +19,10 @@ impl Room {
             for (message, at) in self.inbox.take(self.deadline(), patient) {
                 match message {
                     Message::Hint(Hint::Path { path, sign }) => self.look(path, sign, at),
-                    Message::Hint(Hint::Everything) | Message::Rescan => self.coalescer.push_everything(at),
+                    Message::Hint(Hint::Everything) | Message::Rescan => {
+                        tracing::debug!("events may be missing: everything is to be compared");
+                        self.coalescer.push_everything(at);
+                    }
                     Message::ChildStarted => self.coalescer.child_started(at),
                     Message::Stop => return self.close(),
                 }
@@ -50,10 +53,12 @@ impl Room {
     /// Looks where a hint points.
     fn look(&mut self, path: PathBuf, sign: Sign, at: Instant) {
         self.shared.hot.lock().unwrap_or_else(PoisonError::into_inner).count(&path);
+        tracing::trace!(?path, ?sign, "an event");
         if self.roots.iter().any(|root| root.path.starts_with(&path)) && self.check_roots(&path, at) {
             return;
         }
         if self.outside.contains_key(&path) || self.survey.filter.is_rule_file(&path) {
+            tracing::debug!(?path, "a rule file was touched");
             self.rule_touched(path, at);
             return;
         }
@@ -65,10 +70,14 @@ impl Room {
         let Some(parent) = path.parent() else { return };
         let (is_partial, is_dir, is_file) = {
             let tree = self.survey.tree();
-            let Some(dir) = tree.dir(parent) else { return };
+            let Some(dir) = tree.dir(parent) else {
+                tracing::debug!(?path, "no change: its directory is not watched");
+                return;
+            };
             (dir.partial, tree.dir(&path).is_some(), tree.file(&path).is_some())
         };
         if is_partial && !self.survey.filter.is_always(&path) {
+            tracing::debug!(?path, "no change: it lies beside a file that is watched");
             return;
         }
         let found = stamp::look(&path).ok();
@@ -85,7 +94,9 @@ impl Room {
                 }
                 // What the rules know of it may be from before it was there.
                 self.survey.forget(&path);
-                if !is_partial && self.survey.filter.counts_dir(&path) {
+                let counts = !is_partial && self.survey.filter.counts_dir(&path);
+                tracing::debug!(?path, counts, "a directory has come or changed");
+                if counts {
                     let noted = self.survey.sync(&path, How::ANEW);
                     self.note(noted, at);
                     self.refresh();
@@ -96,11 +107,20 @@ impl Room {
                     self.seen.insert(path.clone(), found);
                     // Links of both kinds are complete as soon as they are there.
                     let opened = sign == Sign::Opened && found.kind == Kind::File && !found.linked;
+                    tracing::debug!(?path, ?sign, "to be compared when the burst ends");
                     self.coalescer.push(path, if opened { Sign::Opened } else { Sign::Written }, at);
+                } else {
+                    tracing::debug!(?path, why = self.survey.filter.why_not(&path), "no change");
                 }
             }
-            _ if is_file => self.coalescer.push(path, Sign::Gone, at),
-            _ => self.coalescer.withdraw(&path),
+            _ if is_file => {
+                tracing::debug!(?path, "went away; a change if it stays away until the burst ends");
+                self.coalescer.push(path, Sign::Gone, at);
+            }
+            _ => {
+                tracing::debug!(?path, "no change: it came and went, or is no file");
+                self.coalescer.withdraw(&path);
+            }
         }
     }
 }
