@@ -18,13 +18,13 @@ use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::TaskTracker;
 
-use super::body::Body;
+use super::body::{Body, Busy};
 use super::client::{Client, ClientStream};
 use super::download::Cut;
 use super::drain::RequestLine;
 use super::event::Event;
 use super::gate::Denied;
-use super::headers;
+use super::headers::{self, HEAD_LIMIT, HEADER_LIMIT};
 use super::port::Port;
 use super::reload;
 use super::reply::Trouble;
@@ -118,7 +118,9 @@ async fn accept_one(port: &Port, listener: &TcpListener) -> io::Result<Option<Cl
 
 async fn serve(duty: Arc<Duty>, client: Arc<Client>) {
     let service = service_fn(|request| {
-        let answer = answer(&duty, &client, request);
+        // Busy before hyper looks whether the client is still there: it may have said all it wants.
+        let busy = Busy::new(&client);
+        let answer = answer(&duty, &client, request).map(|body| body.keep(busy));
         async { Ok::<_, Infallible>(answer) }
     });
     // One answer each, so that the next request finds the server as soon as it lives.
@@ -126,7 +128,9 @@ async fn serve(duty: Arc<Duty>, client: Arc<Client>) {
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .keep_alive(false)
-        .serve_connection(TokioIo::new(ClientStream(Arc::clone(&client))), service);
+        .max_buf_size(HEAD_LIMIT)
+        .max_headers(HEADER_LIMIT)
+        .serve_connection(TokioIo::new(ClientStream::new(Arc::clone(&client))), service);
     let served = async {
         if let Err(error) = connection.await {
             tracing::debug!(%error, "a connection ended early");

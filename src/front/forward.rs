@@ -23,11 +23,12 @@ use super::download::{Download, Driver, Ending};
 use super::drain::{Generation, RequestLine, Seat};
 use super::event::Event;
 use super::gate::View;
-use super::headers::{self, Hop};
+use super::headers::{self, HEAD_LIMIT, HEADER_LIMIT, Hop};
 use super::inject;
 use super::port::Port;
 use super::reload;
 use super::reply::Trouble;
+use super::server::ServerStream;
 use super::upload::{Parcel, Upload};
 
 /// How long a server may refuse connections although it is said to be ready: it binds late, or has just died and that
@@ -35,10 +36,6 @@ use super::upload::{Parcel, Upload};
 const REFUSED_PATIENCE: Duration = Duration::from_secs(2);
 /// How long the death of a generation may take to be told.
 const NEWS_PATIENCE: Duration = Duration::from_secs(1);
-/// The bound of a message's head, in bytes; also how much of a body is buffered.
-pub(super) const HEAD_LIMIT: usize = 64 * 1024;
-/// The bound of a message's head, in lines.
-pub(super) const HEADER_LIMIT: usize = 256;
 
 /// The client has left: there is nobody to answer.
 #[derive(Debug, thiserror::Error)]
@@ -49,19 +46,22 @@ pub(super) struct Gone;
 ///
 /// # Errors
 /// [`Gone`] if the client left while its request was held.
-pub(super) async fn answer(
+pub(super) fn answer(
     port: Arc<Port>,
     client: Arc<Client>,
     request: Request<Incoming>,
-) -> Result<Response<Body>, Gone> {
+) -> impl Future<Output = Result<Response<Body>, Gone>> {
+    // At once, not when hyper first polls: it looks before that whether the client is still there.
     let busy = Busy::new(&client);
     let mut exchange = Exchange::new(port, client, request);
-    let response = match exchange.run().await {
-        Ok(response) => response,
-        Err(Failure::Gone) => return Err(Gone),
-        Err(Failure::Trouble(trouble)) => exchange.answer_trouble(&trouble),
-    };
-    Ok(response.map(|body| body.keep(busy)))
+    async move {
+        let response = match exchange.run().await {
+            Ok(response) => response,
+            Err(Failure::Gone) => return Err(Gone),
+            Err(Failure::Trouble(trouble)) => exchange.answer_trouble(&trouble),
+        };
+        Ok(response.map(|body| body.keep(busy)))
+    }
 }
 
 /// One request and all that is known of it.
@@ -160,7 +160,7 @@ impl Exchange {
             .preserve_header_case(true)
             .max_buf_size(HEAD_LIMIT)
             .max_headers(HEADER_LIMIT)
-            .handshake::<_, Upload>(TokioIo::new(stream));
+            .handshake::<_, Upload>(TokioIo::new(ServerStream::new(stream)));
         let (mut sender, connection) = handshake.await.map_err(|error| Miss::Broke(chain(&error)))?;
         let driver = Driver(tokio::spawn(connection.with_upgrades()).abort_handle());
         let answer = sender.send_request(self.request());
@@ -288,6 +288,9 @@ impl Exchange {
             if head.headers.contains_key(CONTENT_LENGTH) {
                 head.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
             }
+        }
+        if headers::is_large(&head.headers) {
+            return Err(Trouble::Broke("the head of its answer is too large".to_owned(), None));
         }
         head.version = Version::HTTP_11;
         let mut download = Download::new(body, seat, hit.driver, ending, Arc::clone(&self.client));

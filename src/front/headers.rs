@@ -16,6 +16,11 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
+/// The bound of a message's head, in bytes; also how much of a body is buffered.
+pub(super) const HEAD_LIMIT: usize = 64 * 1024;
+/// The bound of a message's head, in lines.
+pub(super) const HEADER_LIMIT: usize = 256;
+
 /// Why a request is refused whatever the server would say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unfit {
@@ -27,6 +32,8 @@ pub(super) enum Unfit {
     Target,
     /// A transfer coding besides `chunked`.
     Coding,
+    /// A head beyond [`HEAD_LIMIT`].
+    Large,
 }
 
 /// Whether a request may be passed on at all (RFC 9112, 3.2 and 6.1).
@@ -36,12 +43,21 @@ pub(super) fn check(head: &request::Parts) -> Result<(), Unfit> {
     }
     check_host(head)?;
     check_target(head)?;
+    if is_large(&head.headers) {
+        return Err(Unfit::Large);
+    }
     let codings = head.headers.get_all(TRANSFER_ENCODING).iter();
     let mut codings = codings.map(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
     match (codings.next(), codings.next()) {
         (None | Some(true), None) => Ok(()),
         _ => Err(Unfit::Coding),
     }
+}
+
+/// Whether a head is beyond the bound. hyper holds to it only where a head comes in pieces.
+pub(super) fn is_large(headers: &HeaderMap) -> bool {
+    let size: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    size > HEAD_LIMIT
 }
 
 fn check_host(head: &request::Parts) -> Result<(), Unfit> {
@@ -74,10 +90,12 @@ pub(super) fn target(uri: &Uri) -> Uri {
     Uri::from(path)
 }
 
-/// What a request asks to become, if it does: the value of `Upgrade`, named by `Connection`.
+/// What a request asks to become, if it does: the value of `Upgrade`, named by `Connection`. HTTP/2 is left out, which a
+/// server takes as if it had not been asked: its requests would pass by unseen, neither held nor drained.
 pub(super) fn upgrade(head: &request::Parts) -> Option<&HeaderValue> {
     let asks = head.version == Version::HTTP_11 && names(&head.headers, "upgrade");
-    head.headers.get(UPGRADE).filter(|_| asks)
+    let hidden = has_token(head.headers.get_all(UPGRADE).iter(), "h2c");
+    head.headers.get(UPGRADE).filter(|_| asks && !hidden)
 }
 
 /// Who passes a request on, and for whom.

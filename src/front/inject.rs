@@ -4,8 +4,8 @@
 
 use hyper::StatusCode;
 use hyper::header::{
-    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap,
-    HeaderValue,
+    CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_SECURITY_POLICY,
+    CONTENT_TYPE, ETAG, HeaderMap, HeaderValue,
 };
 
 use super::headers::media_type;
@@ -27,12 +27,19 @@ pub(super) fn decide(status: StatusCode, headers: &HeaderMap) -> Result<(), Skip
         && !headers.contains_key(CONTENT_RANGE);
     let empty = headers.get(CONTENT_LENGTH).is_some_and(|length| length.as_bytes() == b"0");
     let html = media_type(headers).eq_ignore_ascii_case("text/html") && is_ascii_superset(headers);
-    if !whole || empty || !html || headers.contains_key(CONTENT_ENCODING) {
+    if !whole || empty || !html || is_saved(headers) || headers.contains_key(CONTENT_ENCODING) {
         return Err(Skip::NotAPage);
     }
     let policies = headers.get_all(CONTENT_SECURITY_POLICY).iter();
     let forbids = policies.flat_map(|policy| policy.to_str().unwrap_or_default().split(','));
     if forbids.into_iter().any(|policy| !allows(policy)) { Err(Skip::Policy) } else { Ok(()) }
+}
+
+/// Whether it becomes a file rather than a page: a file is kept as the server has it.
+fn is_saved(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_DISPOSITION).map(HeaderValue::as_bytes).unwrap_or_default();
+    let kind = kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    !kind.is_empty() && !kind.eq_ignore_ascii_case(b"inline")
 }
 
 /// Whether ASCII text put behind the page is text there: not in UTF-16.

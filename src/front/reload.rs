@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use hyper::body::{Bytes, Frame};
 use hyper::header::HOST;
 use hyper::http::request;
-use hyper::{Response, StatusCode};
+use hyper::{Method, Response, StatusCode};
 use tokio::sync::watch;
 
 use super::body::Body;
@@ -24,8 +24,8 @@ const SCRIPT: &str = include_str!("assets/client.js");
 
 /// The tag that is put behind pages. The page's identity lets the script tell newer code from the page's own, however
 /// long the page took to load.
-pub(super) fn tag(id: &str, method: &hyper::Method) -> Bytes {
-    let method = if method == hyper::Method::GET { "" } else { " data-method=\"POST\"" };
+pub(super) fn tag(id: &str, method: &Method) -> Bytes {
+    let method = if method == Method::GET { "" } else { " data-method=\"POST\"" };
     Bytes::from(format!("<script src=\"/__devrun/client.js\" data-id=\"{id}\"{method}></script>"))
 }
 
@@ -48,8 +48,12 @@ pub(super) fn own_path<'a>(port: &Port, head: &'a request::Parts) -> Option<Resu
         .map(|host| host.as_str())
         .or_else(|| headers::text(&head.headers, HOST.as_str()));
     Some(match host {
-        Some(host) if port.knows_host(host) => Ok(path),
-        host => Err(Trouble::Stranger(host.unwrap_or_default().to_owned())),
+        Some(host) if !port.knows_host(host) => Err(Trouble::Stranger(host.to_owned())),
+        Some(_) if !matches!(head.method, Method::GET | Method::HEAD) => {
+            Err(Trouble::ReadOnly(head.uri.path().to_owned()))
+        }
+        Some(_) => Ok(path),
+        None => Err(Trouble::Stranger(String::new())),
     })
 }
 

@@ -38,6 +38,8 @@ pub(super) enum Trouble {
     Stranger(String),
     /// One of devrun's own paths that there is not.
     NoSuchPath(String),
+    /// One of devrun's own paths, and a method that is not for reading.
+    ReadOnly(String),
 }
 
 /// The words of an answer.
@@ -55,11 +57,20 @@ impl Trouble {
             Self::Unreachable(..) | Self::Broke(..) => StatusCode::BAD_GATEWAY,
             Self::TimedOut(_) => StatusCode::GATEWAY_TIMEOUT,
             Self::Loop => StatusCode::LOOP_DETECTED,
-            Self::Unfit(Unfit::Tunnel) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Unfit(Unfit::Tunnel) | Self::ReadOnly(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Unfit(Unfit::Large) => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Unfit(Unfit::Coding) => StatusCode::NOT_IMPLEMENTED,
             Self::Unfit(Unfit::Host | Unfit::Target) => StatusCode::BAD_REQUEST,
             Self::Stranger(_) => StatusCode::FORBIDDEN,
             Self::NoSuchPath(_) => StatusCode::NOT_FOUND,
+        }
+    }
+
+    /// What could be asked instead, where the method is what is wrong.
+    fn methods(&self) -> &'static str {
+        match self {
+            Self::ReadOnly(_) => "GET, HEAD",
+            _ => "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
         }
     }
 
@@ -87,6 +98,9 @@ impl Trouble {
                 "not under this name",
                 format!("devrun's own paths are not served to {host:?}: allow the name, or use localhost"),
             ),
+            Self::ReadOnly(path) => {
+                words("there is nothing to be sent here", format!("{path} can only be read"))
+            }
             Self::NoSuchPath(path) => words("no such path", format!("devrun has nothing at {path}")),
         }
     }
@@ -111,7 +125,7 @@ impl Trouble {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         if status == StatusCode::METHOD_NOT_ALLOWED {
-            let methods = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+            let methods = HeaderValue::from_static(self.methods());
             response.headers_mut().insert(hyper::header::ALLOW, methods);
         }
         response
@@ -149,6 +163,7 @@ fn unfit_words(unfit: Unfit) -> &'static str {
         Unfit::Tunnel => "CONNECT is for proxies to elsewhere; this one has one server behind it",
         Unfit::Host => "exactly one valid Host header is needed",
         Unfit::Target => "the target is neither a path nor an http URL",
+        Unfit::Large => "the head of the request is larger than 64 KiB",
         Unfit::Coding => "the only transfer coding that is understood is chunked",
     }
 }

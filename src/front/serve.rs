@@ -10,7 +10,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 
 use super::client::{Client, ClientStream};
-use super::forward::{self, HEAD_LIMIT, HEADER_LIMIT};
+use super::event::Event;
+use super::forward;
+use super::headers::{HEAD_LIMIT, HEADER_LIMIT};
 use super::port::Port;
 
 /// How long a client may take to send a request's head, and how long a connection is kept that has none to send.
@@ -59,7 +61,7 @@ async fn serve(port: Arc<Port>, client: Arc<Client>) {
         .preserve_header_case(true)
         .max_buf_size(HEAD_LIMIT)
         .max_headers(HEADER_LIMIT)
-        .serve_connection(TokioIo::new(ClientStream(Arc::clone(&client))), service)
+        .serve_connection(TokioIo::new(ClientStream::new(Arc::clone(&client))), service)
         .with_upgrades();
     {
         tokio::pin!(connection);
@@ -68,7 +70,7 @@ async fn serve(port: Arc<Port>, client: Arc<Client>) {
             tokio::select! {
                 result = connection.as_mut() => {
                     if let Err(error) = result {
-                        tracing::debug!(%error, peer = %client.peer(), "a connection ended early");
+                        ended_early(&port, &client, &error);
                     }
                     break;
                 }
@@ -87,4 +89,14 @@ async fn serve(port: Arc<Port>, client: Arc<Client>) {
         }
     }
     port.kill.run_until_cancelled(client.linger()).await;
+}
+
+/// What cannot be read is answered by hyper, without a word of why; the owner at least hears it.
+fn ended_early(port: &Port, client: &Client, error: &hyper::Error) {
+    tracing::debug!(%error, peer = %client.peer(), "a connection ended early");
+    if error.is_parse() {
+        let status = if error.is_parse_too_large() { 431 } else { 400 };
+        let request = format!("what {} sent", client.peer());
+        port.teller.note(Event::Answered { status, request, detail: error.to_string() });
+    }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use devrun::front::Report;
+use devrun::front::{Event, Report};
 
 use crate::front_stage::{Answer, Client, Server, Stage, header, plain, soon, until};
 
@@ -248,6 +248,8 @@ async fn targets_and_hosts_are_checked() {
     assert_eq!(server.accepted(), served, "what is refused is not passed on");
     let long = format!("GET /{} HTTP/1.1\r\nHost: localhost\r\n\r\n", "x".repeat(70_000));
     assert!(matches!(stage.ask(&long).await.status, 414 | 431));
+    let told = |event: &Event| matches!(event, Event::Answered { status: 400, detail, .. } if detail == "invalid URI");
+    until("the owner hears of what cannot be read", || stage.events().iter().any(told)).await;
     stage.stop().await;
 }
 

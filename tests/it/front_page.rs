@@ -94,6 +94,10 @@ async fn everything_else_passes_as_it_is() {
         ),
         (BROWSER.to_owned(), page(&format!("{html}Content-Security-Policy: connect-src 'none'\r\n"), body)),
         (BROWSER.to_owned(), page(&format!("{html}Content-Security-Policy: sandbox allow-forms\r\n"), body)),
+        (
+            BROWSER.to_owned(),
+            page(&format!("{html}Content-Disposition: Attachment; filename=a.html\r\n"), body),
+        ),
         (script.clone(), page(html, body)),
         (
             "GET / HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\n\r\n".to_owned(),
@@ -106,6 +110,8 @@ async fn everything_else_passes_as_it_is() {
         assert_eq!(answer.text(), body, "{said}");
         assert_eq!(answer.header("etag"), Some("\"a\""), "{said}");
     }
+    let inline = page(&format!("{html}Content-Disposition: inline\r\n"), body);
+    assert!(through(BROWSER, inline).await.0.text().contains(TAG), "what is shown is a page");
     let (_, asked) = through(&script.replace("text/html,", ""), page("", "")).await;
     assert!(asked.contains("Accept-Encoding: gzip, br\r\n"), "{asked}");
     let open = page(&format!("{html}Content-Security-Policy: default-src 'self'; img-src *\r\n"), body);
@@ -216,6 +222,9 @@ async fn own_paths_are_for_names_that_cannot_be_rebound() {
     }
     assert_eq!(ask("localhost", "other").await.status, 404);
     assert_eq!(ask("localhost", "../x").await.status, 404);
+    let sent =
+        stage.ask("POST /__devrun/events HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n").await;
+    assert_eq!((sent.status, sent.header("allow")), (405, Some("GET, HEAD")));
     stage.stop().await;
 }
 

@@ -341,11 +341,34 @@ async fn large_heads_pass_within_bounds() {
         format!("GET / HTTP/1.1\r\nHost: localhost\r\nCookie: {large}\r\n{many}Connection: close\r\n\r\n");
     assert_eq!(stage.ask(&request).await.text(), "ok");
     assert_eq!(header(&heads.lock().unwrap()[0], "cookie"), Some(large.as_str()));
-    for beyond in [format!("X: {}\r\n", "x".repeat(200_000)), "A: b\r\n".repeat(1000)] {
+    let (just_beyond, far_beyond) = ("x".repeat(65 * 1024), "x".repeat(200_000));
+    for beyond in [format!("X: {just_beyond}\r\n"), format!("X: {far_beyond}\r\n"), "A: b\r\n".repeat(1000)] {
         let answer = stage.ask(&format!("GET / HTTP/1.1\r\nHost: localhost\r\n{beyond}\r\n")).await;
         assert_eq!(answer.status, 431);
     }
     assert_eq!(server.accepted(), 1);
+    for beyond in [format!("X: {just_beyond}\r\n"), format!("X: {far_beyond}\r\n"), "A: b\r\n".repeat(1000)] {
+        let (server, _) = recording(format!("HTTP/1.1 200 OK\r\n{beyond}Content-Length: 0\r\n\r\n")).await;
+        stage.ready(2, &server);
+        assert_eq!(stage.get("/").await.status, 502);
+    }
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn http_2_is_not_asked_for_behind_the_fronts_back() {
+    let (server, heads) = recording(plain("as before")).await;
+    let stage = stage_with(&server).await;
+    let answer = stage
+        .ask(
+            "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: H2C\r\n\
+             HTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n",
+        )
+        .await;
+    assert_eq!(answer.text(), "as before");
+    let head = heads.lock().unwrap()[0].clone();
+    assert_eq!((header(&head, "upgrade"), header(&head, "http2-settings")), (None, None), "{head}");
+    assert_eq!(header(&head, "connection"), Some("close"));
     stage.stop().await;
 }
 

@@ -77,6 +77,9 @@ mod front_passes;
 /// Broken servers, hostile clients: nothing cut looks whole, nothing is smuggled.
 #[cfg(feature = "proxy")]
 mod front_faults;
+/// Clients and servers that have said all they want and still listen.
+#[cfg(feature = "proxy")]
+mod front_halves;
 /// Which changes happened: real files, in event and in stat mode.
 mod watch;
 /// Rule files edited while the watch runs.
