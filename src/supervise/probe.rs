@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 #[cfg(target_os = "linux")]
 use super::os::listening::{addresses, waits_on};
+use super::ready;
 
 /// The first pause between two looks at a tree; it doubles up to [`LAST_LOOK`].
 const FIRST_LOOK: Duration = Duration::from_millis(1);
@@ -77,7 +78,7 @@ pub(super) enum Found {
 #[derive(Debug)]
 pub(super) enum Probe {
     /// One of its processes waits on each of these sockets, as far as they are used.
-    Waits { sockets: Vec<u64>, look: Look, doubted: bool },
+    Waits { sockets: Vec<u64>, at: Instant, doubted: bool },
     /// It listens, but not on its own port.
     Elsewhere { port: u16, at: Instant, seen: Option<(SocketAddr, Instant)> },
 }
@@ -85,7 +86,7 @@ pub(super) enum Probe {
 impl Probe {
     /// For a generation that inherits these sockets, by their inodes.
     pub(super) fn waits(sockets: Vec<u64>, now: Instant) -> Self {
-        Self::Waits { sockets, look: Look::now(now), doubted: false }
+        Self::Waits { sockets, at: now, doubted: false }
     }
 
     /// For a generation that was told this port.
@@ -96,8 +97,7 @@ impl Probe {
     /// When to look next.
     pub(super) fn at(&self) -> Instant {
         match self {
-            Self::Waits { look, .. } => look.at,
-            Self::Elsewhere { at, .. } => *at,
+            Self::Waits { at, .. } | Self::Elsewhere { at, .. } => *at,
         }
     }
 
@@ -105,13 +105,10 @@ impl Probe {
     /// [`Found::Nothing`] is the end.
     pub(super) fn look(&mut self, tree: &Tree<'_>, habits: &mut Habits, now: Instant) -> Found {
         match self {
-            Self::Waits { sockets, look, doubted } => {
-                let waits = |at: &usize| waits_on(tree.pids, sockets[*at]);
+            Self::Waits { sockets, at, doubted } => {
+                let waits = |which: &usize| waits_on(tree.pids, sockets[*which]);
                 let seen: Vec<usize> = (0..sockets.len()).filter(waits).collect();
-                look.later(now);
-                if *doubted {
-                    look.at = now + DOUBTED_PAUSE;
-                }
+                *at = now + if *doubted { DOUBTED_PAUSE } else { ready::pause(tree.age) };
                 let found = habits.judge(seen, sockets.len(), tree.age);
                 match found {
                     Found::Doubtful if *doubted => Found::Nothing,

@@ -6,31 +6,21 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
-/// The first pause between two looks; it grows by half up to [`LAST_PAUSE`].
-const FIRST_PAUSE: Duration = Duration::from_millis(2);
+/// The pause between two looks at a server is this part of the time that it has taken so far: a quick one is noticed at
+/// once, a slow one within a few percent of its own start, and none is kept from starting by being asked.
+const SHARE: u32 = 32;
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LAST_PAUSE: Duration = Duration::from_millis(50);
 /// How long one connection may take; longer means that the backlog is full.
 const CONNECT: Duration = Duration::from_secs(1);
 /// How long one answer may take.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// Pauses that grow.
-#[derive(Debug)]
-pub(super) struct Pauses(Duration);
-
-impl Pauses {
-    pub(super) fn new() -> Self {
-        Self(FIRST_PAUSE)
-    }
-
-    /// The next one.
-    pub(super) fn step(&mut self) -> Duration {
-        let pause = self.0;
-        self.0 = (pause * 3 / 2).min(LAST_PAUSE);
-        pause
-    }
+/// When to look again at a server that is not ready after so long.
+pub(super) fn pause(waited: Duration) -> Duration {
+    (waited / SHARE).clamp(FIRST_PAUSE, LAST_PAUSE)
 }
 
 /// Both loopback addresses of a port: servers told to listen on `localhost` may pick either.
@@ -40,7 +30,7 @@ pub(super) fn loopback(port: u16) -> Vec<SocketAddr> {
 
 /// Waits until one of these addresses accepts, and answers below 500 on this path if one is given. Never gives up.
 pub(super) async fn serves(addresses: &[SocketAddr], path: Option<&str>) -> SocketAddr {
-    let mut pauses = Pauses::new();
+    let began = Instant::now();
     loop {
         for address in addresses {
             let serves = match path {
@@ -51,7 +41,7 @@ pub(super) async fn serves(addresses: &[SocketAddr], path: Option<&str>) -> Sock
                 return *address;
             }
         }
-        sleep(pauses.step()).await;
+        sleep(pause(began.elapsed())).await;
     }
 }
 

@@ -82,13 +82,20 @@ impl Launch<'_> {
         // `/bin/sh FILE ARGS…` for a script without a first line that names its interpreter, as execvp(3) does.
         let mut script: Vec<*const libc::c_char> = addresses(&self.argv);
         script.insert(0, SHELL.as_ptr());
+        // The child may share our memory: it writes its number into a copy that nobody else reads.
+        let mut own = [OWN_PID, b"\0"].concat();
+        let mut envp = addresses(&self.envp);
+        let place = self.envp.iter().position(|one| one.as_bytes() == OWN_PID);
+        if let Some(place) = place {
+            envp[place] = own.as_ptr().cast();
+        }
         let inside = Inside {
             parent: std::process::id() as i32,
             candidates: &self.candidates,
             argv: addresses(&self.argv),
             script: std::cell::RefCell::new(script),
-            envp: addresses(&self.envp),
-            own_pid: self.envp.iter().find(|one| one.as_bytes() == OWN_PID).map(|one| one.as_ptr()),
+            envp,
+            own_pid: place.map(|_| own.as_mut_ptr().cast()),
             workdir: self.workdir.as_ref().map(|dir| dir.as_ptr()),
             stdio: [stdio[0].as_raw_fd(), stdio[1].as_raw_fd(), stdio[2].as_raw_fd()],
             pass: pass.iter().map(AsRawFd::as_raw_fd).collect(),
@@ -98,13 +105,7 @@ impl Launch<'_> {
             report: write.as_raw_fd(),
         };
         let blocked = block_all_signals();
-        // SAFETY: the child runs `Inside::run` alone, which calls only async-signal-safe functions, allocates nothing and
-        // never returns.
-        let pid = match unsafe { libc::fork() } {
-            -1 => Err(io::Error::last_os_error()),
-            0 => inside.run(),
-            pid => Ok(pid),
-        };
+        let pid = begin(&inside);
         restore_signals(&blocked);
         let pid = pid.map_err(LaunchError::Fork)?;
         drop(write);
@@ -123,6 +124,42 @@ impl Launch<'_> {
                 })
             }
         }
+    }
+}
+
+/// What the child stands on between its start and its program.
+#[cfg(target_os = "linux")]
+const STACK: usize = 64 << 10;
+
+/// The child borrows our memory, and this thread waits until its program runs, as with posix_spawn(3): no page is copied,
+/// here or there, however much devrun knows.
+#[cfg(target_os = "linux")]
+fn begin(inside: &Inside<'_>) -> io::Result<i32> {
+    extern "C" fn run(inside: *mut libc::c_void) -> libc::c_int {
+        // SAFETY: the address is that of the `Inside` below, whose owner waits.
+        unsafe { &*inside.cast::<Inside<'_>>() }.run()
+    }
+    let mut stack: Vec<u128> = Vec::with_capacity(STACK / size_of::<u128>());
+    let inside: *const Inside<'_> = inside;
+    // SAFETY: the stack is the child's alone, aligned, and outlives its use, since this thread goes on only after exec or
+    // exit; no handler runs on it, since all signals are blocked until none is left. `Inside::run` calls only
+    // async-signal-safe functions, allocates nothing and never returns.
+    let pid = unsafe {
+        let top = stack.as_mut_ptr().add(stack.capacity());
+        let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+        libc::clone(run, top.cast(), flags, inside.cast_mut().cast())
+    };
+    if pid == -1 { Err(io::Error::last_os_error()) } else { Ok(pid) }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn begin(inside: &Inside<'_>) -> io::Result<i32> {
+    // SAFETY: the child runs `Inside::run` alone, which calls only async-signal-safe functions, allocates nothing and
+    // never returns.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        0 => inside.run(),
+        pid => Ok(pid),
     }
 }
 
@@ -224,7 +261,7 @@ struct Inside<'a> {
     argv: Vec<*const libc::c_char>,
     script: std::cell::RefCell<Vec<*const libc::c_char>>,
     envp: Vec<*const libc::c_char>,
-    own_pid: Option<*const libc::c_char>,
+    own_pid: Option<*mut libc::c_char>,
     workdir: Option<*const libc::c_char>,
     stdio: [RawFd; 3],
     pass: Vec<RawFd>,
@@ -306,9 +343,9 @@ impl Inside<'_> {
     /// Digits by hand: nothing may be allocated here.
     unsafe fn write_own_pid(&self) {
         let Some(start) = self.own_pid else { return };
-        // SAFETY: the string is `OWN_PID`, in the child's own copy of the memory; its digits are overwritten, its length stays.
+        // SAFETY: the string is a copy of `OWN_PID` that is written to only here; its digits are overwritten, it gets no longer.
         unsafe {
-            let digits = start.cast_mut().add("LISTEN_PID=".len());
+            let digits = start.add("LISTEN_PID=".len());
             let mut rest = libc::getpid() as u32;
             for at in (0..10).rev() {
                 *digits.add(at) = (b'0' + (rest % 10) as u8) as libc::c_char;
