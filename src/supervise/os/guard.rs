@@ -122,11 +122,24 @@ fn end(trees: &mut Trees) {
 
 /// What devrun had open must not stay open because of the guard: ports, pipes, terminals.
 fn close_all_but(kept: i32) {
-    let most =
-        i32::try_from(rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(4096));
-    let most = most.unwrap_or(i32::MAX).min(65_536);
-    for fd in (0..most).filter(|fd| *fd != kept) {
+    let open = descriptors().unwrap_or_else(|| {
+        let most = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(4096);
+        (0..i32::try_from(most).unwrap_or(i32::MAX).min(65_536)).collect()
+    });
+    for fd in open.into_iter().filter(|fd| *fd != kept) {
         // SAFETY: the guard owns its copies of all descriptors, and uses none but the one that is kept.
         unsafe { libc::close(fd) };
     }
+}
+
+/// Which descriptors are open, where the system tells: there may be a million others.
+#[cfg(target_os = "linux")]
+fn descriptors() -> Option<Vec<i32>> {
+    let entries = std::fs::read_dir("/proc/self/fd").ok()?;
+    Some(entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn descriptors() -> Option<Vec<i32>> {
+    None
 }
