@@ -1,6 +1,5 @@
 //! Spawns one process: environment, standard streams, descriptors. No policy.
 
-use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr, OsString};
 use std::io::{self, BufRead, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -12,6 +11,7 @@ use std::time::Duration;
 use crate::change::Batch;
 
 use super::command::{Command, Shell, Stdin};
+use super::env_file::{self, EnvFileError, Environment};
 use super::options::PassSocket;
 use super::os::unix::{Launch, LaunchError, OWN_PID, own_group, pipe};
 use super::sockets::Held;
@@ -21,6 +21,8 @@ const CHANGED: usize = 4096;
 /// How often a program that is just being written (`ETXTBSY`) is tried again.
 const BUSY_TRIES: u32 = 20;
 const BUSY_PAUSE: Duration = Duration::from_millis(5);
+/// The status of a start that failed by a file of devrun's own: as for any configuration error.
+const BAD_FILE: i32 = 2;
 /// What must not come from devrun's own caller: sockets that were meant for devrun.
 const STRIPPED: [&str; 5] =
     ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "LISTEN_FDS_FIRST_FD", "LISTEN_PIDFDID"];
@@ -65,28 +67,34 @@ pub(super) struct NotStarted {
     pub(super) message: String,
 }
 
-/// Something about the surroundings that the developer should know.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Defect {
-    pub(super) message: String,
-    pub(super) remedy: String,
+/// Starts a command.
+pub(super) fn spawn(command: &Command, around: &Surroundings<'_>) -> Result<Child, NotStarted> {
+    let environment = environment(command, around).map_err(|error| not_prepared(&error))?;
+    start(command, around, &environment)
 }
 
-/// Starts a command.
-pub(super) fn spawn(
-    command: &Command,
-    around: &Surroundings<'_>,
-) -> (Result<Child, NotStarted>, Vec<Defect>) {
-    let mut defects = Vec::new();
-    let environment = environment(command, around, &mut defects);
-    let started = start(command, around, &environment);
-    (started, defects)
+/// Whether the environment files of a command can be used, as they are now.
+///
+/// # Errors
+/// [`EnvFileError`]: the first thing that is wrong, with its place.
+pub fn check_env_files(command: &Command) -> Result<(), EnvFileError> {
+    let mut environment = std::env::vars_os().collect();
+    command.env_files.iter().try_for_each(|file| env_file::add(file, &mut environment))
+}
+
+/// A start that is impossible because of an environment file.
+pub(super) fn not_prepared(error: &EnvFileError) -> NotStarted {
+    NotStarted { status: BAD_FILE, message: with_remedy(error) }
+}
+
+fn with_remedy(error: &EnvFileError) -> String {
+    format!("{error}; {}", error.remedy)
 }
 
 fn start(
     command: &Command,
     around: &Surroundings<'_>,
-    environment: &BTreeMap<OsString, OsString>,
+    environment: &Environment,
 ) -> Result<Child, NotStarted> {
     let failed = |error: io::Error| NotStarted {
         status: 126,
@@ -184,14 +192,14 @@ fn replace(word: &OsStr, placeholder: &str, value: &str) -> OsString {
 }
 
 /// The files that a program name may mean, in the order of `PATH` of the child.
-fn candidates(program: &OsStr, environment: &BTreeMap<OsString, OsString>) -> Vec<PathBuf> {
+fn candidates(program: &OsStr, environment: &Environment) -> Vec<PathBuf> {
     if program.as_bytes().contains(&b'/') {
         return vec![program.into()];
     }
     search_path(environment).iter().map(|dir| dir.join(program)).collect()
 }
 
-fn search_path(environment: &BTreeMap<OsString, OsString>) -> Vec<PathBuf> {
+fn search_path(environment: &Environment) -> Vec<PathBuf> {
     // The fallback is that of execvp(3).
     let path = environment.get(OsStr::new("PATH")).map_or(OsStr::new("/bin:/usr/bin"), OsString::as_os_str);
     // An empty entry means the working directory.
@@ -205,7 +213,7 @@ fn c_string(text: &OsStr) -> CString {
     CString::new(&bytes[..end]).unwrap_or_default()
 }
 
-fn environment_block(environment: &BTreeMap<OsString, OsString>, own_pid: bool) -> Vec<CString> {
+fn environment_block(environment: &Environment, own_pid: bool) -> Vec<CString> {
     let own_pid = own_pid.then(|| CString::new(OWN_PID).unwrap_or_default());
     let pairs = environment.iter().map(|(key, value)| {
         let mut pair = key.clone();
@@ -217,17 +225,13 @@ fn environment_block(environment: &BTreeMap<OsString, OsString>, own_pid: bool) 
 }
 
 /// The whole environment of the child.
-fn environment(
-    command: &Command,
-    around: &Surroundings<'_>,
-    defects: &mut Vec<Defect>,
-) -> BTreeMap<OsString, OsString> {
-    let mut environment: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
+fn environment(command: &Command, around: &Surroundings<'_>) -> Result<Environment, EnvFileError> {
+    let mut environment: Environment = std::env::vars_os().collect();
     for key in STRIPPED {
         environment.remove(OsStr::new(key));
     }
     for file in &command.env_files {
-        add_env_file(file, &mut environment, defects);
+        env_file::add(file, &mut environment)?;
     }
     environment.extend(command.envs.iter().cloned());
     let mut unless_set = |key: &str, value: &str| {
@@ -259,7 +263,7 @@ fn environment(
             set("WERKZEUG_RUN_MAIN", "true".into());
         }
     }
-    environment
+    Ok(environment)
 }
 
 /// The changed paths, a line each, cut at the end of a path.
@@ -277,48 +281,8 @@ fn changed(batch: &Batch) -> OsString {
     text
 }
 
-/// Adds the variables of one file; a bad line is skipped and told with its number.
-fn add_env_file(file: &Path, environment: &mut BTreeMap<OsString, OsString>, defects: &mut Vec<Defect>) {
-    let variables = match dotenvy::from_path_iter(file) {
-        Ok(variables) => variables,
-        Err(error) => {
-            let message = format!("cannot read {}: {error}", file.display());
-            let remedy = "create it, or leave out --env-file".to_owned();
-            return defects.push(Defect { message, remedy });
-        }
-    };
-    for variable in variables {
-        match variable {
-            Ok((key, value)) => {
-                environment.insert(key.into(), value.into());
-            }
-            Err(dotenvy::Error::LineParse(line, _)) => {
-                let at = line_number(file, &line).map_or(String::new(), |number| format!(":{number}"));
-                let message = format!("{}{at}: not a variable: {line}", file.display());
-                let remedy = "write KEY=VALUE, the value in quotes if it contains blanks".to_owned();
-                defects.push(Defect { message, remedy });
-            }
-            Err(error) => {
-                let message = format!("cannot read {}: {error}", file.display());
-                return defects.push(Defect { message, remedy: String::new() });
-            }
-        }
-    }
-}
-
-fn line_number(file: &Path, text: &str) -> Option<usize> {
-    let lines = std::fs::read_to_string(file).ok()?;
-    let first = text.lines().next().unwrap_or(text).trim();
-    lines.lines().position(|line| line.trim() == first).map(|at| at + 1)
-}
-
 /// What a failed start means, as a shell would count it.
-fn explain(
-    error: LaunchError,
-    program: &OsStr,
-    command: &Command,
-    environment: &BTreeMap<OsString, OsString>,
-) -> NotStarted {
+fn explain(error: LaunchError, program: &OsStr, command: &Command, environment: &Environment) -> NotStarted {
     let shown = program.display();
     let (status, message) = match error {
         LaunchError::Fork(error) => (126, format!("cannot start {shown}: {error}")),
@@ -342,7 +306,7 @@ fn explain(
     NotStarted { status, message }
 }
 
-fn not_found(program: &OsStr, base: &Path, environment: &BTreeMap<OsString, OsString>) -> String {
+fn not_found(program: &OsStr, base: &Path, environment: &Environment) -> String {
     let shown = program.display();
     if program.as_bytes().contains(&b'/') {
         return format!("cannot run {shown}: no such file");
@@ -393,7 +357,7 @@ fn forbidden(program: &OsStr, file: &Path) -> String {
 }
 
 /// The program in `PATH` whose name is nearest to this one: at most two letters off, at most one in a short name.
-fn nearest(name: &str, environment: &BTreeMap<OsString, OsString>) -> Option<String> {
+fn nearest(name: &str, environment: &Environment) -> Option<String> {
     let most = if name.len() < 5 { 1 } else { 2 };
     let dirs = search_path(environment);
     let files = dirs.iter().filter_map(|dir| std::fs::read_dir(dir).ok()).flatten().flatten();

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use super::env_file::EnvFileError;
+
 /// Why supervising could not begin. Fits "failed to …".
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -17,4 +19,7 @@ pub enum Error {
     /// The process could not be prepared (subreaper, signals).
     #[error("prepare for children")]
     Prepare(#[source] io::Error),
+    /// An environment file cannot be used.
+    #[error("read the variables of {}", .0.file.display())]
+    EnvFile(#[source] EnvFileError),
 }

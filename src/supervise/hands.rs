@@ -248,17 +248,10 @@ impl Hands {
         around.sockets = socket.iter().chain(self.sockets.iter().map(Arc::as_ref)).collect();
         // Before the fork: a busy machine may let the child run before us.
         let began = Instant::now();
-        let (spawned, defects) = child::spawn(&self.options.command, &around);
-        self.warn(defects);
-        let child = match spawned {
+        let child = match child::spawn(&self.options.command, &around) {
             Ok(child) => child,
             Err(NotStarted { status, message }) => {
-                let report = ExitReport {
-                    ended: Ended::NotStarted(status),
-                    ran: Duration::ZERO,
-                    message: Some(message),
-                    output: Vec::new(),
-                };
+                let report = ExitReport::not_started(status, message);
                 return self.inputs.push_back(Input::NotSpawned { generation, report });
             }
         };
@@ -268,12 +261,6 @@ impl Hands {
         self.inputs.push_back(Input::Spawned { generation, pid });
         self.await_ready(generation, port, address, &mut run);
         self.running.insert(generation, run);
-    }
-
-    fn warn(&mut self, defects: Vec<child::Defect>) {
-        for child::Defect { message, remedy } in defects {
-            self.tell(Event::Warning { message, remedy });
-        }
     }
 
     /// A process has begun: its end is awaited, its output read.
@@ -352,7 +339,13 @@ impl Hands {
         run.watchers.push(watcher.abort_handle());
     }
 
+    /// What comes before a start: the environment files are looked at, then the builds run, from this one on.
     fn build(&mut self, generation: u64, because: Option<Arc<Batch>>, at: usize) {
+        if at == 0
+            && let Err(error) = child::check_env_files(&self.options.command)
+        {
+            return self.not_built(generation, child::not_prepared(&error));
+        }
         let Some(command) = self.options.builds.get(at) else {
             return self.inputs.push_back(Input::Built { generation, failure: None });
         };
@@ -361,20 +354,18 @@ impl Hands {
         let mut around = self.surroundings(generation, because.as_deref(), key);
         around.interactive = false;
         let began = Instant::now();
-        let (spawned, defects) = child::spawn(command, &around);
-        self.warn(defects);
-        match spawned {
+        match child::spawn(command, &around) {
             Ok(child) => {
                 let run = self.running(key, child, None, began);
                 self.builds = Some(Builds { generation, because, at, cancelled: false, run });
             }
-            Err(NotStarted { status, message }) => {
-                let ended = Ended::NotStarted(status);
-                let report =
-                    ExitReport { ended, ran: Duration::ZERO, message: Some(message), output: Vec::new() };
-                self.inputs.push_back(Input::Built { generation, failure: Some(report) });
-            }
+            Err(not_started) => self.not_built(generation, not_started),
         }
+    }
+
+    fn not_built(&mut self, generation: u64, NotStarted { status, message }: NotStarted) {
+        let failure = Some(ExitReport::not_started(status, message));
+        self.inputs.push_back(Input::Built { generation, failure });
     }
 
     fn cancel_build(&mut self, kill: bool) {

@@ -179,7 +179,7 @@ impl Machine {
                 Progress::Cancelling { kill_at: now + self.settings.stop_timeout, killed: false }
             }
             Some(cancelling @ Progress::Cancelling { .. }) => cancelling,
-            _ if self.settings.builds => Progress::Building,
+            _ if self.settings.prepares => Progress::Building,
             _ => Progress::Waiting,
         };
         self.next = Some(Next { number: generation, because: because.clone(), basis: now, progress });
@@ -191,7 +191,9 @@ impl Machine {
 
     fn build(&mut self, generation: u64, because: Option<Arc<Batch>>) {
         self.actions.push(Action::Build { generation, because });
-        self.tell(generation, Phase::Building);
+        if self.settings.builds {
+            self.tell(generation, Phase::Building);
+        }
     }
 
     fn built(&mut self, generation: u64, failure: Option<ExitReport>, now: Instant) {

@@ -5,6 +5,7 @@
 mod signal;
 mod phase;
 mod command;
+mod env_file;
 mod error;
 mod os;
 pub mod terminal;
@@ -26,7 +27,9 @@ mod running;
 mod hands;
 mod task;
 
+pub use child::check_env_files;
 pub use command::{Command, Shell, Stdin};
+pub use env_file::EnvFileError;
 pub use error::Error;
 pub use event::{Event, Exit, Request};
 pub use guard::Guard;

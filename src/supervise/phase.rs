@@ -14,7 +14,8 @@ pub enum Ended {
     Status(i32),
     /// By this signal.
     Signal(Signal),
-    /// It could not be started: not found (127) or not executable (126), with the reason in the report.
+    /// It could not be started: not found (127), not executable (126) or an environment file that cannot be used (2), with
+    /// the reason in the report.
     NotStarted(i32),
     /// Not at all: it was not ready in time, and is being stopped for that.
     NotReady,
@@ -46,13 +47,21 @@ pub struct ExitReport {
     pub output: Vec<u8>,
 }
 
+impl ExitReport {
+    /// There never was a process: the status that a shell would give, and why.
+    pub(super) fn not_started(status: i32, message: String) -> Self {
+        let ended = Ended::NotStarted(status);
+        Self { ended, ran: Duration::ZERO, message: Some(message), output: Vec::new() }
+    }
+}
+
 /// What the world may see of a generation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Phase {
     /// Its builds run; the old generation goes on serving.
     Building,
-    /// A build failed: it will not be started. The old generation, if there is one, goes on serving.
+    /// A build failed, or an environment file cannot be used: it will not be started. The old generation, if there is one, goes on serving.
     BuildFailed(ExitReport),
     /// Its process was started.
     Starting {

@@ -11,6 +11,8 @@ use super::signal::Signal;
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
     pub(super) builds: bool,
+    /// Something comes before each start that may fail: builds, or environment files to read.
+    pub(super) prepares: bool,
     pub(super) on_busy: OnBusy,
     pub(super) on_exit: OnExit,
     pub(super) stop_signal: Signal,
@@ -32,6 +34,7 @@ impl Settings {
         };
         Self {
             builds: !options.builds.is_empty(),
+            prepares: !options.builds.is_empty() || !options.command.env_files.is_empty(),
             on_busy: options.on_busy,
             on_exit: options.on_exit,
             stop_signal: options.stop_signal,

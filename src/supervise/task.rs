@@ -9,6 +9,7 @@ use std::time::Instant;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 
+use super::child::check_env_files;
 use super::decision::Input;
 use super::error::Error;
 use super::event::{Event, Exit, Request};
@@ -47,8 +48,9 @@ impl Supervisor {
     /// Opens the sockets and starts the first generation (unless postponed). Must be called in a tokio runtime.
     ///
     /// # Errors
-    /// [`Error`] if a socket cannot be opened or the process cannot be prepared.
+    /// [`Error`] if an environment file cannot be used, a socket cannot be opened or the process cannot be prepared.
     pub fn start(options: Options) -> Result<Self, Error> {
+        check_env_files(&options.command).map_err(Error::EnvFile)?;
         let sockets = options.listen.iter().map(|listen| Held::open(listen).map(Arc::new));
         let sockets = sockets.collect::<Result<Vec<_>, _>>()?;
         let (requests, requested) = unbounded_channel();

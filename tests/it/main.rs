@@ -114,3 +114,6 @@ mod cli_run;
 /// Why something did or did not restart: `-vv`, DEVRUN_LOG.
 #[cfg(feature = "cli")]
 mod cli_trace;
+/// Environment files: what is in them reaches COMMAND, what is wrong with them harms nobody.
+#[cfg(feature = "cli")]
+mod env_files;

@@ -104,7 +104,7 @@ fn stopped_it_leaves_nobody_even_of_those_who_hide() {
     run.say("stop");
     run.process.wait().unwrap();
     assert_eq!(run.survivors(), 0, "{}", run.log());
-    assert!(run.told("Blocked") > 0);
+    wait_until("it is named who blocked", || run.told("Blocked") > 0);
 }
 
 #[test]

@@ -272,6 +272,7 @@ impl Run<'_> {
 
     fn code(&self, exit: Exit) -> ExitCode {
         match exit {
+            Exit::NotStarted(2) => ExitCode::Failed,
             Exit::NotStarted(126) => ExitCode::NotExecutable,
             Exit::NotStarted(_) => ExitCode::NotFound,
             Exit::Child(ended) if self.asked.is_none() => child_code(ended),
@@ -284,6 +285,7 @@ fn child_code(ended: Ended) -> ExitCode {
     match ended {
         Ended::Signal(signal) => ExitCode::Signal(signal),
         Ended::Status(status) => ExitCode::Child(u8::try_from(status & 0xff).unwrap_or(u8::MAX)),
+        Ended::NotStarted(2) => ExitCode::Failed,
         Ended::NotStarted(126) => ExitCode::NotExecutable,
         _ => ExitCode::NotFound,
     }

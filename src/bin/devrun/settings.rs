@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use devrun::supervise::{self, Subreaper};
+use devrun::supervise::{self, EnvFileError, Subreaper};
 use devrun::{rules, watch};
 
 use crate::args::{Layer, Source};
 use crate::config_file;
 use crate::environment::Environment;
-use crate::failure::Failure;
+use crate::failure::{Failure, Place};
 use crate::front_settings::{Front, front_of};
 use crate::merge;
 use crate::settled::{Check, Output, Run, Watch, check_of, output_of, run_of, watch_of};
@@ -204,6 +204,7 @@ impl Settings {
     /// A [`Failure`] that shows the usage if there is no COMMAND.
     pub(crate) fn session_options(&self) -> Result<devrun::Options, Failure> {
         let command = self.run.command.clone().ok_or_else(|| self.no_command())?;
+        supervise::check_env_files(&command).map_err(|error| self.bad_env_file(&error))?;
         let mut options = devrun::Options::new(command);
         options.watch = self.watch_options();
         options.watching = self.run.watching;
@@ -234,6 +235,21 @@ impl Settings {
         options.capture = front.proxy.is_some();
         options.subreaper = Subreaper::Yes;
         options.parent_death_signal = true;
+    }
+
+    fn bad_env_file(&self, error: &EnvFileError) -> Failure {
+        let file = self.shown(&error.file);
+        let Some(line) = error.line else {
+            return Failure::new(format!("--env-file: {file} {}", error.message)).remedy(&error.remedy);
+        };
+        let text = std::fs::read(&error.file).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let before: usize = text.split_inclusive('\n').take(line - 1).map(str::len).sum();
+        let words = text[before..].lines().next().unwrap_or_default();
+        let start = before + words.len() - words.trim_start().len();
+        let span = start..start + words.trim().len();
+        let place = Place { file, text, span, label: String::new() };
+        Failure::new(error.message.clone()).at(place).remedy(&error.remedy)
     }
 
     fn no_command(&self) -> Failure {

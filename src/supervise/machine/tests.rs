@@ -26,6 +26,7 @@ fn options(words: &str) -> Options {
             "no-overlap" => options.overlap = false,
             "drain" => options.drain_timeout = Some(Duration::from_secs(30)),
             "build" => options.builds.push(Command::new("make")),
+            "env-file" => options.command.env_files.push(".env".into()),
             "postpone" => options.postpone = true,
             "queue" => options.on_busy = OnBusy::Queue,
             "signal" => options.on_busy = OnBusy::Signal,
@@ -304,6 +305,7 @@ proptest! {
         setup in prop::sample::select(vec![
             "", "build", "own-port", "own-port drain", "own-port drain build", "fixed-port drain", "listen",
             "no-overlap own-port drain", "restart-on-exit", "postpone", "own-port restart-on-exit drain",
+            "env-file", "env-file own-port drain",
         ]),
         steps in prop::collection::vec((any::<u8>(), any::<u8>(), 0_u16..400), 0..120),
         kill in any::<bool>(),

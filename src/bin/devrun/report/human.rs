@@ -50,7 +50,8 @@ pub(crate) fn lines(record: &Record) -> Vec<Line> {
             vec![ready(*generation, address.as_deref(), *start_to_ready_us, *changed_to_ready_us)]
         }
         Record::BuildFailed { end, serving, .. } => {
-            vec![bad(format!("the build {}{}", ended(end), serves_on(*serving)))]
+            let what = end.message.clone().unwrap_or_else(|| format!("the build {}", ended(end)));
+            vec![bad(format!("{what}{}", serves_on(*serving)))]
         }
         Record::Crashed { .. } => crashed(record),
         Record::Answered { status, request, detail } => {
