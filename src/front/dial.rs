@@ -23,6 +23,13 @@ pub(super) async fn dial(address: SocketAddr) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
+/// Whether a connection failed for want of something here, not for what the server did.
+pub(super) fn is_crowded(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let own = [Errno::MFILE, Errno::NFILE, Errno::ADDRNOTAVAIL, Errno::NOBUFS, Errno::NOMEM];
+    Errno::from_io_error(error).is_some_and(|error| own.contains(&error))
+}
+
 /// Whether somebody listens there.
 pub(super) async fn is_alive(address: SocketAddr) -> bool {
     dial(address).await.is_ok()

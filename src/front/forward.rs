@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use super::body::{Body, Busy};
 use super::bridge::Bridge;
 use super::client::Client;
-use super::dial::{dial, is_alive};
+use super::dial::{dial, is_alive, is_crowded};
 use super::download::{Download, Driver, Ending};
 use super::drain::{Generation, RequestLine, Seat};
 use super::event::Event;
@@ -34,6 +34,8 @@ use super::upload::{Parcel, Upload};
 /// How long a server may refuse connections although it is said to be ready: it binds late, or has just died and that
 /// has yet to be told.
 const REFUSED_PATIENCE: Duration = Duration::from_secs(2);
+/// The longest pause between two tries.
+const REFUSED_PAUSE: Duration = Duration::from_millis(250);
 /// How long the death of a generation may take to be told.
 const NEWS_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -239,15 +241,18 @@ impl Exchange {
     async fn after_refusal(&mut self, error: std::io::Error, generation: &Generation) -> Result<(), Trouble> {
         let now = Instant::now();
         let since = *self.refused.get_or_insert(now);
-        if now.duration_since(since) >= REFUSED_PATIENCE {
+        // What fails for want of descriptors here is no fault of the server's: it waits like any request.
+        let crowded = is_crowded(&error);
+        let patience = if crowded { self.port.gate.hold_timeout() } else { REFUSED_PATIENCE };
+        if now.duration_since(since) >= patience {
             return Err(Trouble::Unreachable(generation.address, error));
         }
         // More patiently each time, so that a thousand requests to a dead server cost little.
-        if error.kind() != std::io::ErrorKind::ConnectionRefused {
-            // Perhaps there is no descriptor left; an idle client can do without one.
+        if crowded {
+            // An idle client can do without one.
             self.port.crowded.notify_one();
         }
-        let pause = Duration::from_millis(5) + now.duration_since(since) / 4;
+        let pause = (Duration::from_millis(5) + now.duration_since(since) / 4).min(REFUSED_PAUSE);
         if tokio::time::timeout(pause, self.port.gate.replaced(generation)).await.is_ok() {
             self.refused = None;
         }

@@ -134,6 +134,11 @@ impl Gate {
         Some(Place(self))
     }
 
+    /// How long a request is held at most.
+    pub(super) fn hold_timeout(&self) -> Duration {
+        self.hold_timeout
+    }
+
     /// Waits until this generation no longer gets requests, or the front is stopped.
     pub(super) async fn replaced(&self, generation: &Generation) {
         let mut changed = self.changed.subscribe();

@@ -16,6 +16,9 @@ use super::options::Options;
 /// How long a place is waited for before a connection is asked to close.
 const CROWDED_PAUSE: Duration = Duration::from_millis(1);
 
+/// Descriptors that are left for everything but clients and their server connections.
+const OTHER_DESCRIPTORS: u64 = 64;
+
 /// What all connections of a front share.
 #[derive(Debug)]
 pub(super) struct Port {
@@ -54,6 +57,7 @@ impl Port {
             room: Arc::new(Semaphore::new(
                 options
                     .connection_limit
+                    .min(affordable())
                     .saturating_add(options.addresses.len())
                     .clamp(1, Semaphore::MAX_PERMITS),
             )),
@@ -95,6 +99,17 @@ impl Port {
             || name.parse::<IpAddr>().is_ok()
             || self.allowed_hosts.iter().any(|allowed| allowed.eq_ignore_ascii_case(&name))
     }
+}
+
+/// How many clients can have their descriptors, each one for itself and one towards the server: who is accepted must not
+/// fail for want of them.
+fn affordable() -> usize {
+    #[cfg(unix)]
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    #[cfg(not(unix))]
+    let limit = None;
+    let clients = |limit: u64| limit.saturating_sub(OTHER_DESCRIPTORS.min(limit / 2)) / 2;
+    limit.map_or(usize::MAX, |limit| usize::try_from(clients(limit)).unwrap_or(usize::MAX))
 }
 
 /// Differs between any two fronts: only told apart by it, nothing is kept secret with it.

@@ -10,6 +10,7 @@ use hyper::{Response, StatusCode};
 
 use super::ansi;
 use super::body::Body;
+use super::dial::is_crowded;
 use super::gate::Denied;
 use super::headers::Unfit;
 use super::upstream::Report;
@@ -54,6 +55,10 @@ impl Trouble {
     pub(super) fn status(&self) -> StatusCode {
         match self {
             Self::Denied(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unreachable(_, error) if is_crowded(error) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Unreachable(_, error) if error.kind() == io::ErrorKind::TimedOut => {
+                StatusCode::GATEWAY_TIMEOUT
+            }
             Self::Unreachable(..) | Self::Broke(..) => StatusCode::BAD_GATEWAY,
             Self::TimedOut(_) => StatusCode::GATEWAY_TIMEOUT,
             Self::Loop => StatusCode::LOOP_DETECTED,
@@ -78,6 +83,9 @@ impl Trouble {
         let words = |title, detail: String| Words { title, detail, report: None };
         match self {
             Self::Denied(denied) => denied_words(denied),
+            Self::Unreachable(_, error) if is_crowded(error) => {
+                words("devrun cannot open another connection", error.to_string())
+            }
             Self::Unreachable(address, error) => {
                 words("the server does not accept connections", format!("{address}: {error}"))
             }

@@ -36,6 +36,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) marker: (String, String),
     /// So does this value of a limit.
     pub(super) mark: Option<u64>,
+    /// The soft limit of its open files, if it is another one than here.
+    pub(super) open_files: Option<u64>,
     pub(super) port: Option<u16>,
     pub(super) sockets: Vec<&'a Held>,
     /// Nobody else serves on these sockets now.
@@ -130,6 +132,7 @@ fn start(
         die_with_parent: around.die_with_parent,
         terminal: terminal.then(|| own_in.as_fd()),
         mark: around.mark,
+        open_files: around.open_files,
     };
     let pid = launch_patiently(&launch).map_err(|error| explain(error, &words[0], command, environment))?;
     Ok(Child {

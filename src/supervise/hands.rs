@@ -225,6 +225,7 @@ impl Hands {
             because,
             marker: self.trees.marker(key),
             mark: self.trees.mark(key),
+            open_files: self.options.open_files,
             port: None,
             sockets: Vec::new(),
             alone: !self.running.values().any(Running::serves),

@@ -130,6 +130,9 @@ pub struct Options {
     /// Let the kernel kill the child when the thread that started it ends (Linux `PR_SET_PDEATHSIG`). Only for
     /// callers that poll the session on a thread which lives as long as the process.
     pub parent_death_signal: bool,
+    /// How many files what is started may have open (the soft limit), for a process that has raised its own: programs that
+    /// use `select(2)` or go through all numbers expect the usual one. `None`: as many as this process.
+    pub open_files: Option<u64>,
     /// Who kills what runs if this process is killed. The program has one.
     pub guard: Option<Guard>,
 }
@@ -156,6 +159,7 @@ impl Options {
             capture: false,
             subreaper: Subreaper::default(),
             parent_death_signal: false,
+            open_files: None,
             guard: None,
         }
     }

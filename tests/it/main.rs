@@ -99,6 +99,9 @@ mod front_page;
 /// Many clients, slow ones and rude ones: what the front holds for them is bounded.
 #[cfg(feature = "proxy")]
 mod front_load;
+/// The front and its child with few descriptors.
+#[cfg(all(unix, feature = "cli", feature = "proxy"))]
+mod front_descriptors;
 /// What a run would watch is what is listed, whatever source its options come from.
 #[cfg(feature = "cli")]
 mod cli_list;

@@ -25,6 +25,7 @@ mod difference;
 mod ports;
 mod mode;
 mod signals;
+mod descriptors;
 mod keys;
 mod report;
 mod run;

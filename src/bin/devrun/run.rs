@@ -10,6 +10,7 @@ use devrun::session::{Event, Handle, Session};
 use devrun::supervise::{self, Ended, Exit, Guard, Phase, Request, Signal, Stdin, terminal as tty};
 use devrun::watch;
 
+use crate::descriptors;
 use crate::difference::{Need, difference};
 use crate::failure::{ExitCode, Failure};
 use crate::keys::{self, Key, Keys};
@@ -50,6 +51,7 @@ async fn supervise(
 ) -> Result<ExitCode, Failure> {
     let mut options = settings.session_options()?;
     options.supervise.guard = guard;
+    options.supervise.open_files = descriptors::raise_limit();
     let mut signals = Signals::listen().map_err(|error| Failure::to_do("listen for signals", &error))?;
     let mut keys = None;
     let reporter = Reporter::new(&settings, &options, terminal.is_terminal(), Instant::now());
@@ -85,6 +87,7 @@ async fn again(
 ) -> Result<(Session, devrun::Options), Failure> {
     let guarded = |mut options: devrun::Options| {
         options.supervise.guard.clone_from(&old.supervise.guard);
+        options.supervise.open_files = old.supervise.open_files;
         options
     };
     let failure = match next.session_options().map(guarded) {

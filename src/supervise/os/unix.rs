@@ -36,6 +36,8 @@ pub(crate) struct Launch<'a> {
     pub(crate) terminal: Option<BorrowedFd<'a>>,
     /// The value of the limit that marks its tree.
     pub(crate) mark: Option<u64>,
+    /// The soft limit of its open files, if it is another one than here.
+    pub(crate) open_files: Option<u64>,
 }
 
 /// Why a process could not be started.
@@ -102,6 +104,7 @@ impl Launch<'_> {
             die_with_parent: self.die_with_parent,
             terminal: terminal.as_ref().map(AsRawFd::as_raw_fd),
             mark: self.mark,
+            open_files: self.open_files,
             report: write.as_raw_fd(),
         };
         let blocked = block_all_signals();
@@ -268,6 +271,7 @@ struct Inside<'a> {
     die_with_parent: bool,
     terminal: Option<RawFd>,
     mark: Option<u64>,
+    open_files: Option<u64>,
     report: RawFd,
 }
 
@@ -279,6 +283,7 @@ impl Inside<'_> {
             libc::setpgid(0, 0);
             self.die_with_parent();
             self.set_mark();
+            self.set_open_files();
             if let Some(terminal) = self.terminal {
                 // All signals are blocked, SIGTTOU too: a background group may do this.
                 libc::tcsetpgrp(terminal, libc::getpid());
@@ -338,6 +343,19 @@ impl Inside<'_> {
     #[cfg(not(target_os = "linux"))]
     unsafe fn set_mark(&self) {
         let _ = self.mark;
+    }
+
+    /// Fails harmlessly: then it may have more open than it expects.
+    unsafe fn set_open_files(&self) {
+        let Some(open_files) = self.open_files else { return };
+        // SAFETY: plain system calls on initialised memory.
+        unsafe {
+            let mut limit: libc::rlimit = std::mem::zeroed();
+            if libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) == 0 {
+                limit.rlim_cur = open_files as libc::rlim_t;
+                libc::setrlimit(libc::RLIMIT_NOFILE, &limit);
+            }
+        }
     }
 
     /// Digits by hand: nothing may be allocated here.
