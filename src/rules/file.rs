@@ -23,6 +23,7 @@ pub enum DefectKind {
 
 /// A bad line, as data.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Defect {
     /// The file, absolute; `None` for patterns given by hand.
     pub source: Option<PathBuf>,

@@ -47,6 +47,7 @@ impl fmt::Display for Rule {
 
 /// The answer for one path.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Verdict {
     /// Whether the path counts.
     pub decision: Decision,

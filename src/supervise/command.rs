@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 /// Whether a command line is given to a shell.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Shell {
     /// The program is executed directly.
     #[default]
@@ -15,6 +16,7 @@ pub enum Shell {
 
 /// What the child reads as its standard input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Stdin {
     /// A pipe that stays open and empty: some tools end at end of file.
     #[default]

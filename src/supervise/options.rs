@@ -10,6 +10,7 @@ use super::sockets::Listen;
 
 /// What a change does while COMMAND runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum OnBusy {
     /// Restart it.
     #[default]
@@ -24,6 +25,7 @@ pub enum OnBusy {
 
 /// What happens when COMMAND ends by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum OnExit {
     /// Wait for the next change.
     #[default]
@@ -36,6 +38,7 @@ pub enum OnExit {
 
 /// What happens to a path that restarts the child again and again right after each start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum OnLoop {
     /// Name it, with the rule that would stop it; it no longer restarts the child.
     #[default]
@@ -46,6 +49,7 @@ pub enum OnLoop {
 
 /// Where a generation's server can be reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Port {
     /// Nobody asks: there is no front.
     #[default]
@@ -61,6 +65,7 @@ pub enum Port {
 
 /// How listening sockets are handed to the child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum PassSocket {
     /// `LISTEN_FDS`, `LISTEN_PID`, `LISTEN_FDNAMES`, descriptors from 3 (`sd_listen_fds(3)`).
     #[default]
@@ -81,6 +86,7 @@ pub struct Ready {
 
 /// Whether devrun adopts the orphans of its children (Linux `PR_SET_CHILD_SUBREAPER`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Subreaper {
     /// No: it would change the whole host process. The default of the library.
     #[default]

@@ -64,6 +64,7 @@ pub enum Why {
 
 /// How one root, or one part of it, is watched.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RootReport {
     /// The root, or the directory below it where the way changes, absolute.
     pub path: PathBuf,
@@ -79,6 +80,7 @@ pub struct RootReport {
 
 /// What is watched.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Summary {
     /// Relevant files.
     pub files: usize,

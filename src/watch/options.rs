@@ -7,6 +7,7 @@ use crate::rules;
 
 /// How changes are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Mode {
     /// Events where they work, scans elsewhere, decided per mount.
     #[default]
@@ -17,8 +18,21 @@ pub enum Mode {
     Stat,
 }
 
+impl Mode {
+    /// Its name, as `--mode` takes it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Event => "event",
+            Self::Stat => "stat",
+        }
+    }
+}
+
 /// What proves a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Compare {
     /// The content (a fingerprint of it), up to [`Options::content_limit`].
     #[default]

@@ -56,6 +56,8 @@ mod examples;
 mod readme;
 /// The import order and the doors of the house.
 mod tidy;
+/// The public API is the listed one, and names no type of another crate.
+mod api;
 /// The stage of the front: scripted servers and clients on raw sockets.
 #[cfg(feature = "proxy")]
 mod front_stage;

@@ -82,7 +82,7 @@ fn roots(settings: &Settings, summary: &Summary) -> Vec<Symptom> {
         let shown = settings.shown(&root.path);
         let system = file_system(&root.path).map(|system| format!(" on {system}")).unwrap_or_default();
         let files = mode::count(root.files, "file", "files");
-        let (mode, why) = (mode::name(root.mode), mode::reason(&root.why));
+        let (mode, why) = (root.mode.as_str(), mode::reason(&root.why));
         let message = format!("{shown}{system}: {mode} ({why}), {files}");
         symptoms.push(match &root.why {
             Why::Missing => {

@@ -98,7 +98,7 @@ impl List<'_> {
             terminal.out_line(format_args!(
                 "{}  {} ({}): {} in {}",
                 styled(NAME, self.settings.shown(&root.path)),
-                mode::name(root.mode),
+                root.mode.as_str(),
                 mode::reason(&root.why),
                 mode::count(root.files, "file", "files"),
                 mode::count(root.directories, "directory", "directories"),
@@ -120,7 +120,7 @@ impl List<'_> {
             (0, _) | (_, None) => self.settings.shown(directory),
             (_, Some(name)) => terminal::bytes(name.as_encoded_bytes()),
         };
-        let mode = if mixed { format!(" ({})", mode::name(counts.mode)) } else { String::new() };
+        let mode = if mixed { format!(" ({})", counts.mode.as_str()) } else { String::new() };
         let files = match (counts.own, counts.below) {
             (own, below) if own == below => mode::count(own, "file", "files"),
             (0, below) => format!("{below} below"),
@@ -142,7 +142,7 @@ impl List<'_> {
             .map(|root| {
                 json!({
                     "path": self.plain(&root.path),
-                    "mode": mode::name(root.mode),
+                    "mode": root.mode.as_str(),
                     "why": mode::reason(&root.why),
                     "files": root.files,
                     "directories": root.directories,
@@ -152,7 +152,7 @@ impl List<'_> {
         let directories: Vec<Value> = directories
             .iter()
             .map(|(path, counts)| {
-                let mode = mode::name(counts.mode);
+                let mode = counts.mode.as_str();
                 json!({ "path": self.plain(path), "files": counts.own, "below": counts.below, "mode": mode })
             })
             .collect();

@@ -1,17 +1,8 @@
 //! How a root is watched, and why, in words.
 
-use devrun::watch::{Mode, Why};
+use devrun::watch::Why;
 
 use crate::terminal;
-
-/// The mode's name, as `--mode` takes it.
-pub(crate) fn name(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Auto => "auto",
-        Mode::Event => "event",
-        Mode::Stat => "stat",
-    }
-}
 
 /// Why a root is watched the way it is.
 pub(crate) fn reason(why: &Why) -> String {

@@ -109,6 +109,7 @@ impl fmt::Display for FindingId {
 
 /// A part of a line in a rule file.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Place {
     /// The file, absolute; `None` for patterns given by hand.
     pub file: Option<PathBuf>,
@@ -147,6 +148,7 @@ impl Place {
 
 /// Another place that explains a finding.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Related {
     /// Where.
     pub place: Place,

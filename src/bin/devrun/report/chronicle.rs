@@ -8,7 +8,7 @@ use devrun::change::Batch;
 use devrun::rules::{Defect, DefectKind};
 use devrun::session::Event;
 use devrun::supervise::{Ended, ExitReport, Phase};
-use devrun::watch::{Mode, RootReport, Summary, Why};
+use devrun::watch::{RootReport, Summary, Why};
 use devrun::{front, supervise, watch};
 
 use super::record::{ChangedPath, DefectRecord, EndRecord, Record, RootRecord};
@@ -233,7 +233,7 @@ impl Chronicle {
     fn root(&self, root: &RootReport) -> RootRecord {
         RootRecord {
             path: self.shown(&root.path),
-            mode: mode(root.mode),
+            mode: root.mode.as_str(),
             why: why(&root.why),
             files: root.files,
             directories: root.directories,
@@ -298,14 +298,6 @@ fn end(report: &ExitReport) -> EndRecord {
         signal,
         ran_us: micros(report.ran),
         message: report.message.clone(),
-    }
-}
-
-fn mode(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Auto => "auto",
-        Mode::Event => "event",
-        Mode::Stat => "stat",
     }
 }
 

@@ -1,0 +1,238 @@
+//! The public API, held to a listing: what is behind the doors, without bodies and without what is private.
+//!
+//! `SNAPSHOTS=overwrite cargo test --test it -- api` writes `tests/cases/api.txt` anew. Whoever changes it says so in
+//! CHANGELOG.md. Reads sources as rustfmt writes them: an item begins at the margin, and so does its last line.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+fn source() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+fn read(file: &Path) -> String {
+    let text = std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    text.split("#[cfg(test)]\nmod ").next().unwrap_or_default().to_owned()
+}
+
+/// The file of a module, beside or below.
+fn file_of(dir: &Path, name: &str) -> PathBuf {
+    let below = dir.join(name).join("mod.rs");
+    if below.exists() { below } else { dir.join(format!("{name}.rs")) }
+}
+
+/// The words of a text.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty())
+}
+
+/// What a door lets out: names, each with the file that defines it.
+fn exports(door: &Path) -> Vec<(PathBuf, String)> {
+    let text = read(door);
+    let uses = text.split("\npub use ").skip(1).map(|rest| rest.split(';').next().unwrap());
+    let mut exports = Vec::new();
+    for used in uses {
+        let (from, names) = used.split_once("::").unwrap();
+        let file = file_of(door.parent().unwrap(), from);
+        for name in words(names) {
+            match file.ends_with("mod.rs") {
+                true => exports.extend(self::exports(&file).into_iter().filter(|(_, known)| known == name)),
+                false => exports.push((file.clone(), name.to_owned())),
+            }
+        }
+    }
+    exports
+}
+
+/// The items of a file, each with its lines; comments are left out.
+fn items(text: &str) -> Vec<Vec<&str>> {
+    let mut items = Vec::new();
+    let mut item: Vec<&str> = Vec::new();
+    for line in text.lines().filter(|line| !line.trim_start().starts_with("//") && !line.is_empty()) {
+        item.push(line);
+        let margin = !line.starts_with([' ', '#']);
+        if margin && line.ends_with(['}', ';']) {
+            items.push(std::mem::take(&mut item));
+        }
+    }
+    items
+}
+
+/// What shows of an item, if it is one of this name (any public one, if none is given).
+fn outside(lines: &[&str], name: Option<&str>) -> Option<String> {
+    let (attributes, lines): (Vec<&str>, Vec<&str>) = lines.iter().partition(|line| line.starts_with("#["));
+    let head = lines.first()?;
+    let is_it = |word: Option<&str>| name.is_none_or(|name| word == Some(name));
+    let binding = ["#[derive", "#[non_exhaustive", "#[must_use", "#[cfg"];
+    let mut shown: Vec<String> = attributes
+        .iter()
+        .filter(|line| binding.iter().any(|start| line.starts_with(start)))
+        .map(|line| (*line).to_owned())
+        .collect();
+    let mut after = words(head).skip_while(|word| *word == "pub");
+    match after.next()? {
+        "struct" if head.starts_with("pub ") && is_it(after.next()) => shown.push(of_struct(&lines)),
+        "enum" if head.starts_with("pub ") && is_it(after.next()) => shown.push(of_enum(&lines)),
+        "fn" | "async" | "const"
+            if head.starts_with("pub ") && is_it(words(head).skip_while(|word| *word != "fn").nth(1)) =>
+        {
+            shown.push(signature(&lines));
+        }
+        "impl" if is_it(own_type(head)) => return of_impl(&lines),
+        _ => return None,
+    }
+    Some(shown.join("\n"))
+}
+
+/// The type that an `impl` is for.
+fn own_type(head: &str) -> Option<&str> {
+    let rest = head.strip_prefix("impl")?;
+    let rest = if rest.starts_with('<') { rest.split_once("> ")?.1 } else { rest };
+    words(rest.rsplit(" for ").next()?).next()
+}
+
+fn of_struct(lines: &[&str]) -> String {
+    match lines {
+        [line] if line.contains('(') && !line.contains("(pub ") => {
+            format!("{}(..);", line.split('(').next().unwrap())
+        }
+        [line] => (*line).to_owned(),
+        [head, fields @ ..] => {
+            let public: Vec<&str> =
+                fields.iter().copied().filter(|line| line.starts_with("    pub ")).collect();
+            let more = if public.len() + 1 < fields.len() { "    ..\n" } else { "" };
+            let public: String = public.iter().map(|line| format!("{line}\n")).collect();
+            format!("{head}\n{public}{more}}}")
+        }
+        [] => String::new(),
+    }
+}
+
+/// Fields of a variant are as public as it is.
+fn of_enum(lines: &[&str]) -> String {
+    let shown = lines.iter().filter(|line| !line.trim_start().starts_with("#["));
+    shown.copied().collect::<Vec<_>>().join("\n")
+}
+
+/// A function up to its body, on one line.
+fn signature(lines: &[&str]) -> String {
+    let mut head = String::new();
+    for line in lines {
+        let joint = if head.is_empty() || head.ends_with('(') || line.trim_start().starts_with(')') {
+            ""
+        } else {
+            " "
+        };
+        head = format!(
+            "{}{joint}{}",
+            head.trim_end_matches(if joint.is_empty() { ',' } else { ' ' }),
+            line.trim()
+        );
+        if line.ends_with('{') || line.ends_with(';') || line.ends_with('}') {
+            break;
+        }
+    }
+    // Neither a body nor a constant's value.
+    let bare = head.split(" {").next().and_then(|head| head.split(" = ").next()).unwrap_or_default();
+    format!("{};", bare.trim_end_matches(';'))
+}
+
+fn of_impl(lines: &[&str]) -> Option<String> {
+    let head = lines[0].split(" {").next().unwrap_or_default();
+    if head.contains(" for ") {
+        return Some(format!("{head};"));
+    }
+    let functions =
+        (0..lines.len()).filter(|at| lines[*at].starts_with("    pub ") && !lines[*at].contains("pub("));
+    let functions: String = functions.map(|at| format!("    {}\n", signature(&lines[at..]))).collect();
+    (!functions.is_empty()).then(|| format!("{head} {{\n{functions}}}"))
+}
+
+/// The public modules, with what each lets out: a file, and a name unless all of it is meant.
+fn modules() -> Vec<(String, Vec<(PathBuf, Option<String>)>)> {
+    let mut modules = Vec::new();
+    let mut waiting = vec![("devrun".to_owned(), source().join("lib.rs"))];
+    while let Some((name, file)) = waiting.pop() {
+        let is_door = file.ends_with("mod.rs") || file.ends_with("lib.rs");
+        let text = read(&file);
+        let inner = text.lines().filter(|_| is_door).filter_map(|line| line.strip_prefix("pub mod "));
+        let inner = inner.map(|line| line.trim_end_matches(';'));
+        let inner: Vec<_> =
+            inner.map(|inner| (format!("{name}::{inner}"), file_of(file.parent().unwrap(), inner))).collect();
+        let own = match is_door {
+            true => exports(&file).into_iter().map(|(file, name)| (file, Some(name))).collect(),
+            false => vec![(file, None)],
+        };
+        modules.push((name, own));
+        waiting.extend(inner.into_iter().rev());
+    }
+    modules
+}
+
+/// Whether an item of this name begins on a line.
+fn defines(line: &str, name: &str) -> bool {
+    let mut words = words(line).skip_while(|word| ["pub", "async", "const"].contains(word));
+    line.starts_with("pub ") && words.next().is_some() && words.next() == Some(name)
+}
+
+/// What shows of everything that a module lets out, item by item, each with its file.
+fn shown(exports: &[(PathBuf, Option<String>)]) -> Vec<(PathBuf, String)> {
+    let mut shown = Vec::new();
+    for (file, name) in exports {
+        let text = read(file);
+        let items = items(&text);
+        let made = |item: &Vec<&str>| item[0].ends_with("! {") && !item[0].starts_with("macro_rules");
+        if !items
+            .iter()
+            .any(|item| item.iter().any(|line| name.as_ref().is_none_or(|name| defines(line, name))))
+        {
+            // It is made by a macro: what it is made from stands for it.
+            shown.extend(items.iter().filter(|item| made(item)).map(|item| (file.clone(), item.join("\n"))));
+        }
+        shown.extend(
+            items.iter().filter_map(|item| outside(item, name.as_deref())).map(|item| (file.clone(), item)),
+        );
+    }
+    shown
+}
+
+#[test]
+fn the_public_api_is_the_listed_one() {
+    let mut listing = String::from("// devrun\n\n");
+    for (module, exports) in modules() {
+        if module == "devrun" {
+            // What is shown where it is defined is only named here.
+            for (file, name) in exports {
+                let room = file.parent().unwrap().file_name().unwrap().to_str().unwrap();
+                listing.push_str(&format!("pub use devrun::{room}::{};\n", name.unwrap()));
+            }
+            continue;
+        }
+        let items: Vec<String> = shown(&exports).into_iter().map(|(_, item)| item).collect();
+        listing.push_str(&format!("\n// {module}\n\n{}\n", items.join("\n\n")));
+    }
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/api.txt");
+    snapbox::assert_data_eq!(listing, snapbox::Data::read_from(&file, None).raw());
+}
+
+#[test]
+fn no_signature_names_a_type_of_another_crate() {
+    let ours = ["std", "core", "crate", "super", "self"];
+    let mut count = 0;
+    for (file, item) in modules().iter().flat_map(|(_, exports)| shown(exports)) {
+        let text = read(&file);
+        let uses = text.split("\nuse ").skip(1).map(|rest| rest.split(';').next().unwrap().to_owned());
+        let uses: Vec<String> = uses.filter(|used| !ours.contains(&words(used).next().unwrap())).collect();
+        let foreign: BTreeSet<&str> = uses.iter().flat_map(|used| words(used)).collect();
+        let crates =
+            ["notify", "hyper", "rustix", "socket2", "tokio", "libc", "globset", "ignore", "tracing"];
+        let signature: String = item.lines().filter(|line| !line.starts_with("#[")).collect();
+        for word in words(&signature) {
+            let is_type = word.starts_with(char::is_uppercase) && foreign.contains(word);
+            let is_path = crates.iter().any(|name| *name == word && signature.contains(&format!("{name}::")));
+            assert!(!is_type && !is_path, "{} lets out `{word}`:\n{item}", file.display());
+        }
+        count += 1;
+    }
+    assert!(count > 50, "{count}");
+}
