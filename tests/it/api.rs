@@ -148,8 +148,11 @@ fn of_impl(lines: &[&str]) -> Option<String> {
     (!functions.is_empty()).then(|| format!("{head} {{\n{functions}}}"))
 }
 
-/// The public modules, with what each lets out: a file, and a name unless all of it is meant.
-fn modules() -> Vec<(String, Vec<(PathBuf, Option<String>)>)> {
+/// A file, and the name of an item in it; without one all of it is meant.
+type Export = (PathBuf, Option<String>);
+
+/// The public modules, with what each lets out.
+fn modules() -> Vec<(String, Vec<Export>)> {
     let mut modules = Vec::new();
     let mut waiting = vec![("devrun".to_owned(), source().join("lib.rs"))];
     while let Some((name, file)) = waiting.pop() {
@@ -176,7 +179,7 @@ fn defines(line: &str, name: &str) -> bool {
 }
 
 /// What shows of everything that a module lets out, item by item, each with its file.
-fn shown(exports: &[(PathBuf, Option<String>)]) -> Vec<(PathBuf, String)> {
+fn shown(exports: &[Export]) -> Vec<(PathBuf, String)> {
     let mut shown = Vec::new();
     for (file, name) in exports {
         let text = read(file);
