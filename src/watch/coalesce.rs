@@ -20,6 +20,9 @@ const GONE_GRACE: Duration = Duration::from_millis(18);
 const LONGEST_OF_FEW: Duration = Duration::from_secs(2);
 const LONGEST_OF_MANY: Duration = Duration::from_secs(10);
 const FEW: usize = 3;
+/// A burst in which a file is just being written is held back for so long after its last hint; then that file
+/// waits for itself alone.
+const TOGETHER: Duration = Duration::from_millis(100);
 /// New paths that change so soon after a start belong to something that is still at work.
 const JUST_STARTED: Duration = Duration::from_millis(300);
 /// The longest quiet time after such a start.
@@ -36,6 +39,8 @@ pub(crate) struct Burst {
     pub(crate) first: Instant,
     /// When the last hint came.
     pub(crate) last: Instant,
+    /// How long it may be held back for a file that is just being written.
+    pub(crate) hold_until: Instant,
 }
 
 /// Gathers hints until they pause.
@@ -61,6 +66,15 @@ struct Pending {
     open: HashMap<PathBuf, Instant>,
     /// Gone for now, and since when.
     gone: HashMap<PathBuf, Instant>,
+    /// It is held back until then, since a file was found to be written just when it ended.
+    held_until: Option<Instant>,
+}
+
+impl Pending {
+    /// When it ends at the latest.
+    fn cut(&self) -> Instant {
+        self.first + if self.paths.len() > FEW { LONGEST_OF_MANY } else { LONGEST_OF_FEW }
+    }
 }
 
 impl Coalescer {
@@ -120,9 +134,8 @@ impl Coalescer {
         let quiet = burst.last + self.quiet(burst);
         let latest = |since: &HashMap<PathBuf, Instant>, grace| since.values().max().map(|at| *at + grace);
         let settled = [latest(&burst.open, OPEN_GRACE), latest(&burst.gone, GONE_GRACE)];
-        let longest = if burst.paths.len() > FEW { LONGEST_OF_MANY } else { LONGEST_OF_FEW };
-        let end = settled.into_iter().flatten().fold(quiet, Instant::max);
-        Some(end.min(burst.first + longest))
+        let end = settled.into_iter().flatten().chain(burst.held_until).fold(quiet, Instant::max);
+        Some(end.min(burst.cut()))
     }
 
     /// The burst, if it has ended.
@@ -130,25 +143,26 @@ impl Coalescer {
         if self.deadline()? > now {
             return None;
         }
-        let Pending { paths, everything, first, last, .. } = self.burst.take()?;
+        let burst = self.burst.take()?;
+        let hold_until = burst.cut().min(burst.last + TOGETHER);
+        let Pending { paths, everything, first, last, .. } = burst;
         self.previous.clone_from(&paths);
-        Some(Burst { paths, everything, first, last })
+        Some(Burst { paths, everything, first, last, hold_until })
     }
 
-    /// A burst could not be decided, since these paths are still being written: it goes on.
-    pub(crate) fn put_back(&mut self, burst: Burst, unsettled: Vec<PathBuf>, now: Instant) {
-        let pending = self.pending(burst.last);
-        pending.first = pending.first.min(burst.first);
-        pending.everything |= burst.everything;
-        pending.paths.extend(burst.paths);
-        for path in unsettled {
-            pending.open.entry(path).or_insert(now);
+    /// A burst could not be decided, since a file is just being written: it goes on, until then at least.
+    pub(crate) fn put_back(&mut self, burst: Burst, until: Instant) {
+        self.resume(burst);
+        if let Some(pending) = &mut self.burst {
+            pending.held_until = Some(until);
         }
     }
 
-    /// Everything is being compared for this burst: its paths go on waiting, for what that brings.
-    pub(crate) fn resume(&mut self, burst: Burst, now: Instant) {
-        self.put_back(Burst { everything: false, ..burst }, Vec::new(), now);
+    /// Its paths go on waiting, for what comparing everything brings.
+    pub(crate) fn resume(&mut self, burst: Burst) {
+        let pending = self.pending(burst.last);
+        pending.first = pending.first.min(burst.first);
+        pending.paths.extend(burst.paths);
     }
 
     /// Whether everything is to be compared anyway.
@@ -183,6 +197,7 @@ impl Coalescer {
             stretch: Duration::ZERO,
             open: HashMap::new(),
             gone: HashMap::new(),
+            held_until: None,
         });
         burst.pause = burst.pause.max(now.saturating_duration_since(burst.last));
         burst.last = burst.last.max(now);

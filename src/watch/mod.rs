@@ -23,6 +23,7 @@ mod keeper;
 mod survey;
 mod roots;
 mod pace;
+mod writing;
 mod plan;
 mod room;
 mod task;

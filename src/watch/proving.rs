@@ -1,6 +1,6 @@
 //! A burst in, a proven batch out.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -13,10 +13,8 @@ use super::options::Compare;
 use super::stamp::Stamp;
 use super::tree::Tree;
 
-/// A file that is still being written is waited for so long after the last hint; then it counts as it is.
-const LONGEST_WRITE: Duration = Duration::from_secs(1);
-/// A file that was emptied is most likely about to be filled again: so long after the last hint.
-const LONGEST_EMPTY: Duration = Duration::from_millis(100);
+/// A burst that is held back for a file being written is looked at again after so long.
+const AGAIN: Duration = Duration::from_millis(20);
 /// Below this many paths a second thread costs more than it brings.
 const WORTH_THREADS: usize = 128;
 
@@ -24,9 +22,35 @@ const WORTH_THREADS: usize = 128;
 #[derive(Debug)]
 pub(crate) enum Outcome {
     /// These paths have changed; the snapshot knows. None: nothing has.
-    Proven(Option<Batch>),
-    /// These files are still being written. Nothing was decided.
-    Unsettled(Burst, Vec<PathBuf>),
+    Proven(Option<Batch>, Vec<Unsettled>),
+    /// Some files are just being written. Nothing was decided; to be looked at again then.
+    Held(Burst, Vec<Unsettled>, Instant),
+}
+
+/// A file that is still being written, and how it looks.
+pub(crate) type Unsettled = (PathBuf, Stamp);
+
+/// What is known of the paths of a burst beside the snapshot.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    /// What they looked like when they were last hinted at: what looks otherwise at the burst's end is still being
+    /// written. None: it was not there.
+    pub(crate) stamps: HashMap<PathBuf, Option<Stamp>>,
+    /// They were waited for long enough: they are taken as they are.
+    pub(crate) waited_for: HashSet<PathBuf>,
+}
+
+impl Seen {
+    /// The burst is over.
+    pub(crate) fn clear(&mut self) {
+        self.stamps.clear();
+        self.waited_for.clear();
+    }
+
+    /// Whether it was written since it was hinted at.
+    fn moves(&self, path: &Path, now: &Stamp) -> bool {
+        matches!(self.stamps.get(path), Some(Some(seen)) if !seen.is_same_write(now))
+    }
 }
 
 /// How to compare.
@@ -36,38 +60,42 @@ pub(crate) struct Means {
     pub(crate) limit: u64,
 }
 
-/// Compares the paths of a burst with the snapshot, and brings it up to date. `seen`: what they looked like when
-/// they were hinted at.
+/// Compares the paths of a burst with the snapshot, and brings it up to date, but for the files that are still
+/// being written: for these the burst is held back for a moment, then they are left out of it.
 pub(crate) fn prove(
     tree: &mut Tree,
     filter: &Filter,
     burst: Burst,
-    seen: &HashMap<PathBuf, Stamp>,
+    seen: &Seen,
     means: Means,
     now: Instant,
 ) -> Outcome {
     let mut paths: Vec<&PathBuf> = burst.paths.iter().collect();
     paths.sort_unstable();
     let proofs = proofs(tree, &paths, means);
-    let quiet = now.saturating_duration_since(burst.last);
-    let is_written = |path: &Path, proof: &Proof| match proof {
-        Proof::Unsettled(_) => quiet < LONGEST_WRITE,
+    let may_hold = now < burst.hold_until;
+    let unsettled = |path: &Path, proof: &Proof| match proof {
+        _ if seen.waited_for.contains(path) => None,
+        Proof::Unsettled(entry) => Some(entry.stamp),
         Proof::Changed(entry) => {
             let was_emptied =
                 entry.stamp.size == 0 && tree.file(path).is_some_and(|known| known.stamp.size > 0);
-            (was_emptied && quiet < LONGEST_EMPTY)
-                || (quiet < LONGEST_WRITE
-                    && seen.get(path).is_some_and(|seen| !seen.is_same_write(&entry.stamp)))
+            // Most likely it is about to be filled again; what stays empty was meant to be.
+            let is_written = seen.moves(path, &entry.stamp) || (was_emptied && may_hold);
+            is_written.then_some(entry.stamp)
         }
-        _ => false,
+        _ => None,
     };
-    let unsettled = proofs.iter().filter(|(path, proof)| is_written(path, proof));
-    let unsettled: Vec<_> = unsettled.map(|(path, _)| (*path).clone()).collect();
-    if !unsettled.is_empty() {
+    let is_unsettled = |(path, proof): &(&PathBuf, Proof)| unsettled(path, proof);
+    let unsettled: HashMap<_, _> =
+        proofs.iter().filter_map(|one| Some((one.0.clone(), is_unsettled(one)?))).collect();
+    if may_hold && !unsettled.is_empty() {
         drop(proofs);
-        return Outcome::Unsettled(burst, unsettled);
+        let until = burst.hold_until.min(now + AGAIN);
+        return Outcome::Held(burst, unsettled.into_iter().collect(), until);
     }
-    let changes = proofs.into_iter().filter_map(|(path, proof)| {
+    let settled = proofs.into_iter().filter(|(path, _)| !unsettled.contains_key(*path));
+    let changes = settled.filter_map(|(path, proof)| {
         let kind = take(tree, filter, path, proof)?;
         Some(Change { path: path.clone(), kind })
     });
@@ -75,7 +103,8 @@ pub(crate) fn prove(
     // What was read may be newer than the last hint, and the hint that belongs to it will then find nothing new:
     // only a generation that starts from now on has surely seen it.
     let (first, last) = (burst.first, Instant::now());
-    Outcome::Proven((!changes.is_empty()).then_some(Batch { changes, first, last }))
+    let batch = (!changes.is_empty()).then_some(Batch { changes, first, last });
+    Outcome::Proven(batch, unsettled.into_iter().collect())
 }
 
 fn proofs<'a>(tree: &Tree, paths: &[&'a PathBuf], means: Means) -> Vec<(&'a PathBuf, Proof)> {

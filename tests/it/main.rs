@@ -88,6 +88,8 @@ mod watch;
 mod watch_rules;
 /// One burst, one batch: saves of editors, formatters, checkouts; odd names and links.
 mod watch_bursts;
+/// Files that are still being written.
+mod watch_written;
 /// Random histories: at the end the snapshot equals the tree.
 mod watch_random;
 /// Overflows and used-up limits: nothing is lost, and it is said.

@@ -1,12 +1,16 @@
 //! Bursts that end: held back while git is at work, then proven.
 
+use std::path::PathBuf;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::change::{Batch, Change};
+
 use super::super::event::Event;
-use super::super::proving::{Outcome, prove};
+use super::super::hint::Sign;
+use super::super::proving::{Outcome, Unsettled, prove};
 use super::super::roots::probe;
-use super::super::stamp;
+use super::super::stamp::{self, Stamp};
 use super::super::survey::How;
 use super::state::{Hold, LONGEST_HOLD, Room};
 
@@ -14,6 +18,9 @@ use super::state::{Hold, LONGEST_HOLD, Room};
 const HOLD_POLL: Duration = Duration::from_millis(10);
 /// It is said after so long.
 const HOLD_SAID: Duration = Duration::from_millis(100);
+/// A file that grows is followed in bursts of so many paths at most.
+const FEW: usize = 64;
+
 impl Room {
     pub(super) fn end_burst(&mut self, now: Instant) {
         if self.coalescer.deadline().is_none_or(|deadline| deadline > now) {
@@ -24,7 +31,7 @@ impl Room {
         }
         let Some(burst) = self.coalescer.take(now) else { return };
         if burst.everything {
-            self.coalescer.resume(burst, now);
+            self.coalescer.resume(burst);
             self.rescan(now);
             return;
         }
@@ -33,24 +40,70 @@ impl Room {
             prove(&mut tree, &self.survey.filter, burst, &self.seen, self.means, now)
         };
         match outcome {
-            Outcome::Unsettled(burst, unsettled) => {
-                for path in &unsettled {
-                    stamp::look(path).ok().map(|stamp| self.seen.insert(path.clone(), stamp));
-                }
-                tracing::debug!(paths = ?unsettled, "still being written: the burst goes on");
-                self.coalescer.put_back(burst, unsettled, now);
+            Outcome::Held(burst, unsettled, until) => {
+                tracing::debug!(paths = ?unsettled, "just being written: the burst goes on");
+                let seen = unsettled.into_iter().map(|(path, stamp)| (path, Some(stamp)));
+                self.seen.stamps.extend(seen);
+                self.coalescer.put_back(burst, until);
             }
-            Outcome::Proven(batch) => {
-                self.seen.clear();
-                if let Some(batch) = batch {
-                    if self.has_scanned {
-                        batch.changes.iter().for_each(|change| self.pace.changed(&change.path, now));
-                    }
-                    self.tell(Event::Changed(batch));
-                }
-                self.check_emptied(now);
+            Outcome::Proven(batch, unsettled) => self.conclude(batch, unsettled, now),
+        }
+    }
+
+    /// A burst was decided, but for the files that are still being written.
+    fn conclude(&mut self, batch: Option<Batch>, unsettled: Vec<Unsettled>, now: Instant) {
+        for (path, stamp) in unsettled {
+            tracing::debug!(?path, "still being written: waits for itself");
+            self.writing.wait(path, stamp, now);
+        }
+        if let Some(batch) = batch {
+            self.remember(&batch, now);
+            self.tell(Event::Changed(batch));
+        }
+        self.seen.clear();
+        self.check_emptied(now);
+        if let Some((files, took)) = self.rescanned.take() {
+            self.tell(Event::Rescanned { files, took });
+        }
+    }
+
+    /// Scans look more often at what has changed lately, and see a file grow where events would tell of its end.
+    fn remember(&mut self, batch: &Batch, now: Instant) {
+        if !self.has_scanned {
+            return;
+        }
+        let tree = self.shared.tree.lock().unwrap_or_else(PoisonError::into_inner);
+        let few = batch.changes.len() <= FEW;
+        for Change { path, .. } in &batch.changes {
+            self.pace.changed(path, now);
+            if let Some(file) = tree.file(path).filter(|_| few) {
+                self.writing.counted(path, file.stamp, self.seen.waited_for.contains(path), now);
             }
         }
+    }
+
+    /// Looks again at the files that are still being written.
+    pub(super) fn look_at_written(&mut self, now: Instant) {
+        for path in self.writing.due(now) {
+            match stamp::look(&path).ok().filter(|stamp| stamp.kind.has_content()) {
+                Some(stamp) => {
+                    if self.writing.looked(&path, stamp, now) {
+                        self.take_as_it_is(path, Some(stamp), now);
+                    }
+                }
+                None => {
+                    self.writing.release(&path);
+                    self.coalescer.push(path, Sign::Gone, now);
+                }
+            }
+        }
+    }
+
+    /// A file that was being written is compared with the next burst, whatever happens to it meanwhile.
+    fn take_as_it_is(&mut self, path: PathBuf, stamp: Option<Stamp>, now: Instant) {
+        self.seen.stamps.insert(path.clone(), stamp);
+        self.seen.waited_for.insert(path.clone());
+        self.coalescer.push(path, Sign::Written, now);
     }
 
     /// While git is at work the burst goes on; that is said once.
@@ -81,7 +134,7 @@ impl Room {
 
     /// If scans noticed much, it is over only when a last one finds nothing more.
     pub(super) fn is_scanned_through(&mut self, now: Instant) -> bool {
-        if self.has_scanned && self.seen.len() > 1 {
+        if self.has_scanned && self.seen.stamps.len() > 1 {
             self.scan_all(now);
         }
         self.coalescer.deadline().is_none_or(|deadline| deadline <= now)
@@ -89,6 +142,9 @@ impl Room {
 
     /// Events were lost: watch with a new instance, and compare everything.
     pub(super) fn rescan(&mut self, now: Instant) {
+        for path in self.writing.release_all() {
+            self.take_as_it_is(path, None, now);
+        }
         self.survey.renew();
         for index in 0..self.roots.len() {
             self.roots[index].state = probe(&self.roots[index].path);
@@ -97,7 +153,6 @@ impl Room {
         }
         self.anchor();
         self.refresh();
-        let files = self.survey.tree().files();
-        self.tell(Event::Rescanned { files, took: now.elapsed() });
+        self.rescanned = Some((self.survey.tree().files(), now.elapsed()));
     }
 }

@@ -38,7 +38,7 @@ impl Room {
         files.iter().filter_map(|file| file.parent()).for_each(|dir| self.survey.forget(dir));
         starts.iter().for_each(|start| self.survey.forget(start));
         let silent_before = self.silent_before(begun, now.saturating_duration_since(first));
-        self.survey.pending = self.coalescer.paths().cloned().collect();
+        self.survey.pending = self.coalescer.paths().chain(self.writing.paths()).cloned().collect();
         for start in &starts {
             let noted = self.survey.sync(start, How { silent_before, rewatch: false });
             self.note_but(&files, noted, last);

@@ -16,11 +16,12 @@ use super::super::keeper::Keeper;
 use super::super::options::Options;
 use super::super::pace::Pace;
 use super::super::plan::Shared;
-use super::super::proving::Means;
+use super::super::proving::{Means, Seen};
 use super::super::roots::Root;
 use super::super::stamp;
 use super::super::survey::{How, Survey};
 use super::super::tree::Dir;
+use super::super::writing::Writing;
 use super::state::Room;
 
 /// The tick by which older kernels stamp files.
@@ -49,7 +50,8 @@ impl Room {
             coalescer: Coalescer::new(options.debounce),
             means: Means { how: options.compare, limit: options.content_limit },
             pace: Pace::new(options.poll_interval, Instant::now()),
-            seen: HashMap::new(),
+            seen: Seen::default(),
+            writing: Writing::default(),
             rule_edits: BTreeSet::new(),
             rule_edits_at: None,
             outside: HashMap::new(),
@@ -59,6 +61,7 @@ impl Room {
             anchors: BTreeSet::new(),
             reading: None,
             has_scanned: false,
+            rescanned: None,
         };
         room.survey_all();
         room

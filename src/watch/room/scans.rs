@@ -77,13 +77,14 @@ impl Room {
             return;
         }
         self.shared.hot.lock().unwrap_or_else(PoisonError::into_inner).count(&path);
-        match stamp {
-            Some(stamp) if self.seen.insert(path.clone(), stamp) == Some(stamp) => {}
-            Some(_) => self.coalescer.push(path, sign, now),
-            None => {
-                self.seen.remove(&path);
-                self.coalescer.push(path, Sign::Gone, now);
-            }
+        if let Some(stamp) = stamp
+            && (self.writing.holds(&path) || self.writing.is_restless(&path, &stamp, now))
+        {
+            self.writing.wait(path, stamp, now);
+            return;
+        }
+        if self.seen.stamps.insert(path.clone(), stamp) != Some(stamp) {
+            self.coalescer.push(path, if stamp.is_none() { Sign::Gone } else { sign }, now);
         }
     }
 

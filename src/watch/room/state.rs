@@ -15,12 +15,13 @@ use super::super::inbox::Inbox;
 use super::super::options::Mode;
 use super::super::pace::Pace;
 use super::super::plan::{Plan, Shared};
-use super::super::proving::Means;
+use super::super::proving::{Means, Seen};
 use super::super::reading::Reading;
 use super::super::roots::{Root, State};
 use super::super::stamp::Stamp;
 use super::super::survey::{Noted, Survey};
 use super::super::tree::{Attention, Dir};
+use super::super::writing::Writing;
 
 /// The longest that a burst is held back.
 pub(super) const LONGEST_HOLD: Duration = Duration::from_secs(30);
@@ -48,9 +49,8 @@ pub(crate) struct Room {
     pub(super) coalescer: Coalescer,
     pub(super) means: Means,
     pub(super) pace: Pace,
-    /// What the paths of the burst looked like when they were last hinted at: what looks otherwise at its end is
-    /// still being written.
-    pub(super) seen: HashMap<PathBuf, Stamp>,
+    pub(super) seen: Seen,
+    pub(super) writing: Writing,
     /// Rule files that were touched, and when the first and the last of them was.
     pub(super) rule_edits: BTreeSet<PathBuf>,
     pub(super) rule_edits_at: Option<(Instant, Instant)>,
@@ -62,6 +62,8 @@ pub(crate) struct Room {
     pub(super) anchors: BTreeSet<PathBuf>,
     pub(super) reading: Option<Reading>,
     pub(super) has_scanned: bool,
+    /// Everything was compared, so many files in so long; said once what that has brought is decided.
+    pub(super) rescanned: Option<(usize, Duration)>,
 }
 
 impl Room {

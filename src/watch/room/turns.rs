@@ -30,6 +30,7 @@ impl Room {
             self.follow_rules(Instant::now());
             self.scan_if_due(Instant::now());
             self.retry_if_due(Instant::now());
+            self.look_at_written(Instant::now());
             self.end_burst(Instant::now());
             if self.out.is_closed() {
                 return self.close();
@@ -47,7 +48,7 @@ impl Room {
         let burst = self.hold.as_ref().map(|hold| hold.next).or_else(|| self.coalescer.deadline());
         let rules = self.rule_edits_at.map(|(_, last)| last + RULES_QUIET);
         let scan = self.has_scanned.then(|| self.pace.deadline());
-        [burst, rules, scan, self.retry_at].into_iter().flatten().min()
+        [burst, rules, scan, self.retry_at, self.writing.deadline()].into_iter().flatten().min()
     }
 
     /// Looks where a hint points.
@@ -67,6 +68,8 @@ impl Room {
             self.coalescer.push_everything(at);
             return;
         }
+        // If it was waited for: an event tells more than looking again.
+        self.writing.release(&path);
         let Some(parent) = path.parent() else { return };
         let (is_partial, is_dir, is_file) = {
             let tree = self.survey.tree();
@@ -104,7 +107,7 @@ impl Room {
             }
             Some(found) if found.kind.has_content() => {
                 if is_file || self.survey.filter.counts_file(&path) {
-                    self.seen.insert(path.clone(), found);
+                    self.seen.stamps.insert(path.clone(), Some(found));
                     // Links of both kinds are complete as soon as they are there.
                     let opened = sign == Sign::Opened && found.kind == Kind::File && !found.linked;
                     tracing::debug!(?path, ?sign, "to be compared when the burst ends");
