@@ -13,6 +13,7 @@ use crate::change::Batch;
 use super::child::{self, Child, NotStarted, Surroundings};
 use super::decision::{Action, Input};
 use super::event::{Event, Exit};
+use super::jobs::{Jobs, Stop};
 use super::options::{Options, PassSocket, Port, Subreaper};
 use super::os::{Trees, ended};
 use super::output::{Output, Sink};
@@ -25,8 +26,6 @@ use super::sockets::Held;
 
 /// How long the last output may take to be written when everything has ended.
 const FLUSH: Duration = Duration::from_secs(1);
-/// How long a tree has to stop at `SIGTSTP`.
-const SUSPEND: Duration = Duration::from_millis(300);
 /// How many of those who outlive a stop are named.
 const NAMED: usize = 5;
 
@@ -48,8 +47,7 @@ pub(super) struct Hands {
     /// The machine has said that it is over.
     pub(super) exit: Option<Exit>,
     reloader_told: bool,
-    /// Everything is being stopped: until when it may take, and when to look next.
-    suspending: Option<(Instant, Look)>,
+    jobs: Jobs,
     /// When to look for orphans that have ended even if no signal tells of one.
     reap_at: Option<Instant>,
     /// What earlier generations have shown of how the server listens.
@@ -71,6 +69,7 @@ impl Hands {
         Ok(Self {
             trees,
             sinks: sinks.transpose()?,
+            jobs: Jobs::new(options.command.stdin),
             options,
             told,
             happen,
@@ -81,7 +80,6 @@ impl Hands {
             builds: None,
             exit: None,
             reloader_told: false,
-            suspending: None,
             reap_at: None,
             habits: Habits::default(),
         })
@@ -91,9 +89,9 @@ impl Hands {
     pub(super) fn deadline(&self) -> Option<Instant> {
         let builds = self.builds.as_ref().map(|builds| &builds.run);
         let ending = self.running.values().chain(builds).filter(|run| run.leader_ended);
-        let suspending = self.suspending.as_ref().map(|(_, look)| look.at);
         let probes = self.running.values().filter_map(|run| run.probe.as_ref()).map(Probe::at);
-        ending.map(|run| run.look.at).chain(suspending).chain(probes).chain(self.reap_at).min()
+        let looks = self.jobs.deadline().into_iter().chain(self.reap_at);
+        ending.map(|run| run.look.at).chain(looks).chain(probes).min()
     }
 
     /// Sends every process that runs a signal.
@@ -103,23 +101,46 @@ impl Hands {
         keys.into_iter().for_each(|key| self.trees.send(key, &[signal]));
     }
 
+    /// Stops everything, gently first.
     pub(super) fn suspend(&mut self) {
-        let now = Instant::now();
         self.send_all(Signal::TSTP);
-        self.suspending = Some((now + SUSPEND, Look::now(now)));
+        self.jobs.suspending(Instant::now());
     }
 
-    /// Looks whether everything has stopped; what has not in time is made to.
-    fn look_whether_stopped(&mut self, now: Instant) {
-        let Some((until, mut look)) = self.suspending.take_if(|(_, look)| look.at <= now) else { return };
-        let everything = self.trees.everything();
-        if !everything.iter().all(|(one, _)| one.stopped) && now < until {
-            look.later(now);
-            self.suspending = Some((until, look));
-            return;
-        }
+    /// Lets everything go on.
+    pub(super) fn go_on(&mut self) {
+        let mut live = self.running.values().rev().filter(|run| !run.leader_ended);
+        self.jobs.go_on(live.next().map(|run| run.pid));
+        self.send_all(Signal::CONT);
+    }
+
+    fn suspended(&mut self) {
         self.send_all(Signal::STOP);
+        self.jobs.suspended();
         self.tell(Event::Suspended);
+    }
+
+    fn look_whether_stopped(&mut self, now: Instant) {
+        let trees = &mut self.trees;
+        if self.jobs.is_stopped(now, || trees.everything().iter().all(|(one, _)| one.stopped)) {
+            self.suspended();
+        }
+    }
+
+    fn look_for_stops(&mut self) {
+        let live = self.running.values().filter(|run| !run.leader_ended && !run.killed);
+        let pids: Vec<i32> = live.map(|run| run.pid).collect();
+        match self.jobs.look(&pids) {
+            Some(Stop::Job) => self.suspended(),
+            Some(Stop::GoOn) => self.send_all(Signal::CONT),
+            Some(Stop::Refused { pid, signal }) => {
+                let message =
+                    format!("process {pid} wants to use the terminal and was stopped for that ({signal})");
+                let remedy = "run it with --stdin inherit: then the terminal is its own".to_owned();
+                self.tell(Event::Warning { message, remedy });
+            }
+            None => {}
+        }
     }
 
     pub(super) fn took(&mut self, happening: Happening) {
@@ -146,6 +167,7 @@ impl Hands {
     /// A child of ours may have ended that nobody waits for, or come to us from a parent that has.
     pub(super) fn orphaned(&mut self) {
         self.reap_at = self.trees.reap_orphans(Instant::now());
+        self.look_for_stops();
         let builds = self.builds.as_mut().map(|builds| &mut builds.run);
         for run in self.running.values_mut().chain(builds).filter(|run| run.leader_ended) {
             run.look.at = Instant::now();
@@ -162,9 +184,7 @@ impl Hands {
                 self.trees.leader_ended(key);
                 run.look = Look::now(now);
                 let report = report(run, ended, now);
-                if run.terminal {
-                    super::os::terminal::take_back();
-                }
+                self.jobs.foreground.ended(run.pid);
                 if self.builds.as_ref().is_some_and(|builds| builds.run.key == key) {
                     return self.build_ended(report);
                 }
@@ -257,6 +277,9 @@ impl Hands {
             }
         };
         let pid = child.pid as u32;
+        if child.terminal {
+            self.jobs.foreground.given(child.pid);
+        }
         let address = socket.as_ref().and_then(Held::tcp);
         let mut run = self.running(key, child, socket, began);
         self.inputs.push_back(Input::Spawned { generation, pid });
@@ -287,10 +310,10 @@ impl Hands {
         });
         Running {
             key,
+            pid,
             began,
             output: output.and_then(Result::ok),
             _stdin: child.stdin,
-            terminal: child.terminal,
             socket,
             watchers: vec![watcher.abort_handle()],
             probe: None,
@@ -499,6 +522,7 @@ impl Hands {
     }
 
     fn kill_leftovers(&mut self) {
+        self.jobs.foreground.finish();
         for _ in 0..100 {
             let left: std::collections::BTreeSet<u64> =
                 self.trees.everything().into_iter().map(|(_, key)| key).collect();

@@ -21,7 +21,7 @@ use super::generation::{Due, Generation, Next, Progress, Stage, join};
 use super::loops::Loops;
 use super::options::{OnBusy, OnExit, OnLoop, Options};
 use super::phase::{Ended, ExitReport, Phase};
-use super::policy::{Settings, by_keyboard};
+use super::policy::{Settings, by_terminal};
 use super::signal::Signal;
 
 /// How long a killed process may take to disappear: longer means that it hangs in the kernel.
@@ -358,7 +358,7 @@ impl Machine {
         if self.ending.is_some() {
             return;
         }
-        if self.settings.own_terminal && by_keyboard(ended) {
+        if self.settings.own_terminal && by_terminal(ended) {
             return self.stop(Exit::Child(ended), now);
         }
         if replaced || !self.due.is_empty() && !self.paused {

@@ -50,10 +50,11 @@ impl Settings {
     }
 }
 
-/// Whether it was ended by Ctrl-C or Ctrl-\ on the terminal that it owned: shells count 128 plus the signal as the same.
-pub(super) fn by_keyboard(ended: Ended) -> bool {
+/// Whether it was ended by the terminal that it owned: by Ctrl-C (shells count 128 plus the signal as the same), by Ctrl-\,
+/// or because it is gone.
+pub(super) fn by_terminal(ended: Ended) -> bool {
     match ended {
-        Ended::Signal(signal) => signal == Signal::INT || signal == Signal::QUIT,
+        Ended::Signal(signal) => [Signal::INT, Signal::QUIT, Signal::HUP].contains(&signal),
         Ended::Status(status) => status == 128 + Signal::INT.number(),
         _ => false,
     }

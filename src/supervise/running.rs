@@ -30,11 +30,11 @@ pub(super) enum Happening {
 #[derive(Debug)]
 pub(super) struct Running {
     pub(super) key: u64,
+    pub(super) pid: i32,
     pub(super) began: Instant,
     pub(super) output: Option<Output>,
     /// Open as long as the process may read from it.
     pub(super) _stdin: Option<OwnedFd>,
-    pub(super) terminal: bool,
     /// Its own inherited socket: closed with the generation, so that no client waits in a queue that nobody serves.
     pub(super) socket: Option<Held>,
     pub(super) watchers: Vec<AbortHandle>,

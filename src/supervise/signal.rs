@@ -50,6 +50,10 @@ impl Signal {
     pub const HUP: Self = Self(libc::SIGHUP);
     /// Stopped from the keyboard; can be caught.
     pub const TSTP: Self = Self(libc::SIGTSTP);
+    /// Stopped for reading from a terminal in the background.
+    pub const TTIN: Self = Self(libc::SIGTTIN);
+    /// Stopped for writing to a terminal in the background, or for changing its modes.
+    pub const TTOU: Self = Self(libc::SIGTTOU);
     /// Stop at once; cannot be caught.
     pub const STOP: Self = Self(libc::SIGSTOP);
     /// Go on.

@@ -18,7 +18,6 @@ use super::machine::Machine;
 use super::options::{Options, Subreaper};
 use super::os::adopt_orphans;
 use super::running::Happening;
-use super::signal::Signal;
 use super::sockets::{Endpoint, Held};
 
 /// A running supervisor. Dropped, it kills what it runs at once.
@@ -159,7 +158,7 @@ impl Loop {
     fn requested(&mut self, request: Request) {
         self.hands.inputs.push_back(match request {
             Request::Suspend => return self.hands.suspend(),
-            Request::Continue => return self.hands.send_all(Signal::CONT),
+            Request::Continue => return self.hands.go_on(),
             Request::Changed(batch) => Input::Changed(batch),
             Request::Restart => Input::Restart,
             Request::Drained(generation) => Input::Drained(generation),

@@ -49,7 +49,8 @@ impl Cbreak {
             return Err(io::Error::from(io::ErrorKind::NotConnected));
         }
         let mut keys = self.before.clone();
-        keys.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO);
+        // Without the last one the child may write although it is in the background, whatever the terminal says.
+        keys.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO | LocalModes::TOSTOP);
         keys.special_codes[SpecialCodeIndex::VMIN] = 1;
         keys.special_codes[SpecialCodeIndex::VTIME] = 0;
         set(&keys)
@@ -63,7 +64,8 @@ impl Drop for Cbreak {
 }
 
 fn set(to: &Termios) -> io::Result<()> {
-    os::terminal::from_background(|| Ok(tcsetattr(io::stdin().as_fd(), OptionalActions::Drain, to)?))
+    // At once: a terminal whose output is held (Ctrl-S) must not hold up the supervisor.
+    os::terminal::from_background(|| Ok(tcsetattr(io::stdin().as_fd(), OptionalActions::Now, to)?))
 }
 
 /// Whether this process may read from the terminal on its standard input.
@@ -80,6 +82,13 @@ pub fn die_by(signal: Signal) {
 
 /// Stops this process, as Ctrl-Z does with a program that does not care; returns when it goes on.
 pub fn stop_self() {
+    os::terminal::stop_self();
+}
+
+/// Stops this process and the others of its group, as Ctrl-Z does when the terminal is theirs: for when only the child that
+/// owns the terminal has noticed it. Returns when it goes on.
+pub fn stop_group() {
+    os::terminal::stop_others();
     os::terminal::stop_self();
 }
 

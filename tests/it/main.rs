@@ -41,6 +41,12 @@ mod supervise_program;
 /// The run command as people and log readers see it.
 #[cfg(feature = "cli")]
 mod run;
+/// A terminal in the test's hand.
+#[cfg(all(target_os = "linux", feature = "cli"))]
+mod pty;
+/// Signals, keys and job control as a shell user expects them.
+#[cfg(all(target_os = "linux", feature = "cli"))]
+mod terminal;
 /// The JSON log and its page.
 mod events;
 /// The story: downloads never restart the server, and clients never see a restart.

@@ -8,6 +8,9 @@
 //! | `fork … end` | a child runs the steps in between, then exits |
 //! | `daemon … end` | a grandchild whose parent has ended does |
 //! | `setsid`, `setpgid` | leaves the session, the group |
+//! | `terminal FILE` | a session of its own on that terminal, with all three streams |
+//! | `prompt TEXT FILE` | asks on the terminal and logs each answer, as a debugger does, until the answer is `quit` |
+//! | `raw` | takes echo and lines off the terminal, and leaves it so |
 //! | `clearenv` | executes the remaining steps with an empty environment |
 //! | `exec PROGRAM ARGS…` | becomes that program |
 //! | `hop` | forks and exits again and again, a moving target, for three seconds |
@@ -64,6 +67,9 @@ fn run(words: &[String]) {
             "fork" | "daemon" => fork(words, at),
             "setsid" => step(|| system!(libc::setsid())),
             "setpgid" => step(|| system!(libc::setpgid(0, 0))),
+            "terminal" => terminal(argument(1)),
+            "prompt" => prompt(argument(1), argument(2)),
+            "raw" => raw(),
             "clearenv" => clear_environment(&words[at + 1..]),
             "exec" => panic!("{}", std::process::Command::new(argument(1)).args(&words[at + 2..]).exec()),
             "hop" => hop(),
@@ -89,6 +95,36 @@ fn run(words: &[String]) {
             other => panic!("no step is called {other}"),
         };
     }
+}
+
+fn terminal(file: &str) -> usize {
+    system!(libc::setsid());
+    // The first terminal that a leader of a session opens becomes its own.
+    let terminal = fs::File::options().read(true).write(true).open(file).unwrap();
+    system!(libc::ioctl(terminal.as_raw_fd(), libc::TIOCSCTTY as _, 0));
+    for stream in 0..3 {
+        system!(libc::dup2(terminal.as_raw_fd(), stream));
+    }
+    1
+}
+
+fn prompt(text: &str, file: &str) -> usize {
+    loop {
+        print!("{text}");
+        std::io::stdout().flush().unwrap();
+        let mut line = String::new();
+        if std::io::stdin().read_line(&mut line).is_ok_and(|count| count == 0) || line.trim_end() == "quit" {
+            return 2;
+        }
+        log(file, &format!("answer {}", line.trim_end()), 0);
+    }
+}
+
+fn raw() -> usize {
+    let mut modes = rustix::termios::tcgetattr(std::io::stdin()).unwrap();
+    modes.make_raw();
+    rustix::termios::tcsetattr(std::io::stdin(), rustix::termios::OptionalActions::Now, &modes).unwrap();
+    0
 }
 
 fn step(run: impl FnOnce() -> i32) -> usize {

@@ -26,43 +26,100 @@ pub(crate) enum Key {
 /// What `?` shows.
 pub(crate) const HELP: &str = "r restart now, p pause or resume, w why did it restart, q quit, ? this help";
 
+/// What comes from the terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Typed {
+    /// A key.
+    Key(Key),
+    /// The end of the terminal.
+    Gone,
+}
+
+/// The terminal on standard input: devrun's for its keys, or the child's.
+#[derive(Debug)]
+pub(crate) enum Keyboard {
+    /// Devrun's, as soon as it is in the foreground.
+    Own(Option<Keys>),
+    /// The child's: its end is all that matters.
+    Lent(Option<Hangup>),
+}
+
+impl Keyboard {
+    /// None of anybody's, and the terminal as it was.
+    pub(crate) fn none() -> Self {
+        Self::Lent(None)
+    }
+
+    /// The keyboard for a session whose child owns the terminal, or does not.
+    pub(crate) fn open(lent: bool) -> Self {
+        match lent {
+            true => Self::Lent(Hangup::open()),
+            false => Self::Own(Keys::open()),
+        }
+    }
+
+    /// Gives the terminal back as it was, before devrun is suspended.
+    pub(crate) fn suspend(&mut self) {
+        if let Self::Own(Some(keys)) = self {
+            keys.suspend();
+        }
+    }
+
+    /// Takes the keys if devrun is in the foreground now and was not before: a shell does not always tell.
+    pub(crate) fn take(&mut self) {
+        match self {
+            Self::Own(Some(keys)) => keys.resume(),
+            Self::Own(none) => *none = Keys::open(),
+            Self::Lent(_) => {}
+        }
+    }
+
+    /// Waits for the next key that means something, or for the end. Cancel-safe.
+    pub(crate) async fn next(&mut self) -> Typed {
+        match self {
+            Self::Own(Some(keys)) => Typed::Key(keys.next().await),
+            Self::Lent(Some(hangup)) => {
+                hangup.next().await;
+                *self = Self::none();
+                Typed::Gone
+            }
+            Self::Own(None) | Self::Lent(None) => std::future::pending().await,
+        }
+    }
+}
+
 /// The keyboard, while the terminal is devrun's.
 #[derive(Debug)]
 pub(crate) struct Keys {
     input: AsyncFd<OwnedFd>,
     mode: Cbreak,
+    /// The terminal is in this mode; otherwise it is a shell's.
+    taken: bool,
     /// Read and not yet returned.
     pending: VecDeque<Key>,
 }
 
 impl Keys {
     /// Takes the keyboard if standard input is a terminal and devrun is in its foreground; `None` otherwise.
-    pub(crate) fn open() -> Option<Self> {
+    fn open() -> Option<Self> {
         let stdin = io::stdin();
         if !stdin.is_terminal() || !in_foreground(&stdin) {
             return None;
         }
-        // Deprecated for types whose descriptor may change under it; an owned one does not, and the successor is unsafe.
-        #[expect(deprecated)]
-        let input = AsyncFd::new(stdin.as_fd().try_clone_to_owned().ok()?).ok()?;
-        Some(Self { input, mode: Cbreak::enter().ok()?, pending: VecDeque::new() })
+        Some(Self { input: input()?, mode: Cbreak::enter().ok()?, taken: true, pending: VecDeque::new() })
     }
 
-    /// Gives the terminal back as it was, before devrun is suspended.
-    pub(crate) fn suspend(&mut self) {
+    fn suspend(&mut self) {
         self.mode.suspend();
+        self.taken = false;
     }
 
-    /// Takes the keyboard again after that, if devrun is in the foreground.
-    pub(crate) fn resume(&mut self) {
-        if in_foreground(self.input.get_ref()) {
-            // A terminal that is gone has no keys; its hangup tells the rest.
-            let _ = self.mode.resume();
-        }
+    fn resume(&mut self) {
+        // A terminal that is gone has no keys; its hangup tells the rest.
+        self.taken = self.taken || self.mode.resume().is_ok();
     }
 
-    /// Waits for the next key that means something. Cancel-safe.
-    pub(crate) async fn next(&mut self) -> Key {
+    async fn next(&mut self) -> Key {
         loop {
             if let Some(key) = self.pending.pop_front() {
                 return key;
@@ -102,6 +159,40 @@ impl Keys {
             Err(error) => matches!(error, rustix::io::Errno::INTR | rustix::io::Errno::AGAIN),
         }
     }
+}
+
+/// The terminal while the child owns it: when its window is closed, the kernel tells the child alone.
+#[derive(Debug)]
+pub(crate) struct Hangup {
+    input: AsyncFd<OwnedFd>,
+}
+
+impl Hangup {
+    /// Begins if standard input is a terminal.
+    fn open() -> Option<Self> {
+        io::stdin().is_terminal().then(input).flatten().map(|input| Self { input })
+    }
+
+    /// Waits until the terminal is gone. Reads nothing: what is typed is for the child. Cancel-safe.
+    async fn next(&self) {
+        loop {
+            let Ok(mut ready) = self.input.readable().await else { return std::future::pending().await };
+            ready.clear_ready();
+            let mut waiting = [PollFd::new(&self.input, PollFlags::empty())];
+            let _ = poll(&mut waiting, Some(&rustix::event::Timespec::default()));
+            if waiting[0].revents().contains(PollFlags::HUP) {
+                return;
+            }
+        }
+    }
+}
+
+/// Standard input, to be waited for. A duplicate: dropped, it closes nothing.
+fn input() -> Option<AsyncFd<OwnedFd>> {
+    let input = io::stdin().as_fd().try_clone_to_owned().ok()?;
+    // Deprecated for types whose descriptor may change under it; an owned one does not, and the successor is unsafe.
+    #[expect(deprecated)]
+    AsyncFd::new(input).ok()
 }
 
 fn key(byte: u8) -> Option<Key> {

@@ -13,13 +13,15 @@ use devrun::watch;
 use crate::descriptors;
 use crate::difference::{Need, difference};
 use crate::failure::{ExitCode, Failure};
-use crate::keys::{self, Key, Keys};
+use crate::keys::{self, Key, Keyboard, Typed};
 use crate::report::Reporter;
 use crate::settings::Settings;
 use crate::signals::{Asked, Signals};
 use crate::terminal::Terminal;
 use crate::trace;
 
+/// Two signals within this time are one press of a key.
+const ONE_PRESS: Duration = Duration::from_millis(30);
 /// How often the status line shows the time that has passed.
 const STATUS_EVERY: Duration = Duration::from_millis(250);
 
@@ -52,66 +54,39 @@ async fn supervise(
     let mut options = settings.session_options()?;
     options.supervise.guard = guard;
     options.supervise.open_files = descriptors::raise_limit();
-    let mut signals = Signals::listen().map_err(|error| Failure::to_do("listen for signals", &error))?;
-    let mut keys = None;
+    let signals = Signals::listen().map_err(|error| Failure::to_do("listen for signals", &error))?;
     let reporter = Reporter::new(&settings, &options, terminal.is_terminal(), Instant::now());
-    let mut session = Session::start(options.clone()).await.map_err(|error| Failure::of(&error))?;
     let mut run = Run {
-        handle: session.handle(),
-        inherits: inherits(&options),
+        handle: None,
+        signals,
+        keyboard: Keyboard::none(),
+        inherits: false,
         doubt: settings.front.unfilled(&options.supervise.command),
         settings,
         next: None,
         asked: None,
-        stopping: false,
+        stopping: None,
+        suspending: false,
         paused: false,
         reporter,
         terminal,
     };
+    let mut session = run.begin(&options).await?;
     loop {
-        keys = if run.inherits { None } else { keys.or_else(Keys::open) };
-        let exit = run.through(&mut session, &mut signals, &mut keys).await;
+        let Some(mut running) = session else { return Ok(run.code(Exit::Asked)) };
+        run.adopt_session(&running, &options);
+        let exit = run.through(&mut running).await;
         let Some(next) = run.next.take() else { return Ok(run.code(exit)) };
-        (session, options) = again(&mut run, *next, options).await?;
-        run.handle = session.handle();
-        run.inherits = inherits(&options);
-        run.stopping = false;
+        run.keyboard = Keyboard::none();
+        (session, options) = run.again(*next, options).await?;
     }
-}
-
-/// A session with new settings; the old ones once more if the new ones cannot be used.
-async fn again(
-    run: &mut Run<'_>,
-    next: Settings,
-    old: devrun::Options,
-) -> Result<(Session, devrun::Options), Failure> {
-    let guarded = |mut options: devrun::Options| {
-        options.supervise.guard.clone_from(&old.supervise.guard);
-        options.supervise.open_files = old.supervise.open_files;
-        options
-    };
-    let failure = match next.session_options().map(guarded) {
-        Ok(options) => match Session::start(options.clone()).await {
-            Ok(session) => {
-                run.adopt(next, true);
-                return Ok((session, options));
-            }
-            Err(error) => Failure::of(&error),
-        },
-        Err(failure) => failure,
-    };
-    run.refuse(&failure);
-    let session = Session::start(old.clone()).await.map_err(|error| Failure::of(&error))?;
-    Ok((session, old))
-}
-
-fn inherits(options: &devrun::Options) -> bool {
-    options.supervise.command.stdin == Stdin::Inherit
 }
 
 /// What goes on around a session.
 struct Run<'a> {
-    handle: Handle,
+    handle: Option<Handle>,
+    signals: Signals,
+    keyboard: Keyboard,
     settings: Settings,
     /// What is odd about the settings, and its remedy: said once, after the first event.
     doubt: Option<(String, String)>,
@@ -119,8 +94,10 @@ struct Run<'a> {
     next: Option<Box<Settings>>,
     /// The signal that asked for the end.
     asked: Option<Signal>,
-    /// The end was asked for, in whatever way; asking again kills.
-    stopping: bool,
+    /// Since when the end is asked for, in whatever way; asking again kills.
+    stopping: Option<Instant>,
+    /// Devrun itself was asked to stop for a while; otherwise only its child has noticed.
+    suspending: bool,
     paused: bool,
     /// The child owns the terminal: Ctrl-C reaches only it, and its end by Ctrl-C is ours.
     inherits: bool,
@@ -129,17 +106,76 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// One session, from its start to its end.
-    async fn through(
-        &mut self,
-        session: &mut Session,
-        signals: &mut Signals,
-        keys: &mut Option<Keys>,
-    ) -> Exit {
+    /// Starts a session; `None` if a signal asks for the end first: the walk of a large tree takes its time.
+    async fn begin(&mut self, options: &devrun::Options) -> Result<Option<Session>, Failure> {
+        let starting = Session::start(options.clone());
+        tokio::pin!(starting);
         loop {
             tokio::select! {
                 biased;
-                asked = signals.next() => self.signal(asked, keys),
+                asked = self.signals.next() => match asked {
+                    Asked::Stop(signal) => {
+                        self.asked = Some(signal);
+                        return Ok(None);
+                    }
+                    Asked::Suspend => tty::stop_self(),
+                    Asked::Continue => {}
+                },
+                session = &mut starting => {
+                    return session.map(Some).map_err(|error| Failure::of(&error));
+                }
+            }
+        }
+    }
+
+    /// A session with new settings; the old ones once more if the new ones cannot be used.
+    async fn again(
+        &mut self,
+        next: Settings,
+        old: devrun::Options,
+    ) -> Result<(Option<Session>, devrun::Options), Failure> {
+        let guarded = |mut options: devrun::Options| {
+            options.supervise.guard.clone_from(&old.supervise.guard);
+            options.supervise.open_files = old.supervise.open_files;
+            options
+        };
+        let failure = match next.session_options().map(guarded) {
+            Ok(options) => match self.begin(&options).await {
+                Ok(session) => {
+                    self.adopt(next, true);
+                    return Ok((session, options));
+                }
+                Err(failure) => failure,
+            },
+            Err(failure) => failure,
+        };
+        self.refuse(&failure);
+        let session = self.begin(&old).await?;
+        Ok((session, old))
+    }
+
+    fn adopt_session(&mut self, session: &Session, options: &devrun::Options) {
+        self.inherits = options.supervise.command.stdin == Stdin::Inherit;
+        self.keyboard = Keyboard::open(self.inherits);
+        self.stopping = None;
+        self.handle = Some(session.handle());
+        if self.paused {
+            self.send(Request::Pause);
+        }
+    }
+
+    fn send(&self, request: Request) {
+        if let Some(handle) = &self.handle {
+            handle.send(request);
+        }
+    }
+
+    /// One session, from its start to its end.
+    async fn through(&mut self, session: &mut Session) -> Exit {
+        loop {
+            tokio::select! {
+                biased;
+                asked = self.signals.next() => self.signal(asked),
                 event = session.next_event() => match event {
                     Some(Event::Ended(exit)) => {
                         if self.next.is_none() {
@@ -147,10 +183,10 @@ impl Run<'_> {
                         }
                         return exit;
                     }
-                    Some(event) => self.heard(&event, keys),
+                    Some(event) => self.heard(&event),
                     None => return Exit::Asked,
                 },
-                key = next_key(keys) => self.key(key),
+                typed = self.keyboard.next() => self.typed(typed),
                 () = tick(self.reporter.is_waiting()) => self.reporter.tick(Instant::now(), self.terminal),
             }
         }
@@ -163,11 +199,12 @@ impl Run<'_> {
         }
     }
 
-    fn heard(&mut self, event: &Event, keys: &mut Option<Keys>) {
+    fn heard(&mut self, event: &Event) {
+        self.keyboard.take();
         self.event(event);
         match event {
             Event::Watch(watch::Event::Changed(batch)) if self.is_configuration(batch) => self.reconfigure(),
-            Event::Child(supervise::Event::Suspended) => self.suspend(keys),
+            Event::Child(supervise::Event::Suspended) => self.suspend(),
             Event::Child(supervise::Event::Phase { phase: Phase::Exited(report), .. })
                 if self.inherits && was_interrupted(report.ended) =>
             {
@@ -192,12 +229,14 @@ impl Run<'_> {
             Need::Nothing => {}
             Need::Report => self.adopt(next, false),
             Need::Watch => {
-                self.handle.rewatch(next.watch_options());
+                if let Some(handle) = &self.handle {
+                    handle.rewatch(next.watch_options());
+                }
                 self.adopt(next, false);
             }
             Need::Child | Need::Session => {
                 self.next = Some(Box::new(next));
-                self.handle.send(Request::Stop);
+                self.send(Request::Stop);
             }
         }
     }
@@ -217,18 +256,19 @@ impl Run<'_> {
         self.reporter.say("the settings stay as they were", self.terminal);
     }
 
-    fn signal(&mut self, asked: Asked, keys: &mut Option<Keys>) {
+    fn signal(&mut self, asked: Asked) {
         match asked {
             Asked::Stop(signal) => self.stop(signal),
             // Nothing stops the first process of a container, so that nobody would let the child go on.
             Asked::Suspend if std::process::id() == 1 => {}
             // The child first: devrun stops itself when it hears that this is done.
-            Asked::Suspend => self.handle.send(Request::Suspend),
+            Asked::Suspend => {
+                self.suspending = true;
+                self.send(Request::Suspend);
+            }
             Asked::Continue => {
-                self.handle.send(Request::Continue);
-                if let Some(keys) = keys {
-                    keys.resume();
-                }
+                self.send(Request::Continue);
+                self.keyboard.take();
             }
         }
     }
@@ -236,34 +276,53 @@ impl Run<'_> {
     /// A signal asks for the end: devrun dies by it afterwards.
     fn stop(&mut self, signal: Signal) {
         self.asked.get_or_insert(signal);
+        // The end of a terminal is told twice, by the kernel and by the shell: nobody has asked twice.
+        if signal == Signal::HUP && self.stopping.is_some() {
+            return;
+        }
         self.end();
     }
 
     /// Gently the first time, at once the second.
     fn end(&mut self) {
         self.next = None;
-        if std::mem::replace(&mut self.stopping, true) {
-            return self.handle.send(Request::Kill);
+        let now = Instant::now();
+        match self.stopping {
+            // One Ctrl-C comes twice from a wrapper that passes on what we have already got, such as `npm run`.
+            Some(since) if now.saturating_duration_since(since) < ONE_PRESS => {}
+            Some(_) => self.send(Request::Kill),
+            None => {
+                self.stopping = Some(now);
+                self.reporter.say("stopping; once more kills", self.terminal);
+                self.send(Request::Stop);
+            }
         }
-        self.reporter.say("stopping; once more kills", self.terminal);
-        self.handle.send(Request::Stop);
     }
 
     /// The shell gets the terminal as it was, and devrun stops here until it is continued.
-    fn suspend(&mut self, keys: &mut Option<Keys>) {
+    fn suspend(&mut self) {
         self.terminal.clear_status();
-        if let Some(keys) = keys {
-            keys.suspend();
+        self.keyboard.suspend();
+        match std::mem::take(&mut self.suspending) {
+            true => tty::stop_self(),
+            false => tty::stop_group(),
         }
-        tty::stop_self();
+    }
+
+    fn typed(&mut self, typed: Typed) {
+        match typed {
+            Typed::Key(key) => self.key(key),
+            Typed::Gone if self.signals.heed_hangup() => self.stop(Signal::HUP),
+            Typed::Gone => {}
+        }
     }
 
     fn key(&mut self, key: Key) {
         match key {
-            Key::Restart => self.handle.send(Request::Restart),
+            Key::Restart => self.send(Request::Restart),
             Key::Pause => {
                 self.paused = !self.paused;
-                self.handle.send(if self.paused { Request::Pause } else { Request::Resume });
+                self.send(if self.paused { Request::Pause } else { Request::Resume });
                 self.reporter.paused(self.paused, self.terminal);
             }
             Key::Why => self.reporter.why(Instant::now(), self.terminal),
@@ -297,13 +356,6 @@ fn child_code(ended: Ended) -> ExitCode {
 /// Whether the child ended by a Ctrl-C that only it could see: by the signal, or with the shell's number for it.
 fn was_interrupted(ended: Ended) -> bool {
     ended == Ended::Signal(Signal::INT) || ended == Ended::Status(130)
-}
-
-async fn next_key(keys: &mut Option<Keys>) -> Key {
-    match keys {
-        Some(keys) => keys.next().await,
-        None => std::future::pending().await,
-    }
 }
 
 /// Ticks only while something takes long: an idle devrun never wakes up.

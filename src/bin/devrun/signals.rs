@@ -44,6 +44,11 @@ impl Signals {
         })
     }
 
+    /// Whether the end of the terminal ends devrun: not under `nohup`.
+    pub(crate) fn heed_hangup(&self) -> bool {
+        self.hangup.is_some()
+    }
+
     /// Waits for the next one. Cancel-safe.
     pub(crate) async fn next(&mut self) -> Asked {
         tokio::select! {

@@ -57,6 +57,13 @@ fn peek(pid: Pid) -> io::Result<Option<Ended>> {
     }))
 }
 
+/// The signal that has just stopped a child of ours; told once for each stop.
+pub(crate) fn stopped(pid: i32) -> Option<Signal> {
+    let options = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG;
+    let status = rustix::process::waitid(WaitId::Pid(raw(pid).ok()?), options).ok().flatten()?;
+    status.stopping_signal().and_then(Signal::from_number)
+}
+
 fn raw(pid: i32) -> io::Result<Pid> {
     Pid::from_raw(pid).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))
 }

@@ -15,6 +15,6 @@ pub(super) mod guard;
 pub(super) mod listening;
 
 #[cfg(target_os = "linux")]
-pub(super) use linux::{Trees, adopt_orphans, ended};
+pub(super) use linux::{Trees, adopt_orphans, ended, stopped};
 #[cfg(not(target_os = "linux"))]
-pub(super) use other::{Trees, adopt_orphans, ended};
+pub(super) use other::{Trees, adopt_orphans, ended, stopped};

@@ -38,6 +38,11 @@ fn ended_now(pid: i32) -> Option<Ended> {
     })
 }
 
+/// Nobody tells here when a child of ours is stopped.
+pub(crate) fn stopped(_pid: i32) -> Option<Signal> {
+    None
+}
+
 /// A group that lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Process {

@@ -5,19 +5,22 @@ use std::os::fd::AsFd;
 
 use super::super::signal::Signal;
 
-/// Makes this process's group the foreground of the terminal on standard input again.
-pub(crate) fn take_back() {
+/// Makes a group the foreground of the terminal on standard input.
+pub(crate) fn give(group: i32) -> bool {
     let stdin = io::stdin();
-    // A group whose leader is outside of the PID namespace has no number here, and never owned this terminal by it.
-    let Some(group) = rustix::process::Pid::from_raw(super::unix::own_group()) else { return };
+    let Some(group) = rustix::process::Pid::from_raw(group) else { return false };
     // A background group that does this is stopped by SIGTTOU, unless that is blocked.
     super::unix::with_signal_blocked(libc::SIGTTOU, || {
-        let _ = rustix::termios::tcsetpgrp(stdin.as_fd(), group);
-    });
+        rustix::termios::tcsetpgrp(stdin.as_fd(), group).is_ok()
+    })
 }
 
 /// Ends this process by a signal as if it had never been caught. Returns if it does not end by it.
 pub(crate) fn die_by(signal: Signal) {
+    // What is wanted is the status for the shell; a core file of ours in somebody's project is not.
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Core);
+    let none = rustix::process::Rlimit { current: Some(0), maximum: limit.maximum };
+    let _ = rustix::process::setrlimit(rustix::process::Resource::Core, none);
     // SAFETY: the default action is restored and the signal let through; both are plain system calls on initialised memory.
     unsafe {
         let mut default: libc::sigaction = std::mem::zeroed();
@@ -36,6 +39,19 @@ pub(crate) fn die_by(signal: Signal) {
 pub(crate) fn stop_self() {
     // SAFETY: plain system calls.
     unsafe { libc::kill(libc::getpid(), libc::SIGSTOP) };
+}
+
+/// Stops the others of this process's group with `SIGTSTP`, as the terminal would have; not this process.
+pub(crate) fn stop_others() {
+    // SAFETY: the handler is put back as it was; plain system calls on initialised memory.
+    unsafe {
+        let mut ignore: libc::sigaction = std::mem::zeroed();
+        let mut before: libc::sigaction = std::mem::zeroed();
+        ignore.sa_sigaction = libc::SIG_IGN;
+        libc::sigaction(libc::SIGTSTP, &ignore, &mut before);
+        libc::kill(0, libc::SIGTSTP);
+        libc::sigaction(libc::SIGTSTP, &before, std::ptr::null_mut());
+    }
 }
 
 /// Whether this process ignores a signal.
