@@ -375,3 +375,17 @@ fn catches(pid: i32, signal: i32) -> bool {
     let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:\t"));
     caught.and_then(|hex| u64::from_str_radix(hex, 16).ok()).is_some_and(|set| set >> (signal - 1) & 1 == 1)
 }
+
+#[test]
+fn without_a_shell_it_leads_its_session_just_as_well() {
+    let sandbox = Sandbox::new();
+    let mut terminal =
+        Pty::devrun(&sandbox, &["--", "sh", "-c", "echo child $DEVRUN_GENERATION; exec sleep 100"]);
+    terminal.expect("child 1");
+    wait_until("devrun reads keys", || terminal.modes() == (false, false));
+    terminal.send("r");
+    terminal.expect("child 2");
+    terminal.send("q");
+    assert_eq!(terminal.wait().code(), Some(0));
+    assert_eq!(terminal.modes(), (true, true));
+}
