@@ -1,7 +1,7 @@
 //! Brings the snapshot and the watches in line with the tree on disk: at the start, for a new directory, after
 //! lost events, when rules have changed. What differs from the snapshot is noted, not decided.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -123,16 +123,37 @@ impl Survey {
             let paths = listings.iter().map(|listing| &listing.path);
             paths.filter(|path| how.rewatch || !is_watched(path)).cloned().collect()
         };
+        self.suspect_replaced(&listings);
+        if self.keeper.has_many_suspects(&unwatched) {
+            self.renew();
+        }
         let placed = self.keeper.place(unwatched);
         self.limit_hit |= placed.limit_hit;
+        let mut before: HashMap<_, _> =
+            listings.iter().map(|listing| (listing.path.clone(), listing.inode())).collect();
         let filled = walk::fill(listings, &self.filter);
         let mut tree = self.tree.lock().unwrap_or_else(PoisonError::into_inner);
         for mut dir in filled.dirs {
+            if before.remove(&*dir.path) != Some(dir.stamp.inode) {
+                // It may have been replaced while it was being watched: its watch is not to be relied on.
+                self.keeper.suspect([dir.path.to_path_buf()]);
+            }
             let is_scanned = placed.scanned.contains(&*dir.path);
             dir.attention = if is_scanned { Attention::Scanned } else { Attention::Watched };
             merge(&mut tree, (&self.filter, &self.pending), dir, how, noted);
         }
+        // They were there to be listed, and then were not to be looked into.
+        self.keeper.suspect(before.into_keys());
         filled.more
+    }
+
+    /// A directory that is another one than the snapshot's has not the watch that its path had.
+    fn suspect_replaced(&mut self, listings: &[Listing]) {
+        let tree = self.tree.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_replaced = |listing: &&Listing| {
+            tree.dir(&listing.path).is_some_and(|known| known.stamp.inode != listing.inode())
+        };
+        self.keeper.suspect(listings.iter().filter(is_replaced).map(|listing| listing.path.clone()));
     }
 
     /// A known directory and all below it are gone.
@@ -142,9 +163,11 @@ impl Survey {
     }
 
     /// A known directory was not found. If it would still count, its files wait to be compared: it may be back
-    /// by then. Its watch has gone with it. If it no longer counts, it is forgotten.
+    /// by then. Its watch has gone with it, but notify may not know that: a rename is told by the name that was renamed,
+    /// which need not be the name that is watched. If it no longer counts, it is forgotten.
     fn lose(&mut self, path: &Path, noted: &mut Vec<Noted>) {
         let counts = self.filter.counts_dir(path);
+        self.keeper.suspect([path.to_owned()]);
         let mut tree = self.tree.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(dir) = tree.dir_mut(path) else { return };
         if counts || dir.partial {

@@ -51,6 +51,11 @@ impl Listing {
         Some(Self { path, stamp, taken, files, dirs, rules, unreadable: false, partial: false })
     }
 
+    /// Which directory it is.
+    pub(crate) fn inode(&self) -> u64 {
+        self.stamp.inode
+    }
+
     /// A directory of which only some names matter.
     pub(crate) fn of_names(path: &Path, names: impl Iterator<Item = Box<OsStr>>) -> Option<Self> {
         Some(Self { files: names.collect(), partial: true, ..Self::begin(path)? })

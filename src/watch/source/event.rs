@@ -89,7 +89,9 @@ impl Events {
         while !ops.is_empty() {
             let Err(failure) = self.watcher.update_paths(ops) else { break };
             let refusal = refusal(&failure.source);
-            refused.extend(failure.origin.map(|op| (op.into_path(), refusal)));
+            // What was not watched need not be unwatched.
+            let origin = failure.origin.filter(|op| matches!(op, PathOp::Watch(..)));
+            refused.extend(origin.map(|op| (op.into_path(), refusal)));
             if refusal == Refusal::Limit {
                 // The rest would fail in the same way.
                 refused.extend(failure.remaining.into_iter().map(|op| (op.into_path(), refusal)));
