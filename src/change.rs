@@ -63,6 +63,22 @@ impl Batch {
     ///
     /// A path created and then removed within the two cancels out only if both kinds say so; a removed
     /// and then created path counts as modified. The result may be empty of changes.
+    ///
+    /// ```
+    /// use devrun::change::{Batch, Change, ChangeKind};
+    /// use std::time::Instant;
+    ///
+    /// let batch = |path: &str, kind| {
+    ///     let changes = vec![Change { path: path.into(), kind }];
+    ///     Batch { changes, first: Instant::now(), last: Instant::now() }
+    /// };
+    /// let mut all = batch("/app/src/b.rs", ChangeKind::Removed);
+    /// all.merge(batch("/app/src/a.rs", ChangeKind::Created));
+    /// all.merge(batch("/app/src/b.rs", ChangeKind::Created));
+    /// let told: Vec<String> =
+    ///     all.changes.iter().map(|change| format!("{} {}", change.path.display(), change.kind)).collect();
+    /// assert_eq!(told, ["/app/src/a.rs created", "/app/src/b.rs changed"]);
+    /// ```
     pub fn merge(&mut self, later: Batch) {
         self.first = self.first.min(later.first);
         self.last = self.last.max(later.last);

@@ -15,7 +15,30 @@ use super::upstream::{Report, Upstream};
 /// How long a stop waits for what is in flight.
 const STOP_PATIENCE: Duration = Duration::from_secs(1);
 
-/// A running front.
+/// A running front. Dropped, it closes its port and cuts what is in flight.
+///
+/// ```
+/// use devrun::front::{Event, Front, Options, Report, Upstream};
+/// use tokio::io::{AsyncReadExt, AsyncWriteExt};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut front = Front::start(Options::new(vec!["127.0.0.1:0".parse()?])).await?;
+/// let Some(Event::Listening { addresses }) = front.next_event().await else { panic!("not listening") };
+///
+/// // Nothing serves yet: this request would wait. Then the server turns out to be broken.
+/// let mut client = tokio::net::TcpStream::connect(addresses[0]).await?;
+/// client.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await?;
+/// let report = Report { headline: "exited with status 1".into(), ..Report::default() };
+/// front.handle().publish(Upstream::Down(report.into()));
+///
+/// let mut answer = String::new();
+/// client.read_to_string(&mut answer).await?;
+/// assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("exited with status 1"));
+/// front.stop().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Front {
     handle: Handle,
@@ -104,7 +127,7 @@ impl Front {
     /// Stops accepting, ends what is in flight, and returns once the last connection is closed: what waits is answered
     /// 503, streams are ended, answers have a second to come to an end and are then cut.
     pub async fn stop(self) {
-        let port = self.handle.port;
+        let port = Arc::clone(&self.handle.port);
         self.handle.answerers.stop().await;
         port.stop.cancel();
         port.gate.close();
@@ -113,5 +136,14 @@ impl Front {
             port.kill.cancel();
             port.tasks.wait().await;
         }
+    }
+}
+
+impl Drop for Front {
+    fn drop(&mut self) {
+        let port = &self.handle.port;
+        port.stop.cancel();
+        port.gate.close();
+        port.kill.cancel();
     }
 }

@@ -20,6 +20,27 @@ use super::verdict::{Decision, Verdict};
 ///
 /// What is read from a directory is kept until [`Rules::forget`]. A question about an entry of a directory
 /// that was asked about before costs no system call, no allocation and no exclusive lock.
+///
+/// ```
+/// use devrun::rules::{Options, Rules};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let dir = tempfile::tempdir()?;
+/// std::fs::write(dir.path().join(".watchignore"), "# saved by the server\n/downloads/\n")?;
+/// let rules = Rules::new(Options::new(dir.path()))?;
+///
+/// let verdict = rules.verdict(&dir.path().join("downloads/boq.zip"), false);
+/// assert!(verdict.is_ignored());
+/// assert_eq!(verdict.by.as_ref().map(|rule| rule.line), Some(2));
+/// assert!(!rules.is_ignored(&dir.path().join("src/main.rs"), false));
+///
+/// // An edit of a rule file is seen once its directory is forgotten.
+/// std::fs::write(dir.path().join(".watchignore"), "")?;
+/// rules.forget(dir.path());
+/// assert!(!rules.is_ignored(&dir.path().join("downloads/boq.zip"), false));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Rules {
     shared: Arc<Shared>,

@@ -23,6 +23,31 @@ use super::routes::{Route, Routes};
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// A running session. Dropping it asks for a gentle stop too, but does not wait for it.
+///
+/// ```
+/// use devrun::supervise::{self, Phase};
+/// use devrun::{Command, Event, Options, Session};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let dir = tempfile::tempdir()?;
+/// std::fs::write(dir.path().join("app.py"), "one")?;
+/// let mut options = Options::new(Command::new("sleep").arg("1000"));
+/// options.watch.rules.base = dir.path().to_owned();
+/// options.watch.roots = vec![".".into()];
+///
+/// let mut session = Session::start(options).await?;
+/// while let Some(event) = session.next_event().await {
+///     let Event::Child(supervise::Event::Phase { generation, phase: Phase::Ready { .. } }) = event else { continue };
+///     if generation == 2 {
+///         break;
+///     }
+///     std::fs::write(dir.path().join("app.py"), "two")?;
+/// }
+/// session.stop().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Session {
     handle: Handle,
@@ -76,16 +101,19 @@ impl Session {
             None => None,
         };
         let told_only = Arc::new(absolute(&options));
-        let watch = match options.watching {
-            true => Some(Watch::start(with_told(options.watch.clone(), &told_only)).await?),
-            false => None,
-        };
         let (events, receiver) = mpsc::unbounded_channel();
+        let begun = begin(&options, &told_only, &events).await;
+        #[cfg(feature = "proxy")]
+        let front = match (begun.is_err(), front) {
+            // Whoever tries again at once finds the port free.
+            (true, Some(front)) => {
+                front.stop().await;
+                None
+            }
+            (_, front) => front,
+        };
+        let (watch, supervisor) = begun?;
         let (orders, ordered) = mpsc::unbounded_channel();
-        // Sent before the supervisor exists, so that it is the first event whatever the child does.
-        let summary = watch.as_ref().map(Watch::summary).unwrap_or_default();
-        tell(&events, Event::Watching(summary));
-        let supervisor = Supervisor::start(options.supervise.clone())?;
         let handle = Handle { child: supervisor.handle(), orders };
         let router = Router {
             control: watch.as_ref().map(Watch::control),
@@ -124,6 +152,22 @@ impl Session {
         self.handle.send(Request::Stop);
         (&mut self.task).await.unwrap_or(Exit::Asked)
     }
+}
+
+/// Starts watching, then starts the child.
+async fn begin(
+    options: &Options,
+    told_only: &Arc<Vec<PathBuf>>,
+    events: &UnboundedSender<Event>,
+) -> Result<(Option<Watch>, Supervisor), Error> {
+    let watch = match options.watching {
+        true => Some(Watch::start(with_told(options.watch.clone(), told_only)).await?),
+        false => None,
+    };
+    // Sent before the supervisor exists, so that it is the first event whatever the child does.
+    let summary = watch.as_ref().map(Watch::summary).unwrap_or_default();
+    tell(events, Event::Watching(summary));
+    Ok((watch, Supervisor::start(options.supervise.clone())?))
 }
 
 impl Drop for Session {

@@ -8,6 +8,23 @@ use super::os;
 
 /// A process of its own that kills everything a supervisor runs if this process dies without having ended it, by `SIGKILL` for
 /// example. It costs nothing while it waits.
+///
+/// ```no_run
+/// use devrun::supervise::Guard;
+/// use devrun::{Command, Options, Session};
+///
+/// fn main() -> Result<(), Box<dyn std::error::Error>> {
+///     let guard = Guard::start()?;
+///     let mut options = Options::new(Command::new("python").arg("app.py"));
+///     options.supervise.guard = Some(guard);
+///     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+///     runtime.block_on(async {
+///         let mut session = Session::start(options).await?;
+///         while session.next_event().await.is_some() {}
+///         Ok(())
+///     })
+/// }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Guard {
     pipe: Arc<OwnedFd>,

@@ -4,6 +4,15 @@ use std::fmt;
 use std::str::FromStr;
 
 /// A signal, by its number on this platform.
+///
+/// ```
+/// use devrun::supervise::Signal;
+///
+/// assert_eq!("SIGTERM".parse(), Ok(Signal::TERM));
+/// assert_eq!("int".parse(), Ok(Signal::INT));
+/// assert_eq!(Signal::from_number(9).map(|signal| signal.to_string()).as_deref(), Some("SIGKILL"));
+/// assert!("SIGNAL".parse::<Signal>().is_err());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Signal(i32);
 

@@ -21,6 +21,23 @@ use super::running::Happening;
 use super::sockets::{Endpoint, Held};
 
 /// A running supervisor. Dropped, it kills what it runs at once.
+///
+/// ```
+/// use devrun::supervise::{Command, Ended, Event, Exit, OnExit, Options, Supervisor};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut options = Options::new(Command::new("sh").args(["-c", "exit 3"]));
+/// options.on_exit = OnExit::Quit;
+/// let mut supervisor = Supervisor::start(options)?;
+/// while let Some(event) = supervisor.next_event().await {
+///     if let Event::Ended(exit) = event {
+///         assert_eq!(exit, Exit::Child(Ended::Status(3)));
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Supervisor {
     handle: Handle,

@@ -10,6 +10,22 @@ use super::error::Error;
 use super::options::Options;
 
 /// Which files are wanted, by [`Options::extensions`] and [`Options::filters`]. Directories always are.
+///
+/// ```
+/// use devrun::{rules, watch};
+/// use std::path::Path;
+///
+/// # fn main() -> Result<(), watch::Error> {
+/// let mut options = watch::Options::new(rules::Options::new("/app"));
+/// options.extensions = vec!["rs".into()];
+/// options.filters = vec!["src/**".into()];
+/// let selection = watch::Selection::new(&options)?;
+/// assert!(selection.wants(Path::new("/app/src/main.rs")));
+/// assert!(!selection.wants(Path::new("/app/src/notes.txt")));
+/// assert!(!selection.wants(Path::new("/app/build.rs")));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Selection {
     base: PathBuf,

@@ -20,6 +20,29 @@ use super::roots::{Root, State};
 use super::tree::{Attention, Dir};
 
 /// A running watch. Dropping it ends it.
+///
+/// ```
+/// use devrun::{rules, watch};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let dir = tempfile::tempdir()?;
+/// std::fs::write(dir.path().join("app.py"), "one")?;
+/// let rules = rules::Options::new(dir.path());
+/// let mut watch = watch::Watch::start(watch::Options::new(rules)).await?;
+/// assert_eq!(watch.summary().files, 1);
+///
+/// std::fs::write(dir.path().join("app.py"), "two")?;
+/// while let Some(event) = watch.next_event().await {
+///     if let watch::Event::Changed(batch) = event {
+///         assert!(batch.changes[0].path.ends_with("app.py"));
+///         break;
+///     }
+/// }
+/// watch.stop().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Watch {
     rules: Rules,

@@ -57,6 +57,8 @@ mod story;
 mod servers;
 /// The programs of `examples/` for embedders.
 mod examples;
+/// Silent, several sessions in one process; whatever is dropped leaves nothing.
+mod library;
 /// What README.md and docs/ say is run.
 #[cfg(feature = "cli")]
 mod readme;

@@ -40,6 +40,21 @@ impl Report {
 /// patterns given by hand. What belongs to the user alone (`info/exclude`, `core.excludesFile`) is not judged.
 ///
 /// Walks the trees, without what is ignored.
+///
+/// ```
+/// use devrun::rules::{FindingId, Inspection, Options, Rules, lint};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let dir = tempfile::tempdir()?;
+/// std::fs::write(dir.path().join(".watchignore"), "/downloads/\n!/downloads/keep.py\n")?;
+/// let report = lint(&Rules::new(Options::new(dir.path()))?, &Inspection::default());
+///
+/// let finding = &report.findings[0];
+/// assert_eq!(finding.id, FindingId::UnreachableNegation);
+/// assert_eq!(finding.place.as_ref().map(|place| place.line), Some(2));
+/// # Ok(())
+/// # }
+/// ```
 #[must_use]
 pub fn lint(rules: &Rules, inspection: &Inspection) -> Report {
     let seen = survey::survey(rules);

@@ -1,0 +1,270 @@
+//! The library as embedders need it: silent, several sessions in one process, and whatever is dropped leaves nothing.
+
+use std::net::{SocketAddr, TcpListener};
+use std::task::Poll;
+use std::time::Duration;
+
+use devrun::supervise::{self, Phase, Request};
+use devrun::watch::Watch;
+use devrun::{Command, Event, Options, Session, rules, watch};
+
+use crate::sandbox::{PATIENCE, Running, Sandbox, example, wait_until};
+
+/// A session over a sandbox whose child writes its process id into the file `pid`.
+fn options(sandbox: &Sandbox) -> Options {
+    sandbox.write("src/app.py", "one");
+    let mut options = Options::new(Command::new("sh").args(["-c", "echo $$ > pid; exec sleep 1000"]));
+    options.watch.rules.base = sandbox.root().to_owned();
+    options.watch.roots = vec!["src".into()];
+    options.supervise.command.workdir = Some(sandbox.root().to_owned());
+    options
+}
+
+async fn ready(session: &mut Session, wanted: u64) {
+    let until = async {
+        while let Some(event) = session.next_event().await {
+            if let Event::Child(supervise::Event::Phase { generation, phase: Phase::Ready { .. } }) = event
+                && generation == wanted
+            {
+                return;
+            }
+        }
+        panic!("the session has ended");
+    };
+    tokio::time::timeout(PATIENCE, until).await.expect("it becomes ready");
+}
+
+/// The child of a sandbox, once it has said who it is.
+fn child(sandbox: &Sandbox) -> i32 {
+    crate::sandbox::wait_for("the child has said who it is", || said(sandbox))
+}
+
+fn said(sandbox: &Sandbox) -> Option<i32> {
+    std::fs::read_to_string(sandbox.path("pid")).ok()?.trim().parse().ok()
+}
+
+fn is_gone(pid: i32) -> bool {
+    // A zombie has no command line.
+    std::fs::read(format!("/proc/{pid}/cmdline")).map_or(true, |words| words.is_empty())
+}
+
+fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+#[tokio::test]
+async fn several_sessions_live_in_one_process() {
+    let (one, other) = (Sandbox::new(), Sandbox::new());
+    let mut first = Session::start(options(&one)).await.unwrap();
+    let mut second = Session::start(options(&other)).await.unwrap();
+    ready(&mut first, 1).await;
+    ready(&mut second, 1).await;
+    let (kept, restarted) = (child(&one), child(&other));
+    other.write("src/app.py", "two");
+    ready(&mut second, 2).await;
+    wait_until("the first child of the second session is gone", || is_gone(restarted));
+    second.stop().await;
+    assert!(!is_gone(kept));
+    // The first goes on, and sees what is its own.
+    one.write("src/app.py", "two");
+    ready(&mut first, 2).await;
+    first.stop().await;
+    wait_until("nobody is left", || is_gone(kept) && is_gone(child(&one)) && is_gone(child(&other)));
+}
+
+#[tokio::test]
+async fn a_session_that_is_dropped_ends_its_child_and_closes_its_port() {
+    let sandbox = Sandbox::new();
+    let mut session = Session::start(with_front(&sandbox, free_address()).0).await.unwrap();
+    ready(&mut session, 1).await;
+    let pid = child(&sandbox);
+    drop(session);
+    let ended = async {
+        while !is_gone(pid) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, ended).await.expect("the child ends");
+}
+
+/// A session with a port, where there is one in this build.
+fn with_front(sandbox: &Sandbox, address: SocketAddr) -> (Options, SocketAddr) {
+    #[cfg_attr(not(feature = "proxy"), expect(unused_mut))]
+    let mut options = options(sandbox);
+    #[cfg(feature = "proxy")]
+    {
+        options.front = Some(devrun::front::Options::new(vec![address]));
+    }
+    (options, address)
+}
+
+/// Polls a future so often at most, then drops it.
+async fn polled<F: Future>(future: F, times: usize) -> Option<F::Output> {
+    let mut future = std::pin::pin!(future);
+    let mut left = times;
+    std::future::poll_fn(|context| {
+        if left == 0 {
+            return Poll::Ready(None);
+        }
+        left -= 1;
+        match future.as_mut().poll(context) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending => {
+                // Once more, whether or not anything has happened.
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_start_that_is_given_up_anywhere_leaves_nothing() {
+    for times in [0, 1, 2, 3, 5, 10, 100, 1000, usize::MAX] {
+        let sandbox = Sandbox::new();
+        let (options, address) = with_front(&sandbox, free_address());
+        let started = polled(Session::start(options), times).await;
+        let was_started = started.is_some();
+        drop(started.map(Result::unwrap));
+        let closed = async {
+            while TcpListener::bind(address).is_err() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, closed).await.expect("the port is free again");
+        assert!(was_started || !sandbox.path("pid").exists(), "a child after {times} polls");
+        // It may have been ended before it could say anything.
+        wait_until("the child is gone", || said(&sandbox).is_none_or(is_gone));
+    }
+}
+
+#[tokio::test]
+async fn a_start_that_fails_leaves_nothing() {
+    let sandbox = Sandbox::new();
+    let (mut options, address) = with_front(&sandbox, free_address());
+    options.watch.filters = vec!["[".into()];
+    assert!(matches!(Session::start(options.clone()).await, Err(devrun::Error::Watch(_))));
+    options.watch.filters.clear();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = supervise::Endpoint::Tcp(taken.local_addr().unwrap());
+    options.supervise.listen = vec![supervise::Listen { name: None, endpoint, answer: false }];
+    let error = Session::start(options).await.err();
+    assert!(matches!(error, Some(devrun::Error::Supervise(_))), "{error:?}");
+    assert!(TcpListener::bind(address).is_ok());
+    assert!(!sandbox.path("pid").exists());
+}
+
+#[tokio::test]
+async fn an_event_that_was_not_waited_for_is_not_lost() {
+    let sandbox = Sandbox::new();
+    sandbox.write("src/app.py", "0");
+    let rules = rules::Options::new(sandbox.root());
+    let mut watch = Watch::start(watch::Options::new(rules)).await.unwrap();
+    let mut seen = 0;
+    for round in 1..=20 {
+        sandbox.write("src/app.py", format!("{round}"));
+        let mut changed = false;
+        while !changed {
+            // Given up again and again, each time before anything comes or just after.
+            if let Some(event) = polled(watch.next_event(), 1).await {
+                changed = matches!(event, Some(watch::Event::Changed(_)));
+            }
+            tokio::task::yield_now().await;
+        }
+        seen += 1;
+    }
+    assert_eq!(seen, 20);
+    watch.stop().await;
+}
+
+#[tokio::test]
+async fn a_stop_that_is_given_up_goes_on() {
+    let sandbox = Sandbox::new();
+    let mut session = Session::start(options(&sandbox)).await.unwrap();
+    ready(&mut session, 1).await;
+    let pid = child(&sandbox);
+    assert!(polled(session.stop(), 1).await.is_none());
+    let ended = async {
+        while !is_gone(pid) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, ended).await.expect("the child ends");
+}
+
+#[test]
+fn a_runtime_that_ends_first_leaves_nobody() {
+    let sandbox = Sandbox::new();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let session = runtime.block_on(async {
+        let mut session = Session::start(options(&sandbox)).await.unwrap();
+        ready(&mut session, 1).await;
+        session
+    });
+    drop(runtime);
+    wait_until("the child is gone", || is_gone(child(&sandbox)));
+    drop(session);
+}
+
+#[cfg(feature = "proxy")]
+#[tokio::test]
+async fn a_front_that_is_dropped_closes_its_port_and_lets_its_clients_go() {
+    use tokio::io::AsyncReadExt as _;
+    use tokio::io::AsyncWriteExt as _;
+
+    let address = free_address();
+    let front = devrun::front::Front::start(devrun::front::Options::new(vec![address])).await.unwrap();
+    let handle = front.handle();
+    let mut client = tokio::net::TcpStream::connect(address).await.unwrap();
+    client.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+    drop(front);
+    let mut answer = Vec::new();
+    let end = tokio::time::timeout(PATIENCE, client.read_to_end(&mut answer)).await;
+    assert!(end.is_ok(), "the client is let go");
+    let closed = async {
+        while TcpListener::bind(address).is_err() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, closed).await.expect("the port is free again");
+    // A handle outlives it and does nothing.
+    handle.publish(devrun::front::Upstream::Starting);
+}
+
+/// What an embedder's process catches and says with a session in it: what it has asked for itself.
+#[cfg(target_os = "linux")]
+#[test]
+fn it_catches_no_signal_and_says_nothing() {
+    let sandbox = Sandbox::new();
+    sandbox.write("src/app.py", "one");
+    let mut running = Running::start(sandbox.command(example("embed")).args(["sleep", "1000"]));
+    running.wait_for_line("1: Ready");
+    let status = std::fs::read_to_string(format!("/proc/{}/status", running.pid())).unwrap();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:\t")).unwrap();
+    let caught = u64::from_str_radix(caught, 16).unwrap();
+    let caught: Vec<u32> = (1..32).filter(|signal| caught >> (signal - 1) & 1 == 1).collect();
+    // SIGINT is the example's own, SIGBUS and SIGSEGV are those of Rust's runtime.
+    assert!(caught.iter().all(|signal| [2, 7, 11].contains(signal)), "{caught:?}");
+    sandbox.write("src/app.py", "two");
+    running.wait_for_line("2: Ready");
+    running.signal(2);
+    assert_eq!(running.wait().code(), Some(0));
+    let own = ["watching ", "ended: ", "1: ", "2: "];
+    for line in running.lines() {
+        assert!(own.iter().any(|start| line.starts_with(start)) || line.ends_with(" changed"), "{line}");
+    }
+}
+
+/// Requests to what has ended do nothing.
+#[tokio::test]
+async fn a_handle_outlives_its_session() {
+    let sandbox = Sandbox::new();
+    let session = Session::start(options(&sandbox)).await.unwrap();
+    let handle = session.handle();
+    session.stop().await;
+    for request in [Request::Restart, Request::Stop, Request::Kill] {
+        handle.send(request);
+    }
+    handle.rescan();
+}
