@@ -4,6 +4,7 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -14,7 +15,6 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::TaskTracker;
 
@@ -28,6 +28,7 @@ use super::headers::{self, HEAD_LIMIT, HEADER_LIMIT};
 use super::port::Port;
 use super::reload;
 use super::reply::Trouble;
+use super::shared::Shared;
 use super::upload::Parcel;
 use super::upstream::Report;
 
@@ -57,7 +58,7 @@ impl Answerers {
         &self,
         port: &Arc<Port>,
         runtime: &tokio::runtime::Handle,
-        sockets: Vec<std::net::TcpListener>,
+        sockets: Vec<OwnedFd>,
         report: Arc<Report>,
     ) {
         let over = CancellationToken::new();
@@ -65,7 +66,7 @@ impl Answerers {
         let duty = Arc::new(Duty { port: Arc::clone(port), report, over });
         let _entered = runtime.enter();
         for socket in sockets {
-            match socket.set_nonblocking(true).and_then(|()| TcpListener::from_std(socket)) {
+            match Shared::new(socket) {
                 Ok(socket) => drop(self.accepting.spawn(accept(Arc::clone(&duty), socket))),
                 Err(error) => tracing::debug!(%error, "nobody can answer on a socket"),
             }
@@ -85,7 +86,7 @@ impl Answerers {
     }
 }
 
-async fn accept(duty: Arc<Duty>, listener: TcpListener) {
+async fn accept(duty: Arc<Duty>, listener: Shared) {
     loop {
         let accepted = tokio::select! {
             biased;
@@ -104,16 +105,11 @@ async fn accept(duty: Arc<Duty>, listener: TcpListener) {
     }
 }
 
-/// Accepts without ever blocking; `None` once the socket has been made blocking again: then a server has it, and is to be
-/// left alone with it.
-async fn accept_one(port: &Port, listener: &TcpListener) -> io::Result<Option<Client>> {
+/// `None` once a server has the socket.
+async fn accept_one(port: &Port, listener: &Shared) -> io::Result<Option<Client>> {
     let room = port.make_room().await.ok_or(io::ErrorKind::NotConnected)?;
-    let accepted = std::future::poll_fn(|cx| match socket2::SockRef::from(listener).nonblocking() {
-        Ok(true) => listener.poll_accept(cx).map_ok(Some),
-        Ok(false) => Poll::Ready(Ok(None)),
-        Err(error) => Poll::Ready(Err(error)),
-    });
-    Ok(accepted.await?.map(|(stream, peer)| Client::new(stream, peer, room)))
+    let accepted = std::future::poll_fn(|cx| listener.poll_accept(cx)).await?;
+    Ok(accepted.map(|(stream, peer)| Client::new(stream, peer, room)))
 }
 
 async fn serve(duty: Arc<Duty>, client: Arc<Client>) {

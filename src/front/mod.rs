@@ -27,6 +27,7 @@ mod bridge;
 mod forward;
 mod bind;
 mod serve;
+mod shared;
 mod answer;
 mod task;
 

@@ -1,5 +1,6 @@
 //! The running front, and the handle that tells it what serves.
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -78,11 +79,11 @@ impl Handle {
         self.port.gate.release(generation);
     }
 
-    /// Accepts on these sockets and answers 503 with the report, until [`Handle::answer_no_more`].
+    /// Accepts on these sockets (TCP, or Unix streams) and answers 503 with the report, until [`Handle::answer_no_more`].
     ///
-    /// The sockets are made non-blocking, which whoever shares them sees too: before a server gets them, wait for
-    /// [`Handle::answer_no_more`] and make them blocking again.
-    pub fn answer_on(&self, sockets: Vec<std::net::TcpListener>, report: Arc<Report>) {
+    /// They must be non-blocking, which whoever shares them sees too. One that is made blocking is left alone from then on:
+    /// a server has it.
+    pub fn answer_on(&self, sockets: Vec<OwnedFd>, report: Arc<Report>) {
         self.answerers.start(&self.port, &self.runtime, sockets, report);
     }
 

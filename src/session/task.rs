@@ -258,7 +258,10 @@ impl Rooms {
                     Route::Hold => front.hold(),
                     Route::Banner(report) => front.banner(report),
                     Route::ReleaseStreams(generation) => front.release_streams(generation),
-                    Route::Answer(report) => front.answer_on(self.supervisor.answering_sockets(), report),
+                    Route::Answer(report) => {
+                        let sockets = self.supervisor.answering_sockets(report.generation);
+                        front.answer_on(sockets, report);
+                    }
                     Route::AnswerNoMore => front.answer_no_more().await,
                 }
             }

@@ -27,6 +27,9 @@ const BAD_FILE: i32 = 2;
 const STRIPPED: [&str; 5] =
     ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "LISTEN_FDS_FIRST_FD", "LISTEN_PIDFDID"];
 
+/// More descriptors are not believed to have been given to devrun.
+const MOST_OWN: u32 = 1024;
+
 /// What surrounds one start.
 #[derive(Debug)]
 pub(super) struct Surroundings<'a> {
@@ -118,7 +121,7 @@ fn start(
         None => (own_out.as_fd(), own_err.as_fd()),
     };
     let terminal = inherit && owns_terminal(own_in.as_fd());
-    let pass = around.sockets.iter().map(|held| held.for_child(around.alone));
+    let pass = around.sockets.iter().map(|held| held.for_child(around.generation, around.alone));
     let launch = Launch {
         candidates: candidates(&words[0], environment)
             .iter()
@@ -133,6 +136,7 @@ fn start(
         terminal: terminal.then(|| own_in.as_fd()),
         mark: around.mark,
         open_files: around.open_files,
+        own: meant_for_us(),
     };
     let pid = launch_patiently(&launch).map_err(|error| explain(error, &words[0], command, environment))?;
     Ok(Child {
@@ -141,6 +145,13 @@ fn start(
         output: output.map(|(stdout, stderr)| (stdout.0, stderr.0)),
         terminal,
     })
+}
+
+/// How many descriptors from 3 on are sockets that devrun's own caller has opened for devrun (`sd_listen_fds(3)`).
+fn meant_for_us() -> usize {
+    let number = |key: &str| std::env::var(key).ok()?.parse::<u32>().ok();
+    let ours = number("LISTEN_PID") == Some(std::process::id());
+    number("LISTEN_FDS").filter(|_| ours).map_or(0, |count| count.min(MOST_OWN) as usize)
 }
 
 /// A program that was built a moment ago may still be open for writing in somebody's fork.

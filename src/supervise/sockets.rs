@@ -1,11 +1,11 @@
 //! Listening sockets: bound once, handed to every generation. Never accepts.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
@@ -61,8 +61,16 @@ pub(super) struct Held {
     pub(super) answer: bool,
     /// The file of a Unix socket, by device and inode: it is ours to remove, unless somebody has replaced it.
     file: Option<(PathBuf, u64, u64)>,
-    /// Whether it was non-blocking when somebody began to answer on it, who needs it so.
-    lent: Mutex<Option<bool>>,
+    used: Mutex<Use>,
+}
+
+/// Who has a socket.
+#[derive(Debug, Default)]
+struct Use {
+    /// The last generation that was started with it.
+    generation: u64,
+    /// It was lent to somebody who answers on it, and was non-blocking before or not.
+    lent: Option<bool>,
 }
 
 impl Held {
@@ -94,14 +102,16 @@ impl Held {
             _ => None,
         };
         let fd = duplicate_high(&socket, LEAST_DESCRIPTOR)?;
-        Ok(Self { fd, name, endpoint, answer, file, lent: Mutex::new(None) })
+        Ok(Self { fd, name, endpoint, answer, file, used: Mutex::default() })
     }
 
     /// The descriptor for the next child. Whether it blocks is shared by all who have it: an `accept` that blocks would stop a
     /// server that serves on, which expects none, so that it is changed only for a child that is `alone` with it. That one
     /// finds it blocking, as `sd_listen_fds(3)` says, whatever an earlier one has made of it.
-    pub(super) fn for_child(&self, alone: bool) -> io::Result<BorrowedFd<'_>> {
-        let lent = self.lent.lock().unwrap_or_else(PoisonError::into_inner).take();
+    pub(super) fn for_child(&self, generation: u64, alone: bool) -> io::Result<BorrowedFd<'_>> {
+        let mut used = self.used();
+        used.generation = generation;
+        let lent = used.lent.take();
         if let Some(nonblocking) = if alone { Some(false) } else { lent } {
             rustix::io::ioctl_fionbio(&self.fd, nonblocking)?;
         }
@@ -121,11 +131,20 @@ impl Held {
         Some(rustix::fs::fstat(&self.fd).ok()?.st_ino)
     }
 
-    /// A duplicate for somebody who answers on it until the next child gets it.
-    pub(super) fn lend(&self) -> io::Result<TcpListener> {
+    /// A duplicate for somebody who answers on it, non-blocking, until a generation after this one gets it; `None` if one has.
+    pub(super) fn lend(&self, generation: u64) -> io::Result<Option<OwnedFd>> {
+        let mut used = self.used();
+        if used.generation > generation {
+            return Ok(None);
+        }
         let nonblocking = SockRef::from(&self.fd).nonblocking()?;
-        self.lent.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(nonblocking);
-        Ok(TcpListener::from(self.fd.try_clone()?))
+        used.lent.get_or_insert(nonblocking);
+        rustix::io::ioctl_fionbio(&self.fd, true)?;
+        self.fd.try_clone().map(Some)
+    }
+
+    fn used(&self) -> MutexGuard<'_, Use> {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Decides nothing, `machine` does; does nothing, `hands` does.
 
-use std::net::TcpListener;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -92,11 +92,12 @@ impl Supervisor {
         self.sockets.iter().map(|held| held.endpoint.clone()).collect()
     }
 
-    /// The sockets that somebody may answer on until the next generation starts, duplicated. They may be made
-    /// non-blocking: that generation gets them as they are now.
+    /// The sockets that somebody may answer on after the end of this generation and until the next one starts,
+    /// duplicated and made non-blocking; the next generation finds them as they were. None if it has started already.
     #[must_use]
-    pub fn answering_sockets(&self) -> Vec<TcpListener> {
-        self.sockets.iter().filter(|held| held.answer).filter_map(|held| held.lend().ok()).collect()
+    pub fn answering_sockets(&self, generation: u64) -> Vec<OwnedFd> {
+        let answering = self.sockets.iter().filter(|held| held.answer);
+        answering.filter_map(|held| held.lend(generation).ok().flatten()).collect()
     }
 
     /// Stops gently and returns once the last process of the tree is gone.

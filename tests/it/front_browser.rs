@@ -293,7 +293,8 @@ async fn a_page_of_a_server_with_its_own_socket_comes_back_too() {
     let (stage, browser) = (Stage::new().await, Browser::start().await);
     let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
-    stage.handle.answer_on(vec![socket.try_clone().unwrap()], Arc::new(crash()));
+    socket.set_nonblocking(true).unwrap();
+    stage.handle.answer_on(vec![socket.try_clone().unwrap().into()], Arc::new(crash()));
     browser.open(&format!("http://localhost:{}/", address.port())).await;
     browser.sees("return document.querySelector('h1').textContent", "The server is not running").await;
     stage.handle.answer_no_more().await;

@@ -318,7 +318,8 @@ async fn devrun_answers_in_the_place_of_a_dead_server_on_its_own_socket() {
     let address = socket.local_addr().unwrap();
     let report =
         Report { headline: "exited with status 1".into(), output: b"oops <b>".to_vec(), ..Report::default() };
-    stage.handle.answer_on(vec![socket.try_clone().unwrap()], Arc::new(report));
+    socket.set_nonblocking(true).unwrap();
+    stage.handle.answer_on(vec![socket.try_clone().unwrap().into()], Arc::new(report));
     let ask = async |fields: &str| {
         let mut client = Client::connect(address).await;
         client.send(format!("GET / HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n")).await;

@@ -123,7 +123,8 @@ async fn a_client_that_has_said_all_it_wants_hears_of_a_dead_server_too() {
     }
     let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
-    stage.handle.answer_on(vec![socket], std::sync::Arc::new(Report::default()));
+    socket.set_nonblocking(true).unwrap();
+    stage.handle.answer_on(vec![socket.into()], std::sync::Arc::new(Report::default()));
     for request in [GET, POST, SHORT] {
         let mut client = Client::connect(address).await;
         client.send(request).await;

@@ -55,6 +55,9 @@ mod story;
 /// Real servers, run as their users run them.
 #[cfg(feature = "cli")]
 mod servers;
+/// Sockets through the program: handed over, answered on while nobody lives, Unix and UDP, ports that are taken.
+#[cfg(feature = "cli")]
+mod listen;
 /// The programs of `examples/` for embedders.
 mod examples;
 /// Silent, several sessions in one process; whatever is dropped leaves nothing.

@@ -51,8 +51,8 @@ impl Rig {
         self.supervisor.handle()
     }
 
-    pub(crate) fn answering_sockets(&self) -> Vec<std::net::TcpListener> {
-        self.supervisor.answering_sockets()
+    pub(crate) fn answering_sockets(&self, generation: u64) -> Vec<std::os::fd::OwnedFd> {
+        self.supervisor.answering_sockets(generation)
     }
 
     /// Where the sockets listen that are handed over.

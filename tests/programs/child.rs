@@ -19,6 +19,8 @@
 //! | `serve-at PORT` | answers HTTP on that port |
 //! | `serve-polling` | answers HTTP on descriptor 3 as event loops do: made non-blocking, accepted on until nothing is left |
 //! | `serve-strictly` | answers HTTP on descriptor 3, and exits if `accept` says that there is nothing |
+//! | `serve-draining FILE` | answers HTTP on descriptor 3, logs each path, and ends at SIGTERM with nothing begun and not finished |
+//! | `serve-each KIND… end` | answers its generation on descriptor 3, 4, …, each of the kind `tcp`, `udp` or `unix` |
 //! | `poll-pipe MS` | waits in `poll` for a pipe that stays empty |
 //! | `write FILE TEXT` | writes a file |
 //! | `print TEXT`, `complain TEXT` | to standard output, error |
@@ -32,10 +34,12 @@
 
 use std::fs;
 use std::io::{BufRead, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsRawFd, FromRawFd};
+use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// A system call of a program with one thread, or none of whose threads shares what it changes.
@@ -79,6 +83,8 @@ fn run(words: &[String]) {
             "serve-at" => answer(listen(number(1) as u16), Duration::ZERO),
             "serve-polling" => serve_polling(),
             "serve-strictly" => serve_strictly(),
+            "serve-draining" => serve_draining(argument(1)),
+            "serve-each" => serve_each(&words[at + 1..]),
             "poll-pipe" => poll_pipe(number(1) as i32),
             "write" => write(argument(1), argument(2)),
             "print" => print(&mut std::io::stdout(), argument(1)),
@@ -255,6 +261,61 @@ fn serve_strictly() -> ! {
             }
         }
     }
+}
+
+fn serve_each(kinds: &[String]) -> ! {
+    let generation = std::env::var("DEVRUN_GENERATION").unwrap_or_default();
+    for (at, kind) in kinds.iter().take_while(|kind| *kind != "end").enumerate() {
+        let (fd, generation) = (3 + at as i32, generation.clone());
+        match kind.as_str() {
+            "tcp" => {
+                let listener = system!(TcpListener::from_raw_fd(fd));
+                std::thread::spawn(move || answer(listener, Duration::ZERO));
+            }
+            "unix" => {
+                let listener = system!(UnixListener::from_raw_fd(fd));
+                std::thread::spawn(move || {
+                    for mut stream in listener.incoming().flatten() {
+                        let _ = stream.write_all(generation.as_bytes());
+                    }
+                });
+            }
+            _ => {
+                let socket = system!(UdpSocket::from_raw_fd(fd));
+                std::thread::spawn(move || {
+                    while let Ok((_, from)) = socket.recv_from(&mut [0; 64]) {
+                        let _ = socket.send_to(generation.as_bytes(), from);
+                    }
+                });
+            }
+        }
+    }
+    sleep()
+}
+
+static ENDING: AtomicBool = AtomicBool::new(false);
+
+extern "C" fn end(_: i32) {
+    ENDING.store(true, Ordering::Relaxed);
+}
+
+fn serve_draining(file: &str) -> ! {
+    let listener = system!(TcpListener::from_raw_fd(3));
+    listener.set_nonblocking(true).unwrap();
+    system!(libc::signal(libc::SIGTERM, end as *const () as usize));
+    let mut wanted = libc::pollfd { fd: 3, events: libc::POLLIN, revents: 0 };
+    while !ENDING.load(Ordering::Relaxed) {
+        system!(libc::poll(&raw mut wanted, 1, 10));
+        let Ok((mut stream, _)) = listener.accept() else { continue };
+        let mut line = String::new();
+        let mut reader = std::io::BufReader::new(stream.try_clone().unwrap());
+        let _ = reader.read_line(&mut line);
+        let mut rest = String::new();
+        while reader.read_line(&mut rest).is_ok_and(|count| count > 2) {}
+        log(file, line.split(' ').nth(1).unwrap_or_default(), 0);
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok");
+    }
+    std::process::exit(0)
 }
 
 fn poll_pipe(milliseconds: i32) -> usize {

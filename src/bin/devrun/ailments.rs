@@ -192,19 +192,7 @@ fn port(option: &str, address: SocketAddr, tried: Result<(), Obstacle>) -> Sympt
     match tried {
         Ok(()) => Symptom::good("port", format!("{option}: {address} is free")),
         Err(Obstacle::Taken(holder)) => {
-            let (who, remedy) = match holder {
-                Some(holder) => {
-                    let command = terminal::escape_text(&holder.command).into_owned();
-                    (
-                        format!("process {} ({command}) listens there", holder.pid),
-                        format!("end it: kill {}", holder.pid),
-                    )
-                }
-                None => (
-                    "somebody listens there, perhaps another user".into(),
-                    format!("find it: sudo ss -ltnp sport = :{}", address.port()),
-                ),
-            };
+            let (who, remedy) = ports::in_the_way(holder.as_ref(), address.port());
             Symptom::error(
                 "port",
                 format!("{option}: {address} is taken: {who}"),
@@ -212,15 +200,7 @@ fn port(option: &str, address: SocketAddr, tried: Result<(), Obstacle>) -> Sympt
             )
         }
         Err(Obstacle::Refused(error)) => {
-            let remedy = match error.kind() {
-                std::io::ErrorKind::PermissionDenied => {
-                    "ports below 1024 are the administrator's: take one above"
-                }
-                std::io::ErrorKind::AddrNotAvailable => {
-                    "this machine does not have that address: take 127.0.0.1 or 0.0.0.0"
-                }
-                _ => "take another address",
-            };
+            let remedy = ports::remedy(error.kind());
             Symptom::error("port", format!("{option}: {address} cannot be listened at: {error}"), remedy)
         }
     }

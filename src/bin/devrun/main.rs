@@ -23,6 +23,7 @@ mod trace;
 mod settings;
 mod difference;
 mod ports;
+mod unopened;
 mod mode;
 mod signals;
 mod descriptors;

@@ -6,6 +6,8 @@ use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::Path;
 use std::time::Duration;
 
+use crate::terminal;
+
 /// What stands in the way of listening at an address.
 #[derive(Debug)]
 pub(crate) enum Obstacle {
@@ -18,8 +20,33 @@ pub(crate) enum Obstacle {
 /// A process that listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Holder {
-    pub(crate) pid: u32,
-    pub(crate) command: String,
+    pid: u32,
+    command: String,
+}
+
+/// Who listens at a taken address, in words, and how to get rid of it or to find it.
+pub(crate) fn in_the_way(holder: Option<&Holder>, port: u16) -> (String, String) {
+    match holder {
+        Some(Holder { pid, command }) => {
+            let command = terminal::escape_text(command);
+            (format!("process {pid} ({command}) listens there"), format!("end it: kill {pid}"))
+        }
+        None => (
+            "somebody listens there, perhaps another user".into(),
+            format!("find it: sudo ss -lntup sport = :{port}"),
+        ),
+    }
+}
+
+/// What to do about an address that cannot be listened at.
+pub(crate) fn remedy(kind: io::ErrorKind) -> &'static str {
+    match kind {
+        io::ErrorKind::PermissionDenied => "ports below 1024 are the administrator's: take one above",
+        io::ErrorKind::AddrNotAvailable => {
+            "this machine does not have that address: take 127.0.0.1 or 0.0.0.0"
+        }
+        _ => "take another address",
+    }
 }
 
 /// Whether a TCP address is free.
@@ -45,18 +72,35 @@ fn obstacle(error: io::Error, address: SocketAddr, protocol: &str) -> Obstacle {
 }
 
 /// The process whose socket is at this address, or at the same port of every address.
-fn holder(address: SocketAddr, protocol: &str) -> Option<Holder> {
+pub(crate) fn holder(address: SocketAddr, protocol: &str) -> Option<Holder> {
     let tables = [format!("/proc/net/{protocol}"), format!("/proc/net/{protocol}6")];
     let inodes: Vec<String> = tables
         .iter()
         .filter_map(|table| std::fs::read_to_string(table).ok())
         .flat_map(|text| inodes(&text, address))
         .collect();
+    process_with(&inodes)
+}
+
+/// The process whose Unix socket has this path.
+pub(crate) fn unix_holder(path: &Path) -> Option<Holder> {
+    let text = std::fs::read_to_string("/proc/net/unix").ok()?;
+    let path = path.to_str()?;
+    // `Num RefCount Protocol Flags Type St Inode Path`; those who have connected to it have no path.
+    let inode = |line: &str| {
+        let mut columns = line.split_ascii_whitespace();
+        let inode = columns.nth(6)?;
+        line.ends_with(&format!(" {path}")).then(|| format!("socket:[{inode}]"))
+    };
+    process_with(&text.lines().filter_map(inode).collect::<Vec<_>>())
+}
+
+fn process_with(inodes: &[String]) -> Option<Holder> {
     let processes = std::fs::read_dir("/proc").ok()?.flatten();
     let mut numbered =
         processes.filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path())));
     numbered
-        .find(|(_, process)| holds(process, &inodes))
+        .find(|(_, process)| holds(process, inodes))
         .map(|(pid, process)| Holder { pid, command: command(&process) })
 }
 

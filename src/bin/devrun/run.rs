@@ -19,6 +19,7 @@ use crate::settings::Settings;
 use crate::signals::{Asked, Signals};
 use crate::terminal::Terminal;
 use crate::trace;
+use crate::unopened::cannot_begin;
 
 /// Two signals within this time are one press of a key.
 const ONE_PRESS: Duration = Duration::from_millis(30);
@@ -122,7 +123,7 @@ impl Run<'_> {
                     Asked::Continue => {}
                 },
                 session = &mut starting => {
-                    return session.map(Some).map_err(|error| Failure::of(&error));
+                    return session.map(Some).map_err(|error| cannot_begin(&error));
                 }
             }
         }

@@ -38,6 +38,8 @@ pub(crate) struct Launch<'a> {
     pub(crate) mark: Option<u64>,
     /// The soft limit of its open files, if it is another one than here.
     pub(crate) open_files: Option<u64>,
+    /// So many descriptors from 3 on were given to this process for itself: those of them that are not passed are closed.
+    pub(crate) own: usize,
 }
 
 /// Why a process could not be started.
@@ -105,6 +107,7 @@ impl Launch<'_> {
             terminal: terminal.as_ref().map(AsRawFd::as_raw_fd),
             mark: self.mark,
             open_files: self.open_files,
+            own: self.own,
             report: write.as_raw_fd(),
         };
         let blocked = block_all_signals();
@@ -272,6 +275,7 @@ struct Inside<'a> {
     terminal: Option<RawFd>,
     mark: Option<u64>,
     open_files: Option<u64>,
+    own: usize,
     report: RawFd,
 }
 
@@ -294,6 +298,12 @@ impl Inside<'_> {
             }
             for (at, from) in self.pass.iter().enumerate() {
                 libc::dup2(*from, 3 + at as RawFd);
+            }
+            for fd in 3 + self.pass.len()..3 + self.own {
+                // What is closed by executing belongs to this process since: it was opened in the place of a closed one.
+                if libc::fcntl(fd as RawFd, libc::F_GETFD) == 0 {
+                    libc::close(fd as RawFd);
+                }
             }
             if let Some(workdir) = self.workdir
                 && libc::chdir(workdir) != 0
