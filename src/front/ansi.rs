@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use super::colour::{Colour, INK, PANE};
+
 /// Escapes text for HTML content and quoted attributes.
 pub(super) fn escape(text: &str) -> String {
     let mut html = String::with_capacity(text.len());
@@ -27,12 +29,14 @@ pub(super) fn to_text(output: &[u8], most: usize) -> String {
     texts.collect::<Vec<_>>().join("\n")
 }
 
-/// The last `most` lines of some output as HTML, for a `pre`: spans with the classes and styles of [`Style`].
+/// The last `most` lines of some output as HTML, for a `pre`: spans with the classes and styles of [`Style`], a block for
+/// each line. A line has a direction of its own, and what is written in another one must not turn its numbers round.
 pub(super) fn to_html(output: &[u8], most: usize) -> String {
     let mut html = String::new();
     for line in last(parse(output), most) {
+        html.push_str("<span class=\"l\" dir=\"auto\">");
         push_line(&mut html, &line);
-        html.push('\n');
+        html.push_str(if line.is_empty() { "<br></span>" } else { "</span>" });
     }
     html
 }
@@ -60,19 +64,35 @@ fn last(mut lines: Vec<Line>, most: usize) -> Vec<Line> {
     lines.split_off(lines.len().saturating_sub(most))
 }
 
-/// One colour of a terminal.
+/// A colour as a program names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Colour {
-    /// One of the sixteen that a theme sets.
-    Named(u8),
-    Exact(u8, u8, u8),
+enum Wanted {
+    /// One of 256.
+    Numbered(u8),
+    Exact(Colour),
+}
+
+impl Wanted {
+    fn letter(self) -> Colour {
+        match self {
+            Self::Numbered(number) => Colour::letter(number),
+            Self::Exact(colour) => colour,
+        }
+    }
+
+    fn ground(self) -> Colour {
+        match self {
+            Self::Numbered(number) => Colour::ground(number),
+            Self::Exact(colour) => colour,
+        }
+    }
 }
 
 /// How a letter looks (ECMA-48, 8.3.117).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Style {
-    front: Option<Colour>,
-    back: Option<Colour>,
+    front: Option<Wanted>,
+    back: Option<Wanted>,
     bold: bool,
     faint: bool,
     italic: bool,
@@ -83,31 +103,35 @@ struct Style {
 
 impl Style {
     fn open(self, html: &mut String) {
-        let (mut class, mut style) = (String::new(), String::new());
-        let (front, back) = if self.inverse { (self.back, self.front) } else { (self.front, self.back) };
-        let flags = [
-            (self.bold, "b "),
-            (self.faint, "d "),
-            (self.italic, "i "),
-            (self.underlined, "u "),
-            (self.struck, "s "),
-            (self.inverse && back.is_none(), "v "),
-        ];
-        flags.iter().filter(|(set, _)| *set).for_each(|(_, name)| class.push_str(name));
-        for (colour, prefix, property) in [(front, 'f', "color"), (back, 'g', "background")] {
-            let _ = match colour {
-                Some(Colour::Named(number)) => write!(class, "{prefix}{number} "),
-                Some(Colour::Exact(r, g, b)) => write!(style, "{property}:#{r:02x}{g:02x}{b:02x};"),
-                None => Ok(()),
-            };
-        }
+        let (letter, ground) = self.colours();
+        let flags = [(self.bold, 'b'), (self.italic, 'i'), (self.underlined, 'u'), (self.struck, 's')];
+        let classes: Vec<_> =
+            flags.iter().filter(|(set, _)| *set).map(|(_, name)| name.to_string()).collect();
         html.push_str("<span");
-        for (name, value) in [("class", class.trim_end()), ("style", style.as_str())] {
-            if !value.is_empty() {
-                let _ = write!(html, " {name}=\"{value}\"");
-            }
+        if !classes.is_empty() {
+            let _ = write!(html, " class=\"{}\"", classes.join(" "));
+        }
+        let style = match (letter == INK, ground == PANE) {
+            (true, true) => String::new(),
+            (false, true) => format!("color:{letter}"),
+            (_, false) => format!("color:{letter};background:{ground}"),
+        };
+        if !style.is_empty() {
+            let _ = write!(html, " style=\"{style}\"");
         }
         html.push('>');
+    }
+
+    /// What is shown, and on what.
+    fn colours(self) -> (Colour, Colour) {
+        let (front, back) = if self.inverse { (self.back, self.front) } else { (self.front, self.back) };
+        let (ink, pane) = if self.inverse { (PANE, INK) } else { (INK, PANE) };
+        let ground = back.map_or(pane, Wanted::ground);
+        let mut letter = front.map_or(ink, Wanted::letter);
+        if self.faint {
+            letter = letter.mixed(ground, 0.35);
+        }
+        (letter.readable_on(ground), ground)
     }
 
     /// Takes the parameters of one `m` sequence.
@@ -128,7 +152,7 @@ impl Style {
     }
 
     fn set_one(&mut self, number: u16) {
-        let low = |base: u16| Some(Colour::Named((number - base) as u8));
+        let low = |base: u16| Some(Wanted::Numbered((number - base) as u8));
         match number {
             0 => *self = Self::default(),
             1 => self.bold = true,
@@ -154,22 +178,11 @@ impl Style {
 }
 
 /// `5;N` or `2;R;G;B` after 38 or 48.
-fn extended(numbers: &mut impl Iterator<Item = Option<u16>>) -> Option<Colour> {
+fn extended(numbers: &mut impl Iterator<Item = Option<u16>>) -> Option<Wanted> {
     let mut byte = || u8::try_from(numbers.next()??).ok();
     match byte()? {
-        2 => Some(Colour::Exact(byte()?, byte()?, byte()?)),
-        5 => match byte()? {
-            number @ 0..=15 => Some(Colour::Named(number)),
-            number @ 16..=231 => {
-                let level = |part: u8| if part == 0 { 0 } else { 55 + 40 * part };
-                let cube = number - 16;
-                Some(Colour::Exact(level(cube / 36), level(cube / 6 % 6), level(cube % 6)))
-            }
-            number => {
-                let grey = 8 + 10 * (number - 232);
-                Some(Colour::Exact(grey, grey, grey))
-            }
-        },
+        2 => Some(Wanted::Exact(Colour(byte()?, byte()?, byte()?))),
+        5 => Some(Wanted::Numbered(byte()?)),
         _ => None,
     }
 }
@@ -258,8 +271,14 @@ mod tests {
         let html = to_html(b"\x1b[1;31mE<b>\x1b[0m & \x1b[38;5;208mx\x1b[48;2;1;2;3my\x1b[m", 10);
         assert_eq!(
             html,
-            "<span class=\"b f1\">E&lt;b&gt;</span> &amp; <span style=\"color:#ff8700;\">x</span>\
-             <span style=\"color:#ff8700;background:#010203;\">y</span>\n"
+            "<span class=\"l\" dir=\"auto\"><span class=\"b\" style=\"color:#ff7b80\">E&lt;b&gt;</span> &amp; \
+             <span style=\"color:#ff8700\">x</span><span style=\"color:#ff8700;background:#010203\">y</span></span>"
+        );
+        let inverse = to_html(b"\x1b[7mi\x1b[0m\n\nend", 10);
+        assert_eq!(
+            inverse,
+            "<span class=\"l\" dir=\"auto\"><span style=\"color:#1b1e25;background:#e6e4df\">i</span></span>\
+             <span class=\"l\" dir=\"auto\"><br></span><span class=\"l\" dir=\"auto\">end</span>"
         );
     }
 

@@ -25,6 +25,7 @@ use super::drain::RequestLine;
 use super::event::Event;
 use super::gate::Denied;
 use super::headers::{self, HEAD_LIMIT, HEADER_LIMIT};
+use super::page::Place;
 use super::port::Port;
 use super::reload;
 use super::reply::Trouble;
@@ -150,7 +151,7 @@ fn answer(duty: &Duty, client: &Arc<Client>, request: Request<Incoming>) -> Resp
     let line = RequestLine::new(head.method.clone(), head.uri.clone(), false);
     let (status, detail) = (trouble.status().as_u16(), trouble.summary());
     duty.port.teller.note(Event::Answered { status, request: line.to_string(), detail });
-    trouble.answer(headers::is_navigation(&head.headers), "listen")
+    trouble.answer(headers::is_navigation(&head.headers), Place::Socket)
 }
 
 fn waiting(duty: &Duty) -> Waiting {

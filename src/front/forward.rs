@@ -25,6 +25,7 @@ use super::event::Event;
 use super::gate::View;
 use super::headers::{self, HEAD_LIMIT, HEADER_LIMIT, Hop};
 use super::inject;
+use super::page::Place;
 use super::port::Port;
 use super::reload;
 use super::reply::Trouble;
@@ -74,6 +75,8 @@ struct Exchange {
     head: request::Parts,
     parcel: Parcel,
     upgrade: Option<(HeaderValue, OnUpgrade)>,
+    /// The generation that was asked last.
+    asked: Option<u64>,
     /// It was sent to a generation that died; it is sent again once at most.
     resent: bool,
     /// Since when connections are refused.
@@ -111,7 +114,7 @@ impl Exchange {
         let parcel = Parcel::new(body, &client, expects && head.version == Version::HTTP_11);
         let line =
             RequestLine::new(head.method.clone(), head.uri.clone(), headers::is_fetched(&head.headers));
-        Self { port, client, line, head, parcel, upgrade, resent: false, refused: None }
+        Self { port, client, line, head, parcel, upgrade, asked: None, resent: false, refused: None }
     }
 
     async fn run(&mut self) -> Result<Response<Body>, Failure> {
@@ -124,6 +127,7 @@ impl Exchange {
         }
         loop {
             let mut seat = self.enter().await?;
+            self.asked = Some(seat.generation.number);
             if headers::wants_events(&self.head) {
                 seat.become_stream();
             }
@@ -352,10 +356,21 @@ impl Exchange {
         Ok(Response::from_parts(head, Body::empty()))
     }
 
+    /// Whose trouble it is: its page comes back when another generation serves. While none does, any is another.
+    fn generation_of(&self, trouble: &Trouble) -> Option<u64> {
+        match (trouble, self.port.gate.view()) {
+            (Trouble::Denied(_), _) => None,
+            (_, View::Ready { generation, .. }) => Some(self.asked.unwrap_or(generation)),
+            _ => self.asked,
+        }
+    }
+
     fn answer_trouble(&self, trouble: &Trouble) -> Response<Body> {
         let (status, detail) = (trouble.status().as_u16(), trouble.summary());
         self.port.teller.note(Event::Answered { status, request: self.line.to_string(), detail });
-        trouble.answer(headers::is_navigation(&self.head.headers), "own")
+        let id = self.generation_of(trouble).map(|generation| self.port.page_id(generation));
+        let place = Place::Front(id.as_deref().unwrap_or_default());
+        trouble.answer(headers::is_navigation(&self.head.headers), place)
     }
 }
 

@@ -13,11 +13,11 @@ use super::body::Body;
 use super::dial::is_crowded;
 use super::gate::Denied;
 use super::headers::Unfit;
+use super::page::{Outlook, Page, Place};
 use super::upstream::Report;
 
-const PAGE: &str = include_str!("assets/page.html");
-/// How much of the output a page and a JSON answer show, in lines.
-const PAGE_LINES: usize = 300;
+const NOT_RUNNING: &str = "the server is not running";
+/// How much of the output a JSON answer shows, in lines.
 const JSON_LINES: usize = 40;
 
 /// Why devrun answers itself.
@@ -122,11 +122,12 @@ impl Trouble {
         }
     }
 
-    /// The answer: a page for a browser's navigation. `place` tells its script who will say that it may come back.
-    pub(super) fn answer(&self, page: bool, place: &str) -> Response<Body> {
+    /// The answer: a page for a browser's navigation.
+    pub(super) fn answer(&self, page: bool, place: Place<'_>) -> Response<Body> {
         let (status, words) = (self.status(), self.words());
+        let outlook = if matches!(self, Self::Denied(_)) { Outlook::Server } else { Outlook::Change };
         let mut response = match page {
-            true => html(status, render(status.as_str(), &words, "", place)),
+            true => html(status, words.page(status.as_str(), place, outlook)),
             false => json(status, words.title, &detail(&words)),
         };
         if status == StatusCode::SERVICE_UNAVAILABLE {
@@ -140,13 +141,22 @@ impl Trouble {
     }
 }
 
+impl Words {
+    fn page(&self, status: &str, place: Place<'_>, outlook: Outlook) -> String {
+        let detail = self.report.as_ref().map_or(&self.detail, |report| &report.headline);
+        Page { status, title: self.title, detail, report: self.report.as_deref(), place, outlook }.render()
+    }
+}
+
 /// The page about a newer generation that failed while `current` serves on.
 pub(super) fn report_page(report: Option<Arc<Report>>, current: &str) -> Response<Body> {
-    let words = match report {
-        Some(report) => failed_words(report),
-        None => Words { title: "all is well", detail: "the newest code is running".to_owned(), report: None },
+    let (title, outlook) = match (&report, current) {
+        (None, _) => ("all is well", Outlook::Fine),
+        (Some(_), "") => (NOT_RUNNING, Outlook::Change),
+        (Some(_), _) => ("the new code failed, the old code serves on", Outlook::Change),
     };
-    html(StatusCode::OK, render("", &words, current, "own"))
+    let words = Words { title, detail: "the newest code is running".to_owned(), report };
+    html(StatusCode::OK, words.page("", Place::Front(current), outlook))
 }
 
 fn denied_words(denied: &Denied) -> Words {
@@ -163,7 +173,7 @@ fn denied_words(denied: &Denied) -> Words {
 }
 
 fn failed_words(report: Arc<Report>) -> Words {
-    Words { title: "the server is not running", detail: report.headline.clone(), report: Some(report) }
+    Words { title: NOT_RUNNING, detail: report.headline.clone(), report: Some(report) }
 }
 
 fn unfit_words(unfit: Unfit) -> &'static str {
@@ -237,62 +247,4 @@ pub(super) fn quote(text: &str) -> String {
     }
     quoted.push('"');
     quoted
-}
-
-fn render(status: &str, words: &Words, current: &str, place: &str) -> String {
-    let report = words.report.as_deref();
-    let output = report.map(|report| ansi::to_html(&report.output, PAGE_LINES)).unwrap_or_default();
-    fill(PAGE, |name| match name {
-        "status" => status.to_owned(),
-        "title" => ansi::escape(&capitalised(words.title)),
-        "detail" => ansi::escape(&words.detail),
-        "command" => report.map(command).unwrap_or_default(),
-        "changed" => report.map(changed).unwrap_or_default(),
-        "output" if output.is_empty() => String::new(),
-        "output" => {
-            format!("<section><h2>Last output</h2><pre dir=\"auto\" tabindex=\"0\">{output}</pre></section>")
-        }
-        "id" => ansi::escape(current),
-        "place" => place.to_owned(),
-        _ => String::new(),
-    })
-}
-
-fn command(report: &Report) -> String {
-    if report.command.is_empty() {
-        return String::new();
-    }
-    format!("<p class=\"command\"><code dir=\"auto\">{}</code></p>", ansi::escape(&report.command))
-}
-
-fn changed(report: &Report) -> String {
-    if report.changed.is_empty() {
-        return String::new();
-    }
-    let items =
-        report.changed.iter().take(20).map(|path| format!("<li><bdi>{}</bdi></li>", ansi::escape(path)));
-    let more = match report.changed.len().saturating_sub(20) {
-        0 => String::new(),
-        more => format!("<li>and {more} more</li>"),
-    };
-    format!("<section><h2>Changed</h2><ul>{}{more}</ul></section>", items.collect::<String>())
-}
-
-fn capitalised(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
-}
-
-/// Fills a template's `{{name}}`s in one pass, so that what is filled in is never a template itself.
-fn fill(template: &str, value: impl Fn(&str) -> String) -> String {
-    let mut filled = String::with_capacity(template.len() + 1024);
-    let mut rest = template;
-    while let Some((before, behind)) = rest.split_once("{{") {
-        let Some((name, after)) = behind.split_once("}}") else { break };
-        filled.push_str(before);
-        filled.push_str(&value(name));
-        rest = after;
-    }
-    filled.push_str(rest);
-    filled
 }

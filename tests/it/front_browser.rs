@@ -116,6 +116,16 @@ impl Browser {
         self.session("POST", "/window", json!({ "handle": tab })).await;
     }
 
+    async fn window(&self, width: u32, height: u32) {
+        self.session(
+            "POST",
+            "/goog/cdp/execute",
+            json!({"cmd": "Emulation.setDeviceMetricsOverride", "params":
+            {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": true}}),
+        )
+        .await;
+    }
+
     async fn scheme(&self, scheme: &str) {
         let parameters = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
         self.session(
@@ -252,6 +262,18 @@ async fn the_crash_page_comes_and_goes() {
         browser.sees("return document.title", "503 The server is not running").await;
         browser.shot(&format!("crash-{scheme}")).await;
     }
+    // Narrow, with more output than fits: nothing sticks out, and the end is what is seen.
+    let mut long = crash();
+    long.output.splice(0..0, "a line of output\n".repeat(200).into_bytes());
+    long.output.extend_from_slice("x".repeat(500).as_bytes());
+    stage.down(long);
+    browser.open(&url).await;
+    browser.window(360, 740).await;
+    browser.sees("return document.documentElement.scrollWidth <= innerWidth", true).await;
+    let end = "const pane = document.querySelector('.pane').getBoundingClientRect(), lines = document.querySelectorAll('.l');\
+               return lines[lines.length - 1].getBoundingClientRect().bottom <= pane.bottom";
+    browser.sees(end, true).await;
+    browser.shot("crash-phone").await;
     let server_2 = site("mended").await;
     stage.ready(3, &server_2);
     browser.sees(WHO, "mended").await;
@@ -261,6 +283,37 @@ async fn the_crash_page_comes_and_goes() {
     let server_3 = site("mended again").await;
     stage.ready(4, &server_3);
     browser.sees(WHO, "mended again").await;
+    stage.stop().await;
+}
+
+#[tokio::test]
+#[ignore = "needs chromium and chromedriver"]
+async fn a_page_about_a_broken_answer_waits_for_newer_code() {
+    let (stage, browser) = (Stage::new().await, Browser::start().await);
+    let breaking = Server::start(|mut client| async move {
+        client.request().await;
+    })
+    .await;
+    stage.ready(1, &breaking);
+    browser.open(&format!("http://localhost:{}/", stage.address.port())).await;
+    let title = "return document.querySelector('h1').textContent";
+    browser.sees(title, "The server broke off before it answered").await;
+    browser.script("window.mark = 1").await;
+    // It hears of this, and it is nothing new.
+    stage.handle.hold();
+    stage.ready(1, &breaking);
+    stage.handle.banner(Some(Arc::new(crash())));
+    let asked = breaking.accepted();
+    let first = browser.this_tab().await;
+    browser.new_tab().await;
+    browser.open(&format!("http://localhost:{}/__devrun/report", stage.address.port())).await;
+    browser.sees(title, "The new code failed, the old code serves on").await;
+    browser.switch_to(&first).await;
+    browser.sees("return window.mark", 1).await;
+    assert_eq!(breaking.accepted(), asked, "nobody asks for the same page again and again");
+    let mended = site("mended").await;
+    stage.ready(2, &mended);
+    browser.sees(WHO, "mended").await;
     stage.stop().await;
 }
 

@@ -163,7 +163,7 @@ async fn the_page_escapes_everything_and_is_only_for_navigations() {
     for escaped in [
         "&lt;b&gt;status&lt;/b&gt;",
         "&lt;img src=x onerror=alert(1)&gt;",
-        "&lt;/pre&gt;&lt;script&gt;alert(2)&lt;/script&gt;<span class=\"f1\">red</span> &quot;q&quot; {{title}} \u{fffd}",
+        "&lt;/pre&gt;&lt;script&gt;alert(2)&lt;/script&gt;<span style=\"color:#ff7b80\">red</span> &quot;q&quot; {{title}} \u{fffd}",
         "{{output}} \u{202e}gpj",
     ] {
         assert!(text.contains(escaped), "{escaped}\n{text}");

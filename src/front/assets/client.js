@@ -69,7 +69,9 @@
     sheet.replaceSync(BANNER);
     root.adoptedStyleSheets = [sheet];
     const bar = document.createElement("div");
-    bar.setAttribute("role", "status");
+    bar.setAttribute("role", "alert");
+    bar.lang = "en";
+    bar.dir = "ltr";
     const text = document.createElement("span");
     text.dir = "auto";
     text.textContent = report.text;
@@ -90,7 +92,8 @@
     :host { all: initial; }
     div { position: fixed; inset-inline: 0; bottom: 0; z-index: 2147483647; display: flex; gap: .9em; align-items: center;
       padding: .6em 1em; font: 14px/1.4 system-ui, sans-serif; color: #fff; background: #8f1f28; box-shadow: 0 -1px 8px #0004; }
-    span { flex: 1; min-width: 0; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+    span { flex: 1; min-width: 0; max-height: 4.2em; overflow: auto; overflow-wrap: anywhere; }
+    @media print { div { display: none; } }
     a { color: #fff; text-underline-offset: 2px; white-space: nowrap; }
     button { all: unset; cursor: pointer; padding: 0 .35em; font-size: 1.3em; line-height: 1; border-radius: 4px; }
     button:focus-visible, a:focus-visible { outline: 2px solid #fff; outline-offset: 2px; }`;
