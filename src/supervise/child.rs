@@ -10,11 +10,13 @@ use std::time::Duration;
 
 use crate::change::Batch;
 
+use super::capture::Ends;
 use super::command::{Command, Shell, Stdin};
 use super::env_file::{self, EnvFileError, Environment};
-use super::options::PassSocket;
+use super::options::{Capture, PassSocket};
 use super::os::unix::{Launch, LaunchError, OWN_PID, own_group, pipe};
 use super::sockets::Held;
+use super::streams::Streams;
 
 /// Where `DEVRUN_CHANGED` is cut, at the end of a path: the environment is bounded.
 const CHANGED: usize = 4096;
@@ -46,8 +48,9 @@ pub(super) struct Surroundings<'a> {
     /// Nobody else serves on these sockets now.
     pub(super) alone: bool,
     pub(super) pass_socket: PassSocket,
-    /// Its output goes through pipes.
-    pub(super) capture: bool,
+    /// What of its output goes through us, and where to.
+    pub(super) capture: Capture,
+    pub(super) streams: Option<&'a Streams>,
     pub(super) die_with_parent: bool,
     /// It may read devrun's standard input, and own the terminal.
     pub(super) interactive: bool,
@@ -59,8 +62,8 @@ pub(super) struct Child {
     pub(super) pid: i32,
     /// Kept open, so that the child's standard input does not end.
     pub(super) stdin: Option<OwnedFd>,
-    /// Standard output and error, if they are captured.
-    pub(super) output: Option<(OwnedFd, OwnedFd)>,
+    /// What it writes, as far as it is captured, and whether that goes to standard error.
+    pub(super) output: Vec<(OwnedFd, bool)>,
     /// The terminal is the child's now.
     pub(super) terminal: bool,
 }
@@ -108,7 +111,7 @@ fn start(
     let words = words(command, around);
     let null = std::fs::File::options().read(true).write(true).open("/dev/null").map_err(failed)?;
     let (stdin_read, stdin_write) = pipe().map_err(failed)?;
-    let output = around.capture.then(|| Ok((pipe()?, pipe()?))).transpose().map_err(failed)?;
+    let ends = Ends::open(around.capture, around.streams).map_err(failed)?;
     let (own_in, own_out, own_err) = (io::stdin(), io::stdout(), io::stderr());
     let inherit = around.interactive && command.stdin == Stdin::Inherit;
     let stdin = match command.stdin {
@@ -116,10 +119,9 @@ fn start(
         Stdin::Pipe if around.interactive => stdin_read.as_fd(),
         _ => null.as_fd(),
     };
-    let (stdout, stderr) = match &output {
-        Some((stdout, stderr)) => (stdout.1.as_fd(), stderr.1.as_fd()),
-        None => (own_out.as_fd(), own_err.as_fd()),
-    };
+    let [stdout, stderr] = &ends.theirs;
+    let stdout = stdout.as_ref().map_or(own_out.as_fd(), AsFd::as_fd);
+    let stderr = stderr.as_ref().map_or(own_err.as_fd(), AsFd::as_fd);
     let terminal = inherit && owns_terminal(own_in.as_fd());
     let pass = around.sockets.iter().map(|held| held.for_child(around.generation, around.alone));
     let launch = Launch {
@@ -142,7 +144,7 @@ fn start(
     Ok(Child {
         pid,
         stdin: (around.interactive && command.stdin == Stdin::Pipe).then_some(stdin_write),
-        output: output.map(|(stdout, stderr)| (stdout.0, stderr.0)),
+        output: ends.ours,
         terminal,
     })
 }
@@ -254,7 +256,7 @@ fn environment(command: &Command, around: &Surroundings<'_>) -> Result<Environme
     // Two saves of the same length within a second would otherwise run a stale .pyc: it is trusted by size and whole seconds.
     unless_set("PYTHONDONTWRITEBYTECODE", "1");
     unless_set("FLASK_RUN_RELOAD", "0");
-    if around.capture {
+    if around.capture == Capture::All {
         // Through a pipe Python would hold back what it prints until it has 8 KiB of it.
         unless_set("PYTHONUNBUFFERED", "1");
     }

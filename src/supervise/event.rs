@@ -28,6 +28,8 @@ pub enum Request {
     /// Ctrl-Z: `SIGTSTP` for everything that runs, `SIGSTOP` for what does not stop at that. Answered by
     /// [`Event::Suspended`], also if nothing runs.
     Suspend,
+    /// The terminal that this process writes to has another size (`SIGWINCH`).
+    Resized,
     /// Let everything go on (`SIGCONT`).
     Continue,
     /// Stop gently: the stop signal first, then, after the stop timeout, the kill.

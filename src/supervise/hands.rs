@@ -14,18 +14,17 @@ use super::child::{self, Child, NotStarted, Surroundings};
 use super::decision::{Action, Input};
 use super::event::{Event, Exit};
 use super::jobs::{Jobs, Stop};
-use super::options::{Options, PassSocket, Port, Subreaper};
+use super::options::{Capture, Options, PassSocket, Port, Subreaper};
 use super::os::{Trees, ended};
-use super::output::{Output, Sink};
+use super::output::Output;
 use super::phase::{Ended, ExitReport, Phase};
 use super::probe::{Found, Habits, Look, Probe, Tree};
 use super::ready;
 use super::running::{Builds, Happening, Running, is_gone, report};
 use super::signal::Signal;
 use super::sockets::Held;
+use super::streams::Streams;
 
-/// How long the last output may take to be written when everything has ended.
-const FLUSH: Duration = Duration::from_secs(1);
 /// How many of those who outlive a stop are named.
 const NAMED: usize = 5;
 
@@ -41,7 +40,7 @@ pub(super) struct Hands {
     /// Each process that is started gets a key of its own, builds too.
     keys: u64,
     sockets: Vec<Arc<Held>>,
-    sinks: Option<(Sink, Sink)>,
+    streams: Option<Streams>,
     running: BTreeMap<u64, Running>,
     builds: Option<Builds>,
     /// The machine has said that it is over.
@@ -61,14 +60,17 @@ impl Hands {
         told: UnboundedSender<Event>,
         happen: UnboundedSender<Happening>,
     ) -> io::Result<Self> {
-        let sinks = options.capture.then(|| Ok::<_, io::Error>((Sink::new(false)?, Sink::new(true)?)));
+        let streams = match &options.streams {
+            None if options.capture != Capture::No => Some(Streams::open(false)?),
+            given => given.clone(),
+        };
         let trees = Trees::new(session_name(), options.subreaper == Subreaper::Yes);
         if let Some(guard) = &options.guard {
             guard.begins(trees.session());
         }
         Ok(Self {
             trees,
-            sinks: sinks.transpose()?,
+            streams,
             jobs: Jobs::new(options.command.stdin),
             options,
             told,
@@ -112,6 +114,16 @@ impl Hands {
         let mut live = self.running.values().rev().filter(|run| !run.leader_ended);
         self.jobs.go_on(live.next().map(|run| run.pid));
         self.send_all(Signal::CONT);
+    }
+
+    /// Our terminal has another size now. What is in the background is not told by the terminal itself.
+    pub(super) fn resized(&mut self) {
+        let builds = self.builds.as_ref().map(|builds| &builds.run);
+        let runs: Vec<&Running> = self.running.values().chain(builds).collect();
+        for run in &runs {
+            run.output.iter().for_each(Output::resize);
+        }
+        runs.iter().for_each(|run| self.trees.signal_group(run.key, Signal::WINCH));
     }
 
     fn suspended(&mut self) {
@@ -251,6 +263,7 @@ impl Hands {
             alone: !self.running.values().any(Running::serves),
             pass_socket: self.options.pass_socket,
             capture: self.options.capture,
+            streams: self.streams.as_ref(),
             die_with_parent: self.options.parent_death_signal,
             interactive: true,
         }
@@ -294,11 +307,11 @@ impl Hands {
             guard.began(self.trees.session(), key, child.pid);
         }
         let now = Instant::now();
-        let output = child.output.zip(self.sinks.as_ref());
-        let output = output.map(|((stdout, stderr), (to_stdout, to_stderr))| {
+        let captured = self.streams.as_ref().filter(|_| !child.output.is_empty());
+        let output = captured.map(|streams| {
             let happen = self.happen.clone();
             let reloader = move || drop(happen.send(Happening::Reloader));
-            Output::new((stdout, to_stdout), (stderr, to_stderr), reloader)
+            Output::new(child.output, streams, reloader)
         });
         let pid = child.pid;
         let happen = self.happen.clone();
@@ -514,9 +527,8 @@ impl Hands {
     /// Everything has ended that had a number; what builds have left behind ends now.
     pub(super) async fn end(mut self, exit: Exit) {
         self.kill_leftovers();
-        if let Some((stdout, stderr)) = &self.sinks {
-            stdout.flush(FLUSH).await;
-            stderr.flush(FLUSH).await;
+        if let Some(streams) = &self.streams {
+            streams.flushed().await;
         }
         self.tell(Event::Ended(exit));
     }

@@ -7,6 +7,7 @@ use super::command::Command;
 use super::guard::Guard;
 use super::signal::Signal;
 use super::sockets::Listen;
+use super::streams::Streams;
 
 /// What a change does while COMMAND runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -84,6 +85,21 @@ pub struct Ready {
     pub timeout: Duration,
 }
 
+/// What of the child's output goes through this process.
+///
+/// Where our own stream is a terminal the child gets a terminal too, so that it keeps its colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Capture {
+    /// Nothing: it writes to our own streams directly.
+    #[default]
+    No,
+    /// What appears on a terminal, so that a status line can make room for it.
+    Terminal,
+    /// Everything, so that reports have its tail.
+    All,
+}
+
 /// Whether devrun adopts the orphans of its children (Linux `PR_SET_CHILD_SUBREAPER`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -128,9 +144,10 @@ pub struct Options {
     /// Wait for [`super::Request::Drained`] before an old generation is stopped, at most this long. `None`: nobody drains, stop
     /// at once.
     pub drain_timeout: Option<Duration>,
-    /// Take the child's stdout and stderr through a pipe, pass them on, and keep the tail for reports. Otherwise
-    /// the child writes to devrun's own.
-    pub capture: bool,
+    /// What of the child's output is taken, passed on, and kept for reports.
+    pub capture: Capture,
+    /// What writes it; `None`: something of the supervisor's own. The owner may speak through it too, so that lines do not mix.
+    pub streams: Option<Streams>,
     /// Whether orphans are adopted.
     pub subreaper: Subreaper,
     /// Let the kernel kill the child when the thread that started it ends (Linux `PR_SET_PDEATHSIG`). Only for
@@ -162,7 +179,8 @@ impl Options {
             ready: Ready { path: None, timeout: Duration::from_secs(60) },
             overlap: true,
             drain_timeout: None,
-            capture: false,
+            capture: Capture::default(),
+            streams: None,
             subreaper: Subreaper::default(),
             parent_death_signal: false,
             open_files: None,

@@ -1,143 +1,19 @@
 //! The child's output: passed on byte for byte, and its tail kept.
-//!
-//! Whoever reads devrun's output may be slow or gone. So a thread of its own does the writing; the runtime only ever fills a
-//! bounded queue, and a child whose reader is slow waits just as it would on a pipe.
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex};
 
+use rustix::io::Errno;
 use tokio::io::unix::AsyncFd;
-use tokio::sync::Notify;
+
+use super::streams::{Sink, Streams, lock};
 
 /// How much of the end is kept for reports.
 const TAIL: usize = 64 * 1024;
-/// How much may wait to be written before the child has to.
-const QUEUE: usize = 256 * 1024;
 /// What werkzeug's reloader says when it takes over.
 const RELOADER: &[u8] = b" * Restarting with ";
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// One of devrun's own streams, written to by a thread.
-#[derive(Debug, Clone)]
-pub(super) struct Sink(Arc<Inner>);
-
-#[derive(Debug, Default)]
-struct Inner {
-    queue: Mutex<Queue>,
-    filled: Condvar,
-    emptied: Notify,
-}
-
-#[derive(Debug, Default)]
-struct Queue {
-    chunks: VecDeque<Vec<u8>>,
-    bytes: usize,
-    writing: bool,
-    closed: bool,
-}
-
-impl Sink {
-    /// Passes everything on to standard output, or to standard error.
-    pub(super) fn new(error: bool) -> io::Result<Self> {
-        let inner = Arc::new(Inner::default());
-        let thread = Arc::downgrade(&inner);
-        let name = if error { "devrun-stderr" } else { "devrun-stdout" };
-        std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-            while let Some(inner) = thread.upgrade() {
-                let Some(chunk) = inner.take() else { continue };
-                let written = match error {
-                    true => write_all(io::stderr().as_fd(), &chunk),
-                    false => write_all(io::stdout().as_fd(), &chunk),
-                };
-                inner.written(written.is_err());
-            }
-        })?;
-        Ok(Self(inner))
-    }
-
-    fn push(&self, chunk: Vec<u8>) {
-        let mut queue = lock(&self.0.queue);
-        // Nobody reads any more: the child goes on all the same.
-        if !queue.closed {
-            queue.bytes += chunk.len();
-            queue.chunks.push_back(chunk);
-            self.0.filled.notify_one();
-        }
-    }
-
-    /// Waits until there is room.
-    async fn room(&self) {
-        loop {
-            let emptied = self.0.emptied.notified();
-            if lock(&self.0.queue).bytes < QUEUE {
-                return;
-            }
-            emptied.await;
-        }
-    }
-
-    /// Waits until everything is written, but not for ever.
-    pub(super) async fn flush(&self, patience: Duration) {
-        let deadline = Instant::now() + patience;
-        while Instant::now() < deadline && self.0.busy() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    }
-}
-
-impl Inner {
-    /// The next chunk; `None` now and then, so that the thread notices when nobody needs it any more.
-    fn take(&self) -> Option<Vec<u8>> {
-        let mut queue = lock(&self.queue);
-        if queue.chunks.is_empty() {
-            let waited = self.filled.wait_timeout(queue, Duration::from_secs(60));
-            queue = waited.map_or_else(|poisoned| poisoned.into_inner().0, |(queue, _)| queue);
-        }
-        let chunk = queue.chunks.pop_front();
-        queue.writing = chunk.is_some();
-        chunk
-    }
-
-    fn busy(&self) -> bool {
-        let queue = lock(&self.queue);
-        !queue.closed && (queue.writing || !queue.chunks.is_empty())
-    }
-
-    fn written(&self, failed: bool) {
-        let mut queue = lock(&self.queue);
-        queue.writing = false;
-        queue.closed |= failed;
-        if failed {
-            queue.chunks.clear();
-        }
-        queue.bytes = queue.chunks.iter().map(Vec::len).sum();
-        drop(queue);
-        self.emptied.notify_waiters();
-    }
-}
-
-fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> io::Result<()> {
-    use rustix::event::{PollFd, PollFlags, poll};
-    use rustix::io::Errno;
-    while !bytes.is_empty() {
-        match rustix::io::write(fd, bytes) {
-            Ok(count) => bytes = &bytes[count..],
-            Err(Errno::INTR) => {}
-            // Somebody has made our terminal non-blocking, node for one.
-            Err(Errno::AGAIN) => {
-                poll(&mut [PollFd::new(&fd, PollFlags::OUT)], None)?;
-            }
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(())
-}
 
 /// The tail of what a process has written, over both of its streams.
 #[derive(Debug, Default)]
@@ -174,7 +50,11 @@ impl Stream {
         let mut buffer = vec![0; 16 * 1024];
         // The lock is held while reading: the pump and the last look must not change places.
         let mut tail = lock(&self.tail);
-        let count = rustix::io::read(self.fd.get_ref(), &mut buffer)?;
+        let count = match rustix::io::read(self.fd.get_ref(), &mut buffer) {
+            // A terminal that nobody has open any more ends so.
+            Err(Errno::IO) => 0,
+            other => other?,
+        };
         buffer.truncate(count);
         tail.push(&buffer);
         if count > 0 {
@@ -199,7 +79,7 @@ impl Stream {
     }
 }
 
-/// Both captured streams of one process.
+/// The captured streams of one process.
 #[derive(Debug)]
 pub(super) struct Output {
     streams: Vec<Arc<Stream>>,
@@ -212,16 +92,16 @@ impl Output {
     ///
     /// `reloader` is called when a reloader announces itself in it.
     pub(super) fn new(
-        stdout: (OwnedFd, &Sink),
-        stderr: (OwnedFd, &Sink),
+        ours: Vec<(OwnedFd, bool)>,
+        streams: &Streams,
         reloader: impl Fn() + Clone + Send + 'static,
     ) -> io::Result<Self> {
         let tail = Arc::new(Mutex::new(Tail::default()));
-        let mut streams = Vec::new();
-        for (fd, sink) in [stdout, stderr] {
+        let mut captured = Vec::new();
+        for (fd, error) in ours {
             rustix::io::ioctl_fionbio(&fd, true)?;
             let fd = super::os::unix::readable(fd)?;
-            streams.push(Arc::new(Stream { fd, sink: sink.clone(), tail: Arc::clone(&tail) }));
+            captured.push(Arc::new(Stream { fd, sink: streams.of(error).clone(), tail: Arc::clone(&tail) }));
         }
         let pump = |stream: &Arc<Stream>| {
             let (stream, reloader) = (Arc::clone(stream), reloader.clone());
@@ -231,8 +111,8 @@ impl Output {
                 }
             })
         };
-        let pumps = streams.iter().map(pump).collect();
-        Ok(Self { streams, tail, pumps })
+        let pumps = captured.iter().map(pump).collect();
+        Ok(Self { streams: captured, tail, pumps })
     }
 
     /// Takes what is still in the pipes: for the moment when the process has ended. What others of its tree write later is
@@ -246,6 +126,16 @@ impl Output {
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                     _ => break,
                 }
+            }
+        }
+    }
+
+    /// Our terminal has another size now.
+    pub(super) fn resize(&self) {
+        for stream in &self.streams {
+            if let Some(size) = stream.sink.size() {
+                // A pipe has none.
+                let _: Result<(), Errno> = rustix::termios::tcsetwinsize(stream.fd.get_ref(), size);
             }
         }
     }

@@ -63,6 +63,8 @@ impl Signal {
     pub const TTIN: Self = Self(libc::SIGTTIN);
     /// Stopped for writing to a terminal in the background, or for changing its modes.
     pub const TTOU: Self = Self(libc::SIGTTOU);
+    /// The terminal has another size.
+    pub const WINCH: Self = Self(libc::SIGWINCH);
     /// Stop at once; cannot be caught.
     pub const STOP: Self = Self(libc::SIGSTOP);
     /// Go on.

@@ -176,6 +176,7 @@ impl Loop {
     fn requested(&mut self, request: Request) {
         self.hands.inputs.push_back(match request {
             Request::Suspend => return self.hands.suspend(),
+            Request::Resized => return self.hands.resized(),
             Request::Continue => return self.hands.go_on(),
             Request::Changed(batch) => Input::Changed(batch),
             Request::Restart => Input::Restart,

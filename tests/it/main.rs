@@ -47,6 +47,9 @@ mod pty;
 /// Signals, keys and job control as a shell user expects them.
 #[cfg(all(target_os = "linux", feature = "cli"))]
 mod terminal;
+/// What devrun writes and whom it never waits for: slow readers, full disks, status lines, colours.
+#[cfg(all(target_os = "linux", feature = "cli"))]
+mod output;
 /// The JSON log and its page.
 mod events;
 /// The story: downloads never restart the server, and clients never see a restart.

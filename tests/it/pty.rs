@@ -129,6 +129,11 @@ impl Pty {
         String::from_utf8_lossy(&self.seen.lock().unwrap()).into_owned()
     }
 
+    /// What stands on the screen, line by line, as a person sees it.
+    pub(crate) fn screen(&self) -> Vec<String> {
+        drawn(&self.seen())
+    }
+
     /// What has appeared and was not expected yet.
     pub(crate) fn rest(&self) -> String {
         String::from_utf8_lossy(&self.seen.lock().unwrap()[self.cursor..]).into_owned()
@@ -250,4 +255,43 @@ pub(crate) fn state(pid: i32) -> Option<char> {
 
 pub(crate) fn wait_for_state(what: &str, pid: i32, wanted: &[Option<char>]) {
     wait_for(what, || wanted.contains(&state(pid)).then_some(()));
+}
+
+/// Draws text as a terminal does: carriage returns, emptied lines, a cleared screen; colours are left out.
+fn drawn(text: &str) -> Vec<String> {
+    let mut lines = vec![Vec::new()];
+    let mut column = 0;
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
+        match character {
+            '\r' => column = 0,
+            '\n' => {
+                lines.push(Vec::new());
+                column = 0;
+            }
+            '\x1b' if characters.next_if_eq(&'[').is_some() => {
+                let mut sequence = String::new();
+                while let Some(next) =
+                    characters.next_if(|next| next.is_ascii_digit() || ";?".contains(*next))
+                {
+                    sequence.push(next);
+                }
+                match (sequence.as_str(), characters.next()) {
+                    ("2", Some('K')) => lines.last_mut().unwrap().clear(),
+                    ("" | "0", Some('K')) => lines.last_mut().unwrap().truncate(column),
+                    ("2" | "3", Some('J')) => lines = vec![Vec::new()],
+                    _ => {}
+                }
+            }
+            other => {
+                let line = lines.last_mut().unwrap();
+                while line.len() <= column {
+                    line.push(' ');
+                }
+                line[column] = other;
+                column += 1;
+            }
+        }
+    }
+    lines.into_iter().map(|line| line.into_iter().collect::<String>().trim_end().to_owned()).collect()
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use devrun::Command;
 use devrun::change::{Batch, Change, ChangeKind};
 use devrun::supervise::{
-    Ended, Endpoint, Event, Exit, ExitReport, Handle, OnBusy, OnExit, Options, Phase, Port, Request,
+    Capture, Ended, Endpoint, Event, Exit, ExitReport, Handle, OnBusy, OnExit, Options, Phase, Port, Request,
     Supervisor,
 };
 
@@ -285,7 +285,8 @@ async fn fast_restarts_never_meet_their_own_port() {
 
 #[tokio::test]
 async fn a_crash_is_reported_and_the_next_change_starts_again() {
-    let mut rig = Rig::start("print hello complain alas wait 50 exit 7", |options| options.capture = true);
+    let mut rig =
+        Rig::start("print hello complain alas wait 50 exit 7", |options| options.capture = Capture::All);
     let report = rig.report().await;
     assert_eq!(report.ended, Ended::Status(7));
     assert!(report.ran >= Duration::from_millis(50));

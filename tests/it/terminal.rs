@@ -129,6 +129,8 @@ fn bg_goes_on_without_keys_and_fg_brings_them_back() {
 fn in_the_background_from_the_start_nothing_stops_it() {
     let sandbox = Sandbox::new();
     let mut shell = Pty::shell(&sandbox);
+    // Even where the terminal stops whoever writes from the background.
+    shell.run("stty tostop");
     shell.run(&format!("devrun -- {} &", child(&sandbox, "print hello log {}/log up sleep")));
     let up = logged(&sandbox, "up", 1)[0];
     let devrun = parent(up);
@@ -201,7 +203,7 @@ fn nohup_keeps_it_alive_and_idle_after_the_terminal_is_gone() {
 }
 
 /// Ticks of a hundredth of a second.
-fn processor_time(pid: i32) -> u64 {
+pub(crate) fn processor_time(pid: i32) -> u64 {
     let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     let fields: Vec<&str> = text.rsplit_once(") ").unwrap().1.split(' ').collect();
     fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()

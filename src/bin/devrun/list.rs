@@ -234,7 +234,7 @@ impl List<'_> {
         }
         while let Some(left) = time.checked_sub(start.elapsed()) {
             let seconds = left.as_secs_f32().ceil();
-            terminal.status(format_args!("counting events: {seconds} s to go"));
+            terminal.status(&format!("counting events: {seconds} s to go"));
             std::thread::sleep(left.min(Duration::from_secs(1)).max(Duration::from_millis(1)));
         }
         terminal.clear_status();

@@ -64,6 +64,7 @@ fn main() -> std::process::ExitCode {
             failure.code
         }
     };
+    terminal.settle();
     if let ExitCode::Signal(signal) = code {
         signals::die_by(signal);
     }

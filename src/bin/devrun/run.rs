@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use devrun::change::Batch;
 use devrun::session::{Event, Handle, Session};
-use devrun::supervise::{self, Ended, Exit, Guard, Phase, Request, Signal, Stdin, terminal as tty};
+use devrun::supervise::{self, Capture, Ended, Exit, Guard, Phase, Request, Signal, Stdin, terminal as tty};
 use devrun::watch;
 
 use crate::descriptors;
@@ -55,8 +55,11 @@ async fn supervise(
     let mut options = settings.session_options()?;
     options.supervise.guard = guard;
     options.supervise.open_files = descriptors::raise_limit();
+    options.supervise.streams =
+        Some(terminal.share().map_err(|error| Failure::to_do("start a thread for output", &error))?);
+    capture(&mut options, terminal);
     let signals = Signals::listen().map_err(|error| Failure::to_do("listen for signals", &error))?;
-    let reporter = Reporter::new(&settings, &options, terminal.is_terminal(), Instant::now());
+    let reporter = Reporter::new(&settings, &options, terminal.draws(), Instant::now());
     let mut run = Run {
         handle: None,
         signals,
@@ -111,6 +114,8 @@ impl Run<'_> {
     async fn begin(&mut self, options: &devrun::Options) -> Result<Option<Session>, Failure> {
         let starting = Session::start(options.clone());
         tokio::pin!(starting);
+        self.reporter.may_draw(self.terminal.draws());
+        self.reporter.looking(Instant::now());
         loop {
             tokio::select! {
                 biased;
@@ -120,9 +125,11 @@ impl Run<'_> {
                         return Ok(None);
                     }
                     Asked::Suspend => tty::stop_self(),
-                    Asked::Continue => {}
+                    Asked::Continue | Asked::Resized => {}
                 },
+                () = tick(self.reporter.is_waiting()) => self.reporter.tick(Instant::now(), self.terminal),
                 session = &mut starting => {
+                    self.terminal.clear_status();
                     return session.map(Some).map_err(|error| cannot_begin(&error));
                 }
             }
@@ -135,9 +142,12 @@ impl Run<'_> {
         next: Settings,
         old: devrun::Options,
     ) -> Result<(Option<Session>, devrun::Options), Failure> {
+        let terminal = &*self.terminal;
         let guarded = |mut options: devrun::Options| {
             options.supervise.guard.clone_from(&old.supervise.guard);
             options.supervise.open_files = old.supervise.open_files;
+            options.supervise.streams.clone_from(&old.supervise.streams);
+            capture(&mut options, terminal);
             options
         };
         let failure = match next.session_options().map(guarded) {
@@ -158,6 +168,7 @@ impl Run<'_> {
     fn adopt_session(&mut self, session: &Session, options: &devrun::Options) {
         self.inherits = options.supervise.command.stdin == Stdin::Inherit;
         self.keyboard = Keyboard::open(self.inherits);
+        self.reporter.may_draw(self.terminal.draws() && options.supervise.capture != Capture::No);
         self.stopping = None;
         self.handle = Some(session.handle());
         if self.paused {
@@ -271,6 +282,7 @@ impl Run<'_> {
                 self.send(Request::Continue);
                 self.keyboard.take();
             }
+            Asked::Resized => self.send(Request::Resized),
         }
     }
 
@@ -302,7 +314,7 @@ impl Run<'_> {
 
     /// The shell gets the terminal as it was, and devrun stops here until it is continued.
     fn suspend(&mut self) {
-        self.terminal.clear_status();
+        self.terminal.settle();
         self.keyboard.suspend();
         match std::mem::take(&mut self.suspending) {
             true => tty::stop_self(),
@@ -341,6 +353,15 @@ impl Run<'_> {
             Exit::Child(ended) if self.asked.is_none() => child_code(ended),
             _ => self.asked.map_or(ExitCode::Success, ExitCode::Signal),
         }
+    }
+}
+
+/// What appears on a terminal goes through devrun, so that its own lines and COMMAND's do not mix; but not if the terminal
+/// is COMMAND's own.
+fn capture(options: &mut devrun::Options, terminal: &Terminal) {
+    let options = &mut options.supervise;
+    if options.capture == Capture::No && options.command.stdin != Stdin::Inherit && terminal.draws() {
+        options.capture = Capture::Terminal;
     }
 }
 

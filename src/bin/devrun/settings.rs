@@ -232,7 +232,9 @@ impl Settings {
         // Only the front sees what is in flight; without it nobody could say that all is drained.
         options.drain_timeout = front.proxy.map(|_| front.drain_timeout);
         // The page shows the crash's output, which is why it is captured then.
-        options.capture = front.options().is_some();
+        if front.options().is_some() {
+            options.capture = supervise::Capture::All;
+        }
         options.subreaper = Subreaper::Yes;
         options.parent_death_signal = true;
     }

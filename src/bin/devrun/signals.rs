@@ -14,6 +14,8 @@ pub(crate) enum Asked {
     Suspend,
     /// Go on after that.
     Continue,
+    /// The terminal has another size.
+    Resized,
 }
 
 /// The signals devrun listens to while a session runs.
@@ -25,6 +27,7 @@ pub(crate) struct Signals {
     hangup: Option<Stream>,
     suspend: Option<Stream>,
     resume: Stream,
+    resized: Stream,
 }
 
 impl Signals {
@@ -41,6 +44,7 @@ impl Signals {
             hangup: unless_ignored(libc::SIGHUP, SignalKind::hangup())?,
             suspend: unless_ignored(libc::SIGTSTP, SignalKind::from_raw(libc::SIGTSTP))?,
             resume: signal(SignalKind::from_raw(libc::SIGCONT))?,
+            resized: signal(SignalKind::window_change())?,
         })
     }
 
@@ -58,6 +62,7 @@ impl Signals {
             () = received(&mut self.hangup) => Asked::Stop(Signal::HUP),
             () = received(&mut self.suspend) => Asked::Suspend,
             _ = self.resume.recv() => Asked::Continue,
+            _ = self.resized.recv() => Asked::Resized,
         }
     }
 }

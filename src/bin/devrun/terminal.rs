@@ -7,11 +7,14 @@ use std::borrow::Cow;
 use std::fmt::{self, Display, Write as _};
 use std::io::{self, IsTerminal as _, Write};
 use std::path::Path;
+use std::sync::OnceLock;
 
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
+use devrun::supervise::Streams;
+use unicode_width::UnicodeWidthStr as _;
 
 use crate::failure::{Failure, Place};
 
@@ -40,6 +43,12 @@ pub(crate) fn styled(style: Style, text: impl Display) -> impl Display {
 
     Styled(style, text)
 }
+
+/// Back to the start of the line, and empty it.
+const ERASE: &[u8] = b"\r\x1b[2K";
+
+/// What a run writes with, once there is one; the log of the inner workings writes with it too, from anywhere.
+static SHARED: OnceLock<Streams> = OnceLock::new();
 
 /// Both streams of the program.
 #[derive(Debug)]
@@ -99,40 +108,97 @@ impl Terminal {
         written(self.out.write_all(&pending))
     }
 
-    /// Writes a line to standard error. Nothing can be done if that fails, so nothing is.
-    pub(crate) fn say(&mut self, line: impl Display) {
-        self.clear_status();
-        // One write for one line: lines of several processes do not mix.
-        let _ = self.err.write_all(format!("{line}\n").as_bytes());
+    /// From now on standard error is written by a thread, together with what COMMAND writes: whoever reads it may be
+    /// slow or gone, and nothing waits for that.
+    ///
+    /// # Errors
+    /// If there is no room for a thread.
+    pub(crate) fn share(&mut self) -> io::Result<Streams> {
+        if let Some(shared) = SHARED.get() {
+            return Ok(shared.clone());
+        }
+        let streams = Streams::open(self.draws())?;
+        Ok(SHARED.get_or_init(|| streams).clone())
     }
 
-    /// Shows a line that the next one replaces. Does nothing where standard error is not a terminal.
-    pub(crate) fn status(&mut self, line: impl Display) {
-        if !self.is_terminal() {
+    /// Waits until everything is written, but not for a reader that takes nothing.
+    pub(crate) fn settle(&mut self) {
+        self.clear_status();
+        if let Some(shared) = SHARED.get() {
+            shared.flush();
+        }
+    }
+
+    /// How many lines were left out since this was last asked, because nobody read them.
+    pub(crate) fn left_out(&self) -> u64 {
+        SHARED.get().map_or(0, Streams::left_out)
+    }
+
+    /// Writes a line to standard error. Nothing can be done if that fails, so nothing is.
+    pub(crate) fn say(&mut self, line: impl Display) {
+        // One write for one line: lines of several processes do not mix.
+        let line = self.painted(format_args!("{line}\n"));
+        match SHARED.get() {
+            Some(shared) => shared.say(line),
+            None => {
+                self.clear_status();
+                let _ = io::stderr().write_all(&line);
+            }
+        }
+    }
+
+    /// Shows a line that the next one replaces, shortened to the width there is. Does nothing where none can be drawn.
+    pub(crate) fn status(&mut self, line: &str) {
+        if !self.draws() {
             return;
         }
-        let _ = write!(self.err, "\r\x1b[2K{line}");
-        let _ = self.err.flush();
+        // The last column stays free: some terminals begin a new line when it is written.
+        let line = self.painted(styled(FAINT, fitting(line, self.width().saturating_sub(1))));
+        match SHARED.get() {
+            Some(shared) => shared.status(Some(line)),
+            None => {
+                let _ = io::stderr().write_all(&[ERASE, &line].concat());
+            }
+        }
         self.status = true;
     }
 
     /// Takes the status line away.
     pub(crate) fn clear_status(&mut self) {
         if std::mem::take(&mut self.status) {
-            let _ = write!(self.err, "\r\x1b[2K");
+            match SHARED.get() {
+                Some(shared) => shared.status(None),
+                None => _ = io::stderr().write_all(ERASE),
+            }
         }
     }
 
     /// Clears the screen, if standard error is one.
     pub(crate) fn clear_screen(&mut self) {
-        if self.is_terminal() {
-            let _ = io::stderr().write_all(b"\x1b[2J\x1b[3J\x1b[H");
+        const CLEAR: &[u8] = b"\x1b[2J\x1b[3J\x1b[H";
+        match SHARED.get() {
+            Some(shared) if self.draws() => shared.say(CLEAR.to_vec()),
+            None if self.draws() => _ = io::stderr().write_all(CLEAR),
+            _ => {}
         }
+    }
+
+    /// What is to be written for this, with colour or without.
+    fn painted(&self, text: impl Display) -> Vec<u8> {
+        let mut painted = AutoStream::new(Vec::new(), self.err.current_choice());
+        // A vector takes everything.
+        let _ = write!(painted, "{text}");
+        painted.into_inner()
     }
 
     /// Whether standard error is a terminal.
     pub(crate) fn is_terminal(&self) -> bool {
         self.err.is_terminal()
+    }
+
+    /// Whether what stands on standard error can be taken away again.
+    pub(crate) fn draws(&self) -> bool {
+        self.is_terminal() && std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb")
     }
 
     /// Columns of the terminal; 80 where there is none.
@@ -216,9 +282,13 @@ impl Beside {
 
 impl Write for Beside {
     fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
+        if let Some(shared) = SHARED.get() {
+            shared.say(lines.to_vec());
+            return Ok(lines.len());
+        }
         let mut err = io::stderr().lock();
         if err.is_terminal() {
-            err.write_all(b"\r\x1b[2K")?;
+            err.write_all(ERASE)?;
         }
         err.write_all(lines)?;
         Ok(lines.len())
@@ -241,6 +311,22 @@ fn written(result: io::Result<()>) -> Result<(), Failure> {
         io::ErrorKind::BrokenPipe => Failure::closed_pipe(),
         _ => Failure::to_do("write to standard output", &error),
     })
+}
+
+/// As much of a text as has room in so many columns, with an ellipsis for what has not. Wide characters take two columns.
+fn fitting(text: &str, columns: usize) -> Cow<'_, str> {
+    if text.width() <= columns {
+        return Cow::Borrowed(text);
+    }
+    let mut end = 0;
+    for (at, character) in text.char_indices() {
+        let next = at + character.len_utf8();
+        if text[..next].width() + 1 > columns {
+            break;
+        }
+        end = next;
+    }
+    Cow::Owned(format!("{}…", &text[..end]))
 }
 
 /// A message may have several lines; each is escaped.

@@ -41,6 +41,17 @@ pub(crate) fn stop_self() {
     unsafe { libc::kill(libc::getpid(), libc::SIGSTOP) };
 }
 
+/// Lets this thread write to a terminal from the background, whatever the terminal says to that.
+pub(crate) fn never_stop_for_writing() {
+    // SAFETY: plain system calls on initialised memory.
+    unsafe {
+        let mut one: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&mut one);
+        libc::sigaddset(&mut one, libc::SIGTTOU);
+        libc::pthread_sigmask(libc::SIG_BLOCK, &one, std::ptr::null_mut());
+    }
+}
+
 /// Stops the others of this process's group with `SIGTSTP`, as the terminal would have; not this process.
 pub(crate) fn stop_others() {
     // SAFETY: the handler is put back as it was; plain system calls on initialised memory.

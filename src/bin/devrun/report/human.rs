@@ -71,18 +71,29 @@ pub(crate) fn cause(cause: &Cause, now: Instant) -> String {
     format!("{} ago: generation {}, {paths}", time(passed), cause.generation)
 }
 
+/// What is waited for: `waiting for 2 responses, 1.2 MB sent`.
+pub(crate) fn in_flight(record: &Record) -> String {
+    let Record::InFlight { responses, bytes, .. } = record else { return String::new() };
+    format!("waiting for {}, {} sent", count(*responses, "response"), size(*bytes))
+}
+
+/// A time that goes on, as it is shown while it does: `3 s`, `2 min 10 s`.
+pub(crate) fn seconds(duration: Duration) -> String {
+    match duration.as_secs() {
+        seconds @ 0..60 => format!("{seconds} s"),
+        seconds => format!("{} min {} s", seconds / 60, seconds % 60),
+    }
+}
+
 /// The course of a restart: drain, stop, wait.
 fn course(record: &Record) -> Vec<Line> {
     match record {
         Record::Draining { generation } => {
             vec![detail(format!("generation {generation} gets no new requests"))]
         }
-        Record::InFlight { responses, bytes, oldest, since_us, .. } => vec![plain(format!(
-            "waiting for {}, {} sent, the oldest for {}: {oldest}",
-            count(*responses, "response"),
-            size(*bytes),
-            time(*since_us)
-        ))],
+        Record::InFlight { oldest, since_us, .. } => {
+            vec![plain(format!("{}, the oldest for {}: {oldest}", in_flight(record), time(*since_us)))]
+        }
         Record::Drained { generation } => {
             vec![detail(format!("generation {generation} has nothing in flight"))]
         }

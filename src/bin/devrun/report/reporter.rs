@@ -38,12 +38,13 @@ pub(crate) struct Reporter {
     json: bool,
     level: Level,
     clear: bool,
-    terminal: bool,
+    /// A status line can be drawn, and taken away for everything that COMMAND writes.
+    draws: bool,
     pending: Option<Pending>,
 }
 
 impl Reporter {
-    pub(crate) fn new(settings: &Settings, options: &Options, is_terminal: bool, now: Instant) -> Self {
+    pub(crate) fn new(settings: &Settings, options: &Options, draws: bool, now: Instant) -> Self {
         let base = &options.watch.rules.base;
         let base = base.canonicalize().unwrap_or_else(|_| base.clone());
         let command = &options.supervise.command;
@@ -54,7 +55,7 @@ impl Reporter {
             json: settings.output.json,
             level: level(settings),
             clear: settings.run.clear,
-            terminal: is_terminal,
+            draws,
             pending: None,
         }
     }
@@ -74,7 +75,7 @@ impl Reporter {
     /// Tells an event.
     pub(crate) fn event(&mut self, event: &Event, now: Instant, terminal: &mut Terminal) {
         if let Some(record) = self.chronicle.record(event, now) {
-            self.follow(&record, now);
+            self.follow(&record, now, terminal);
             self.record(&record, terminal);
         }
     }
@@ -110,7 +111,7 @@ impl Reporter {
 
     /// Whether something takes long, so that [`Reporter::tick`] has work.
     pub(crate) fn is_waiting(&self) -> bool {
-        self.terminal && !self.json && self.level > Level::Quiet && self.pending.is_some()
+        self.draws && !self.json && self.level > Level::Quiet && self.pending.is_some()
     }
 
     /// Shows on a terminal what is waited for, and for how long.
@@ -118,25 +119,42 @@ impl Reporter {
         let Some(pending) = &self.pending else { return };
         let passed = now.saturating_duration_since(pending.since);
         if passed >= PATIENCE {
-            let what = terminal::escape_text(&pending.what);
-            terminal.status(styled(terminal::FAINT, format_args!("devrun: {what} ({} s)", passed.as_secs())));
+            let line = format!("devrun: {} ({})", pending.what, human::seconds(passed));
+            terminal.status(&terminal::escape_text(&line));
         }
     }
 
+    /// The first walk begins.
+    pub(crate) fn looking(&mut self, now: Instant) {
+        self.pending = Some(Pending { what: "looking at the files".to_owned(), since: now });
+    }
+
+    /// Whether everything that COMMAND writes makes room for a status line.
+    pub(crate) fn may_draw(&mut self, draws: bool) {
+        self.draws = draws;
+    }
+
     /// Keeps what the status line would show.
-    fn follow(&mut self, record: &Record, now: Instant) {
+    fn follow(&mut self, record: &Record, now: Instant, terminal: &mut Terminal) {
         let what = match record {
             Record::Draining { .. } => "waiting for responses in flight".to_owned(),
-            Record::InFlight { .. } => return,
-            Record::Stopping { .. } => "waiting for the old server to end".to_owned(),
+            Record::InFlight { since_us, .. } => {
+                let since = now.checked_sub(Duration::from_micros(*since_us)).unwrap_or(now);
+                let since = self.pending.as_ref().map_or(since, |pending| pending.since);
+                self.pending = Some(Pending { what: human::in_flight(record), since });
+                return;
+            }
+            Record::Building { .. } => "building".to_owned(),
+            Record::Stopping { generation } => format!("waiting for generation {generation} to end"),
             Record::Started { .. } => "waiting for the server to be ready".to_owned(),
             Record::Ready { .. }
             | Record::Stopped { .. }
             | Record::Crashed { .. }
             | Record::BuildFailed { .. }
-            | Record::Building { .. }
+            | Record::Watching { .. }
             | Record::Summary { .. } => {
                 self.pending = None;
+                terminal.clear_status();
                 return;
             }
             _ => return,
@@ -145,6 +163,15 @@ impl Reporter {
     }
 
     fn record(&mut self, record: &Record, terminal: &mut Terminal) {
+        let left_out = terminal.left_out();
+        if left_out > 0 {
+            let message = format!("{left_out} lines of devrun were left out here: nobody read them in time");
+            self.write(&Record::Warning { message, remedy: String::new() }, terminal);
+        }
+        self.write(record, terminal);
+    }
+
+    fn write(&self, record: &Record, terminal: &mut Terminal) {
         if self.json {
             return terminal.say(json::line(record, SystemTime::now()));
         }

@@ -1,0 +1,63 @@
+//! What a captured child writes into: a pipe, or a terminal where ours is one, so that it looks and behaves as if it wrote to
+//! ours directly.
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{OptionalActions, OutputModes, Winsize};
+
+use super::options::Capture;
+use super::os::unix::pipe;
+use super::streams::Streams;
+
+/// The ends of a child's output.
+#[derive(Debug, Default)]
+pub(super) struct Ends {
+    /// Ours, and whether it goes to standard error.
+    pub(super) ours: Vec<(OwnedFd, bool)>,
+    /// The child's standard output and error, where they are not our own.
+    pub(super) theirs: [Option<OwnedFd>; 2],
+}
+
+impl Ends {
+    pub(super) fn open(capture: Capture, streams: Option<&Streams>) -> io::Result<Self> {
+        let mut ends = Self::default();
+        let Some(streams) = streams.filter(|_| capture != Capture::No) else { return Ok(ends) };
+        if streams.is_one() {
+            let (ours, theirs) = terminal(streams.of(true).size())?;
+            ends.theirs = [Some(theirs.try_clone()?), Some(theirs)];
+            ends.ours.push((ours, true));
+            return Ok(ends);
+        }
+        for error in [false, true] {
+            let sink = streams.of(error);
+            let (ours, theirs) = match (sink.is_terminal(), capture) {
+                (true, _) => terminal(sink.size())?,
+                (false, Capture::All) => pipe()?,
+                (false, _) => continue,
+            };
+            ends.ours.push((ours, error));
+            ends.theirs[usize::from(error)] = Some(theirs);
+        }
+        Ok(ends)
+    }
+}
+
+/// A terminal that passes on what is written as it is: the one behind it does the rest.
+fn terminal(size: Option<Winsize>) -> io::Result<(OwnedFd, OwnedFd)> {
+    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
+    grantpt(&ours)?;
+    unlockpt(&ours)?;
+    let name = ptsname(&ours, Vec::new())?;
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let theirs = rustix::fs::open(name.as_c_str(), flags, Mode::empty())?;
+    let mut modes = rustix::termios::tcgetattr(&theirs)?;
+    modes.output_modes.remove(OutputModes::OPOST);
+    rustix::termios::tcsetattr(&theirs, OptionalActions::Now, &modes)?;
+    if let Some(size) = size {
+        rustix::termios::tcsetwinsize(&ours, size)?;
+    }
+    Ok((ours, theirs))
+}

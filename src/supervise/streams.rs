@@ -1,0 +1,323 @@
+//! This process's own two output streams, shared by what the child writes and what the owner of the supervisor says.
+//!
+//! Whoever reads them may be slow or gone. So a thread of its own does the writing; the runtime only ever fills bounded
+//! queues. A child whose reader is slow waits just as it would on a pipe; the owner never waits.
+
+use std::collections::VecDeque;
+use std::io::{self, IsTerminal};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::termios::Winsize;
+use tokio::sync::Notify;
+
+use super::os;
+use super::screen::Screen;
+
+/// How much of the child's may wait to be written before the child has to.
+const QUEUE: usize = 256 * 1024;
+/// How much of what the owner says may wait; what comes then is left out, and counted.
+const SAID: usize = 4 * 1024 * 1024;
+/// How long a line of the child's that has begun may keep the owner from speaking.
+const HALF_A_LINE: Duration = Duration::from_millis(50);
+/// A reader that has taken nothing for so long will not take the rest.
+const STUCK: Duration = Duration::from_secs(1);
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Standard output and standard error of this process. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Streams {
+    out: Sink,
+    err: Sink,
+}
+
+impl Streams {
+    /// Begins to write on both. One terminal for both is one stream, so that the order of what appears is kept.
+    ///
+    /// `draws`: a status line may be shown on standard error, if that is a terminal.
+    ///
+    /// # Errors
+    /// If there is no room for a thread.
+    pub fn open(draws: bool) -> io::Result<Self> {
+        let err = Sink::new(true, draws && io::stderr().is_terminal())?;
+        let out = if same_terminal() { err.clone() } else { Sink::new(false, false)? };
+        Ok(Self { out, err })
+    }
+
+    /// Says whole lines on standard error, their ends included. Never waits: if nobody reads for long they are left out, and
+    /// [`Streams::left_out`] tells.
+    pub fn say(&self, lines: Vec<u8>) {
+        self.err.0.say(lines);
+    }
+
+    /// How many times something was left out since this was last asked; zero while there is no room to say so.
+    #[must_use]
+    pub fn left_out(&self) -> u64 {
+        let mut queue = lock(&self.err.0.queue);
+        if queue.said > SAID / 2 { 0 } else { std::mem::take(&mut queue.left_out) }
+    }
+
+    /// Shows a line below everything, which disappears for what is written and comes back after it; `None` takes it away.
+    pub fn status(&self, line: Option<Vec<u8>>) {
+        let mut queue = lock(&self.err.0.queue);
+        queue.status = Some(line);
+        self.err.0.filled.notify_one();
+    }
+
+    /// Blocks until everything is written, or the reader takes nothing any more.
+    pub fn flush(&self) {
+        self.out.flush();
+        self.err.flush();
+    }
+
+    /// Waits until everything is written, or the reader takes nothing any more.
+    pub(super) async fn flushed(&self) {
+        for sink in [&self.out, &self.err] {
+            while sink.0.busy() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
+    }
+
+    pub(super) fn of(&self, error: bool) -> &Sink {
+        if error { &self.err } else { &self.out }
+    }
+
+    /// Whether both are the same stream.
+    pub(super) fn is_one(&self) -> bool {
+        Arc::ptr_eq(&self.out.0, &self.err.0)
+    }
+}
+
+/// One of the streams, written to by a thread.
+#[derive(Debug, Clone)]
+pub(super) struct Sink(Arc<Inner>, #[expect(dead_code, reason = "its end ends the thread")] Arc<End>);
+
+/// The last of these tells the thread that nobody needs it any more.
+#[derive(Debug)]
+struct End(Arc<Inner>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        lock(&self.0.queue).over = true;
+        self.0.filled.notify_one();
+    }
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    error: bool,
+    queue: Mutex<Queue>,
+    filled: Condvar,
+    emptied: Notify,
+}
+
+/// Something to be written.
+#[derive(Debug)]
+enum Piece {
+    /// Of the child's.
+    Passed(Vec<u8>),
+    /// Of the owner's.
+    Said(Vec<u8>),
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    pieces: VecDeque<Piece>,
+    /// Bytes of the child's that wait, and of the owner's.
+    passed: usize,
+    said: usize,
+    left_out: u64,
+    /// A new status line, or none from now on.
+    status: Option<Option<Vec<u8>>>,
+    writing: bool,
+    /// When the reader has last taken something, or there was nothing to take.
+    progress: Option<Instant>,
+    /// Nobody reads any more.
+    closed: bool,
+    over: bool,
+}
+
+impl Sink {
+    fn new(error: bool, draws: bool) -> io::Result<Self> {
+        let inner = Arc::new(Inner { error, ..Inner::default() });
+        let thread = Arc::clone(&inner);
+        let name = if error { "devrun-stderr" } else { "devrun-stdout" };
+        std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+            // A terminal may stop whoever writes from the background; that would be all of us.
+            os::terminal::never_stop_for_writing();
+            thread.work(Screen::new(draws));
+        })?;
+        Ok(Self(Arc::clone(&inner), Arc::new(End(inner))))
+    }
+
+    pub(super) fn is_terminal(&self) -> bool {
+        self.0.with(|fd| rustix::termios::isatty(fd))
+    }
+
+    pub(super) fn size(&self) -> Option<Winsize> {
+        self.0.with(|fd| rustix::termios::tcgetwinsize(fd)).ok()
+    }
+
+    pub(super) fn push(&self, chunk: Vec<u8>) {
+        let mut queue = lock(&self.0.queue);
+        // Nobody reads any more: the child goes on all the same.
+        if !queue.closed {
+            queue.passed += chunk.len();
+            queue.push(Piece::Passed(chunk));
+            self.0.filled.notify_one();
+        }
+    }
+
+    /// Waits until there is room.
+    pub(super) async fn room(&self) {
+        loop {
+            let emptied = self.0.emptied.notified();
+            if lock(&self.0.queue).passed < QUEUE {
+                return;
+            }
+            emptied.await;
+        }
+    }
+
+    fn flush(&self) {
+        while self.0.busy() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+impl Queue {
+    fn push(&mut self, piece: Piece) {
+        if self.pieces.is_empty() && !self.writing {
+            self.progress = Some(Instant::now());
+        }
+        self.pieces.push_back(piece);
+    }
+
+    /// The next piece; a line of the child's that has begun comes to its end first.
+    fn next(&mut self, half: bool) -> Option<Piece> {
+        let first_passed = || self.pieces.iter().position(|piece| matches!(piece, Piece::Passed(_)));
+        let at = if half { first_passed()? } else { 0 };
+        let piece = self.pieces.remove(at)?;
+        match &piece {
+            Piece::Passed(bytes) => self.passed -= bytes.len(),
+            Piece::Said(bytes) => self.said -= bytes.len(),
+        }
+        Some(piece)
+    }
+}
+
+impl Inner {
+    fn say(&self, lines: Vec<u8>) {
+        let mut queue = lock(&self.queue);
+        if queue.closed {
+            return;
+        }
+        if queue.said + lines.len() > SAID {
+            queue.left_out += 1;
+            return;
+        }
+        queue.said += lines.len();
+        queue.push(Piece::Said(lines));
+        self.filled.notify_one();
+    }
+
+    /// Whether something is left that the reader may still take.
+    fn busy(&self) -> bool {
+        let queue = lock(&self.queue);
+        let left = queue.writing || !queue.pieces.is_empty() || queue.status.is_some();
+        left && !queue.closed && queue.progress.is_none_or(|since| since.elapsed() < STUCK)
+    }
+
+    /// The life of the thread.
+    fn work(&self, mut screen: Screen) {
+        let mut half_since = None;
+        while let Some(bytes) = self.take(&mut screen, &mut half_since) {
+            let written = self.write_all(&bytes);
+            let mut queue = lock(&self.queue);
+            queue.writing = false;
+            // A full disk may have room again; a reader that is gone does not come back.
+            let full = matches!(written, Err(rustix::io::Errno::NOSPC | rustix::io::Errno::DQUOT));
+            if written.is_err() && !full {
+                queue.closed = true;
+                queue.pieces.clear();
+                (queue.passed, queue.said) = (0, 0);
+            }
+            drop(queue);
+            self.emptied.notify_waiters();
+        }
+    }
+
+    /// Waits for what is to be written next; `None` at the end.
+    fn take(&self, screen: &mut Screen, half_since: &mut Option<Instant>) -> Option<Vec<u8>> {
+        let mut queue = lock(&self.queue);
+        loop {
+            if let Some(status) = queue.status.take() {
+                screen.wants(status);
+            }
+            let waits = !screen.at_start() && matches!(queue.pieces.front(), Some(Piece::Said(_)));
+            let since = waits.then(|| *half_since.get_or_insert_with(Instant::now));
+            let left = since.map(|since| HALF_A_LINE.saturating_sub(since.elapsed()));
+            let half = left.is_some_and(|left| !left.is_zero()) && !queue.over;
+            let bytes = match queue.next(half) {
+                Some(Piece::Passed(chunk)) => screen.passed(&chunk),
+                Some(Piece::Said(lines)) => {
+                    *half_since = None;
+                    screen.said(&lines)
+                }
+                None => screen.settle(),
+            };
+            if !bytes.is_empty() {
+                queue.writing = true;
+                return Some(bytes);
+            }
+            if queue.over && queue.pieces.is_empty() {
+                return None;
+            }
+            queue = match left.filter(|_| half) {
+                Some(left) => match self.filled.wait_timeout(queue, left) {
+                    Ok((queue, _)) => queue,
+                    Err(poisoned) => poisoned.into_inner().0,
+                },
+                None => self.filled.wait(queue).unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+    }
+
+    fn with<T>(&self, run: impl FnOnce(BorrowedFd<'_>) -> T) -> T {
+        if self.error { run(io::stderr().as_fd()) } else { run(io::stdout().as_fd()) }
+    }
+
+    fn write_all(&self, mut bytes: &[u8]) -> rustix::io::Result<()> {
+        use rustix::event::{PollFd, PollFlags, poll};
+        use rustix::io::Errno;
+        while !bytes.is_empty() {
+            match self.with(|fd| rustix::io::write(fd, bytes)) {
+                Ok(count) => {
+                    bytes = &bytes[count..];
+                    lock(&self.queue).progress = Some(Instant::now());
+                }
+                Err(Errno::INTR) => {}
+                // Somebody has made our terminal non-blocking, node for one.
+                Err(Errno::AGAIN) => {
+                    self.with(|fd| poll(&mut [PollFd::new(&fd, PollFlags::OUT)], None))?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether standard output and standard error are one terminal.
+fn same_terminal() -> bool {
+    let device = |fd: BorrowedFd<'_>| rustix::fs::fstat(fd).ok().map(|stat| stat.st_rdev);
+    io::stdout().is_terminal()
+        && io::stderr().is_terminal()
+        && device(io::stdout().as_fd()) == device(io::stderr().as_fd())
+}
