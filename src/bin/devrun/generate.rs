@@ -12,9 +12,20 @@ use crate::verbs::CommandArgs;
 /// Writes completions for a shell to standard output.
 pub(crate) fn completions(shell: clap_complete::Shell, terminal: &mut Terminal) -> Result<ExitCode, Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut CommandArgs::command(), "devrun", &mut script);
+    clap_complete::generate(shell, &mut shown(), "devrun", &mut script);
     terminal.out_bytes(&script)?;
     Ok(ExitCode::Success)
+}
+
+/// The parser without the subcommands that help does not show either.
+fn shown() -> Command {
+    let full = CommandArgs::command();
+    let verbs = full.get_subcommands().filter(|verb| !verb.is_hide_set()).cloned();
+    Command::new("devrun")
+        .version(env!("CARGO_PKG_VERSION"))
+        .disable_help_subcommand(true)
+        .args(full.get_arguments().cloned())
+        .subcommands(verbs)
 }
 
 /// Writes one manual page to standard output, or all of them into a directory.

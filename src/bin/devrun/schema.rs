@@ -15,7 +15,10 @@ pub(crate) enum Kind {
     Words(Vec<String>),
     /// Text, or a number that stands for it: ports, signals.
     Text,
-    NumberOrText,
+    /// Between these, or text.
+    NumberOrText(u16, u16),
+    /// The path of a URL.
+    UrlPath,
     /// Words to execute, or a line for the shell.
     Command,
     /// `true`, `false` or a name.
@@ -41,7 +44,9 @@ impl Kind {
         let value_name = option.get_value_names().and_then(<[_]>::first).map_or("", |name| name.as_str());
         match (args::key(option).as_str(), value_name) {
             ("command" | "build", _) => Self::Command,
-            ("proxy" | "listen" | "stop-signal", _) => Self::NumberOrText,
+            ("proxy" | "listen", _) => Self::NumberOrText(0, u16::MAX),
+            ("stop-signal", _) => Self::NumberOrText(1, 64),
+            ("ready-path", _) => Self::UrlPath,
             ("shell", _) => Self::Shell,
             ("env", _) => Self::Variables,
             (_, "BOOL") => Self::Boolean,
@@ -61,8 +66,8 @@ impl Kind {
             Self::Words(words) => {
                 words.iter().map(|word| format!("`\"{word}\"`")).collect::<Vec<_>>().join(", ")
             }
-            Self::Text => "string".into(),
-            Self::NumberOrText => "string or number".into(),
+            Self::Text | Self::UrlPath => "string".into(),
+            Self::NumberOrText(..) => "string or number".into(),
             Self::Command => "list of words, or a string for the shell".into(),
             Self::Shell => "`true`, `false` or the name of a shell".into(),
             Self::Variables => "table such as `{ KEY = \"value\" }`".into(),
@@ -80,7 +85,10 @@ impl Kind {
             Self::Duration => json!({ "type": "string", "pattern": "^([0-9]+(\\.[0-9]+)?[a-zµ]+)+$" }),
             Self::Words(words) => json!({ "enum": words }),
             Self::Text => json!({ "type": "string" }),
-            Self::NumberOrText => json!({ "type": ["string", "integer"] }),
+            Self::NumberOrText(least, most) => {
+                json!({ "type": ["string", "integer"], "minimum": least, "maximum": most })
+            }
+            Self::UrlPath => json!({ "type": "string", "pattern": "^/" }),
             Self::Command => json!({ "anyOf": [
                 { "type": "string", "minLength": 1 },
                 { "type": "array", "items": { "type": "string" }, "minItems": 1 },

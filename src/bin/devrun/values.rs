@@ -10,11 +10,17 @@ use std::time::Duration;
 use devrun::supervise::Signal;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
+/// A value that is written as text.
+pub(crate) trait Value: FromStr<Err = String> {
+    /// Whether it may stand in devrun.toml as a number too: `proxy = 8000`. A duration may, to be told its unit is missing.
+    const NUMBER: bool = false;
+}
+
 /// A value given as text: the same parser serves clap (`FromStr`) and serde.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Parsed<T>(pub(crate) T);
 
-impl<T: FromStr<Err = String>> FromStr for Parsed<T> {
+impl<T: Value> FromStr for Parsed<T> {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -22,11 +28,11 @@ impl<T: FromStr<Err = String>> FromStr for Parsed<T> {
     }
 }
 
-impl<'de, T: FromStr<Err = String>> Deserialize<'de> for Parsed<T> {
+impl<'de, T: Value> Deserialize<'de> for Parsed<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Text<T>(std::marker::PhantomData<T>);
 
-        impl<T: FromStr<Err = String>> Visitor<'_> for Text<T> {
+        impl<T: Value> Visitor<'_> for Text<T> {
             type Value = Parsed<T>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -37,9 +43,11 @@ impl<'de, T: FromStr<Err = String>> Deserialize<'de> for Parsed<T> {
                 text.parse().map_err(E::custom)
             }
 
-            // `proxy = 8000` is plain enough; a duration without its unit gets its own error this way.
             fn visit_i64<E: de::Error>(self, number: i64) -> Result<Self::Value, E> {
-                self.visit_str(&number.to_string())
+                match T::NUMBER {
+                    true => self.visit_str(&number.to_string()),
+                    false => Err(E::invalid_type(de::Unexpected::Signed(number), &self)),
+                }
             }
         }
 
@@ -52,6 +60,10 @@ impl<'de, T: FromStr<Err = String>> Deserialize<'de> for Parsed<T> {
 pub(crate) struct Time(pub(crate) Duration);
 
 const YEAR: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
+impl Value for Time {
+    const NUMBER: bool = true;
+}
 
 impl FromStr for Time {
     type Err = String;
@@ -95,6 +107,8 @@ pub(crate) fn truth(text: &str) -> Result<bool, String> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Extension(pub(crate) String);
 
+impl Value for Extension {}
+
 impl FromStr for Extension {
     type Err = String;
 
@@ -117,6 +131,8 @@ impl FromStr for Extension {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Glob(pub(crate) String);
 
+impl Value for Glob {}
+
 impl FromStr for Glob {
     type Err = String;
 
@@ -138,6 +154,8 @@ impl FromStr for Glob {
 /// One line of gitignore syntax.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Pattern(pub(crate) Vec<u8>);
+
+impl Value for Pattern {}
 
 impl FromStr for Pattern {
     type Err = String;
@@ -165,6 +183,10 @@ impl Pattern {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct StopSignal(pub(crate) Signal);
 
+impl Value for StopSignal {
+    const NUMBER: bool = true;
+}
+
 impl FromStr for StopSignal {
     type Err = String;
 
@@ -184,6 +206,8 @@ impl FromStr for StopSignal {
 /// A path inside a URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct UrlPath(pub(crate) String);
+
+impl Value for UrlPath {}
 
 impl FromStr for UrlPath {
     type Err = String;
@@ -209,6 +233,8 @@ pub(crate) struct Variable {
     pub(crate) key: OsString,
     pub(crate) value: OsString,
 }
+
+impl Value for Variable {}
 
 impl FromStr for Variable {
     type Err = String;
