@@ -14,8 +14,11 @@ const PER_PATH: Duration = Duration::from_millis(2);
 const CEILING: Duration = Duration::from_millis(23);
 /// A file that was made is waited for until it is closed, so long.
 const OPEN_GRACE: Duration = Duration::from_millis(200);
-/// A file that went away may be about to come back: editors rename it away and write it anew.
-const GONE_GRACE: Duration = Duration::from_millis(18);
+/// A file that went away may be about to come back: editors rename it away and write it anew. Among many it is not
+/// an editor's.
+const GONE_GRACE: Duration = Duration::from_millis(50);
+/// A file that was made may be about to go away: editors write another one and rename it.
+const MADE_GRACE: Duration = Duration::from_millis(18);
 /// A burst that never ends is cut: soon if few paths cause it (a log file), late if many do (a checkout).
 const LONGEST_OF_FEW: Duration = Duration::from_secs(2);
 const LONGEST_OF_MANY: Duration = Duration::from_secs(10);
@@ -39,7 +42,8 @@ pub(crate) struct Burst {
     pub(crate) first: Instant,
     /// When the last hint came.
     pub(crate) last: Instant,
-    /// How long it may be held back for a file that is just being written.
+    /// Since when it is held back for a file that is just being written, and how long it may be.
+    pub(crate) held_since: Instant,
     pub(crate) hold_until: Instant,
 }
 
@@ -50,6 +54,8 @@ pub(crate) struct Coalescer {
     burst: Option<Pending>,
     started: Option<Instant>,
     previous: HashSet<PathBuf>,
+    /// What the last burst, which was cut, left to the next.
+    kept: HashSet<PathBuf>,
 }
 
 #[derive(Debug)]
@@ -62,12 +68,20 @@ struct Pending {
     pause: Duration,
     /// The least quiet time, since it came right after a start.
     stretch: Duration,
-    /// Not closed yet, and since when they are waited for.
-    open: HashMap<PathBuf, Instant>,
-    /// Gone for now, and since when.
-    gone: HashMap<PathBuf, Instant>,
-    /// It is held back until then, since a file was found to be written just when it ended.
-    held_until: Option<Instant>,
+    /// Not closed yet.
+    open: HashMap<PathBuf, Open>,
+    /// Gone for now or just made, and until when that is not believed.
+    passing: HashMap<PathBuf, Instant>,
+    /// Since when, and until when, it is held back for a file that was found to be written just when it ended.
+    held: Option<(Instant, Instant)>,
+}
+
+/// A file that was made and is not closed yet.
+#[derive(Debug)]
+struct Open {
+    since: Instant,
+    /// It has not just been renamed away.
+    is_new: bool,
 }
 
 impl Pending {
@@ -80,7 +94,7 @@ impl Pending {
 impl Coalescer {
     /// `debounce`: the quiet time after a single change. None: the default. Zero: bursts end at once.
     pub(crate) fn new(debounce: Option<Duration>) -> Self {
-        Self { debounce, burst: None, started: None, previous: HashSet::new() }
+        Self { debounce, burst: None, started: None, previous: HashSet::new(), kept: HashSet::new() }
     }
 
     /// A path was hinted at.
@@ -90,16 +104,19 @@ impl Coalescer {
         burst.stretch = burst.stretch.max(stretch);
         match sign {
             Sign::Opened => {
-                burst.gone.remove(&path);
-                burst.open.entry(path.clone()).or_insert(now);
+                let is_new = burst.passing.remove(&path).is_none();
+                burst.open.entry(path.clone()).or_insert(Open { since: now, is_new });
             }
             Sign::Written => {
-                burst.gone.remove(&path);
-                burst.open.remove(&path);
+                burst.passing.remove(&path);
+                if burst.open.remove(&path).is_some_and(|open| open.is_new) {
+                    burst.passing.insert(path.clone(), now + MADE_GRACE);
+                }
             }
             Sign::Gone => {
                 burst.open.remove(&path);
-                burst.gone.insert(path.clone(), now);
+                let grace = if burst.paths.len() < FEW { GONE_GRACE } else { MADE_GRACE };
+                burst.passing.insert(path.clone(), now + grace);
             }
         }
         burst.paths.insert(path);
@@ -116,7 +133,7 @@ impl Coalescer {
             && burst.paths.remove(path)
         {
             burst.open.remove(path);
-            burst.gone.remove(path);
+            burst.passing.remove(path);
             if burst.paths.is_empty() && !burst.everything {
                 self.burst = None;
             }
@@ -132,10 +149,10 @@ impl Coalescer {
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let burst = self.burst.as_ref()?;
         let quiet = burst.last + self.quiet(burst);
-        let latest = |since: &HashMap<PathBuf, Instant>, grace| since.values().max().map(|at| *at + grace);
-        let settled = [latest(&burst.open, OPEN_GRACE), latest(&burst.gone, GONE_GRACE)];
-        let end = settled.into_iter().flatten().chain(burst.held_until).fold(quiet, Instant::max);
-        Some(end.min(burst.cut()))
+        let open = burst.open.values().map(|open| open.since).max().map(|since| since + OPEN_GRACE);
+        let settled = [open, burst.passing.values().max().copied()];
+        let end = settled.into_iter().flatten().fold(quiet, Instant::max).min(burst.cut());
+        Some(burst.held.map_or(end, |(_, until)| end.max(until)))
     }
 
     /// The burst, if it has ended.
@@ -143,18 +160,44 @@ impl Coalescer {
         if self.deadline()? > now {
             return None;
         }
-        let burst = self.burst.take()?;
-        let hold_until = burst.cut().min(burst.last + TOGETHER);
+        let mut burst = self.burst.take()?;
+        if burst.cut() <= now {
+            self.keep_passing(&mut burst, now);
+        } else {
+            self.kept.clear();
+        }
+        let held_since = burst.held.map_or(now, |(since, _)| since);
+        let hold_until = held_since.min(burst.last) + TOGETHER;
         let Pending { paths, everything, first, last, .. } = burst;
         self.previous.clone_from(&paths);
-        Some(Burst { paths, everything, first, last, hold_until })
+        Some(Burst { paths, everything, first, last, held_since, hold_until })
+    }
+
+    /// A burst that is cut may be so in the middle of a save: what is open or passing goes on to the next burst, once.
+    fn keep_passing(&mut self, burst: &mut Pending, now: Instant) {
+        let open = burst.open.iter().filter(|(_, open)| open.since + OPEN_GRACE > now);
+        let passing = burst.passing.iter().filter(|(_, until)| **until > now);
+        let mut kept: HashSet<PathBuf> =
+            open.map(|one| one.0).chain(passing.map(|one| one.0)).cloned().collect();
+        kept.retain(|path| !self.kept.contains(path));
+        for path in &kept {
+            burst.paths.remove(path);
+            let open = burst.open.remove(path);
+            let until = burst.passing.remove(path);
+            let next = self.pending(now);
+            next.paths.insert(path.clone());
+            next.open.extend(open.map(|open| (path.clone(), open)));
+            next.passing.extend(until.map(|until| (path.clone(), until)));
+        }
+        self.kept = kept;
     }
 
     /// A burst could not be decided, since a file is just being written: it goes on, until then at least.
     pub(crate) fn put_back(&mut self, burst: Burst, until: Instant) {
+        let held_since = burst.held_since;
         self.resume(burst);
         if let Some(pending) = &mut self.burst {
-            pending.held_until = Some(until);
+            pending.held = Some((held_since, until));
         }
     }
 
@@ -170,9 +213,10 @@ impl Coalescer {
         self.burst.as_ref().is_some_and(|burst| burst.everything)
     }
 
-    /// Whether the burst's end depends on nothing but time: hints may then be left to gather until its deadline.
+    /// Whether the burst's end depends on little but time: hints may then be left to gather until its deadline.
     pub(crate) fn is_patient(&self) -> bool {
-        self.burst.as_ref().is_some_and(|burst| burst.open.is_empty() && burst.gone.is_empty())
+        let ends_early = |burst: &Pending| burst.paths.len() <= FEW && !burst.passing.is_empty();
+        self.burst.as_ref().is_some_and(|burst| burst.open.is_empty() && !ends_early(burst))
     }
 
     /// The paths of the burst.
@@ -196,8 +240,8 @@ impl Coalescer {
             pause: Duration::ZERO,
             stretch: Duration::ZERO,
             open: HashMap::new(),
-            gone: HashMap::new(),
-            held_until: None,
+            passing: HashMap::new(),
+            held: None,
         });
         burst.pause = burst.pause.max(now.saturating_duration_since(burst.last));
         burst.last = burst.last.max(now);
@@ -297,6 +341,17 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_was_just_made_may_be_about_to_be_renamed() {
+        let (mut coalescer, zero) = (Coalescer::new(None), Instant::now());
+        coalescer.push("/a.new".into(), Sign::Opened, zero);
+        coalescer.push("/a.new".into(), Sign::Written, zero + ms(1));
+        assert_eq!(coalescer.deadline(), Some(zero + ms(1) + MADE_GRACE));
+        coalescer.push("/a".into(), Sign::Written, zero + ms(2));
+        coalescer.withdraw(Path::new("/a.new"));
+        assert_eq!(coalescer.deadline(), Some(zero + ms(2) + SINGLE));
+    }
+
+    #[test]
     fn a_withdrawn_path_leaves_nothing_behind() {
         let (mut coalescer, zero) = (Coalescer::new(None), Instant::now());
         coalescer.push("/sedA1".into(), Sign::Opened, zero);
@@ -312,11 +367,49 @@ mod tests {
     }
 
     #[test]
+    fn a_burst_is_held_back_for_a_file_being_written_and_not_for_long() {
+        let (mut coalescer, zero) = (Coalescer::new(None), Instant::now());
+        coalescer.push("/a".into(), Sign::Written, zero);
+        // Git held it back until now.
+        let mut now = zero + ms(5000);
+        coalescer.restart_quiet(now);
+        let begun = now;
+        loop {
+            now = now.max(coalescer.deadline().unwrap());
+            let burst = coalescer.take(now).unwrap();
+            if burst.hold_until <= now {
+                break;
+            }
+            coalescer.put_back(burst, now + ms(20));
+            coalescer.push("/b".into(), Sign::Written, now);
+        }
+        assert!((ms(100)..ms(150)).contains(&(now - begun)), "{:?}", now - begun);
+    }
+
+    #[test]
     fn a_burst_that_never_pauses_is_cut() {
         let (mut coalescer, zero) = (Coalescer::new(None), Instant::now());
         for at in 0..2000 {
             coalescer.push("/log".into(), Sign::Written, zero + ms(at));
         }
         assert_eq!(coalescer.deadline(), Some(zero + LONGEST_OF_FEW));
+    }
+
+    #[test]
+    fn a_burst_is_not_cut_in_the_middle_of_a_save_but_once() {
+        let (mut coalescer, zero) = (Coalescer::new(None), Instant::now());
+        let mut cuts = Vec::new();
+        for at in 0..7000 {
+            let now = zero + ms(at);
+            coalescer.push("/log".into(), Sign::Written, now);
+            coalescer.push("/a.new".into(), Sign::Opened, now);
+            if coalescer.deadline().unwrap() <= now {
+                cuts.push(coalescer.take(now).unwrap().paths.len());
+            }
+            if at % 2 == 0 {
+                coalescer.withdraw(Path::new("/a.new"));
+            }
+        }
+        assert_eq!(cuts, [1, 2, 1]);
     }
 }

@@ -81,8 +81,7 @@ pub(crate) fn prove(
             let was_emptied =
                 entry.stamp.size == 0 && tree.file(path).is_some_and(|known| known.stamp.size > 0);
             // Most likely it is about to be filled again; what stays empty was meant to be.
-            let is_written = seen.moves(path, &entry.stamp) || (was_emptied && may_hold);
-            is_written.then_some(entry.stamp)
+            (was_emptied || seen.moves(path, &entry.stamp)).then_some(entry.stamp)
         }
         _ => None,
     };
