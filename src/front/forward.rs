@@ -192,7 +192,7 @@ impl Exchange {
             via: &self.port.via,
             upgrade: self.upgrade.as_ref().map(|(protocol, _)| protocol),
             chunked: self.parcel.is_chunked(),
-            identity: self.port.live_reload && headers::is_navigation(&self.head.headers),
+            page: self.port.live_reload && headers::is_navigation(&self.head.headers),
         };
         *request.headers_mut() = headers::outgoing(&self.head, &hop);
         *request.extensions_mut() = self.head.extensions.clone();

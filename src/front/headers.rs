@@ -3,8 +3,8 @@
 //! Never touches framing by hand: lengths and chunks are hyper's, so that a request cannot be smuggled in another.
 
 use hyper::header::{
-    ACCEPT, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, TE,
-    TRANSFER_ENCODING, UPGRADE, VIA,
+    ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName,
+    HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, TE, TRANSFER_ENCODING, UPGRADE, VIA,
 };
 use hyper::http::request;
 use hyper::http::uri::{Authority, PathAndQuery};
@@ -108,8 +108,8 @@ pub(super) struct Hop<'a> {
     pub(super) upgrade: Option<&'a HeaderValue>,
     /// The request has a body of unknown length.
     pub(super) chunked: bool,
-    /// The answer must come without a content coding, so that the script can be put in.
-    pub(super) identity: bool,
+    /// The answer must come whole and without a content coding, so that the script can be put in.
+    pub(super) page: bool,
 }
 
 /// The headers the server gets: the client's, without those of its connection, and with where it came from.
@@ -150,17 +150,18 @@ fn connect(headers: &mut HeaderMap, head: &request::Parts, hop: &Hop<'_>) {
         headers.remove(CONTENT_LENGTH);
         headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
-    if hop.identity {
-        headers.insert(hyper::header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    if hop.page {
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        // A page that is "not modified" comes out of the browser's cache with the script's tag of older code.
+        headers.remove(IF_MODIFIED_SINCE);
+        headers.remove(IF_NONE_MATCH);
     }
 }
 
 fn trace_back(headers: &mut HeaderMap, hop: &Hop<'_>) {
-    let mut peer = hop.peer.to_canonical().to_string();
-    if let Some(before) = headers.get(FORWARDED_FOR).and_then(|before| before.to_str().ok()) {
-        peer = format!("{before}, {peer}");
-    }
-    if let Ok(peer) = HeaderValue::try_from(peer) {
+    let before = headers.get_all(FORWARDED_FOR).iter().filter_map(|before| before.to_str().ok());
+    let peer = before.map(str::to_owned).chain([hop.peer.to_canonical().to_string()]);
+    if let Ok(peer) = HeaderValue::try_from(peer.collect::<Vec<_>>().join(", ")) {
         headers.insert(FORWARDED_FOR, peer);
     }
     // A tunnel before devrun knows better whether the browser spoke https, and to which name.

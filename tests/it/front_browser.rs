@@ -286,6 +286,71 @@ async fn the_crash_page_comes_and_goes() {
     stage.stop().await;
 }
 
+/// A server whose page has not changed since, and says so to whoever has it.
+async fn unchanging_site() -> Server {
+    Server::start(|mut client| async move {
+        let (head, _) = client.request().await;
+        if head.contains("If-Modified-Since") {
+            return client.send("HTTP/1.1 304 Not Modified\r\n\r\n").await;
+        }
+        let page = "<!doctype html><b id=\"who\">unchanged</b>";
+        let fields = "Content-Type: text/html\r\nLast-Modified: Thu, 26 Nov 2026 10:00:00 GMT";
+        client
+            .send(format!("HTTP/1.1 200 OK\r\n{fields}\r\nContent-Length: {}\r\n\r\n{page}", page.len()))
+            .await;
+    })
+    .await
+}
+
+const LOADS: &str = "return Number(sessionStorage.getItem('loads'))";
+
+#[tokio::test]
+#[ignore = "needs chromium and chromedriver"]
+async fn a_page_that_a_cache_knows_reloads_once_too() {
+    let (stage, browser) = (Stage::new().await, Browser::start().await);
+    let servers = [unchanging_site().await, unchanging_site().await, unchanging_site().await];
+    stage.ready(1, &servers[0]);
+    browser.open(&format!("http://localhost:{}/", stage.address.port())).await;
+    browser.sees(WHO, "unchanged").await;
+    for (generation, server) in [(2, &servers[1]), (3, &servers[2])] {
+        browser.script("window.mark = 1").await;
+        stage.ready(generation, server);
+        browser.sees("return [document.readyState, window.mark ?? null]", json!(["complete", null])).await;
+        browser.script("window.mark = 2").await;
+        // It hears of this, so it has heard of all before.
+        stage.handle.banner(Some(Arc::new(crash())));
+        browser.sees("return Boolean(document.querySelector('devrun-banner'))", true).await;
+        browser.sees("return window.mark", 2).await;
+        stage.handle.banner(None);
+    }
+    stage.stop().await;
+}
+
+#[tokio::test]
+#[ignore = "needs chromium and chromedriver"]
+async fn a_page_that_comes_back_as_it_was_stays() {
+    // What a service worker does that serves its page from its own cache: the tag is the one of older code.
+    let server = Server::start(|mut client| async move {
+        client.request().await;
+        let page = "<!doctype html><script>sessionStorage.loads = Number(sessionStorage.loads ?? 0) + 1</script>\
+                    <b id=\"who\">stale</b><script src=\"/__devrun/client.js\" data-id=\"older\"></script>";
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length";
+        client.send(format!("{head}: {}\r\n\r\n{page}", page.len())).await;
+    })
+    .await;
+    let stage = Stage::with(|options| options.live_reload = false).await;
+    let browser = Browser::start().await;
+    stage.ready(1, &server);
+    browser.open(&format!("http://localhost:{}/", stage.address.port())).await;
+    browser.sees(LOADS, 2).await;
+    stage.handle.banner(Some(Arc::new(crash())));
+    browser.sees("return Boolean(document.querySelector('devrun-banner'))", true).await;
+    browser.sees(LOADS, 2).await;
+    stage.ready(2, &server);
+    browser.sees(LOADS, 3).await;
+    stage.stop().await;
+}
+
 #[tokio::test]
 #[ignore = "needs chromium and chromedriver"]
 async fn a_page_about_a_broken_answer_waits_for_newer_code() {

@@ -51,6 +51,12 @@ async fn a_page_gets_one_tag_behind_it_and_true_headers() {
         (None, None, Some("y"))
     );
     assert!(asked.contains("Accept-Encoding: identity\r\n"), "{asked}");
+    let again = BROWSER.replace("\r\n\r\n", "\r\nIf-Modified-Since: y\r\nIf-None-Match: \"a\"\r\n\r\n");
+    let (_, asked) = through(&again, page(fields, "<p>")).await;
+    assert!(!asked.contains("If-"), "its tag would be that of older code: {asked}");
+    let (_, asked) =
+        through(&again.replace("document", "image").replace("text/html,", ""), page(fields, "<p>")).await;
+    assert!(asked.contains("If-Modified-Since: y\r\nIf-None-Match: \"a\"\r\n"), "{asked}");
 
     let chunked = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n<p>\r\n0\r\n\r\n";
     let (answer, _) = through(BROWSER, chunked).await;

@@ -34,7 +34,7 @@ async fn a_request_reaches_the_server_with_where_it_came_from_and_without_its_co
     let (server, heads) = recording(plain("ok")).await;
     let stage = stage_with(&server).await;
     let request = "GET /a%20b?q=1 HTTP/1.1\r\nHost: example.test:81\r\nConnection: keep-alive, X-Hop, host\r\nX-Hop: 1\r\n\
-                   Keep-Alive: timeout=5\r\nProxy-Connection: x\r\nX-Forwarded-For: 10.0.0.1\r\nX-Kept: \u{e9}1\r\nCookie: a=b\r\n\
+                   Keep-Alive: timeout=5\r\nProxy-Connection: x\r\nX-Forwarded-For: 10.0.0.1\r\nX-Forwarded-For: 10.0.0.2, 10.0.0.3\r\nX-Kept: \u{e9}1\r\nCookie: a=b\r\n\
                    Upgrade: h2c\r\nTE: trailers, deflate\r\n\r\n";
     let mut client = stage.client().await;
     client.send(request).await;
@@ -43,7 +43,7 @@ async fn a_request_reaches_the_server_with_where_it_came_from_and_without_its_co
     assert!(head.starts_with("GET /a%20b?q=1 HTTP/1.1\r\n"), "{head}");
     for (name, value) in [
         ("Host", "example.test:81"),
-        ("X-Forwarded-For", "10.0.0.1, 127.0.0.1"),
+        ("X-Forwarded-For", "10.0.0.1, 10.0.0.2, 10.0.0.3, 127.0.0.1"),
         ("X-Forwarded-Proto", "http"),
         ("X-Forwarded-Host", "example.test:81"),
         ("X-Kept", "\u{e9}1"),

@@ -46,9 +46,27 @@
     }
   } catch {}
 
+  // A page that some cache brings back as it was must not reload itself again and again for the same code.
+  const MARK = "devrun:reloaded";
+  const came = (wanted) => {
+    if (!wanted) return false;
+    try {
+      const mark = `${wanted} ${location.href}`;
+      if (sessionStorage.getItem(MARK) === mark) return true;
+      sessionStorage.setItem(MARK, mark);
+    } catch {}
+    return false;
+  };
+
+  const arrived = () => {
+    try {
+      sessionStorage.removeItem(MARK);
+    } catch {}
+  };
+
   let gone = false;
-  const reload = () => {
-    if (gone) return;
+  const reload = (wanted) => {
+    if (gone || came(wanted)) return;
     gone = true;
     try {
       if (!own) sessionStorage.setItem(KEY, JSON.stringify({ url: location.href, x: scrollX, y: scrollY }));
@@ -101,7 +119,9 @@
   const hear = (state) => {
     // "draining": newer code is ready, but scripts of older pages still wait for answers that a reload would abort.
     const ready = state.state === "ready" || (own && state.state === "draining");
-    if (ready && state.id !== id && !posted) return reload();
+    if (ready && state.id !== id && !posted) reload(state.id);
+    if (gone) return;
+    if (state.id === id) arrived();
     show(state.banner);
   };
 
