@@ -8,6 +8,7 @@ use crate::rules::Rules;
 use super::error::Error;
 use super::options::Options;
 use super::selection::Selection;
+use super::tally::Tally;
 
 /// Decides which paths count.
 #[derive(Debug)]
@@ -15,6 +16,8 @@ pub(crate) struct Filter {
     rules: Rules,
     selection: Selection,
     always: HashSet<PathBuf>,
+    /// What was found, and what was no change.
+    pub(crate) tally: Tally,
 }
 
 impl Filter {
@@ -23,7 +26,7 @@ impl Filter {
     /// # Errors
     /// [`Error::Filter`] for a glob that does not parse.
     pub(crate) fn new(options: &Options, rules: Rules, always: HashSet<PathBuf>) -> Result<Self, Error> {
-        Ok(Self { rules, selection: Selection::new(options)?, always })
+        Ok(Self { rules, selection: Selection::new(options)?, always, tally: options.tally.clone() })
     }
 
     /// The rules it goes by.

@@ -2,6 +2,7 @@
 //!
 //! Knows the rules, and no child: source -> filter -> coalesce -> compare.
 
+mod tally;
 mod options;
 mod error;
 mod event;
@@ -32,4 +33,5 @@ pub use error::Error;
 pub use event::{Event, RootReport, Summary, Why};
 pub use options::{Compare, Mode, Options};
 pub use selection::Selection;
+pub use tally::Tally;
 pub use task::{Control, Watch};

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use crate::rules;
 
+use super::tally::Tally;
+
 /// How changes are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -67,6 +69,8 @@ pub struct Options {
     pub content_limit: u64,
     /// Which paths count.
     pub rules: rules::Options,
+    /// What is counted meanwhile; a clone kept by the owner shows it.
+    pub tally: Tally,
 }
 
 impl Options {
@@ -84,6 +88,7 @@ impl Options {
             compare: Compare::Content,
             content_limit: 64 << 20,
             rules,
+            tally: Tally::default(),
         }
     }
 }

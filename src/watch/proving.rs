@@ -129,6 +129,7 @@ fn take(tree: &mut Tree, filter: &Filter, path: &Path, proof: Proof) -> Option<C
     let is_known = tree.file(path).is_some();
     match proof {
         Proof::Same(entry) => {
+            filter.tally.ignores();
             tracing::debug!(?path, "no change: the same content as before");
             if let Some(known) = tree.file_mut(path) {
                 *known = entry;
@@ -138,6 +139,7 @@ fn take(tree: &mut Tree, filter: &Filter, path: &Path, proof: Proof) -> Option<C
         Proof::Changed(entry) | Proof::Unsettled(entry) => {
             // The rules may have changed since the hint.
             if !is_known && !filter.counts_file(path) {
+                filter.tally.ignores();
                 tracing::debug!(?path, why = filter.why_not(path), "no change");
                 return None;
             }

@@ -136,6 +136,7 @@ impl Collector {
             Kind::Dir => self.enters(path, parent, name),
             kind => {
                 if kind.has_content() && !is_rule_file && self.filter.counts_file(path) {
+                    self.filter.tally.finds();
                     self.add(parent, |listing| listing.files.push(name.into()));
                 }
                 false

@@ -50,6 +50,9 @@ mod terminal;
 /// What devrun writes and whom it never waits for: slow readers, full disks, status lines, colours.
 #[cfg(all(target_os = "linux", feature = "cli"))]
 mod output;
+/// The real log, key by key.
+#[cfg(feature = "cli")]
+mod log;
 /// The JSON log and its page.
 mod events;
 /// The story: downloads never restart the server, and clients never see a restart.

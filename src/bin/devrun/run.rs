@@ -65,6 +65,7 @@ async fn supervise(
         signals,
         keyboard: Keyboard::none(),
         inherits: false,
+        tally: options.watch.tally.clone(),
         doubt: settings.front.unfilled(&options.supervise.command),
         settings,
         next: None,
@@ -92,6 +93,8 @@ struct Run<'a> {
     signals: Signals,
     keyboard: Keyboard,
     settings: Settings,
+    /// What the watch counts, over all sessions.
+    tally: watch::Tally,
     /// What is odd about the settings, and its remedy: said once, after the first event.
     doubt: Option<(String, String)>,
     /// Settings that need a new session, once this one has ended.
@@ -114,8 +117,7 @@ impl Run<'_> {
     async fn begin(&mut self, options: &devrun::Options) -> Result<Option<Session>, Failure> {
         let starting = Session::start(options.clone());
         tokio::pin!(starting);
-        self.reporter.may_draw(self.terminal.draws());
-        self.reporter.looking(Instant::now());
+        self.reporter.looks(self.terminal.draws(), Instant::now());
         loop {
             tokio::select! {
                 biased;
@@ -147,6 +149,7 @@ impl Run<'_> {
             options.supervise.guard.clone_from(&old.supervise.guard);
             options.supervise.open_files = old.supervise.open_files;
             options.supervise.streams.clone_from(&old.supervise.streams);
+            options.watch.tally = old.watch.tally.clone();
             capture(&mut options, terminal);
             options
         };
@@ -168,7 +171,7 @@ impl Run<'_> {
     fn adopt_session(&mut self, session: &Session, options: &devrun::Options) {
         self.inherits = options.supervise.command.stdin == Stdin::Inherit;
         self.keyboard = Keyboard::open(self.inherits);
-        self.reporter.may_draw(self.terminal.draws() && options.supervise.capture != Capture::No);
+        self.reporter.begins(options, self.terminal.draws());
         self.stopping = None;
         self.handle = Some(session.handle());
         if self.paused {
@@ -242,7 +245,9 @@ impl Run<'_> {
             Need::Report => self.adopt(next, false),
             Need::Watch => {
                 if let Some(handle) = &self.handle {
-                    handle.rewatch(next.watch_options());
+                    let mut options = next.watch_options();
+                    options.tally = self.tally.clone();
+                    handle.rewatch(options);
                 }
                 self.adopt(next, false);
             }

@@ -74,12 +74,14 @@ impl Room {
         let (is_partial, is_dir, is_file) = {
             let tree = self.survey.tree();
             let Some(dir) = tree.dir(parent) else {
+                self.survey.filter.tally.ignores();
                 tracing::debug!(?path, "no change: its directory is not watched");
                 return;
             };
             (dir.partial, tree.dir(&path).is_some(), tree.file(&path).is_some())
         };
         if is_partial && !self.survey.filter.is_always(&path) {
+            self.survey.filter.tally.ignores();
             tracing::debug!(?path, "no change: it lies beside a file that is watched");
             return;
         }
@@ -113,6 +115,7 @@ impl Room {
                     tracing::debug!(?path, ?sign, "to be compared when the burst ends");
                     self.coalescer.push(path, if opened { Sign::Opened } else { Sign::Written }, at);
                 } else {
+                    self.survey.filter.tally.ignores();
                     tracing::debug!(?path, why = self.survey.filter.why_not(&path), "no change");
                 }
             }
@@ -121,6 +124,7 @@ impl Room {
                 self.coalescer.push(path, Sign::Gone, at);
             }
             _ => {
+                self.survey.filter.tally.ignores();
                 tracing::debug!(?path, "no change: it came and went, or is no file");
                 self.coalescer.withdraw(&path);
             }

@@ -8,7 +8,7 @@ use devrun::change::Batch;
 use devrun::rules::{Defect, DefectKind};
 use devrun::session::Event;
 use devrun::supervise::{Ended, ExitReport, Phase};
-use devrun::watch::{RootReport, Summary, Why};
+use devrun::watch::{RootReport, Summary, Tally, Why};
 use devrun::{front, supervise, watch};
 
 use super::record::{ChangedPath, DefectRecord, EndRecord, Record, RootRecord};
@@ -35,29 +35,39 @@ pub(crate) struct Chronicle {
     started: HashMap<u64, Instant>,
     serving: Option<u64>,
     down_since: Option<Instant>,
+    /// Since when nothing serves because of a crash: up to the end that is time down, too.
+    crashed_since: Option<Instant>,
     down: Duration,
     generations: u64,
     batches: u64,
     changes: u64,
+    tally: Tally,
     causes: Vec<Cause>,
 }
 
 impl Chronicle {
-    pub(crate) fn new(base: PathBuf, command: String, now: Instant) -> Self {
+    pub(crate) fn new(base: PathBuf, tally: Tally, now: Instant) -> Self {
         Self {
+            tally,
             base,
-            command,
+            command: String::new(),
             begun: now,
             due_since: None,
             started: HashMap::new(),
             serving: None,
             down_since: None,
+            crashed_since: None,
             down: Duration::ZERO,
             generations: 0,
             batches: 0,
             changes: 0,
             causes: Vec::new(),
         }
+    }
+
+    /// What is run from now on.
+    pub(crate) fn runs(&mut self, command: String) {
+        self.command = command;
     }
 
     /// The last restarts and why, oldest first.
@@ -190,6 +200,7 @@ impl Chronicle {
         let changed_to_ready_us = self.since_due(now);
         self.due_since = None;
         self.serving = Some(generation);
+        self.crashed_since = None;
         if let Some(since) = self.down_since.take() {
             self.down += now.saturating_duration_since(since);
         }
@@ -202,13 +213,16 @@ impl Chronicle {
     }
 
     fn crashed(&mut self, generation: u64, report: &ExitReport, was_ready: bool, now: Instant) -> Record {
-        self.started.remove(&generation);
         self.gone(generation, now);
+        if self.serving.is_none() {
+            self.crashed_since = self.down_since;
+        }
         Record::Crashed { generation, end: end(report), serving: self.serving, was_ready }
     }
 
     /// From here to the next ready generation nothing serves.
     fn gone(&mut self, generation: u64, now: Instant) {
+        self.started.remove(&generation);
         if self.serving == Some(generation) {
             self.serving = None;
             self.down_since = Some(now);
@@ -225,8 +239,12 @@ impl Chronicle {
             restarts: self.generations.saturating_sub(1),
             batches: self.batches,
             changes: self.changes,
+            ignored: self.tally.ignored(),
             ran_us: micros(now.saturating_duration_since(self.begun)),
-            down_us: micros(self.down),
+            down_us: micros(
+                self.down
+                    + self.crashed_since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since)),
+            ),
         }
     }
 

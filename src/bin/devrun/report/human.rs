@@ -195,15 +195,18 @@ fn crashed(record: &Record) -> Vec<Line> {
 }
 
 fn summary(record: &Record) -> Vec<Line> {
-    let Record::Summary { restarts, changes, ran_us, down_us, .. } = record else { return Vec::new() };
-    let down =
-        if *down_us == 0 { String::new() } else { format!(", {} between generations", time(*down_us)) };
-    let text = format!(
-        "stopped after {}: {} for {}{down}",
-        time(*ran_us),
-        count(usize::try_from(*restarts).unwrap_or(usize::MAX), "restart"),
-        count(usize::try_from(*changes).unwrap_or(usize::MAX), "changed file"),
-    );
+    let Record::Summary { restarts, changes, ignored, ran_us, down_us, .. } = record else {
+        return Vec::new();
+    };
+    let number = |number: &u64, noun| count(usize::try_from(*number).unwrap_or(usize::MAX), noun);
+    let (restarts, changes) = (number(restarts, "restart"), number(changes, "changed file"));
+    let mut text = format!("stopped after {}: {restarts} for {changes}", time(*ran_us));
+    if *ignored > 0 {
+        text = format!("{text}, {} ignored", number(ignored, "event"));
+    }
+    if *down_us > 0 {
+        text = format!("{text}, down for {}", time(*down_us));
+    }
     vec![plain(text)]
 }
 

@@ -180,6 +180,7 @@ pub(crate) enum Record {
         restarts: u64,
         batches: u64,
         changes: u64,
+        ignored: u64,
         ran_us: u64,
         down_us: u64,
     },

@@ -4,6 +4,8 @@ use std::fmt::Display;
 use std::time::{Duration, Instant, SystemTime};
 
 use devrun::session::{Event, Options};
+use devrun::supervise::Capture;
+use devrun::watch::Tally;
 
 use crate::settings::Settings;
 use crate::terminal::{self, Terminal, styled};
@@ -27,6 +29,7 @@ enum Level {
 /// Something that takes its time.
 #[derive(Debug)]
 struct Pending {
+    /// Empty: the first walk.
     what: String,
     since: Instant,
 }
@@ -35,6 +38,7 @@ struct Pending {
 #[derive(Debug)]
 pub(crate) struct Reporter {
     chronicle: Chronicle,
+    tally: Tally,
     json: bool,
     level: Level,
     clear: bool,
@@ -47,11 +51,9 @@ impl Reporter {
     pub(crate) fn new(settings: &Settings, options: &Options, draws: bool, now: Instant) -> Self {
         let base = &options.watch.rules.base;
         let base = base.canonicalize().unwrap_or_else(|_| base.clone());
-        let command = &options.supervise.command;
-        let words = std::iter::once(&command.program).chain(&command.args);
-        let command = words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
         Self {
-            chronicle: Chronicle::new(base, command, now),
+            chronicle: Chronicle::new(base, options.watch.tally.clone(), now),
+            tally: options.watch.tally.clone(),
             json: settings.output.json,
             level: level(settings),
             clear: settings.run.clear,
@@ -65,6 +67,15 @@ impl Reporter {
         self.json = settings.output.json;
         self.level = level(settings);
         self.clear = settings.run.clear;
+    }
+
+    /// A session with these options begins.
+    pub(crate) fn begins(&mut self, options: &Options, draws: bool) {
+        let command = &options.supervise.command;
+        let words = std::iter::once(&command.program).chain(&command.args);
+        self.chronicle.runs(words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" "));
+        // What the child writes directly would stand in a status line.
+        self.draws = draws && options.supervise.capture != Capture::No;
     }
 
     /// Tells that an edit of the configuration file is in effect.
@@ -119,19 +130,17 @@ impl Reporter {
         let Some(pending) = &self.pending else { return };
         let passed = now.saturating_duration_since(pending.since);
         if passed >= PATIENCE {
-            let line = format!("devrun: {} ({})", pending.what, human::seconds(passed));
+            let looking = || format!("looking at the files: {}", self.tally.found());
+            let what = if pending.what.is_empty() { looking() } else { pending.what.clone() };
+            let line = format!("devrun: {what} ({})", human::seconds(passed));
             terminal.status(&terminal::escape_text(&line));
         }
     }
 
-    /// The first walk begins.
-    pub(crate) fn looking(&mut self, now: Instant) {
-        self.pending = Some(Pending { what: "looking at the files".to_owned(), since: now });
-    }
-
-    /// Whether everything that COMMAND writes makes room for a status line.
-    pub(crate) fn may_draw(&mut self, draws: bool) {
+    /// The first walk begins; nothing runs yet.
+    pub(crate) fn looks(&mut self, draws: bool, now: Instant) {
         self.draws = draws;
+        self.pending = Some(Pending { what: String::new(), since: now });
     }
 
     /// Keeps what the status line would show.

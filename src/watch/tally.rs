@@ -1,0 +1,36 @@
+//! What is counted while watching, for whoever wants to look. Decides nothing.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+/// Counts of a watch, to be looked at while it works. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub struct Tally(Arc<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    found: AtomicUsize,
+    ignored: AtomicU64,
+}
+
+impl Tally {
+    /// Relevant files that walks have come across so far: how far the first one is.
+    #[must_use]
+    pub fn found(&self) -> usize {
+        self.0.found.load(Ordering::Relaxed)
+    }
+
+    /// Events that were no change: about paths that do not count, or with the same content as before.
+    #[must_use]
+    pub fn ignored(&self) -> u64 {
+        self.0.ignored.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn finds(&self) {
+        self.0.found.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn ignores(&self) {
+        self.0.ignored.fetch_add(1, Ordering::Relaxed);
+    }
+}
