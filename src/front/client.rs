@@ -3,12 +3,13 @@
 //! Never parses anything.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
@@ -20,12 +21,17 @@ use super::peer;
 /// The first pause between two looks whether a client that has closed its side still listens; it doubles up to the last.
 const FIRST_LOOK: Duration = Duration::from_millis(5);
 const LAST_LOOK: Duration = Duration::from_millis(250);
+/// A client that has asked for nothing yet is about to, for so long.
+const FRESH: Duration = Duration::from_secs(2);
 
 /// One client's connection.
 #[derive(Debug)]
 pub(super) struct Client {
     stream: TcpStream,
     peer: SocketAddr,
+    since: Instant,
+    /// It has asked for something before.
+    served: AtomicBool,
     /// A request is being answered: the connection must not be closed to make room.
     busy: AtomicBool,
     /// Of the request that is being answered, more has yet to come.
@@ -54,6 +60,8 @@ impl Client {
         Self {
             stream,
             peer,
+            since: Instant::now(),
+            served: AtomicBool::new(false),
             busy: AtomicBool::new(false),
             sending: AtomicBool::new(false),
             end: End::default(),
@@ -73,10 +81,20 @@ impl Client {
 
     pub(super) fn set_busy(&self, busy: bool) {
         self.busy.store(busy, Ordering::Relaxed);
+        self.served.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn is_busy(&self) -> bool {
-        self.busy.load(Ordering::Relaxed)
+    /// Whether it can be closed to make room: it waits between two requests, or has long had nothing to ask. One that has
+    /// only just been accepted, or whose next request is already here, would take that for a failure.
+    pub(super) fn is_spare(&self) -> bool {
+        let is_busy = self.busy.load(Ordering::Relaxed);
+        let is_fresh = !self.served.load(Ordering::Relaxed) && self.since.elapsed() < FRESH;
+        !is_busy && !is_fresh && !self.has_unread()
+    }
+
+    fn has_unread(&self) -> bool {
+        let mut byte = [MaybeUninit::uninit()];
+        socket2::SockRef::from(&self.stream).peek(&mut byte).is_ok_and(|count| count > 0)
     }
 
     /// Whether the request that is being answered has yet to come to its end.
@@ -128,7 +146,7 @@ impl Client {
 
     /// Its socket is at the end. Ready if it breaks off: in a request, or between two.
     fn poll_break(&self, cx: &mut Context<'_>) -> Poll<()> {
-        match (self.is_busy(), self.sending.load(Ordering::Relaxed)) {
+        match (self.busy.load(Ordering::Relaxed), self.sending.load(Ordering::Relaxed)) {
             (false, _) => Poll::Ready(()),
             (true, false) => Poll::Pending,
             (true, true) => self.end.poll_short(cx),

@@ -81,7 +81,7 @@ async fn serve(port: Arc<Port>, client: Arc<Client>) {
                 }
                 () = client.finishes() => connection.as_mut().graceful_shutdown(),
                 () = port.crowded.notified(), if !stopping => {
-                    if !client.is_busy() {
+                    if client.is_spare() {
                         return;
                     }
                 }

@@ -9,6 +9,7 @@ use super::filter::Filter;
 use super::hint::Sign;
 use super::hold::GitDirs;
 use super::keeper::Keeper;
+use super::stamp::Kind;
 use super::tree::{Attention, Dir, Entry, Tree};
 use super::walk::{self, Found, Listing};
 
@@ -262,7 +263,9 @@ fn merge(
                 if file.stamp.ctime < how.silent_before && !pending.contains(&path) {
                     files.push(file.clone());
                 } else {
-                    noted.push((path, Sign::Written));
+                    // An empty one was most likely found between its making and its filling.
+                    let is_begun = file.stamp.kind == Kind::File && file.stamp.size == 0;
+                    noted.push((path, if is_begun { Sign::Opened } else { Sign::Written }));
                 }
             }
         }

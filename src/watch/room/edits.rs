@@ -1,17 +1,19 @@
 //! Rule files that change: the new rules take effect at once.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::super::event::Event;
 use super::super::roots::State;
-use super::super::stamp::{self, Stamp, nanoseconds};
+use super::super::stamp::{self, Kind, Stamp, nanoseconds};
 use super::super::survey::{How, Noted};
 use super::state::{LONGEST_HOLD, Room};
 
 /// A rule file is read again once its saving has been over for so long.
 pub(super) const RULES_QUIET: Duration = Duration::from_millis(25);
+/// A rule file that is empty is most likely being saved: what it says is not nothing, for so long.
+const EMPTIED: Duration = Duration::from_millis(250);
 /// The tick by which older kernels stamp files.
 const TICK: Duration = Duration::from_millis(10);
 
@@ -24,6 +26,11 @@ impl Room {
         };
         let at_work = self.survey.git.marker(SystemTime::now()).is_some();
         if at_work && now.saturating_duration_since(first) < LONGEST_HOLD {
+            self.rule_edits_at = Some((first, now));
+            return;
+        }
+        if now.saturating_duration_since(first) < EMPTIED && self.rule_edits.iter().any(|file| is_empty(file))
+        {
             self.rule_edits_at = Some((first, now));
             return;
         }
@@ -129,4 +136,8 @@ impl Room {
         drop(tree);
         ignored.iter().for_each(|path| self.coalescer.withdraw(path));
     }
+}
+
+fn is_empty(file: &Path) -> bool {
+    stamp::look(file).is_ok_and(|stamp| stamp.kind == Kind::File && stamp.size == 0)
 }
