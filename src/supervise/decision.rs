@@ -41,6 +41,8 @@ pub(super) enum Input {
     Ready { generation: u64, address: Option<SocketAddr> },
     /// It serves, but not where it was told to.
     Elsewhere { generation: u64, address: SocketAddr },
+    /// Its leader has ended because an older generation, `holder`, has this address.
+    InTheWay { generation: u64, holder: u64, address: SocketAddr },
     /// Its leader has ended; others of its tree may live.
     Exited { generation: u64, report: ExitReport },
     /// Nothing of its tree lives.

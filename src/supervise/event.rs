@@ -98,7 +98,7 @@ pub enum Event {
         /// How to turn it off, one line.
         remedy: String,
     },
-    /// The server does not listen on the port it was given: generations take turns.
+    /// The server listens on a port that it was not given, so that only one generation can have it: generations take turns.
     ListensElsewhere {
         /// Which generation.
         generation: u64,

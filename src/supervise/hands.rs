@@ -18,7 +18,7 @@ use super::options::{Capture, Options, PassSocket, Port, Subreaper};
 use super::os::{Trees, ended};
 use super::output::Output;
 use super::phase::{Ended, ExitReport, Phase};
-use super::probe::{Found, Habits, Look, Probe, Tree};
+use super::probe::{Found, Habits, Look, Probe, Tree, besides, lacks_port};
 use super::ready;
 use super::running::{Builds, Happening, Running, is_gone, report};
 use super::signal::Signal;
@@ -204,9 +204,24 @@ impl Hands {
                     // werkzeug's way to ask its own parent for a restart.
                     self.reloader();
                 }
+                if let Some((holder, address)) = self.in_the_way(generation, &report) {
+                    self.inputs.push_back(Input::InTheWay { generation, holder, address });
+                }
                 return self.inputs.push_back(Input::Exited { generation, report });
             }
         }
+    }
+
+    /// The older generation that has the port which this one says is taken, and one address of those that only it has.
+    fn in_the_way(&mut self, generation: u64, report: &ExitReport) -> Option<(u64, SocketAddr)> {
+        let (holder, run) = self.running.range(..generation).rev().find(|(_, run)| run.serves())?;
+        if !lacks_port(&report.output) {
+            return None;
+        }
+        let pids: Vec<i32> = self.trees.members(run.key).iter().map(|one| one.pid).collect();
+        let mut held: Vec<_> = self.sockets.iter().filter_map(|held| held.tcp()).collect();
+        held.extend(run.socket.as_ref().and_then(Held::tcp));
+        Some((*holder, besides(&pids, run.port, &held)?))
     }
 
     pub(super) fn perform(&mut self, action: Action) {
@@ -295,6 +310,7 @@ impl Hands {
         }
         let address = socket.as_ref().and_then(Held::tcp);
         let mut run = self.running(key, child, socket, began);
+        run.port = port;
         self.inputs.push_back(Input::Spawned { generation, pid });
         self.await_ready(generation, port, address, &mut run);
         self.running.insert(generation, run);
@@ -328,6 +344,7 @@ impl Hands {
             output: output.and_then(Result::ok),
             _stdin: child.stdin,
             socket,
+            port: None,
             watchers: vec![watcher.abort_handle()],
             probe: None,
             leader_ended: false,

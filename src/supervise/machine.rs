@@ -105,6 +105,7 @@ impl Machine {
             Input::NotSpawned { generation, report } => self.not_spawned(generation, report, now),
             Input::Ready { generation, address } => self.ready(generation, address, now),
             Input::Elsewhere { generation, address } => self.elsewhere(generation, address, now),
+            Input::InTheWay { generation, holder, address } => self.in_the_way(generation, holder, address),
             Input::Exited { generation, report } => self.exited(generation, report, now),
             Input::Gone { generation } => self.gone(generation),
             Input::Time => {}
@@ -296,6 +297,19 @@ impl Machine {
             self.actions.push(Action::Tell(Event::ListensElsewhere { generation, address }));
         }
         self.ready(generation, Some(address), now);
+    }
+
+    /// The server has a port that only one generation can have: this one is tried again once the old one has gone.
+    fn in_the_way(&mut self, number: u64, holder: u64, address: SocketAddr) {
+        let starting = |one: &Generation| matches!(one.stage, Stage::Starting { .. });
+        if self.settings.overlap
+            && self.ending.is_none()
+            && self.find(number).is_some_and(|at| starting(&self.generations[at]))
+        {
+            self.settings.overlap = false;
+            self.actions.push(Action::Tell(Event::ListensElsewhere { generation: holder, address }));
+            self.due.asked = true;
+        }
     }
 
     /// Ends a generation that served: what is in flight first, if somebody looks after that.

@@ -151,6 +151,21 @@ impl Habits {
     }
 }
 
+/// What servers say when they cannot have a port: Python, node, Go, Rust and C; Django; gunicorn.
+const IN_USE: [&str; 4] = ["already in use", "eaddrinuse", "address in use", "connection in use"];
+
+/// Whether the last words of a server are that it cannot have a port.
+pub(super) fn lacks_port(output: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(output).to_lowercase();
+    IN_USE.iter().any(|words| text.contains(words))
+}
+
+/// Where a tree listens besides its own port and the held ones.
+pub(super) fn besides(pids: &[i32], port: Option<u16>, held: &[SocketAddr]) -> Option<SocketAddr> {
+    let found = addresses(pids);
+    found.into_iter().find(|address| Some(address.port()) != port && !held.contains(address))
+}
+
 /// The address that a tree listens on besides its own port, once it has done so for a while.
 fn steady(
     mut found: Vec<SocketAddr>,

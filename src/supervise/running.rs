@@ -37,6 +37,8 @@ pub(super) struct Running {
     pub(super) _stdin: Option<OwnedFd>,
     /// Its own inherited socket: closed with the generation, so that no client waits in a queue that nobody serves.
     pub(super) socket: Option<Held>,
+    /// The port that it was told to listen on.
+    pub(super) port: Option<u16>,
     pub(super) watchers: Vec<AbortHandle>,
     pub(super) probe: Option<Probe>,
     pub(super) leader_ended: bool,

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use devrun::supervise::{Endpoint, Event, Listen, Phase, Port};
+use devrun::supervise::{Capture, Endpoint, Event, Listen, Phase, Port};
 
 use crate::supervise::{Rig, address_of, ask};
 
@@ -160,5 +160,44 @@ async fn waiting_for_something_else_is_not_serving() {
     rig.change();
     let failed = |number, phase: &Phase| matches!(phase, Phase::Failed(_)).then_some(number);
     assert_eq!(rig.phase("a failure", failed).await, 2);
+    rig.stop().await;
+}
+
+/// A second port that is written down keeps generations from living side by side: the next one is tried again without the old.
+#[tokio::test]
+async fn a_port_that_only_one_can_have_makes_generations_take_turns() {
+    let probe = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = probe.local_addr().unwrap().port();
+    drop(probe);
+    let mut rig = Rig::start(&format!("hold-at {port} serve"), |options| {
+        options.port = Port::Own;
+        options.capture = Capture::All;
+    });
+    rig.ready(1).await;
+    rig.change();
+    let address = rig.phase("an address", |number, phase| address_of(phase).filter(|_| number == 3)).await;
+    assert_eq!(ask(address), "3");
+    let told = |event: &Event| matches!(event, Event::ListensElsewhere { generation: 1, address } if address.port() == port);
+    assert!(rig.seen.iter().any(told));
+    rig.change();
+    rig.ready(4).await;
+    rig.stop().await;
+}
+
+/// A port that somebody else has is no reason to end a server that serves.
+#[tokio::test]
+async fn a_port_that_a_stranger_has_leaves_the_old_generation_alone() {
+    let stranger = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = stranger.local_addr().unwrap().port();
+    let mut rig = Rig::editable("serve", |options| {
+        options.port = Port::Own;
+        options.capture = Capture::All;
+    });
+    let address = rig.phase("an address", |_, phase| address_of(phase)).await;
+    rig.sandbox.write("steps", format!("hold-at {port} serve"));
+    rig.change();
+    let failed = |number, phase: &Phase| matches!(phase, Phase::Failed(_)).then_some(number);
+    assert_eq!(rig.phase("a failure", failed).await, 2);
+    assert_eq!(ask(address), "1");
     rig.stop().await;
 }

@@ -72,6 +72,7 @@ fn input(words: &str, now: Instant) -> Input {
         "not-spawned" => Input::NotSpawned { generation, report: report(Ended::NotStarted(127)) },
         "ready" => Input::Ready { generation, address: None },
         "elsewhere" => Input::Elsewhere { generation, address: address() },
+        "in-the-way" => Input::InTheWay { generation, holder: generation - 1, address: address() },
         "exited" => Input::Exited { generation, report: report(Ended::Status(1)) },
         "interrupted" => Input::Exited { generation, report: report(Ended::Signal(Signal::INT)) },
         "gone" => Input::Gone { generation },

@@ -133,8 +133,8 @@ fn matters(record: &Record) -> Vec<Line> {
             remedy,
         ),
         Record::ListensElsewhere { address, .. } => vec![warn(format!(
-            "the server listens on {address}, not on $PORT: generations take turns; let it listen on $PORT or \
-             {{port}} to overlap"
+            "the server listens on {address}, which only one generation can have: they take turns; \
+             let it listen on $PORT or {{port}} instead to overlap"
         ))],
         Record::RulesReloaded { files, defects, watched_files, watched_directories } => {
             let news = format!("rules read again: watching {}", amount(*watched_files, *watched_directories));
