@@ -21,6 +21,8 @@ const QUEUE: usize = 256 * 1024;
 const SAID: usize = 4 * 1024 * 1024;
 /// How long a line of the child's that has begun may keep the owner from speaking.
 const HALF_A_LINE: Duration = Duration::from_millis(50);
+/// How long the owner may be kept until its line is out: a child that writes to the same place itself must not come first.
+const IN_TURN: Duration = Duration::from_millis(20);
 /// A reader that has taken nothing for so long will not take the rest.
 const STUCK: Duration = Duration::from_secs(1);
 
@@ -48,8 +50,8 @@ impl Streams {
         Ok(Self { out, err })
     }
 
-    /// Says whole lines on standard error, their ends included. Never waits: if nobody reads for long they are left out, and
-    /// [`Streams::left_out`] tells.
+    /// Says whole lines on standard error, their ends included. Waits a moment until they are out, but for no reader that
+    /// does not read: what then grows too long is left out, and [`Streams::left_out`] tells.
     pub fn say(&self, lines: Vec<u8>) {
         self.err.0.say(lines);
     }
@@ -114,6 +116,7 @@ struct Inner {
     queue: Mutex<Queue>,
     filled: Condvar,
     emptied: Notify,
+    written: Condvar,
 }
 
 /// Something to be written.
@@ -135,6 +138,8 @@ struct Queue {
     /// A new status line, or none from now on.
     status: Option<Option<Vec<u8>>>,
     writing: bool,
+    /// The owner has waited in vain, and does not wait again before everything is out.
+    slow: bool,
     /// When the reader has last taken something, or there was nothing to take.
     progress: Option<Instant>,
     /// Nobody reads any more.
@@ -193,10 +198,14 @@ impl Sink {
 
 impl Queue {
     fn push(&mut self, piece: Piece) {
-        if self.pieces.is_empty() && !self.writing {
+        if self.is_empty() {
             self.progress = Some(Instant::now());
         }
         self.pieces.push_back(piece);
+    }
+
+    fn is_empty(&self) -> bool {
+        !self.writing && self.pieces.is_empty()
     }
 
     /// The next piece; a line of the child's that has begun comes to its end first.
@@ -225,6 +234,10 @@ impl Inner {
         queue.said += lines.len();
         queue.push(Piece::Said(lines));
         self.filled.notify_one();
+        let in_turn = |queue: &mut Queue| !queue.slow && !queue.is_empty();
+        let waited = self.written.wait_timeout_while(queue, IN_TURN, in_turn);
+        let (mut queue, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+        queue.slow |= waited.timed_out();
     }
 
     /// Whether something is left that the reader may still take.
@@ -241,6 +254,7 @@ impl Inner {
             let written = self.write_all(&bytes);
             let mut queue = lock(&self.queue);
             queue.writing = false;
+            queue.slow &= !queue.is_empty();
             // A full disk may have room again; a reader that is gone does not come back.
             let full = matches!(written, Err(rustix::io::Errno::NOSPC | rustix::io::Errno::DQUOT));
             if written.is_err() && !full {
@@ -249,6 +263,7 @@ impl Inner {
                 (queue.passed, queue.said) = (0, 0);
             }
             drop(queue);
+            self.written.notify_all();
             self.emptied.notify_waiters();
         }
     }
