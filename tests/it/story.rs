@@ -140,20 +140,21 @@ fn flask_app(edition: &str) -> String {
     include_str!("../cases/story/app.py").replacen("EDITION = \"1\"", &format!("EDITION = \"{edition}\""), 1)
 }
 
-/// What a busy portal writes into its project, at 100 files a second and more, for as long as stat mode needs for a few
+/// What a busy portal writes into its project: 250 files at 100 a second and more, for as long as stat mode needs for a few
 /// scans: archives, documents, notes, unpacked macros, partial files renamed; new ones, old ones overwritten and removed.
 fn storm(root: &Path) {
     let begun = Instant::now();
-    let mut written = 0_usize;
-    while begun.elapsed() < Duration::from_millis(2500) {
-        let folder = root.join(["downloads", "data", "debug"][written % 3]);
-        let folder = folder.join(["", "118", "273/ملفات", "a/b/c"][written / 3 % 4]);
-        let name = (written % 60).to_string();
-        write_one(&folder, &name, written);
+    let mut written = 0_u32;
+    while written < 250 || begun.elapsed() < Duration::from_millis(2500) {
+        let number = written as usize;
+        let folder = root.join(["downloads", "data", "debug"][number % 3]);
+        let folder = folder.join(["", "118", "273/ملفات", "a/b/c"][number / 3 % 4]);
+        write_one(&folder, &(number % 60).to_string(), number);
         written += 1;
-        std::thread::sleep(Duration::from_millis(4));
+        // What a busy machine delays is made up for.
+        let due = begun + written * Duration::from_millis(5);
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
     }
-    assert!(written >= 250, "only {written} files in 2.5 s: this was no storm");
 }
 
 fn write_one(folder: &Path, name: &str, number: usize) {
