@@ -3,7 +3,7 @@
 //! Looks at the file system and, when asked to, runs `git config` once; the environment is always an argument.
 
 use std::ffi::{OsStr, OsString};
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -133,9 +133,10 @@ fn says_nothing(
     match (value("GIT_CONFIG_NOSYSTEM"), value("GIT_CONFIG_SYSTEM")) {
         (Some(no), _) if no == "1" || no == "true" => {}
         (None, Some(file)) => files.push(file.into()),
-        (None, None) if value("PATH").is_some_and(|path| has_usual_git(path)) => {
-            files.push("/etc/gitconfig".into())
-        }
+        (None, None) => match value("PATH").and_then(|path| files_for_the_machine(path)) {
+            Some(known) => files.extend(known.iter().map(PathBuf::from)),
+            None => return false,
+        },
         _ => return false,
     }
     files.iter().all(|file| match std::fs::read(file) {
@@ -144,11 +145,28 @@ fn says_nothing(
     })
 }
 
-/// Whether the git that would be run is the system's on Linux, whose file for the machine is /etc/gitconfig.
-fn has_usual_git(path: &OsStr) -> bool {
+/// What the git that would be run reads for the whole machine, where that is certain: on Linux, the system's own git, or
+/// one that was built from source into /usr/local, whichever of the two files it was told to read.
+fn files_for_the_machine(path: &OsStr) -> Option<&'static [&'static str]> {
+    if !cfg!(target_os = "linux") {
+        return None;
+    }
     let first = std::env::split_paths(path).map(|dir| dir.join("git")).find(|git| git.exists());
-    cfg!(target_os = "linux")
-        && first.is_none_or(|git| git == Path::new("/usr/bin/git") || git == Path::new("/bin/git"))
+    match first.as_deref().map(|git| git.to_str()) {
+        None => Some(&[]),
+        Some(Some("/usr/bin/git" | "/bin/git")) => Some(&["/etc/gitconfig"]),
+        Some(Some(local @ "/usr/local/bin/git")) if is_program(Path::new(local)) => {
+            Some(&["/usr/local/etc/gitconfig", "/etc/gitconfig"])
+        }
+        _ => None,
+    }
+}
+
+/// Whether a file is a program itself: no link to one elsewhere, and no script that runs one.
+fn is_program(file: &Path) -> bool {
+    let mut magic = [0; 4];
+    let mut read = || std::fs::File::open(file)?.read_exact(&mut magic);
+    file.symlink_metadata().is_ok_and(|found| found.is_file()) && read().is_ok() && magic == *b"\x7fELF"
 }
 
 /// Whether a configuration file may set one of the keys, or send git to other files.
