@@ -4,7 +4,7 @@
 //! extension, its first byte, … A path is looked up by what it has, and only the rules found so are asked.
 //! Knows no lines and no layers.
 
-use super::pattern::{Glob, Pattern, Shape};
+use super::pattern::{Glob, Letters, Pattern, Shape};
 
 /// What a rule is filed under; the number keeps the keys of the kinds apart.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -53,6 +53,19 @@ pub(super) struct Query<'a> {
     /// component can match.
     pub(super) path: Option<&'a [u8]>,
     pub(super) is_dir: bool,
+    /// Those of the last component.
+    letters: Letters,
+}
+
+impl<'a> Query<'a> {
+    pub(super) fn new(name: &'a [u8], path: Option<&'a [u8]>, is_dir: bool) -> Self {
+        Self { name, path, is_dir, letters: Letters::of(name.iter().copied()) }
+    }
+
+    /// The same entry as another file sees it.
+    pub(super) fn seen_by(self, path: Option<&'a [u8]>) -> Self {
+        Self { path, ..self }
+    }
 }
 
 /// The index of one file's rules.
@@ -180,7 +193,7 @@ fn matches(pattern: &Pattern, query: Query<'_>, fold: bool) -> bool {
         return false;
     }
     match (pattern.basename, query.path) {
-        (true, _) => pattern.matches(query.name, fold),
+        (true, _) => pattern.letters.are_in(query.letters) && pattern.matches(query.name, fold),
         (false, Some(path)) => pattern.matches(path, fold),
         (false, None) => false,
     }

@@ -100,7 +100,26 @@ pub(super) struct Pattern {
     pub(super) dir_only: bool,
     /// It is matched on the last component, wherever that is; else on the path from its file's directory.
     pub(super) basename: bool,
+    /// The bytes that no match can be without.
+    pub(super) letters: Letters,
     pub(super) shape: Shape,
+}
+
+/// A set of bytes of any case, by their lowest six bits: may hold too many, never too few. With it most patterns that begin
+/// and end with a star are ruled out at a glance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Letters(u64);
+
+impl Letters {
+    pub(super) fn of(bytes: impl IntoIterator<Item = u8>) -> Self {
+        let bit = |byte: u8| 1 << (byte.to_ascii_lowercase() & 63);
+        Self(bytes.into_iter().fold(0, |all, byte| all | bit(byte)))
+    }
+
+    /// Whether all of them are among others.
+    pub(super) fn are_in(self, other: Self) -> bool {
+        self.0 & !other.0 == 0
+    }
 }
 
 impl Pattern {
@@ -127,7 +146,7 @@ impl Pattern {
             }
             Err(fault) => Shape::Never(Fault { at: fault.at + start, ..fault }),
         };
-        Self { negated, dir_only, basename, shape }
+        Self { negated, dir_only, basename, letters: shape.letters(), shape }
     }
 
     /// Whether it matches: `text` is the last component or the path, as [`Pattern::basename`] says.
@@ -171,6 +190,20 @@ fn shape(tokens: &[Token], sets: Vec<Set>) -> Shape {
         middle: front[head..].into(),
         sets: sets.into(),
     })
+}
+
+impl Shape {
+    fn letters(&self) -> Letters {
+        match self {
+            Self::Never(_) => Letters::of([]),
+            Self::Literal(literal) => Letters::of(literal.iter().copied()),
+            Self::Glob(glob) => {
+                let byte = |token: &Token| if let Token::Byte(byte) = token { Some(*byte) } else { None };
+                let ends = glob.head.iter().chain(&*glob.tail).copied();
+                Letters::of(ends.chain(glob.middle.iter().filter_map(byte)))
+            }
+        }
+    }
 }
 
 impl Glob {

@@ -78,12 +78,13 @@ impl Sources {
     }
 
     fn find(&self, path: &[u8], name: &[u8], is_dir: bool) -> Option<(&Source, u32)> {
+        let query = Query::new(name, None, is_dir);
         self.list.iter().find_map(|source| {
             let path = match source.reach {
                 Reach::Below(start) => path.get(start..),
                 Reach::Elsewhere => None,
             };
-            source.file.last_match(Query { name, path, is_dir }).map(|line| (source, line))
+            source.file.last_match(query.seen_by(path)).map(|line| (source, line))
         })
     }
 

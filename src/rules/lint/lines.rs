@@ -260,7 +260,7 @@ fn covering(file: &RuleFile, number: usize) -> Vec<usize> {
         Shape::Glob(glob) => (last(&glob.tail), Some([&*glob.head, b"x"].concat())),
     };
     let mut found = Vec::new();
-    let query = Query { name: &name, path: path.as_deref(), is_dir: true };
+    let query = Query::new(&name, path.as_deref(), true);
     file.each_match(query, |other| found.push(other as usize));
     found.retain(|other| {
         let wide = &file.lines[*other].pattern;

@@ -146,6 +146,6 @@ impl<'a> Tally<'a> {
         let Some((_, name)) = key::split(&bytes) else { return };
         let below = bytes.get(key::of(base).len() + 1..);
         let used = &mut self.used[number];
-        file.each_match(Query { name, path: below, is_dir }, |line| used[line as usize] = true);
+        file.each_match(Query::new(name, below, is_dir), |line| used[line as usize] = true);
     }
 }
