@@ -14,7 +14,14 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// # Errors
 /// As the system says; a server that does not accept in ten seconds is [`io::ErrorKind::TimedOut`].
 pub(super) async fn dial(address: SocketAddr) -> io::Result<TcpStream> {
-    let stream = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await??;
+    let connect = TcpStream::connect(address);
+    tokio::pin!(connect);
+    let stream = tokio::select! {
+        biased;
+        stream = &mut connect => stream?,
+        // A server on this machine has accepted at the next look, as a rule: a timer would only wake the loop.
+        () = tokio::task::yield_now() => tokio::time::timeout(CONNECT_TIMEOUT, connect).await??,
+    };
     // A server that has no listener any more can be met by ourselves: TCP's simultaneous open on a loopback port.
     if stream.local_addr()? == address {
         return Err(io::ErrorKind::ConnectionRefused.into());

@@ -287,6 +287,7 @@ impl Exchange {
             return self.bridge(Response::from_parts(head, body), seat, hit.driver);
         }
         let ending = ending(&head.headers, &self.head.method, head.status);
+        let closes = self.parcel.is_unread() && headers::closes(&head.headers);
         if headers::strip(&mut head.headers) {
             let detail = "its answer has a transfer coding besides chunked".to_owned();
             return Err(Trouble::Broke(detail, None));
@@ -300,6 +301,10 @@ impl Exchange {
         }
         if headers::is_large(&head.headers) {
             return Err(Trouble::Broke("the head of its answer is too large".to_owned(), None));
+        }
+        if closes {
+            // It wants no more of the request, so that the client can have no other answer on this connection either.
+            head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         head.version = Version::HTTP_11;
         let mut download = Download::new(body, seat, hit.driver, ending, Arc::clone(&self.client));
@@ -370,7 +375,12 @@ impl Exchange {
         self.port.teller.note(Event::Answered { status, request: self.line.to_string(), detail });
         let id = self.generation_of(trouble).map(|generation| self.port.page_id(generation));
         let place = Place::Front(id.as_deref().unwrap_or_default());
-        trouble.answer(headers::is_navigation(&self.head.headers), place)
+        let mut answer = trouble.answer(headers::is_navigation(&self.head.headers), place);
+        if self.parcel.is_unread() {
+            // The rest of the request goes nowhere, and its connection with it: the client should know.
+            answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        answer
     }
 }
 

@@ -228,6 +228,11 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
         || *name == UPGRADE
 }
 
+/// Whether a message is the last one on its connection.
+pub(super) fn closes(headers: &HeaderMap) -> bool {
+    names(headers, "close")
+}
+
 /// Whether `Connection` names this header.
 fn names(headers: &HeaderMap, name: &str) -> bool {
     has_token(headers.get_all(CONNECTION).iter(), name)

@@ -66,6 +66,11 @@ impl Parcel {
         self.0.as_ref().is_some_and(|shared| shared.content().touched)
     }
 
+    /// Whether some of it has yet to be read.
+    pub(super) fn is_unread(&self) -> bool {
+        self.0.as_ref().is_some_and(|shared| !shared.content().ended)
+    }
+
     /// Whether the client broke off in it.
     pub(super) fn is_broken(&self) -> bool {
         self.0.as_ref().is_some_and(|shared| shared.content().broken)

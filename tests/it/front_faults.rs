@@ -271,7 +271,15 @@ async fn an_early_answer_arrives_although_the_request_still_comes() {
         .send(format!("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", body.len()))
         .await;
     client.send(body).await;
-    assert_eq!(client.answer(false).await.status, 503);
+    let answer = client.answer(false).await;
+    assert_eq!((answer.status, answer.header("connection")), (503, Some("close")));
+    let mut client = stage.client().await;
+    client.send("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n").await;
+    assert_eq!(
+        client.answer(false).await.header("connection"),
+        None,
+        "what has been read is no reason to close"
+    );
     stage.stop().await;
 }
 
