@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::change::Batch;
 
 use super::event::{Event, Exit};
+use super::evidence::Evidence;
 use super::phase::ExitReport;
 use super::signal::Signal;
 
@@ -15,8 +16,8 @@ use super::signal::Signal;
 pub(super) enum Input {
     /// Supervising begins.
     Begin,
-    /// Relevant content has changed.
-    Changed(Batch),
+    /// Relevant content has changed, and so much is known of who did it.
+    Changed(Batch, Evidence),
     /// Restart now.
     Restart,
     /// Nothing is in flight on this generation any more.

@@ -88,7 +88,8 @@ pub enum Event {
         path: PathBuf,
         /// How often it has.
         times: u32,
-        /// Whether it is left out from now on.
+        /// Whether it is left out from now on: the child was proven to write it. Otherwise nobody can tell, and what it alone
+        /// restarts waits longer and longer.
         left_out: bool,
     },
     /// There is a reloader inside the child: two supervisors would fight.

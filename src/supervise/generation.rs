@@ -74,6 +74,8 @@ pub(super) struct Next {
 pub(super) struct Due {
     pub(super) batch: Option<Batch>,
     pub(super) asked: bool,
+    /// It waits until then: it may be the child's own doing.
+    until: Option<Instant>,
 }
 
 impl Due {
@@ -81,11 +83,28 @@ impl Due {
         !self.asked && self.batch.as_ref().is_none_or(|batch| batch.changes.is_empty())
     }
 
-    pub(super) fn add(&mut self, batch: Batch) {
+    /// One more batch, which waits until then, or makes what waits already wait no longer.
+    pub(super) fn add(&mut self, batch: Batch, until: Option<Instant>) {
+        let held = self.is_empty() || self.until.is_some();
+        self.until = if held { until.map(|until| self.until.unwrap_or(until)) } else { None };
         match &mut self.batch {
             Some(known) => known.merge(batch),
             none => *none = Some(batch),
         }
+    }
+
+    pub(super) fn waits(&self) -> bool {
+        self.until.is_some()
+    }
+
+    /// What has waited long enough waits no more.
+    pub(super) fn let_go(&mut self, now: Instant) {
+        self.until = self.until.filter(|until| *until > now);
+    }
+
+    /// When what waits does so no longer.
+    pub(super) fn until(&self) -> Option<Instant> {
+        self.until
     }
 }
 

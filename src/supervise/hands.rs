@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -13,6 +14,7 @@ use crate::change::Batch;
 use super::child::{self, Child, NotStarted, Surroundings};
 use super::decision::{Action, Input};
 use super::event::{Event, Exit};
+use super::evidence::Evidence;
 use super::jobs::{Jobs, Stop};
 use super::options::{Capture, Options, PassSocket, Port, Subreaper};
 use super::os::{Trees, ended};
@@ -24,6 +26,7 @@ use super::running::{Builds, Happening, Running, is_gone, report};
 use super::signal::Signal;
 use super::sockets::Held;
 use super::streams::Streams;
+use super::witness::Witness;
 
 /// How many of those who outlive a stop are named.
 const NAMED: usize = 5;
@@ -37,6 +40,7 @@ pub(super) struct Hands {
     /// What the machine is to be told next.
     pub(super) inputs: VecDeque<Input>,
     trees: Trees,
+    witness: Witness,
     /// Each process that is started gets a key of its own, builds too.
     keys: u64,
     sockets: Vec<Arc<Held>>,
@@ -69,6 +73,7 @@ impl Hands {
             guard.begins(trees.session());
         }
         Ok(Self {
+            witness: Witness::new(trees.session()),
             trees,
             streams,
             jobs: Jobs::new(options.command.stdin),
@@ -85,6 +90,17 @@ impl Hands {
             reap_at: None,
             habits: Habits::default(),
         })
+    }
+
+    /// What is known of who wrote the files of a batch.
+    pub(super) fn evidence(&mut self, batch: &Batch) -> Evidence {
+        let trees = &mut self.trees;
+        self.witness.evidence(batch, || trees.everything().iter().map(|(one, _)| one.pid).collect())
+    }
+
+    /// Listens for the writers of these files, and of no others.
+    pub(super) fn suspect(&mut self, files: Vec<PathBuf>) {
+        self.witness.watch(files);
     }
 
     /// When to look around next, if nothing happens before.

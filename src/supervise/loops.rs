@@ -1,23 +1,36 @@
-//! Pure: names the paths that restart the child again and again right after each start.
+//! Pure: names the paths that restart the child again and again right after each start, and says what becomes of them.
 //!
-//! A server that writes a watched file while it starts would restart itself for ever. What gives it away is the rhythm: the
-//! same path changes shortly after each start, with nearly the same delay, several starts in a row. A developer who saves one
-//! file again and again does so at other times after the start, and is never held up.
+//! A server that writes a watched file while it starts would restart itself for ever. Two things give it away: the rhythm (the
+//! same path changes shortly after each start, several starts in a row) and who wrote it. The rhythm alone proves nothing: a
+//! script may save a file right after each start. So only what the child is proven to have written is left out; what nobody can
+//! tell of waits longer and longer before it restarts, and never for good; what somebody else wrote is none of this.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::change::Batch;
 
 use super::event::Event;
+use super::evidence::{Evidence, Writer};
 
 /// A change later than this after the start has nothing to do with it.
 const SHORTLY: Duration = Duration::from_secs(3);
-/// How many starts in a row a path must follow.
-const TIMES: u32 = 4;
+/// How many starts in a row a path must follow to be suspicious.
+const TIMES: u32 = 3;
+/// What follows starts without a proof waits: so long from so many times on. A script that saves a file right after each of
+/// twenty starts hardly feels it; a server that nobody can watch writing ends up starting every ten seconds.
+const WAITS: [(u32, Duration); 5] = [
+    (TIMES, Duration::from_millis(300)),
+    (10, Duration::from_millis(600)),
+    (20, Duration::from_secs(2)),
+    (24, Duration::from_secs(5)),
+    (28, Duration::from_secs(10)),
+];
 /// A path that was left alone for this long is forgiven.
 const FORGIVEN: Duration = Duration::from_secs(60);
+/// So many paths are looked at closely at most.
+const SUSPECTS: usize = 32;
 
 /// What is known of one path.
 #[derive(Debug)]
@@ -30,78 +43,183 @@ struct Suspect {
     /// The start it followed last, counted.
     start: u64,
     last: Instant,
+    /// It was proven, and what the child writes there counts no longer.
+    left_out: bool,
+    told: bool,
 }
 
 impl Suspect {
+    fn new(delay: Duration, start: u64, now: Instant) -> Self {
+        Self { times: 1, least: delay, most: delay, start, last: now, left_out: false, told: false }
+    }
+
     /// Whether the delays are as regular as a program's: within 40 % of each other, or 300 ms.
     fn regular(&self, delay: Duration) -> bool {
         let (least, most) = (self.least.min(delay), self.most.max(delay));
         most - least <= Duration::from_millis(300).max(most.mul_f32(0.4))
     }
+
+    /// It has followed one more start.
+    fn follow(&mut self, delay: Duration, start: u64) {
+        self.times += 1;
+        self.start = start;
+        self.least = self.least.min(delay);
+        self.most = self.most.max(delay);
+    }
+
+    /// From this start on, as if it was the first.
+    fn begin_again(&mut self, delay: Duration, start: u64) {
+        (self.times, self.least, self.most, self.start) = (1, delay, delay, start);
+    }
+
+    fn wait(&self) -> Duration {
+        let wait = WAITS.iter().rev().find(|(times, _)| *times <= self.times);
+        wait.map_or(Duration::ZERO, |(_, wait)| *wait)
+    }
+}
+
+/// What is to become of one change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// It counts, at once.
+    Counts,
+    /// It counts, after a while.
+    Waits(Duration),
+    /// It is the child's own.
+    LeftOut,
+}
+
+/// What is to become of a batch.
+#[derive(Debug, Default)]
+#[must_use]
+pub(super) struct Judgement {
+    pub(super) told: Vec<Event>,
+    /// Nothing but suspicious paths is in it: they may wait.
+    pub(super) wait: Option<Duration>,
 }
 
 /// The paths under suspicion.
 #[derive(Debug)]
 pub(super) struct Loops {
-    warn: bool,
+    guard: bool,
     suspects: BTreeMap<PathBuf, Suspect>,
     starts: u64,
     started: Option<Instant>,
+    /// Builds run, since then: what they write comes at any time until they are over.
+    building: bool,
 }
 
 impl Loops {
-    pub(super) fn new(warn: bool) -> Self {
-        Self { warn, suspects: BTreeMap::new(), starts: 0, started: None }
+    pub(super) fn new(guard: bool) -> Self {
+        Self { guard, suspects: BTreeMap::new(), starts: 0, started: None, building: false }
+    }
+
+    /// The builds of a generation have begun.
+    pub(super) fn building(&mut self, now: Instant) {
+        self.starts += 1;
+        (self.started, self.building) = (Some(now), true);
+    }
+
+    /// Builds have ended.
+    pub(super) fn built(&mut self, now: Instant) {
+        // What they wrote last is looked at a little later.
+        (self.started, self.building) = (Some(now), false);
     }
 
     /// A generation has been started.
-    pub(super) fn started(&mut self, now: Instant) {
-        self.starts += 1;
+    pub(super) fn started(&mut self, now: Instant, built: bool) {
+        self.starts += u64::from(!built);
         self.started = Some(now);
     }
 
-    /// Takes out of the batch what loops, and says so once for each path.
-    pub(super) fn judge(&mut self, batch: &mut Batch, now: Instant) -> Vec<Event> {
-        self.suspects.retain(|_, suspect| now.saturating_duration_since(suspect.last) < FORGIVEN);
-        let Some(started) = self.started else { return Vec::new() };
-        let mut told = Vec::new();
-        batch.changes.retain(|change| {
-            // The last write counts: a file that is written twice in a burst follows the start with its last.
-            let delay = batch.last.checked_duration_since(started);
-            let (keep, event) = self.judge_one(&change.path, delay, now);
-            told.extend(event);
-            keep
-        });
-        told
+    /// The paths whose next writer is of interest.
+    pub(super) fn suspects(&self) -> impl Iterator<Item = &Path> {
+        self.suspects.keys().map(PathBuf::as_path)
     }
 
-    fn judge_one(&mut self, path: &PathBuf, delay: Option<Duration>, now: Instant) -> (bool, Option<Event>) {
-        let Some(delay) = delay.filter(|delay| *delay <= SHORTLY) else {
-            self.suspects.remove(path);
-            return (true, None);
-        };
-        let fresh = Suspect { times: 1, least: delay, most: delay, start: self.starts, last: now };
+    /// Takes out of the batch what the child wrote itself, and says so once for each path.
+    pub(super) fn judge(&mut self, batch: &mut Batch, evidence: &Evidence, now: Instant) -> Judgement {
+        let mut judgement = Judgement::default();
+        let Some(started) = self.started.filter(|_| self.guard) else { return judgement };
+        self.suspects.retain(|_, one| one.left_out || now.saturating_duration_since(one.last) < FORGIVEN);
+        // The last write counts: a file that is written twice in a burst follows the start with its last.
+        let delay = batch.last.checked_duration_since(started);
+        let delay = delay.filter(|delay| self.building || *delay <= SHORTLY);
+        let mut waits = Vec::new();
+        let changes = std::mem::take(&mut batch.changes);
+        for change in changes {
+            let verdict = self.judge_one(&change.path, delay, evidence.get(&change.path), now);
+            judgement.told.extend(self.name(&change.path, verdict));
+            match verdict {
+                Verdict::LeftOut => continue,
+                Verdict::Waits(wait) => waits.push(Some(wait)),
+                Verdict::Counts => waits.push(None),
+            }
+            batch.changes.push(change);
+        }
+        // One that counts at once takes the others along.
+        judgement.wait = waits.into_iter().min().flatten();
+        judgement
+    }
+
+    fn judge_one(
+        &mut self,
+        path: &Path,
+        delay: Option<Duration>,
+        writer: Option<&Writer>,
+        now: Instant,
+    ) -> Verdict {
+        let starts = self.starts;
         let Some(suspect) = self.suspects.get_mut(path) else {
-            self.suspects.insert(path.clone(), fresh);
-            return (true, None);
+            if let Some(delay) =
+                delay.filter(|_| writer != Some(&Writer::Other) && self.suspects.len() < SUSPECTS)
+            {
+                self.suspects.insert(path.to_owned(), Suspect::new(delay, starts, now));
+            }
+            return Verdict::Counts;
         };
-        if suspect.start == self.starts {
-            suspect.last = now;
-            return (true, None);
-        }
-        if suspect.start + 1 != self.starts || !suspect.regular(delay) {
-            *suspect = fresh;
-            return (true, None);
-        }
-        suspect.times += 1;
-        suspect.start = self.starts;
         suspect.last = now;
-        suspect.least = suspect.least.min(delay);
-        suspect.most = suspect.most.max(delay);
-        if suspect.times < TIMES {
-            return (true, None);
+        // Whom nobody has seen right after a start is the one who was proven to write there then.
+        if suspect.left_out && (writer == Some(&Writer::Child) || writer.is_none() && delay.is_some()) {
+            return Verdict::LeftOut;
         }
-        let times = std::mem::take(&mut suspect.times);
-        (true, self.warn.then(|| Event::Loop { path: path.clone(), times, left_out: false }))
+        let Some(delay) = delay.filter(|_| writer != Some(&Writer::Other)) else {
+            // Somebody's own edit, or one that follows no start: it counts, and a mere suspicion ends.
+            if !suspect.left_out {
+                self.suspects.remove(path);
+            }
+            return Verdict::Counts;
+        };
+        let is_child = writer == Some(&Writer::Child);
+        if suspect.start == starts {
+            // Once more after the same start.
+        } else if suspect.start + 1 == starts && (is_child || suspect.regular(delay)) {
+            suspect.follow(delay, starts);
+        } else {
+            suspect.begin_again(delay, starts);
+        }
+        match suspect.times {
+            times if times < TIMES => Verdict::Counts,
+            _ if is_child => {
+                suspect.left_out = true;
+                Verdict::LeftOut
+            }
+            _ => Verdict::Waits(suspect.wait()),
+        }
+    }
+
+    /// The event that names a path for the first time, or says for the first time that it is left out.
+    fn name(&mut self, path: &Path, verdict: Verdict) -> Option<Event> {
+        let left_out = match verdict {
+            Verdict::Counts => return None,
+            Verdict::Waits(_) => false,
+            Verdict::LeftOut => true,
+        };
+        let suspect = self.suspects.get_mut(path)?;
+        if suspect.told {
+            return None;
+        }
+        suspect.told = true;
+        Some(Event::Loop { path: path.to_owned(), times: suspect.times, left_out })
     }
 }

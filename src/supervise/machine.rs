@@ -9,6 +9,7 @@
 //! - a stop ends: the stop signal, then the kill, then, for what not even that ends, giving up.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,7 @@ use crate::change::Batch;
 use super::backoff::Backoff;
 use super::decision::{Action, Input};
 use super::event::{Event, Exit};
+use super::evidence::Evidence;
 use super::generation::{Due, Generation, Next, Progress, Stage, join};
 use super::loops::Loops;
 use super::options::{OnBusy, OnExit, OnLoop, Options};
@@ -73,7 +75,7 @@ impl Machine {
             _ => None,
         };
         let generations = self.generations.iter().filter_map(Generation::deadline);
-        generations.chain(cancel).chain(self.backoff.at()).min()
+        generations.chain(cancel).chain(self.backoff.at()).chain(self.due.until()).min()
     }
 
     /// Decides. The time must not run backwards from call to call.
@@ -93,7 +95,7 @@ impl Machine {
         match input {
             Input::Begin if self.settings.postpone => {}
             Input::Begin | Input::Restart => self.due.asked |= self.ending.is_none(),
-            Input::Changed(batch) => self.changed(batch, now),
+            Input::Changed(batch, evidence) => self.changed(batch, &evidence, now),
             Input::Drained(number) => self.drained(number, now),
             Input::Pause => self.paused = true,
             Input::Resume => self.paused = false,
@@ -112,16 +114,20 @@ impl Machine {
         }
     }
 
-    fn changed(&mut self, mut batch: Batch, now: Instant) {
+    fn changed(&mut self, mut batch: Batch, evidence: &Evidence, now: Instant) {
         if self.ending.is_some() {
             return;
         }
-        for told in self.loops.judge(&mut batch, now) {
-            self.actions.push(Action::Tell(told));
-        }
+        let judgement = self.loops.judge(&mut batch, evidence, now);
+        self.actions.extend(judgement.told.into_iter().map(Action::Tell));
         if !batch.changes.is_empty() {
-            self.due.add(batch);
+            self.due.add(batch, judgement.wait.map(|wait| now + wait));
         }
+    }
+
+    /// The paths whose next writer is of interest, because they have changed right after a start.
+    pub(super) fn suspects(&self) -> impl Iterator<Item = &Path> {
+        self.loops.suspects()
     }
 
     /// Acts on what is due, if it may.
@@ -129,7 +135,11 @@ impl Machine {
         if self.backoff.is_over(now) {
             self.due.asked = true;
         }
-        if self.ending.is_some() || self.due.is_empty() || (self.paused && !self.due.asked) {
+        self.due.let_go(now);
+        if self.ending.is_some()
+            || self.due.is_empty()
+            || (self.paused || self.due.waits()) && !self.due.asked
+        {
             return;
         }
         if !self.due.asked && self.up_to_date() {
@@ -186,14 +196,15 @@ impl Machine {
         self.next = Some(Next { number: generation, because: because.clone(), basis: now, progress });
         self.basis = Some(now);
         if progress == Progress::Building {
-            self.build(generation, because);
+            self.build(generation, because, now);
         }
     }
 
-    fn build(&mut self, generation: u64, because: Option<Arc<Batch>>) {
+    fn build(&mut self, generation: u64, because: Option<Arc<Batch>>, now: Instant) {
         self.actions.push(Action::Build { generation, because });
         if self.settings.builds {
             self.tell(generation, Phase::Building);
+            self.loops.building(now);
         }
     }
 
@@ -201,13 +212,16 @@ impl Machine {
         let Some(mut next) = self.next.take_if(|next| next.number == generation) else {
             return;
         };
+        if self.settings.builds {
+            self.loops.built(now);
+        }
         match (next.progress, failure) {
             _ if self.ending.is_some() => return,
             (Progress::Cancelling { .. }, _) => {
                 next.progress = Progress::Building;
                 next.basis = now;
                 self.basis = Some(now);
-                self.build(generation, next.because.clone());
+                self.build(generation, next.because.clone(), now);
             }
             (_, Some(report)) => {
                 self.tell(generation, Phase::BuildFailed(report));
@@ -252,7 +266,7 @@ impl Machine {
         if !self.settings.builds {
             self.basis = Some(now);
         }
-        self.loops.started(now);
+        self.loops.started(now, self.settings.builds);
         self.generations.push(Generation {
             number: next.number,
             stage: Stage::Starting { failed_at: now + self.settings.ready_timeout },

@@ -16,6 +16,7 @@ mod streams;
 mod sockets;
 mod options;
 mod event;
+mod evidence;
 mod decision;
 mod policy;
 mod generation;
@@ -29,6 +30,7 @@ mod child;
 mod probe;
 mod jobs;
 mod running;
+mod witness;
 mod hands;
 mod task;
 

@@ -41,7 +41,8 @@ pub enum OnExit {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum OnLoop {
-    /// Name it, with the rule that would stop it; it no longer restarts the child.
+    /// Name it, with the rule that would stop it. If the child is proven to write it, it no longer restarts the child; if
+    /// nobody can tell who does, it waits longer and longer; what somebody else writes counts at once.
     #[default]
     Warn,
     /// Go on restarting.

@@ -3,6 +3,7 @@
 //! Decides nothing, `machine` does; does nothing, `hands` does.
 
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -174,11 +175,14 @@ impl Loop {
     }
 
     fn requested(&mut self, request: Request) {
-        self.hands.inputs.push_back(match request {
+        let input = match request {
             Request::Suspend => return self.hands.suspend(),
             Request::Resized => return self.hands.resized(),
             Request::Continue => return self.hands.go_on(),
-            Request::Changed(batch) => Input::Changed(batch),
+            Request::Changed(batch) => {
+                let evidence = self.hands.evidence(&batch);
+                Input::Changed(batch, evidence)
+            }
             Request::Restart => Input::Restart,
             Request::Drained(generation) => Input::Drained(generation),
             Request::Pause => Input::Pause,
@@ -186,12 +190,14 @@ impl Loop {
             Request::Signal(signal) => Input::Deliver(signal),
             Request::Stop => Input::Stop,
             Request::Kill => Input::Kill,
-        });
+        };
+        self.hands.inputs.push_back(input);
     }
 
     /// Runs the machine until nothing follows any more.
     fn settle(&mut self) {
         while let Some(input) = self.hands.inputs.pop_front() {
+            let is_change = matches!(input, Input::Changed(..));
             // From time passing, most often nothing follows.
             let quiet = matches!(input, Input::Time);
             if !quiet {
@@ -204,6 +210,9 @@ impl Loop {
             for action in actions {
                 tracing::debug!(?action, "decided");
                 self.hands.perform(action);
+            }
+            if is_change {
+                self.hands.suspect(self.machine.suspects().map(Path::to_path_buf).collect());
             }
         }
     }

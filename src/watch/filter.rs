@@ -18,6 +18,7 @@ pub(crate) struct Filter {
     always: HashSet<PathBuf>,
     /// What was found, and what was no change.
     pub(crate) tally: Tally,
+    never: HashSet<PathBuf>,
 }
 
 impl Filter {
@@ -26,7 +27,9 @@ impl Filter {
     /// # Errors
     /// [`Error::Filter`] for a glob that does not parse.
     pub(crate) fn new(options: &Options, rules: Rules, always: HashSet<PathBuf>) -> Result<Self, Error> {
-        Ok(Self { rules, selection: Selection::new(options)?, always, tally: options.tally.clone() })
+        let never = options.never.iter().cloned().collect();
+        let selection = Selection::new(options)?;
+        Ok(Self { rules, selection, always, never, tally: options.tally.clone() })
     }
 
     /// The rules it goes by.
@@ -41,12 +44,15 @@ impl Filter {
 
     /// Whether a file is relevant.
     pub(crate) fn counts_file(&self, path: &Path) -> bool {
-        self.is_always(path) || (self.selection.wants(path) && !self.rules.is_ignored(path, false))
+        let wanted =
+            self.is_always(path) || (self.selection.wants(path) && !self.rules.is_ignored(path, false));
+        wanted && !self.never.contains(path)
     }
 
     /// Why a file does not count, for those who look into the inner workings.
     pub(crate) fn why_not(&self, path: &Path) -> String {
         match self.rules.verdict(path, false).by {
+            _ if self.never.contains(path) => "written by devrun itself".to_owned(),
             Some(rule) if self.rules.is_ignored(path, false) => format!("ignored by {rule}"),
             _ => "no extension or filter wants it".to_owned(),
         }

@@ -56,6 +56,8 @@ pub struct Options {
     pub filters: Vec<String>,
     /// Files that count whatever the rules and filters say: environment files, the configuration file.
     pub always: Vec<PathBuf>,
+    /// Files that never count, absolute, whatever else is said of them: what the owner itself writes, its log for instance.
+    pub never: Vec<PathBuf>,
     /// How changes are found.
     pub mode: Mode,
     /// Stat mode: the time between scans.
@@ -82,6 +84,7 @@ impl Options {
             extensions: Vec::new(),
             filters: Vec::new(),
             always: Vec::new(),
+            never: Vec::new(),
             mode: Mode::Auto,
             poll_interval: Duration::from_secs(1),
             debounce: None,

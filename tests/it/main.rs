@@ -141,3 +141,6 @@ mod cli_trace;
 /// Environment files: what is in them reaches COMMAND, what is wrong with them harms nobody.
 #[cfg(feature = "cli")]
 mod env_files;
+/// Restart loops: the server's own writes are not the developer's.
+#[cfg(all(target_os = "linux", feature = "cli"))]
+mod loops;

@@ -15,6 +15,7 @@ use crate::environment::Environment;
 use crate::failure::{Failure, Place};
 use crate::front_settings::{Front, front_of};
 use crate::merge;
+use crate::own_files::own_files;
 use crate::settled::{Check, Output, Run, Watch, check_of, output_of, run_of, watch_of};
 use crate::terminal;
 use crate::typed::{Found, Origin, check_typed, locate, profile};
@@ -190,6 +191,7 @@ impl Settings {
         options.debounce = self.watch.debounce;
         options.compare = self.watch.compare;
         options.always = self.always();
+        options.never = own_files();
         options
     }
 

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::change::{Change, ChangeKind};
 use crate::supervise::command::{Command, Stdin};
+use crate::supervise::evidence::Writer;
 use crate::supervise::options::Port;
 use crate::supervise::phase::Ended;
 use crate::supervise::signal::Signal;
@@ -33,6 +34,7 @@ fn options(words: &str) -> Options {
             "ignore" => options.on_busy = OnBusy::Ignore,
             "restart-on-exit" => options.on_exit = OnExit::Restart,
             "quit-on-exit" => options.on_exit = OnExit::Quit,
+            "loop" => options.on_loop = OnLoop::Restart,
             "terminal" => options.command.stdin = Stdin::Inherit,
             other => panic!("no option is called {other}"),
         }
@@ -49,6 +51,26 @@ fn batch(at: Instant) -> Batch {
     Batch { changes: vec![change], first: at, last: at }
 }
 
+/// `change [PATH[=child|=other]]…`
+fn changed(words: &[&str], at: Instant) -> Input {
+    let mut batch = batch(at);
+    let mut evidence = Evidence::new();
+    if !words.is_empty() {
+        batch.changes.clear();
+    }
+    for word in words {
+        let (name, writer) = word.split_once('=').unwrap_or((word, ""));
+        let path = std::path::Path::new("/project").join(name);
+        match writer {
+            "child" => drop(evidence.insert(path.clone(), Writer::Child)),
+            "other" => drop(evidence.insert(path.clone(), Writer::Other)),
+            _ => {}
+        }
+        batch.changes.push(Change { path, kind: ChangeKind::Modified });
+    }
+    Input::Changed(batch, evidence)
+}
+
 fn report(ended: Ended) -> ExitReport {
     ExitReport { ended, ran: Duration::ZERO, message: None, output: Vec::new() }
 }
@@ -58,8 +80,8 @@ fn input(words: &str, now: Instant) -> Input {
     let generation = words.get(1).and_then(|word| word.parse().ok()).unwrap_or(0);
     match words[0] {
         "begin" => Input::Begin,
-        "change" => Input::Changed(batch(now)),
-        "stale-change" => Input::Changed(batch(now - Duration::from_secs(1))),
+        "change" => changed(&words[1..], now),
+        "stale-change" => Input::Changed(batch(now - Duration::from_secs(1)), Evidence::new()),
         "restart" => Input::Restart,
         "drained" => Input::Drained(generation),
         "pause" => Input::Pause,
@@ -104,7 +126,11 @@ fn line(action: &Action) -> String {
             None => "tell waiting".to_owned(),
         },
         Action::Tell(Event::ListensElsewhere { generation, .. }) => format!("tell elsewhere {generation}"),
-        Action::Tell(Event::Loop { .. }) => "tell loop".to_owned(),
+        Action::Tell(Event::Loop { path, times, left_out }) => {
+            let name = path.file_name().unwrap_or_default().display();
+            let what = if *left_out { "left-out" } else { "waits" };
+            format!("tell loop {name} {times} {what}")
+        }
         Action::Tell(other) => format!("tell {other:?}"),
     }
 }
@@ -238,7 +264,7 @@ impl World {
         match (choice % 12, generation) {
             (0 | 1, _) if !self.stopping => {
                 self.changed = Some(self.now);
-                self.feed(Input::Changed(batch(self.now)));
+                self.feed(Input::Changed(batch(self.now), Evidence::new()));
             }
             (2, Some(generation)) => {
                 if let Some((ready, _)) = self.living.get_mut(&generation) {

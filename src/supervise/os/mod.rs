@@ -13,6 +13,8 @@ mod other;
 pub(super) mod guard;
 #[cfg(target_os = "linux")]
 pub(super) mod listening;
+#[cfg(target_os = "linux")]
+pub(super) mod witness;
 
 #[cfg(target_os = "linux")]
 pub(super) use linux::{Trees, adopt_orphans, ended, stopped};

@@ -121,7 +121,7 @@ fn matters(record: &Record) -> Vec<Line> {
             let verdict = if *left_out {
                 "it no longer restarts the server"
             } else {
-                "it goes on restarting the server"
+                "if nothing else has changed, the restart waits a little (nobody can tell who writes it)"
             };
             vec![
                 warn(format!("{path} changed right after each of the last {times} starts: {verdict}")),

@@ -1,0 +1,16 @@
+//! What is known of who wrote a changed file: plain data, gathered by `witness`, weighed by `loops`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Who wrote a file since it was last asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Writer {
+    /// A process of the child's tree, or one that only passes on what the child prints: proven.
+    Child,
+    /// Somebody else, also if the child did too.
+    Other,
+}
+
+/// What is known of the paths of one batch; nothing of those that are missing.
+pub(super) type Evidence = BTreeMap<PathBuf, Writer>;

@@ -1,0 +1,72 @@
+//! Gathers what is known of who wrote the files under suspicion. Weighs nothing: `loops` does.
+
+use std::path::PathBuf;
+
+use crate::change::Batch;
+
+use super::evidence::{Evidence, Writer};
+#[cfg(target_os = "linux")]
+use super::os::witness::{Witness as Ears, has_open, passing_on};
+
+/// Listens for the writers of files under suspicion.
+#[derive(Debug)]
+pub(super) struct Witness {
+    #[cfg(target_os = "linux")]
+    ears: Ears,
+    suspects: Vec<PathBuf>,
+}
+
+#[cfg(target_os = "linux")]
+impl Witness {
+    pub(super) fn new(session: &str) -> Self {
+        Self { ears: Ears::new(session), suspects: Vec::new() }
+    }
+
+    /// From now on these are the files whose writers are of interest.
+    pub(super) fn watch(&mut self, suspects: Vec<PathBuf>) {
+        if self.suspects != suspects {
+            self.ears.watch(&suspects);
+            self.suspects = suspects;
+        }
+    }
+
+    /// What is known of the files of a batch that are under suspicion. `tree` gives the living processes of all trees.
+    pub(super) fn evidence(&mut self, batch: &Batch, tree: impl FnOnce() -> Vec<i32>) -> Evidence {
+        let suspects = &self.suspects;
+        let suspicious = batch.changes.iter().filter(|change| suspects.contains(&change.path));
+        let suspicious: Vec<_> = suspicious.collect();
+        if suspicious.is_empty() {
+            return Evidence::new();
+        }
+        // A directory may have been replaced since.
+        self.ears.watch(suspects);
+        let (tree, passing_on) = (tree(), passing_on());
+        let judged = suspicious.into_iter().filter_map(|change| {
+            let written = self.ears.written(&change.path);
+            let writer = match (written.by_us, written.by_others, written.by_unknown) {
+                _ if has_open(&passing_on, &change.path) => Writer::Child,
+                (_, true, _) => Writer::Other,
+                (true, false, false) => Writer::Child,
+                _ if has_open(&tree, &change.path) => Writer::Child,
+                _ => return None,
+            };
+            Some((change.path.clone(), writer))
+        });
+        judged.collect()
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+impl Witness {
+    pub(super) fn new(_session: &str) -> Self {
+        Self { suspects: Vec::new() }
+    }
+
+    pub(super) fn watch(&mut self, suspects: Vec<PathBuf>) {
+        self.suspects = suspects;
+    }
+
+    pub(super) fn evidence(&mut self, _batch: &Batch, _tree: impl FnOnce() -> Vec<i32>) -> Evidence {
+        Evidence::new()
+    }
+}
