@@ -96,7 +96,9 @@ pub fn tracked_files(
     git.args(["ls-files", "-z"]).current_dir(dir).env_clear().envs(environment).stdin(Stdio::null());
     let output = git.output()?;
     if !output.status.success() {
-        let why = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        // git's advice is on lines of its own, indented.
+        let why = String::from_utf8_lossy(&output.stderr);
+        let why = why.split_whitespace().collect::<Vec<_>>().join(" ");
         return Err(io::Error::other(format!("git ls-files: {why}")));
     }
     let paths = output.stdout.split(|byte| *byte == 0).filter(|path| !path.is_empty());

@@ -58,6 +58,8 @@ pub enum Why {
     NoEvents(String),
     /// The kernel's limit of watches or instances is used up.
     Limit(String),
+    /// It may not be read: nothing in it is known, and it is looked at again from time to time.
+    Unreadable,
     /// It does not exist (yet).
     Missing,
 }

@@ -84,6 +84,7 @@ impl Plan {
             (Attention::Watched | Attention::Absent, Mode::Auto) => (Mode::Event, Why::Local),
             (Attention::Watched | Attention::Absent, asked) => (asked, Why::Asked),
             (Attention::Scanned, Mode::Stat) => (Mode::Stat, Why::Asked),
+            (Attention::Scanned, _) if dir.unreadable => (Mode::Stat, Why::Unreadable),
             (Attention::Scanned, _) => {
                 let silent = self.mounts.silent(&dir.path).map(|system| Why::NoEvents(system.to_owned()));
                 (Mode::Stat, silent.unwrap_or_else(|| Why::Limit("fs.inotify.max_user_watches".into())))

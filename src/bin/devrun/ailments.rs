@@ -91,6 +91,12 @@ fn roots(settings: &Settings, summary: &Summary) -> Vec<Symptom> {
             Why::Limit(_) => {
                 Symptom::warning("root", message, "raise the limit named above, or watch less: -w src")
             }
+            Why::Unreadable => {
+                let count = mode::count(root.directories, "directory", "directories");
+                let message =
+                    format!("{count} below {shown} may not be read: what is in there is not watched");
+                Symptom::warning("root", message, "make it readable, or ignore it in .watchignore")
+            }
             Why::NoEvents(_) => {
                 Symptom::note("root", message, "changes are found by scans; --poll-interval says how often")
             }

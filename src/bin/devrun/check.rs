@@ -10,6 +10,7 @@ use crate::report::finding::Names;
 use crate::report::{check_human, check_json, github, sarif};
 use crate::settings::Settings;
 use crate::terminal::{self, Terminal};
+use crate::typed::is_below;
 use crate::words::CheckFormat;
 
 /// Lints the rules and holds them to the expectations of `settings.check`.
@@ -49,8 +50,9 @@ fn exit_code(report: &Report, strict: bool) -> ExitCode {
 fn inspection(settings: &Settings) -> Result<Inspection, Failure> {
     let check = &settings.check;
     let selection = Selection::new(&settings.watch_options()).map_err(|error| Failure::of(&error))?;
-    let ignored = check.expect_ignored.iter().map(|path| expectation(path, true, &selection));
-    let watched = check.expect_watched.iter().map(|path| expectation(path, false, &selection));
+    let roots = &settings.watch.roots;
+    let ignored = check.expect_ignored.iter().map(|path| expectation(path, true, &selection, roots));
+    let watched = check.expect_watched.iter().map(|path| expectation(path, false, &selection, roots));
     let expectations = ignored.chain(watched).collect();
     let mut files = Vec::new();
     for root in &settings.watch.roots {
@@ -61,11 +63,12 @@ fn inspection(settings: &Settings) -> Result<Inspection, Failure> {
     Ok(Inspection { tracked: files, matches_nothing: check.matches_nothing, expectations })
 }
 
-fn expectation(path: &Path, ignored: bool, selection: &Selection) -> Expectation {
+fn expectation(path: &Path, ignored: bool, selection: &Selection, roots: &[PathBuf]) -> Expectation {
     let typed_as_dir = path.as_os_str().as_encoded_bytes().ends_with(b"/");
     let is_dir = typed_as_dir || path.symlink_metadata().is_ok_and(|kind| kind.is_dir());
     let left_out = !is_dir && !selection.wants(path);
-    Expectation { path: path.to_path_buf(), is_dir, left_out, ignored }
+    let outside = !is_below(path, roots);
+    Expectation { path: path.to_path_buf(), is_dir, left_out, outside, ignored }
 }
 
 /// Without git nothing is under version control, as far as anybody can say.

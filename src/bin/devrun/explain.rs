@@ -13,6 +13,7 @@ use serde::Serialize;
 use crate::failure::{ExitCode, Failure};
 use crate::settings::Settings;
 use crate::terminal::{self, ERROR, FAINT, GOOD, NAME, Terminal, styled};
+use crate::typed::is_below;
 
 /// What is asked.
 #[derive(Debug)]
@@ -44,6 +45,7 @@ pub(crate) fn run(
         directory: &settings.directory,
         rules: &rules,
         selection: &selection,
+        roots: &settings.watch.roots,
         json: question.json,
         some_ignored: false,
     };
@@ -74,6 +76,7 @@ struct Answers<'a> {
     directory: &'a Path,
     rules: &'a Rules,
     selection: &'a Selection,
+    roots: &'a [PathBuf],
     json: bool,
     some_ignored: bool,
 }
@@ -105,7 +108,11 @@ impl Answers<'_> {
         let is_dir = bytes.ends_with(b"/") || full.symlink_metadata().is_ok_and(|kind| kind.is_dir());
         let verdict = self.rules.verdict(&full, is_dir);
         self.some_ignored |= verdict.is_ignored();
-        let left_out = !is_dir && !verdict.is_ignored() && !self.selection.wants(&full);
+        let left_out = match verdict.is_ignored() {
+            true => None,
+            false if !is_below(&full, self.roots) => Some(LeftOut::Outside),
+            false => (!is_dir && !self.selection.wants(&full)).then_some(LeftOut::Unwanted),
+        };
         if self.json {
             let answer = self.json_answer(bytes, &verdict, left_out);
             let line =
@@ -116,7 +123,7 @@ impl Answers<'_> {
         }
     }
 
-    fn json_answer<'v>(&self, path: &'v [u8], verdict: &'v Verdict, left_out: bool) -> Answer<'v> {
+    fn json_answer<'v>(&self, path: &'v [u8], verdict: &'v Verdict, left_out: Option<LeftOut>) -> Answer<'v> {
         let rule = verdict.by.as_deref().map(|rule| RuleAnswer {
             layer: rule.layer.as_str(),
             source: rule
@@ -132,18 +139,22 @@ impl Answers<'_> {
             path: String::from_utf8_lossy(path),
             path_b64: exact(path),
             ignored: verdict.is_ignored(),
-            left_out,
+            left_out: left_out.is_some(),
             rule,
             parent,
         }
     }
 
-    fn sentence(&self, path: &[u8], verdict: &Verdict, left_out: bool) -> String {
+    fn sentence(&self, path: &[u8], verdict: &Verdict, left_out: Option<LeftOut>) -> String {
         let path = styled(NAME, terminal::bytes(path));
         let word = if verdict.is_ignored() { styled(ERROR, "ignored") } else { styled(GOOD, "watched") };
         let mut text = format!("{path}  {word}");
-        if left_out {
-            return format!("{path}  {} by --ext or --filter", styled(ERROR, "left out"));
+        if let Some(why) = left_out {
+            let why = match why {
+                LeftOut::Outside => "it lies outside what is watched",
+                LeftOut::Unwanted => "neither --ext nor --filter wants it",
+            };
+            return format!("{path}  {}: {why}", styled(ERROR, "left out"));
         }
         if let Some(rule) = &verdict.by {
             let _ = write!(text, " by {}  {}", self.place(rule), terminal::bytes(&rule.pattern));
@@ -167,13 +178,22 @@ impl Answers<'_> {
     }
 }
 
+/// Why a path does not count although no rule ignores it.
+#[derive(Clone, Copy)]
+enum LeftOut {
+    /// It lies in no root.
+    Outside,
+    /// The extensions or filters do not want it.
+    Unwanted,
+}
+
 #[derive(Serialize)]
 struct Answer<'a> {
     path: Cow<'a, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     path_b64: Option<String>,
     ignored: bool,
-    /// No rule ignores it, but the extensions or filters do not want it.
+    /// No rule ignores it, but it lies outside every root, or the extensions or filters do not want it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     left_out: bool,
     rule: Option<RuleAnswer<'a>>,

@@ -11,6 +11,7 @@ pub(crate) fn reason(why: &Why) -> String {
         Why::Local => "a local file system".into(),
         Why::NoEvents(system) => format!("{} sends no events", terminal::escape_text(system)),
         Why::Limit(limit) => terminal::escape_text(limit).into_owned(),
+        Why::Unreadable => "it may not be read".into(),
         Why::Missing => "does not exist yet".into(),
         _ => "for a reason of its own".into(),
     }

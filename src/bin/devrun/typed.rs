@@ -125,6 +125,13 @@ pub(crate) fn is_path(file: &Path) -> bool {
     file.as_os_str().as_encoded_bytes().contains(&b'/')
 }
 
+/// Whether a path lies in one of the roots. The file system is asked only where the name alone does not tell.
+pub(crate) fn is_below(path: &Path, roots: &[PathBuf]) -> bool {
+    let below = |path: &Path| roots.iter().any(|root| path.starts_with(root));
+    let is_plain = !path.components().any(|part| part == Component::ParentDir);
+    (is_plain && below(path)) || below(&resolved(path))
+}
+
 /// A path without `..` and links above its last name, as the watch room reports it: `../lib` typed in `app` does
 /// not lie below `app`. What does not exist is kept as it is written.
 pub(crate) fn resolved(path: &Path) -> PathBuf {

@@ -113,12 +113,17 @@ fn hidden_by(rules: &Rules, by: &Rule, paths: &[&Path]) -> Finding {
 /// What must be ignored and is not, and the other way round.
 pub(super) fn broken_expectation(rules: &Rules, expectation: &Expectation) -> Option<Finding> {
     let verdict = rules.verdict(&expectation.path, expectation.is_dir);
-    if (verdict.is_ignored() || expectation.left_out) == expectation.ignored {
+    if (verdict.is_ignored() || expectation.left_out || expectation.outside) == expectation.ignored {
         return None;
     }
     let path = expectation.path.strip_prefix(rules.base()).unwrap_or(&expectation.path).display();
     let slash = if expectation.is_dir { "/" } else { "" };
     let wanted = if expectation.ignored { "ignored" } else { "watched" };
+    if expectation.outside && !verdict.is_ignored() {
+        let message = format!("{path}{slash} must be {wanted}, and lies outside what is watched");
+        let remedy = "watch it too: `--watch`, or `paths` in [watch]";
+        return Some(Finding::new(FindingId::ExpectationFailed, None, message).remedy(remedy));
+    }
     if expectation.left_out && !verdict.is_ignored() {
         let message = format!("{path}{slash} must be {wanted}, and no extension or filter wants it");
         let remedy = "add its extension to `ext`, or a glob for it to `filter`";

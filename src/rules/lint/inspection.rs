@@ -11,6 +11,8 @@ pub struct Expectation {
     pub is_dir: bool,
     /// Extensions or filters leave it out, whatever the rules say.
     pub left_out: bool,
+    /// It lies in no root: nothing is ever watched there.
+    pub outside: bool,
     /// It must be ignored; else it must be watched.
     pub ignored: bool,
 }

@@ -33,6 +33,10 @@ pub(super) fn survey(rules: &Rules) -> Survey {
     let names: Vec<OsString> = rules.rule_file_names();
     let dead_name = (!names.iter().any(|name| name == DEAD_NAME)).then_some(DEAD_NAME);
     let mut waiting: Vec<PathBuf> = rules.roots().to_vec();
+    for root in &waiting {
+        // Makes known what decides about it from above, too, even if nothing in it is asked about.
+        let _ = rules.is_ignored(root, true);
+    }
     while let Some(dir) = waiting.pop() {
         let entries = match std::fs::read_dir(&dir) {
             Ok(entries) => entries,

@@ -325,6 +325,7 @@ fn why(why: &Why) -> String {
         Why::Local => "local".to_owned(),
         Why::NoEvents(system) => format!("no-events: {system}"),
         Why::Limit(limit) => format!("limit: {limit}"),
+        Why::Unreadable => "unreadable".to_owned(),
         Why::Missing => "missing".to_owned(),
         other => format!("{other:?}"),
     }
