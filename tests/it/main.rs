@@ -47,6 +47,9 @@ mod pty;
 /// Signals, keys and job control as a shell user expects them.
 #[cfg(all(target_os = "linux", feature = "cli"))]
 mod terminal;
+/// Signals to devrun at each moment, and the status that it ends with.
+#[cfg(all(target_os = "linux", feature = "cli"))]
+mod signals;
 /// What devrun writes and whom it never waits for: slow readers, full disks, status lines, colours.
 #[cfg(all(target_os = "linux", feature = "cli"))]
 mod output;
