@@ -177,6 +177,67 @@ fn a_status_line_is_never_in_a_line_of_the_childs() {
 }
 
 #[test]
+fn a_status_line_shows_readiness_and_what_is_in_flight() {
+    use std::io::{Read, Write};
+    let sandbox = Sandbox::new();
+    let helper = example("child");
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let args = ["--proxy", &address, "--", helper.to_str().unwrap(), "serve", "1200"];
+    let mut terminal = Pty::devrun(&sandbox, &args);
+    terminal.expect("devrun: waiting for the server to be ready (1 s)");
+    terminal.expect("ready in");
+    let mut client = std::net::TcpStream::connect(&address).unwrap();
+    write!(client, "GET /slow/400/20 HTTP/1.1\r\nHost: {address}\r\n\r\n").unwrap();
+    client.read_exact(&mut [0; 9]).unwrap();
+    sandbox.write("app.py", "");
+    terminal.expect("restarted in");
+    terminal.expect("devrun: waiting for 1 response, ");
+    drop(client);
+    wait_until("it goes away with the client", || {
+        !terminal.screen().iter().any(|line| line.contains("waiting for 1 response"))
+    });
+    terminal.send("q");
+    terminal.wait();
+}
+
+#[test]
+fn a_terminal_that_holds_its_output_holds_up_no_restart() {
+    let sandbox = Sandbox::new();
+    let outside = sandbox.outside();
+    let log = outside.join("log");
+    let helper = example("child");
+    let (helper, log) = (helper.to_str().unwrap(), log.to_str().unwrap());
+    let mut terminal = Pty::devrun(&sandbox, &["--", helper, "log", log, "up", "print", "word", "sleep"]);
+    terminal.expect("word");
+    terminal.send("\x13");
+    for number in 0..3 {
+        sandbox.write(format!("{number}.py"), "");
+        wait_until("it restarts", || generations(&sandbox) == number + 2);
+    }
+    terminal.send("\x11");
+    for _ in 0..3 {
+        terminal.expect("word");
+    }
+    terminal.send("q");
+    assert_eq!(terminal.wait().code(), Some(0));
+}
+
+#[test]
+fn arrows_function_keys_and_answers_of_the_terminal_are_no_keys() {
+    let sandbox = Sandbox::new();
+    let script = "echo child $DEVRUN_GENERATION; printf '\\033[6n'; exec sleep 100";
+    let mut terminal = Pty::devrun(&sandbox, &["--", "sh", "-c", script]);
+    terminal.expect("\x1b[6n");
+    wait_until("devrun reads keys", || terminal.modes() == (false, false));
+    terminal.send("\x1b[12;40R\x1bOQ\x1b[A\n");
+    terminal.send("?");
+    terminal.expect("q quit");
+    assert!(!terminal.seen().contains("child 2"), "{}", terminal.seen());
+    terminal.send("q");
+    assert_eq!(terminal.wait().code(), Some(0));
+}
+
+#[test]
 fn a_pipe_gets_no_status_line_and_no_colour() {
     let sandbox = Sandbox::new();
     let args = ["--build", "sleep 1", "--on-exit", "quit", "--", "true"];

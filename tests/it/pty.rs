@@ -46,7 +46,12 @@ impl Pty {
             .open(&name)
             .unwrap();
         let mut leader = sandbox.command(example("child"));
-        leader.args(["terminal", &name, "exec"]).arg(command.get_program()).args(command.get_args());
+        // What the runner of the tests has ignored would be ignored here, too.
+        leader
+            .args("default 1 default 2 default 3 default 20".split(' '))
+            .args(["terminal", &name, "exec"])
+            .arg(command.get_program())
+            .args(command.get_args());
         leader.env("TERM", "xterm-256color");
         for (key, value) in command.get_envs() {
             match value {

@@ -21,6 +21,48 @@ pub(crate) enum Key {
     Quit,
     /// `?` or `h`: which keys there are.
     Help,
+    /// Enter: room between what was and what comes.
+    Room,
+}
+
+/// Where in an escape sequence what is typed stands: an arrow or a function key is several characters, letters among them, and
+/// so is the answer of the terminal to something that COMMAND has asked it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Typing {
+    #[default]
+    Plain,
+    /// After `ESC`.
+    Escape,
+    /// After `ESC [`, up to a letter.
+    Sequence,
+    /// After `ESC O`: one more.
+    Shift,
+    /// After `ESC ]`, `ESC P` and the like, up to a bell or an `ESC \`.
+    Text,
+}
+
+impl Typing {
+    /// What the next character means.
+    fn key(&mut self, byte: u8) -> Option<Key> {
+        let before = *self;
+        *self = match (before, byte) {
+            (_, 0x1b) => Self::Escape,
+            (Self::Escape, b'[') => Self::Sequence,
+            (Self::Escape, b'O') => Self::Shift,
+            (Self::Escape, b']' | b'P' | b'_' | b'^' | b'X') => Self::Text,
+            (Self::Sequence, 0x20..=0x3f) => Self::Sequence,
+            (Self::Text, byte) if byte != 0x07 => Self::Text,
+            _ => Self::Plain,
+        };
+        if before == Self::Plain { key(byte) } else { None }
+    }
+
+    /// Nothing more has come with it: the key `Esc` by itself begins nothing.
+    fn pause(&mut self) {
+        if *self == Self::Escape {
+            *self = Self::Plain;
+        }
+    }
 }
 
 /// What `?` shows.
@@ -95,6 +137,7 @@ pub(crate) struct Keys {
     mode: Cbreak,
     /// The terminal is in this mode; otherwise it is a shell's.
     taken: bool,
+    typing: Typing,
     /// Read and not yet returned.
     pending: VecDeque<Key>,
 }
@@ -106,7 +149,13 @@ impl Keys {
         if !stdin.is_terminal() || !in_foreground(&stdin) {
             return None;
         }
-        Some(Self { input: input()?, mode: Cbreak::enter().ok()?, taken: true, pending: VecDeque::new() })
+        Some(Self {
+            input: input()?,
+            mode: Cbreak::enter().ok()?,
+            taken: true,
+            typing: Typing::default(),
+            pending: VecDeque::new(),
+        })
     }
 
     fn suspend(&mut self) {
@@ -153,7 +202,8 @@ impl Keys {
         match rustix::io::read(terminal, &mut bytes) {
             Ok(0) => false,
             Ok(read) => {
-                self.pending.extend(bytes[..read].iter().copied().filter_map(key));
+                self.pending.extend(bytes[..read].iter().filter_map(|byte| self.typing.key(*byte)));
+                self.typing.pause();
                 true
             }
             Err(error) => matches!(error, rustix::io::Errno::INTR | rustix::io::Errno::AGAIN),
@@ -202,6 +252,7 @@ fn key(byte: u8) -> Option<Key> {
         b'w' => Some(Key::Why),
         b'q' => Some(Key::Quit),
         b'?' | b'h' => Some(Key::Help),
+        b'\n' | b'\r' => Some(Key::Room),
         _ => None,
     }
 }
@@ -209,4 +260,47 @@ fn key(byte: u8) -> Option<Key> {
 fn in_foreground(terminal: impl AsFd) -> bool {
     // The comparison is the library's: in a PID namespace our own group may have no number.
     rustix::termios::tcgetpgrp(terminal).is_ok() && devrun::supervise::terminal::in_foreground()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn typed(reads: &[&[u8]]) -> Vec<Key> {
+        let mut typing = Typing::default();
+        let mut keys = Vec::new();
+        for bytes in reads {
+            keys.extend(bytes.iter().filter_map(|byte| typing.key(*byte)));
+            typing.pause();
+        }
+        keys
+    }
+
+    #[test]
+    fn letters_are_keys() {
+        assert_eq!(typed(&[b"rQ?"]), [Key::Restart, Key::Quit, Key::Help]);
+    }
+
+    #[test]
+    fn letters_in_escape_sequences_are_none() {
+        // Arrows, F2 (`Q`), F5, Alt-q, a mouse, where the cursor is (`R`), what colour the background has.
+        let sequences: [&[u8]; 7] = [
+            b"\x1b[A",
+            b"\x1bOQ",
+            b"\x1b[15~",
+            b"\x1bq",
+            b"\x1b[<0;10;5M",
+            b"\x1b[12;40R",
+            b"\x1b]11;rgb:0000/0000/0000\x1b\\",
+        ];
+        for sequence in sequences {
+            assert_eq!(typed(&[sequence, b"w"]), [Key::Why], "{sequence:?}");
+        }
+        assert_eq!(typed(&[b"\x1b[12;", b"40R", b"w"]), [Key::Why]);
+    }
+
+    #[test]
+    fn the_escape_key_by_itself_swallows_nothing() {
+        assert_eq!(typed(&[b"\x1b", b"q"]), [Key::Quit]);
+    }
 }

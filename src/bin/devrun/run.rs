@@ -346,6 +346,7 @@ impl Run<'_> {
             Key::Why => self.reporter.why(Instant::now(), self.terminal),
             // Not a signal: the exit status is 0.
             Key::Quit => self.end(),
+            Key::Room => self.terminal.say(""),
             Key::Help => self.reporter.say(keys::HELP, self.terminal),
         }
     }

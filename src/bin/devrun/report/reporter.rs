@@ -87,7 +87,10 @@ impl Reporter {
     pub(crate) fn event(&mut self, event: &Event, now: Instant, terminal: &mut Terminal) {
         if let Some(record) = self.chronicle.record(event, now) {
             self.follow(&record, now, terminal);
-            self.record(&record, terminal);
+            // Where it can be seen in the status line, it need not be said again and again.
+            if !(matches!(record, Record::InFlight { .. }) && self.is_waiting()) {
+                self.record(&record, terminal);
+            }
         }
     }
 
