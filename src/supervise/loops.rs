@@ -19,13 +19,12 @@ const SHORTLY: Duration = Duration::from_secs(3);
 /// How many starts in a row a path must follow to be suspicious.
 const TIMES: u32 = 3;
 /// What follows starts without a proof waits: so long from so many times on. A script that saves a file right after each of
-/// twenty starts hardly feels it; a server that nobody can watch writing ends up starting every ten seconds.
-const WAITS: [(u32, Duration); 5] = [
+/// twenty starts hardly feels it; a server that nobody can watch writing starts every two seconds in the end.
+const WAITS: [(u32, Duration); 4] = [
     (TIMES, Duration::from_millis(300)),
     (10, Duration::from_millis(600)),
-    (20, Duration::from_secs(2)),
-    (24, Duration::from_secs(5)),
-    (28, Duration::from_secs(10)),
+    (20, Duration::from_secs(1)),
+    (40, Duration::from_secs(2)),
 ];
 /// A path that was left alone for this long is forgiven.
 const FORGIVEN: Duration = Duration::from_secs(60);

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use crate::change::Batch;
+use crate::change::{Batch, ChangeKind};
 
 use super::evidence::{Evidence, Writer};
 #[cfg(target_os = "linux")]
-use super::os::witness::{Witness as Ears, has_open, passing_on};
+use super::os::witness::{Witness as Ears, bytes_written, has_open, passing_on};
 
 /// Listens for the writers of files under suspicion.
 #[derive(Debug)]
@@ -48,6 +48,8 @@ impl Witness {
                 (_, true, _) => Writer::Other,
                 (true, false, false) => Writer::Child,
                 _ if has_open(&tree, &change.path) => Writer::Child,
+                // Who has never written anything has not written this.
+                _ if change.kind != ChangeKind::Removed && bytes_written(&tree) == Some(0) => Writer::Other,
                 _ => return None,
             };
             Some((change.path.clone(), writer))

@@ -147,3 +147,9 @@ mod env_files;
 /// Restart loops: the server's own writes are not the developer's.
 #[cfg(all(target_os = "linux", feature = "cli"))]
 mod loops;
+/// Builds: in order, beside what serves, cancelled by what is newer.
+#[cfg(all(unix, feature = "cli"))]
+mod builds;
+/// Thousands of restarts: what devrun holds stays as it was.
+#[cfg(all(target_os = "linux", feature = "cli"))]
+mod soak;

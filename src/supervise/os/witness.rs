@@ -284,6 +284,15 @@ fn writes(info: &str) -> bool {
     flags.is_some_and(|flags| flags & libc::O_ACCMODE != libc::O_RDONLY)
 }
 
+/// All that these processes, and those of theirs that have ended, have written to anything; `None`: not to be known.
+pub(crate) fn bytes_written(pids: &[i32]) -> Option<u64> {
+    let written = |pid: &i32| {
+        let io = fs::read_to_string(format!("/proc/{pid}/io")).ok()?;
+        io.lines().find_map(|line| line.strip_prefix("wchar:")?.trim().parse::<u64>().ok())
+    };
+    pids.iter().map(written).sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
