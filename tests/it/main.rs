@@ -74,6 +74,9 @@ mod library;
 /// What README.md and docs/ say is run.
 #[cfg(feature = "cli")]
 mod readme;
+/// The pages' other examples: in tables and sentences, configuration, workflows, JSON.
+#[cfg(feature = "cli")]
+mod documented;
 /// The import order and the doors of the house.
 mod tidy;
 /// The public API is the listed one, and names no type of another crate.

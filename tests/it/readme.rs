@@ -7,7 +7,7 @@ use super::sandbox::{Running, Sandbox};
 use super::story_client::free_address;
 
 /// The pages for users, with their names.
-fn pages() -> Vec<(PathBuf, String)> {
+pub(crate) fn pages() -> Vec<(PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut files: Vec<PathBuf> =
         ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md"].map(|name| root.join(name)).into();
@@ -83,28 +83,24 @@ fn harmless(line: &str) -> Vec<String> {
     words
 }
 
+/// Runs a line as the pages show it, in a project with the names they speak of: it is accepted.
+pub(crate) fn assert_accepted(file: &Path, line: &str) {
+    let sandbox = Sandbox::new();
+    for name in ["src/main.rs", "app.py", "Cargo.toml", "downloads/boq.zip", "examples/portal/main.rs"] {
+        sandbox.write(name, "");
+    }
+    sandbox.write(".watchignore", "/downloads/\n");
+    let mut devrun = sandbox.devrun();
+    let output = devrun.args(harmless(line)).stdin(Stdio::null()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_ne!(output.status.code(), Some(2), "{}: devrun {line}\n{said}", file.display());
+    assert!(output.status.code().is_some(), "{}: devrun {line}: {}\n{said}", file.display(), output.status);
+}
+
 #[test]
 fn every_command_shown_is_accepted() {
     for (file, page) in pages() {
-        for line in commands(&page) {
-            let sandbox = Sandbox::new();
-            for name in
-                ["src/main.rs", "app.py", "Cargo.toml", "downloads/boq.zip", "examples/portal/main.rs"]
-            {
-                sandbox.write(name, "");
-            }
-            sandbox.write(".watchignore", "/downloads/\n");
-            let mut devrun = sandbox.devrun();
-            let output = devrun.args(harmless(&line)).stdin(Stdio::null()).output().unwrap();
-            let said = String::from_utf8_lossy(&output.stderr);
-            assert_ne!(output.status.code(), Some(2), "{}: devrun {line}\n{said}", file.display());
-            assert!(
-                output.status.code().is_some(),
-                "{}: devrun {line}: {}\n{said}",
-                file.display(),
-                output.status
-            );
-        }
+        commands(&page).iter().for_each(|line| assert_accepted(&file, line));
     }
 }
 
