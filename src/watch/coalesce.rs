@@ -23,6 +23,7 @@ const MADE_GRACE: Duration = Duration::from_millis(18);
 const LONGEST_OF_FEW: Duration = Duration::from_secs(2);
 const LONGEST_OF_MANY: Duration = Duration::from_secs(10);
 const FEW: usize = 3;
+const MANY: usize = 32;
 /// A burst in which a file is just being written is held back for so long after its last hint; then that file
 /// waits for itself alone.
 const TOGETHER: Duration = Duration::from_millis(100);
@@ -149,9 +150,14 @@ impl Coalescer {
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let burst = self.burst.as_ref()?;
         let quiet = burst.last + self.quiet(burst);
-        let open = burst.open.values().map(|open| open.since).max().map(|since| since + OPEN_GRACE);
-        let settled = [open, burst.passing.values().max().copied()];
-        let end = settled.into_iter().flatten().fold(quiet, Instant::max).min(burst.cut());
+        let open = burst.open.values().map(|open| open.since + OPEN_GRACE);
+        let passing = burst.passing.values().copied();
+        let settled = match burst.open.len() + burst.passing.len() {
+            0..MANY => open.chain(passing).max(),
+            // Asked for each of so many hints, it must not take longer the more there are.
+            _ => Some(burst.last + if burst.open.is_empty() { MADE_GRACE } else { OPEN_GRACE }),
+        };
+        let end = settled.map_or(quiet, |settled| settled.max(quiet)).min(burst.cut());
         Some(burst.held.map_or(end, |(_, until)| end.max(until)))
     }
 

@@ -8,9 +8,6 @@ use super::inbox::Inbox;
 use super::options::Mode;
 use super::source::{Events, Mounts, Refusal};
 
-/// More removals than this cost more than a new instance: each makes notify look at all its watches.
-const MANY_REMOVALS: usize = 64;
-
 /// The watches, and what could not be watched.
 #[derive(Debug)]
 pub(crate) struct Keeper {
@@ -24,9 +21,6 @@ pub(crate) struct Keeper {
     anchors: BTreeSet<PathBuf>,
     /// A limit is used up: nothing more is tried until [`Keeper::retry`].
     limited: bool,
-    /// Paths under which notify may still hold the watch of a directory that has moved on. It would take a new watch of
-    /// such a path for one that is there already.
-    suspects: HashSet<PathBuf>,
 }
 
 /// Which of some directories got no watch.
@@ -44,8 +38,8 @@ impl Keeper {
     pub(crate) fn new(mode: Mode, inbox: Arc<Inbox>, roots: HashSet<PathBuf>) -> Self {
         let mounts = if mode == Mode::Auto { Mounts::current() } else { Mounts::default() };
         let mounts = Arc::new(mounts);
-        let (events, anchors, suspects) = (None, BTreeSet::new(), HashSet::new());
-        let mut keeper = Self { mode, inbox, events, mounts, roots, anchors, limited: false, suspects };
+        let (events, anchors) = (None, BTreeSet::new());
+        let mut keeper = Self { mode, inbox, events, mounts, roots, anchors, limited: false };
         if mode != Mode::Stat {
             keeper.open();
         }
@@ -79,19 +73,6 @@ impl Keeper {
         }
     }
 
-    /// What is at these paths now may not be what was watched there.
-    pub(crate) fn suspect(&mut self, dirs: impl IntoIterator<Item = PathBuf>) {
-        if self.events.is_some() {
-            self.suspects.extend(dirs);
-        }
-    }
-
-    /// Whether so many of these paths are suspect that a new instance costs less than removing them one by one.
-    pub(crate) fn has_many_suspects(&self, dirs: &[PathBuf]) -> bool {
-        let is_suspect = |dir: &&PathBuf| self.suspects.contains(*dir);
-        self.suspects.len() > MANY_REMOVALS && dirs.iter().any(|dir| is_suspect(&dir))
-    }
-
     /// Watches directories, shallow ones first: what is deep is scanned if not all can be watched.
     pub(crate) fn place(&mut self, mut dirs: Vec<PathBuf>) -> Placed {
         dirs.sort_unstable_by_key(|dir| dir.components().count());
@@ -101,9 +82,6 @@ impl Keeper {
             placed.scanned.extend(eligible);
             return placed;
         };
-        let suspects = &mut self.suspects;
-        let stale: Vec<_> = eligible.iter().filter(|dir| suspects.remove(*dir)).cloned().collect();
-        events.unwatch(stale);
         let roots = &self.roots;
         tracing::debug!(directories = eligible.len(), scanned = placed.scanned.len(), "watches are placed");
         tracing::trace!(?eligible, "watches are placed");
@@ -119,14 +97,10 @@ impl Keeper {
         placed
     }
 
-    /// Removes the watches of directories that no longer count or must be watched anew. `keep` gives all that
-    /// remain, if a new instance turns out cheaper.
-    pub(crate) fn remove(&mut self, dirs: Vec<PathBuf>, keep: impl FnOnce() -> Vec<PathBuf>) {
-        let dirs: Vec<_> = dirs.into_iter().filter(|dir| !self.anchors.contains(dir)).collect();
-        if dirs.len() > MANY_REMOVALS {
-            self.renew(keep());
-        } else if let Some(events) = &mut self.events {
-            events.unwatch(dirs);
+    /// Removes the watches of directories that no longer count or must be watched anew.
+    pub(crate) fn remove(&mut self, dirs: Vec<PathBuf>) {
+        if let Some(events) = &mut self.events {
+            events.unwatch(dirs.into_iter().filter(|dir| !self.anchors.contains(dir)).collect());
         }
     }
 
@@ -142,7 +116,6 @@ impl Keeper {
         };
         let anchors: Vec<_> = self.anchors.iter().cloned().collect();
         new.watch(anchors, |_| true);
-        self.suspects.clear();
         self.events = Some(new);
         self.limited = false;
         let placed = self.place(dirs);

@@ -66,13 +66,13 @@ impl Survey {
     pub(crate) fn sync(&mut self, start: &Path, how: How) -> Vec<Noted> {
         let mut noted = Vec::new();
         let mut seen = HashSet::new();
-        let mut starts = vec![start.to_owned()];
+        let (mut starts, mut replaced) = (vec![start.to_owned()], HashSet::new());
         let whole = self.tree().dir(start).is_none_or(|dir| dir.dirs().len() > 1);
         while let Some(start) = starts.pop() {
             let Found { listings, repositories } = walk::list(&start, &self.filter, whole);
             repositories.iter().for_each(|dir| self.git.add(dir));
             seen.extend(listings.iter().map(|listing| listing.path.clone()));
-            starts.extend(self.settle(listings, how, &mut noted));
+            starts.extend(self.settle(listings, how, &mut noted, &mut replaced));
         }
         let unseen: Vec<_> = {
             let tree = self.tree();
@@ -90,7 +90,7 @@ impl Survey {
             self.lose_below(path, &mut noted);
             return noted;
         };
-        let there = self.settle(vec![listing], How::AGAIN, &mut noted);
+        let there = self.settle(vec![listing], How::AGAIN, &mut noted, &mut HashSet::new());
         let (new, gone): (Vec<_>, Vec<_>) = {
             let tree = self.tree();
             let is_new = |path: &PathBuf| tree.dir(path).is_none_or(|dir| dir.attention == Attention::Absent);
@@ -108,53 +108,50 @@ impl Survey {
         let mut noted = Vec::new();
         let names = names.iter().filter_map(|path| path.file_name()).map(Into::into);
         match Listing::of_names(dir, names) {
-            Some(listing) => _ = self.settle(vec![listing], how, &mut noted),
+            Some(listing) => _ = self.settle(vec![listing], how, &mut noted, &mut HashSet::new()),
             None => self.lose(dir, &mut noted),
         }
         noted
     }
 
     /// Places the watches of listed directories, looks at their files and merges them into the snapshot. Gives
-    /// the directories that have appeared meanwhile.
-    fn settle(&mut self, listings: Vec<Listing>, how: How, noted: &mut Vec<Noted>) -> Vec<PathBuf> {
+    /// the directories that have appeared or were replaced meanwhile; the latter once each, as `replaced` says.
+    fn settle(
+        &mut self,
+        listings: Vec<Listing>,
+        how: How,
+        noted: &mut Vec<Noted>,
+        replaced: &mut HashSet<PathBuf>,
+    ) -> Vec<PathBuf> {
         let unwatched: Vec<_> = {
             let tree = self.tree();
-            let is_watched =
-                |path: &Path| tree.dir(path).is_some_and(|dir| dir.attention == Attention::Watched);
-            let paths = listings.iter().map(|listing| &listing.path);
-            paths.filter(|path| how.rewatch || !is_watched(path)).cloned().collect()
+            // A directory that is another one than the snapshot's has not the watch that its path had.
+            let is_watched = |listing: &Listing| {
+                tree.dir(&listing.path).is_some_and(|dir| {
+                    dir.attention == Attention::Watched && dir.stamp.inode == listing.inode()
+                })
+            };
+            let unwatched = listings.iter().filter(|listing| how.rewatch || !is_watched(listing));
+            unwatched.map(|listing| listing.path.clone()).collect()
         };
-        self.suspect_replaced(&listings);
-        if self.keeper.has_many_suspects(&unwatched) {
-            self.renew();
-        }
         let placed = self.keeper.place(unwatched);
         self.limit_hit |= placed.limit_hit;
-        let mut before: HashMap<_, _> =
+        let before: HashMap<_, _> =
             listings.iter().map(|listing| (listing.path.clone(), listing.inode())).collect();
-        let filled = walk::fill(listings, &self.filter);
+        let mut filled = walk::fill(listings, &self.filter);
         let mut tree = self.tree.lock().unwrap_or_else(PoisonError::into_inner);
         for mut dir in filled.dirs {
-            if before.remove(&*dir.path) != Some(dir.stamp.inode) {
-                // It may have been replaced while it was being watched: its watch is not to be relied on.
-                self.keeper.suspect([dir.path.to_path_buf()]);
-            }
             let is_scanned = placed.scanned.contains(&*dir.path);
             dir.attention = if is_scanned { Attention::Scanned } else { Attention::Watched };
+            let is_same = dir.partial || before.get(&*dir.path) == Some(&dir.stamp.inode);
+            if !is_same && replaced.insert(dir.path.to_path_buf()) {
+                // It was replaced meanwhile: which of the two is watched is not known.
+                dir.attention = Attention::Absent;
+                filled.more.push(dir.path.to_path_buf());
+            }
             merge(&mut tree, (&self.filter, &self.pending), dir, how, noted);
         }
-        // They were there to be listed, and then were not to be looked into.
-        self.keeper.suspect(before.into_keys());
         filled.more
-    }
-
-    /// A directory that is another one than the snapshot's has not the watch that its path had.
-    fn suspect_replaced(&mut self, listings: &[Listing]) {
-        let tree = self.tree.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_replaced = |listing: &&Listing| {
-            tree.dir(&listing.path).is_some_and(|known| known.stamp.inode != listing.inode())
-        };
-        self.keeper.suspect(listings.iter().filter(is_replaced).map(|listing| listing.path.clone()));
     }
 
     /// A known directory and all below it are gone.
@@ -164,11 +161,9 @@ impl Survey {
     }
 
     /// A known directory was not found. If it would still count, its files wait to be compared: it may be back
-    /// by then. Its watch has gone with it, but notify may not know that: a rename is told by the name that was renamed,
-    /// which need not be the name that is watched. If it no longer counts, it is forgotten.
+    /// by then. Its watch has gone with it. If it no longer counts, it is forgotten.
     fn lose(&mut self, path: &Path, noted: &mut Vec<Noted>) {
         let counts = self.filter.counts_dir(path);
-        self.keeper.suspect([path.to_owned()]);
         let mut tree = self.tree.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(dir) = tree.dir_mut(path) else { return };
         if counts || dir.partial {
@@ -177,14 +172,14 @@ impl Survey {
             tree.prune(path);
         } else {
             let dropped = tree.remove_below(path);
-            self.keeper.remove(dropped, || watched(&tree));
+            drop(tree);
+            self.keeper.remove(dropped);
         }
     }
 
     /// Takes the watches from directories.
     pub(crate) fn unwatch(&mut self, dirs: Vec<PathBuf>) {
-        let tree = self.tree.lock().unwrap_or_else(PoisonError::into_inner);
-        self.keeper.remove(dirs, || watched(&tree));
+        self.keeper.remove(dirs);
     }
 
     /// Watches everything with a new instance, since events were lost.

@@ -130,7 +130,7 @@ fn wakeups(pid: u32) -> u64 {
         let status = std::fs::read_to_string(task.join("status")).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
         let count = line.map_or(0, |count| count.trim().parse().unwrap());
-        if name.starts_with("devrun-watch") || name.starts_with("notify-rs") { count } else { 0 }
+        if name.starts_with("devrun-watch") || name.starts_with("devrun-events") { count } else { 0 }
     };
     tasks.map(|task| of(task.unwrap().path())).sum()
 }
@@ -166,4 +166,54 @@ fn w8_ignored_files_reads_and_idling_cost_no_wakeup_and_no_watch() {
     // The thread may still have been on its way to sleep when the batch came.
     assert!(wakeups(running.pid()) - before <= 2, "{before} {}", wakeups(running.pid()));
     assert_eq!(watches(running.pid()), 3);
+}
+
+/// What the process has used of its cores, in milliseconds.
+fn cpu(pid: u32) -> u64 {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let text =
+        |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
+    let nanoseconds = tasks
+        .map(|task| text(task.unwrap()).split(' ').next().and_then(|used| used.parse().ok()).unwrap_or(0));
+    nanoseconds.sum::<u64>() / 1_000_000
+}
+
+#[test]
+fn a_big_tree_that_goes_costs_no_more_than_its_size() {
+    let sandbox = Sandbox::new();
+    for number in 0..6000 {
+        std::fs::create_dir_all(sandbox.path(format!("big/{}/d{number}", number % 60))).unwrap();
+    }
+    sandbox.write("app.py", "1");
+    let running = Running::start(&mut confined_command(&sandbox));
+    running.wait_for_line("watching 6062 of 6062");
+    let before = cpu(running.pid());
+    std::fs::remove_dir_all(sandbox.path("big")).unwrap();
+    sandbox.write("app.py", "2");
+    running.wait_for_line("changed app.py.");
+    crate::sandbox::wait_until("the watches are gone", || watches(running.pid()) == 1);
+    // It was 5 s and more: each directory that went made something look at all the others.
+    let used = cpu(running.pid()) - before;
+    assert!(used < 3000, "{used} ms");
+}
+
+#[test]
+fn waiting_for_git_is_no_busy_loop() {
+    let sandbox = Sandbox::new();
+    sandbox.git(&["init", "-q"]);
+    sandbox.write("app.py", "1");
+    let running = Running::start(&mut confined_command(&sandbox));
+    running.wait_for_line("watching 2 of 1");
+    let lock = sandbox.write(".git/index.lock", "");
+    let before = cpu(running.pid());
+    let begun = std::time::Instant::now();
+    while begun.elapsed() < std::time::Duration::from_secs(2) {
+        sandbox.write("app.py", format!("{:?}", begun.elapsed()));
+        std::thread::sleep(std::time::Duration::from_millis(3));
+    }
+    let used = cpu(running.pid()) - before;
+    std::fs::remove_file(lock).unwrap();
+    running.wait_for_line("changed app.py.");
+    assert!(used < 1000, "{used} ms of 2 s");
+    assert_eq!(running.count("batch of"), 1, "{:?}", running.lines());
 }

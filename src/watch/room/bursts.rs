@@ -23,10 +23,11 @@ const FEW: usize = 64;
 
 impl Room {
     pub(super) fn end_burst(&mut self, now: Instant) {
-        if self.coalescer.deadline().is_none_or(|deadline| deadline > now) {
+        let Some(deadline) = self.coalescer.deadline() else {
+            self.hold = None;
             return;
-        }
-        if self.is_held(now) || !self.is_scanned_through(now) {
+        };
+        if deadline > now || self.is_held(now) || !self.is_scanned_through(now) {
             return;
         }
         let Some(burst) = self.coalescer.take(now) else { return };

@@ -58,6 +58,7 @@ impl Room {
             rules: options.rules.clone(),
             hold: None,
             retry_at: None,
+            refresh_at: None,
             anchors: BTreeSet::new(),
             reading: None,
             has_scanned: false,

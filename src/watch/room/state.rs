@@ -23,6 +23,8 @@ use super::super::survey::{Noted, Survey};
 use super::super::tree::{Attention, Dir};
 use super::super::writing::Writing;
 
+/// What depends on the tree's shape is counted again so long after it has changed.
+const REFRESH: Duration = Duration::from_millis(20);
 /// The longest that a burst is held back.
 pub(super) const LONGEST_HOLD: Duration = Duration::from_secs(30);
 /// What could not be watched or read is tried again after so long.
@@ -59,6 +61,7 @@ pub(crate) struct Room {
     pub(super) rules: rules::Options,
     pub(super) hold: Option<Hold>,
     pub(super) retry_at: Option<Instant>,
+    pub(super) refresh_at: Option<Instant>,
     pub(super) anchors: BTreeSet<PathBuf>,
     pub(super) reading: Option<Reading>,
     pub(super) has_scanned: bool,
@@ -88,8 +91,20 @@ impl Room {
         self.rule_edits_at = Some((first, at));
     }
 
+    /// Directories have come or gone: that is counted soon, since thousands may be on their way.
+    pub(super) fn reshaped(&mut self, now: Instant) {
+        self.refresh_at.get_or_insert(now + REFRESH);
+    }
+
+    pub(super) fn refresh_if_due(&mut self, now: Instant) {
+        if self.refresh_at.is_some_and(|at| at <= now) || self.survey.limit_hit {
+            self.refresh();
+        }
+    }
+
     /// Counts again what depends on the tree's shape, and says if a limit was hit.
     pub(super) fn refresh(&mut self) {
+        self.refresh_at = None;
         let (has_scanned, has_unreadable) = {
             let tree = self.survey.tree();
             let scanned = |dir: &Dir| dir.attention == Attention::Scanned && !dir.unreadable;

@@ -27,6 +27,7 @@ impl Room {
                     Message::Stop => return self.close(),
                 }
             }
+            self.refresh_if_due(Instant::now());
             self.follow_rules(Instant::now());
             self.scan_if_due(Instant::now());
             self.retry_if_due(Instant::now());
@@ -45,10 +46,14 @@ impl Room {
 
     /// When something is to be done next without a hint. `None`: never, so that an idle watch costs nothing.
     fn deadline(&self) -> Option<Instant> {
-        let burst = self.hold.as_ref().map(|hold| hold.next).or_else(|| self.coalescer.deadline());
+        // What is held back goes on gathering: it is not looked at before it would end anyway.
+        let hold = self.hold.as_ref().map(|hold| hold.next);
+        let burst =
+            self.coalescer.deadline().map(|deadline| hold.map_or(deadline, |next| next.max(deadline)));
         let rules = self.rule_edits_at.map(|(_, last)| last + RULES_QUIET);
         let scan = self.has_scanned.then(|| self.pace.deadline());
-        [burst, rules, scan, self.retry_at, self.writing.deadline()].into_iter().flatten().min()
+        let others = [self.retry_at, self.refresh_at, self.writing.deadline()];
+        [burst, rules, scan].into_iter().chain(others).flatten().min()
     }
 
     /// Looks where a hint points.
@@ -90,7 +95,7 @@ impl Room {
             let mut noted = Vec::new();
             self.survey.lose_below(&path, &mut noted);
             self.note(noted, at);
-            self.refresh();
+            self.reshaped(at);
         }
         match found {
             Some(found) if found.kind == Kind::Dir => {
@@ -104,7 +109,7 @@ impl Room {
                 if counts {
                     let noted = self.survey.sync(&path, How::ANEW);
                     self.note(noted, at);
-                    self.refresh();
+                    self.reshaped(at);
                 }
             }
             Some(found) if found.kind.has_content() => {

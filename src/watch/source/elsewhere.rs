@@ -1,13 +1,11 @@
-//! The kernel's events, through notify: one watch per directory that counts.
-//!
-//! Linux: a watch per directory, and a kernel mask that leaves out reads. Elsewhere the system's own recursive
-//! watch of each root, filtered later: ignored directories are not free there.
+//! The system's events where it is not Linux, through notify: a recursive watch of each root, filtered later.
+//! Ignored directories are not free there.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use notify::event::{AccessKind, AccessMode, CreateKind, EventKind, ModifyKind, RenameMode};
+use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind, RenameMode};
 use notify::{
     Config, ErrorKind, EventHandler, EventKindMask, PathOp, RecommendedWatcher, RecursiveMode,
     WatchPathConfig, Watcher,
@@ -15,17 +13,7 @@ use notify::{
 
 use super::super::hint::{Hint, Sign};
 use super::super::inbox::{Inbox, Message};
-
-/// Why a directory has no watch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    /// It does not exist (any more).
-    Gone,
-    /// The limit of watches or instances is used up.
-    Limit,
-    /// We may not read it, or the system cannot watch it.
-    Denied,
-}
+use super::refusal::Refusal;
 
 /// The watches in the kernel.
 #[derive(Debug)]
@@ -49,30 +37,26 @@ impl Events {
         let mask = EventKindMask::CREATE
             | EventKindMask::REMOVE
             | EventKindMask::MODIFY_NAME
-            | EventKindMask::ACCESS_CLOSE;
-        // Where no close is reported, the change of data is.
-        let mask = if cfg!(target_os = "linux") { mask } else { mask | EventKindMask::MODIFY_DATA };
+            | EventKindMask::ACCESS_CLOSE
+            | EventKindMask::MODIFY_DATA;
         let config = Config::default().with_event_kinds(mask).with_follow_symlinks(false);
         let watcher = RecommendedWatcher::new(handler, config).map_err(|error| refusal(&error))?;
         Ok(Self { watcher, ended })
     }
 
-    /// Watches directories, all in one go; a directory that is a symbolic link only if it is a root. Gives those
-    /// that got no watch. Watching what is watched already does nothing.
+    /// Watches the roots among these directories. Gives those that got no watch. Watching what is watched already
+    /// does nothing.
     pub(crate) fn watch(
         &mut self,
         dirs: Vec<PathBuf>,
         is_root: impl Fn(&Path) -> bool,
     ) -> Vec<(PathBuf, Refusal)> {
-        let watch = |dir: PathBuf| {
-            let follow = is_root(&dir);
-            PathOp::Watch(dir, WatchPathConfig::new(MODE).with_dereference_symlinks(follow))
-        };
-        let ops = dirs.into_iter().filter(|dir| MODE == RecursiveMode::NonRecursive || is_root(dir));
-        self.apply(ops.map(watch).collect())
+        let how = || WatchPathConfig::new(RecursiveMode::Recursive).with_dereference_symlinks(true);
+        let roots = dirs.into_iter().filter(|dir| is_root(dir));
+        self.apply(roots.map(|dir| PathOp::Watch(dir, how())).collect())
     }
 
-    /// Removes watches. Each costs a look at all of them: for many, open a new instance.
+    /// Removes watches.
     pub(crate) fn unwatch(&mut self, dirs: Vec<PathBuf>) {
         self.apply(dirs.into_iter().map(PathOp::Unwatch).collect());
     }
@@ -103,22 +87,11 @@ impl Events {
     }
 }
 
-#[cfg(target_os = "linux")]
-const MODE: RecursiveMode = RecursiveMode::NonRecursive;
-#[cfg(not(target_os = "linux"))]
-const MODE: RecursiveMode = RecursiveMode::Recursive;
-
 fn refusal(error: &notify::Error) -> Refusal {
     match &error.kind {
         ErrorKind::PathNotFound => Refusal::Gone,
         ErrorKind::MaxFilesWatch => Refusal::Limit,
-        ErrorKind::Io(error) => match rustix::io::Errno::from_io_error(error) {
-            Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE | rustix::io::Errno::NOSPC) => {
-                Refusal::Limit
-            }
-            Some(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => Refusal::Gone,
-            _ => Refusal::Denied,
-        },
+        ErrorKind::Io(error) => rustix::io::Errno::from_io_error(error).map_or(Refusal::Denied, Refusal::of),
         _ => Refusal::Denied,
     }
 }
@@ -150,7 +123,6 @@ impl EventHandler for Handler {
 /// A rename is taken as its two halves; the event that joins them repeats both.
 fn sign(kind: &EventKind) -> Option<Sign> {
     match kind {
-        EventKind::Create(CreateKind::File) if cfg!(target_os = "linux") => Some(Sign::Opened),
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => Some(Sign::Written),
         EventKind::Access(_) | EventKind::Modify(ModifyKind::Name(RenameMode::Both)) => None,
         EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(RenameMode::From)) => Some(Sign::Gone),
