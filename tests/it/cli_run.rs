@@ -68,6 +68,27 @@ fn a_build_runs_first_and_a_listed_one_takes_the_place_of_the_files() {
 }
 
 #[test]
+fn a_file_elsewhere_is_followed_too_through_a_link_or_by_its_name() {
+    let sandbox = Sandbox::new();
+    let file = sandbox.outside().join("shared.toml");
+    let write = |word: &str| {
+        std::fs::write(&file, format!("[run]\ncommand = ['sh', '-c', 'echo run {word}; exec sleep 60']\n"))
+            .unwrap();
+    };
+    std::fs::create_dir(sandbox.path("src")).unwrap();
+    write("zero");
+    std::os::unix::fs::symlink("../shared.toml", sandbox.path("devrun.toml")).unwrap();
+    for (word, options) in [("one", &[][..]), ("two", &["--config", "src/../../shared.toml"])] {
+        let mut running = Running::start(sandbox.devrun().args(options));
+        running.wait_for_line("run ");
+        write(word);
+        running.wait_for_line(&format!("run {word}"));
+        running.wait_for_line("in effect, with a restart");
+        running.stop();
+    }
+}
+
+#[test]
 fn an_edit_of_the_file_takes_effect_and_a_mistake_in_it_leaves_all_as_it_was() {
     let sandbox = Sandbox::new();
     let file = |extra: &str| format!("[run]\ncommand = ['sh', '-c', 'echo run $A; exec sleep 60']\n{extra}");
@@ -84,5 +105,12 @@ fn an_edit_of_the_file_takes_effect_and_a_mistake_in_it_leaves_all_as_it_was() {
     sandbox.write("src/main.rs", "changed");
     running.wait_for_count("run two", 2);
     assert_eq!(running.count("run three"), 0);
+    // Without a COMMAND there is nothing to run instead.
+    std::fs::remove_file(sandbox.path("devrun.toml")).unwrap();
+    running.wait_for_line("there is no COMMAND to run");
+    running.wait_for_count("the settings stay as they were", 2);
+    sandbox.write("src/main.rs", "changed again");
+    running.wait_for_count("run two", 3);
+    assert_eq!(running.count("run two"), 3);
     running.stop();
 }

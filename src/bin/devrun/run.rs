@@ -230,8 +230,8 @@ impl Run<'_> {
     }
 
     fn is_configuration(&self, batch: &Batch) -> bool {
-        let config = self.settings.config.as_ref();
-        config.is_some_and(|config| batch.changes.iter().any(|change| change.path == *config))
+        let files = self.settings.config_files();
+        batch.changes.iter().any(|change| files.contains(&change.path))
     }
 
     /// devrun.toml was edited: what can follow at once does; the rest needs a new session.
@@ -252,6 +252,10 @@ impl Run<'_> {
                 self.adopt(next, false);
             }
             Need::Child | Need::Session => {
+                // What cannot be used at all stops nothing.
+                if let Err(failure) = next.session_options() {
+                    return self.refuse(&failure);
+                }
                 self.next = Some(Box::new(next));
                 self.send(Request::Stop);
             }

@@ -211,7 +211,7 @@ impl Settings {
         options.watch = self.watch_options();
         options.watching = self.run.watching;
         // An edit there is followed by comparing settings, not by a restart of its own.
-        options.told_only.extend(self.config.clone());
+        options.told_only.extend(self.config_files());
         self.fill_supervise(&mut options.supervise);
         options.front = self.front.options();
         Ok(options)
@@ -268,6 +268,13 @@ impl Settings {
                  such as: devrun -- cargo run\n        `devrun -h` lists the options, `devrun init` writes a devrun.toml",
             ),
         }
+    }
+
+    /// The devrun.toml, and the file that it is a link to: an edit of either is one of the configuration.
+    pub(crate) fn config_files(&self) -> Vec<PathBuf> {
+        let Some(config) = &self.config else { return Vec::new() };
+        let target = config.canonicalize().ok().filter(|target| target != config);
+        std::iter::once(config.clone()).chain(target).collect()
     }
 
     /// A path as messages name it: relative to where devrun was started, if it is below, and escaped.

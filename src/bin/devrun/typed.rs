@@ -36,7 +36,7 @@ pub(crate) fn locate(origin: &Origin) -> Result<Option<Found>, Failure> {
         Some(path) => {
             let option = if origin.source.config.is_some() { "--config" } else { "DEVRUN_CONFIG" };
             must_exist(option, path, &origin.directory)?;
-            Ok(Some(Found { path: origin.directory.join(path), explicit: true }))
+            Ok(Some(Found { path: resolved(&origin.directory.join(path)), explicit: true }))
         }
         None => Ok(config_file::find(&origin.directory).map(|path| Found { path, explicit: false })),
     }
