@@ -548,4 +548,12 @@ mod tests {
         assert_eq!(flaw("../b"), Some((Flaw::DotComponent, 0)));
         assert_eq!(flaw("!"), Some((Flaw::Empty, 1)));
     }
+
+    #[test]
+    fn what_a_match_cannot_be_without_is_known_in_any_case() {
+        let letters = |text: &str| Pattern::parse(text.as_bytes(), true).letters;
+        let has = |text: &str, name: &str| letters(text).are_in(Letters::of(name.bytes()));
+        assert!(has("*.PY[cod]", "a.pyc") && has("*.py[cod]", "A.PYC") && !has("*.py[cod]", "a.txt"));
+        assert!(has("[ab]*?", "x") && has("", "") && !has("*___old___*", "old"));
+    }
 }

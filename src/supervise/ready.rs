@@ -70,3 +70,14 @@ async fn answers(address: SocketAddr, path: &str) -> io::Result<bool> {
     let status = status.and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<u16>().ok());
     Ok(status.is_some_and(|status| status < 500))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quick_server_is_asked_often_and_a_slow_one_seldom() {
+        let pause = |waited| pause(Duration::from_millis(waited)).as_millis();
+        assert_eq!([0, 32, 320, 960, 60_000].map(pause), [1, 1, 10, 30, 50]);
+    }
+}
