@@ -140,7 +140,8 @@ async def app(scope, receive, send):
 SERVE = """
 import sys
 from werkzeug.serving import run_simple
-run_simple("127.0.0.1", 0, lambda environ, start: [], use_reloader=True, reloader_type=sys.argv[1])
+options = {"use_reloader": True, "reloader_type": sys.argv[1], "exclude_patterns": ["*/downloads/*"]}
+run_simple("127.0.0.1", 0, lambda environ, start: [], **options)
 """
 BACON = """
 default_job = "peers"
