@@ -18,6 +18,11 @@ use super::evidence::{Evidence, Writer};
 const SHORTLY: Duration = Duration::from_secs(3);
 /// How many starts in a row a path must follow to be suspicious.
 const TIMES: u32 = 3;
+/// Once one path is proven to loop, the others that the child writes at its start need only so many.
+const TIMES_MORE: u32 = 2;
+/// A generation that is stopped early may not come to write a file: so many starts may lie between two that it follows, if the
+/// child is proven to write it.
+const GAP: u64 = 4;
 /// What follows starts without a proof waits: so long from so many times on. A script that saves a file right after each of
 /// twenty starts hardly feels it; a server that nobody can watch writing starts every two seconds in the end.
 const WAITS: [(u32, Duration); 4] = [
@@ -169,6 +174,7 @@ impl Loops {
         now: Instant,
     ) -> Verdict {
         let starts = self.starts;
+        let enough = if self.suspects.values().any(|one| one.left_out) { TIMES_MORE } else { TIMES };
         let Some(suspect) = self.suspects.get_mut(path) else {
             if let Some(delay) =
                 delay.filter(|_| writer != Some(&Writer::Other) && self.suspects.len() < SUSPECTS)
@@ -178,31 +184,30 @@ impl Loops {
             return Verdict::Counts;
         };
         suspect.last = now;
+        let is_child = writer == Some(&Writer::Child);
         // Whom nobody has seen right after a start is the one who was proven to write there then.
-        if suspect.left_out && (writer == Some(&Writer::Child) || writer.is_none() && delay.is_some()) {
+        if suspect.left_out && (is_child || writer.is_none() && delay.is_some()) {
             return Verdict::LeftOut;
         }
         let Some(delay) = delay.filter(|_| writer != Some(&Writer::Other)) else {
             // Somebody's own edit, or one that follows no start: it counts, and a mere suspicion ends.
-            if !suspect.left_out {
+            if !suspect.left_out && !is_child {
                 self.suspects.remove(path);
             }
             return Verdict::Counts;
         };
-        let is_child = writer == Some(&Writer::Child);
-        if suspect.start == starts {
-            // Once more after the same start.
-        } else if suspect.start + 1 == starts && (is_child || suspect.regular(delay)) {
+        let since = starts - suspect.start;
+        if since > 0 && (is_child && since <= GAP || since == 1 && suspect.regular(delay)) {
             suspect.follow(delay, starts);
-        } else {
+        } else if since > 0 {
             suspect.begin_again(delay, starts);
         }
         match suspect.times {
-            times if times < TIMES => Verdict::Counts,
-            _ if is_child => {
+            times if is_child && times >= enough => {
                 suspect.left_out = true;
                 Verdict::LeftOut
             }
+            times if times < TIMES => Verdict::Counts,
             _ => Verdict::Waits(suspect.wait()),
         }
     }

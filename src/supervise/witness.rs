@@ -8,6 +8,10 @@ use super::evidence::{Evidence, Writer};
 #[cfg(target_os = "linux")]
 use super::os::witness::{Witness as Ears, bytes_written, has_open, passing_on};
 
+/// No more files of one batch are looked at: what changes by the hundred is a checkout, and no server's cache.
+#[cfg(target_os = "linux")]
+const MANY: usize = 64;
+
 /// Listens for the writers of files under suspicion.
 #[derive(Debug)]
 pub(super) struct Witness {
@@ -30,11 +34,12 @@ impl Witness {
         }
     }
 
-    /// What is known of the files of a batch that are under suspicion. `tree` gives the living processes of all trees.
+    /// What is known of the files of a batch that are under suspicion, or lie beside one that is. `tree` gives the living processes of all trees.
     pub(super) fn evidence(&mut self, batch: &Batch, tree: impl FnOnce() -> Vec<i32>) -> Evidence {
         let suspects = &self.suspects;
-        let suspicious = batch.changes.iter().filter(|change| suspects.contains(&change.path));
-        let suspicious: Vec<_> = suspicious.collect();
+        let is_near = |path: &PathBuf| suspects.contains(path) || self.ears.hears(path);
+        let suspicious: Vec<_> =
+            batch.changes.iter().filter(|change| is_near(&change.path)).take(MANY).collect();
         if suspicious.is_empty() {
             return Evidence::new();
         }
@@ -46,7 +51,7 @@ impl Witness {
             let writer = match (written.by_us, written.by_others, written.by_unknown) {
                 _ if has_open(&passing_on, &change.path) => Writer::Child,
                 (_, true, _) => Writer::Other,
-                (true, false, false) => Writer::Child,
+                (true, false, _) => Writer::Child,
                 _ if has_open(&tree, &change.path) => Writer::Child,
                 // Who has never written anything has not written this.
                 _ if change.kind != ChangeKind::Removed && bytes_written(&tree) == Some(0) => Writer::Other,

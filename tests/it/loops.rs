@@ -86,6 +86,35 @@ fn a_file_that_the_server_writes_at_each_start_is_named_and_left_out() {
 
 #[test]
 #[ignore = "needs root"]
+fn a_server_that_writes_many_files_comes_to_rest() {
+    if !is_told() {
+        return eprintln!("skipped: this container's root is not told who writes");
+    }
+    // A log that stays open until the server is stopped, a database, a cache, and a file that is replaced: each at its own time.
+    let line = "exec 5>> server.log; date +%N >&5; date +%N >> app.db; sleep 0.1; \
+        date +%N > cache.json; date +%N > state.tmp; mv state.tmp state.bin; exec sleep 1000";
+    for mode in MODES {
+        let sandbox = Sandbox::new();
+        sandbox.write("app.py", "1");
+        sandbox.write(".watchignore", "*.tmp\n");
+        let run = start(&sandbox, mode, line);
+        run.wait_for_line("it no longer restarts the server");
+        let settled = settle(&sandbox, Duration::from_millis(1000));
+        assert!(settled <= 10, "{settled} starts: {:#?}", run.lines());
+        // What is written when the server is stopped may take a few edits to be found out.
+        for edit in 2..=4 {
+            sandbox.write("app.py", format!("{edit}"));
+            settle(&sandbox, Duration::from_millis(1000));
+        }
+        let settled = starts(&sandbox);
+        sandbox.write("app.py", "last");
+        wait_until("an edit restarts", || starts(&sandbox) == settled + 1);
+        assert_eq!(settle(&sandbox, Duration::from_millis(1000)), settled + 1, "{:#?}", run.lines());
+    }
+}
+
+#[test]
+#[ignore = "needs root"]
 fn an_edit_by_hand_counts_though_the_path_is_left_out() {
     if !is_told() {
         return eprintln!("skipped: this container's root is not told who writes");

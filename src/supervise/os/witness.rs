@@ -12,6 +12,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
 
@@ -28,6 +29,8 @@ const EVENTS: u64 = libc::FAN_MODIFY
     | libc::FAN_EVENT_ON_CHILD;
 /// The record with the directory and the name in it.
 const NAMED: u8 = 2;
+/// So many names are kept at most until they are asked about.
+const NAMES: usize = 1024;
 
 /// Who has written under one name since it was last asked about.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -66,7 +69,7 @@ impl Witness {
         Self { session: session.to_owned(), names, directories, ear: None }
     }
 
-    /// Listens for the writers of these files from now on, and of no others.
+    /// Listens for who writes into the directories of these files from now on, and into no others.
     pub(crate) fn watch(&mut self, files: &[PathBuf]) {
         if files.is_empty() && self.directories.is_empty() {
             return;
@@ -77,9 +80,8 @@ impl Witness {
         let wanted: HashSet<PathBuf> =
             files.iter().filter_map(|file| Some(file.parent()?.to_owned())).collect();
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        names.retain(|name, _| files.iter().any(|file| file.file_name() == Some(name)));
-        for name in files.iter().filter_map(|file| file.file_name()) {
-            names.entry(name.to_owned()).or_default();
+        if files.is_empty() || names.len() >= NAMES {
+            names.clear();
         }
         drop(names);
         for gone in self.directories.difference(&wanted) {
@@ -90,11 +92,16 @@ impl Witness {
         self.directories = wanted;
     }
 
+    /// Whether who writes this file is listened for.
+    pub(crate) fn hears(&self, file: &Path) -> bool {
+        file.parent().is_some_and(|directory| self.directories.contains(directory))
+    }
+
     /// Who has written this file since it was last asked about. Files of one name in two directories are not told apart.
     pub(crate) fn written(&self, file: &Path) -> Written {
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         let name = file.file_name().unwrap_or_default();
-        names.get_mut(name).map(std::mem::take).unwrap_or_default()
+        names.remove(name).unwrap_or_default()
     }
 }
 
@@ -145,6 +152,7 @@ impl Drop for Ear {
 /// The life of the thread: each writer is looked at while it is still there.
 fn listen(group: &OwnedFd, stopped: &OwnedFd, session: &str, names: &Names) {
     hurry();
+    let mut breath = Breath { since: Instant::now(), times: 0 };
     let mut buffer = vec![0_u8; 16 << 10];
     loop {
         let mut waiting = [PollFd::new(group, PollFlags::IN), PollFd::new(stopped, PollFlags::IN)];
@@ -154,19 +162,34 @@ fn listen(group: &OwnedFd, stopped: &OwnedFd, session: &str, names: &Names) {
             Err(rustix::io::Errno::INTR) => continue,
             Err(_) => return,
         }
+        breath.take();
         let Ok(length) = rustix::io::read(group, &mut buffer) else { return };
         for (pid, name) in events(&buffer[..length]) {
-            let is_suspect =
-                |names: &Names| names.lock().unwrap_or_else(PoisonError::into_inner).contains_key(name);
-            if !is_suspect(names) {
-                continue;
-            }
             let by = writer(pid, session);
-            if let Some(known) = names.lock().unwrap_or_else(PoisonError::into_inner).get_mut(name) {
+            let mut names = names.lock().unwrap_or_else(PoisonError::into_inner);
+            if names.len() < NAMES || names.contains_key(name) {
+                let known = names.entry(name.to_owned()).or_default();
                 known.by_us |= by.by_us;
                 known.by_others |= by.by_others;
                 known.by_unknown |= by.by_unknown;
             }
+        }
+    }
+}
+
+/// Keeps a flood of writes from taking a core: events of one process about one file become one while they wait.
+struct Breath {
+    since: Instant,
+    times: u32,
+}
+
+impl Breath {
+    fn take(&mut self) {
+        self.times += 1;
+        if self.since.elapsed() > Duration::from_millis(100) {
+            (self.since, self.times) = (Instant::now(), 0);
+        } else if self.times > 20 {
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 }
