@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use devrun::rules::{self, Rules};
 
@@ -21,7 +21,8 @@ pub(crate) fn run(directory: &Path, dry_run: bool, terminal: &mut Terminal) -> R
     let data = project::data_like(directory, &project.made);
     let taken = take_over(directory)?;
     let rules = rules_text(&project, &data, &taken);
-    let config = config_text(&project, &data);
+    let kept = kept_rules(directory)?;
+    let config = config_text(&project, &data, kept.as_ref());
     match project.kind {
         Some(kind) => {
             let article = if kind.starts_with(['A', 'E', 'I', 'O', 'U']) { "an" } else { "a" };
@@ -42,6 +43,26 @@ pub(crate) fn run(directory: &Path, dry_run: bool, terminal: &mut Terminal) -> R
     tell(&project, terminal);
     tell_taken(directory, &taken, wrote_rules, terminal);
     Ok(ExitCode::Success)
+}
+
+/// The rules that stay, if there is a `.watchignore` already: what they say is all that can be asserted.
+struct Kept {
+    rules: Rules,
+    directory: PathBuf,
+}
+
+impl Kept {
+    fn ignores(&self, path: &str) -> bool {
+        self.rules.is_ignored(&self.directory.join(path), false)
+    }
+}
+
+fn kept_rules(directory: &Path) -> Result<Option<Kept>, Failure> {
+    if directory.join(RULES).symlink_metadata().is_err() {
+        return Ok(None);
+    }
+    let rules = Rules::new(rules::Options::new(directory)).map_err(|error| Failure::of(&error))?;
+    Ok(Some(Kept { rules, directory: directory.to_owned() }))
 }
 
 /// The lines of a `.watchdogignore`; none if there is no such file.
@@ -109,7 +130,7 @@ fn line(text: &mut String, line: &str) {
     text.push('\n');
 }
 
-fn config_text(project: &Project, data: &[DataLike]) -> String {
+fn config_text(project: &Project, data: &[DataLike], kept: Option<&Kept>) -> String {
     let of = project.kind.map(|kind| format!(", written for a {kind} project")).unwrap_or_default();
     let mut text = format!(
         "# What `devrun` runs here{of}. Every option of `devrun --help` is a key: its name, in the table of its group.\n\
@@ -134,7 +155,7 @@ fn config_text(project: &Project, data: &[DataLike]) -> String {
     }
     text.push_str("# stop-timeout = \"10s\"     # then the whole process tree is killed\n\n[front]\n");
     front(&mut text, project);
-    check(&mut text, project, data);
+    check(&mut text, project, data, kept);
     text
 }
 
@@ -154,18 +175,21 @@ fn front(text: &mut String, project: &Project) {
     }
 }
 
-fn check(text: &mut String, project: &Project, data: &[DataLike]) {
+fn check(text: &mut String, project: &Project, data: &[DataLike], kept: Option<&Kept>) {
     text.push_str("\n# What `devrun check` asserts: run it in CI.\n[check]\n");
-    let mut ignored: Vec<String> = data
-        .iter()
-        .filter(|data| data.source_inside.is_none())
-        .map(|data| quoted(&format!("{}any", data.pattern.trim_start_matches('/'))))
-        .collect();
+    let folders = data.iter().filter(|data| data.source_inside.is_none());
+    let mut ignored: Vec<String> =
+        folders.map(|data| format!("{}any", data.pattern.trim_start_matches('/'))).collect();
     if ignored.is_empty() {
-        ignored.push(quoted("downloads/any"));
+        ignored.push("downloads/any".into());
     }
-    let _ = writeln!(text, "expect-ignored = [{}]", ignored.join(", "));
-    match &project.source {
+    ignored.retain(|path| kept.is_none_or(|kept| kept.ignores(path)));
+    let ignored: Vec<String> = ignored.iter().map(|path| quoted(path)).collect();
+    match ignored.is_empty() {
+        true => text.push_str("# expect-ignored = [\"downloads/any\"]\n"),
+        false => _ = writeln!(text, "expect-ignored = [{}]", ignored.join(", ")),
+    }
+    match project.source.as_ref().filter(|source| kept.is_none_or(|kept| !kept.ignores(source))) {
         Some(source) => {
             let _ = writeln!(text, "expect-watched = [{}]", quoted(source));
         }
