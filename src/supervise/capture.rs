@@ -25,18 +25,21 @@ impl Ends {
     pub(super) fn open(capture: Capture, streams: Option<&Streams>) -> io::Result<Self> {
         let mut ends = Self::default();
         let Some(streams) = streams.filter(|_| capture != Capture::No) else { return Ok(ends) };
-        if streams.is_one() {
-            let (ours, theirs) = terminal(streams.of(true).size())?;
+        if streams.is_one()
+            && let Ok((ours, theirs)) = terminal(streams.of(true).size())
+        {
             ends.theirs = [Some(theirs.try_clone()?), Some(theirs)];
             ends.ours.push((ours, true));
             return Ok(ends);
         }
         for error in [false, true] {
             let sink = streams.of(error);
-            let (ours, theirs) = match (sink.is_terminal(), capture) {
-                (true, _) => terminal(sink.size())?,
-                (false, Capture::All) => pipe()?,
-                (false, _) => continue,
+            let terminal = if sink.is_terminal() { terminal(sink.size()).ok() } else { None };
+            // Where the system has no terminals to give, a pipe has to do for what must be captured.
+            let (ours, theirs) = match (terminal, capture) {
+                (Some(both), _) => both,
+                (None, Capture::All) => pipe()?,
+                (None, _) => continue,
             };
             ends.ours.push((ours, error));
             ends.theirs[usize::from(error)] = Some(theirs);

@@ -9,6 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use rustix::pty::{OpenptFlags, openpt};
 use rustix::termios::Winsize;
 use tokio::sync::Notify;
 
@@ -35,6 +36,7 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub struct Streams {
     out: Sink,
     err: Sink,
+    draws: bool,
 }
 
 impl Streams {
@@ -45,9 +47,17 @@ impl Streams {
     /// # Errors
     /// If there is no room for a thread.
     pub fn open(draws: bool) -> io::Result<Self> {
-        let err = Sink::new(true, draws && io::stderr().is_terminal())?;
+        // Without a terminal for the child it writes to ours directly, and would stand in a status line.
+        let draws = draws && io::stderr().is_terminal() && openpt(OpenptFlags::NOCTTY).is_ok();
+        let err = Sink::new(true, draws)?;
         let out = if same_terminal() { err.clone() } else { Sink::new(false, false)? };
-        Ok(Self { out, err })
+        Ok(Self { out, err, draws })
+    }
+
+    /// Whether a status line can be shown.
+    #[must_use]
+    pub fn draws(&self) -> bool {
+        self.draws
     }
 
     /// Says whole lines on standard error, their ends included. Waits a moment until they are out, but for no reader that
@@ -138,6 +148,8 @@ struct Queue {
     /// A new status line, or none from now on.
     status: Option<Option<Vec<u8>>>,
     writing: bool,
+    /// The child writes through here, and not past us.
+    captures: bool,
     /// The owner has waited in vain, and does not wait again before everything is out.
     slow: bool,
     /// When the reader has last taken something, or there was nothing to take.
@@ -170,6 +182,7 @@ impl Sink {
 
     pub(super) fn push(&self, chunk: Vec<u8>) {
         let mut queue = lock(&self.0.queue);
+        queue.captures = true;
         // Nobody reads any more: the child goes on all the same.
         if !queue.closed {
             queue.passed += chunk.len();
@@ -234,7 +247,7 @@ impl Inner {
         queue.said += lines.len();
         queue.push(Piece::Said(lines));
         self.filled.notify_one();
-        let in_turn = |queue: &mut Queue| !queue.slow && !queue.is_empty();
+        let in_turn = |queue: &mut Queue| !queue.captures && !queue.slow && !queue.is_empty();
         let waited = self.written.wait_timeout_while(queue, IN_TURN, in_turn);
         let (mut queue, waited) = waited.unwrap_or_else(PoisonError::into_inner);
         queue.slow |= waited.timed_out();

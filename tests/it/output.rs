@@ -150,6 +150,7 @@ fn a_status_line_shows_what_takes_long_and_goes_away() {
     assert_eq!(terminal.screen().iter().filter(|line| line.contains("building (")).count(), 0);
     terminal.send("q");
     terminal.wait();
+    terminal.expect("stopped after");
     let screen = terminal.screen();
     assert!(screen.contains(&"built".to_owned()) && screen.contains(&"child".to_owned()), "{screen:#?}");
     assert!(screen.iter().any(|line| line.starts_with("devrun: stopped after")), "{screen:#?}");

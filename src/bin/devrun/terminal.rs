@@ -198,6 +198,9 @@ impl Terminal {
 
     /// Whether what stands on standard error can be taken away again.
     pub(crate) fn draws(&self) -> bool {
+        if let Some(shared) = SHARED.get() {
+            return shared.draws();
+        }
         self.is_terminal() && std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb")
     }
 
