@@ -1,4 +1,5 @@
-//! Few descriptors are a reason to wait, never a reason to fail; and a child gets as many as it would without devrun.
+//! What a crowd of clients costs the program: memory within bounds; and few descriptors are a reason to wait, never a
+//! reason to fail. A child gets as many as it would without devrun.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -6,7 +7,7 @@ use std::time::Duration;
 use crate::front_stage::{Client, Server, plain, soon, until};
 use crate::sandbox::{Running, Sandbox, wait_until};
 
-/// The program with this many descriptors, soft or both, in front of a server that is there already.
+/// The program after this `ulimit`, in front of a server that is there already.
 fn devrun(sandbox: &Sandbox, limit: &str, proxy: &str, command: &[&str]) -> Running {
     let mut shell = sandbox.command("sh");
     shell.args(["-c", &format!("ulimit {limit} && exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_devrun")]);
@@ -16,6 +17,66 @@ fn devrun(sandbox: &Sandbox, limit: &str, proxy: &str, command: &[&str]) -> Runn
 
 fn free_address() -> SocketAddr {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+async fn listening(address: SocketAddr) {
+    soon("devrun listens", async {
+        while tokio::net::TcpStream::connect(address).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+}
+
+/// Resident memory of a process, in MB.
+#[cfg(target_os = "linux")]
+fn memory(pid: u32) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() / 1024
+}
+
+#[cfg(target_os = "linux")]
+fn descriptors(pid: u32) -> usize {
+    std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
+}
+
+#[tokio::test]
+#[cfg(target_os = "linux")]
+async fn a_thousand_idle_connections_cost_little_and_are_kept() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).unwrap();
+    // Both ends of each are descriptors, of this process and of devrun.
+    let count = limit.current.map_or(1000, |most| 1000.min((most as usize).saturating_sub(600) / 2));
+    let server = Server::start(|mut client| async move {
+        client.request().await;
+        client.send(&plain("answered")).await;
+    })
+    .await;
+    let (sandbox, address) = (Sandbox::new(), free_address());
+    let mut running = devrun(&sandbox, "-n", &format!("{address}={}", server.address), &["sleep", "1000"]);
+    listening(address).await;
+    let (before, open) = (memory(running.pid()), descriptors(running.pid()));
+    let mut clients = Vec::new();
+    let ask = async |client: &mut Client| {
+        client.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+        assert_eq!(client.answer(false).await.text(), "answered");
+    };
+    for _ in 0..count {
+        let mut client = Client::connect(address).await;
+        ask(&mut client).await;
+        clients.push(client);
+    }
+    let grown = memory(running.pid()) - before;
+    assert!(grown < 64, "{count} idle connections take {grown} MB");
+    for client in &mut clients {
+        ask(client).await;
+    }
+    drop(clients);
+    until("their descriptors are given back", || descriptors(running.pid()) < open + 50).await;
+    running.stop();
 }
 
 #[tokio::test]
@@ -29,12 +90,7 @@ async fn more_clients_than_descriptors_are_all_answered() {
     let (sandbox, address) = (Sandbox::new(), free_address());
     let mut running =
         devrun(&sandbox, "-n 100", &format!("{address}={}", server.address), &["sleep", "1000"]);
-    soon("devrun listens", async {
-        while tokio::net::TcpStream::connect(address).await.is_err() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    })
-    .await;
+    listening(address).await;
     let clients: Vec<_> = (0..150)
         .map(|_| {
             tokio::spawn(async move {
