@@ -122,15 +122,16 @@ fn w5_used_up_instances_degrade_to_scanning() {
     running.wait_for_line("created e/f.py.");
 }
 
-/// How often the threads that watch have been woken until now.
-fn wakeups(pid: u32) -> u64 {
+/// How often threads of the process have been woken until now: those that watch, or all.
+fn wakeups(pid: u32, all: bool) -> u64 {
     let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
     let of = |task: PathBuf| {
         let name = std::fs::read_to_string(task.join("comm")).unwrap_or_default();
         let status = std::fs::read_to_string(task.join("status")).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
         let count = line.map_or(0, |count| count.trim().parse().unwrap());
-        if name.starts_with("devrun-watch") || name.starts_with("devrun-events") { count } else { 0 }
+        let watches = name.starts_with("devrun-watch") || name.starts_with("devrun-events");
+        if all || watches { count } else { 0 }
     };
     tasks.map(|task| of(task.unwrap().path())).sum()
 }
@@ -154,7 +155,7 @@ fn w8_ignored_files_reads_and_idling_cost_no_wakeup_and_no_watch() {
     // One change, seen to its end, so that nothing is left to do from the start.
     sandbox.write("src/a/b.py", "2");
     running.wait_for_line("changed src/a/b.py.");
-    let before = wakeups(running.pid());
+    let before = wakeups(running.pid(), false);
     for number in 0..20_000 {
         sandbox.write(format!("downloads/deep/{}/{number}", number % 100), "ignored");
     }
@@ -164,7 +165,7 @@ fn w8_ignored_files_reads_and_idling_cost_no_wakeup_and_no_watch() {
     }
     std::fs::remove_dir_all(sandbox.path("downloads/deep")).unwrap();
     // The thread may still have been on its way to sleep when the batch came.
-    assert!(wakeups(running.pid()) - before <= 2, "{before} {}", wakeups(running.pid()));
+    assert!(wakeups(running.pid(), false) - before <= 2, "{before} {}", wakeups(running.pid(), false));
     assert_eq!(watches(running.pid()), 3);
 }
 
@@ -216,4 +217,37 @@ fn waiting_for_git_is_no_busy_loop() {
     running.wait_for_line("changed app.py.");
     assert!(used < 1000, "{used} ms of 2 s");
     assert_eq!(running.count("batch of"), 1, "{:?}", running.lines());
+}
+
+#[cfg(all(feature = "cli", feature = "proxy"))]
+#[test]
+fn w8_the_whole_program_sleeps_while_nothing_relevant_happens() {
+    let sandbox = Sandbox::new();
+    sandbox.write(".watchignore", "downloads/\n");
+    sandbox.write("downloads/deep/x", "1");
+    sandbox.write("src/a/b.py", "1");
+    let child = crate::sandbox::example("child");
+    let mut command = sandbox.devrun();
+    command.args(["--log-format", "json", "--proxy", "127.0.0.1:0", "--"]).arg(child).arg("serve");
+    let running = Running::start(&mut command);
+    running.wait_for_line("\"event\":\"ready\"");
+    sandbox.write("src/a/b.py", "2");
+    running.wait_for_count("\"event\":\"ready\"", 2);
+    let pid = running.pid();
+    // What the start has left to do is done once nobody wakes up for a second.
+    let still = |time: u64| {
+        let before = wakeups(pid, true);
+        std::thread::sleep(std::time::Duration::from_millis(time));
+        wakeups(pid, true) - before
+    };
+    crate::sandbox::wait_until("it has come to rest", || still(1000) == 0);
+    let before = wakeups(pid, true);
+    for number in 0..2000 {
+        sandbox.write(format!("downloads/deep/{}/{number}", number % 100), "ignored");
+        std::fs::read(sandbox.path("src/a/b.py")).unwrap();
+    }
+    assert_eq!(wakeups(pid, true) - before, 0);
+    assert_eq!(still(4000), 0);
+    // Root, src, src/a; .git does not exist.
+    assert_eq!(watches(pid), 3);
 }
