@@ -1,123 +1,114 @@
-//! The kernel's events on Linux: one watch per directory that counts, with a mask that leaves out reads. A thread
-//! translates them to hints; it never waits for anybody.
+//! A notify watcher for Linux: one inotify watch per directory, with a mask that leaves out what was not asked for.
+//!
+//! notify's own looks at all watches for each directory that goes, so that a tree of thousands costs seconds when it is
+//! removed; and it takes the watch of a directory that has moved on, while what is above it was not watched, for the one
+//! of its successor. Here a watch that goes costs the same however many there are, and a path is always asked for anew.
 
+use std::ffi::OsStr;
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use notify::event::{
+    AccessKind, AccessMode, CreateKind, EventKind, Flag, ModifyKind, RemoveKind, RenameMode,
+};
+use notify::{
+    Config, Error, ErrorKind, Event, EventHandler, EventKindMask, RecursiveMode, Result, WatchPathConfig,
+    Watcher, WatcherKind,
+};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
 
-use super::super::hint::{Hint, Sign};
-use super::super::inbox::{Inbox, Message};
-use super::refusal::Refusal;
 use super::table::{Table, Watch};
 
-/// Reads are not among them, so that they wake nobody; nor is the change of data, whose end is the close.
-const MASK: WatchFlags = WatchFlags::CREATE
-    .union(WatchFlags::CLOSE_WRITE)
-    .union(WatchFlags::DELETE)
-    .union(WatchFlags::DELETE_SELF)
-    .union(WatchFlags::MOVE)
-    .union(WatchFlags::MOVE_SELF)
-    .union(WatchFlags::ONLYDIR);
+/// What is asked of the kernel for each kind of event.
+const MASKS: [(EventKindMask, WatchFlags); 5] = [
+    (EventKindMask::CREATE, WatchFlags::CREATE),
+    (EventKindMask::REMOVE, WatchFlags::DELETE.union(WatchFlags::DELETE_SELF)),
+    (EventKindMask::MODIFY_NAME, WatchFlags::MOVE.union(WatchFlags::MOVE_SELF)),
+    (EventKindMask::MODIFY_DATA, WatchFlags::MODIFY),
+    (EventKindMask::ACCESS_CLOSE, WatchFlags::CLOSE_WRITE),
+];
 /// Woken so often in a row, each time so soon after the last, it reads less often and more at once.
 const STORM: u32 = 8;
 const SOON: Duration = Duration::from_millis(1);
 
-/// The watches in the kernel.
+/// An inotify instance. A thread reads its events; it never waits for anybody, and ends when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Events {
+pub(crate) struct Inotify {
     kernel: Arc<OwnedFd>,
     table: Arc<Mutex<Table>>,
+    mask: WatchFlags,
     /// Closing it ends the thread.
-    end: OwnedFd,
-    thread: JoinHandle<()>,
+    _end: OwnedFd,
 }
 
-impl Events {
-    /// Opens an instance without watches; its hints go to `inbox`.
-    ///
-    /// # Errors
-    /// [`Refusal::Limit`] if there are too many instances, else [`Refusal::Denied`].
-    pub(crate) fn open(inbox: &Arc<Inbox>) -> Result<Self, Refusal> {
-        let kernel = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).map_err(Refusal::of)?;
-        let (ended, end) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(Refusal::of)?;
+impl Watcher for Inotify {
+    fn new<F: EventHandler>(handler: F, config: Config) -> Result<Self> {
+        let kernel = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).map_err(failure)?;
+        let (ended, end) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(failure)?;
         let (kernel, table) = (Arc::new(kernel), Arc::new(Mutex::new(Table::default())));
-        let listener =
-            Listener { kernel: Arc::clone(&kernel), table: Arc::clone(&table), inbox: Arc::clone(inbox) };
+        let asked = MASKS.iter().filter(|(kind, _)| config.event_kinds().contains(*kind));
+        let mask = asked.fold(WatchFlags::ONLYDIR, |mask, (_, flags)| mask | *flags);
+        let listener = Listener { kernel: Arc::clone(&kernel), table: Arc::clone(&table), handler };
         let listen = move || listener.listen(&ended);
-        let thread = std::thread::Builder::new().name("devrun-events".into()).spawn(listen);
-        Ok(Self { kernel, table, end, thread: thread.map_err(|_| Refusal::Denied)? })
+        std::thread::Builder::new().name("devrun-events".into()).spawn(listen).map_err(Error::io)?;
+        Ok(Self { kernel, table, mask, _end: end })
     }
 
-    /// Watches directories; one that is a symbolic link only if it is a root. Gives those that got no watch.
-    /// Watching what is watched already does nothing.
-    pub(crate) fn watch(
-        &mut self,
-        dirs: Vec<PathBuf>,
-        is_root: impl Fn(&Path) -> bool,
-    ) -> Vec<(PathBuf, Refusal)> {
-        let mut refused = Vec::new();
-        let mut dirs = dirs.into_iter();
-        for dir in dirs.by_ref() {
-            let follow = if is_root(&dir) { WatchFlags::empty() } else { WatchFlags::DONT_FOLLOW };
-            // Locked before the kernel knows it, so that no event comes for a watch that the table does not know.
-            let mut table = locked(&self.table);
-            match inotify::add_watch(&self.kernel, &dir, MASK | follow) {
-                Ok(watch) => self.release(table.put(&dir, watch)),
-                Err(error) => {
-                    let refusal = Refusal::of(error);
-                    refused.push((dir, refusal));
-                    if refusal == Refusal::Limit {
-                        break;
-                    }
-                }
-            }
-        }
-        // After a limit the rest would fail in the same way.
-        refused.extend(dirs.map(|dir| (dir, Refusal::Limit)));
-        refused
+    fn watch(&mut self, path: &Path, mode: RecursiveMode) -> Result<()> {
+        self.watch_with(path, WatchPathConfig::new(mode))
     }
 
-    /// Removes watches.
-    pub(crate) fn unwatch(&mut self, dirs: Vec<PathBuf>) {
+    /// Always this directory alone: whoever wants what is below asks for that too.
+    fn watch_with(&mut self, path: &Path, config: WatchPathConfig) -> Result<()> {
+        let follow =
+            if config.dereference_symlinks() { WatchFlags::empty() } else { WatchFlags::DONT_FOLLOW };
+        // Locked before the kernel knows it, so that no event comes for a watch that the table does not know.
         let mut table = locked(&self.table);
-        dirs.iter().for_each(|dir| self.release(table.remove(dir)));
+        let watch = inotify::add_watch(&self.kernel, path, self.mask | follow).map_err(failure)?;
+        release(&self.kernel, table.put(path, watch));
+        Ok(())
     }
 
-    fn release(&self, unused: Option<Watch>) {
-        release(&self.kernel, unused);
+    fn unwatch(&mut self, path: &Path) -> Result<()> {
+        release(&self.kernel, locked(&self.table).remove(path));
+        Ok(())
     }
 
-    /// Ends it; returns once its thread has ended.
-    pub(crate) fn close(self) {
-        drop(self.end);
-        let _ = self.thread.join();
+    fn kind() -> WatcherKind {
+        WatcherKind::Inotify
+    }
+}
+
+fn failure(error: Errno) -> Error {
+    match error {
+        Errno::NOSPC => Error::new(ErrorKind::MaxFilesWatch),
+        other => Error::io(other.into()),
     }
 }
 
 /// What the thread needs.
-struct Listener {
+struct Listener<F> {
     kernel: Arc<OwnedFd>,
     table: Arc<Mutex<Table>>,
-    inbox: Arc<Inbox>,
+    handler: F,
 }
 
-impl Listener {
+impl<F: EventHandler> Listener<F> {
     /// Until the other end of `ended` is closed.
-    fn listen(self, ended: &OwnedFd) {
+    fn listen(mut self, ended: &OwnedFd) {
         let mut buffer = [MaybeUninit::uninit(); 16 << 10];
-        let mut reader = Reader::new(&*self.kernel, &mut buffer);
+        let kernel = Arc::clone(&self.kernel);
+        let mut reader = Reader::new(&*kernel, &mut buffer);
         let (mut woken, mut storm) = (Instant::now(), 0u32);
         loop {
-            let mut ready = [PollFd::new(&*self.kernel, PollFlags::IN), PollFd::new(ended, PollFlags::IN)];
+            let mut ready = [PollFd::new(&*kernel, PollFlags::IN), PollFd::new(ended, PollFlags::IN)];
             match poll(&mut ready, None) {
                 Err(Errno::INTR) => continue,
                 Ok(_) if ready[1].revents().is_empty() => {}
@@ -135,7 +126,7 @@ impl Listener {
                     Err(Errno::INTR) => continue,
                     Err(Errno::AGAIN) => break,
                     // Whatever was not delivered is found by comparing.
-                    Err(_) => return self.tell(Hint::Everything),
+                    Err(error) => return self.handler.handle_event(Err(failure(error))),
                 }
                 if reader.is_buffer_empty() {
                     break;
@@ -144,16 +135,17 @@ impl Listener {
         }
     }
 
-    fn heed(&self, event: &inotify::Event<'_>) {
+    fn heed(&mut self, event: &inotify::Event<'_>) {
         let (watch, what) = (event.wd(), event.events());
         if what.contains(ReadFlags::QUEUE_OVERFLOW) {
-            return self.tell(Hint::Everything);
+            let lost = Event::new(EventKind::Other).set_flag(Flag::Rescan);
+            return self.handler.handle_event(Ok(lost));
         }
         let mut table = locked(&self.table);
         if what.contains(ReadFlags::IGNORED) {
             return table.drop_watch(watch);
         }
-        let name = event.file_name().map(|name| std::ffi::OsStr::from_bytes(name.to_bytes()));
+        let name = event.file_name().map(|name| OsStr::from_bytes(name.to_bytes()));
         let join = |dir: &Path| name.map_or_else(|| dir.to_owned(), |name| dir.join(name));
         let paths: Vec<PathBuf> = table.paths(watch).map(join).collect();
         if what.contains(ReadFlags::MOVED_FROM | ReadFlags::ISDIR) {
@@ -163,12 +155,9 @@ impl Listener {
             }
         }
         drop(table);
-        let sign = sign(what);
-        paths.into_iter().for_each(|path| self.tell(Hint::Path { path, sign }));
-    }
-
-    fn tell(&self, hint: Hint) {
-        self.inbox.push(Message::Hint(hint));
+        for path in paths {
+            self.handler.handle_event(Ok(Event::new(kind(what)).add_path(path)));
+        }
     }
 }
 
@@ -179,18 +168,20 @@ fn release(kernel: &OwnedFd, unused: Option<Watch>) {
     }
 }
 
-fn sign(what: ReadFlags) -> Sign {
-    let gone = ReadFlags::DELETE
-        | ReadFlags::DELETE_SELF
-        | ReadFlags::MOVED_FROM
-        | ReadFlags::MOVE_SELF
-        | ReadFlags::UNMOUNT;
-    if what.intersects(gone) {
-        Sign::Gone
-    } else if what.contains(ReadFlags::CREATE) && !what.contains(ReadFlags::ISDIR) {
-        Sign::Opened
+fn kind(what: ReadFlags) -> EventKind {
+    let is_dir = what.contains(ReadFlags::ISDIR);
+    if what.intersects(ReadFlags::MOVED_FROM | ReadFlags::MOVE_SELF) {
+        EventKind::Modify(ModifyKind::Name(RenameMode::From))
+    } else if what.contains(ReadFlags::MOVED_TO) {
+        EventKind::Modify(ModifyKind::Name(RenameMode::To))
+    } else if what.intersects(ReadFlags::DELETE | ReadFlags::DELETE_SELF | ReadFlags::UNMOUNT) {
+        EventKind::Remove(if is_dir { RemoveKind::Folder } else { RemoveKind::Any })
+    } else if what.contains(ReadFlags::CREATE) {
+        EventKind::Create(if is_dir { CreateKind::Folder } else { CreateKind::File })
+    } else if what.contains(ReadFlags::CLOSE_WRITE) {
+        EventKind::Access(AccessKind::Close(AccessMode::Write))
     } else {
-        Sign::Written
+        EventKind::Modify(ModifyKind::Any)
     }
 }
 

@@ -1,24 +1,36 @@
-//! The system's events where it is not Linux, through notify: a recursive watch of each root, filtered later.
-//! Ignored directories are not free there.
+//! The kernel's events, through notify: one watch per directory that counts.
+//!
+//! Linux: a watch per directory, and a kernel mask that leaves out reads. Elsewhere the system's own recursive
+//! watch of each root, filtered later: ignored directories are not free there.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind, RenameMode};
+use notify::event::{AccessKind, AccessMode, CreateKind, EventKind, ModifyKind, RenameMode};
 use notify::{
-    Config, ErrorKind, EventHandler, EventKindMask, PathOp, RecommendedWatcher, RecursiveMode,
-    WatchPathConfig, Watcher,
+    Config, ErrorKind, EventHandler, EventKindMask, PathOp, RecursiveMode, WatchPathConfig, Watcher,
 };
 
 use super::super::hint::{Hint, Sign};
 use super::super::inbox::{Inbox, Message};
 use super::refusal::Refusal;
 
+/// What notify works with: on Linux a watcher of our own, elsewhere the one it recommends.
+#[cfg(target_os = "linux")]
+type Backend = super::inotify::Inotify;
+#[cfg(not(target_os = "linux"))]
+type Backend = notify::RecommendedWatcher;
+
+#[cfg(target_os = "linux")]
+const MODE: RecursiveMode = RecursiveMode::NonRecursive;
+#[cfg(not(target_os = "linux"))]
+const MODE: RecursiveMode = RecursiveMode::Recursive;
+
 /// The watches in the kernel.
 #[derive(Debug)]
 pub(crate) struct Events {
-    watcher: RecommendedWatcher,
+    watcher: Backend,
     /// Disconnected once notify's thread has let go of the handler.
     ended: mpsc::Receiver<()>,
 }
@@ -37,26 +49,30 @@ impl Events {
         let mask = EventKindMask::CREATE
             | EventKindMask::REMOVE
             | EventKindMask::MODIFY_NAME
-            | EventKindMask::ACCESS_CLOSE
-            | EventKindMask::MODIFY_DATA;
+            | EventKindMask::ACCESS_CLOSE;
+        // Where no close is reported, the change of data is.
+        let mask = if cfg!(target_os = "linux") { mask } else { mask | EventKindMask::MODIFY_DATA };
         let config = Config::default().with_event_kinds(mask).with_follow_symlinks(false);
-        let watcher = RecommendedWatcher::new(handler, config).map_err(|error| refusal(&error))?;
+        let watcher = Backend::new(handler, config).map_err(|error| refusal(&error))?;
         Ok(Self { watcher, ended })
     }
 
-    /// Watches the roots among these directories. Gives those that got no watch. Watching what is watched already
-    /// does nothing.
+    /// Watches directories, all in one go; a directory that is a symbolic link only if it is a root. Gives those
+    /// that got no watch. Watching what is watched already does nothing.
     pub(crate) fn watch(
         &mut self,
         dirs: Vec<PathBuf>,
         is_root: impl Fn(&Path) -> bool,
     ) -> Vec<(PathBuf, Refusal)> {
-        let how = || WatchPathConfig::new(RecursiveMode::Recursive).with_dereference_symlinks(true);
-        let roots = dirs.into_iter().filter(|dir| is_root(dir));
-        self.apply(roots.map(|dir| PathOp::Watch(dir, how())).collect())
+        let watch = |dir: PathBuf| {
+            let follow = is_root(&dir);
+            PathOp::Watch(dir, WatchPathConfig::new(MODE).with_dereference_symlinks(follow))
+        };
+        let ops = dirs.into_iter().filter(|dir| MODE == RecursiveMode::NonRecursive || is_root(dir));
+        self.apply(ops.map(watch).collect())
     }
 
-    /// Removes watches.
+    /// Removes watches. Each costs a look at all of them: for many, open a new instance.
     pub(crate) fn unwatch(&mut self, dirs: Vec<PathBuf>) {
         self.apply(dirs.into_iter().map(PathOp::Unwatch).collect());
     }
@@ -123,6 +139,7 @@ impl EventHandler for Handler {
 /// A rename is taken as its two halves; the event that joins them repeats both.
 fn sign(kind: &EventKind) -> Option<Sign> {
     match kind {
+        EventKind::Create(CreateKind::File) if cfg!(target_os = "linux") => Some(Sign::Opened),
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => Some(Sign::Written),
         EventKind::Access(_) | EventKind::Modify(ModifyKind::Name(RenameMode::Both)) => None,
         EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(RenameMode::From)) => Some(Sign::Gone),
