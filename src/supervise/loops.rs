@@ -120,7 +120,7 @@ impl Loops {
 
     /// The builds of a generation have begun.
     pub(super) fn building(&mut self, now: Instant) {
-        self.starts += 1;
+        self.one_more(now);
         (self.started, self.building) = (Some(now), true);
     }
 
@@ -132,8 +132,19 @@ impl Loops {
 
     /// A generation has been started.
     pub(super) fn started(&mut self, now: Instant, built: bool) {
-        self.starts += u64::from(!built);
+        if !built {
+            self.one_more(now);
+        }
         self.started = Some(now);
+    }
+
+    /// One more start. Who had the time to follow the last one, and did not, is no loop: generated code that is new after an
+    /// edit, and the same after the restart that it brings.
+    fn one_more(&mut self, now: Instant) {
+        let had_time = self.started.is_some_and(|started| now.saturating_duration_since(started) > SHORTLY);
+        let last = self.starts;
+        self.suspects.retain(|_, one| one.left_out || one.start == last || !had_time);
+        self.starts += 1;
     }
 
     /// The paths whose next writer is of interest.
