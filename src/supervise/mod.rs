@@ -22,6 +22,8 @@ mod policy;
 mod generation;
 mod backoff;
 mod loops;
+mod state;
+mod course;
 mod machine;
 mod capture;
 mod output;

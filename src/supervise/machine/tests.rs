@@ -3,14 +3,19 @@
 //! A case is a file under `tests/cases/machine`: `= OPTION…` sets it up, `> MS INPUT` feeds it, and the lines after it are
 //! the actions that must follow, in order.
 
+use std::net::SocketAddr;
+
 use proptest::prelude::*;
 
 use super::*;
 use crate::change::{Change, ChangeKind};
 use crate::supervise::command::{Command, Stdin};
+use crate::supervise::event::Event;
 use crate::supervise::evidence::Writer;
-use crate::supervise::options::Port;
+use crate::supervise::generation::Stage;
+use crate::supervise::options::{OnExit, OnLoop, Options, Port};
 use crate::supervise::phase::Ended;
+use crate::supervise::policy::Settings;
 use crate::supervise::signal::Signal;
 use crate::supervise::sockets::{Endpoint, Listen};
 
