@@ -11,7 +11,7 @@ use tokio::task::AbortHandle;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::client::Client;
-use super::dial::is_alive;
+use super::dial::outlives;
 use super::drain::Seat;
 
 /// What goes wrong in a body: the client's connection is cut.
@@ -108,7 +108,7 @@ impl Download {
             return Poll::Ready(Ok(()));
         }
         let address = self.seat.generation.address;
-        let check = self.check.get_or_insert_with(|| Box::pin(is_alive(address)));
+        let check = self.check.get_or_insert_with(|| Box::pin(outlives(address)));
         if ready!(check.as_mut().poll(cx)) {
             self.ending = Ending::Framed;
             return Poll::Ready(Ok(()));

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use super::body::{Body, Busy};
 use super::bridge::Bridge;
 use super::client::Client;
-use super::dial::{dial, is_alive, is_crowded};
+use super::dial::{dial, is_crowded, outlives};
 use super::download::{Download, Driver, Ending};
 use super::drain::{Generation, RequestLine, Seat};
 use super::event::Event;
@@ -266,7 +266,7 @@ impl Exchange {
     /// The server broke off before an answer. If its generation is dead and the request cannot have done anything that
     /// must not be done twice, it goes to the next one (RFC 9110, 9.2.2).
     async fn after_break(&mut self, detail: String, generation: &Generation) -> Result<(), Trouble> {
-        if is_alive(generation.address).await && !generation.is_retired() {
+        if outlives(generation.address).await && !generation.is_retired() {
             return Err(Trouble::Broke(detail, None));
         }
         let told = tokio::time::timeout(NEWS_PATIENCE, self.port.gate.replaced(generation)).await.is_ok();

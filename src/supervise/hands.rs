@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -20,6 +20,7 @@ use super::options::{Capture, Options, PassSocket, Port, Subreaper};
 use super::os::{Trees, ended};
 use super::output::Output;
 use super::phase::{Ended, ExitReport, Phase};
+use super::port::free_port;
 use super::probe::{Found, Habits, Look, Probe, Tree, besides, lacks_port};
 use super::ready;
 use super::running::{Builds, Happening, Running, is_gone, report};
@@ -465,6 +466,13 @@ impl Hands {
         self.inputs.push_back(Input::Built { generation, failure: Some(report) });
     }
 
+    /// Looks at once whether generations serve: who does so since the last look must not be taken for one that still starts.
+    pub(super) fn look_now(&mut self) {
+        let now = Instant::now();
+        self.running.values_mut().filter_map(|run| run.probe.as_mut()).for_each(|probe| probe.hurry(now));
+        self.probe(now);
+    }
+
     /// Looks whether generations serve that can only be known by their sockets.
     fn probe(&mut self, now: Instant) {
         let held: Vec<_> = self.sockets.iter().filter_map(|held| held.tcp()).collect();
@@ -596,10 +604,4 @@ fn session_name() -> String {
     use std::hash::{BuildHasher, RandomState};
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     format!("{:x}.{:x}", std::process::id(), RandomState::new().hash_one(since))
-}
-
-/// A port that nobody listens on now.
-fn free_port() -> Option<u16> {
-    let probe = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).ok()?;
-    Some(probe.local_addr().ok()?.port())
 }

@@ -28,6 +28,7 @@ mod machine;
 mod capture;
 mod output;
 mod ready;
+mod port;
 mod child;
 mod probe;
 mod jobs;

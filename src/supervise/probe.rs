@@ -101,6 +101,13 @@ impl Probe {
         }
     }
 
+    /// What is looked for by looks alone is looked for at once.
+    pub(super) fn hurry(&mut self, now: Instant) {
+        if let Self::Waits { at, .. } = self {
+            *at = now;
+        }
+    }
+
     /// Looks once. After [`Found::Doubtful`] it is worth to go on for a while, for what it teaches; all else but
     /// [`Found::Nothing`] is the end.
     pub(super) fn look(&mut self, tree: &Tree<'_>, habits: &mut Habits, now: Instant) -> Found {

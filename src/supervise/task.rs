@@ -175,6 +175,9 @@ impl Loop {
     }
 
     fn requested(&mut self, request: Request) {
+        if matches!(request, Request::Changed(_) | Request::Restart) {
+            self.hands.look_now();
+        }
         let input = match request {
             Request::Suspend => return self.hands.suspend(),
             Request::Resized => return self.hands.resized(),

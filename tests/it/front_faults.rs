@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use devrun::front::{Event, Report};
+use devrun::front::{Event, Report, Upstream};
 
 use crate::front_stage::{Answer, Client, Server, Stage, header, plain, soon, until};
 
@@ -50,6 +50,28 @@ async fn a_server_that_dies_in_a_body_never_looks_done() {
         "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n";
     let answer = ask_dying(html, 9, get).await;
     assert!(!answer.whole && answer.body == b"half", "no script is put behind half a page");
+}
+
+/// The kernel closes what a killed process had in an order of its own: its listener may well be the last.
+#[tokio::test]
+async fn a_listener_that_dies_after_its_connection_is_believed_no_end() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let dying = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        tokio::io::AsyncReadExt::read(&mut stream, &mut [0; 1024]).await.unwrap();
+        tokio::io::AsyncWriteExt::write_all(&mut stream, b"HTTP/1.0 200 OK\r\n\r\nhalf").await.unwrap();
+        drop(stream);
+        tokio::time::sleep(Duration::from_millis(30)).await;
+    });
+    let stage = Stage::new().await;
+    stage.handle.publish(Upstream::Ready { generation: 1, address });
+    let mut client = stage.client().await;
+    client.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    let answer = client.answer(false).await;
+    assert!(!answer.whole && answer.body == b"half");
+    dying.await.unwrap();
+    stage.stop().await;
 }
 
 #[tokio::test]

@@ -64,6 +64,9 @@ mod story;
 /// Real servers, run as their users run them.
 #[cfg(feature = "cli")]
 mod servers;
+/// What clients of the real servers see over many restarts, broken edits and violent ends.
+#[cfg(feature = "cli")]
+mod servers_shows;
 /// Sockets through the program: handed over, answered on while nobody lives, Unix and UDP, ports that are taken.
 #[cfg(feature = "cli")]
 mod listen;

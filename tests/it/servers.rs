@@ -11,20 +11,22 @@ use super::sandbox::{PATIENCE, Running, Sandbox, python, wait_for};
 use super::story_client::{Answer, Lost, Opened, free_address, get};
 
 /// Half of the body of `/hold`.
-const HALF: usize = 65536;
+const HALF: usize = 2 << 20;
+/// How many downloads are in flight across an edit.
+const DOWNLOADS: usize = 8;
 
 /// One server project, devrun running on it.
-struct Served {
-    sandbox: Sandbox,
-    address: SocketAddr,
+pub(crate) struct Served {
+    pub(crate) sandbox: Sandbox,
+    pub(crate) address: SocketAddr,
     source: &'static str,
-    running: Running,
+    pub(crate) running: Running,
 }
 
 impl Served {
     /// Runs `devrun OPTIONS -- COMMAND` on a copy of the case files; `PYTHON` and `ADDRESS` and `NUMBER` (the port) are
     /// replaced in both. Returns once version 1 answers.
-    fn start(source: &'static str, options: &[&str], command: &[&str]) -> Self {
+    pub(crate) fn start(source: &'static str, options: &[&str], command: &[&str]) -> Self {
         let sandbox = Sandbox::new();
         let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/servers");
         for name in [source, "held.py"] {
@@ -36,6 +38,7 @@ impl Served {
             let word = word.replace("PYTHON", &python().to_string_lossy());
             word.replace("ADDRESS", &address.to_string()).replace("NUMBER", &address.port().to_string())
         };
+        sandbox.write("data/posts", "");
         let mut devrun = sandbox.devrun();
         devrun.args(options.iter().map(fill)).arg("--").args(command.iter().map(fill));
         let running = Running::start(&mut devrun);
@@ -44,14 +47,14 @@ impl Served {
         served
     }
 
-    fn edit(&self, version: &str) {
+    pub(crate) fn edit(&self, version: &str) {
         let source = std::fs::read_to_string(self.sandbox.path(self.source)).unwrap();
         let (before, after) = source.split_once("VERSION = \"").unwrap();
         let (_, after) = after.split_once('"').unwrap();
         self.sandbox.write(self.source, format!("{before}VERSION = \"{version}\"{after}"));
     }
 
-    fn wait_for(&self, version: &str) {
+    pub(crate) fn wait_for(&self, version: &str) {
         let deadline = Instant::now() + 2 * PATIENCE;
         loop {
             let answer = get(self.address, "/version");
@@ -68,7 +71,7 @@ impl Served {
     }
 
     /// Begins a download whose second half is held back; returns once its first half has come.
-    fn begin_download(&self) -> Opened {
+    pub(crate) fn begin_download(&self) -> Opened {
         let mut opened = Opened::get(self.address, "/hold", &["Connection: close"]).unwrap();
         assert_eq!(opened.status, 200);
         let begun = std::io::BufRead::fill_buf(&mut opened.stream).unwrap();
@@ -76,14 +79,37 @@ impl Served {
         opened
     }
 
-    fn finish_download(&self, opened: Opened) {
-        self.sandbox.write("data/release", "");
-        let answer = opened.finish().unwrap_or_else(|lost| panic!("{lost:?}\n{}", self.output()));
-        let whole = ["a".repeat(HALF), "b".repeat(HALF)].concat();
-        assert!(answer.text() == whole, "{} bytes\n{}", answer.body.len(), self.output());
+    fn begin_downloads(&self) -> Vec<JoinHandle<Result<Answer, Lost>>> {
+        let begin = |_| {
+            let opened = self.begin_download();
+            std::thread::spawn(|| opened.finish())
+        };
+        (0..DOWNLOADS).map(begin).collect()
     }
 
-    fn output(&self) -> String {
+    /// Lets the second halves come; panics unless every download is whole.
+    fn finish_downloads(&self, downloads: Vec<JoinHandle<Result<Answer, Lost>>>) {
+        assert!(downloads.iter().all(|download| !download.is_finished()), "{}", self.output());
+        self.sandbox.write("data/release", "");
+        let whole = ["a".repeat(HALF), "b".repeat(HALF)].concat();
+        for download in downloads {
+            let answer = download.join().unwrap();
+            let answer = answer.unwrap_or_else(|lost| panic!("{lost:?}\n{}", self.output()));
+            assert!(answer.text() == whole, "{} bytes\n{}", answer.body.len(), self.output());
+        }
+    }
+
+    /// Kills the server, and what is left of older ones.
+    pub(crate) fn kill_server(&self) {
+        let devrun = self.running.pid();
+        let children = std::fs::read_to_string(format!("/proc/{devrun}/task/{devrun}/children")).unwrap();
+        for pid in children.split_whitespace().filter_map(|pid| pid.parse().ok()) {
+            let pid = rustix::process::Pid::from_raw(pid).unwrap();
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        }
+    }
+
+    pub(crate) fn output(&self) -> String {
         self.running.lines().join("\n")
     }
 }
@@ -124,11 +150,11 @@ impl Poll {
 /// ends, and no request is lost. Whatever the server does by itself when it is stopped.
 fn generations_overlap(source: &'static str, command: &[&str]) {
     let mut served = Served::start(source, &["--proxy", "ADDRESS"], command);
-    let download = served.begin_download();
+    let downloads = served.begin_downloads();
     let poll = Poll::start(served.address);
     served.edit("2");
     served.wait_for("2");
-    served.finish_download(download);
+    served.finish_downloads(downloads);
     served.edit("3");
     served.wait_for("3");
     let lost = poll.lost();
@@ -140,11 +166,11 @@ fn generations_overlap(source: &'static str, command: &[&str]) {
 /// answers, and no request is lost.
 fn generations_take_turns(source: &'static str, options: &[&str], command: &[&str]) {
     let mut served = Served::start(source, options, command);
-    let download = served.begin_download();
+    let downloads = served.begin_downloads();
     let poll = Poll::start(served.address);
     served.edit("2");
     served.running.wait_for_line(&format!("{source} changed"));
-    served.finish_download(download);
+    served.finish_downloads(downloads);
     served.wait_for("2");
     let lost = poll.lost();
     assert!(lost.is_empty(), "{lost:?}\n{}", served.output());
@@ -163,7 +189,9 @@ fn socket_is_handed_on(source: &'static str, options: &[&str], command: &[&str],
     let lost = poll.lost();
     let refused = lost.iter().filter(|answer| matches!(answer, Err(Lost::Refused(_)))).count();
     assert_eq!(refused, 0, "{lost:?}\n{}", served.output());
-    assert!(!drains || lost.is_empty(), "{lost:?}\n{}", served.output());
+    // At the moment of the signal even a server that drains may close a connection whose request it has yet to read.
+    let empty = lost.iter().filter(|answer| matches!(answer, Err(Lost::Empty(_)))).count();
+    assert!(!drains || (lost.len() == empty && empty <= 1), "{lost:?}\n{}", served.output());
     served.running.stop();
 }
 
@@ -212,16 +240,23 @@ fn flask_app_run_takes_the_socket() {
 
 #[test]
 #[ignore = "needs Python with Flask"]
+fn flask_run_takes_the_socket() {
+    let command = ["PYTHON", "-m", "flask", "--app", "flask_app", "run"];
+    socket_is_handed_on("flask_app.py", &["--pass-socket", "werkzeug"], &command, false);
+}
+
+#[test]
+#[ignore = "needs Python with Flask"]
 fn flask_app_run_takes_a_socket_of_its_own_behind_the_proxy() {
     let mut served = Served::start(
         "flask_app.py",
         &["--proxy", "ADDRESS", "--pass-socket", "werkzeug"],
         &["PYTHON", "flask_app.py"],
     );
-    let download = served.begin_download();
+    let downloads = served.begin_downloads();
     served.edit("2");
     served.wait_for("2");
-    served.finish_download(download);
+    served.finish_downloads(downloads);
     served.running.stop();
 }
 
@@ -284,14 +319,14 @@ fn frame(socket: &mut Opened) -> Option<(u8, Vec<u8>)> {
 #[test]
 #[ignore = "needs Python with gunicorn"]
 fn gunicorn_behind_the_proxy() {
-    let command = ["PYTHON", "-m", "gunicorn", "wsgi_app:app", "--threads", "4", "-b", "127.0.0.1:{port}"];
+    let command = ["PYTHON", "-m", "gunicorn", "wsgi_app:app", "--threads", "16", "-b", "127.0.0.1:{port}"];
     generations_overlap("wsgi_app.py", &command);
 }
 
 #[test]
 #[ignore = "needs Python with gunicorn"]
 fn gunicorn_takes_the_socket() {
-    let command = ["PYTHON", "-m", "gunicorn", "wsgi_app:app", "--threads", "4"];
+    let command = ["PYTHON", "-m", "gunicorn", "wsgi_app:app", "--threads", "16"];
     socket_is_handed_on("wsgi_app.py", &[], &command, true);
 }
 
@@ -299,7 +334,7 @@ fn gunicorn_takes_the_socket() {
 #[test]
 #[ignore = "needs Python with gunicorn"]
 fn gunicorn_behind_a_wrapper_takes_the_socket() {
-    let line = "'PYTHON' -m gunicorn wsgi_app:app --threads 4 -b fd://{fd}; exit $?";
+    let line = "'PYTHON' -m gunicorn wsgi_app:app --threads 16 -b fd://{fd}; exit $?";
     socket_is_handed_on("wsgi_app.py", &[], &["sh", "-c", line], false);
 }
 
@@ -343,6 +378,14 @@ fn daphne_takes_the_socket() {
 #[ignore = "needs Python with waitress"]
 fn waitress_behind_the_proxy() {
     generations_overlap("wsgi_app.py", &["PYTHON", "wsgi_app.py", "port", "{port}"]);
+}
+
+#[test]
+#[ignore = "needs Python with waitress"]
+fn waitress_serve_behind_the_proxy() {
+    let listen = "127.0.0.1:{port}";
+    let command = ["PYTHON", "-m", "waitress", "--threads", "16", "--listen", listen, "wsgi_app:app"];
+    generations_overlap("wsgi_app.py", &command);
 }
 
 #[test]

@@ -40,6 +40,12 @@ pub(crate) fn get(address: SocketAddr, path: &str) -> Result<Answer, Lost> {
     Opened::get(address, path, &[])?.finish()
 }
 
+/// `POST path` with a body, on a connection of its own.
+pub(crate) fn post(address: SocketAddr, path: &str, body: &str) -> Result<Answer, Lost> {
+    let length = format!("Content-Length: {}", body.len());
+    Opened::ask(address, "POST", path, &["Connection: close", &length], body)?.finish()
+}
+
 /// The text of `GET path` if it was answered 200.
 pub(crate) fn text(address: SocketAddr, path: &str) -> Option<String> {
     get(address, path).ok().filter(|answer| answer.status == 200).map(|answer| answer.text())
@@ -56,11 +62,21 @@ pub(crate) struct Opened {
 impl Opened {
     /// Sends `GET path` with these header lines and reads the head of the answer.
     pub(crate) fn get(address: SocketAddr, path: &str, headers: &[&str]) -> Result<Self, Lost> {
+        Self::ask(address, "GET", path, headers, "")
+    }
+
+    fn ask(
+        address: SocketAddr,
+        method: &str,
+        path: &str,
+        headers: &[&str],
+        body: &str,
+    ) -> Result<Self, Lost> {
         let stream = TcpStream::connect_timeout(&address, PATIENCE);
         let stream = stream.map_err(|error| Lost::Refused(error.to_string()))?;
         let empty = |error: std::io::Error| Lost::Empty(error.to_string());
         stream.set_read_timeout(Some(PATIENCE)).map_err(empty)?;
-        let mut request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n");
+        let mut request = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\n");
         for header in headers {
             request.push_str(header);
             request.push_str("\r\n");
@@ -69,6 +85,7 @@ impl Opened {
             request.push_str("Connection: close\r\n");
         }
         request.push_str("\r\n");
+        request.push_str(body);
         let mut stream = stream;
         stream.write_all(request.as_bytes()).map_err(empty)?;
         let mut stream = BufReader::new(stream);
@@ -147,7 +164,10 @@ fn read_chunks(stream: &mut impl BufRead, body: &mut Vec<u8>) -> std::io::Result
     }
 }
 
-/// A loopback address that nobody listens on.
+/// A loopback address that nobody listens on, and that the kernel gives to no outgoing connection before somebody does.
 pub(crate) fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    use std::hash::{BuildHasher, RandomState};
+    let random = || 10_000 + (RandomState::new().hash_one(()) % 10_000) as u16;
+    let bound = std::iter::repeat_with(|| TcpListener::bind(("127.0.0.1", random())));
+    bound.flatten().next().unwrap().local_addr().unwrap()
 }

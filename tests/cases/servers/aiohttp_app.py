@@ -6,7 +6,7 @@ import sys
 from aiohttp import web
 
 VERSION = "1"
-HALF = 65536
+HALF = 2 << 20
 
 
 async def version(_):

@@ -2,7 +2,7 @@ import asyncio
 import os
 
 VERSION = "1"
-HALF = 65536
+HALF = 2 << 20
 
 
 async def app(scope, receive, send):

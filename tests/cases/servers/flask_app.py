@@ -2,7 +2,7 @@ import os
 
 from flask import Flask, Response
 
-from held import halves
+from held import halves, posted
 
 VERSION = "1"
 app = Flask(__name__)
@@ -11,6 +11,12 @@ app = Flask(__name__)
 @app.get("/version")
 def version():
     return Response(VERSION, mimetype="text/plain")
+
+
+@app.post("/post/<number>")
+def post(number):
+    posted("/" + number)
+    return "done"
 
 
 @app.get("/hold")

@@ -2,7 +2,7 @@
 import os
 import time
 
-HALF = 65536
+HALF = 2 << 20
 
 
 def halves():
@@ -10,3 +10,8 @@ def halves():
     while not os.path.exists("data/release"):
         time.sleep(0.01)
     yield b"b" * HALF
+
+
+def posted(path):
+    with open("data/posts", "a") as posts:
+        posts.write(path + "\n")

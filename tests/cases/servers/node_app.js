@@ -3,9 +3,14 @@ const fs = require('node:fs');
 const http = require('node:http');
 
 const VERSION = "1";
-const HALF = 65536;
+const HALF = 2 << 20;
 
 const server = http.createServer((request, response) => {
+  if (request.method === 'POST') {
+    fs.appendFileSync('data/posts', request.url.slice('/post'.length) + '\n');
+    response.end('done');
+    return;
+  }
   if (request.url !== '/hold') {
     response.end(VERSION);
     return;

@@ -18,4 +18,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "fd":
         waitress.serve(app, sockets=[socket.socket(fileno=int(sys.argv[2]))])
     else:
-        waitress.serve(app, host="127.0.0.1", port=int(sys.argv[2]))
+        waitress.serve(app, host="127.0.0.1", port=int(sys.argv[2]), threads=16)
