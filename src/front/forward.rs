@@ -326,8 +326,9 @@ impl Exchange {
             return;
         }
         match inject::decide(head.status, &head.headers) {
-            Ok(()) => {
-                let tag = reload::tag(&self.port.page_id(download.generation()), &self.head.method);
+            Ok(nonce) => {
+                let id = self.port.page_id(download.generation());
+                let tag = reload::tag(&id, &self.head.method, nonce.as_deref());
                 inject::adjust(&mut head.headers, tag.len());
                 download.append(tag);
             }

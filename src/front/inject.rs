@@ -19,8 +19,8 @@ pub(super) enum Skip {
     Policy,
 }
 
-/// Whether an answer to a navigation gets the script; the method was not `HEAD`.
-pub(super) fn decide(status: StatusCode, headers: &HeaderMap) -> Result<(), Skip> {
+/// Whether an answer to a navigation gets the script, and with which nonce; the method was not `HEAD`.
+pub(super) fn decide(status: StatusCode, headers: &HeaderMap) -> Result<Option<String>, Skip> {
     let whole = !status.is_informational()
         && !status.is_redirection()
         && !matches!(status.as_u16(), 204..=206)
@@ -30,9 +30,16 @@ pub(super) fn decide(status: StatusCode, headers: &HeaderMap) -> Result<(), Skip
     if !whole || empty || !html || is_saved(headers) || headers.contains_key(CONTENT_ENCODING) {
         return Err(Skip::NotAPage);
     }
-    let policies = headers.get_all(CONTENT_SECURITY_POLICY).iter();
-    let forbids = policies.flat_map(|policy| policy.to_str().unwrap_or_default().split(','));
-    if forbids.into_iter().any(|policy| !allows(policy)) { Err(Skip::Policy) } else { Ok(()) }
+    let lines = headers.get_all(CONTENT_SECURITY_POLICY).iter();
+    let policies = lines.flat_map(|line| line.to_str().unwrap_or_default().split(','));
+    let mut nonces: Vec<&str> = policies.map(nonce).collect::<Option<Vec<_>>>().ok_or(Skip::Policy)?;
+    nonces.retain(|nonce| !nonce.is_empty());
+    nonces.dedup();
+    match nonces[..] {
+        [] => Ok(None),
+        [nonce] => Ok(Some(nonce.to_owned())),
+        _ => Err(Skip::Policy),
+    }
 }
 
 /// Whether it becomes a file rather than a page: a file is kept as the server has it.
@@ -61,28 +68,36 @@ pub(super) fn adjust(headers: &mut HeaderMap, added: usize) {
     }
 }
 
-/// Whether one policy lets a script of the page's own origin run and talk to it (Content Security Policy Level 3).
-fn allows(policy: &str) -> bool {
+/// The nonce with which one policy lets a script of the page's own origin run and talk to it (Content Security Policy
+/// Level 3); empty if it needs none, `None` if it lets no such script.
+fn nonce(policy: &str) -> Option<&str> {
     let directive = |name: &str| {
         let mut directives = policy.split(';').map(str::split_ascii_whitespace);
         directives.find_map(|mut words| words.next()?.eq_ignore_ascii_case(name).then_some(words))
     };
     let first = |names: &[&str]| names.iter().find_map(|name| directive(name));
-    let scripts = first(&["script-src-elem", "script-src", "default-src"]).is_none_or(has_self);
     let events = first(&["connect-src", "default-src"]).is_none_or(has_self);
     let sandbox = directive("sandbox")
         .is_none_or(|mut words| words.any(|word| word.eq_ignore_ascii_case("allow-scripts")));
-    scripts && events && sandbox
+    if !events || !sandbox {
+        return None;
+    }
+    let Some(mut scripts) = first(&["script-src-elem", "script-src", "default-src"]) else { return Some("") };
+    // With it, a browser runs only what has a nonce or was loaded by that.
+    let strict = scripts.clone().any(|source| source.eq_ignore_ascii_case("'strict-dynamic'"));
+    if !strict && has_self(scripts.clone()) { Some("") } else { scripts.find_map(as_nonce) }
 }
 
-fn has_self<'a>(sources: impl Iterator<Item = &'a str>) -> bool {
-    let mut own = false;
-    for source in sources {
-        // With it, a browser runs only what has a nonce or was loaded by that.
-        if source.eq_ignore_ascii_case("'strict-dynamic'") {
-            return false;
-        }
-        own |= source == "*" || ["'self'", "http:"].iter().any(|known| source.eq_ignore_ascii_case(known));
-    }
-    own
+fn has_self<'a>(mut sources: impl Iterator<Item = &'a str>) -> bool {
+    sources.any(|source| {
+        source == "*" || ["'self'", "http:"].iter().any(|known| source.eq_ignore_ascii_case(known))
+    })
+}
+
+/// What stands in `'nonce-…'`, if it can stand in an attribute too.
+fn as_nonce(source: &str) -> Option<&str> {
+    let (name, value) = source.strip_prefix('\'')?.strip_suffix('\'')?.split_once('-')?;
+    let fits = |letter: u8| letter.is_ascii_alphanumeric() || b"+/_-=".contains(&letter);
+    let is_one = name.eq_ignore_ascii_case("nonce") && !value.is_empty() && value.bytes().all(fits);
+    is_one.then_some(value)
 }

@@ -24,9 +24,10 @@ const SCRIPT: &str = include_str!("assets/client.js");
 
 /// The tag that is put behind pages. The page's identity lets the script tell newer code from the page's own, however
 /// long the page took to load.
-pub(super) fn tag(id: &str, method: &Method) -> Bytes {
+pub(super) fn tag(id: &str, method: &Method, nonce: Option<&str>) -> Bytes {
     let method = if method == Method::GET { "" } else { " data-method=\"POST\"" };
-    Bytes::from(format!("<script src=\"/__devrun/client.js\" data-id=\"{id}\"{method}></script>"))
+    let nonce = nonce.map(|nonce| format!(" nonce=\"{nonce}\"")).unwrap_or_default();
+    Bytes::from(format!("<script src=\"/__devrun/client.js\" data-id=\"{id}\"{method}{nonce}></script>"))
 }
 
 /// The answer to a request for one of devrun's own paths; `None` if it is for the server.

@@ -94,11 +94,22 @@ async fn everything_else_passes_as_it_is() {
         (
             BROWSER.to_owned(),
             page(
-                &format!("{html}Content-Security-Policy: script-src 'self' 'nonce-x' 'strict-dynamic'\r\n"),
+                &format!("{html}Content-Security-Policy: script-src 'self' 'sha256-x' 'strict-dynamic'\r\n"),
                 body,
             ),
         ),
         (BROWSER.to_owned(), page(&format!("{html}Content-Security-Policy: connect-src 'none'\r\n"), body)),
+        (
+            BROWSER.to_owned(),
+            page(
+                &format!("{html}Content-Security-Policy: script-src 'nonce-a', script-src 'nonce-b'\r\n"),
+                body,
+            ),
+        ),
+        (
+            BROWSER.to_owned(),
+            page(&format!("{html}Content-Security-Policy: script-src 'nonce-\"'\r\n"), body),
+        ),
         (BROWSER.to_owned(), page(&format!("{html}Content-Security-Policy: sandbox allow-forms\r\n"), body)),
         (
             BROWSER.to_owned(),
@@ -130,6 +141,27 @@ async fn everything_else_passes_as_it_is() {
     )
     .await;
     assert_eq!((head.header("content-length"), head.header("etag")), (Some("11"), Some("\"a\"")));
+}
+
+#[tokio::test]
+async fn a_policy_that_wants_a_nonce_gets_it() {
+    for (policy, nonced) in [
+        ("script-src 'nonce-Zm9v+/=='; connect-src 'self'", true),
+        ("default-src 'self'; script-src 'strict-dynamic' 'NONCE-Zm9v+/==' https:", true),
+        ("script-src 'self' 'nonce-Zm9v+/=='", false),
+        ("script-src 'self', script-src-elem 'nonce-Zm9v+/=='", true),
+    ] {
+        let fields = format!("Content-Type: text/html\r\nContent-Security-Policy: {policy}\r\n");
+        let (answer, _) = through(BROWSER, page(&fields, "<p>")).await;
+        assert!(answer.text().starts_with("<p><script src"), "{policy}: {}", answer.text());
+        assert_eq!(
+            answer.text().ends_with(" nonce=\"Zm9v+/==\"></script>"),
+            nonced,
+            "{policy}: {}",
+            answer.text()
+        );
+        assert_eq!(answer.header("content-length"), Some(answer.body.len().to_string().as_str()));
+    }
 }
 
 #[tokio::test]
