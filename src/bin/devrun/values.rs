@@ -169,7 +169,7 @@ impl Pattern {
     /// Patterns are bytes, as paths are: clap hands them over unchanged.
     pub(crate) fn from_os(text: OsString) -> Result<Parsed<Self>, String> {
         let bytes = text.into_encoded_bytes();
-        if bytes.trim_ascii().is_empty() {
+        if matches!(bytes.trim_ascii(), b"" | b"!" | b"/" | b"!/") {
             return Err("the pattern is empty; write one as in a .gitignore, such as downloads/".into());
         }
         if bytes.contains(&b'\n') {

@@ -26,6 +26,8 @@ use super::state::Room;
 
 /// The tick by which older kernels stamp files.
 const TICK: Duration = Duration::from_millis(10);
+/// So many bad lines of rule files are named at the start.
+const TOLD_DEFECTS: usize = 5;
 /// More files than this that were written just before the start are waited out rather than read at once.
 const MANY_RACY: usize = 500;
 
@@ -65,7 +67,25 @@ impl Room {
             rescanned: None,
         };
         room.survey_all();
+        room.say_defects();
         room
+    }
+
+    /// Lines that can never match are told at the start too, not only after an edit: the rest of their files holds.
+    fn say_defects(&self) {
+        let defects = self.survey.filter.rules().defects();
+        let base = self.rules.base.as_path();
+        for defect in defects.iter().take(TOLD_DEFECTS) {
+            let mut shown = defect.clone();
+            shown.source =
+                shown.source.map(|file| file.strip_prefix(base).map_or(file.clone(), PathBuf::from));
+            let remedy = "correct the line or remove it; the other lines hold, and `devrun check` says more";
+            self.tell(Event::Warning { message: shown.to_string(), remedy: remedy.into() });
+        }
+        if let more @ 1.. = defects.len().saturating_sub(TOLD_DEFECTS) {
+            let message = format!("{more} more lines of rule files never match");
+            self.tell(Event::Warning { message, remedy: "`devrun check` names them".into() });
+        }
     }
 
     /// The first look: everything is taken as it is.
