@@ -160,8 +160,9 @@ fn a_run_with_a_front_tells_what_its_page_says() {
     let number = |event: &Map<String, Value>, key: &str| event[key].as_u64().unwrap();
     let (to_start, to_ready) = (number(started, "changed_to_start_us"), number(ready, "changed_to_ready_us"));
     let serving = number(ready, "start_to_ready_us");
-    assert!((300_000..30_000_000).contains(&serving), "{serving}");
-    assert!(to_start > 0 && to_ready >= to_start + 300_000 && to_ready < 30_000_000, "{to_start} {to_ready}");
+    // A busy machine may hear of the start late.
+    assert!((200_000..30_000_000).contains(&serving), "{serving}");
+    assert!(to_start > 0 && to_ready >= to_start + 200_000 && to_ready < 60_000_000, "{to_start} {to_ready}");
     assert!(to_ready.abs_diff(to_start + serving) < 5_000, "{to_start} + {serving} != {to_ready}");
     let summary = events.last().unwrap();
     assert_eq!((number(summary, "generations"), number(summary, "restarts")), (2, 1));

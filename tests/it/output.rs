@@ -141,7 +141,7 @@ fn head_takes_its_line_and_the_child_ends_as_without_devrun() {
 #[test]
 fn a_status_line_shows_what_takes_long_and_goes_away() {
     let sandbox = Sandbox::new();
-    let build = "sleep 1.5; echo built";
+    let build = "sleep 2.5; echo built";
     let mut terminal =
         Pty::devrun(&sandbox, &["--build", build, "--", "sh", "-c", "echo child; exec sleep 100"]);
     terminal.expect("devrun: building (");
@@ -183,7 +183,7 @@ fn a_status_line_shows_readiness_and_what_is_in_flight() {
     let sandbox = Sandbox::new();
     let helper = example("child");
     let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let args = ["--proxy", &address, "--", helper.to_str().unwrap(), "serve", "1200"];
+    let args = ["--proxy", &address, "--", helper.to_str().unwrap(), "serve", "2500"];
     let mut terminal = Pty::devrun(&sandbox, &args);
     terminal.expect("devrun: waiting for the server to be ready (1 s)");
     terminal.expect("ready in");
@@ -284,7 +284,7 @@ fn colours_are_asked_for_and_refused_as_everywhere() {
 fn without_colour_a_status_line_is_taken_away_all_the_same() {
     let sandbox = Sandbox::new();
     let mut command = Command::new(env!("CARGO_BIN_EXE_devrun"));
-    command.args(["--build", "sleep 1", "--on-exit", "quit", "--", "true"]).env("NO_COLOR", "1");
+    command.args(["--build", "sleep 2", "--on-exit", "quit", "--", "true"]).env("NO_COLOR", "1");
     let mut terminal = Pty::start(&sandbox, &command);
     terminal.expect("devrun: building (");
     terminal.wait();
