@@ -35,6 +35,8 @@ mod jobs;
 mod running;
 mod witness;
 mod hands;
+mod starting;
+mod performing;
 mod task;
 
 pub use child::check_env_files;

@@ -1,6 +1,6 @@
 //! The one loop of the room: select -> input -> step -> perform.
 //!
-//! Decides nothing, `machine` does; does nothing, `hands` does.
+//! Decides nothing, `machine` does; does nothing, `performing` does.
 
 use std::os::fd::OwnedFd;
 use std::path::Path;

@@ -1,0 +1,156 @@
+//! Performs each action of the machine, and tells it what has happened.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::decision::{Action, Input};
+use super::event::Event;
+use super::hands::Hands;
+use super::options::PassSocket;
+use super::phase::{Ended, ExitReport};
+use super::probe::{Look, besides, lacks_port};
+use super::running::{Happening, is_gone, report};
+use super::sockets::Held;
+
+/// How many of those who outlive a stop are named.
+const NAMED: usize = 5;
+
+impl Hands {
+    pub(super) fn took(&mut self, happening: Happening) {
+        match happening {
+            Happening::Ready { generation, address } => {
+                if let Some(run) = self.running.get_mut(&generation) {
+                    run.probe = None;
+                }
+                self.inputs.push_back(Input::Ready { generation, address });
+            }
+            Happening::Reloader => self.reloader(),
+            Happening::Ended { key, ended } => self.leader_ended(key, ended),
+        }
+    }
+
+    /// A child of ours may have ended that nobody waits for, or come to us from a parent that has.
+    pub(super) fn orphaned(&mut self) {
+        self.reap_at = self.trees.reap_orphans(Instant::now());
+        self.look_for_stops();
+        let builds = self.builds.as_mut().map(|builds| &mut builds.run);
+        for run in self.running.values_mut().chain(builds).filter(|run| run.leader_ended) {
+            run.look.at = Instant::now();
+        }
+    }
+
+    pub(super) fn leader_ended(&mut self, key: u64, ended: Ended) {
+        let now = Instant::now();
+        let builds = self.builds.as_mut().map(|builds| (builds.generation, &mut builds.run));
+        let all = self.running.iter_mut().map(|(generation, run)| (*generation, run)).chain(builds);
+        for (generation, run) in all {
+            if run.key == key {
+                run.leader_ended = true;
+                self.trees.leader_ended(key);
+                run.look = Look::now(now);
+                let report = report(run, ended, now);
+                self.jobs.foreground.ended(run.pid);
+                if self.builds.as_ref().is_some_and(|builds| builds.run.key == key) {
+                    return self.build_ended(report);
+                }
+                if ended == Ended::Status(3) && self.options.pass_socket == PassSocket::Werkzeug {
+                    // werkzeug's way to ask its own parent for a restart.
+                    self.reloader();
+                }
+                if let Some((holder, address)) = self.in_the_way(generation, &report) {
+                    self.inputs.push_back(Input::InTheWay { generation, holder, address });
+                }
+                return self.inputs.push_back(Input::Exited { generation, report });
+            }
+        }
+    }
+
+    /// The older generation that has the port which this one says is taken, and one address of those that only it has.
+    pub(super) fn in_the_way(&mut self, generation: u64, report: &ExitReport) -> Option<(u64, SocketAddr)> {
+        let (holder, run) = self.running.range(..generation).rev().find(|(_, run)| run.serves())?;
+        if !lacks_port(&report.output) {
+            return None;
+        }
+        let pids: Vec<i32> = self.trees.members(run.key).iter().map(|one| one.pid).collect();
+        let mut held: Vec<_> = self.sockets.iter().filter_map(|held| held.tcp()).collect();
+        held.extend(run.socket.as_ref().and_then(Held::tcp));
+        Some((*holder, besides(&pids, run.port, &held)?))
+    }
+
+    pub(super) fn perform(&mut self, action: Action) {
+        match action {
+            Action::Build { generation, because } => self.build(generation, because, 0),
+            Action::CancelBuild { kill, .. } => self.cancel_build(kill),
+            Action::Spawn { generation, because } => self.spawn(generation, because),
+            Action::Signal { generation, signal } => {
+                if let Some(run) = self.running.get_mut(&generation) {
+                    run.look = Look::now(Instant::now());
+                    self.trees.signal(run.key, signal);
+                }
+            }
+            Action::Deliver { generation, signal } => {
+                if let Some(run) = self.running.get(&generation) {
+                    self.trees.signal_group(run.key, signal);
+                }
+            }
+            Action::Kill { generation, waited } => self.kill(generation, waited),
+            Action::Abandon { generation } => self.abandon(generation),
+            Action::Tell(event) => self.tell(event),
+            Action::End(exit) => self.exit = Some(exit),
+        }
+    }
+
+    /// Looks whether trees whose leader has ended are gone.
+    pub(super) fn look_around(&mut self) {
+        let now = Instant::now();
+        self.look_whether_stopped(now);
+        if self.reap_at.is_some_and(|at| at <= now) {
+            self.reap_at = self.trees.reap_orphans(now);
+        }
+        self.probe(now);
+        let mut gone = Vec::new();
+        for (generation, run) in &mut self.running {
+            if run.leader_ended && run.look.at <= now && is_gone(&mut self.trees, run, now) {
+                gone.push(*generation);
+            }
+        }
+        for generation in gone {
+            self.forget(generation);
+            self.inputs.push_back(Input::Gone { generation });
+        }
+        if let Some(builds) = &mut self.builds
+            && builds.cancelled
+            && builds.run.leader_ended
+            && builds.run.look.at <= now
+            && is_gone(&mut self.trees, &mut builds.run, now)
+            && let Some(builds) = self.builds.take()
+        {
+            self.gone(builds.run.key);
+            self.inputs.push_back(Input::Built { generation: builds.generation, failure: None });
+        }
+    }
+
+    pub(super) fn kill(&mut self, generation: u64, waited: Duration) {
+        let Some(run) = self.running.get_mut(&generation) else { return };
+        run.killed = true;
+        run.look = Look::now(Instant::now());
+        let key = run.key;
+        if !waited.is_zero() {
+            for one in self.trees.members(key).into_iter().take(NAMED) {
+                self.tell(Event::Blocked { pid: one.pid as u32, command: one.command(), waited });
+            }
+        }
+        self.trees.kill(key);
+    }
+
+    pub(super) fn abandon(&mut self, generation: u64) {
+        let Some(run) = self.running.get(&generation) else { return };
+        for one in self.trees.members(run.key).into_iter().take(NAMED) {
+            let message = format!("process {} does not even end when killed: {}", one.pid, one.command());
+            let remedy =
+                "it hangs in the kernel, most likely on a network file system or a device".to_owned();
+            self.tell(Event::Warning { message, remedy });
+        }
+        self.forget(generation);
+    }
+}
