@@ -250,3 +250,38 @@ fn whoever_holds_a_wanted_port_is_named() {
         assert!(said.contains(&format!("kill {}", std::process::id())), "{said}");
     }
 }
+
+/// The example server takes descriptor 3 as the `listenfd` crate does, and finishes what it has begun when it is asked to end.
+#[test]
+fn a_server_in_rust_takes_the_socket() {
+    let (sandbox, address) = (Sandbox::new(), free_address());
+    let tenders = include_str!("../../examples/portal/tenders.json");
+    let edit = |edition: usize| {
+        let edition = format!("\"edition\": \"{edition}\"");
+        sandbox.write("src/tenders.json", tenders.replacen("\"edition\": \"1\"", &edition, 1));
+    };
+    edit(1);
+    sandbox.write(".watchignore", "downloads/\ndata/\ndebug/\n");
+    let mut devrun = sandbox.devrun();
+    devrun.args(["--listen", &address.to_string(), "--"]).arg(example("portal"));
+    devrun.args(["--content", "src", "--upstream", "127.0.0.1:9"]);
+    let mut running = Running::start(&mut devrun);
+    let answers = |edition: usize| {
+        let wanted = format!("\"edition\":\"{edition}\"");
+        wait_until("the edition answers", || {
+            get(address, "/api/version").is_ok_and(|answer| answer.text().contains(&wanted))
+        });
+    };
+    answers(1);
+    let crowd = Crowd::start(address, 2);
+    for edition in 2..=6 {
+        edit(edition);
+        answers(edition);
+    }
+    let asked = crowd.answers();
+    let lost: Vec<_> = asked.iter().filter_map(|(_, answer)| answer.as_ref().err()).collect();
+    // A connection that it has yet to read from when the signal comes is one that nobody else knows of.
+    let forgiven = lost.len() <= 1 && lost.iter().all(|lost| matches!(lost, Lost::Empty(_)));
+    assert!(forgiven, "{lost:?} of {}\n{}", asked.len(), running.lines().join("\n"));
+    running.stop();
+}
