@@ -145,7 +145,7 @@ fn a_status_line_shows_what_takes_long_and_goes_away() {
     let mut terminal =
         Pty::devrun(&sandbox, &["--build", build, "--", "sh", "-c", "echo child; exec sleep 100"]);
     terminal.expect("devrun: building (");
-    terminal.expect("devrun: building (1 s)");
+    terminal.expect("devrun: building (1.");
     terminal.expect("child");
     assert_eq!(terminal.screen().iter().filter(|line| line.contains("building (")).count(), 0);
     terminal.send("q");
@@ -185,7 +185,7 @@ fn a_status_line_shows_readiness_and_what_is_in_flight() {
     let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let args = ["--proxy", &address, "--", helper.to_str().unwrap(), "serve", "2500"];
     let mut terminal = Pty::devrun(&sandbox, &args);
-    terminal.expect("devrun: waiting for the server to be ready (1 s)");
+    terminal.expect("devrun: waiting for the server to be ready (1.");
     terminal.expect("ready in");
     let mut client = std::net::TcpStream::connect(&address).unwrap();
     write!(client, "GET /slow/400/20 HTTP/1.1\r\nHost: {address}\r\n\r\n").unwrap();
@@ -198,6 +198,25 @@ fn a_status_line_shows_readiness_and_what_is_in_flight() {
         !terminal.screen().iter().any(|line| line.contains("waiting for 1 response"))
     });
     terminal.send("q");
+    terminal.wait();
+}
+
+#[test]
+fn a_terminal_that_is_lent_has_no_status_line_in_what_is_typed() {
+    let sandbox = Sandbox::new();
+    let helper = example("child");
+    let log = sandbox.outside().join("log");
+    let (helper, log) = (helper.to_str().unwrap(), log.to_str().unwrap());
+    let args = ["--proxy", "127.0.0.1:0", "--stdin", "inherit", "--", helper, "prompt", "ask:", log];
+    let mut terminal = Pty::devrun(&sandbox, &args);
+    for _ in 0..4 {
+        terminal.expect("ask:");
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        terminal.send("word\n");
+    }
+    terminal.expect("ask:");
+    assert!(!terminal.seen().contains("to be ready ("), "{}", terminal.seen());
+    terminal.send("\x03");
     terminal.wait();
 }
 

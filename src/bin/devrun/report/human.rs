@@ -77,10 +77,11 @@ pub(crate) fn in_flight(record: &Record) -> String {
     format!("waiting for {}, {} sent", count(*responses, "response"), size(*bytes))
 }
 
-/// A time that goes on, as it is shown while it does: `3 s`, `2 min 10 s`.
+/// A time that goes on, as it is shown while it does: `0.5 s`, `13 s`, `2 min 10 s`.
 pub(crate) fn seconds(duration: Duration) -> String {
     match duration.as_secs() {
-        seconds @ 0..60 => format!("{seconds} s"),
+        0..10 => format!("{:.1} s", duration.as_secs_f64()),
+        seconds @ 10..60 => format!("{seconds} s"),
         seconds => format!("{} min {} s", seconds / 60, seconds % 60),
     }
 }

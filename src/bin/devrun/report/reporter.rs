@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::time::{Duration, Instant, SystemTime};
 
 use devrun::session::{Event, Options};
-use devrun::supervise::Capture;
+use devrun::supervise::{Capture, Stdin};
 use devrun::watch::Tally;
 
 use crate::settings::Settings;
@@ -74,8 +74,9 @@ impl Reporter {
         let command = &options.supervise.command;
         let words = std::iter::once(&command.program).chain(&command.args);
         self.chronicle.runs(words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" "));
-        // What the child writes directly would stand in a status line.
-        self.draws = draws && options.supervise.capture != Capture::No;
+        // What the child writes directly would stand in a status line, and so would what is typed for it.
+        let lent = options.supervise.command.stdin == Stdin::Inherit;
+        self.draws = draws && !lent && options.supervise.capture != Capture::No;
     }
 
     /// Tells that an edit of the configuration file is in effect.
