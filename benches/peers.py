@@ -160,7 +160,7 @@ class Run:
     """One run of one tool in one tree."""
 
     def __init__(self, bench, tool, tree, stop=0):
-        self.bench, self.tree = bench, tree
+        self.bench, self.tree, self.kind = bench, tree, tool
         self.log, self.source = bench.scratch / f"log-{uuid.uuid4().hex}", tree / "src" / "app.py"
         self.mark = uuid.uuid4().hex
         child = [str(bench.child), str(self.log), str(self.source), str(stop)]
@@ -220,25 +220,25 @@ class Run:
                 words = Path(f"/proc/{entry}/cmdline").read_bytes()
             except OSError:
                 continue
-            serves = b"spawn_main" in words or b"WERKZEUG_RUN_MAIN=true" in environment
+            serves = b"spawn_main" in words
             if f"{MARK}={self.mark}".encode() in environment:
                 if child or not (serves or program == str(self.bench.child)):
                     found.append(int(entry))
         return found
 
     def used(self):
-        """Milliseconds of CPU and context switches of the tool so far."""
-        ticks = switches = 0
+        """Milliseconds of CPU and context switches so far, of each thread of the tool."""
+        used = {}
         for pid in self.processes():
             try:
                 for task in os.listdir(f"/proc/{pid}/task"):
-                    ticks += int(Path(f"/proc/{pid}/task/{task}/schedstat").read_text().split()[0])
-                    for line in Path(f"/proc/{pid}/task/{task}/status").read_text().splitlines():
-                        if "ctxt_switches" in line:
-                            switches += int(line.split()[1])
+                    place = Path(f"/proc/{pid}/task/{task}")
+                    lines = (place / "status").read_text().splitlines()
+                    switches = sum(int(line.split()[1]) for line in lines if "ctxt_switches" in line)
+                    used[task] = (int((place / "schedstat").read_text().split()[0]) / 1e6, switches)
             except OSError:
                 pass
-        return ticks / 1e6, switches
+        return used
 
     def memory(self):
         """KiB that it uses, shared pages by their share."""
@@ -290,8 +290,10 @@ class Tool:
     def __init__(self, name, program, words, *, shell=False, python=False, extra="", version="--version"):
         self.name, self.program, self.words = name, program, words
         self.shell, self.python, self.extra, self.version = shell, python, extra, version
+        # Its reloader runs in the server's own process.
+        self.inside = name.startswith("werkzeug")
         # The smallest debounce that it can be told: measured for its latency alone.
-        self.is_variant = name.endswith(("-d 0ms", "-d 1ms", "no grace"))
+        self.is_variant = name.endswith(("-d 0ms", "-d 1ms", "without grace"))
 
     def command(self, child, tree):
         return self.words(child, tree)
@@ -319,7 +321,7 @@ def tools(bench):
         Tool("devrun -d 1ms", "devrun", child_of("devrun", "-q", "-d", "1ms", "--")),
         Tool("devrun -d 0ms", "devrun", child_of("devrun", "-q", "-d", "0ms", "--")),
         Tool("bacon", "bacon", lambda *_: ["bacon", "--headless"]),
-        Tool("bacon, no grace", "bacon", lambda *_: ["bacon", "--headless"], extra='grace_period = "none"'),
+        Tool("bacon without grace", "bacon", lambda *_: ["bacon", "--headless"], extra='grace_period = "none"'),
         Tool("watchexec", "watchexec", child_of("watchexec", "-q", "-r", "--shell=none", "--")),
         Tool("watchexec -d 1ms", "watchexec", child_of("watchexec", "-q", "-r", "-d", "1ms", "--shell=none", "--")),
         Tool("nodemon", "nodemon", lambda child, tree: [*nodemon, line(child)]),
@@ -379,6 +381,12 @@ class Bench:
         if settle:
             time.sleep(1.5)
         return run
+
+
+def cost(before, after):
+    """What the threads that are still there have used between."""
+    of = lambda at: sum(used[at] - before.get(task, (0, 0))[at] for task, used in after.items())
+    return of(0), of(1)
 
 
 def save(path, text):
@@ -441,14 +449,15 @@ def latency(bench):
                 lost[name] += starts is None
         rows = {}
         for name, run in runs.items():
-            cost = [(now - then) / saves for then, now in zip(before[name], run.used())]
-            rows[name] = [*map(spread, times[name]), str(lost[name]), f"{cost[0]:.1f}", f"{cost[1]:.0f}"]
+            cpu, switches = (used / saves for used in cost(before[name], run.used()))
+            # A server that is its own reloader is another process each time.
+            costs = ["-", "-"] if run.kind.inside else [f"{cpu:.1f}", f"{switches:.0f}"]
+            rows[name] = [*map(spread, times[name]), str(lost[name]), *costs]
     return ["save", "atomic save", "not seen", "ms of CPU", "context switches"], rows
 
 
-def watching(bench):
+def watching(bench, sizes=((1000, 0), (10_000, 0), (1_000, 9_000))):
     """ms from launch to all watches in place (to the child's start); watches; MB"""
-    sizes = [(1000, 0), (10_000, 0), (100_000, 0), (1_000, 9_000), (10_000, 90_000)]
     columns, rows = [], {tool.name: [] for tool in bench.tools if not tool.is_variant}
     for files, ignored in sizes:
         tree = bench.tree(files, ignored)
@@ -476,6 +485,11 @@ def watching(bench):
     return columns, rows
 
 
+def watching_much(bench):
+    """the same in large trees: ms from launch to all watches in place (to the child's start); watches; MB"""
+    return watching(bench, ((100_000, 0), (10_000, 90_000)))
+
+
 def idle(bench):
     """10 s without a change in 10,000 files: ms of CPU; context switches"""
     tree = bench.tree(10_000)
@@ -483,10 +497,9 @@ def idle(bench):
     def measure(tool):
         with bench.run(tool, tree) as run:
             time.sleep(3)
-            cpu, switches = run.used()
+            before = run.used()
             time.sleep(10)
-            after = run.used()
-            return after[0] - cpu, after[1] - switches
+            return cost(before, run.used())
 
     results = in_turns(bench, measure)
     shutil.rmtree(tree)
@@ -501,12 +514,11 @@ def storm(bench):
     def measure(tool):
         with bench.run(tool, tree) as run:
             time.sleep(1)
-            known, (cpu, switches) = len(run.starts()), run.used()
+            known, before = len(run.starts()), run.used()
             for number in range(20_000):
                 (tree / "downloads" / f"part-{number % 2000}.py").write_bytes(b"x" * 512)
             time.sleep(2)
-            after = run.used()
-            return after[0] - cpu, after[1] - switches, len(run.starts()) - known
+            return *cost(before, run.used()), len(run.starts()) - known
 
     results = in_turns(bench, measure)
     shutil.rmtree(tree)
@@ -607,7 +619,7 @@ def program(bench):
     return ["--version", "--help", "MB"], rows
 
 
-MEASUREMENTS = [latency, watching, idle, storm, stopping, burst, lost, program]
+MEASUREMENTS = [latency, watching, watching_much, idle, storm, stopping, burst, lost, program]
 
 
 def version(bench, tool):
@@ -630,6 +642,8 @@ def main():
     unknown = [name for name in arguments.measurements if name not in names]
     if unknown:
         parser.error(f"no such measurement: {', '.join(unknown)}")
+    # Ended early, it cleans up too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with tempfile.TemporaryDirectory(prefix="peers-") as scratch:
         bench = Bench(arguments, Path(scratch).resolve())
         for tool in bench.tools:
