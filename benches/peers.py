@@ -596,7 +596,7 @@ def lost(bench):
         return count
 
     results = in_turns(bench, measure)
-    return ["lost"], {name: [f"{sum(runs)} of {10 * len(runs)}"] for name, runs in results.items()}
+    return ["lost"], {name: [f"{sum(runs)} of {6 * len(runs)}"] for name, runs in results.items()}
 
 
 def program(bench):
