@@ -289,7 +289,10 @@ impl Rooms {
         router.control = Some(fresh.control());
         if let Some(mut old) = self.watch.replace(fresh) {
             old.control().rescan();
-            let _ = tokio::time::timeout(LAST_WORDS, router.last_words(&mut old)).await;
+            if tokio::time::timeout(LAST_WORDS, router.last_words(&mut old)).await.is_err() {
+                // What it holds back still, since git is at work, nobody else will tell: a restart includes it.
+                router.child.send(Request::Restart);
+            }
             old.stop().await;
         }
         let summary = self.watch.as_ref().map(Watch::summary).unwrap_or_default();
