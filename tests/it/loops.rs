@@ -204,13 +204,26 @@ fn devruns_own_output_restarts_nothing() {
     }
 }
 
+/// A devrun that is not the test's own child but wrote its number into this file; it ends with the test.
+struct Elsewhere(PathBuf);
+
+impl Drop for Elsewhere {
+    fn drop(&mut self) {
+        let Ok(pid) = std::fs::read_to_string(&self.0) else { return };
+        let _ = std::process::Command::new("kill").arg(pid.trim()).status();
+    }
+}
+
 #[test]
 #[ignore = "needs root"]
 fn output_that_another_process_writes_for_devrun_loops_no_longer() {
     let sandbox = Sandbox::new();
+    let devrun = Elsewhere(sandbox.outside().join("pid"));
     let line = format!(
-        "{} -v --mode stat --poll-interval 100ms -- sh -c 'echo up >> {}; exec sleep 1000' 2>&1 | tee out.log",
+        "{} -v --mode stat --poll-interval 100ms -- sh -c 'echo $PPID > {}; echo up >> {}; exec sleep 1000' 2>&1 \
+         | tee out.log",
         env!("CARGO_BIN_EXE_devrun"),
+        devrun.0.display(),
         starts_file(&sandbox).display()
     );
     let mut command = sandbox.command("sh");
