@@ -65,11 +65,17 @@ impl Browser {
         value["value"].as_str().unwrap().to_owned()
     }
 
-    /// The whole files that the browser has downloaded.
-    pub(crate) fn downloaded(&self) -> Vec<PathBuf> {
-        let entries = std::fs::read_dir(self.downloads.path()).unwrap().flatten();
-        let whole = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "zip");
-        entries.map(|entry| entry.path()).filter(whole).collect()
+    /// Waits until a document is whole in the folder for downloads; gives its path. The browser first makes an empty file of that
+    /// name, to keep the place.
+    pub(crate) fn wait_for_download(&self, content: &[u8]) -> PathBuf {
+        wait_for("the document is whole in the browser's folder", || {
+            let entries = std::fs::read_dir(self.downloads.path()).unwrap().flatten();
+            let is_whole = |path: &PathBuf| {
+                path.extension().is_some_and(|extension| extension == "zip")
+                    && std::fs::read(path).is_ok_and(|found| found == content)
+            };
+            entries.map(|entry| entry.path()).find(is_whole)
+        })
     }
 
     fn post(&self, command: &str, body: &Value) -> Value {

@@ -1,7 +1,6 @@
 //! The example server by itself: what it saves, what it answers when its upstream fails, how it stops.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use super::browser::Browser;
 use super::sandbox::{Running, Sandbox, example, wait_until};
@@ -169,10 +168,8 @@ fn the_button_downloads_the_document() {
     wait_until("the document is halfway", || portal.upstream.halfway() == 1);
     portal.upstream.release();
     browser.wait_for(&format!("{card} return card.querySelector('.state').textContent.startsWith('اكتمل')"));
-    // The browser first makes an empty file of that name, to keep the place.
-    let is_whole = |path: &PathBuf| std::fs::read(path).is_ok_and(|found| found == document("118"));
-    wait_until("the file is whole in the browser's folder", || browser.downloaded().iter().any(is_whole));
-    assert_eq!(browser.downloaded()[0].file_name().unwrap(), "جدول-الكميات-والمرفقات.zip");
+    let downloaded = browser.wait_for_download(&document("118"));
+    assert_eq!(downloaded.file_name().unwrap(), "جدول-الكميات-والمرفقات.zip");
 }
 
 #[test]

@@ -414,9 +414,7 @@ fn a_browser_keeps_its_download_and_gets_the_new_page() {
     site.edit("2");
     site.wait_for_edition("2", &running);
     site.upstream.release();
-    // The browser first makes an empty file of that name, to keep the place.
-    let is_whole = |path: &PathBuf| std::fs::read(path).is_ok_and(|found| found == document("118"));
-    wait_until("the document is whole in the browser's folder", || browser.downloaded().iter().any(is_whole));
+    browser.wait_for_download(&document("118"));
     browser.wait_for("return document.getElementById('edition')?.textContent === '2'");
     running.stop();
 }

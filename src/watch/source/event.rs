@@ -31,11 +31,11 @@ const MODE: RecursiveMode = RecursiveMode::Recursive;
 #[derive(Debug)]
 pub(crate) struct Events {
     watcher: Backend,
-    /// Disconnected once notify's thread has let go of the handler.
+    /// Disconnected once the watcher's thread has let go of the handler.
     ended: mpsc::Receiver<()>,
 }
 
-/// The end of notify's thread is waited for so long.
+/// The end of the watcher's thread is waited for so long.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 impl Events {
@@ -72,7 +72,7 @@ impl Events {
         self.apply(ops.map(watch).collect())
     }
 
-    /// Removes watches. Each costs a look at all of them: for many, open a new instance.
+    /// Removes watches.
     pub(crate) fn unwatch(&mut self, dirs: Vec<PathBuf>) {
         self.apply(dirs.into_iter().map(PathOp::Unwatch).collect());
     }
