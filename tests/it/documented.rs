@@ -157,3 +157,62 @@ fn the_json_shown_is_what_is_written() {
     assert_same_keys(shown[1], &sandbox, &["list", "--ignored", "--format", "json"]);
     assert_same_keys(shown[3], &sandbox, &["doctor", "--format", "json"]);
 }
+
+/// The tests that run the recipes of docs/sockets.md, by the first cells of both tables: a line that has no test must not be
+/// added, nor a test go while its line stays.
+const RECIPES: &[(&str, &[&str])] = &[
+    ("Flask", &["flask_run_behind_the_proxy", "flask_run_takes_the_socket"]),
+    ("Flask, `app.run()`", &["flask_app_run_with_its_port_from_the_environment_behind_the_proxy"]),
+    ("Django", &["django_runserver_behind_the_proxy"]),
+    ("uvicorn (FastAPI, Starlette)", &["uvicorn_behind_the_proxy"]),
+    ("uvicorn", &["uvicorn_takes_the_socket"]),
+    ("gunicorn", &["gunicorn_behind_the_proxy", "gunicorn_takes_the_socket"]),
+    ("hypercorn", &["hypercorn_behind_the_proxy", "hypercorn_takes_the_socket"]),
+    ("daphne", &["daphne_behind_the_proxy", "daphne_takes_the_socket"]),
+    ("granian", &["granian_behind_the_proxy"]),
+    ("waitress", &["waitress_serve_behind_the_proxy", "waitress_takes_the_socket"]),
+    ("aiohttp", &["aiohttp_takes_the_socket"]),
+    ("node", &["node_behind_the_proxy", "node_takes_the_socket"]),
+    ("axum, actix", &["axum_behind_the_proxy_and_with_the_socket"]),
+    ("axum", &["axum_behind_the_proxy_and_with_the_socket"]),
+    ("actix", &["actix_behind_the_proxy_and_with_the_socket"]),
+    ("Go", &["go_run_behind_the_proxy", "go_run_takes_the_socket"]),
+    ("anything whose port is fixed", &["flask_app_run_at_a_named_upstream"]),
+    ("anything at all", &["flask_app_run_with_its_port_written_down_behind_the_proxy"]),
+    ("Django `runserver`, granian", &[]),
+];
+
+#[test]
+fn every_recipe_of_a_server_has_its_test() {
+    let page = include_str!("../../docs/sockets.md");
+    let tests = concat!(include_str!("servers.rs"), include_str!("servers_built.rs"));
+    let tables = page.split("\n## ").filter(|section| section.starts_with("`--"));
+    let rows = tables.flat_map(str::lines).filter_map(|line| line.strip_prefix("| ")?.split(" |").next());
+    let shown: BTreeSet<&str> = rows.filter(|name| *name != "server").collect();
+    assert_eq!(shown, RECIPES.iter().map(|(name, _)| *name).collect());
+    for test in RECIPES.iter().flat_map(|(_, tests)| *tests) {
+        assert!(tests.contains(&format!("fn {test}()")), "there is no test {test}");
+    }
+}
+
+#[test]
+fn the_servers_shown_are_those_that_are_run() {
+    let page = include_str!("../../docs/sockets.md");
+    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/servers");
+    let sources = |names: &[&str]| -> String {
+        names.iter().map(|name| std::fs::read_to_string(cases.join(name)).unwrap()).collect()
+    };
+    let go = sources(&["go/main.go"]);
+    for block in blocks(page, "go") {
+        assert!(go.contains(block), "not in {go}:\n{block}");
+    }
+    // The package in Rust is, being one, not in a published one.
+    if cases.join("rust").exists() {
+        let rust =
+            sources(&["rust/src/lib.rs", "rust/src/bin/axum_server.rs", "rust/src/bin/actix_server.rs"]);
+        for block in blocks(page, "rust") {
+            assert!(rust.contains(block), "not in {rust}:\n{block}");
+        }
+    }
+    assert_eq!((blocks(page, "go").len(), blocks(page, "rust").len()), (2, 3));
+}

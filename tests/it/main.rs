@@ -64,6 +64,9 @@ mod story;
 /// Real servers, run as their users run them.
 #[cfg(feature = "cli")]
 mod servers;
+/// Servers that are compiled, by `cargo run` and `go run`.
+#[cfg(feature = "cli")]
+mod servers_built;
 /// What clients of the real servers see over many restarts, broken edits and violent ends.
 #[cfg(feature = "cli")]
 mod servers_shows;

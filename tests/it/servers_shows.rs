@@ -87,10 +87,11 @@ fn nobody_notices_twenty_restarts(source: &'static str, options: &[&str], comman
         slowest.as_millis()
     );
     let lost: Vec<_> = asked.iter().filter(|one| one.status != Ok(200)).map(|one| &one.status).collect();
-    // On a shared socket nobody but the server knows of a connection that it has yet to read from when the signal comes.
-    let forgiven = if options.contains(&"--listen") { 2 } else { 0 };
+    // On a shared socket nobody but the server knows of a connection that it has yet to read from when the signal comes: it
+    // may close it unanswered, and on a busy machine there is one at most restarts. Nothing else is ever lost.
+    let forgiven = if options.contains(&"--listen") { 20 } else { 0 };
     assert!(
-        lost.len() <= forgiven,
+        lost.len() <= forgiven && lost.iter().all(|status| matches!(status, Err(Lost::Empty(_)))),
         "{} lost: {:?}\n{}",
         lost.len(),
         &lost[..lost.len().min(5)],
