@@ -17,6 +17,9 @@ use super::port::Port;
 
 /// How long a client may take to send a request's head, and how long a connection is kept that has none to send.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
+/// What becomes of HTTP/2 without TLS, as gRPC speaks it.
+const NO_HTTP2: &str =
+    "this is HTTP/2 and --proxy speaks HTTP/1.1: use --listen, which passes no bytes through devrun";
 /// How long to wait before accepting again when no descriptor is left.
 const NO_ROOM_PAUSE: Duration = Duration::from_millis(5);
 
@@ -91,12 +94,25 @@ async fn serve(port: Arc<Port>, client: Arc<Client>) {
     port.kill.run_until_cancelled(client.linger()).await;
 }
 
-/// What cannot be read is answered by hyper, without a word of why; the owner at least hears it.
+/// What cannot be read is answered by hyper, without a word of why; the owner at least hears it. HTTP/2 is not answered by
+/// it at all, and whoever runs a gRPC client should know what is the matter.
 fn ended_early(port: &Port, client: &Client, error: &hyper::Error) {
     tracing::debug!(%error, peer = %client.peer(), "a connection ended early");
     if error.is_parse() {
         let status = if error.is_parse_too_large() { 431 } else { 400 };
         let request = format!("what {} sent", client.peer());
-        port.teller.note(Event::Answered { status, request, detail: error.to_string() });
+        let mut detail = error.to_string();
+        if error.is_parse_version_h2() {
+            client.put_between(no_http2().as_bytes());
+            detail = NO_HTTP2.to_owned();
+        }
+        port.teller.note(Event::Answered { status, request, detail });
     }
+}
+
+fn no_http2() -> String {
+    let length = NO_HTTP2.len() + 1;
+    format!(
+        "HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{NO_HTTP2}\n"
+    )
 }

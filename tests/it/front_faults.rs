@@ -231,6 +231,16 @@ async fn nothing_is_smuggled() {
 }
 
 #[tokio::test]
+async fn who_speaks_http_2_is_told_what_to_do() {
+    let stage = Stage::new().await;
+    let mut client = stage.client().await;
+    client.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
+    let answer = client.answer(false).await;
+    assert_eq!((answer.status, answer.text().contains("use --listen")), (400, true), "{answer:?}");
+    stage.stop().await;
+}
+
+#[tokio::test]
 async fn targets_and_hosts_are_checked() {
     let server = Server::start(|mut client| async move {
         let (head, _) = client.request().await;
