@@ -12,10 +12,11 @@ use super::sandbox::wait_until;
 use super::servers::Served;
 use super::story_client::{Lost, Opened, get, post};
 
-/// A path, what became of it, and how long that took.
+/// A path, what became of it, when it was asked for, and how long that took.
 struct Asked {
     path: String,
     status: Result<u16, Lost>,
+    began: Instant,
     took: Duration,
 }
 
@@ -58,34 +59,43 @@ impl Ticker {
 fn ask_version(address: SocketAddr, _: String) -> Asked {
     let (path, began) = ("/version".to_owned(), Instant::now());
     let status = get(address, &path).map(|answer| answer.status);
-    Asked { path, status, took: began.elapsed() }
+    Asked { path, status, began, took: began.elapsed() }
 }
 
 fn post_once(address: SocketAddr, path: String) -> Asked {
     let began = Instant::now();
     let status = post(address, &format!("/post{path}"), "a body").map(|answer| answer.status);
-    Asked { path, status, took: began.elapsed() }
+    Asked { path, status, began, took: began.elapsed() }
+}
+
+/// What a restart is to clients: who asked from the edit until new code answered waited so long at most, while the server
+/// took so long to start, and all of it took so long.
+struct Restart {
+    longest: Duration,
+    start: Duration,
+    whole: Duration,
+}
+
+/// The time that devrun has measured from each start but the first to its being ready.
+fn starts(served: &Served) -> Vec<Duration> {
+    let events = served.running.lines().into_iter().filter_map(|line| serde_json::from_str(&line).ok());
+    let ready =
+        events.filter(|event: &serde_json::Value| event["event"] == "ready" && event["generation"] != 1);
+    ready.map(|event| Duration::from_micros(event["start_to_ready_us"].as_u64().unwrap())).collect()
 }
 
 /// Twenty edits under a client every 5 ms: each is answered 200, and none waits longer than a start takes.
 fn nobody_notices_twenty_restarts(source: &'static str, options: &[&str], command: &[&str]) {
-    let mut served = Served::start(source, options, command);
+    let mut served = Served::start(source, &[options, &["--log-format", "json"]].concat(), command);
     let ticker = Ticker::start(served.address, ask_version);
-    let mut slowest = Duration::ZERO;
+    let mut edits = Vec::new();
     for version in 2..=21 {
         let began = Instant::now();
         served.edit(&version.to_string());
         served.wait_for(&version.to_string());
-        slowest = slowest.max(began.elapsed());
+        edits.push((began, Instant::now()));
     }
     let asked = ticker.asked();
-    let longest = asked.iter().map(|one| one.took).max().unwrap();
-    println!(
-        "{source} {options:?}: {} requests over 20 restarts, the longest took {} ms; from an edit to new code at most {} ms",
-        asked.len(),
-        longest.as_millis(),
-        slowest.as_millis()
-    );
     let lost: Vec<_> = asked.iter().filter(|one| one.status != Ok(200)).map(|one| &one.status).collect();
     // On a shared socket nobody but the server knows of a connection that it has yet to read from when the signal comes: it
     // may close it unanswered, and on a busy machine there is one at most restarts. Nothing else is ever lost.
@@ -97,9 +107,41 @@ fn nobody_notices_twenty_restarts(source: &'static str, options: &[&str], comman
         &lost[..lost.len().min(5)],
         served.output()
     );
-    // Generously: all of it shares two cores with other tests.
-    assert!(longest < slowest + Duration::from_secs(1), "{longest:?}, {slowest:?}");
+    let starts = starts(&served);
+    assert_eq!(starts.len(), edits.len(), "{}", served.output());
+    let restarts = edits.into_iter().zip(starts).map(|((began, ended), start)| {
+        let meanwhile = asked.iter().filter(|one| (began..ended).contains(&one.began));
+        let longest = meanwhile.map(|one| one.took).max().unwrap_or_default();
+        Restart { longest, start, whole: ended - began }
+    });
+    let restarts: Vec<Restart> = restarts.collect();
+    nobody_waits_longer_than_a_start(source, options, asked.len(), &restarts);
     served.running.stop();
+}
+
+/// At most of the restarts, since all of this shares two cores with other tests: one that the machine was busy with says
+/// nothing of devrun, and every other one does.
+fn nobody_waits_longer_than_a_start(source: &str, options: &[&str], asked: usize, restarts: &[Restart]) {
+    let median = |part: fn(&Restart) -> Duration| {
+        let mut times: Vec<Duration> = restarts.iter().map(part).collect();
+        times.sort();
+        (times[times.len() / 2].as_millis(), times[times.len() - 1].as_millis())
+    };
+    let (start, longest) = (median(|restart| restart.start), median(|restart| restart.longest));
+    // Without overlap the old generation has to end first, so that only the whole is a bound.
+    let alone = options.contains(&"--no-overlap");
+    let bound = |one: &Restart| if alone { one.whole } else { one.start } + Duration::from_millis(100);
+    let late = restarts.iter().filter(|one| one.longest > bound(one)).count();
+    println!(
+        "{source} {options:?}: {asked} requests over {} restarts; a start took {} ms ({} at most), the longest wait {} ms \
+         ({} at most); {late} times longer than it may be",
+        restarts.len(),
+        start.0,
+        start.1,
+        longest.0,
+        longest.1
+    );
+    assert!(late <= restarts.len() / 2, "{source} {options:?}: {late} of {}", restarts.len());
 }
 
 /// What is posted is done once if it was answered 200, and never twice: over restarts, and when the server is killed.
