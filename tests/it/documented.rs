@@ -1,52 +1,12 @@
-//! The pages' other examples: commands in tables and sentences, configuration, workflow files, JSON.
+//! What the pages say of options and of JSON is what there is.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::Value;
 
-use super::readme::{assert_accepted, pages};
 use super::sandbox::Sandbox;
-
-/// The code spans of a page's tables and sentences.
-fn spans(page: &str) -> Vec<String> {
-    let mut in_block = false;
-    let mut spans = Vec::new();
-    for line in page.lines() {
-        in_block ^= line.starts_with("```");
-        if !in_block {
-            spans.extend(line.split('`').skip(1).step_by(2).map(str::to_owned));
-        }
-    }
-    spans
-}
-
-/// The blocks of a page in one language.
-fn blocks<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
-    let start = format!("```{language}\n");
-    page.split(start.as_str()).skip(1).map(|rest| rest.split("```").next().unwrap()).collect()
-}
-
-#[test]
-fn every_command_in_a_table_or_a_sentence_is_accepted() {
-    let mut count = 0;
-    for (file, page) in pages() {
-        for span in spans(&page) {
-            // `devrun cargo run` is shown for what it is, an error, and a name is no command.
-            let names = ["cargo run", "explain", "reference", "reference schema"];
-            let Some(line) = span.strip_prefix("devrun ").filter(|line| !names.contains(line)) else {
-                continue;
-            };
-            // Options alone stand for a run whose COMMAND is in devrun.toml.
-            let is_whole = !line.contains(['…', '>']) && (!line.starts_with("--") || line.contains(" -- "));
-            if is_whole && !file.ends_with("cli.md") {
-                assert_accepted(&file, line);
-                count += 1;
-            }
-        }
-    }
-    assert!(count > 30, "{count}");
-}
+use super::shown::{blocks, pages, spans};
 
 #[test]
 fn every_option_named_in_a_page_exists() {
@@ -71,40 +31,6 @@ fn every_option_named_in_a_page_exists() {
             );
         }
     }
-}
-
-#[test]
-fn every_configuration_shown_is_read_without_complaint() {
-    let mut count = 0;
-    for (file, page) in pages() {
-        for block in blocks(&page, "toml") {
-            let sandbox = Sandbox::new();
-            sandbox.write("devrun.toml", block);
-            sandbox.write("src/main.rs", "");
-            sandbox.write("templates/index.html", "");
-            let output = sandbox.devrun().arg("list").output().unwrap();
-            let said = String::from_utf8_lossy(&output.stderr);
-            assert!(output.status.success() && said.is_empty(), "{}:\n{block}\n{said}", file.display());
-            count += 1;
-        }
-    }
-    assert!(count >= 4, "{count}");
-}
-
-#[test]
-fn every_command_of_a_workflow_is_accepted() {
-    let mut count = 0;
-    for (file, page) in pages() {
-        for line in blocks(&page, "yaml").iter().flat_map(|block| block.lines()) {
-            let line = line.trim_start().trim_start_matches("- ");
-            let command = line.strip_prefix("run: devrun ").or_else(|| line.strip_prefix("entry: devrun "));
-            if let Some(command) = command {
-                assert_accepted(&file, command.split(" >").next().unwrap());
-                count += 1;
-            }
-        }
-    }
-    assert!(count >= 3, "{count}");
 }
 
 /// The keys of a value, with the way to each.

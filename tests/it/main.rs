@@ -77,10 +77,19 @@ mod listen;
 mod examples;
 /// Silent, several sessions in one process; whatever is dropped leaves nothing.
 mod library;
-/// What README.md and docs/ say is run.
+/// What the pages show, taken out of them.
+#[cfg(feature = "cli")]
+mod shown;
+/// A project in which what the pages show is run.
+#[cfg(all(target_os = "linux", feature = "cli"))]
+mod shown_project;
+/// Every command and configuration that the pages show is run as it stands there.
+#[cfg(all(target_os = "linux", feature = "cli"))]
+mod shown_runs;
+/// What README.md and docs/ say holds: options, links, output.
 #[cfg(feature = "cli")]
 mod readme;
-/// The pages' other examples: in tables and sentences, configuration, workflows, JSON.
+/// What the pages say of options and of JSON is what there is.
 #[cfg(feature = "cli")]
 mod documented;
 /// The import order and the doors of the house.

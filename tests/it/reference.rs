@@ -1,4 +1,4 @@
-//! The pages of docs/reference are what the program generates, and the examples of docs/configuration.md hold.
+//! The pages of docs/reference are what the program generates.
 
 use std::path::{Path, PathBuf};
 
@@ -123,21 +123,6 @@ fn every_key_of_the_schema_is_read_and_so_is_its_variable() {
             output.status.code() != Some(2) && !stderr.contains("warning: the variable"),
             "{stderr}\n{file}"
         );
-    }
-}
-
-#[test]
-fn examples_of_the_configuration_page_are_read_without_complaint() {
-    let page = std::fs::read_to_string(docs().join("configuration.md")).unwrap();
-    let blocks: Vec<&str> =
-        page.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
-    assert!(blocks.len() >= 2);
-    for block in blocks {
-        let sandbox = Sandbox::new();
-        sandbox.write("devrun.toml", block);
-        sandbox.write("src/main.rs", "");
-        let output = sandbox.devrun().arg("list").output().unwrap();
-        assert!(output.status.success(), "{block}\n{}", String::from_utf8_lossy(&output.stderr));
     }
 }
 
