@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -12,7 +11,7 @@ use crate::change::Batch;
 
 use super::decision::Input;
 use super::event::{Event, Exit};
-use super::evidence::Evidence;
+use super::evidence::{Evidence, Suspected};
 use super::jobs::{Jobs, Stop};
 use super::options::{Capture, Options, Subreaper};
 use super::os::Trees;
@@ -93,7 +92,7 @@ impl Hands {
     }
 
     /// Listens for the writers of these files, and of no others.
-    pub(super) fn suspect(&mut self, files: Vec<PathBuf>) {
+    pub(super) fn suspect(&mut self, files: Vec<Suspected>) {
         self.witness.watch(files);
     }
 
@@ -121,6 +120,7 @@ impl Hands {
 
     /// Lets everything go on.
     pub(super) fn go_on(&mut self) {
+        self.witness.attend(Duration::ZERO);
         let mut live = self.running.values().rev().filter(|run| !run.leader_ended);
         self.jobs.go_on(live.next().map(|run| run.pid));
         self.send_all(Signal::CONT);
@@ -138,6 +138,7 @@ impl Hands {
 
     pub(super) fn suspended(&mut self) {
         self.send_all(Signal::STOP);
+        self.witness.rest();
         self.jobs.suspended();
         self.tell(Event::Suspended);
     }

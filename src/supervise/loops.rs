@@ -2,8 +2,9 @@
 //!
 //! A server that writes a watched file while it starts would restart itself for ever. Two things give it away: the rhythm (the
 //! same path changes shortly after each start, several starts in a row) and who wrote it. The rhythm alone proves nothing: a
-//! script may save a file right after each start. So only what the child is proven to have written is left out; what nobody can
-//! tell of waits longer and longer before it restarts, and never for good; what somebody else wrote is none of this.
+//! script may save a file right after each start. So a path is left out only once the child is proven to write it, and from then
+//! on what it is proven to write, or what nobody saw written but came when the child writes; what nobody can tell of waits longer
+//! and longer before it restarts, and never for good; what somebody else wrote is none of this.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant};
 use crate::change::Batch;
 
 use super::event::Event;
-use super::evidence::{Evidence, Writer};
+use super::evidence::{Evidence, Interest, Suspected, Writer};
 
 /// A change later than this after the start has nothing to do with it.
 const SHORTLY: Duration = Duration::from_secs(3);
@@ -49,12 +50,12 @@ struct Suspect {
     last: Instant,
     /// It was proven, and what the child writes there counts no longer.
     left_out: bool,
-    told: bool,
+    told: Verdict,
 }
 
 impl Suspect {
     fn new(delay: Duration, start: u64, now: Instant) -> Self {
-        Self { times: 1, least: delay, most: delay, start, last: now, left_out: false, told: false }
+        Self { times: 1, least: delay, most: delay, start, last: now, left_out: false, told: Verdict::Counts }
     }
 
     /// Whether the delays are as regular as a program's: within 40 % of each other, or 300 ms.
@@ -148,8 +149,21 @@ impl Loops {
     }
 
     /// The paths whose next writer is of interest.
-    pub(super) fn suspects(&self) -> impl Iterator<Item = &Path> {
-        self.suspects.keys().map(PathBuf::as_path)
+    pub(super) fn suspects(&self) -> impl Iterator<Item = Suspected> {
+        let enough = self.enough();
+        self.suspects.iter().map(move |(path, one)| {
+            let interest = match one.times + 1 {
+                _ if one.left_out => Interest::Lasting,
+                next if next >= enough => Interest::Close,
+                _ => Interest::Passing,
+            };
+            Suspected { path: path.clone(), interest }
+        })
+    }
+
+    /// How many starts a path must follow, if the child is proven to write it.
+    fn enough(&self) -> u32 {
+        if self.suspects.values().any(|one| one.left_out) { TIMES_MORE } else { TIMES }
     }
 
     /// Takes out of the batch what the child wrote itself, and says so once for each path.
@@ -185,7 +199,7 @@ impl Loops {
         now: Instant,
     ) -> Verdict {
         let starts = self.starts;
-        let enough = if self.suspects.values().any(|one| one.left_out) { TIMES_MORE } else { TIMES };
+        let enough = self.enough();
         let Some(suspect) = self.suspects.get_mut(path) else {
             if let Some(delay) =
                 delay.filter(|_| writer != Some(&Writer::Other) && self.suspects.len() < SUSPECTS)
@@ -196,8 +210,9 @@ impl Loops {
         };
         suspect.last = now;
         let is_child = writer == Some(&Writer::Child);
-        // Whom nobody has seen right after a start is the one who was proven to write there then.
-        if suspect.left_out && (is_child || writer.is_none() && delay.is_some()) {
+        // Whom nobody has seen, at the time after a start at which the child was proven to write there, is the child.
+        let as_ever = writer.is_none() && delay.is_some_and(|delay| suspect.regular(delay));
+        if suspect.left_out && (is_child || as_ever) {
             return Verdict::LeftOut;
         }
         let Some(delay) = delay.filter(|_| writer != Some(&Writer::Other)) else {
@@ -225,16 +240,16 @@ impl Loops {
 
     /// The event that names a path for the first time, or says for the first time that it is left out.
     fn name(&mut self, path: &Path, verdict: Verdict) -> Option<Event> {
-        let left_out = match verdict {
-            Verdict::Counts => return None,
-            Verdict::Waits(_) => false,
-            Verdict::LeftOut => true,
-        };
         let suspect = self.suspects.get_mut(path)?;
-        if suspect.told {
+        let news = match (verdict, suspect.told) {
+            (Verdict::Counts, _) | (_, Verdict::LeftOut) | (Verdict::Waits(_), Verdict::Waits(_)) => false,
+            (Verdict::Waits(_) | Verdict::LeftOut, _) => true,
+        };
+        if !news {
             return None;
         }
-        suspect.told = true;
+        suspect.told = verdict;
+        let left_out = verdict == Verdict::LeftOut;
         Some(Event::Loop { path: path.to_owned(), times: suspect.times, left_out })
     }
 }

@@ -1,11 +1,11 @@
 //! Pure: the state of all generations, and what every step asks of it. Decides nothing.
 
-use std::path::Path;
 use std::time::Instant;
 
 use super::backoff::Backoff;
 use super::decision::Action;
 use super::event::{Event, Exit};
+use super::evidence::Suspected;
 use super::generation::{Due, Generation, Next, Progress};
 use super::loops::Loops;
 use super::options::{OnLoop, Options};
@@ -61,7 +61,7 @@ impl Machine {
     }
 
     /// The paths whose next writer is of interest, because they have changed right after a start.
-    pub(super) fn suspects(&self) -> impl Iterator<Item = &Path> {
+    pub(super) fn suspects(&self) -> impl Iterator<Item = Suspected> {
         self.loops.suspects()
     }
 

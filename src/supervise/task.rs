@@ -3,7 +3,6 @@
 //! Decides nothing, `machine` does; does nothing, `performing` does.
 
 use std::os::fd::OwnedFd;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -210,12 +209,13 @@ impl Loop {
             if actions.is_empty() && !quiet {
                 tracing::debug!("nothing follows");
             }
+            if is_change {
+                // Before the next generation starts, and writes.
+                self.hands.suspect(self.machine.suspects().collect());
+            }
             for action in actions {
                 tracing::debug!(?action, "decided");
                 self.hands.perform(action);
-            }
-            if is_change {
-                self.hands.suspect(self.machine.suspects().map(Path::to_path_buf).collect());
             }
         }
     }

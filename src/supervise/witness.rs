@@ -1,10 +1,11 @@
 //! Gathers what is known of who wrote the files under suspicion. Weighs nothing: `loops` does.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::change::{Batch, ChangeKind};
 
-use super::evidence::{Evidence, Writer};
+use super::evidence::{Evidence, Suspected, Writer};
 #[cfg(target_os = "linux")]
 use super::os::witness::{Witness as Ears, bytes_written, has_open, passing_on};
 
@@ -17,7 +18,7 @@ const MANY: usize = 64;
 pub(super) struct Witness {
     #[cfg(target_os = "linux")]
     ears: Ears,
-    suspects: Vec<PathBuf>,
+    suspects: Vec<Suspected>,
 }
 
 #[cfg(target_os = "linux")]
@@ -27,17 +28,27 @@ impl Witness {
     }
 
     /// From now on these are the files whose writers are of interest.
-    pub(super) fn watch(&mut self, suspects: Vec<PathBuf>) {
+    pub(super) fn watch(&mut self, suspects: Vec<Suspected>) {
         if self.suspects != suspects {
             self.ears.watch(&suspects);
             self.suspects = suspects;
         }
     }
 
+    /// A process of ours is about to start; what it writes in this time is of interest.
+    pub(super) fn attend(&self, how_long: Duration) {
+        self.ears.attend(how_long);
+    }
+
+    /// This process is about to be stopped by its terminal.
+    pub(super) fn rest(&self) {
+        self.ears.rest();
+    }
+
     /// What is known of the files of a batch that are under suspicion, or lie beside one that is. `tree` gives the living processes of all trees.
     pub(super) fn evidence(&mut self, batch: &Batch, tree: impl FnOnce() -> Vec<i32>) -> Evidence {
         let suspects = &self.suspects;
-        let is_near = |path: &PathBuf| suspects.contains(path) || self.ears.hears(path);
+        let is_near = |path: &PathBuf| suspects.iter().any(|one| one.path == *path) || self.ears.hears(path);
         let suspicious: Vec<_> =
             batch.changes.iter().filter(|change| is_near(&change.path)).take(MANY).collect();
         if suspicious.is_empty() {
@@ -69,9 +80,13 @@ impl Witness {
         Self { suspects: Vec::new() }
     }
 
-    pub(super) fn watch(&mut self, suspects: Vec<PathBuf>) {
+    pub(super) fn watch(&mut self, suspects: Vec<Suspected>) {
         self.suspects = suspects;
     }
+
+    pub(super) fn attend(&self, _how_long: Duration) {}
+
+    pub(super) fn rest(&self) {}
 
     pub(super) fn evidence(&mut self, _batch: &Batch, _tree: impl FnOnce() -> Vec<i32>) -> Evidence {
         Evidence::new()

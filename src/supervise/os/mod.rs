@@ -14,6 +14,10 @@ pub(super) mod guard;
 #[cfg(target_os = "linux")]
 pub(super) mod listening;
 #[cfg(target_os = "linux")]
+mod ear;
+#[cfg(target_os = "linux")]
+mod lease;
+#[cfg(target_os = "linux")]
 pub(super) mod witness;
 
 #[cfg(target_os = "linux")]

@@ -1,34 +1,18 @@
-//! Linux: who wrote a file. As root the kernel tells (fanotify); otherwise only those are known who still have it open.
-//!
-//! Nothing is held up: this only listens, to the directories of those few files that are under suspicion.
+//! Linux: who wrote a file. With `CAP_SYS_ADMIN` the kernel tells; otherwise those are known who are met while they write.
 
-use std::collections::{HashMap, HashSet};
-use std::ffi::{CString, OsStr, OsString};
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, poll};
-
+use super::super::evidence::Suspected;
+use super::ear::Ear;
+use super::lease::Leases;
 use super::procfs::{Marked, everybody, marked, process};
-use super::unix::pipe;
 
-/// What is listened for: everything that can change a file's content or existence.
-const EVENTS: u64 = libc::FAN_MODIFY
-    | libc::FAN_CLOSE_WRITE
-    | libc::FAN_CREATE
-    | libc::FAN_DELETE
-    | libc::FAN_MOVED_TO
-    | libc::FAN_MOVED_FROM
-    | libc::FAN_EVENT_ON_CHILD;
-/// The record with the directory and the name in it.
-const NAMED: u8 = 2;
 /// So many names are kept at most until they are asked about.
 const NAMES: usize = 1024;
 
@@ -38,211 +22,127 @@ pub(crate) struct Written {
     /// A process of ours.
     pub(crate) by_us: bool,
     pub(crate) by_others: bool,
-    /// Somebody who had ended before he could be looked at.
+    /// Somebody who had ended before he could be looked at, or could not be.
     pub(crate) by_unknown: bool,
 }
 
-type Names = Arc<Mutex<HashMap<OsString, Written>>>;
+/// What was heard of writers, by the names of files, until somebody asks. Files of one name in two directories are not told apart.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Heard(Arc<Mutex<HashMap<OsString, Written>>>);
+
+impl Heard {
+    fn names(&self) -> MutexGuard<'_, HashMap<OsString, Written>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Somebody has written.
+    pub(super) fn note(&self, name: &OsStr, by: Written) {
+        let mut names = self.names();
+        if names.len() < NAMES || names.contains_key(name) {
+            let known = names.entry(name.to_owned()).or_default();
+            known.by_us |= by.by_us;
+            known.by_others |= by.by_others;
+            known.by_unknown |= by.by_unknown;
+        }
+    }
+
+    /// Another file has taken its place, written by these: who of ours wrote the one before is of no interest any more.
+    pub(super) fn replaced(&self, name: &OsStr, by: Written) {
+        if let Some(known) = self.names().get_mut(name) {
+            known.by_us = false;
+        }
+        self.note(name, by);
+    }
+
+    fn take(&self, name: &OsStr) -> Written {
+        self.names().remove(name).unwrap_or_default()
+    }
+
+    /// Nobody asks about names of which too many are known.
+    fn tidy(&self, nobody_is_suspected: bool) {
+        let mut names = self.names();
+        if nobody_is_suspected || names.len() >= NAMES {
+            names.clear();
+        }
+    }
+}
+
+/// The way to hear of writers that the kernel lets us have.
+#[derive(Debug)]
+enum Way {
+    Ear(Ear),
+    Leases(Leases),
+    Deaf,
+}
 
 /// Listens for writers.
 #[derive(Debug)]
 pub(crate) struct Witness {
     session: String,
-    names: Names,
-    directories: HashSet<PathBuf>,
-    /// `None`: not tried yet. `Some(None)`: the kernel does not let us.
-    ear: Option<Option<Ear>>,
-}
-
-/// The open listener, and its thread.
-#[derive(Debug)]
-struct Ear {
-    group: Arc<OwnedFd>,
-    /// Its end ends the thread.
-    stop: Option<OwnedFd>,
-    thread: Option<JoinHandle<()>>,
+    heard: Heard,
+    /// `None`: not tried yet.
+    way: Option<Way>,
 }
 
 impl Witness {
     pub(crate) fn new(session: &str) -> Self {
-        let (names, directories) = (Names::default(), HashSet::new());
-        Self { session: session.to_owned(), names, directories, ear: None }
+        Self { session: session.to_owned(), heard: Heard::default(), way: None }
     }
 
-    /// Listens for who writes into the directories of these files from now on, and into no others.
-    pub(crate) fn watch(&mut self, files: &[PathBuf]) {
-        if files.is_empty() && self.directories.is_empty() {
+    /// Listens for who writes these files from now on, and for no others.
+    pub(crate) fn watch(&mut self, files: &[Suspected]) {
+        if files.is_empty() && self.way.is_none() {
             return;
         }
-        let session = &self.session;
-        let ear = self.ear.get_or_insert_with(|| Ear::open(session, &self.names).ok());
-        let Some(ear) = ear else { return };
-        let wanted: HashSet<PathBuf> =
-            files.iter().filter_map(|file| Some(file.parent()?.to_owned())).collect();
-        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        if files.is_empty() || names.len() >= NAMES {
-            names.clear();
+        self.heard.tidy(files.is_empty());
+        let (session, heard) = (&self.session, &self.heard);
+        match self.way.get_or_insert_with(|| Way::open(session, heard)) {
+            Way::Ear(ear) => ear.watch(files),
+            Way::Leases(leases) => leases.watch(files),
+            Way::Deaf => {}
         }
-        drop(names);
-        for gone in self.directories.difference(&wanted) {
-            ear.mark(libc::FAN_MARK_REMOVE, gone);
+    }
+
+    /// A process of ours is about to start: what it writes in this time is of interest.
+    pub(crate) fn attend(&self, how_long: Duration) {
+        if let Some(Way::Leases(leases)) = &self.way {
+            leases.attend(how_long);
         }
-        // Again for those that are known: a directory may have been replaced by another.
-        wanted.iter().for_each(|directory| ear.mark(libc::FAN_MARK_ADD, directory));
-        self.directories = wanted;
+    }
+
+    /// This process is about to be stopped, and must not hold anybody up.
+    pub(crate) fn rest(&self) {
+        if let Some(Way::Leases(leases)) = &self.way {
+            leases.rest();
+        }
     }
 
     /// Whether who writes this file is listened for.
     pub(crate) fn hears(&self, file: &Path) -> bool {
-        file.parent().is_some_and(|directory| self.directories.contains(directory))
+        matches!(&self.way, Some(Way::Ear(ear)) if ear.hears(file))
     }
 
-    /// Who has written this file since it was last asked about. Files of one name in two directories are not told apart.
+    /// Who has written this file since it was last asked about.
     pub(crate) fn written(&self, file: &Path) -> Written {
-        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        let name = file.file_name().unwrap_or_default();
-        names.remove(name).unwrap_or_default()
+        let mut written = self.heard.take(file.file_name().unwrap_or_default());
+        // Who looks himself may miss an editor that replaces the file, and must not take its work for the child's.
+        written.by_us &= !(written.by_unknown && matches!(self.way, Some(Way::Leases(_))));
+        written
     }
 }
 
-impl Ear {
-    fn open(session: &str, names: &Names) -> io::Result<Self> {
-        // An unprivileged listener is not told who it was. It may not ask for a long queue either, so that asking tells.
-        let flags = libc::FAN_CLASS_NOTIF
-            | libc::FAN_CLOEXEC
-            | libc::FAN_REPORT_DFID_NAME
-            | libc::FAN_UNLIMITED_QUEUE;
-        // SAFETY: plain system call; a descriptor it returns is fresh and owned by nobody else.
-        let group = unsafe {
-            let fd = libc::fanotify_init(flags, libc::O_RDONLY as libc::c_uint);
-            if fd < 0 {
-                return Err(io::Error::last_os_error());
-            }
-            Arc::new(OwnedFd::from_raw_fd(fd))
-        };
-        let (stopped, stop) = pipe()?;
-        let (heard, names, session) = (Arc::clone(&group), Arc::clone(names), session.to_owned());
-        let thread = std::thread::Builder::new().name("writers".to_owned());
-        let thread = thread.spawn(move || listen(&heard, &stopped, &session, &names))?;
-        Ok(Self { group, stop: Some(stop), thread: Some(thread) })
-    }
-
-    fn mark(&self, flags: libc::c_uint, directory: &Path) {
-        let Ok(path) = CString::new(directory.as_os_str().as_bytes()) else { return };
-        // SAFETY: the path ends with a null and lives until the call returns.
-        let marked = unsafe {
-            libc::fanotify_mark(self.group.as_raw_fd(), flags, EVENTS, libc::AT_FDCWD, path.as_ptr())
-        };
-        if marked != 0 {
-            let error = io::Error::last_os_error();
-            tracing::debug!(directory = %directory.display(), %error, "cannot hear who writes there");
-        }
+impl Way {
+    fn open(session: &str, heard: &Heard) -> Self {
+        let ear = Ear::open(session, heard).map(Self::Ear);
+        ear.or_else(|_| Leases::open(session, heard).map(Self::Leases)).unwrap_or_else(|error| {
+            tracing::debug!(%error, "cannot tell who writes a file");
+            Self::Deaf
+        })
     }
 }
 
-impl Drop for Ear {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
-/// The life of the thread: each writer is looked at while it is still there.
-fn listen(group: &OwnedFd, stopped: &OwnedFd, session: &str, names: &Names) {
-    hurry();
-    let mut breath = Breath { since: Instant::now(), times: 0 };
-    let mut buffer = vec![0_u8; 16 << 10];
-    loop {
-        let mut waiting = [PollFd::new(group, PollFlags::IN), PollFd::new(stopped, PollFlags::IN)];
-        match poll(&mut waiting, None) {
-            Ok(_) if !waiting[1].revents().is_empty() => return,
-            Ok(_) => {}
-            Err(rustix::io::Errno::INTR) => continue,
-            Err(_) => return,
-        }
-        breath.take();
-        let Ok(length) = rustix::io::read(group, &mut buffer) else { return };
-        for (pid, name) in events(&buffer[..length]) {
-            let by = writer(pid, session);
-            let mut names = names.lock().unwrap_or_else(PoisonError::into_inner);
-            if names.len() < NAMES || names.contains_key(name) {
-                let known = names.entry(name.to_owned()).or_default();
-                known.by_us |= by.by_us;
-                known.by_others |= by.by_others;
-                known.by_unknown |= by.by_unknown;
-            }
-        }
-    }
-}
-
-/// Keeps a flood of writes from taking a core: events of one process about one file become one while they wait.
-struct Breath {
-    since: Instant,
-    times: u32,
-}
-
-impl Breath {
-    fn take(&mut self) {
-        self.times += 1;
-        if self.since.elapsed() > Duration::from_millis(100) {
-            (self.since, self.times) = (Instant::now(), 0);
-        } else if self.times > 20 {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    }
-}
-
-/// A shell's `date > file` is over in a millisecond: this thread, which hardly ever runs, runs before others.
-fn hurry() {
-    // SAFETY: plain system calls that concern this thread alone; where they are forbidden, it is merely later.
-    unsafe {
-        let mut first: libc::sched_param = std::mem::zeroed();
-        first.sched_priority = 1;
-        if libc::sched_setscheduler(0, libc::SCHED_FIFO, &first) != 0 {
-            libc::setpriority(libc::PRIO_PROCESS, 0, -20);
-        }
-    }
-}
-
-/// Each event's process and the name it is about.
-fn events(mut rest: &[u8]) -> impl Iterator<Item = (i32, &OsStr)> {
-    std::iter::from_fn(move || {
-        loop {
-            // event_len u32, vers u8, reserved u8, metadata_len u16, mask u64, fd i32, pid i32
-            let length = number(rest, 0)? as usize;
-            let head = usize::from(u16::from_ne_bytes(rest.get(6..8)?.try_into().ok()?));
-            let pid = number(rest, 20)? as i32;
-            let event = rest.get(..length).filter(|event| event.len() >= head.max(24))?;
-            rest = &rest[length..];
-            if let Some(name) = name(&event[head..]) {
-                return Some((pid, name));
-            }
-        }
-    })
-}
-
-/// info_type u8, pad u8, len u16; fsid 8 bytes; handle_bytes u32, handle_type i32, the handle; the name up to a null.
-fn name(mut records: &[u8]) -> Option<&OsStr> {
-    loop {
-        let kind = *records.first()?;
-        let length = usize::from(u16::from_ne_bytes(records.get(2..4)?.try_into().ok()?));
-        let record = records.get(..length).filter(|record| record.len() >= 4)?;
-        if kind == NAMED {
-            let handle = number(record, 12)? as usize;
-            let text = record.get(20 + handle..)?;
-            return Some(OsStr::from_bytes(text.split(|byte| *byte == 0).next()?));
-        }
-        records = &records[length..];
-    }
-}
-
-fn number(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
-}
-
-fn writer(pid: i32, session: &str) -> Written {
+/// Whose process this is.
+pub(super) fn writer(pid: i32, session: &str) -> Written {
     if pid == std::process::id() as i32 || matches!(marked(pid, session), Marked::Ours(_)) {
         return Written { by_us: true, ..Written::default() };
     }
@@ -286,10 +186,14 @@ fn reads(pid: i32, pipes: &[u64]) -> bool {
 
 /// Whether one of these processes has this file open for writing.
 pub(crate) fn has_open(pids: &[i32], file: &Path) -> bool {
-    let Ok(found) = fs::metadata(file) else { return false };
-    pids.iter().any(|pid| {
+    fs::metadata(file).is_ok_and(|file| who_has_open(pids, &file).is_some())
+}
+
+/// The first of these processes that has this file open for writing.
+pub(super) fn who_has_open(pids: &[i32], file: &fs::Metadata) -> Option<i32> {
+    pids.iter().copied().find(|pid| {
         let entries = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-        entries.filter(|entry| is_same(&entry.path(), &found)).any(|entry| {
+        entries.filter(|entry| is_same(&entry.path(), file)).any(|entry| {
             let info = fs::read_to_string(format!("/proc/{pid}/fdinfo/{}", entry.file_name().display()));
             info.is_ok_and(|info| writes(&info))
         })
@@ -319,32 +223,6 @@ pub(crate) fn bytes_written(pids: &[i32]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn events_are_read_up_to_where_they_make_sense() {
-        let mut event = Vec::new();
-        let name = b"cache.json\0\0";
-        let record = 20 + 8 + name.len();
-        event.extend((24 + record as u32).to_ne_bytes());
-        event.extend([3, 0]);
-        event.extend(24_u16.to_ne_bytes());
-        event.extend(2_u64.to_ne_bytes());
-        event.extend((-1_i32).to_ne_bytes());
-        event.extend(77_i32.to_ne_bytes());
-        event.extend([NAMED, 0]);
-        event.extend((record as u16).to_ne_bytes());
-        event.extend([0; 8]);
-        event.extend(8_u32.to_ne_bytes());
-        event.extend(1_i32.to_ne_bytes());
-        event.extend([9; 8]);
-        event.extend(name);
-        let twice = [event.clone(), event.clone()].concat();
-        let all: Vec<_> = events(&twice).collect();
-        assert_eq!(all, [(77, OsStr::new("cache.json")); 2]);
-        for cut in 0..event.len() {
-            assert_eq!(events(&event[..cut]).count(), 0, "cut at {cut}");
-        }
-    }
 
     #[test]
     fn a_file_that_is_open_for_writing_is_found() {

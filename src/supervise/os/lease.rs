@@ -1,0 +1,438 @@
+//! Linux, without privileges: who is about to write a file.
+//!
+//! A read lease (fcntl(2), `F_SETLEASE`) on a file of one's own makes the kernel hold whoever opens it for writing until the
+//! holder lets go, and tells the holder. In that moment the writer stands in the kernel's `__break_lease`, and can be looked at:
+//! also a shell's `date > file`, which is over in a millisecond. A file that is replaced by another has no lease that breaks;
+//! there, who has the successor open is looked for while it is being written, which may come too late.
+//!
+//! Nobody is held longer than it takes to look (a few milliseconds), but only as long as this process runs. So leases are kept
+//! for the while after a start that matters, on few files, and on none while this process is stopped by its terminal.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ffi::OsStr;
+use std::fs::{self, File, Metadata};
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
+use rustix::io::Errno;
+
+use super::super::evidence::{Interest, Suspected};
+use super::ear::Breath;
+use super::procfs::{children, everybody};
+use super::unix::pipe;
+use super::witness::{Heard, Written, who_has_open, writer};
+
+/// So long after the last change leases are kept, if nothing starts.
+const WHILE: Duration = Duration::from_secs(5);
+/// What tells of a lease that breaks. Sent to one thread only, which has it blocked: nobody else ever sees it.
+const SIGNAL: i32 = libc::SIGIO;
+/// Where a thread stands that waits for a lease to be given up, as `/proc/PID/wchan` calls it.
+const HELD: &[u8] = b"__break_lease";
+/// The kernel tells of the break just before it lays the writer to sleep.
+const LOOKS: u32 = 10;
+const BETWEEN_LOOKS: Duration = Duration::from_micros(200);
+/// So many inodes are known at most that may become somebody's successor.
+const SUCCESSORS: usize = 256;
+const UNKNOWN: Written = Written { by_us: false, by_others: false, by_unknown: true };
+/// What is listened for in the directories of the files.
+const EVENTS: WatchFlags = WatchFlags::ONLYDIR
+    .union(WatchFlags::CREATE)
+    .union(WatchFlags::MODIFY)
+    .union(WatchFlags::CLOSE_WRITE)
+    .union(WatchFlags::MOVE)
+    .union(WatchFlags::DELETE);
+
+/// Leases on the files under suspicion, and the thread that hears of their breaking. Dropped, it lets everybody go.
+#[derive(Debug)]
+pub(super) struct Leases {
+    shared: Arc<Shared>,
+    /// A byte wakes the thread, its end ends it.
+    wake: Option<OwnedFd>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    directories: OwnedFd,
+    session: String,
+    heard: Heard,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// The thread that is told of breaks.
+    thread: i32,
+    leases: BTreeMap<PathBuf, Lease>,
+    watches: HashMap<i32, PathBuf>,
+    /// Those that do not last are given up then.
+    until: Instant,
+    resting: bool,
+    /// Who was seen writing other files, by device and inode: they may be renamed to one under suspicion.
+    successors: HashMap<(u64, u64), Written>,
+}
+
+#[derive(Debug)]
+struct Lease {
+    interest: Interest,
+    /// While it is held. Closing it gives it up.
+    file: Option<File>,
+}
+
+impl Leases {
+    pub(super) fn open(session: &str, heard: &Heard) -> io::Result<Self> {
+        let directories = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
+        let (woken, wake) = pipe()?;
+        let state = State {
+            thread: 0,
+            leases: BTreeMap::new(),
+            watches: HashMap::new(),
+            until: Instant::now(),
+            resting: false,
+            successors: HashMap::new(),
+        };
+        let (session, heard) = (session.to_owned(), heard.clone());
+        let shared = Arc::new(Shared { directories, session, heard, state: Mutex::new(state) });
+        let (tell, told) = sync_channel(1);
+        let work = Arc::clone(&shared);
+        let thread = std::thread::Builder::new().name("writers".to_owned());
+        let thread = thread.spawn(move || match signals() {
+            Ok(signals) => work.listen(&signals, &woken, &tell),
+            Err(error) => drop(tell.send(Err(error))),
+        })?;
+        let this = Self { shared, wake: Some(wake), thread: Some(thread) };
+        let told = told.recv().map_err(|_| io::Error::other("the thread has ended"))?;
+        this.shared.state().thread = told?;
+        Ok(this)
+    }
+
+    /// From now on, it is these files.
+    pub(super) fn watch(&self, files: &[Suspected]) {
+        let mut state = self.shared.state();
+        let mut before = std::mem::take(&mut state.leases);
+        for file in files {
+            let held = before.remove(&file.path).and_then(|lease| lease.file);
+            state.leases.insert(file.path.clone(), Lease { interest: file.interest, file: held });
+        }
+        drop(before);
+        // Added again though known: a directory may have been replaced by another.
+        let wanted: HashSet<&Path> = files.iter().filter_map(|file| file.path.parent()).collect();
+        let added = wanted.iter().filter_map(|path| {
+            let watch = inotify::add_watch(&self.shared.directories, *path, EVENTS).ok()?;
+            Some((watch, path.to_path_buf()))
+        });
+        let watches: HashMap<_, _> = added.collect();
+        for gone in state.watches.keys().filter(|watch| !watches.contains_key(watch)) {
+            let _ = inotify::remove_watch(&self.shared.directories, *gone);
+        }
+        state.watches = watches;
+        let until = state.until.max(Instant::now() + WHILE);
+        self.attend_to(state, until);
+    }
+
+    /// Something of ours starts: leases are taken again, and kept for so long.
+    pub(super) fn attend(&self, how_long: Duration) {
+        self.attend_to(self.shared.state(), Instant::now() + how_long);
+    }
+
+    fn attend_to(&self, mut state: MutexGuard<'_, State>, until: Instant) {
+        if state.leases.is_empty() {
+            return;
+        }
+        state.until = until;
+        state.resting = false;
+        let paths: Vec<PathBuf> = state.leases.keys().cloned().collect();
+        paths.iter().for_each(|path| self.shared.take(&mut state, path));
+        drop(state);
+        // It waits until another time now.
+        if let Some(wake) = &self.wake {
+            let _ = rustix::io::write(wake, &[0]);
+        }
+    }
+
+    /// Gives all up until something starts again.
+    pub(super) fn rest(&self) {
+        let mut state = self.shared.state();
+        state.resting = true;
+        state.leases.values_mut().for_each(|lease| lease.file = None);
+    }
+}
+
+impl Drop for Leases {
+    fn drop(&mut self) {
+        self.rest();
+        drop(self.wake.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl State {
+    /// Until when to wait at most for an event.
+    fn deadline(&self) -> Option<Instant> {
+        let passing = |lease: &Lease| lease.file.is_some() && lease.interest != Interest::Lasting;
+        self.leases.values().any(passing).then_some(self.until)
+    }
+
+    /// Gives up what is not to last, if it is time.
+    fn expire(&mut self, now: Instant) {
+        if now >= self.until {
+            let passing = self.leases.values_mut().filter(|lease| lease.interest != Interest::Lasting);
+            passing.for_each(|lease| lease.file = None);
+        }
+    }
+
+    fn wants(&self, lease: &Lease) -> bool {
+        let open = match lease.interest {
+            Interest::Passing => false,
+            Interest::Close => Instant::now() < self.until,
+            Interest::Lasting => true,
+        };
+        open && !self.resting
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The life of the thread.
+    fn listen(&self, signals: &OwnedFd, woken: &OwnedFd, tell: &SyncSender<io::Result<i32>>) {
+        // SAFETY: plain system call without arguments.
+        let _ = tell.send(Ok(unsafe { libc::gettid() }));
+        let mut buffer = [MaybeUninit::uninit(); 16 << 10];
+        let mut events = Reader::new(&self.directories, &mut buffer);
+        let mut breath = Breath::new();
+        loop {
+            let deadline = self.state().deadline();
+            let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+            let left = left.and_then(|left| Timespec::try_from(left).ok());
+            let mut ready = [
+                PollFd::new(signals, PollFlags::IN),
+                PollFd::new(woken, PollFlags::IN),
+                PollFd::new(&self.directories, PollFlags::IN),
+            ];
+            match poll(&mut ready, left.as_ref()) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(_) => return self.state().leases.clear(),
+            }
+            let [signalled, woken_up, changed] = ready.map(|one| !one.revents().is_empty());
+            // First of all: somebody is held.
+            if signalled {
+                let _ = rustix::io::read(signals, &mut [0; 4096]);
+                self.broken();
+            }
+            if woken_up && !matches!(rustix::io::read(woken, &mut [0; 64]), Ok(1..)) {
+                return;
+            }
+            if changed {
+                breath.take();
+                while let Ok(event) = events.next() {
+                    if let Some(name) = event.file_name() {
+                        self.heed(event.wd(), OsStr::from_bytes(name.to_bytes()), event.events());
+                    }
+                    if events.is_buffer_empty() {
+                        break;
+                    }
+                }
+            }
+            self.state().expire(Instant::now());
+        }
+    }
+
+    /// Looks who opens the files whose leases break, and lets him go on.
+    fn broken(&self) {
+        let mut state = self.state();
+        let broken = state.leases.iter_mut().filter(|(_, lease)| lease.file.as_ref().is_some_and(breaks));
+        let broken: Vec<_> = broken.collect();
+        if broken.is_empty() {
+            return;
+        }
+        let held = held(broken.len());
+        let mut by = Written { by_unknown: held.len() < broken.len(), ..Written::default() };
+        for pid in held {
+            let one = writer(pid, &self.session);
+            by.by_us |= one.by_us;
+            by.by_others |= one.by_others;
+            by.by_unknown |= one.by_unknown;
+        }
+        for (path, lease) in broken {
+            tracing::debug!(path = %path.display(), ?by, "opened for writing");
+            self.heard.note(path.file_name().unwrap_or_default(), by);
+            lease.file = None;
+        }
+    }
+
+    /// One event in a directory of files under suspicion.
+    fn heed(&self, watch: i32, name: &OsStr, what: ReadFlags) {
+        let mut state = self.state();
+        let Some(path) = state.watches.get(&watch).map(|directory| directory.join(name)) else { return };
+        let Some(lease) = state.leases.get_mut(&path) else {
+            if what.intersects(ReadFlags::CREATE | ReadFlags::MODIFY) {
+                self.may_succeed(state, &path);
+            }
+            return;
+        };
+        if what.intersects(ReadFlags::DELETE | ReadFlags::MOVED_FROM) {
+            lease.file = None;
+            return;
+        }
+        if what.contains(ReadFlags::MOVED_TO) {
+            let inode = fs::metadata(&path).map(|file| (file.dev(), file.ino()));
+            let by = inode.ok().and_then(|inode| state.successors.remove(&inode));
+            self.heard.replaced(name, by.unwrap_or(UNKNOWN));
+        }
+        self.take(&mut state, &path);
+    }
+
+    /// Looks who writes a file that may be renamed to one under suspicion.
+    fn may_succeed(&self, state: MutexGuard<'_, State>, path: &Path) {
+        let is_close = state.leases.values().any(|lease| state.wants(lease));
+        drop(state);
+        let Some(file) = fs::symlink_metadata(path).ok().filter(|file| is_close && file.is_file()) else {
+            return;
+        };
+        let inode = (file.dev(), file.ino());
+        let is_known = self.state().successors.contains_key(&inode);
+        if let Some(by) = (!is_known).then(|| self.writes(&file)).flatten() {
+            let mut state = self.state();
+            if state.successors.len() >= SUCCESSORS {
+                state.successors.clear();
+            }
+            state.successors.insert(inode, by);
+        }
+    }
+
+    /// Who has this file open for writing at this moment. Those that we have started are asked first: they are few.
+    fn writes(&self, file: &Metadata) -> Option<Written> {
+        let found = descendant(|pid| who_has_open(&[pid], file).is_some());
+        Some(writer(found.or_else(|| who_has_open(&everybody(), file))?, &self.session))
+    }
+
+    /// Takes the lease on a file, if it is wanted and not held.
+    fn take(&self, state: &mut State, path: &Path) {
+        let thread = state.thread;
+        let Some(lease) = state.leases.get(path) else { return };
+        let file = if state.wants(lease) { self.lease(thread, path, lease.file.as_ref()) } else { return };
+        if let (Some(lease), Some(file)) = (state.leases.get_mut(path), file) {
+            lease.file = Some(file);
+        }
+    }
+
+    /// A new lease on what the path names now, unless this one is it.
+    fn lease(&self, thread: i32, path: &Path, held: Option<&File>) -> Option<File> {
+        // Never waits, not for the other end of a pipe and not for somebody else's lease.
+        let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path).ok()?;
+        let found = file.metadata().ok().filter(Metadata::is_file)?;
+        let is_held = held
+            .and_then(|held| held.metadata().ok())
+            .is_some_and(|held| (held.dev(), held.ino()) == (found.dev(), found.ino()));
+        if is_held {
+            return None;
+        }
+        match set_lease(&file, thread) {
+            Ok(()) => Some(file),
+            Err(error) => {
+                // It is open for writing at this moment.
+                let writes = (error.kind() == io::ErrorKind::WouldBlock).then(|| self.writes(&found));
+                if let Some(by) = writes.flatten() {
+                    self.heard.note(path.file_name()?, by);
+                }
+                tracing::debug!(path = %path.display(), %error, "no lease");
+                None
+            }
+        }
+    }
+}
+
+/// Blocks the signal for this thread, and makes it readable there.
+fn signals() -> io::Result<OwnedFd> {
+    // SAFETY: the set is initialised before it is used; the descriptor is fresh and owned by nobody else.
+    unsafe {
+        let mut set = MaybeUninit::uninit();
+        libc::sigemptyset(set.as_mut_ptr());
+        let mut set = set.assume_init();
+        libc::sigaddset(&raw mut set, SIGNAL);
+        let refused = libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut());
+        if refused != 0 {
+            return Err(io::Error::from_raw_os_error(refused));
+        }
+        match libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) {
+            -1 => Err(io::Error::last_os_error()),
+            fd => Ok(OwnedFd::from_raw_fd(fd)),
+        }
+    }
+}
+
+#[repr(C)]
+struct Owner {
+    kind: i32,
+    id: i32,
+}
+
+// As on every architecture that Rust has a standard library for; libc does not name them.
+const F_SETSIG: i32 = 10;
+const F_SETOWN_EX: i32 = 15;
+const F_OWNER_TID: i32 = 0;
+
+fn set_lease(file: &File, thread: i32) -> io::Result<()> {
+    let (fd, owner) = (file.as_raw_fd(), Owner { kind: F_OWNER_TID, id: thread });
+    let done = |result: i32| if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) };
+    // Who is told comes first: the signal would go to the whole process, and end it.
+    // SAFETY: plain system calls on a descriptor of ours; `owner` lives until its call returns.
+    unsafe {
+        done(libc::fcntl(fd, F_SETOWN_EX, &raw const owner))?;
+        done(libc::fcntl(fd, F_SETSIG, SIGNAL))?;
+        done(libc::fcntl(fd, libc::F_SETLEASE, libc::F_RDLCK))
+    }
+}
+
+/// Whether somebody waits for this lease to be given up: it is said to be gone already.
+fn breaks(file: &File) -> bool {
+    // SAFETY: plain system call on a descriptor of ours.
+    unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETLEASE) != libc::F_RDLCK }
+}
+
+/// The processes with threads that are held, at least so many; fewer if they cannot be seen.
+fn held(at_least: usize) -> Vec<i32> {
+    let mut found = Vec::new();
+    for look in 0..LOOKS {
+        if look > 0 {
+            std::thread::sleep(BETWEEN_LOOKS);
+        }
+        found = everybody().into_iter().filter(|pid| is_held(*pid)).collect();
+        if found.len() >= at_least {
+            break;
+        }
+    }
+    found
+}
+
+fn is_held(pid: i32) -> bool {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    tasks.map(|task| task.path().join("wchan")).any(|wchan| fs::read(wchan).is_ok_and(|at| at == HELD))
+}
+
+/// The first of those who descend from this process that is as wanted; the older ones are asked first.
+fn descendant(wanted: impl Fn(i32) -> bool) -> Option<i32> {
+    let mut generation = vec![std::process::id() as i32];
+    while !generation.is_empty() {
+        generation = generation.into_iter().filter_map(children).flatten().collect();
+        if let Some(found) = generation.iter().copied().find(|pid| wanted(*pid)) {
+            return Some(found);
+        }
+    }
+    None
+}
