@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, poll};
 
 use super::super::evidence::Suspected;
+use super::heard::{Heard, writer};
 use super::unix::pipe;
-use super::witness::{Heard, writer};
 
 /// What is listened for: everything that can change a file's content or existence.
 const EVENTS: u64 = libc::FAN_MODIFY

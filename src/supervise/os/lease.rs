@@ -13,9 +13,9 @@ use std::ffi::OsStr;
 use std::fs::{self, File, Metadata};
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,22 +28,19 @@ use rustix::io::Errno;
 
 use super::super::evidence::{Interest, Suspected};
 use super::ear::Breath;
+use super::heard::{Heard, Written, who_has_open, writer};
+use super::hold::{breaks, held, is_hidden, new_lease, signals};
 use super::procfs::{children, everybody};
 use super::unix::pipe;
-use super::witness::{Heard, Written, who_has_open, writer};
 
 /// So long after the last change leases are kept, if nothing starts.
 const WHILE: Duration = Duration::from_secs(5);
-/// What tells of a lease that breaks. Sent to one thread only, which has it blocked: nobody else ever sees it.
-const SIGNAL: i32 = libc::SIGIO;
-/// Where a thread stands that waits for a lease to be given up, as `/proc/PID/wchan` calls it.
-const HELD: &[u8] = b"__break_lease";
-/// The kernel tells of the break just before it lays the writer to sleep.
-const LOOKS: u32 = 10;
-const BETWEEN_LOOKS: Duration = Duration::from_micros(200);
+/// A file that is open for writing is tried again so soon, and each time after twice as long, so many times: the kernel tells of
+/// its being closed just before it is.
+const AGAIN: Duration = Duration::from_micros(100);
+const TRIES: u32 = 11;
 /// So many inodes are known at most that may become somebody's successor.
 const SUCCESSORS: usize = 256;
-const UNKNOWN: Written = Written { by_us: false, by_others: false, by_unknown: true };
 /// What is listened for in the directories of the files.
 const EVENTS: WatchFlags = WatchFlags::ONLYDIR
     .union(WatchFlags::CREATE)
@@ -78,13 +75,23 @@ struct State {
     /// Those that do not last are given up then.
     until: Instant,
     resting: bool,
+    again: Option<Again>,
     /// Who was seen writing other files, by device and inode: they may be renamed to one under suspicion.
     successors: HashMap<(u64, u64), Written>,
+}
+
+/// When to try again what could not be leased, and for the how-manieth time.
+#[derive(Debug, Clone, Copy)]
+struct Again {
+    at: Instant,
+    time: u32,
 }
 
 #[derive(Debug)]
 struct Lease {
     interest: Interest,
+    /// Ours were seen to replace the file by another.
+    replaced: bool,
     /// While it is held. Closing it gives it up.
     file: Option<File>,
 }
@@ -99,6 +106,7 @@ impl Leases {
             watches: HashMap::new(),
             until: Instant::now(),
             resting: false,
+            again: None,
             successors: HashMap::new(),
         };
         let (session, heard) = (session.to_owned(), heard.clone());
@@ -121,8 +129,10 @@ impl Leases {
         let mut state = self.shared.state();
         let mut before = std::mem::take(&mut state.leases);
         for file in files {
-            let held = before.remove(&file.path).and_then(|lease| lease.file);
-            state.leases.insert(file.path.clone(), Lease { interest: file.interest, file: held });
+            let (replaced, held) =
+                before.remove(&file.path).map_or((false, None), |lease| (lease.replaced, lease.file));
+            let lease = Lease { interest: file.interest, replaced, file: held };
+            state.leases.insert(file.path.clone(), lease);
         }
         drop(before);
         // Added again though known: a directory may have been replaced by another.
@@ -178,11 +188,20 @@ impl Drop for Leases {
     }
 }
 
+impl Lease {
+    /// Who has replaced the file if nobody was seen: not ours, if it is proven that they write it and they never did that.
+    fn unseen(&self) -> Written {
+        let by_others = self.interest == Interest::Lasting && !self.replaced;
+        Written { by_us: false, by_others, by_unknown: !by_others }
+    }
+}
+
 impl State {
     /// Until when to wait at most for an event.
     fn deadline(&self) -> Option<Instant> {
         let passing = |lease: &Lease| lease.file.is_some() && lease.interest != Interest::Lasting;
-        self.leases.values().any(passing).then_some(self.until)
+        let until = self.leases.values().any(passing).then_some(self.until);
+        until.into_iter().chain(self.again.map(|again| again.at)).min()
     }
 
     /// Gives up what is not to last, if it is time.
@@ -248,8 +267,24 @@ impl Shared {
                     }
                 }
             }
-            self.state().expire(Instant::now());
+            let mut state = self.state();
+            state.expire(Instant::now());
+            self.try_again(&mut state);
         }
+    }
+
+    /// Takes the leases that could not be taken before, if it is time.
+    fn try_again(&self, state: &mut State) {
+        let Some(again) = state.again.filter(|again| again.at <= Instant::now()) else { return };
+        state.again = None;
+        let missing = state.leases.iter().filter(|(_, lease)| lease.file.is_none());
+        let missing: Vec<PathBuf> = missing.map(|(path, _)| path.clone()).collect();
+        missing.iter().for_each(|path| self.take(state, path));
+        let time = again.time + 1;
+        state.again = state
+            .again
+            .filter(|_| time < TRIES)
+            .map(|_| Again { at: Instant::now() + AGAIN * (1 << time), time });
     }
 
     /// Looks who opens the files whose leases break, and lets him go on.
@@ -261,7 +296,13 @@ impl Shared {
             return;
         }
         let held = held(broken.len());
-        let mut by = Written { by_unknown: held.len() < broken.len(), ..Written::default() };
+        let mut by = Written::default();
+        if held.len() < broken.len() {
+            // Somebody who does not let himself be looked at. If all of ours do, he is none of them.
+            by.by_unknown =
+                everybody().into_iter().any(|pid| is_hidden(pid) && writer(pid, &self.session).by_us);
+            by.by_others = !by.by_unknown;
+        }
         for pid in held {
             let one = writer(pid, &self.session);
             by.by_us |= one.by_us;
@@ -292,7 +333,11 @@ impl Shared {
         if what.contains(ReadFlags::MOVED_TO) {
             let inode = fs::metadata(&path).map(|file| (file.dev(), file.ino()));
             let by = inode.ok().and_then(|inode| state.successors.remove(&inode));
-            self.heard.replaced(name, by.unwrap_or(UNKNOWN));
+            let by = by.unwrap_or_else(|| state.leases.get(&path).map(Lease::unseen).unwrap_or_default());
+            if let Some(lease) = state.leases.get_mut(&path) {
+                lease.replaced |= by.by_us;
+            }
+            self.heard.replaced(name, by);
         }
         self.take(&mut state, &path);
     }
@@ -321,108 +366,23 @@ impl Shared {
         Some(writer(found.or_else(|| who_has_open(&everybody(), file))?, &self.session))
     }
 
-    /// Takes the lease on a file, if it is wanted and not held.
+    /// Takes the lease on a file, if it is wanted and not held; later, if it is open for writing now.
     fn take(&self, state: &mut State, path: &Path) {
-        let thread = state.thread;
-        let Some(lease) = state.leases.get(path) else { return };
-        let file = if state.wants(lease) { self.lease(thread, path, lease.file.as_ref()) } else { return };
-        if let (Some(lease), Some(file)) = (state.leases.get_mut(path), file) {
-            lease.file = Some(file);
-        }
-    }
-
-    /// A new lease on what the path names now, unless this one is it.
-    fn lease(&self, thread: i32, path: &Path, held: Option<&File>) -> Option<File> {
-        // Never waits, not for the other end of a pipe and not for somebody else's lease.
-        let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path).ok()?;
-        let found = file.metadata().ok().filter(Metadata::is_file)?;
-        let is_held = held
-            .and_then(|held| held.metadata().ok())
-            .is_some_and(|held| (held.dev(), held.ino()) == (found.dev(), found.ino()));
-        if is_held {
-            return None;
-        }
-        match set_lease(&file, thread) {
-            Ok(()) => Some(file),
-            Err(error) => {
-                // It is open for writing at this moment.
-                let writes = (error.kind() == io::ErrorKind::WouldBlock).then(|| self.writes(&found));
-                if let Some(by) = writes.flatten() {
-                    self.heard.note(path.file_name()?, by);
-                }
-                tracing::debug!(path = %path.display(), %error, "no lease");
-                None
+        let Some(lease) = state.leases.get(path).filter(|lease| state.wants(lease)) else { return };
+        match new_lease(state.thread, path, lease.file.as_ref()) {
+            Ok(None) => {}
+            Ok(file) => {
+                state.leases.entry(path.to_owned()).and_modify(|lease| lease.file = file);
             }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if let Some(by) = fs::metadata(path).ok().and_then(|file| self.writes(&file)) {
+                    self.heard.note(path.file_name().unwrap_or_default(), by);
+                }
+                state.again.get_or_insert(Again { at: Instant::now() + AGAIN, time: 0 });
+            }
+            Err(error) => tracing::debug!(path = %path.display(), %error, "no lease"),
         }
     }
-}
-
-/// Blocks the signal for this thread, and makes it readable there.
-fn signals() -> io::Result<OwnedFd> {
-    // SAFETY: the set is initialised before it is used; the descriptor is fresh and owned by nobody else.
-    unsafe {
-        let mut set = MaybeUninit::uninit();
-        libc::sigemptyset(set.as_mut_ptr());
-        let mut set = set.assume_init();
-        libc::sigaddset(&raw mut set, SIGNAL);
-        let refused = libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut());
-        if refused != 0 {
-            return Err(io::Error::from_raw_os_error(refused));
-        }
-        match libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) {
-            -1 => Err(io::Error::last_os_error()),
-            fd => Ok(OwnedFd::from_raw_fd(fd)),
-        }
-    }
-}
-
-#[repr(C)]
-struct Owner {
-    kind: i32,
-    id: i32,
-}
-
-// As on every architecture that Rust has a standard library for; libc does not name them.
-const F_SETSIG: i32 = 10;
-const F_SETOWN_EX: i32 = 15;
-const F_OWNER_TID: i32 = 0;
-
-fn set_lease(file: &File, thread: i32) -> io::Result<()> {
-    let (fd, owner) = (file.as_raw_fd(), Owner { kind: F_OWNER_TID, id: thread });
-    let done = |result: i32| if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) };
-    // Who is told comes first: the signal would go to the whole process, and end it.
-    // SAFETY: plain system calls on a descriptor of ours; `owner` lives until its call returns.
-    unsafe {
-        done(libc::fcntl(fd, F_SETOWN_EX, &raw const owner))?;
-        done(libc::fcntl(fd, F_SETSIG, SIGNAL))?;
-        done(libc::fcntl(fd, libc::F_SETLEASE, libc::F_RDLCK))
-    }
-}
-
-/// Whether somebody waits for this lease to be given up: it is said to be gone already.
-fn breaks(file: &File) -> bool {
-    // SAFETY: plain system call on a descriptor of ours.
-    unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETLEASE) != libc::F_RDLCK }
-}
-
-/// The processes with threads that are held, at least so many; fewer if they cannot be seen.
-fn held(at_least: usize) -> Vec<i32> {
-    let mut found = Vec::new();
-    for look in 0..LOOKS {
-        if look > 0 {
-            std::thread::sleep(BETWEEN_LOOKS);
-        }
-        found = everybody().into_iter().filter(|pid| is_held(*pid)).collect();
-        if found.len() >= at_least {
-            break;
-        }
-    }
-    found
-}
-
-fn is_held(pid: i32) -> bool {
-    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    tasks.map(|task| task.path().join("wchan")).any(|wchan| fs::read(wchan).is_ok_and(|at| at == HELD))
 }
 
 /// The first of those who descend from this process that is as wanted; the older ones are asked first.
