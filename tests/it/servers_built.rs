@@ -57,6 +57,7 @@ fn go_run_with_its_port_written_down_behind_the_proxy() {
     let upstream = free_address();
     let (proxy, port) = (format!("ADDRESS={upstream}"), format!("PORT={}", upstream.port()));
     generations_take_turns(GO, &["--proxy", &proxy, "--env", &port], &["go", "run", "."]);
+    assert!(std::net::TcpListener::bind(upstream).is_ok(), "a server outlives devrun and its `go run`");
 }
 
 #[test]
