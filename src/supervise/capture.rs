@@ -5,10 +5,11 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use rustix::fs::{Mode, OFlags};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::pty::{grantpt, ptsname, unlockpt};
 use rustix::termios::{OptionalActions, OutputModes, Winsize};
 
 use super::options::Capture;
+use super::os::terminal::new_terminal;
 use super::os::unix::pipe;
 use super::streams::Streams;
 
@@ -50,7 +51,7 @@ impl Ends {
 
 /// A terminal that passes on what is written as it is: the one behind it does the rest.
 fn terminal(size: Option<Winsize>) -> io::Result<(OwnedFd, OwnedFd)> {
-    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
+    let ours = new_terminal()?;
     grantpt(&ours)?;
     unlockpt(&ours)?;
     let name = ptsname(&ours, Vec::new())?;

@@ -9,7 +9,6 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::pty::{OpenptFlags, openpt};
 use rustix::termios::Winsize;
 use tokio::sync::Notify;
 
@@ -48,7 +47,7 @@ impl Streams {
     /// If there is no room for a thread.
     pub fn open(draws: bool) -> io::Result<Self> {
         // Without a terminal for the child it writes to ours directly, and would stand in a status line.
-        let draws = draws && io::stderr().is_terminal() && openpt(OpenptFlags::NOCTTY).is_ok();
+        let draws = draws && io::stderr().is_terminal() && os::terminal::new_terminal().is_ok();
         let err = Sink::new(true, draws)?;
         let out = if same_terminal() { err.clone() } else { Sink::new(false, false)? };
         Ok(Self { out, err, draws })

@@ -115,7 +115,7 @@ impl Keeper {
             return Placed::default();
         };
         let anchors: Vec<_> = self.anchors.iter().cloned().collect();
-        new.watch(anchors, |_| true);
+        new.watch_beside(anchors);
         self.events = Some(new);
         self.limited = false;
         let placed = self.place(dirs);
@@ -130,7 +130,7 @@ impl Keeper {
         let old: Vec<_> = self.anchors.difference(&wanted).filter(|dir| !in_tree(dir)).cloned().collect();
         let changed = !new.is_empty();
         events.unwatch(old);
-        let refused: HashSet<_> = events.watch(new, |_| true).into_iter().map(|(dir, _)| dir).collect();
+        let refused: HashSet<_> = events.watch_beside(new).into_iter().map(|(dir, _)| dir).collect();
         self.anchors = wanted.into_iter().filter(|dir| !refused.contains(dir)).collect();
         changed
     }

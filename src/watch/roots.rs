@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
+use super::source::ANCHORS;
+
 /// What a root is at the moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
@@ -35,8 +37,8 @@ impl Root {
         let is_link = std::fs::symlink_metadata(&self.path).is_ok_and(|found| found.is_symlink());
         let parents = self.path.ancestors().skip(1);
         let wanted = match self.state {
-            State::Missing => usize::MAX,
-            State::Dir if self.empty => usize::MAX,
+            State::Missing => ANCHORS,
+            State::Dir if self.empty => ANCHORS,
             State::Dir if is_link => 1,
             _ => 0,
         };

@@ -2,8 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::sandbox::{Running, Sandbox, wait_until};
-use crate::supervise::lives;
+use crate::sandbox::{Running, Sandbox, lives, wait_until};
 
 /// Lines that the builds and the command have written, outside of what is watched.
 fn told(sandbox: &Sandbox) -> Vec<String> {

@@ -82,7 +82,7 @@ fn one_that_goes_bad_keeps_the_old_generation_until_it_is_mended() {
         std::fs::remove_file(sandbox.path(".env")).unwrap();
         run.wait_for_line("cannot be read");
         let pid = log().split_whitespace().nth(2).unwrap().parse().unwrap();
-        assert!(crate::supervise::lives(pid), "the old one goes on: {:#?}", run.lines());
+        assert!(crate::sandbox::lives(pid), "the old one goes on: {:#?}", run.lines());
         sandbox.write(".env", "WHO=three\n");
         wait_until("it is mended", || log().contains("up three"));
         assert!(!log().contains("two"), "{}", log());

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::front_stage::{Client, Server, plain, soon, until};
-use crate::sandbox::{Running, Sandbox, wait_until};
+use crate::sandbox::{Running, Sandbox};
 
 /// The program after this `ulimit`, in front of a server that is there already.
 fn devrun(sandbox: &Sandbox, limit: &str, proxy: &str, command: &[&str]) -> Running {
@@ -115,7 +115,7 @@ fn the_program_takes_what_it_may_and_a_child_gets_what_it_would_have() {
     let sandbox = Sandbox::new();
     let script = "ulimit -Sn; exec sleep 1000";
     let mut running = devrun(&sandbox, "-Sn 100", &free_address().to_string(), &["sh", "-c", script]);
-    wait_until("the child tells its limit", || running.count("100") > 0);
+    crate::sandbox::wait_until("the child tells its limit", || running.count("100") > 0);
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", running.pid())).unwrap();
     let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
     let numbers: Vec<u64> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();

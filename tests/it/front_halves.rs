@@ -1,9 +1,6 @@
 //! Either side may have said all it wants and still listen: clients that close their sending side, servers that answer
 //! before they have read.
 
-use std::time::Duration;
-
-use devrun::front::Report;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::watch;
 
@@ -61,7 +58,7 @@ async fn a_client_that_has_said_all_it_wants_gets_its_answer() {
     }
     until("all are there", || server.accepted() == 6).await;
     // Long enough for whoever takes the end for leaving.
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     open.send(true).unwrap();
     for (mut client, wanted) in clients {
         let answer = client.answer(false).await;
@@ -116,6 +113,7 @@ async fn a_request_that_ends_short_is_broken_off() {
 #[tokio::test]
 #[cfg(target_os = "linux")]
 async fn a_client_that_has_said_all_it_wants_hears_of_a_dead_server_too() {
+    use devrun::front::Report;
     let stage = Stage::new().await;
     stage.down(Report::default());
     for request in [GET, POST, SHORT] {

@@ -8,7 +8,7 @@ use devrun::supervise::{self, Phase, Request};
 use devrun::watch::Watch;
 use devrun::{Command, Event, Options, Session, rules, watch};
 
-use crate::sandbox::{PATIENCE, Running, Sandbox, example, wait_until};
+use crate::sandbox::{PATIENCE, Sandbox, lives, wait_until};
 
 /// A session over a sandbox whose child writes its process id into the file `pid`.
 fn options(sandbox: &Sandbox) -> Options {
@@ -44,8 +44,7 @@ fn said(sandbox: &Sandbox) -> Option<i32> {
 }
 
 fn is_gone(pid: i32) -> bool {
-    // A zombie has no command line.
-    std::fs::read(format!("/proc/{pid}/cmdline")).map_or(true, |words| words.is_empty())
+    !lives(pid)
 }
 
 fn free_address() -> SocketAddr {
@@ -238,7 +237,8 @@ async fn a_front_that_is_dropped_closes_its_port_and_lets_its_clients_go() {
 fn it_catches_no_signal_and_says_nothing() {
     let sandbox = Sandbox::new();
     sandbox.write("src/app.py", "one");
-    let mut running = Running::start(sandbox.command(example("embed")).args(["sleep", "1000"]));
+    let program = crate::sandbox::example("embed");
+    let mut running = crate::sandbox::Running::start(sandbox.command(program).args(["sleep", "1000"]));
     running.wait_for_line("1: Ready");
     let status = std::fs::read_to_string(format!("/proc/{}/status", running.pid())).unwrap();
     let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:\t")).unwrap();

@@ -33,10 +33,11 @@ mod rules_git;
 mod supervise;
 /// Sockets held and handed over, whatever an earlier generation has made of them; how a server is known to serve.
 mod supervise_sockets;
-/// The child under a whole process: no survivor, no zombie.
+/// The child under a whole process: no survivor, no zombie. Linux: only there a process is found that has left its group.
+#[cfg(target_os = "linux")]
 mod supervise_process;
-/// The child through the program: no survivor, by whatever signal it ends.
-#[cfg(feature = "cli")]
+/// The child through the program: no survivor, by whatever signal it ends. Linux, for the same reason.
+#[cfg(all(target_os = "linux", feature = "cli"))]
 mod supervise_program;
 /// The run command as people and log readers see it.
 #[cfg(feature = "cli")]
@@ -130,7 +131,8 @@ mod watch_bursts;
 mod watch_written;
 /// Random histories: at the end the snapshot equals the tree.
 mod watch_random;
-/// Overflows and used-up limits: nothing is lost, and it is said.
+/// Overflows and used-up limits: nothing is lost, and it is said. Linux: these are inotify's.
+#[cfg(target_os = "linux")]
 mod watch_limits;
 /// A real browser: reloads, the crash page, tabs that share one stream.
 #[cfg(feature = "proxy")]

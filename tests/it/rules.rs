@@ -6,7 +6,7 @@ use std::path::Path;
 use devrun::rules::{Decision, DefectKind, Error, Flaw, GitEnv, Layer, Options, Rules};
 
 use crate::oracle::{ask_git_in, ask_rules, git_rules};
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, fifo};
 
 fn rules(sandbox: &Sandbox) -> Rules {
     Rules::new(Options::new(sandbox.root())).unwrap()
@@ -215,14 +215,7 @@ fn what_is_no_regular_file_is_no_rule_file() {
     symlink(&real, sandbox.path("link/.watchignore")).unwrap();
     symlink("nowhere", sandbox.path("dangling/.watchignore")).unwrap();
     std::fs::create_dir(sandbox.path("directory/.watchignore")).unwrap();
-    rustix::fs::mknodat(
-        rustix::fs::CWD,
-        sandbox.path("fifo/.watchignore"),
-        rustix::fs::FileType::Fifo,
-        rustix::fs::Mode::RUSR,
-        0,
-    )
-    .unwrap();
+    fifo(&sandbox.path("fifo/.watchignore"));
     let rules = rules(&sandbox);
     for dir in ["link", "directory", "fifo", "dangling"] {
         assert!(!rules.is_ignored(&sandbox.path(dir).join("a"), false), "{dir}");

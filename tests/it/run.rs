@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 
-use crate::sandbox::{Running, Sandbox, example, wait_for, wait_until};
+use crate::sandbox::{Running, Sandbox, example, lives, wait_for, wait_until};
 
 /// A child that says which generation it is and stays.
 const STAY: &[&str] = &["sh", "-c", "echo child $DEVRUN_GENERATION; exec sleep 1000"];
@@ -79,6 +79,7 @@ fn what_is_no_change_of_content_does_not_restart() {
     });
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn ignored_directories_have_no_watch_and_cost_no_wakeup() {
     let sandbox = Sandbox::new();
@@ -98,6 +99,7 @@ fn ignored_directories_have_no_watch_and_cost_no_wakeup() {
 }
 
 /// Voluntary context switches of all threads, once they no longer grow.
+#[cfg(target_os = "linux")]
 fn switches_at_rest(pid: u32) -> u64 {
     let mut last = (switches(pid), std::time::Instant::now());
     wait_until("devrun is idle", || {
@@ -110,16 +112,19 @@ fn switches_at_rest(pid: u32) -> u64 {
     last.0
 }
 
+#[cfg(target_os = "linux")]
 fn switches(pid: u32) -> u64 {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
     let status = threads.map(|thread| fs::read_to_string(thread.unwrap().path().join("status")).unwrap());
     status.filter_map(|status| field(&status, "voluntary_ctxt_switches:")).sum()
 }
 
+#[cfg(target_os = "linux")]
 fn field(status: &str, name: &str) -> Option<u64> {
     status.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
 }
 
+#[cfg(target_os = "linux")]
 fn watches(pid: u32) -> usize {
     let descriptors = fs::read_dir(format!("/proc/{pid}/fdinfo")).unwrap();
     let infos = descriptors.filter_map(|entry| fs::read_to_string(entry.unwrap().path()).ok());
@@ -161,10 +166,10 @@ fn on_exit_quit_ends_with_the_childs_status() {
 }
 
 /// The processes that said `pid NUMBER`, once there are `count`.
-fn pids(devrun: &Running, count: usize) -> Vec<u32> {
+fn pids(devrun: &Running, count: usize) -> Vec<i32> {
     wait_for("the tree has said its pids", || {
         let lines = devrun.lines();
-        let pids: Vec<u32> =
+        let pids: Vec<i32> =
             lines.iter().filter_map(|line| line.strip_prefix("pid ")?.parse().ok()).collect();
         (pids.len() == count).then_some(pids)
     })
@@ -179,7 +184,7 @@ fn ctrl_c_and_sigterm_leave_nobody_and_devrun_dies_by_the_signal() {
         devrun.signal(signal);
         assert_eq!(devrun.wait().signal(), Some(signal));
         for pid in pids {
-            assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists(), "{pid} outlived devrun");
+            assert!(!lives(pid), "{pid} outlived devrun");
         }
     }
 }
@@ -209,6 +214,7 @@ fn the_json_log_tells_a_restart_in_order() {
     assert!(restarted["changed_to_start_us"].is_u64(), "{restarted}");
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn no_watch_supervises_only() {
     let sandbox = Sandbox::new();
@@ -219,6 +225,18 @@ fn no_watch_supervises_only() {
     devrun.stop();
 }
 
+#[test]
+fn devrun_killed_leaves_nobody_of_its_group() {
+    let sandbox = Sandbox::new();
+    let script = "trap '' TERM HUP; sleep 1000 & echo pid $!; echo pid $$; wait; wait";
+    let mut devrun = start(&sandbox, &[], &["sh", "-c", script]);
+    let pids = pids(&devrun, 2);
+    devrun.signal(9);
+    devrun.wait();
+    wait_until("the whole group is gone", || pids.iter().all(|pid| !lives(*pid)));
+}
+
+#[cfg(target_os = "linux")]
 #[test]
 fn devrun_killed_leaves_nobody() {
     let sandbox = Sandbox::new();
@@ -234,9 +252,7 @@ fn devrun_killed_leaves_nobody() {
     let pids = pids(&devrun, 2);
     devrun.signal(9);
     devrun.wait();
-    wait_until("the whole tree is gone", || {
-        pids.iter().all(|pid| !std::path::Path::new(&format!("/proc/{pid}")).exists())
-    });
+    wait_until("the whole tree is gone", || pids.iter().all(|pid| !lives(*pid)));
 }
 
 #[test]
@@ -260,6 +276,7 @@ fn an_edit_of_devrun_toml_takes_effect() {
     devrun.stop();
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn an_edited_rule_file_takes_effect_at_once_and_restarts_nobody() {
     in_both_modes(|mode| {

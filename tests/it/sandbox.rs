@@ -44,6 +44,23 @@ pub(crate) fn example(name: &str) -> PathBuf {
     path
 }
 
+/// Whether a process runs: there, and no zombie.
+pub(crate) fn lives(pid: i32) -> bool {
+    let state = if cfg!(target_os = "linux") {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit_once(')').and_then(|(_, rest)| rest.trim_start().chars().next())
+    } else {
+        let told = Command::new("ps").args(["-o", "stat=", "-p", &pid.to_string()]).output().unwrap();
+        told.stdout.trim_ascii_start().first().map(|state| char::from(*state))
+    };
+    state.is_some_and(|state| !matches!(state, 'Z' | 'X'))
+}
+
+/// Makes a named pipe.
+pub(crate) fn fifo(path: &Path) {
+    assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+}
+
 /// The Python that real servers are run with: `DEVRUN_TEST_PYTHON` (set by `.ci/run`), or `python3`.
 pub(crate) fn python() -> PathBuf {
     std::env::var_os("DEVRUN_TEST_PYTHON").map_or_else(|| PathBuf::from("python3"), PathBuf::from)

@@ -3,8 +3,7 @@
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
-use crate::sandbox::{Sandbox, example, wait_for, wait_until};
-use crate::supervise::lives;
+use crate::sandbox::{Sandbox, example, lives, wait_for, wait_until};
 
 const SIGNALS: [i32; 4] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT];
 

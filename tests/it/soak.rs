@@ -21,7 +21,7 @@ fn holdings(pid: u32) -> Holdings {
         status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse().ok());
     let children = std::fs::read_to_string(format!("{dir}/task/{pid}/children")).unwrap_or_default();
     let zombies =
-        children.split_whitespace().filter(|pid| !crate::supervise::lives(pid.parse().unwrap())).count();
+        children.split_whitespace().filter(|pid| !crate::sandbox::lives(pid.parse().unwrap())).count();
     Holdings { memory: memory.unwrap_or(0), descriptors: count("fd"), zombies, threads: count("task") }
 }
 

@@ -10,7 +10,7 @@ use devrun::supervise::{
     Supervisor,
 };
 
-use crate::sandbox::{PATIENCE, Sandbox, example};
+use crate::sandbox::{PATIENCE, Sandbox, example, lives};
 
 /// A supervisor in a sandbox, whose events are all kept.
 pub(crate) struct Rig {
@@ -164,13 +164,6 @@ pub(crate) fn change(path: &str) -> Batch {
     let now = Instant::now();
     let change = Change { path: PathBuf::from("/project").join(path), kind: ChangeKind::Modified };
     Batch { changes: vec![change], first: now, last: now }
-}
-
-/// Whether a process runs: there, and no zombie.
-pub(crate) fn lives(pid: i32) -> bool {
-    let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
-    let state = stat.rsplit_once(')').map(|(_, rest)| rest.trim_start().chars().next());
-    !matches!(state, Some(Some('Z' | 'X')))
 }
 
 fn restarts(events: &[Event]) -> usize {

@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
-use crate::sandbox::{Sandbox, example, wait_until};
-use crate::supervise::lives;
+use crate::sandbox::{Sandbox, example, lives, wait_until};
 
 /// What a child leaves behind that wants to survive.
 const STUBBORN: &str = "ignore 15 ignore 2 ignore 1 log {}/log up \

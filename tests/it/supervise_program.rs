@@ -1,7 +1,6 @@
 //! The child through the program: nobody survives devrun, by whatever signal it ends.
 
-use crate::sandbox::{Running, Sandbox, example, wait_until};
-use crate::supervise::lives;
+use crate::sandbox::{Running, Sandbox, example, lives, wait_until};
 
 /// Ignores what can be ignored, in its own group, in another group, in another session, and as an orphan.
 const STUBBORN: &str = "ignore 15 ignore 2 ignore 1 ignore 3 log {}/log up \
@@ -80,20 +79,17 @@ fn of_sandbox(sandbox: &Sandbox) -> Vec<i32> {
 }
 
 #[test]
-#[cfg(target_os = "linux")]
 fn killed_by_sigkill_it_leaves_nobody_who_hides_everything() {
     kill_again_and_again(8);
 }
 
 #[test]
-#[cfg(target_os = "linux")]
 #[ignore = "needs half a minute"]
 fn two_hundred_kills_leave_nobody() {
     kill_again_and_again(200);
 }
 
 /// Whether this machine lets us make namespaces.
-#[cfg(target_os = "linux")]
 fn may_unshare() -> bool {
     let mut unshare = std::process::Command::new("unshare");
     unshare.args(["--user", "--map-root-user", "--pid", "--fork", "--mount-proc", "true"]);
@@ -105,13 +101,11 @@ fn may_unshare() -> bool {
 }
 
 /// devrun as the first process of a PID namespace, with a `/proc` of its own or the one of outside.
-#[cfg(target_os = "linux")]
 struct First {
     sandbox: Sandbox,
     run: Running,
 }
 
-#[cfg(target_os = "linux")]
 impl First {
     fn start(options: &[&str], steps: &str, own_proc: bool) -> Self {
         let sandbox = Sandbox::new();
@@ -136,14 +130,12 @@ impl First {
     }
 }
 
-#[cfg(target_os = "linux")]
 fn children(pid: i32) -> Vec<i32> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
     text.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
 }
 
 #[test]
-#[cfg(target_os = "linux")]
 #[ignore = "needs root or user namespaces"]
 fn as_the_first_process_of_a_namespace_it_reaps_and_restarts() {
     if !may_unshare() {
@@ -170,7 +162,6 @@ fn as_the_first_process_of_a_namespace_it_reaps_and_restarts() {
 }
 
 #[test]
-#[cfg(target_os = "linux")]
 #[ignore = "needs root or user namespaces"]
 fn as_the_first_process_of_a_namespace_it_steals_no_status() {
     if !may_unshare() {

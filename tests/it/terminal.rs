@@ -1,8 +1,7 @@
 //! Signals, keys and job control as a shell user expects them, under a real shell on a real terminal.
 
 use crate::pty::{Pty, state, wait_for_state};
-use crate::sandbox::{Sandbox, example, wait_for, wait_until};
-use crate::supervise::lives;
+use crate::sandbox::{Sandbox, example, lives, wait_for, wait_until};
 
 /// The helper child as words for the shell; `{}` is a directory outside the project.
 fn child(sandbox: &Sandbox, steps: &str) -> String {

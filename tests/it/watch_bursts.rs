@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use devrun::watch::{Event, Mode};
 
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, fifo};
 use crate::watch::{Spy, in_both, options};
 
 /// Lets time pass at a writer's pace: what is tested is how the watch takes it.
@@ -195,8 +195,7 @@ fn w9_odd_names_and_odd_files_are_nothing_special() {
         let names: [&[u8]; 4] = [b"not utf-8 \xff\xfe", b"new\nline", &[b'x'; 255], b" \t*?[a]"];
         symlink("loop", sandbox.path("loop")).unwrap();
         symlink(".", sandbox.path("self")).unwrap();
-        let fifo = sandbox.path("fifo");
-        rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        fifo(&sandbox.path("fifo"));
         let _socket = std::os::unix::net::UnixListener::bind(sandbox.path("socket")).unwrap();
         let mut spy = Spy::new(&sandbox, mode);
         for name in names {
@@ -205,8 +204,7 @@ fn w9_odd_names_and_odd_files_are_nothing_special() {
             assert!(batch.changes.iter().any(|change| change.path == sandbox.path(OsStr::from_bytes(name))));
         }
         // A FIFO that were opened would block; a socket made is no change.
-        let other = sandbox.path("fifo2");
-        rustix::fs::mknodat(rustix::fs::CWD, &other, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        fifo(&sandbox.path("fifo2"));
         let _other = std::os::unix::net::UnixListener::bind(sandbox.path("socket2")).unwrap();
         assert!(spy.batches_until_fence(&sandbox).is_empty(), "{mode:?}");
         spy.stop();

@@ -228,7 +228,8 @@ impl Hangup {
         loop {
             let Ok(mut ready) = self.input.readable().await else { return std::future::pending().await };
             ready.clear_ready();
-            let mut waiting = [PollFd::new(&self.input, PollFlags::empty())];
+            // Everywhere but on macOS its end is told without being asked for.
+            let mut waiting = [PollFd::new(&self.input, PollFlags::HUP)];
             let _ = poll(&mut waiting, Some(&rustix::event::Timespec::default()));
             if waiting[0].revents().contains(PollFlags::HUP) {
                 return;

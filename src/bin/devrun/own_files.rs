@@ -12,9 +12,20 @@ pub(crate) fn own_files() -> Vec<PathBuf> {
 }
 
 fn file_behind(stream: BorrowedFd<'_>) -> Option<PathBuf> {
-    use std::os::fd::AsRawFd;
     let status = rustix::fs::fstat(stream).ok()?;
     let is_file = FileType::from_raw_mode(status.st_mode) == FileType::RegularFile;
-    let link = format!("/proc/self/fd/{}", stream.as_raw_fd());
-    is_file.then(|| std::fs::read_link(link).ok()).flatten()
+    is_file.then(|| path(stream)).flatten()
+}
+
+#[cfg(target_vendor = "apple")]
+fn path(file: BorrowedFd<'_>) -> Option<PathBuf> {
+    use std::os::unix::ffi::OsStringExt as _;
+    let path = rustix::fs::getpath(file).ok()?;
+    Some(std::ffi::OsString::from_vec(path.into_bytes()).into())
+}
+
+#[cfg(not(target_vendor = "apple"))]
+fn path(file: BorrowedFd<'_>) -> Option<PathBuf> {
+    use std::os::fd::AsRawFd as _;
+    std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()
 }

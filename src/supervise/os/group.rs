@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use super::super::signal::Signal;
-use super::unix::reap;
+use super::wait::reap;
 
 /// A tree's first process, which led its group.
 #[derive(Debug, Clone, Copy)]
@@ -42,16 +42,17 @@ impl Groups {
         }
     }
 
+    #[cfg(target_os = "linux")]
     pub(crate) fn is_leader(&self, pid: i32) -> bool {
         self.leaders.values().any(|leader| leader.pid == pid && !leader.reaped)
     }
 
-    /// The number of the group, as long as somebody is in it.
+    /// The number of the group, as long as somebody is in it. The guard asks too, whose child the leader is not: when it is
+    /// gone, the number may soon be a stranger's.
     pub(crate) fn member(&self, key: u64) -> Option<i32> {
         let leader = self.leaders.get(&key)?;
         // SAFETY: plain system call, signal 0 only asks.
-        let lives = !leader.reaped || unsafe { libc::kill(-leader.pid, 0) } == 0;
-        lives.then_some(leader.pid)
+        (unsafe { libc::kill(-leader.pid, 0) } == 0).then_some(leader.pid)
     }
 
     /// All groups that somebody is in, with their keys.

@@ -15,6 +15,7 @@ use super::other::Trees;
 use super::unix::{duplicate_high, pipe};
 
 /// A name that does not match a `killall` of devrun.
+#[cfg(target_os = "linux")]
 const NAME: &std::ffi::CStr = c"tree-guard";
 /// Rounds without anybody left before it believes that everybody is gone, and the pause between two.
 const QUIET_ROUNDS: u32 = 3;
@@ -24,8 +25,13 @@ const ROUNDS: u32 = 1000;
 
 /// Forks the guard and returns the pipe to tell it things. Only while this process has one thread.
 pub(crate) fn start() -> io::Result<OwnedFd> {
-    if threads() != Some(1) {
-        return Err(io::Error::new(io::ErrorKind::Unsupported, "other threads run already"));
+    let why_not = match threads() {
+        Some(1) => None,
+        Some(_) => Some("other threads run already"),
+        None => Some("this system does not tell whether other threads run"),
+    };
+    if let Some(why_not) = why_not {
+        return Err(io::Error::new(io::ErrorKind::Unsupported, why_not));
     }
     let (read, write) = pipe()?;
     let write_high = duplicate_high(&write, 10)?;
@@ -59,7 +65,19 @@ fn threads() -> Option<usize> {
     Some(std::fs::read_dir("/proc/self/task").ok()?.count())
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(target_vendor = "apple")]
+fn threads() -> Option<usize> {
+    let size = size_of::<libc::proc_taskinfo>() as libc::c_int;
+    // SAFETY: the memory is initialised and as large as is said; who has filled all of it has filled it with numbers.
+    unsafe {
+        let mut found: libc::proc_taskinfo = std::mem::zeroed();
+        let place = (&raw mut found).cast();
+        let filled = libc::proc_pidinfo(libc::getpid(), libc::PROC_PIDTASKINFO, 0, place, size);
+        (filled == size).then(|| usize::try_from(found.pti_threadnum).ok()).flatten()
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
 fn threads() -> Option<usize> {
     None
 }

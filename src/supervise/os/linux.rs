@@ -9,13 +9,14 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions};
+use rustix::process::PidfdFlags;
 
 use super::super::phase::Ended;
 use super::super::signal::Signal;
 use super::group::Groups;
 use super::procfs::{MARKER, Marked, Process, children, everybody, mark, marked, process};
-use super::unix::{own_group, reap};
+use super::unix::own_group;
+use super::wait::{number, peek, reap};
 
 /// As PID 1, devrun may be the parent of strangers. One that has ended in devrun's own group might be awaited by somebody in
 /// this process; one that is still there after so long is not.
@@ -32,7 +33,7 @@ pub(crate) fn adopt_orphans() -> io::Result<()> {
 /// Waits until a child of ours has ended, and leaves it a zombie: its number stays taken, so that no late signal can meet a
 /// stranger. [`Trees::forget`] reaps it.
 pub(crate) async fn ended(pid: i32) -> io::Result<Ended> {
-    let pid = raw(pid)?;
+    let pid = number(pid)?;
     let fd: OwnedFd = rustix::process::pidfd_open(pid, PidfdFlags::NONBLOCK)?;
     let fd = super::unix::readable(fd)?;
     loop {
@@ -42,30 +43,6 @@ pub(crate) async fn ended(pid: i32) -> io::Result<Ended> {
             None => ready.clear_ready(),
         }
     }
-}
-
-fn peek(pid: Pid) -> io::Result<Option<Ended>> {
-    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-    let status = rustix::process::waitid(WaitId::Pid(pid), options)?;
-    Ok(status.map(|status| {
-        let signal = status.terminating_signal().and_then(Signal::from_number);
-        match (status.exit_status(), signal) {
-            (_, Some(signal)) => Ended::Signal(signal),
-            (Some(status), None) => Ended::Status(status),
-            (None, None) => Ended::Status(128 + status.terminating_signal().unwrap_or(0)),
-        }
-    }))
-}
-
-/// The signal that has just stopped a child of ours; told once for each stop.
-pub(crate) fn stopped(pid: i32) -> Option<Signal> {
-    let options = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG;
-    let status = rustix::process::waitid(WaitId::Pid(raw(pid).ok()?), options).ok().flatten()?;
-    status.stopping_signal().and_then(Signal::from_number)
-}
-
-fn raw(pid: i32) -> io::Result<Pid> {
-    Pid::from_raw(pid).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))
 }
 
 /// A tree's first process: it leads its group.

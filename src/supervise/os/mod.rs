@@ -3,6 +3,7 @@
 
 pub(super) mod unix;
 pub(super) mod terminal;
+mod wait;
 mod group;
 #[cfg(target_os = "linux")]
 mod procfs;
@@ -25,6 +26,7 @@ mod lease;
 pub(super) mod witness;
 
 #[cfg(target_os = "linux")]
-pub(super) use linux::{Trees, adopt_orphans, ended, stopped};
+pub(super) use linux::{Trees, adopt_orphans, ended};
 #[cfg(not(target_os = "linux"))]
-pub(super) use other::{Trees, adopt_orphans, ended, stopped};
+pub(super) use other::{Trees, adopt_orphans, ended};
+pub(super) use wait::stopped;

@@ -1,46 +1,68 @@
 //! Unix without `/proc`: a tree is its process group.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, WaitId, WaitIdOptions};
+use rustix::process::Pid;
 
 use super::super::phase::Ended;
 use super::super::signal::Signal;
 use super::group::Groups;
+use super::unix::readable;
+use super::wait::{number, peek};
+
+/// The announcement of an end is a help and no proof: without one it is looked at so often.
+const UNANNOUNCED: Duration = Duration::from_secs(1);
+/// An end is announced a moment before its status can be asked for.
+const FIRST_LOOK: Duration = Duration::from_millis(1);
+const LAST_LOOK: Duration = Duration::from_millis(20);
 
 /// Nothing adopts orphans here.
 pub(crate) fn adopt_orphans() -> io::Result<()> {
     Ok(())
 }
 
-/// Waits until a child of ours has ended, and leaves it a zombie: its number stays taken.
+/// Waits until a child of ours has ended, and leaves it a zombie: its number stays taken. [`Trees::forget`] reaps it.
 pub(crate) async fn ended(pid: i32) -> io::Result<Ended> {
-    let mut pause = Duration::from_millis(1);
+    let pid = number(pid)?;
+    // One that has ended already cannot be announced, nor any where the system does not do that.
+    if let Ok(end) = announcement(pid).and_then(readable) {
+        loop {
+            if let Some(ended) = peek(pid)? {
+                return Ok(ended);
+            }
+            if tokio::time::timeout(UNANNOUNCED, end.readable()).await.is_ok() {
+                break;
+            }
+        }
+    }
+    let mut pause = FIRST_LOOK;
     loop {
-        if let Some(ended) = ended_now(pid) {
+        if let Some(ended) = peek(pid)? {
             return Ok(ended);
         }
         tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(Duration::from_millis(20));
+        pause = (pause * 2).min(LAST_LOOK);
     }
 }
 
-/// How a child of ours has ended, if it has.
-fn ended_now(pid: i32) -> Option<Ended> {
-    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-    let status = rustix::process::waitid(WaitId::Pid(Pid::from_raw(pid)?), options).ok().flatten()?;
-    let signal = status.terminating_signal().and_then(Signal::from_number);
-    Some(match (status.exit_status(), signal) {
-        (_, Some(signal)) => Ended::Signal(signal),
-        (Some(status), None) => Ended::Status(status),
-        (None, None) => Ended::Status(128),
-    })
+/// A kernel queue that becomes readable when a process ends. No child inherits it.
+#[cfg(any(target_vendor = "apple", target_os = "freebsd"))]
+fn announcement(pid: Pid) -> io::Result<OwnedFd> {
+    use rustix::event::kqueue::{Event, EventFilter, EventFlags, ProcessEvents, kevent, kqueue};
+    let queue = kqueue()?;
+    let end = EventFilter::Proc { pid, flags: ProcessEvents::EXIT };
+    let end = Event::new(end, EventFlags::ADD | EventFlags::ONESHOT, std::ptr::null_mut());
+    let mut none: [Event; 0] = [];
+    // SAFETY: the filter is about a process and not about a descriptor that might be closed.
+    unsafe { kevent(&queue, &[end], &mut none, Some(Duration::ZERO)) }?;
+    Ok(queue)
 }
 
-/// Nobody tells here when a child of ours is stopped.
-pub(crate) fn stopped(_pid: i32) -> Option<Signal> {
-    None
+#[cfg(not(any(target_vendor = "apple", target_os = "freebsd")))]
+fn announcement(_pid: Pid) -> io::Result<OwnedFd> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// A group that lives.

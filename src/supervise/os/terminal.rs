@@ -1,9 +1,25 @@
 //! The terminal, and the process's own signals.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::pty::{OpenptFlags, openpt};
 
 use super::super::signal::Signal;
+
+/// The master's end of a new terminal; no child inherits it.
+pub(crate) fn new_terminal() -> io::Result<OwnedFd> {
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
+    #[cfg(any(target_os = "linux", target_os = "freebsd"))]
+    return Ok(openpt(flags | OpenptFlags::CLOEXEC)?);
+    #[cfg(not(any(target_os = "linux", target_os = "freebsd")))]
+    {
+        // There is no atomic way here.
+        let ours = openpt(flags)?;
+        rustix::io::fcntl_setfd(&ours, rustix::io::FdFlags::CLOEXEC)?;
+        Ok(ours)
+    }
+}
 
 /// Makes a group the foreground of the terminal on standard input.
 pub(crate) fn give(group: i32) -> bool {

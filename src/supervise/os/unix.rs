@@ -8,7 +8,6 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use rustix::fd::{AsFd, BorrowedFd};
-use rustix::process::{Pid, WaitId, WaitIdOptions};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -219,13 +218,6 @@ pub(crate) fn readable(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
 pub(crate) fn own_group() -> i32 {
     // SAFETY: plain system call that cannot fail.
     unsafe { libc::getpgrp() }
-}
-
-/// Takes the status of a child that has ended; does nothing if it has not.
-pub(crate) fn reap(pid: i32) {
-    if let Some(pid) = Pid::from_raw(pid) {
-        let _ = rustix::process::waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
-    }
 }
 
 fn block_all_signals() -> libc::sigset_t {

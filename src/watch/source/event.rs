@@ -1,7 +1,7 @@
 //! The kernel's events, through notify: one watch per directory that counts.
 //!
 //! Linux: a watch per directory, and a kernel mask that leaves out reads. Elsewhere the system's own recursive
-//! watch of each root, filtered later: ignored directories are not free there.
+//! watch of each root.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
@@ -16,16 +16,15 @@ use super::super::hint::{Hint, Sign};
 use super::super::inbox::{Inbox, Message};
 use super::refusal::Refusal;
 
-/// What notify works with: on Linux a watcher of our own, elsewhere the one it recommends.
+/// What notify works with: a watcher of our own, on Linux to the kernel, elsewhere around the one it recommends.
 #[cfg(target_os = "linux")]
 type Backend = super::inotify::Inotify;
 #[cfg(not(target_os = "linux"))]
-type Backend = notify::RecommendedWatcher;
+type Backend = super::recursive::Recursive;
 
-#[cfg(target_os = "linux")]
-const MODE: RecursiveMode = RecursiveMode::NonRecursive;
-#[cfg(not(target_os = "linux"))]
-const MODE: RecursiveMode = RecursiveMode::Recursive;
+/// So many of the directories above a root that is not there must be watched to see it come. Linux tells of a directory that
+/// is renamed only in the one above it; FSEvents tells of it wherever it is watched, and wakes for all that is below.
+pub(crate) const ANCHORS: usize = if cfg!(target_os = "linux") { usize::MAX } else { 1 };
 
 /// The watches in the kernel.
 #[derive(Debug)]
@@ -57,19 +56,26 @@ impl Events {
         Ok(Self { watcher, ended })
     }
 
-    /// Watches directories, all in one go; a directory that is a symbolic link only if it is a root. Gives those
-    /// that got no watch. Watching what is watched already does nothing.
+    /// Watches directories of the trees, all in one go; a directory that is a symbolic link only if it is a root. Gives
+    /// those that got no watch. Watching what is watched already does nothing.
     pub(crate) fn watch(
         &mut self,
         dirs: Vec<PathBuf>,
         is_root: impl Fn(&Path) -> bool,
     ) -> Vec<(PathBuf, Refusal)> {
+        // Only where a watch can be for a whole tree this makes a difference.
+        let mode = |root| if root { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
         let watch = |dir: PathBuf| {
-            let follow = is_root(&dir);
-            PathOp::Watch(dir, WatchPathConfig::new(MODE).with_dereference_symlinks(follow))
+            let root = is_root(&dir);
+            PathOp::Watch(dir, WatchPathConfig::new(mode(root)).with_dereference_symlinks(root))
         };
-        let ops = dirs.into_iter().filter(|dir| MODE == RecursiveMode::NonRecursive || is_root(dir));
-        self.apply(ops.map(watch).collect())
+        self.apply(dirs.into_iter().map(watch).collect())
+    }
+
+    /// Watches directories beside the trees for what is in them, not below. Gives those that got no watch.
+    pub(crate) fn watch_beside(&mut self, dirs: Vec<PathBuf>) -> Vec<(PathBuf, Refusal)> {
+        let config = || WatchPathConfig::new(RecursiveMode::NonRecursive).with_dereference_symlinks(true);
+        self.apply(dirs.into_iter().map(|dir| PathOp::Watch(dir, config())).collect())
     }
 
     /// Removes watches.

@@ -5,11 +5,13 @@ mod refusal;
 mod table;
 #[cfg(target_os = "linux")]
 mod inotify;
+#[cfg(not(target_os = "linux"))]
+mod recursive;
 mod event;
 mod stat;
 mod auto;
 
 pub(crate) use auto::Mounts;
-pub(crate) use event::Events;
+pub(crate) use event::{ANCHORS, Events};
 pub(crate) use refusal::Refusal;
 pub(crate) use stat::{Notice, glance, scan};

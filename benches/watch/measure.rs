@@ -1,8 +1,4 @@
-//! Watching, measured beside notify's own ways on the same trees in the same run: time to be watching, memory,
-//! one scan. Prints times and sizes; nothing is asserted, since machines differ.
-//!
-//! `cargo bench --bench watch -- [FILES]...` (default 1000 10000 100000); each size also with 90 % ignored.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
+//! The measuring itself. Memory and CPU are read from `/proc`, and the floor is inotify's.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,7 +11,7 @@ use notify::{Config, PollWatcher, RecursiveMode, Watcher};
 /// Each time is the shortest of so many runs, taken in turns: whatever else the machine does only adds to it.
 const RUNS: usize = 7;
 
-fn main() {
+pub(super) fn run() {
     let sizes: Vec<usize> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
     let sizes = if sizes.is_empty() { vec![1_000, 10_000, 100_000] } else { sizes };
     println!(
