@@ -18,13 +18,22 @@
 // The examples of README.md are compiled by `cargo test`.
 #![cfg_attr(doctest, doc = include_str!("../README.md"))]
 
+// Where this fails, its message is the only one: everything else is left out.
+mod platform;
+#[cfg(unix)]
 pub mod change;
+#[cfg(unix)]
 pub mod rules;
+#[cfg(unix)]
 pub mod watch;
+#[cfg(unix)]
 pub mod supervise;
-#[cfg(feature = "proxy")]
+#[cfg(all(unix, feature = "proxy"))]
 pub mod front;
+#[cfg(unix)]
 pub mod session;
 
+#[cfg(unix)]
 pub use session::{Error, Event, Handle, Options, Session};
+#[cfg(unix)]
 pub use supervise::Command;

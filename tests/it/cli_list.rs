@@ -90,7 +90,9 @@ fn what_is_written_most_is_named_with_the_rule_that_would_stop_it() {
     sandbox.write("downloads/deep/b.zip", "1");
     running.wait_for_line("watched  app.py");
     running.wait_for_line("add this line to .watchignore: /app.py");
-    assert_eq!(running.count("b.zip"), 0, "an ignored directory has no watch, and no events");
+    if cfg!(target_os = "linux") {
+        assert_eq!(running.count("b.zip"), 0, "an ignored directory has no watch, and no events");
+    }
     assert!(running.wait().success());
 }
 

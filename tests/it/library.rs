@@ -199,6 +199,7 @@ fn a_runtime_that_ends_first_leaves_nobody() {
     let session = runtime.block_on(async {
         let mut session = Session::start(options(&sandbox)).await.unwrap();
         ready(&mut session, 1).await;
+        child(&sandbox);
         session
     });
     drop(runtime);

@@ -31,8 +31,14 @@ mod rules_lint;
 mod rules_git;
 /// The child: started, restarted, stopped, nothing left behind.
 mod supervise;
+/// The child's whole tree. Linux: only there a process is found that has left its group, and `/proc` tells of the others.
+#[cfg(target_os = "linux")]
+mod supervise_trees;
 /// Sockets held and handed over, whatever an earlier generation has made of them; how a server is known to serve.
 mod supervise_sockets;
+/// Servers found by their sockets. Linux: nowhere else a process's sockets are looked for.
+#[cfg(target_os = "linux")]
+mod supervise_found;
 /// The child under a whole process: no survivor, no zombie. Linux: only there a process is found that has left its group.
 #[cfg(target_os = "linux")]
 mod supervise_process;
@@ -118,9 +124,12 @@ mod front_passes;
 /// Broken servers, hostile clients: nothing cut looks whole, nothing is smuggled.
 #[cfg(feature = "proxy")]
 mod front_faults;
-/// Clients and servers that have said all they want and still listen.
+/// Requests that end short, and answers that come before all is read.
 #[cfg(feature = "proxy")]
 mod front_halves;
+/// Clients that have said all they want and still listen. Linux: elsewhere they are taken to have left.
+#[cfg(all(target_os = "linux", feature = "proxy"))]
+mod front_one_way;
 /// Which changes happened: real files, in event and in stat mode.
 mod watch;
 /// Rule files edited while the watch runs.

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 
-use crate::sandbox::{Running, Sandbox, example, lives, wait_for, wait_until};
+use crate::sandbox::{Running, Sandbox, lives, wait_for, wait_until};
 
 /// A child that says which generation it is and stays.
 const STAY: &[&str] = &["sh", "-c", "echo child $DEVRUN_GENERATION; exec sleep 1000"];
@@ -36,10 +36,11 @@ fn an_edit_restarts_once_and_says_what_changed() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
 fn what_the_caller_ignored_the_child_does_not() {
     let sandbox = Sandbox::new();
     let report = sandbox.path("report");
-    let helper = example("child");
+    let helper = crate::sandbox::example("child");
     // The last two are kept by the C library for itself: some runners of programs leave them ignored.
     let ignoring = "ignore 2 ignore 3 ignore 13 ignore 34 ignore 64 ignore 32 ignore 33 exec".split(' ');
     let mut command = sandbox.command(&helper);

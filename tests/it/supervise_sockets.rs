@@ -2,18 +2,18 @@
 
 use std::net::SocketAddr;
 
-use devrun::supervise::{Capture, Endpoint, Event, Listen, Phase, Port};
+use devrun::supervise::{Capture, Endpoint, Listen, Phase, Port};
 
 use crate::supervise::{Rig, address_of, ask};
 
 /// A socket on a free port, called `web`.
-fn web() -> Listen {
+pub(crate) fn web() -> Listen {
     let endpoint = Endpoint::Tcp(([127, 0, 0, 1], 0).into());
     Listen { name: Some("web".to_owned()), endpoint, answer: true }
 }
 
 /// Where the first held socket listens.
-fn tcp(rig: &Rig) -> SocketAddr {
+pub(crate) fn tcp(rig: &Rig) -> SocketAddr {
     let Endpoint::Tcp(address) = rig.endpoints()[0] else { panic!("no TCP") };
     address
 }
@@ -51,31 +51,6 @@ async fn a_held_socket_is_handed_from_generation_to_generation() {
     let gone = |number, phase: &Phase| (number == 1 && *phase == Phase::Stopped).then_some(());
     rig.phase("the old one to stop", gone).await;
     assert_eq!(ask(address), "2");
-    rig.stop().await;
-}
-
-#[tokio::test]
-async fn a_server_that_listens_elsewhere_is_found_and_generations_take_turns() {
-    let probe = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = probe.local_addr().unwrap().port();
-    drop(probe);
-    let steps = format!("log {{}}/log up serve-at {port}");
-    let mut rig = Rig::start(&steps, |options| options.port = Port::Own);
-    let address = rig.phase("an address", |_, phase| address_of(phase)).await;
-    assert_eq!(address.port(), port);
-    assert!(rig.seen.iter().any(|event| matches!(event, Event::ListensElsewhere { .. })));
-    rig.change();
-    rig.phase("an address", |_, phase| address_of(phase)).await;
-    assert_eq!(ask(address), "2");
-    let stopped = rig
-        .seen
-        .iter()
-        .position(|event| matches!(event, Event::Phase { generation: 1, phase: Phase::Stopped }));
-    let started = rig
-        .seen
-        .iter()
-        .position(|event| matches!(event, Event::Phase { generation: 2, phase: Phase::Starting { .. } }));
-    assert!(stopped.unwrap() < started.unwrap(), "one after the other");
     rig.stop().await;
 }
 
@@ -133,24 +108,6 @@ async fn a_socket_that_was_lent_comes_back_as_it_was() {
     rig.stop().await;
 }
 
-/// A generation that takes longer to load than an unseen server is doubted, and then fails: the old one serves on.
-#[tokio::test]
-async fn a_generation_that_fails_late_has_replaced_nobody() {
-    let mut rig = Rig::editable("serve", |options| options.listen.push(web()));
-    let address = tcp(&rig);
-    rig.ready(1).await;
-    rig.sandbox.write("steps", "wait 5500 exit 3");
-    rig.change();
-    let failed = |number, phase: &Phase| matches!(phase, Phase::Failed(_)).then_some(number);
-    assert_eq!(rig.phase("a failure", failed).await, 2);
-    assert!(!rig.seen.iter().any(|event| matches!(
-        event,
-        Event::Phase { generation: 1, phase: Phase::Draining | Phase::Stopping }
-    )));
-    assert_eq!(ask(address), "1");
-    rig.stop().await;
-}
-
 /// Having the socket open and waiting in `poll` or `select` for something else is not yet serving.
 #[tokio::test]
 async fn waiting_for_something_else_is_not_serving() {
@@ -160,27 +117,6 @@ async fn waiting_for_something_else_is_not_serving() {
     rig.change();
     let failed = |number, phase: &Phase| matches!(phase, Phase::Failed(_)).then_some(number);
     assert_eq!(rig.phase("a failure", failed).await, 2);
-    rig.stop().await;
-}
-
-/// A second port that is written down keeps generations from living side by side: the next one is tried again without the old.
-#[tokio::test]
-async fn a_port_that_only_one_can_have_makes_generations_take_turns() {
-    let probe = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = probe.local_addr().unwrap().port();
-    drop(probe);
-    let mut rig = Rig::start(&format!("hold-at {port} serve"), |options| {
-        options.port = Port::Own;
-        options.capture = Capture::All;
-    });
-    rig.ready(1).await;
-    rig.change();
-    let address = rig.phase("an address", |number, phase| address_of(phase).filter(|_| number == 3)).await;
-    assert_eq!(ask(address), "3");
-    let told = |event: &Event| matches!(event, Event::ListensElsewhere { generation: 1, address } if address.port() == port);
-    assert!(rig.seen.iter().any(told));
-    rig.change();
-    rig.ready(4).await;
     rig.stop().await;
 }
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// The rooms, and the rooms that each may enter.
 const ROOMS: &[(&str, &[&str])] = &[
+    ("platform", &[]),
     ("change", &[]),
     ("rules", &[]),
     ("watch", &["change", "rules"]),

@@ -49,7 +49,7 @@ impl Events {
             | EventKindMask::REMOVE
             | EventKindMask::MODIFY_NAME
             | EventKindMask::ACCESS_CLOSE;
-        // Where no close is reported, the change of data is.
+        // Elsewhere the change of data is told, by FSEvents when the file is closed (`vn_close` in xnu's vfs_vnops.c).
         let mask = if cfg!(target_os = "linux") { mask } else { mask | EventKindMask::MODIFY_DATA };
         let config = Config::default().with_event_kinds(mask).with_follow_symlinks(false);
         let watcher = Backend::new(handler, config).map_err(|error| refusal(&error))?;
