@@ -79,9 +79,9 @@ fn the_json_shown_is_what_is_written() {
     assert_same_keys(shown[1], &sandbox, &["explain", "--format", "json", "downloads/a.zip"]);
     let json = page("docs/reference/json.md");
     let shown = blocks(&json, "json");
-    assert_same_keys(shown[0], &sandbox, &["list", "--format", "json"]);
-    assert_same_keys(shown[1], &sandbox, &["list", "--ignored", "--format", "json"]);
-    assert_same_keys(shown[3], &sandbox, &["doctor", "--format", "json"]);
+    assert_same_keys(shown[1], &sandbox, &["list", "--format", "json"]);
+    assert_same_keys(shown[2], &sandbox, &["list", "--ignored", "--format", "json"]);
+    assert_same_keys(shown[4], &sandbox, &["doctor", "--format", "json"]);
 }
 
 /// The tests that run the recipes of docs/sockets.md, by the first cells of both tables: a line that has no test must not be

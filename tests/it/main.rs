@@ -158,6 +158,9 @@ mod front_descriptors;
 /// What a run would watch is what is listed, whatever source its options come from.
 #[cfg(feature = "cli")]
 mod cli_list;
+/// Names that are not UTF-8: JSON holds them whole; `init` keeps them.
+#[cfg(all(target_os = "linux", feature = "cli"))]
+mod odd_names;
 /// What would go wrong is named with its remedy.
 #[cfg(feature = "cli")]
 mod cli_doctor;

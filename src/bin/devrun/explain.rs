@@ -11,6 +11,7 @@ use devrun::watch::Selection;
 use serde::Serialize;
 
 use crate::failure::{ExitCode, Failure};
+use crate::name::{self, Name};
 use crate::settings::Settings;
 use crate::terminal::{self, ERROR, FAINT, GOOD, NAME, Terminal, styled};
 use crate::typed::is_below;
@@ -123,25 +124,23 @@ impl Answers<'_> {
         }
     }
 
-    fn json_answer<'v>(&self, path: &'v [u8], verdict: &'v Verdict, left_out: Option<LeftOut>) -> Answer<'v> {
+    fn json_answer(&self, path: &[u8], verdict: &Verdict, left_out: Option<LeftOut>) -> Answer {
+        let source = |rule: &Rule| {
+            let source = rule.source.as_deref()?;
+            Some(Name::of(&source_from(self.directory, source, rule.layer)))
+        };
         let rule = verdict.by.as_deref().map(|rule| RuleAnswer {
             layer: rule.layer.as_str(),
-            source: rule
-                .source
-                .as_deref()
-                .map(|source| lossy_path(&source_from(self.directory, source, rule.layer))),
+            source: source(rule),
             line: rule.line,
-            pattern: String::from_utf8_lossy(&rule.pattern),
-            pattern_b64: exact(&rule.pattern),
+            pattern: Name::new(rule.pattern.clone()),
         });
-        let parent = verdict.parent.as_deref().map(|parent| lossy_path(&from(self.directory, parent)));
         Answer {
-            path: String::from_utf8_lossy(path),
-            path_b64: exact(path),
+            path: Name::new(path),
             ignored: verdict.is_ignored(),
             left_out: left_out.is_some(),
             rule,
-            parent,
+            parent: verdict.parent.as_deref().map(|parent| Name::of(&from(self.directory, parent))),
         }
     }
 
@@ -188,28 +187,27 @@ enum LeftOut {
 }
 
 #[derive(Serialize)]
-struct Answer<'a> {
-    path: Cow<'a, str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    path_b64: Option<String>,
+struct Answer {
+    #[serde(flatten, serialize_with = "name::path")]
+    path: Name,
     ignored: bool,
     /// No rule ignores it, but it lies outside every root, or the extensions or filters do not want it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     left_out: bool,
-    rule: Option<RuleAnswer<'a>>,
+    rule: Option<RuleAnswer>,
     /// The directory whose exclusion decided, if it is not the path itself.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    parent: Option<String>,
+    #[serde(flatten, serialize_with = "name::parent")]
+    parent: Option<Name>,
 }
 
 #[derive(Serialize)]
-struct RuleAnswer<'a> {
+struct RuleAnswer {
     layer: &'static str,
-    source: Option<String>,
+    #[serde(flatten, serialize_with = "name::source")]
+    source: Option<Name>,
     line: u32,
-    pattern: Cow<'a, str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pattern_b64: Option<String>,
+    #[serde(flatten, serialize_with = "name::pattern")]
+    pattern: Name,
 }
 
 /// A path from bytes as they were read.
@@ -243,27 +241,4 @@ fn from(directory: &Path, path: &Path) -> PathBuf {
     let below = path.strip_prefix(common).unwrap_or(path);
     let seen: PathBuf = std::iter::repeat_n(Path::new(".."), up).chain([below]).collect();
     if seen.as_os_str().is_empty() { ".".into() } else { seen }
-}
-
-fn lossy_path(path: &Path) -> String {
-    let text = path.to_string_lossy();
-    if cfg!(windows) { text.replace('\\', "/") } else { text.into_owned() }
-}
-
-/// Base64 of bytes that JSON cannot hold; `None` for those it can.
-fn exact(bytes: &[u8]) -> Option<String> {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    if std::str::from_utf8(bytes).is_ok() {
-        return None;
-    }
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let byte = |at: usize| chunk.get(at).copied().map_or(0, u32::from);
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for digit in 0..4 {
-            let used = digit <= chunk.len();
-            text.push(if used { char::from(DIGITS[(bits >> (18 - 6 * digit) & 63) as usize]) } else { '=' });
-        }
-    }
-    Some(text)
 }

@@ -8,6 +8,7 @@ use devrun::rules::{self, Rules};
 
 use crate::config_file;
 use crate::failure::{ExitCode, Failure};
+use crate::name::Name;
 use crate::project::{self, DataLike, Project};
 use crate::terminal::{self, GOOD, NAME, Terminal, styled};
 
@@ -31,10 +32,10 @@ pub(crate) fn run(directory: &Path, dry_run: bool, terminal: &mut Terminal) -> R
         None => terminal.say("no kind of project that devrun knows: the command is left for you to fill in"),
     }
     if dry_run {
-        return show(&[(RULES, &rules), (config_file::NAME, &config)], directory, terminal);
+        return show(&[(RULES, &rules), (config_file::NAME, config.as_bytes())], directory, terminal);
     }
     let wrote_rules = write_new(directory, RULES, &rules, terminal)?;
-    write_new(directory, config_file::NAME, &config, terminal)?;
+    write_new(directory, config_file::NAME, config.as_bytes(), terminal)?;
     if wrote_rules {
         tell_data(&data, terminal);
     } else {
@@ -66,20 +67,26 @@ fn kept_rules(directory: &Path) -> Result<Option<Kept>, Failure> {
 }
 
 /// The lines of a `.watchdogignore`; none if there is no such file.
-fn take_over(directory: &Path) -> Result<Vec<String>, Failure> {
+fn take_over(directory: &Path) -> Result<Vec<Name>, Failure> {
     match std::fs::read(directory.join(UNREAD)) {
-        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).lines().map(ToOwned::to_owned).collect()),
+        Ok(bytes) => Ok(lines_of(&bytes).map(Name::new).collect()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(Failure::to_do(format_args!("read {UNREAD}"), &error)),
     }
 }
 
-/// The lines that are rules.
-fn rules_of(lines: &[String]) -> impl Iterator<Item = &str> {
-    lines.iter().map(String::as_str).filter(|line| !line.trim().is_empty() && !line.starts_with('#'))
+/// The lines of a rule file, which need not be UTF-8: names of files are not.
+fn lines_of(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let text = text.strip_suffix(b"\n").unwrap_or(text);
+    text.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line))
 }
 
-fn rules_text(project: &Project, data: &[DataLike], taken: &[String]) -> String {
+/// The lines that are rules.
+fn rules_of(lines: &[Name]) -> impl Iterator<Item = &Name> {
+    lines.iter().filter(|line| !line.bytes().trim_ascii().is_empty() && !line.bytes().starts_with(b"#"))
+}
+
+fn rules_text(project: &Project, data: &[DataLike], taken: &[Name]) -> Vec<u8> {
     let mut text = String::from(
         "# What devrun does not watch: a change here restarts nothing. The syntax is that of .gitignore, whose files\n\
          # are read too; a line here decides before one there, and `!` takes back.\n\
@@ -115,8 +122,12 @@ fn rules_text(project: &Project, data: &[DataLike], taken: &[String]) -> String 
     }
     if rules_of(taken).next().is_some() {
         section(&mut text, &format!("Taken over from {UNREAD}, which nothing reads."));
-        let known: Vec<String> = text.lines().map(ToOwned::to_owned).collect();
-        taken.iter().filter(|taken| !known.contains(taken)).for_each(|taken| line(&mut text, taken));
+    }
+    let mut text = text.into_bytes();
+    if rules_of(taken).next().is_some() {
+        let known = text.clone();
+        let is_new = |line: &&Name| !lines_of(&known).any(|known| known == line.bytes());
+        taken.iter().filter(is_new).for_each(|line| text.extend([line.bytes(), b"\n"].concat()));
     }
     text
 }
@@ -202,7 +213,7 @@ fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-fn show(files: &[(&str, &String)], directory: &Path, terminal: &mut Terminal) -> Result<ExitCode, Failure> {
+fn show(files: &[(&str, &[u8])], directory: &Path, terminal: &mut Terminal) -> Result<ExitCode, Failure> {
     for (name, text) in files {
         let exists = directory.join(name).symlink_metadata().is_ok();
         let what = if exists {
@@ -211,16 +222,17 @@ fn show(files: &[(&str, &String)], directory: &Path, terminal: &mut Terminal) ->
             "would be written"
         };
         terminal.say(format_args!("{} {what}:", styled(NAME, name)));
-        terminal.out_line(text)?;
+        terminal.out_bytes(text)?;
+        terminal.out_line("")?;
         terminal.flush()?;
     }
     Ok(ExitCode::Success)
 }
 
 /// Writes a file that does not exist yet, and tells whether it did.
-fn write_new(directory: &Path, name: &str, text: &str, terminal: &mut Terminal) -> Result<bool, Failure> {
+fn write_new(directory: &Path, name: &str, text: &[u8], terminal: &mut Terminal) -> Result<bool, Failure> {
     let made = std::fs::OpenOptions::new().write(true).create_new(true).open(directory.join(name));
-    match made.and_then(|mut file| file.write_all(text.as_bytes())) {
+    match made.and_then(|mut file| file.write_all(text)) {
         Ok(()) => {
             terminal.say(format_args!("{} {}", styled(GOOD, "wrote"), styled(NAME, name)));
             Ok(true)
@@ -273,7 +285,7 @@ fn tell(project: &Project, terminal: &mut Terminal) {
 }
 
 /// Says what became of a `.watchdogignore`.
-fn tell_taken(directory: &Path, taken: &[String], wrote: bool, terminal: &mut Terminal) {
+fn tell_taken(directory: &Path, taken: &[Name], wrote: bool, terminal: &mut Terminal) {
     let count = rules_of(taken).count();
     if count == 0 {
         return;
@@ -286,8 +298,8 @@ fn tell_taken(directory: &Path, taken: &[String], wrote: bool, terminal: &mut Te
         return;
     }
     let kept = std::fs::read(directory.join(RULES)).unwrap_or_default();
-    let kept = String::from_utf8_lossy(&kept);
-    let missing: Vec<&str> = rules_of(taken).filter(|rule| !kept.lines().any(|line| line == *rule)).collect();
+    let is_missing = |rule: &&Name| !lines_of(&kept).any(|line| line == rule.bytes());
+    let missing: Vec<&Name> = rules_of(taken).filter(is_missing).collect();
     if missing.is_empty() {
         terminal.say(format_args!("all rules of {UNREAD} are in {RULES} already: you can remove it"));
         return;
@@ -296,5 +308,5 @@ fn tell_taken(directory: &Path, taken: &[String], wrote: bool, terminal: &mut Te
         format_args!("{UNREAD} is read by nothing, and {RULES} was not touched"),
         &format!("add these lines to {RULES}:"),
     );
-    missing.iter().for_each(|rule| terminal.say(format_args!("    {}", terminal::escape_text(rule))));
+    missing.iter().for_each(|rule| terminal.say(format_args!("    {}", rule.shown())));
 }

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::failure::{ExitCode, Failure};
 use crate::inotify;
 use crate::mode;
+use crate::name::{self, Name};
 use crate::settings::Settings;
 use crate::terminal::{self, ERROR, FAINT, GOOD, HELP, NAME, Terminal, styled};
 
@@ -140,37 +141,39 @@ impl List<'_> {
             .roots
             .iter()
             .map(|root| {
-                json!({
-                    "path": self.plain(&root.path),
+                let root_alone = json!({
                     "mode": root.mode.as_str(),
                     "why": mode::reason(&root.why),
                     "files": root.files,
                     "directories": root.directories,
-                })
+                });
+                name::with(root_alone, "path", &self.plain(&root.path))
             })
             .collect();
         let directories: Vec<Value> = directories
             .iter()
             .map(|(path, counts)| {
                 let mode = counts.mode.as_str();
-                json!({ "path": self.plain(path), "files": counts.own, "below": counts.below, "mode": mode })
+                let counted = json!({ "files": counts.own, "below": counts.below, "mode": mode });
+                name::with(counted, "path", &self.plain(path))
             })
             .collect();
-        let files: Vec<String> = files.iter().map(|file| self.plain(file)).collect();
-        json!({
+        let files: Vec<Name> = files.iter().map(|file| self.plain(file)).collect();
+        let limit = inotify::limits().map(|limits| limits.watches.limit);
+        let all_but_files = json!({
             "version": VERSION,
             "roots": roots,
             "directories": directories,
-            "files": files,
-            "watches": { "used": summary.watches, "limit": inotify::limits().map(|limits| limits.watches.limit) },
-        })
+            "watches": { "used": summary.watches, "limit": limit },
+        });
+        name::with(all_but_files, "files", &files)
     }
 
     fn flat(&self, watch: &Watch, null: bool, terminal: &mut Terminal) -> Result<(), Failure> {
         let files = watch.files();
         if self.json {
-            let files: Vec<String> = files.iter().map(|file| self.plain(file)).collect();
-            return terminal.out_line(json!({ "version": VERSION, "files": files }));
+            let files: Vec<Name> = files.iter().map(|file| self.plain(file)).collect();
+            return terminal.out_line(name::with(json!({ "version": VERSION }), "files", &files));
         }
         for file in files {
             let shown = file.strip_prefix(&self.settings.directory).unwrap_or(&file);
@@ -217,14 +220,12 @@ impl List<'_> {
 
     fn ignored_json(&self, path: &Path, is_dir: bool, verdict: &Verdict) -> Value {
         let rule = verdict.by.as_deref().map(|rule| {
-            json!({
-                "layer": rule.layer.as_str(),
-                "source": rule.source.as_deref().map(|source| self.plain(source)),
-                "line": rule.line,
-                "pattern": String::from_utf8_lossy(&rule.pattern),
-            })
+            let place = json!({ "layer": rule.layer.as_str(), "line": rule.line });
+            let source = rule.source.as_deref().map(|source| self.plain(source));
+            let pattern = Name::new(rule.pattern.clone());
+            name::with(name::with(place, "source", &source), "pattern", &pattern)
         });
-        json!({ "path": self.plain(path), "directory": is_dir, "rule": rule })
+        name::with(json!({ "directory": is_dir, "rule": rule }), "path", &self.plain(path))
     }
 
     fn hot(&self, watch: &Watch, time: Duration, terminal: &mut Terminal) -> Result<(), Failure> {
@@ -241,7 +242,8 @@ impl List<'_> {
         let hot = watch.hot(50);
         if self.json {
             let paths = hot.iter().map(|(path, events)| {
-                json!({ "path": self.plain(path), "events": events, "ignored": !self.counts(watch, path) })
+                let counted = json!({ "events": events, "ignored": !self.counts(watch, path) });
+                name::with(counted, "path", &self.plain(path))
             });
             return terminal.out_line(json!({ "version": VERSION, "hot": paths.collect::<Vec<_>>() }));
         }
@@ -257,11 +259,12 @@ impl List<'_> {
                 .out_line(format_args!("{events:>8}  {word}  {}", styled(NAME, self.settings.shown(path))))?;
         }
         if let Some((path, _)) = hot.iter().find(|(path, _)| self.counts(watch, path)) {
-            let line = path.strip_prefix(&self.settings.base).unwrap_or(path);
-            let line = terminal::path(line);
+            let path = Name::below(&self.settings.base, path);
             terminal.out_line(format_args!(
-                "{}: if the program itself writes {line}, add this line to .watchignore: /{line}",
-                styled(HELP, "help")
+                "{}: if the program itself writes {}, add this line to .watchignore: {}",
+                styled(HELP, "help"),
+                path.shown(),
+                terminal::escape_text(&path.rule()),
             ))?;
         }
         Ok(())
@@ -274,13 +277,8 @@ impl List<'_> {
     }
 
     /// A path for programs: relative to where devrun was started, if it is below, and not escaped.
-    fn plain(&self, path: &Path) -> String {
-        let path = match path.strip_prefix(&self.settings.directory) {
-            Ok(below) if below.as_os_str().is_empty() => Path::new("."),
-            Ok(below) => below,
-            Err(_) => path,
-        };
-        path.to_string_lossy().into_owned()
+    fn plain(&self, path: &Path) -> Name {
+        Name::below(&self.settings.directory, path)
     }
 }
 

@@ -5,6 +5,7 @@
 mod nearest;
 mod failure;
 mod terminal;
+mod name;
 mod own_files;
 mod shapes;
 mod values;

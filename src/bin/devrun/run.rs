@@ -14,6 +14,7 @@ use crate::descriptors;
 use crate::difference::{Need, difference};
 use crate::failure::{ExitCode, Failure};
 use crate::keys::{self, Key, Keyboard, Typed};
+use crate::name::Name;
 use crate::report::Reporter;
 use crate::settings::Settings;
 use crate::signals::{Asked, Signals};
@@ -267,8 +268,8 @@ impl Run<'_> {
         // The variable was good when devrun started.
         let _ = trace::follow(settings.output);
         self.settings = settings;
-        let file = self.settings.config.as_deref().map(|file| self.settings.shown(file));
-        self.reporter.reconfigured(&file.unwrap_or_default(), restarted, self.terminal);
+        let file = self.settings.config.as_deref().map(|file| Name::below(&self.settings.directory, file));
+        self.reporter.reconfigured(file.unwrap_or_else(|| Name::new("")), restarted, self.terminal);
     }
 
     /// Says what is wrong with an edit; what is in effect stays so.

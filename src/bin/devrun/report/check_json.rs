@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::finding::Names;
 use crate::failure::Failure;
+use crate::name::{self, Name};
 use crate::terminal::Terminal;
 
 #[derive(Serialize)]
@@ -28,13 +29,15 @@ struct Entry<'a> {
     id: &'static str,
     severity: &'static str,
     /// Relative to the working directory; null for patterns given by hand and for what is about no rule.
-    file: Option<String>,
+    #[serde(flatten, serialize_with = "name::file")]
+    file: Option<Name>,
     line: Option<u32>,
     /// In bytes, from 1.
     column: Option<u32>,
     /// In bytes, from 1; behind the last.
     end_column: Option<u32>,
-    text: Option<String>,
+    #[serde(flatten, serialize_with = "name::text")]
+    text: Option<Name>,
     message: &'a str,
     remedy: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -43,7 +46,8 @@ struct Entry<'a> {
 
 #[derive(Serialize)]
 struct RelatedEntry<'a> {
-    file: Option<String>,
+    #[serde(flatten, serialize_with = "name::file")]
+    file: Option<Name>,
     line: u32,
     column: u32,
     message: &'a str,
@@ -89,6 +93,6 @@ fn entry<'a>(finding: &'a Finding, names: &Names) -> Entry<'a> {
     }
 }
 
-fn text_of(place: &Place) -> String {
-    String::from_utf8_lossy(&place.text).into_owned()
+fn text_of(place: &Place) -> Name {
+    Name::new(place.text.clone())
 }

@@ -11,6 +11,8 @@ use devrun::supervise::{Ended, ExitReport, Phase};
 use devrun::watch::{RootReport, Summary, Tally, Why};
 use devrun::{front, supervise, watch};
 
+use crate::name::Name;
+
 use super::record::{ChangedPath, DefectRecord, EndRecord, Record, RootRecord};
 
 /// One restart, for the question "why did it restart".
@@ -18,7 +20,7 @@ use super::record::{ChangedPath, DefectRecord, EndRecord, Record, RootRecord};
 pub(crate) struct Cause {
     pub(crate) generation: u64,
     pub(crate) at: Instant,
-    pub(crate) paths: Vec<String>,
+    pub(crate) paths: Vec<Name>,
 }
 
 /// How many causes are kept.
@@ -137,7 +139,7 @@ impl Chronicle {
             supervise::Event::Waiting { backoff } => Record::Waiting { backoff_us: backoff.map(micros) },
             supervise::Event::Loop { path, times, left_out } => {
                 let path = self.shown(path);
-                Record::Loop { rule: rule_for(&path), path, times: *times, left_out: *left_out }
+                Record::Loop { rule: path.rule(), path, times: *times, left_out: *left_out }
             }
             supervise::Event::ReloaderInside { name, remedy } => {
                 Record::ReloaderInside { name: name.clone(), remedy: remedy.clone() }
@@ -153,7 +155,7 @@ impl Chronicle {
     fn restarting(&mut self, generation: u64, because: Option<&Batch>, now: Instant) -> Record {
         self.due_since = Some(because.map_or(now, |batch| batch.first));
         let changes = because.map(|batch| batch.changes.as_slice()).unwrap_or_default();
-        let paths: Vec<String> = changes.iter().map(|change| self.shown(&change.path)).collect();
+        let paths: Vec<Name> = changes.iter().map(|change| self.shown(&change.path)).collect();
         if self.causes.len() == CAUSES {
             self.causes.remove(0);
         }
@@ -263,7 +265,7 @@ impl Chronicle {
             file: defect.source.as_deref().map(|file| self.shown(file)),
             line: defect.line,
             column: defect.column,
-            text: String::from_utf8_lossy(&defect.text).into_owned(),
+            text: Name::new(defect.text.clone()),
             reason: match &defect.kind {
                 DefectKind::NeverMatches(flaw) => format!("this can never match: {}", flaw.as_str()),
                 DefectKind::Unreadable(reason) => format!("cannot be read: {reason}"),
@@ -272,10 +274,9 @@ impl Chronicle {
         }
     }
 
-    /// A path as people read it: relative to the working directory where it lies below it.
-    fn shown(&self, path: &Path) -> String {
-        let shown = path.strip_prefix(&self.base).unwrap_or(path);
-        if shown.as_os_str().is_empty() { ".".to_owned() } else { shown.to_string_lossy().into_owned() }
+    /// A path, relative to the working directory where it lies below it.
+    fn shown(&self, path: &Path) -> Name {
+        Name::below(&self.base, path)
     }
 }
 
@@ -329,21 +330,6 @@ fn why(why: &Why) -> String {
         Why::Missing => "missing".to_owned(),
         other => format!("{other:?}"),
     }
-}
-
-/// The line to add to `.watchignore` so that a path no longer counts: anchored, special characters escaped.
-fn rule_for(path: &str) -> String {
-    let mut rule = String::from("/");
-    for letter in path.chars() {
-        if matches!(letter, '*' | '?' | '[' | '\\') {
-            rule.push('\\');
-        }
-        rule.push(letter);
-    }
-    if rule.ends_with(' ') {
-        rule.insert(rule.len() - 1, '\\');
-    }
-    rule
 }
 
 fn micros(duration: Duration) -> u64 {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use devrun::rules::{Finding, Place};
 
+use crate::name::Name;
 use crate::terminal;
 
 /// Names files relative to a directory, with `/`.
@@ -18,18 +19,13 @@ impl Names {
     }
 
     /// The name of a file; of patterns given by hand there is none.
-    pub(crate) fn of(&self, place: &Place) -> Option<String> {
-        place.file.as_deref().map(|file| self.of_path(file))
+    pub(crate) fn of(&self, place: &Place) -> Option<Name> {
+        place.file.as_deref().map(|file| Name::of(self.path(file)))
     }
 
     /// The file's path, relative where it is below the directory.
     pub(crate) fn path<'a>(&self, file: &'a Path) -> &'a Path {
         file.strip_prefix(&self.directory).unwrap_or(file)
-    }
-
-    fn of_path(&self, file: &Path) -> String {
-        let name = self.path(file).to_string_lossy();
-        if cfg!(windows) { name.replace('\\', "/") } else { name.into_owned() }
     }
 }
 

@@ -21,7 +21,7 @@ fn command(finding: &Finding, names: &Names) -> String {
     if let Some(place) = &finding.place
         && let Some(file) = names.of(place)
     {
-        properties.push(format!("file={}", property(&file)));
+        properties.push(format!("file={}", property(&file.text())));
         if place.line > 0 {
             let (column, end) = character_columns(place);
             properties.push(format!("line={}", place.line));

@@ -3,6 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::chronicle::Cause;
+use crate::name::Name;
+
 use super::record::{ChangedPath, EndRecord, Record, RootRecord};
 
 /// What a line is like: decides its colour and whether `-q` shows it.
@@ -39,7 +41,8 @@ pub(crate) fn lines(record: &Record) -> Vec<Line> {
         Record::Listening { addresses } => vec![plain(format!("listening on {}", urls(addresses)))],
         Record::Changed { changes } => vec![plain(changed(changes))],
         Record::Restarting { generation, because } => {
-            let why = if because.is_empty() { "as asked".to_owned() } else { names(because) };
+            let why =
+                if because.is_empty() { "as asked".to_owned() } else { names(because.iter().collect()) };
             vec![detail(format!("generation {generation} is due: {why}"))]
         }
         Record::Building { .. } => vec![plain("building".to_owned())],
@@ -67,7 +70,8 @@ pub(crate) fn lines(record: &Record) -> Vec<Line> {
 /// One of the last restarts: `12 s ago: generation 3, src/app.py`.
 pub(crate) fn cause(cause: &Cause, now: Instant) -> String {
     let passed = u64::try_from(now.saturating_duration_since(cause.at).as_micros()).unwrap_or(u64::MAX);
-    let paths = if cause.paths.is_empty() { "as asked".to_owned() } else { names(&cause.paths) };
+    let paths =
+        if cause.paths.is_empty() { "as asked".to_owned() } else { names(cause.paths.iter().collect()) };
     format!("{} ago: generation {}, {paths}", time(passed), cause.generation)
 }
 
@@ -125,7 +129,10 @@ fn matters(record: &Record) -> Vec<Line> {
                 "if nothing else has changed, the restart waits a little (nobody can tell who writes it)"
             };
             vec![
-                warn(format!("{path} changed right after each of the last {times} starts: {verdict}")),
+                warn(format!(
+                    "{} changed right after each of the last {times} starts: {verdict}",
+                    path.shown()
+                )),
                 warn(format!("to ignore it, add this line to .watchignore: {rule}")),
             ]
         }
@@ -139,18 +146,24 @@ fn matters(record: &Record) -> Vec<Line> {
         ))],
         Record::RulesReloaded { files, defects, watched_files, watched_directories } => {
             let news = format!("rules read again: watching {}", amount(*watched_files, *watched_directories));
-            let mut lines = vec![plain(format!("{} changed, {news}", names(files)))];
+            let mut lines = vec![plain(format!("{} changed, {news}", names(files.iter().collect())))];
             lines.extend(defects.iter().map(|defect| {
-                let file = defect.file.as_deref().unwrap_or("-i");
-                warn(format!("{file}:{}:{}: {}: {}", defect.line, defect.column, defect.text, defect.reason))
+                let file = defect.file.as_ref().map_or_else(|| "-i".to_owned(), Name::shown);
+                let text = defect.text.shown();
+                warn(format!("{file}:{}:{}: {text}: {}", defect.line, defect.column, defect.reason))
             }));
             lines
         }
         Record::ModeChanged { root } => {
-            vec![warn(format!("{} is watched by {} from now on ({})", root.path, way(root.mode), root.why))]
+            vec![warn(format!(
+                "{} is watched by {} from now on ({})",
+                root.path.shown(),
+                way(root.mode),
+                root.why
+            ))]
         }
         Record::WaitingForGit { marker } => {
-            vec![plain(format!("git is at work ({marker}): the restart waits for it"))]
+            vec![plain(format!("git is at work ({}): the restart waits for it", marker.shown()))]
         }
         Record::Rescanned { files, took_us } => vec![plain(format!(
             "the kernel dropped events: compared {} again in {}, nothing is lost",
@@ -159,7 +172,7 @@ fn matters(record: &Record) -> Vec<Line> {
         ))],
         Record::Reconfigured { file, restarted } => {
             let effect = if *restarted { "in effect, with a restart" } else { "in effect" };
-            vec![plain(format!("{file} changed: {effect}"))]
+            vec![plain(format!("{} changed: {effect}", file.shown()))]
         }
         Record::Warning { message, remedy } => with_remedy(message.clone(), remedy),
         _ => Vec::new(),
@@ -222,22 +235,24 @@ fn serves_on(serving: Option<u64>) -> String {
 /// `src/app.py changed`, `a.py and b.py changed, c.py removed`, `a, b, c and 497 more changed`.
 fn changed(changes: &[ChangedPath]) -> String {
     let parts = ["changed", "created", "removed"].into_iter().filter_map(|kind| {
-        let paths: Vec<String> =
-            changes.iter().filter(|change| change.kind == kind).map(|change| change.path.clone()).collect();
-        (!paths.is_empty()).then(|| format!("{} {kind}", names(&paths)))
+        let paths = changes.iter().filter(|change| change.kind == kind).map(|change| &change.path);
+        let named = names(paths.collect());
+        (!named.is_empty()).then(|| format!("{named} {kind}"))
     });
     parts.collect::<Vec<_>>().join(", ")
 }
 
-fn names(paths: &[String]) -> String {
-    match paths {
+fn names(paths: Vec<&Name>) -> String {
+    let count = paths.len();
+    let paths: Vec<String> = paths.into_iter().take(NAMED).map(Name::shown).collect();
+    match &paths[..] {
         [] => String::new(),
         [one] => one.clone(),
-        paths if paths.len() <= NAMED => {
+        paths if count <= NAMED => {
             let (last, rest) = paths.split_at(paths.len() - 1);
             format!("{} and {}", last.join(", "), rest.join(""))
         }
-        paths => format!("{} and {} more", paths[..NAMED].join(", "), paths.len() - NAMED),
+        paths => format!("{} and {} more", paths.join(", "), count - NAMED),
     }
 }
 
@@ -252,7 +267,7 @@ fn modes(roots: &[RootRecord]) -> String {
     match same {
         true => shown(first),
         false => {
-            let each = roots.iter().map(|root| format!("{}: {}", root.path, shown(root)));
+            let each = roots.iter().map(|root| format!("{}: {}", root.path.shown(), shown(root)));
             each.collect::<Vec<_>>().join("; ")
         }
     }

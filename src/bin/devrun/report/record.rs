@@ -1,9 +1,11 @@
 //! One record per thing worth telling, in the shape of `--log-format json` (docs/reference/events.md).
 //!
-//! A record is plain data: paths are text relative to the working directory, durations are microseconds. Both
+//! A record is plain data: paths are relative to the working directory, durations are microseconds. Both
 //! writers render records, so that the terminal and the log can never tell different stories.
 
 use serde::Serialize;
+
+use crate::name::{self, Name};
 
 /// The version of the schema; raised when a field changes its meaning or goes away, not when one is added.
 pub(crate) const VERSION: u32 = 1;
@@ -11,7 +13,8 @@ pub(crate) const VERSION: u32 = 1;
 /// One relevant path that changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct ChangedPath {
-    pub(crate) path: String,
+    #[serde(flatten, serialize_with = "name::path")]
+    pub(crate) path: Name,
     /// `created`, `changed` or `removed`.
     pub(crate) kind: &'static str,
 }
@@ -19,7 +22,8 @@ pub(crate) struct ChangedPath {
 /// How a root is watched.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct RootRecord {
-    pub(crate) path: String,
+    #[serde(flatten, serialize_with = "name::path")]
+    pub(crate) path: Name,
     /// `event` or `stat`.
     pub(crate) mode: &'static str,
     /// `asked`, `local`, `missing`, `no-events: nfs`, `limit: …`.
@@ -31,10 +35,12 @@ pub(crate) struct RootRecord {
 /// A bad line of a rule file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct DefectRecord {
-    pub(crate) file: Option<String>,
+    #[serde(flatten, serialize_with = "name::file")]
+    pub(crate) file: Option<Name>,
     pub(crate) line: u32,
     pub(crate) column: u32,
-    pub(crate) text: String,
+    #[serde(flatten, serialize_with = "name::text")]
+    pub(crate) text: Name,
     pub(crate) reason: String,
 }
 
@@ -70,7 +76,8 @@ pub(crate) enum Record {
     },
     Restarting {
         generation: u64,
-        because: Vec<String>,
+        #[serde(flatten, serialize_with = "name::because")]
+        because: Vec<Name>,
     },
     Building {
         generation: u64,
@@ -127,7 +134,8 @@ pub(crate) enum Record {
         backoff_us: Option<u64>,
     },
     Loop {
-        path: String,
+        #[serde(flatten, serialize_with = "name::path")]
+        path: Name,
         times: u32,
         left_out: bool,
         rule: String,
@@ -141,7 +149,8 @@ pub(crate) enum Record {
         address: String,
     },
     RulesReloaded {
-        files: Vec<String>,
+        #[serde(flatten, serialize_with = "name::files")]
+        files: Vec<Name>,
         defects: Vec<DefectRecord>,
         watched_files: usize,
         watched_directories: usize,
@@ -150,7 +159,8 @@ pub(crate) enum Record {
         root: RootRecord,
     },
     WaitingForGit {
-        marker: String,
+        #[serde(flatten, serialize_with = "name::marker")]
+        marker: Name,
     },
     Rescanned {
         files: usize,
@@ -165,7 +175,8 @@ pub(crate) enum Record {
         detail: String,
     },
     Reconfigured {
-        file: String,
+        #[serde(flatten, serialize_with = "name::file")]
+        file: Name,
         restarted: bool,
     },
     Paused,

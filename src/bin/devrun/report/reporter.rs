@@ -7,6 +7,7 @@ use devrun::session::{Event, Options};
 use devrun::supervise::{Capture, Stdin};
 use devrun::watch::Tally;
 
+use crate::name::Name;
 use crate::settings::Settings;
 use crate::terminal::{self, Terminal, styled};
 
@@ -80,8 +81,8 @@ impl Reporter {
     }
 
     /// Tells that an edit of the configuration file is in effect.
-    pub(crate) fn reconfigured(&mut self, file: &str, restarted: bool, terminal: &mut Terminal) {
-        self.record(&Record::Reconfigured { file: file.to_owned(), restarted }, terminal);
+    pub(crate) fn reconfigured(&mut self, file: Name, restarted: bool, terminal: &mut Terminal) {
+        self.record(&Record::Reconfigured { file, restarted }, terminal);
     }
 
     /// Tells an event.

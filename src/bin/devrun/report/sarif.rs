@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::finding::{Names, character_columns, whole_text};
 use crate::failure::Failure;
+use crate::name::Name;
 use crate::terminal::Terminal;
 
 const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
@@ -100,7 +101,15 @@ struct Region {
     start_line: u32,
     start_column: usize,
     end_column: usize,
-    snippet: Text,
+    snippet: Snippet,
+}
+
+#[derive(Serialize)]
+struct Snippet {
+    text: String,
+    /// The line in base64 if it is not UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    binary: Option<String>,
 }
 
 /// Writes the log.
@@ -155,7 +164,8 @@ fn location(place: &Place, message: Option<&str>, names: &Names) -> Option<Locat
     };
     let region = (place.line > 0).then(|| {
         let (start_column, end_column) = character_columns(place);
-        let snippet = Text { text: String::from_utf8_lossy(&place.text).into_owned() };
+        let line = Name::new(place.text.clone());
+        let snippet = Snippet { text: line.text().into_owned(), binary: line.exact() };
         Region { start_line: place.line, start_column, end_column, snippet }
     });
     let message = message.map(|text| Text { text: text.into() });
