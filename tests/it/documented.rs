@@ -142,3 +142,16 @@ fn the_servers_shown_are_those_that_are_run() {
     }
     assert_eq!((blocks(page, "go").len(), blocks(page, "rust").len()), (2, 3));
 }
+
+/// The workflow of the repository, which no published package has, builds with the Rust that is declared.
+#[test]
+fn the_workflow_builds_with_the_declared_rust() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let Ok(workflow) = std::fs::read_to_string(root.join(".github/workflows/ci.yml")) else {
+        return assert!(!root.join(".git").exists(), "the workflow is gone");
+    };
+    let declared = env!("CARGO_PKG_RUST_VERSION");
+    for line in [format!("rustup toolchain install {declared} "), format!("cargo +{declared} check ")] {
+        assert!(workflow.contains(&line), "the workflow lacks `{line}`");
+    }
+}

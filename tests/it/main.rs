@@ -118,6 +118,9 @@ mod cli;
 /// The generated pages are fresh, and the documented configuration is accepted.
 #[cfg(feature = "cli")]
 mod reference;
+/// Shells complete by the scripts, and the manual pages are well formed.
+#[cfg(all(target_os = "linux", feature = "cli"))]
+mod shells;
 /// Everything passes byte for byte: bodies, trailers, upgrades, odd but proper messages.
 #[cfg(feature = "proxy")]
 mod front_passes;

@@ -8,7 +8,7 @@ fn docs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")
 }
 
-fn output(sandbox: &Sandbox, args: &[&str]) -> String {
+pub(crate) fn output(sandbox: &Sandbox, args: &[&str]) -> String {
     let output = sandbox.devrun().args(args).output().unwrap();
     assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
@@ -123,69 +123,6 @@ fn every_key_of_the_schema_is_read_and_so_is_its_variable() {
             output.status.code() != Some(2) && !stderr.contains("warning: the variable"),
             "{stderr}\n{file}"
         );
-    }
-}
-
-/// What bash offers for a word, given the one before it.
-fn offered(script: &Path, line: &str) -> Vec<String> {
-    let words: Vec<&str> = line.split(' ').collect();
-    let (last, before) = (words[words.len() - 1], words[words.len() - 2]);
-    let array = words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" ");
-    let query = format!(
-        "source '{}'; COMP_WORDS=({array}); COMP_CWORD={}; _devrun devrun '{last}' '{before}'; echo \"${{COMPREPLY[@]}}\"",
-        script.display(),
-        words.len() - 1
-    );
-    let output = std::process::Command::new("bash").args(["--norc", "-c", &query]).output().unwrap();
-    assert!(
-        output.status.success() && output.stderr.is_empty(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8(output.stdout).unwrap().split_whitespace().map(str::to_owned).collect()
-}
-
-/// Whether a program is there; what is not cannot be asked.
-fn is_installed(program: &str) -> bool {
-    std::process::Command::new(program).arg("--version").output().is_ok()
-}
-
-#[test]
-fn bash_completes_subcommands_options_and_values() {
-    if !is_installed("bash") {
-        return;
-    }
-    let sandbox = Sandbox::new();
-    let script = sandbox.write("devrun.bash", output(&sandbox, &["completions", "bash"]));
-    assert_eq!(offered(&script, "devrun ex"), ["explain"]);
-    assert_eq!(offered(&script, "devrun ref"), [""; 0]);
-    assert_eq!(offered(&script, "devrun --stop"), ["--stop-signal", "--stop-timeout"]);
-    assert_eq!(offered(&script, "devrun --on-busy "), ["restart", "queue", "signal", "ignore"]);
-    assert_eq!(offered(&script, "devrun check --format "), ["human", "json", "github", "sarif"]);
-}
-
-#[test]
-fn other_shells_take_the_completions_and_groff_the_manual_pages() {
-    let sandbox = Sandbox::new();
-    for shell in ["zsh", "fish"].into_iter().filter(|shell| is_installed(shell)) {
-        let script = sandbox.write(format!("devrun.{shell}"), output(&sandbox, &["completions", shell]));
-        let output = sandbox.command(shell).arg("-n").arg(script).output().unwrap();
-        assert!(output.status.success() && output.stderr.is_empty(), "{shell}");
-    }
-    if is_installed("fish") {
-        let query = "source devrun.fish; complete -C 'devrun check --format '";
-        let output = sandbox.command("fish").args(["--no-config", "-c", query]).output().unwrap();
-        assert_eq!(String::from_utf8_lossy(&output.stdout), "github\nhuman\njson\nsarif\n");
-    }
-    if !is_installed("groff") {
-        return;
-    }
-    output(&sandbox, &["man", "--dir", "man"]);
-    for page in std::fs::read_dir(sandbox.path("man")).unwrap().map(|entry| entry.unwrap().path()) {
-        let output =
-            sandbox.command("groff").args(["-man", "-Tutf8", "-ww", "-z"]).arg(&page).output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success() && said.is_empty(), "{}: {said}", page.display());
     }
 }
 
