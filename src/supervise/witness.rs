@@ -3,9 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::change::{Batch, ChangeKind};
+use crate::change::Batch;
+#[cfg(target_os = "linux")]
+use crate::change::ChangeKind;
 
-use super::evidence::{Evidence, Suspected, Writer};
+#[cfg(target_os = "linux")]
+use super::evidence::Writer;
+use super::evidence::{Evidence, Suspected};
 #[cfg(target_os = "linux")]
 use super::os::witness::{Witness as Ears, bytes_written, has_open, passing_on};
 
