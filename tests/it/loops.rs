@@ -146,6 +146,26 @@ fn an_edit_by_hand_counts_though_the_path_is_left_out() {
     }
 }
 
+/// A database, say, that is opened, written and closed for each request.
+#[test]
+fn what_the_server_goes_on_writing_restarts_it_no_more() {
+    let line = format!(
+        "{}; while sleep 0.1; do date +%N >> src/cache.json; done",
+        IN_PLACE.replace("; exec sleep 1000", "")
+    );
+    for (mode, who) in MODES.iter().flat_map(|mode| [(mode, As::Ourselves), (mode, As::Anybody)]) {
+        let sandbox = Sandbox::new();
+        sandbox.write("src/app.py", "1");
+        let run = start(&sandbox, mode, &line, who);
+        run.wait_for_line("it no longer restarts the server");
+        settle(&sandbox, Duration::from_millis(4500));
+        let settled = starts(&sandbox);
+        assert!(settled <= 5, "{settled} starts, {mode:?} {who:?}: {:#?}", run.lines());
+        sandbox.write("src/cache.json", "by hand");
+        wait_until("an edit by hand restarts", || starts(&sandbox) > settled);
+    }
+}
+
 #[test]
 fn what_a_build_writes_is_named_and_left_out() {
     for who in [As::Ourselves, As::Anybody] {

@@ -6,11 +6,15 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::procfs::{Marked, marked, process};
 
 /// So many names are kept at most until they are asked about.
 const NAMES: usize = 1024;
+
+/// So long after it was asked about, an answer still holds for what comes late.
+const SAME_BURST: Duration = Duration::from_millis(100);
 
 /// Who has written under one name since it was last asked about.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -24,10 +28,17 @@ pub(crate) struct Written {
 
 /// What was heard of writers, by the names of files, until somebody asks. Files of one name in two directories are not told apart.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Heard(Arc<Mutex<HashMap<OsString, Written>>>);
+pub(super) struct Heard(Arc<Mutex<HashMap<OsString, Known>>>);
+
+#[derive(Debug, Default)]
+struct Known {
+    by: Written,
+    /// Since when somebody knows.
+    asked: Option<Instant>,
+}
 
 impl Heard {
-    fn names(&self) -> MutexGuard<'_, HashMap<OsString, Written>> {
+    fn names(&self) -> MutexGuard<'_, HashMap<OsString, Known>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -36,22 +47,32 @@ impl Heard {
         let mut names = self.names();
         if names.len() < NAMES || names.contains_key(name) {
             let known = names.entry(name.to_owned()).or_default();
-            known.by_us |= by.by_us;
-            known.by_others |= by.by_others;
-            known.by_unknown |= by.by_unknown;
+            if known.asked.is_some() {
+                *known = Known::default();
+            }
+            known.by.by_us |= by.by_us;
+            known.by.by_others |= by.by_others;
+            known.by.by_unknown |= by.by_unknown;
         }
     }
 
     /// Another file has taken its place, written by these: who of ours wrote the one before is of no interest any more.
     pub(super) fn replaced(&self, name: &OsStr, by: Written) {
         if let Some(known) = self.names().get_mut(name) {
-            known.by_us = false;
+            known.by.by_us = false;
         }
         self.note(name, by);
     }
 
+    /// Who has written since this was last asked. If nobody has, those of just before: of one burst, some may be asked about later.
     pub(super) fn take(&self, name: &OsStr) -> Written {
-        self.names().remove(name).unwrap_or_default()
+        let (mut names, now) = (self.names(), Instant::now());
+        let Some(known) = names.get_mut(name) else { return Written::default() };
+        if now.saturating_duration_since(*known.asked.get_or_insert(now)) <= SAME_BURST {
+            return known.by;
+        }
+        names.remove(name);
+        Written::default()
     }
 
     /// Nobody asks about names of which too many are known.

@@ -15,8 +15,10 @@ const SIGNAL: i32 = libc::SIGIO;
 /// Where a thread stands that waits for a lease to be given up, as `/proc/PID/wchan` calls it.
 const HELD: &[u8] = b"__break_lease";
 /// The kernel tells of the break just before it lays the writer to sleep.
-const LOOKS: u32 = 10;
-const BETWEEN_LOOKS: Duration = Duration::from_micros(200);
+const LOOKS: u32 = 12;
+/// So many times those alone are asked of whom it is likely.
+const LIKELY_LOOKS: u32 = 3;
+const BETWEEN_LOOKS: Duration = Duration::from_micros(100);
 
 /// A lease on what the path names now; none if this one is it, or if it is no file.
 pub(super) fn new_lease(thread: i32, path: &Path, held: Option<&File>) -> io::Result<Option<File>> {
@@ -79,15 +81,20 @@ pub(super) fn breaks(file: &File) -> bool {
     unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETLEASE) != libc::F_RDLCK }
 }
 
-/// The processes with threads that are held, at least so many; fewer if they cannot be seen.
-pub(super) fn held(at_least: usize) -> Vec<i32> {
+/// The processes with threads that are held, at least so many; fewer if they cannot be seen. First those are asked of whom it
+/// is most likely: there may be thousands of others, and whoever is held waits.
+pub(super) fn held<I: Iterator<Item = i32>>(at_least: usize, likely: impl Fn() -> I) -> Vec<i32> {
+    let seen = |found: &Vec<i32>| found.len() >= at_least;
     let mut found = Vec::new();
     for look in 0..LOOKS {
         if look > 0 {
             std::thread::sleep(BETWEEN_LOOKS);
         }
-        found = everybody().into_iter().filter(|pid| is_held(*pid)).collect();
-        if found.len() >= at_least {
+        found = likely().filter(|pid| is_held(*pid)).collect();
+        if !seen(&found) && look >= LIKELY_LOOKS {
+            found = everybody().into_iter().filter(|pid| is_held(*pid)).collect();
+        }
+        if seen(&found) {
             break;
         }
     }

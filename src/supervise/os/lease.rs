@@ -92,6 +92,8 @@ struct Lease {
     interest: Interest,
     /// Ours were seen to replace the file by another.
     replaced: bool,
+    /// Who has broken it last: until it can be taken again, it is they who write.
+    broken_by: Written,
     /// While it is held. Closing it gives it up.
     file: Option<File>,
 }
@@ -129,9 +131,9 @@ impl Leases {
         let mut state = self.shared.state();
         let mut before = std::mem::take(&mut state.leases);
         for file in files {
-            let (replaced, held) =
-                before.remove(&file.path).map_or((false, None), |lease| (lease.replaced, lease.file));
-            let lease = Lease { interest: file.interest, replaced, file: held };
+            let new =
+                Lease { interest: file.interest, replaced: false, broken_by: Written::default(), file: None };
+            let lease = Lease { interest: file.interest, ..before.remove(&file.path).unwrap_or(new) };
             state.leases.insert(file.path.clone(), lease);
         }
         drop(before);
@@ -295,7 +297,7 @@ impl Shared {
         if broken.is_empty() {
             return;
         }
-        let held = held(broken.len());
+        let held = held(broken.len(), descendants);
         let mut by = Written::default();
         if held.len() < broken.len() {
             // Somebody who does not let himself be looked at. If all of ours do, he is none of them.
@@ -312,7 +314,7 @@ impl Shared {
         for (path, lease) in broken {
             tracing::debug!(path = %path.display(), ?by, "opened for writing");
             self.heard.note(path.file_name().unwrap_or_default(), by);
-            lease.file = None;
+            (lease.file, lease.broken_by) = (None, by);
         }
     }
 
@@ -338,6 +340,8 @@ impl Shared {
                 lease.replaced |= by.by_us;
             }
             self.heard.replaced(name, by);
+        } else if lease.file.is_none() {
+            self.heard.note(name, lease.broken_by);
         }
         self.take(&mut state, &path);
     }
@@ -362,7 +366,7 @@ impl Shared {
 
     /// Who has this file open for writing at this moment. Those that we have started are asked first: they are few.
     fn writes(&self, file: &Metadata) -> Option<Written> {
-        let found = descendant(|pid| who_has_open(&[pid], file).is_some());
+        let found = descendants().find(|pid| who_has_open(&[*pid], file).is_some());
         Some(writer(found.or_else(|| who_has_open(&everybody(), file))?, &self.session))
     }
 
@@ -372,7 +376,9 @@ impl Shared {
         match new_lease(state.thread, path, lease.file.as_ref()) {
             Ok(None) => {}
             Ok(file) => {
-                state.leases.entry(path.to_owned()).and_modify(|lease| lease.file = file);
+                if let Some(lease) = state.leases.get_mut(path) {
+                    (lease.file, lease.broken_by) = (file, Written::default());
+                }
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 if let Some(by) = fs::metadata(path).ok().and_then(|file| self.writes(&file)) {
@@ -385,14 +391,10 @@ impl Shared {
     }
 }
 
-/// The first of those who descend from this process that is as wanted; the older ones are asked first.
-fn descendant(wanted: impl Fn(i32) -> bool) -> Option<i32> {
-    let mut generation = vec![std::process::id() as i32];
-    while !generation.is_empty() {
-        generation = generation.into_iter().filter_map(children).flatten().collect();
-        if let Some(found) = generation.iter().copied().find(|pid| wanted(*pid)) {
-            return Some(found);
-        }
-    }
-    None
+/// Those who descend from this process; the older ones come first.
+fn descendants() -> impl Iterator<Item = i32> {
+    let me = vec![std::process::id() as i32];
+    let next = |one: &Vec<i32>| Some(one.iter().copied().filter_map(children).flatten().collect());
+    let generations = std::iter::successors(Some(me), next).skip(1);
+    generations.take_while(|one: &Vec<i32>| !one.is_empty()).flatten()
 }
