@@ -37,9 +37,9 @@ class Terminal:
         self.text = ""
 
     def read(self, until, seconds=60):
-        """Reads until the text shows `until`; None: until the program ends."""
+        """Reads until the text shows `until`, a regular expression; None: until the program ends."""
         deadline = time.monotonic() + seconds
-        while until is None or until not in self.text:
+        while until is None or not re.search(until, self.text):
             if time.monotonic() > deadline:
                 raise SystemExit(f"{until!r} never came:\n{self.text}")
             if not select.select([self.fd], [], [], 0.1)[0]:
@@ -73,6 +73,20 @@ def lines_of(text):
     return lines
 
 
+def wrapped(line):
+    """The rows that a line takes on the terminal; colours go on from row to row."""
+    rows, row, width, colour = [], "", 0, ""
+    for part in re.findall(r"\x1b\[[0-9;]*m|.", line):
+        if len(part) > 1:
+            colour = part
+        elif width == COLUMNS:
+            rows.append(row)
+            row, width = colour, 0
+        row += part
+        width += len(part) == 1
+    return rows + [row]
+
+
 def spans(line):
     style = {}
     for part in re.split(r"(\x1b\[[0-9;]*m)", line):
@@ -92,7 +106,7 @@ def spans(line):
 
 
 def draw(name, title, text):
-    lines = lines_of(text)
+    lines = [row for line in lines_of(text) for row in wrapped(line)]
     height = 22 * len(lines) + 64
     rows = "".join(f'<text x="18" y="{58 + 22 * row}" xml:space="preserve">{"".join(spans(line))}</text>' for row, line in enumerate(lines))
     (HERE / f"{name}.svg").write_text(
@@ -127,6 +141,8 @@ with tempfile.TemporaryDirectory() as directory:
     terminal = Terminal(project, command.split())
     terminal.read("open http")
     terminal.read("ready")
+    # An edit so soon after a start is taken for one of many.
+    time.sleep(2)
     download = subprocess.Popen(["curl", "-s", "-o", "/dev/null", "http://127.0.0.1:5870/api/tender/118/download"])
     while not list(project.glob("downloads/**/*.part")):
         time.sleep(0.02)
@@ -138,7 +154,38 @@ with tempfile.TemporaryDirectory() as directory:
     terminal.stop()
     draw("run", "an edit while a download is in flight", prompt(command) + terminal.text)
 
+    # The status line is there as long as something takes long: each picture is of a moment.
+    (project / "build.sh").write_text("echo '   Compiling server v0.1.0'\nsleep 3\necho '    Finished in 3.0 s'\n")
+    command = ["devrun", "--build", "sh build.sh", "--proxy", "5870", "--", "./portal", "--content", "src", "--document-time", "6"]
+    shown = "devrun --build 'sh build.sh' --proxy 5870 -- ./portal --content src --document-time 6"
+    terminal = Terminal(project, command)
+    terminal.read(r"building.*2\.\d s")
+    draw("building", "the status line while a build runs", prompt(shown) + terminal.text)
+    terminal.read("ready")
+    download = subprocess.Popen(["curl", "-s", "-o", "/dev/null", "http://127.0.0.1:5870/api/tender/118/download?while=saving"])
+    while not list(project.glob("downloads/**/*.part")):
+        time.sleep(0.02)
+    source.write_text(source.read_text().replace('"edition": "2"', '"edition": "3"'))
+    terminal.read(r"waiting for 1 response, [1-9].*\(2\.\d s")
+    draw("waiting", "the status line while a download is waited for", prompt(shown) + terminal.text)
+    download.wait()
+    terminal.stop()
+
+    command = "devrun --proxy 5870 -- ./portal --content src"
+    terminal = Terminal(project, command.split())
+    terminal.read("ready")
+    time.sleep(2)
+    text = source.read_text()
+    source.write_text(text.replace(",", ";", 1))
+    terminal.read("goes on serving")
+    time.sleep(3)
+    source.write_text(text.replace('"edition": "3"', '"edition": "4"'))
+    terminal.read("restarted in")
+    terminal.stop()
+    draw("crash", "an edit that does not start, and its mending", prompt(command) + terminal.text)
+
     (project / "downloads").mkdir(exist_ok=True)
+    (project / "build.sh").unlink()
     ask(project, "explain", "devrun explain downloads/118/boq.zip src/tenders.json .git/index")
     ask(project, "list", "devrun list")
     (project / ".watchignore").write_text("/downloads/\n!/downloads/keep.py\nsrc/*.{json,html}\n[a-\n/downloads/\n")
