@@ -87,6 +87,9 @@ mod library;
 /// What the pages show, taken out of them.
 #[cfg(feature = "cli")]
 mod shown;
+/// The commands among it, to be run. Linux, as those are.
+#[cfg(all(target_os = "linux", feature = "cli"))]
+mod shown_commands;
 /// A project in which what the pages show is run.
 #[cfg(all(target_os = "linux", feature = "cli"))]
 mod shown_project;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use super::sandbox::{Running, Sandbox, example, wait_until};
-use super::shown::words;
+use super::shown_commands::words;
 use super::story_client::{free_address, text};
 
 /// The programs that pages run.

@@ -8,7 +8,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::sandbox::{PATIENCE, Running, Sandbox, python};
-use super::shown::{blocks, commands, pages};
+use super::shown::{blocks, pages};
+use super::shown_commands::commands;
 use super::shown_project::{Project, Run, panic_if_gone, shorter};
 use super::story_client::{free_address, text};
 
@@ -19,6 +20,16 @@ const NOT_RUN: &[(&str, &str)] = &[
     (
         "cargo fmt --check && cargo clippy --all-targets --all-features -- -D warnings && cargo test",
         "each is a step of .ci/run",
+    ),
+    ("rustup target add aarch64-apple-darwin", "needs that target's standard library"),
+    (
+        "cargo clippy --target aarch64-apple-darwin --all-targets --all-features -- -D warnings",
+        "so does this",
+    ),
+    ("rustup component add rust-src", "needs the standard library's source"),
+    (
+        "cargo +nightly clippy -Zbuild-std --target aarch64-apple-darwin --all-targets --all-features -- -D warnings",
+        "so does this",
     ),
     ("cargo install devrun --locked", "needs the published package"),
     ("devrun explain", "the name of a subcommand, which wants paths"),
