@@ -26,17 +26,26 @@ fn every_option_in_a_table_exists() {
 fn every_link_leads_somewhere() {
     for (file, page) in pages() {
         for part in page.split("](").skip(1) {
-            let target = part.split([')', '#']).next().unwrap();
-            if target.is_empty() || target.contains("://") {
+            let target = part.split(')').next().unwrap();
+            if target.contains("://") {
                 continue;
             }
-            assert!(
-                file.parent().unwrap().join(target).exists(),
-                "{}: {target} is not there",
-                file.display()
-            );
+            let (name, heading) = target.split_once('#').unwrap_or((target, ""));
+            let other = if name.is_empty() { file.clone() } else { file.parent().unwrap().join(name) };
+            assert!(other.exists(), "{}: {target} is not there", file.display());
+            let is_there = || headings(&std::fs::read_to_string(&other).unwrap()).any(|one| one == heading);
+            assert!(heading.is_empty() || is_there(), "{}: {target} is no heading", file.display());
         }
     }
+}
+
+/// The names under which a page's headings are linked to.
+fn headings(page: &str) -> impl Iterator<Item = String> {
+    let titles =
+        page.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#').trim());
+    let name = |title: &str| title.to_lowercase().replace(' ', "-");
+    titles
+        .map(move |title| name(title).replace(|c: char| !c.is_alphanumeric() && !matches!(c, '-' | '_'), ""))
 }
 
 /// The lines under "What you see" are those of a real run, in the project they speak of.

@@ -95,7 +95,7 @@ pub(crate) fn recognise(dir: &Path) -> Project {
 
 fn cargo(look: &Look<'_>) -> Option<Project> {
     look.has("Cargo.toml").then(|| {
-        Project::new("Cargo", "cargo run").made(&["target/"]).source(look.first(&[
+        Project::new("Cargo", "cargo run").made(&["target/", "Cargo.lock"]).source(look.first(&[
             "src/main.rs",
             "src/lib.rs",
             "Cargo.toml",
