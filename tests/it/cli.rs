@@ -15,7 +15,7 @@ fn short_help_fits_a_screen_and_goes_to_stdout() {
     assert!(output.status.success() && output.stderr.is_empty());
     let help = String::from_utf8(output.stdout).unwrap();
     assert!(help.lines().count() <= 40, "{} lines:\n{help}", help.lines().count());
-    assert!(help.lines().all(|line| line.chars().count() <= 100), "too wide:\n{help}");
+    assert!(help.lines().all(|line| line.chars().count() <= 80), "too wide:\n{help}");
 }
 
 #[test]

@@ -193,13 +193,13 @@ pub(crate) struct Run {
     /// COMMAND in devrun.toml; on the command line it comes after `--`.
     #[arg(skip)]
     pub(crate) command: Option<CommandLine>,
-    /// A change while it runs: restart (default), queue, signal or ignore
+    /// On change: restart (default), queue, signal, ignore
     ///
     /// queue: start it again once it has ended by itself. signal: send it the stop signal, nothing more.
     /// Example: `devrun --on-busy queue -- cargo test`
     #[arg(long, value_name = "POLICY", hide_possible_values = true)]
     pub(crate) on_busy: Option<OnBusy>,
-    /// When it ends by itself: wait (default), restart or quit
+    /// When it has ended: wait (default), restart or quit
     ///
     /// wait: for the next change. restart: after 0.1 s, doubling to 10 s. quit: with its exit status.
     /// Example: `devrun --on-exit restart -- ./worker`
@@ -216,12 +216,12 @@ pub(crate) struct Run {
     /// Example: `devrun --stop-signal SIGINT -- node server.js`
     #[arg(long, value_name = "SIG", hide_short_help = true, allow_hyphen_values = true)]
     pub(crate) stop_signal: Option<Parsed<StopSignal>>,
-    /// Time to end before the whole tree is killed [default: 10s]
+    /// Time to end, then it is killed [default: 10s]
     ///
-    /// Example: `devrun --stop-timeout 2s -- node server.js`
+    /// The whole tree is, by SIGKILL, and who was in the way is named. Example: `devrun --stop-timeout 2s -- node server.js`
     #[arg(long, value_name = "DUR", allow_hyphen_values = true)]
     pub(crate) stop_timeout: Option<Parsed<Time>>,
-    /// Run before each start; a failure keeps the old generation
+    /// Run before each start; if it fails, the old stays
     ///
     /// Repeatable. The line is given to `sh -c`, while the old generation goes on serving.
     /// Example: `devrun --build 'cargo build' -- target/debug/server`
@@ -284,7 +284,7 @@ pub(crate) struct Run {
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 #[command(next_help_heading = "Front")]
 pub(crate) struct Front {
-    /// HTTP proxy: clients never see a restart
+    /// HTTP proxy: clients see no restart
     ///
     /// Requests are held during a restart, those in flight finish on the old generation.
     /// Without UPSTREAM each generation gets a free port of its own, in $PORT and as {port} in COMMAND; with
@@ -292,10 +292,10 @@ pub(crate) struct Front {
     /// Example: `devrun --proxy 8000 -- flask run --port {port}`
     #[arg(long, value_name = "ADDR[=UPSTREAM]", allow_hyphen_values = true)]
     pub(crate) proxy: Option<Parsed<Proxy>>,
-    /// Socket opened once and handed to every generation
+    /// Socket that outlives restarts
     ///
-    /// Repeatable. Descriptors from 3, LISTEN_FDS and {fd} in COMMAND. `unix:PATH`, `udp:ADDR`; with `tcp:ADDR` devrun
-    /// never answers on it itself. Example: `devrun --listen 8000 -- uvicorn app:app --fd {fd}`
+    /// Repeatable. Opened once and handed to every generation: descriptors from 3, LISTEN_FDS and {fd} in COMMAND.
+    /// `unix:PATH`, `udp:ADDR`; with `tcp:ADDR` devrun never answers on it itself. Example: `devrun --listen 8000 -- uvicorn app:app --fd {fd}`
     #[arg(long, value_name = "[NAME=]ADDR", allow_hyphen_values = true)]
     #[serde(deserialize_with = "list")]
     pub(crate) listen: Option<Vec<Parsed<ListenOn>>>,

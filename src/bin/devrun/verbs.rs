@@ -20,7 +20,7 @@ use crate::words::{CheckFormat, Format, ReferencePage};
     args_conflicts_with_subcommands = true,
     disable_help_subcommand = true,
     override_usage = "devrun [OPTIONS] -- COMMAND [ARGS]...\n       devrun check | explain | list | init | doctor | completions | man",
-    after_help = "--help: all options, with examples. Each is a key of devrun.toml and a DEVRUN_* variable.",
+    after_help = "--help: all options, with examples. Each is a key of devrun.toml, too.",
     after_long_help = AFTER_LONG_HELP,
     max_term_width = 110,
 )]
