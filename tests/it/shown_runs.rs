@@ -146,6 +146,31 @@ fn the_rules_shown_decide_as_the_page_says() {
 }
 
 #[test]
+fn the_environment_file_shown_means_what_the_page_says() {
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/guide.md")).unwrap();
+    let [block] = blocks(&page, "sh")[..] else { panic!("one block in sh") };
+    let sandbox = Sandbox::new();
+    sandbox.write(".env", block);
+    let mut devrun = sandbox.devrun();
+    devrun.args([
+        "-q",
+        "--env-file",
+        ".env",
+        "--on-exit",
+        "quit",
+        "--",
+        "printenv",
+        "NAME",
+        "TOKEN",
+        "BANNER",
+        "URL",
+    ]);
+    let output = devrun.output().unwrap();
+    let got = "value with blanks\nanything: $ \\ \"\ntwo\nlines, value with blanks\nhttp://localhost/\n";
+    assert_eq!(String::from_utf8_lossy(&output.stdout), got, "{output:?}");
+}
+
+#[test]
 fn the_mistake_shown_is_told_so() {
     let page =
         std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md")).unwrap();
