@@ -14,7 +14,8 @@ use super::capture::Ends;
 use super::command::{Command, Shell, Stdin};
 use super::env_file::{self, EnvFileError, Environment};
 use super::options::{Capture, PassSocket};
-use super::os::unix::{Launch, LaunchError, OWN_PID, own_group, pipe};
+use super::os::launch::{Launch, LaunchError, OWN_PID};
+use super::os::unix::{own_group, pipe};
 use super::sockets::Held;
 use super::streams::Streams;
 

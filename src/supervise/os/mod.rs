@@ -2,6 +2,8 @@
 #![allow(unsafe_code)]
 
 pub(super) mod unix;
+mod inside;
+pub(super) mod launch;
 pub(super) mod terminal;
 mod wait;
 mod group;

@@ -1,0 +1,173 @@
+//! Starts a process: what is prepared before the fork, and what is heard after it, for every Unix.
+//!
+//! `std::process::Command` cannot do it: the process's own id has to get into its environment (`LISTEN_PID`), descriptors
+//! have to land on exact numbers without meeting std's own, and masks and dispositions have to be clean.
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+
+use rustix::fd::{AsFd, BorrowedFd};
+
+pub(crate) use super::inside::OWN_PID;
+use super::inside::{Inside, SHELL, STAGE_WORKDIR};
+use super::unix::{block_all_signals, duplicate_high, pipe, restore_signals};
+
+/// Everything that is needed after the fork, prepared before it: nothing is allocated in between.
+#[derive(Debug)]
+pub(crate) struct Launch<'a> {
+    /// Files to try, in order, as `execvp(3)` does.
+    pub(crate) candidates: Vec<CString>,
+    /// The words of the command.
+    pub(crate) argv: Vec<CString>,
+    /// The whole environment, `KEY=VALUE` each; one of them may be [`OWN_PID`].
+    pub(crate) envp: Vec<CString>,
+    /// The working directory.
+    pub(crate) workdir: Option<CString>,
+    /// Standard input, output and error.
+    pub(crate) stdio: [BorrowedFd<'a>; 3],
+    /// What becomes descriptors 3, 4, …
+    pub(crate) pass: Vec<BorrowedFd<'a>>,
+    /// Killed by the kernel when the thread that starts it ends.
+    pub(crate) die_with_parent: bool,
+    /// The terminal it gets, as the foreground group.
+    pub(crate) terminal: Option<BorrowedFd<'a>>,
+    /// The value of the limit that marks its tree.
+    pub(crate) mark: Option<u64>,
+    /// The soft limit of its open files, if it is another one than here.
+    pub(crate) open_files: Option<u64>,
+    /// So many descriptors from 3 on were given to this process for itself: those of them that are not passed are closed.
+    pub(crate) own: usize,
+}
+
+/// Why a process could not be started.
+#[derive(Debug)]
+pub(crate) enum LaunchError {
+    /// The system has no room for it.
+    Fork(io::Error),
+    /// Its working directory cannot be entered.
+    Workdir(io::Error),
+    /// Nothing could be executed; the most telling error of all candidates.
+    Exec(io::Error),
+}
+
+/// The addresses that `execve(2)` wants, with their null at the end.
+fn addresses(words: &[CString]) -> Vec<*const libc::c_char> {
+    words.iter().map(|word| word.as_ptr()).chain([std::ptr::null()]).collect()
+}
+
+impl Launch<'_> {
+    /// Forks and executes; returns the process id once the program is really running.
+    ///
+    /// The process leads its own group, its signal mask is empty and its dispositions are the default ones
+    /// (`SIGHUP` stays ignored where it is: `nohup` means it).
+    pub(crate) fn start(&self) -> Result<i32, LaunchError> {
+        let least = 10.max(3 + self.pass.len() as RawFd);
+        let high = |fd: BorrowedFd<'_>| duplicate_high(fd, least).map_err(LaunchError::Fork);
+        let (read, low) = pipe().map_err(LaunchError::Fork)?;
+        let write = high(low.as_fd())?;
+        // The end of the pipe says that the program runs: no copy may stay open here.
+        drop(low);
+        let stdio = [high(self.stdio[0])?, high(self.stdio[1])?, high(self.stdio[2])?];
+        let pass = self.pass.iter().map(|fd| high(*fd)).collect::<Result<Vec<_>, _>>()?;
+        let terminal = self.terminal.map(high).transpose()?;
+        // `/bin/sh FILE ARGS…` for a script without a first line that names its interpreter, as execvp(3) does.
+        let mut script: Vec<*const libc::c_char> = addresses(&self.argv);
+        script.insert(0, SHELL.as_ptr());
+        // The child may share our memory: it writes its number into a copy that nobody else reads.
+        let mut own = [OWN_PID, b"\0"].concat();
+        let mut envp = addresses(&self.envp);
+        let place = self.envp.iter().position(|one| one.as_bytes() == OWN_PID);
+        if let Some(place) = place {
+            envp[place] = own.as_ptr().cast();
+        }
+        let inside = Inside {
+            parent: std::process::id() as i32,
+            candidates: &self.candidates,
+            argv: addresses(&self.argv),
+            script: std::cell::RefCell::new(script),
+            envp,
+            own_pid: place.map(|_| own.as_mut_ptr().cast()),
+            workdir: self.workdir.as_ref().map(|dir| dir.as_ptr()),
+            stdio: [stdio[0].as_raw_fd(), stdio[1].as_raw_fd(), stdio[2].as_raw_fd()],
+            pass: pass.iter().map(AsRawFd::as_raw_fd).collect(),
+            die_with_parent: self.die_with_parent,
+            terminal: terminal.as_ref().map(AsRawFd::as_raw_fd),
+            mark: self.mark,
+            open_files: self.open_files,
+            own: self.own,
+            report: write.as_raw_fd(),
+        };
+        let blocked = block_all_signals();
+        let pid = begin(&inside);
+        restore_signals(&blocked);
+        let pid = pid.map_err(LaunchError::Fork)?;
+        drop(write);
+        // Both sides do it, so that it is done whoever runs first.
+        // SAFETY: plain system call; fails harmlessly once the child has executed.
+        unsafe { libc::setpgid(pid, pid) };
+        match told(&read) {
+            None => Ok(pid),
+            Some((stage, error)) => {
+                // SAFETY: the child has exited or is about to; its status is of no interest.
+                unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) };
+                Err(if stage == STAGE_WORKDIR {
+                    LaunchError::Workdir(error)
+                } else {
+                    LaunchError::Exec(error)
+                })
+            }
+        }
+    }
+}
+
+/// What the child stands on between its start and its program.
+#[cfg(target_os = "linux")]
+const STACK: usize = 64 << 10;
+
+/// The child borrows our memory, and this thread waits until its program runs, as with posix_spawn(3): no page is copied,
+/// here or there, however much devrun knows.
+#[cfg(target_os = "linux")]
+fn begin(inside: &Inside<'_>) -> io::Result<i32> {
+    extern "C" fn run(inside: *mut libc::c_void) -> libc::c_int {
+        // SAFETY: the address is that of the `Inside` below, whose owner waits.
+        unsafe { &*inside.cast::<Inside<'_>>() }.run()
+    }
+    let mut stack: Vec<u128> = Vec::with_capacity(STACK / size_of::<u128>());
+    let inside: *const Inside<'_> = inside;
+    // SAFETY: the stack is the child's alone, aligned, and outlives its use, since this thread goes on only after exec or
+    // exit; no handler runs on it, since all signals are blocked until none is left. `Inside::run` calls only
+    // async-signal-safe functions, allocates nothing and never returns.
+    let pid = unsafe {
+        let top = stack.as_mut_ptr().add(stack.capacity());
+        let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+        libc::clone(run, top.cast(), flags, inside.cast_mut().cast())
+    };
+    if pid == -1 { Err(io::Error::last_os_error()) } else { Ok(pid) }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn begin(inside: &Inside<'_>) -> io::Result<i32> {
+    // SAFETY: the child runs `Inside::run` alone, which calls only async-signal-safe functions, allocates nothing and
+    // never returns.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        0 => inside.run(),
+        pid => Ok(pid),
+    }
+}
+
+/// What the child says before it gives up; `None` once it has executed.
+fn told(read: &OwnedFd) -> Option<(u8, io::Error)> {
+    let mut message = [0_u8; 5];
+    loop {
+        match rustix::io::read(read, &mut message) {
+            Err(rustix::io::Errno::INTR) => {}
+            Ok(5) => {
+                let number = i32::from_ne_bytes([message[1], message[2], message[3], message[4]]);
+                return Some((message[0], io::Error::from_raw_os_error(number)));
+            }
+            _ => return None,
+        }
+    }
+}
