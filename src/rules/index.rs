@@ -4,7 +4,8 @@
 //! extension, its first byte, … A path is looked up by what it has, and only the rules found so are asked.
 //! Knows no lines and no layers.
 
-use super::pattern::{Glob, Letters, Pattern, Shape};
+use super::glob::Glob;
+use super::pattern::{Letters, Pattern, Shape};
 
 /// What a rule is filed under; the number keeps the keys of the kinds apart.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use super::cover::covers;
 use super::finding::{Finding, FindingId, Place, Severity};
 use crate::rules::file::{Line, RuleFile};
+use crate::rules::flaw::{Fault, Flaw};
 use crate::rules::index::Query;
-use crate::rules::pattern::{Fault, Flaw, Shape};
+use crate::rules::pattern::Shape;
 
 /// Finds it.
 pub(super) fn inspect(file: &RuleFile) -> Vec<Finding> {
