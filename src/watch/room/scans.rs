@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::super::event::Event;
 use super::super::hint::Sign;
-use super::super::source::{Notice, glance, scan};
+use super::super::source::{Notice, glance, scan, used};
 use super::super::stamp::{self, Stamp};
 use super::super::survey::How;
 use super::super::tree::{Attention, Dir};
@@ -28,18 +28,20 @@ impl Room {
     }
 
     pub(super) fn scan_all(&mut self, now: Instant) {
+        let before = used();
         if !self.survey.keeper.has_events() {
             self.any_root_moved();
             self.scan_outside(now);
         }
-        let notices = {
+        let (notices, elsewhere) = {
             let tree = self.survey.tree();
             let dirs: Vec<_> = tree.dirs().filter(|dir| dir.attention == Attention::Scanned).collect();
             scan(&dirs)
         };
+        let cost = used().saturating_sub(before) + elsewhere;
         let ended = Instant::now();
         self.heed(notices, ended);
-        if let Some(interval) = self.pace.scanned(ended, ended.saturating_duration_since(now) * 2) {
+        if let Some(interval) = self.pace.scanned(ended, cost) {
             self.tell(Event::Warning {
                 message: format!("a scan takes so long that only one every {interval:.1?} is made"),
                 remedy: "ignore what need not be watched, or use the event mode where events work".into(),
@@ -97,7 +99,7 @@ impl Room {
         let back = self.survey.recover();
         let notices = {
             let tree = self.survey.tree();
-            scan(&back.iter().filter_map(|path| tree.dir(path)).collect::<Vec<_>>())
+            scan(&back.iter().filter_map(|path| tree.dir(path)).collect::<Vec<_>>()).0
         };
         self.heed(notices, now);
         let readable = |dir: &&Dir| dir.unreadable && open_dir(&dir.path).is_ok();

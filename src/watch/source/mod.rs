@@ -14,4 +14,4 @@ mod auto;
 pub(crate) use auto::Mounts;
 pub(crate) use event::{ANCHORS, Events};
 pub(crate) use refusal::Refusal;
-pub(crate) use stat::{Notice, glance, scan};
+pub(crate) use stat::{Notice, glance, scan, used};

@@ -3,6 +3,9 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
 
 use super::super::stamp::{self, Stamp};
 use super::super::tree::{Dir, Tree};
@@ -24,8 +27,14 @@ const SHARE: usize = 32;
 /// Below this many directories a second thread costs more than it brings.
 const WORTH_THREADS: usize = 64;
 
-/// Compares directories and their files with the snapshot.
-pub(crate) fn scan(dirs: &[&Dir]) -> Vec<Notice> {
+/// What this thread has used of a core until now. What a scan costs is told by that and not by the time it takes: on a busy
+/// machine it waits for others, and would make itself rarer for them.
+pub(crate) fn used() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
+}
+
+/// Compares directories and their files with the snapshot. Tells what that used of other cores than the caller's.
+pub(crate) fn scan(dirs: &[&Dir]) -> (Vec<Notice>, Duration) {
     let next = AtomicUsize::new(0);
     let work = || {
         let mut notices = Vec::new();
@@ -40,13 +49,14 @@ pub(crate) fn scan(dirs: &[&Dir]) -> Vec<Notice> {
         }
     };
     if dirs.len() < WORTH_THREADS {
-        return work();
+        return (work(), Duration::ZERO);
     }
     std::thread::scope(|scope| {
-        let helper = scope.spawn(work);
+        let helper = scope.spawn(|| (work(), used()));
         let mut notices = work();
-        notices.extend(helper.join().unwrap_or_default());
-        notices
+        let (others, elsewhere) = helper.join().unwrap_or_default();
+        notices.extend(others);
+        (notices, elsewhere)
     })
 }
 
