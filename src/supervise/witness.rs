@@ -1,5 +1,6 @@
 //! Gathers what is known of who wrote the files under suspicion. Weighs nothing: `loops` does.
 
+#[cfg(target_os = "linux")]
 use std::path::PathBuf;
 use std::time::Duration;
 
