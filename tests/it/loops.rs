@@ -65,6 +65,20 @@ fn settle(sandbox: &Sandbox, quiet: Duration) -> usize {
     last.0
 }
 
+/// An edit restarts the server, which has started so often, once more; and nothing that it then writes does.
+fn restarts_once(
+    sandbox: &Sandbox,
+    run: &Running,
+    path: &str,
+    content: &str,
+    settled: usize,
+    quiet: Duration,
+) {
+    sandbox.write(path, content);
+    wait_until("an edit restarts", || starts(sandbox) == settled + 1);
+    assert_eq!(settle(sandbox, quiet), settled + 1, "{:#?}", run.lines());
+}
+
 /// Ways to write `src/cache.json` anew at each start.
 const IN_PLACE: &str = "date +%N > src/cache.json; exec sleep 1000";
 const BY_RENAME: &str = "date +%N > src/cache.tmp; mv src/cache.tmp src/cache.json; exec sleep 1000";
@@ -84,9 +98,7 @@ fn the_servers_own_writes(line: &str, who: As) {
         let most = if line == BY_RENAME && who == As::Anybody { 30 } else { 4 };
         assert!(settled <= most, "{settled} starts: {:#?}", run.lines());
         // Other changes still count, and what the server then writes still does not.
-        sandbox.write("src/app.py", "2");
-        wait_until("an edit restarts", || starts(&sandbox) == settled + 1);
-        assert_eq!(settle(&sandbox, Duration::from_millis(800)), settled + 1, "{:#?}", run.lines());
+        restarts_once(&sandbox, &run, "src/app.py", "2", settled, Duration::from_millis(800));
     }
 }
 
@@ -127,9 +139,7 @@ fn a_server_that_writes_many_files_comes_to_rest() {
             settle(&sandbox, Duration::from_millis(1000));
         }
         let settled = starts(&sandbox);
-        sandbox.write("app.py", "last");
-        wait_until("an edit restarts", || starts(&sandbox) == settled + 1);
-        assert_eq!(settle(&sandbox, Duration::from_millis(1000)), settled + 1, "{:#?}", run.lines());
+        restarts_once(&sandbox, &run, "app.py", "last", settled, Duration::from_millis(1000));
     }
 }
 
@@ -140,9 +150,7 @@ fn an_edit_by_hand_counts_though_the_path_is_left_out() {
         let run = start(&sandbox, mode, &format!("mkdir -p src; {IN_PLACE}"), who);
         run.wait_for_line("it no longer restarts the server");
         let settled = settle(&sandbox, Duration::from_millis(500));
-        sandbox.write("src/cache.json", "by hand");
-        wait_until("an edit by hand restarts", || starts(&sandbox) == settled + 1);
-        assert_eq!(settle(&sandbox, Duration::from_millis(800)), settled + 1, "{:#?}", run.lines());
+        restarts_once(&sandbox, &run, "src/cache.json", "by hand", settled, Duration::from_millis(800));
     }
 }
 
@@ -182,9 +190,7 @@ fn what_a_build_writes_is_named_and_left_out() {
         let run = start(&sandbox, &build, "exec sleep 1000", who);
         run.wait_for_line("it no longer restarts the server");
         let settled = settle(&sandbox, Duration::from_millis(1500));
-        sandbox.write("app.py", "2");
-        wait_until("an edit restarts", || starts(&sandbox) == settled + 1);
-        assert_eq!(settle(&sandbox, Duration::from_millis(1500)), settled + 1, "{:#?}", run.lines());
+        restarts_once(&sandbox, &run, "app.py", "2", settled, Duration::from_millis(1500));
     }
 }
 

@@ -196,7 +196,7 @@ struct Answer {
     left_out: bool,
     rule: Option<RuleAnswer>,
     /// The directory whose exclusion decided, if it is not the path itself.
-    #[serde(flatten, serialize_with = "name::parent")]
+    #[serde(flatten, serialize_with = "name::parent", skip_serializing_if = "Option::is_none")]
     parent: Option<Name>,
 }
 

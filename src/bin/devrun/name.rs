@@ -151,19 +151,7 @@ macro_rules! keys {
     )*};
 }
 
-keys!(path, file, files, because, marker, text, pattern, source);
-
-/// The directory above that decides; left out if there is none.
-pub(crate) fn parent<S: Serializer>(name: &Option<Name>, serializer: S) -> Result<S::Ok, S::Error> {
-    let mut map = serializer.serialize_map(None)?;
-    if let Some(name) = name {
-        map.serialize_entry("parent", &Named::text(name))?;
-        if !name.is_exact() {
-            map.serialize_entry("parent_b64", &name.exact())?;
-        }
-    }
-    map.end()
-}
+keys!(path, file, files, because, marker, text, pattern, source, parent);
 
 fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::ops::BitOrAssign;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,6 +25,14 @@ pub(crate) struct Written {
     pub(crate) by_others: bool,
     /// Somebody who had ended before he could be looked at, or could not be.
     pub(crate) by_unknown: bool,
+}
+
+impl BitOrAssign for Written {
+    fn bitor_assign(&mut self, other: Self) {
+        self.by_us |= other.by_us;
+        self.by_others |= other.by_others;
+        self.by_unknown |= other.by_unknown;
+    }
 }
 
 /// What was heard of writers, by the names of files, until somebody asks. Files of one name in two directories are not told apart.
@@ -50,9 +59,7 @@ impl Heard {
             if known.asked.is_some() {
                 *known = Known::default();
             }
-            known.by.by_us |= by.by_us;
-            known.by.by_others |= by.by_others;
-            known.by.by_unknown |= by.by_unknown;
+            known.by |= by;
         }
     }
 
@@ -96,17 +103,15 @@ pub(super) fn writer(pid: i32, session: &str) -> Written {
 
 /// Whether one of these processes has this file open for writing.
 pub(crate) fn has_open(pids: &[i32], file: &Path) -> bool {
-    fs::metadata(file).is_ok_and(|file| who_has_open(pids, &file).is_some())
+    fs::metadata(file).is_ok_and(|file| pids.iter().any(|pid| is_writing(*pid, &file)))
 }
 
-/// The first of these processes that has this file open for writing.
-pub(super) fn who_has_open(pids: &[i32], file: &fs::Metadata) -> Option<i32> {
-    pids.iter().copied().find(|pid| {
-        let entries = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-        entries.filter(|entry| is_same(&entry.path(), file)).any(|entry| {
-            let info = fs::read_to_string(format!("/proc/{pid}/fdinfo/{}", entry.file_name().display()));
-            info.is_ok_and(|info| writes(&info))
-        })
+/// Whether this process has this file open for writing.
+pub(super) fn is_writing(pid: i32, file: &fs::Metadata) -> bool {
+    let entries = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    entries.filter(|entry| is_same(&entry.path(), file)).any(|entry| {
+        let info = fs::read_to_string(format!("/proc/{pid}/fdinfo/{}", entry.file_name().display()));
+        info.is_ok_and(|info| writes(&info))
     })
 }
 

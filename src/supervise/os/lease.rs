@@ -28,7 +28,7 @@ use rustix::io::Errno;
 
 use super::super::evidence::{Interest, Suspected};
 use super::ear::Breath;
-use super::heard::{Heard, Written, who_has_open, writer};
+use super::heard::{Heard, Written, is_writing, writer};
 use super::hold::{breaks, held, is_hidden, new_lease, signals};
 use super::procfs::{children, everybody};
 use super::unix::pipe;
@@ -306,10 +306,7 @@ impl Shared {
             by.by_others = !by.by_unknown;
         }
         for pid in held {
-            let one = writer(pid, &self.session);
-            by.by_us |= one.by_us;
-            by.by_others |= one.by_others;
-            by.by_unknown |= one.by_unknown;
+            by |= writer(pid, &self.session);
         }
         for (path, lease) in broken {
             tracing::debug!(path = %path.display(), ?by, "opened for writing");
@@ -366,8 +363,8 @@ impl Shared {
 
     /// Who has this file open for writing at this moment. Those that we have started are asked first: they are few.
     fn writes(&self, file: &Metadata) -> Option<Written> {
-        let found = descendants().find(|pid| who_has_open(&[*pid], file).is_some());
-        Some(writer(found.or_else(|| who_has_open(&everybody(), file))?, &self.session))
+        let mut all = descendants().chain(std::iter::once_with(everybody).flatten());
+        Some(writer(all.find(|pid| is_writing(*pid, file))?, &self.session))
     }
 
     /// Takes the lease on a file, if it is wanted and not held; later, if it is open for writing now.
