@@ -113,7 +113,9 @@ fn listen(group: &OwnedFd, stopped: &OwnedFd, session: &str, heard: &Heard) {
             Err(rustix::io::Errno::INTR) => continue,
             Err(_) => return,
         }
-        breath.take();
+        if let Some(pause) = breath.take() {
+            std::thread::sleep(pause);
+        }
         let Ok(length) = rustix::io::read(group, &mut buffer) else { return };
         for (pid, name) in events(&buffer[..length]) {
             heard.note(name, writer(pid, session));
@@ -132,13 +134,13 @@ impl Breath {
         Self { since: Instant::now(), times: 0 }
     }
 
-    pub(super) fn take(&mut self) {
+    /// Before something is read: how long to leave it alone.
+    pub(super) fn take(&mut self) -> Option<Duration> {
         self.times += 1;
         if self.since.elapsed() > Duration::from_millis(100) {
             (self.since, self.times) = (Instant::now(), 0);
-        } else if self.times > 20 {
-            std::thread::sleep(Duration::from_millis(5));
         }
+        (self.times > 20).then_some(Duration::from_millis(5))
     }
 }
 

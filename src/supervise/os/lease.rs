@@ -39,6 +39,8 @@ const WHILE: Duration = Duration::from_secs(5);
 /// its being closed just before it is.
 const AGAIN: Duration = Duration::from_micros(100);
 const TRIES: u32 = 11;
+/// If it is still open for writing then, who has it open is looked for.
+const STAYS_OPEN: u32 = 3;
 /// So many inodes are known at most that may become somebody's successor.
 const SUCCESSORS: usize = 256;
 /// What is listened for in the directories of the files.
@@ -163,8 +165,7 @@ impl Leases {
         }
         state.until = until;
         state.resting = false;
-        let paths: Vec<PathBuf> = state.leases.keys().cloned().collect();
-        paths.iter().for_each(|path| self.shared.take(&mut state, path));
+        self.shared.take_all(&mut state, 0);
         drop(state);
         // It waits until another time now.
         if let Some(wake) = &self.wake {
@@ -222,6 +223,12 @@ impl State {
         };
         open && !self.resting
     }
+
+    /// Whether it is worth to know who writes other files: shortly after a start, and where ours replace what they write.
+    fn wants_successors(&self) -> bool {
+        let is_close = Instant::now() < self.until;
+        self.leases.values().any(|lease| self.wants(lease) && (is_close || lease.replaced))
+    }
 }
 
 impl Shared {
@@ -236,14 +243,20 @@ impl Shared {
         let mut buffer = [MaybeUninit::uninit(); 16 << 10];
         let mut events = Reader::new(&self.directories, &mut buffer);
         let mut breath = Breath::new();
+        // A flood of events may wait until then; who is held may not.
+        let mut deaf_until: Option<Instant> = None;
         loop {
-            let deadline = self.state().deadline();
+            deaf_until = deaf_until.filter(|at| *at > Instant::now());
+            let deadline = self.state().deadline().into_iter().chain(deaf_until).min();
             let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
             let left = left.and_then(|left| Timespec::try_from(left).ok());
             let mut ready = [
                 PollFd::new(signals, PollFlags::IN),
                 PollFd::new(woken, PollFlags::IN),
-                PollFd::new(&self.directories, PollFlags::IN),
+                PollFd::new(
+                    &self.directories,
+                    if deaf_until.is_some() { PollFlags::empty() } else { PollFlags::IN },
+                ),
             ];
             match poll(&mut ready, left.as_ref()) {
                 Ok(_) | Err(Errno::INTR) => {}
@@ -259,7 +272,7 @@ impl Shared {
                 return;
             }
             if changed {
-                breath.take();
+                deaf_until = breath.take().map(|pause| Instant::now() + pause);
                 while let Ok(event) = events.next() {
                     if let Some(name) = event.file_name() {
                         self.heed(event.wd(), OsStr::from_bytes(name.to_bytes()), event.events());
@@ -277,16 +290,17 @@ impl Shared {
 
     /// Takes the leases that could not be taken before, if it is time.
     fn try_again(&self, state: &mut State) {
-        let Some(again) = state.again.filter(|again| again.at <= Instant::now()) else { return };
-        state.again = None;
-        let missing = state.leases.iter().filter(|(_, lease)| lease.file.is_none());
-        let missing: Vec<PathBuf> = missing.map(|(path, _)| path.clone()).collect();
-        missing.iter().for_each(|path| self.take(state, path));
-        let time = again.time + 1;
-        state.again = state
-            .again
-            .filter(|_| time < TRIES)
-            .map(|_| Again { at: Instant::now() + AGAIN * (1 << time), time });
+        if let Some(again) = state.again.take_if(|again| again.at <= Instant::now()) {
+            self.take_all(state, again.time);
+        }
+    }
+
+    /// Takes the leases that are wanted, for the how-manieth time. Those that are held are looked at only the first time: the
+    /// path may name another file by now.
+    fn take_all(&self, state: &mut State, time: u32) {
+        let open = state.leases.iter().filter(|(_, lease)| time == 0 || lease.file.is_none());
+        let paths: Vec<PathBuf> = open.map(|(path, _)| path.clone()).collect();
+        paths.iter().for_each(|path| self.take(state, path, time));
     }
 
     /// Looks who opens the files whose leases break, and lets him go on.
@@ -340,14 +354,14 @@ impl Shared {
         } else if lease.file.is_none() {
             self.heard.note(name, lease.broken_by);
         }
-        self.take(&mut state, &path);
+        self.take(&mut state, &path, 0);
     }
 
     /// Looks who writes a file that may be renamed to one under suspicion.
     fn may_succeed(&self, state: MutexGuard<'_, State>, path: &Path) {
-        let is_close = state.leases.values().any(|lease| state.wants(lease));
+        let is_wanted = state.wants_successors();
         drop(state);
-        let Some(file) = fs::symlink_metadata(path).ok().filter(|file| is_close && file.is_file()) else {
+        let Some(file) = fs::symlink_metadata(path).ok().filter(|file| is_wanted && file.is_file()) else {
             return;
         };
         let inode = (file.dev(), file.ino());
@@ -368,7 +382,7 @@ impl Shared {
     }
 
     /// Takes the lease on a file, if it is wanted and not held; later, if it is open for writing now.
-    fn take(&self, state: &mut State, path: &Path) {
+    fn take(&self, state: &mut State, path: &Path, time: u32) {
         let Some(lease) = state.leases.get(path).filter(|lease| state.wants(lease)) else { return };
         match new_lease(state.thread, path, lease.file.as_ref()) {
             Ok(None) => {}
@@ -378,10 +392,14 @@ impl Shared {
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                if let Some(by) = fs::metadata(path).ok().and_then(|file| self.writes(&file)) {
+                // Not before it is tried once more: looking takes longer than closing, and whoever comes meanwhile is not seen.
+                let found = (time >= STAYS_OPEN).then(|| fs::metadata(path).ok()).flatten();
+                if let Some(by) = found.and_then(|file| self.writes(&file)) {
                     self.heard.note(path.file_name().unwrap_or_default(), by);
                 }
-                state.again.get_or_insert(Again { at: Instant::now() + AGAIN, time: 0 });
+                let next = Again { at: Instant::now() + AGAIN * (1 << time), time: time + 1 };
+                let sooner = state.again.filter(|again| again.at <= next.at);
+                state.again = sooner.or((time < TRIES).then_some(next)).or(state.again);
             }
             Err(error) => tracing::debug!(path = %path.display(), %error, "no lease"),
         }
