@@ -29,4 +29,5 @@ pub use layer::Layer;
 pub use lint::{Expectation, Finding, FindingId, Inspection, Place, Related, Report, Severity, lint};
 pub use options::{GitEnv, Options};
 pub use stack::Rules;
+pub(crate) use stack::Within;
 pub use verdict::{Decision, Rule, Verdict};

@@ -1,7 +1,7 @@
 //! All layers together: nested files, cached verdicts per directory, `forget` when a rule file changed.
 
 use std::collections::{BTreeSet, HashMap};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -131,7 +131,7 @@ impl Rules {
             let is_same = clean.as_os_str() == path.as_os_str();
             return if is_same || !clean.has_root() { watched } else { self.verdict(&clean, is_dir) };
         };
-        let Some(dir) = self.known(parent).or_else(|| self.learn(path, &bytes)) else {
+        let Some(dir) = self.known(parent).or_else(|| self.learn_above(path, &bytes)) else {
             return self.verdict(&key::clean(path), is_dir);
         };
         if dir.holds_anchor && self.shared.is_anchor(path) {
@@ -159,13 +159,20 @@ impl Rules {
     pub fn is_ignored(&self, path: &Path, is_dir: bool) -> bool {
         let bytes = key::of(path);
         let Some((parent, name)) = key::split(&bytes) else { return self.verdict(path, is_dir).is_ignored() };
-        let Some(dir) = self.known(parent).or_else(|| self.learn(path, &bytes)) else {
+        let Some(dir) = self.known(parent).or_else(|| self.learn_above(path, &bytes)) else {
             return self.verdict(path, is_dir).is_ignored();
         };
-        if dir.holds_anchor && self.shared.is_anchor(path) {
-            return false;
-        }
-        dir.excluded.is_some() || dir.sources.ignores(&bytes, name, is_dir)
+        self.shared.ignores(&dir, path, (&bytes, name), is_dir)
+    }
+
+    /// What holds for the entries of a directory, for whoever has just listed it: `has` says whether a name is among them
+    /// (in whatever case), so that no rule file is looked for in vain. The directory is one itself, and no link to one.
+    /// `None` if the path is not clean.
+    pub(crate) fn within(&self, dir: &Path, has: &dyn Fn(&OsStr) -> bool) -> Option<Within> {
+        let known = self.known(&key::of(dir)).or_else(|| self.learn(dir, Some(has)))?;
+        let is_here = |file: &PathBuf| file.parent() == Some(dir);
+        let outside = self.shared.read().fixed.outside.iter().any(is_here);
+        Some(Within { rules: self.clone(), dir: known, outside })
     }
 
     /// Whether the path is one that rules are, or would be, read from: an edit there changes the rules.
@@ -175,7 +182,7 @@ impl Rules {
     pub fn is_rule_file(&self, path: &Path) -> bool {
         let name = path.file_name().unwrap_or_default();
         let vcs = self.shared.options.vcs;
-        if self.shared.options.names().any(|(known, _)| known == name) || (vcs && name == ".git") {
+        if self.shared.is_rule_name(name) {
             return true;
         }
         let state = self.shared.read();
@@ -266,8 +273,13 @@ impl Rules {
     }
 
     /// Learns about the directory of a path and those above it; `None` if the path is not clean.
-    fn learn(&self, path: &Path, bytes: &[u8]) -> Option<Arc<Dir>> {
-        if !key::is_clean(bytes) {
+    fn learn_above(&self, path: &Path, bytes: &[u8]) -> Option<Arc<Dir>> {
+        if key::is_clean(bytes) { self.learn(path.parent()?, None) } else { None }
+    }
+
+    /// Learns about a directory and those above it; `None` if the path is not clean. `has` as for [`Rules::within`].
+    fn learn(&self, dir: &Path, has: Option<Has<'_>>) -> Option<Arc<Dir>> {
+        if !key::is_clean(&key::of(dir)) {
             return None;
         }
         let (fixed, forgotten) = {
@@ -275,23 +287,25 @@ impl Rules {
             (Arc::clone(&state.fixed), state.forgotten)
         };
         let mut unknown = Vec::new();
-        let mut dir = None;
-        for above in path.ancestors().skip(1) {
-            dir = self.known(&key::of(above));
-            if dir.is_some() {
+        let mut known = None;
+        for above in dir.ancestors() {
+            known = self.known(&key::of(above));
+            if known.is_some() {
                 break;
             }
             unknown.push(above);
         }
         let mut learned = Vec::new();
-        let mut dir = dir.unwrap_or_else(|| Arc::new(Dir::above_all(&fixed)));
+        let listed = dir;
+        let mut dir = known.unwrap_or_else(|| Arc::new(Dir::above_all(&fixed)));
         for path in unknown.into_iter().rev() {
             if dir.excluded.is_some() && !fixed.has_anchor_below(path) && !fixed.is_anchor(path) {
                 // All below an excluded directory is excluded: nothing more is to be known of it.
                 break;
             }
             let key = key::of(path);
-            dir = Arc::new(self.shared.enter(&fixed, &dir, path, &key));
+            let has = has.filter(|_| path == listed);
+            dir = Arc::new(self.shared.enter(&fixed, &dir, path, has));
             learned.push((Arc::from(&*key), Arc::clone(&dir)));
         }
         let mut state = self.shared.write();
@@ -328,8 +342,21 @@ impl Shared {
         self.anchors.iter().any(|anchor| anchor == path)
     }
 
+    /// A name that rules are read from in every directory, or that makes it the top of a repository.
+    fn is_rule_name(&self, name: &OsStr) -> bool {
+        self.options.names().any(|(known, _)| known == name) || (self.options.vcs && name == ".git")
+    }
+
+    fn ignores(&self, dir: &Dir, path: &Path, (bytes, name): (&[u8], &[u8]), is_dir: bool) -> bool {
+        if dir.holds_anchor && self.is_anchor(path) {
+            return false;
+        }
+        dir.excluded.is_some() || dir.sources.ignores(bytes, name, is_dir)
+    }
+
     /// What holds in a directory, from what holds in the one above it.
-    fn enter(&self, fixed: &Fixed, above: &Dir, path: &Path, key: &[u8]) -> Dir {
+    fn enter(&self, fixed: &Fixed, above: &Dir, path: &Path, has: Option<Has<'_>>) -> Dir {
+        let key = &*key::of(path);
         let anchor = fixed.is_anchor(path);
         let mut dir = Dir {
             sources: above.sources.clone(),
@@ -337,7 +364,7 @@ impl Shared {
             own: Vec::new(),
             inside: above.inside || fixed.is_top(path),
             reads: above.reads,
-            real: anchor || !above.inside || (above.real && is_directory(path)),
+            real: anchor || !above.inside || (above.real && (has.is_some() || is_directory(path))),
             holds_anchor: fixed.anchors.iter().any(|anchor| anchor.path.parent() == Some(path)),
             exclude_file: None,
         };
@@ -347,7 +374,7 @@ impl Shared {
             dir.reads = true;
         }
         if dir.excluded.is_none() && dir.real {
-            self.enter_repository(fixed, &mut dir, path, key);
+            self.enter_repository(fixed, &mut dir, path, has);
         }
         if *path == *self.anchors[0] {
             let by_hand = |file: &RuleFile| {
@@ -356,16 +383,19 @@ impl Shared {
             dir.sources = dir.sources.anchored(by_hand, Reach::below(key));
         }
         if dir.excluded.is_none() && dir.real && dir.reads {
-            self.read_rule_files(&mut dir, path, key);
+            self.read_rule_files(&mut dir, path, has);
         }
         dir
     }
 
     /// At the top of a repository git's sources begin anew: what a repository around it says ends here.
-    fn enter_repository(&self, fixed: &Fixed, dir: &mut Dir, path: &Path, key: &[u8]) {
-        let Some(common) = self.options.vcs.then(|| git::common_dir(path)).flatten() else { return };
+    fn enter_repository(&self, fixed: &Fixed, dir: &mut Dir, path: &Path, has: Option<Has<'_>>) {
+        if !self.options.vcs || !may_have(has, ".git".as_ref()) {
+            return;
+        }
+        let Some(common) = git::common_dir(path) else { return };
         dir.reads = true;
-        let reach = Reach::below(key);
+        let reach = Reach::below(&key::of(path));
         let git_layers = [Layer::Gitignore, Layer::GitExclude, Layer::GitGlobal];
         dir.sources = dir.sources.without(&git_layers);
         if let Some(global) = &fixed.global {
@@ -380,9 +410,10 @@ impl Shared {
         dir.exclude_file = Some(exclude);
     }
 
-    fn read_rule_files(&self, dir: &mut Dir, path: &Path, key: &[u8]) {
+    fn read_rule_files(&self, dir: &mut Dir, path: &Path, has: Option<Has<'_>>) {
         let fold = self.options.git.ignore_case;
-        for (name, layer) in self.options.names() {
+        let key = &*key::of(path);
+        for (name, layer) in self.options.names().filter(|(name, _)| may_have(has, name)) {
             if let Some(file) = RuleFile::read(&path.join(name), layer, false, fold).map(Arc::new) {
                 dir.sources = dir.sources.with(&file, Reach::below(key));
                 dir.own.push(file);
@@ -414,6 +445,42 @@ impl Dir {
         let (_, name) = key::split(key)?;
         let by = self.sources.decide(key, name, true).filter(|by| !by.is_negated())?;
         Some(Arc::new(Exclusion { dir: path.to_path_buf(), by }))
+    }
+}
+
+/// Says whether a directory that was listed has an entry of this name, in whatever case.
+type Has<'a> = &'a dyn Fn(&OsStr) -> bool;
+
+/// Whether it is worth to look for a file. A name with a slash in it is in no listing; one that is not ASCII may be
+/// there in another normal form, which some file systems take for the same.
+fn may_have(has: Option<Has<'_>>, name: &OsStr) -> bool {
+    has.is_none_or(|has| has(name) || !name.is_ascii() || name.as_encoded_bytes().contains(&b'/'))
+}
+
+/// What holds for the entries of one directory, at the time when it was listed.
+#[derive(Debug)]
+pub(crate) struct Within {
+    rules: Rules,
+    dir: Arc<Dir>,
+    /// A rule file of those outside the trees is an entry of it.
+    outside: bool,
+}
+
+impl Within {
+    /// As [`Rules::is_ignored`], for an entry of this directory.
+    pub(crate) fn is_ignored(&self, path: &Path, is_dir: bool) -> bool {
+        let bytes = key::of(path);
+        let Some((_, name)) = key::split(&bytes) else { return self.rules.is_ignored(path, is_dir) };
+        self.rules.shared.ignores(&self.dir, path, (&bytes, name), is_dir)
+    }
+
+    /// As [`Rules::is_rule_file`], for an entry of this directory.
+    pub(crate) fn is_rule_file(&self, path: &Path) -> bool {
+        let name = path.file_name().unwrap_or_default();
+        if self.outside || name == "exclude" {
+            return self.rules.is_rule_file(path);
+        }
+        self.rules.shared.is_rule_name(name)
     }
 }
 

@@ -1,9 +1,10 @@
 //! Which paths go on: rules, extensions, filters. Keeps nothing of what it was asked.
 
 use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use crate::rules::Rules;
+use crate::rules::{self, Rules};
 
 use super::error::Error;
 use super::options::Options;
@@ -37,6 +38,11 @@ impl Filter {
         &self.rules
     }
 
+    /// The same answers for the entries of a directory that was just listed; `has` as for [`Rules::within`].
+    pub(crate) fn within(&self, dir: &Path, has: &dyn Fn(&OsStr) -> bool) -> Within<'_> {
+        Within { filter: self, rules: self.rules.within(dir, has) }
+    }
+
     /// Whether a directory is to be watched and looked into.
     pub(crate) fn counts_dir(&self, path: &Path) -> bool {
         !self.rules.is_ignored(path, true)
@@ -44,8 +50,11 @@ impl Filter {
 
     /// Whether a file is relevant.
     pub(crate) fn counts_file(&self, path: &Path) -> bool {
-        let wanted =
-            self.is_always(path) || (self.selection.wants(path) && !self.rules.is_ignored(path, false));
+        self.counts(path, || self.rules.is_ignored(path, false))
+    }
+
+    fn counts(&self, path: &Path, is_ignored: impl FnOnce() -> bool) -> bool {
+        let wanted = self.is_always(path) || (self.selection.wants(path) && !is_ignored());
         wanted && !self.never.contains(path)
     }
 
@@ -66,5 +75,32 @@ impl Filter {
     /// Whether a file counts whatever the rules and filters say.
     pub(crate) fn is_always(&self, path: &Path) -> bool {
         !self.always.is_empty() && self.always.contains(path)
+    }
+}
+
+/// Decides for the entries of one directory.
+#[derive(Debug)]
+pub(crate) struct Within<'a> {
+    filter: &'a Filter,
+    rules: Option<rules::Within>,
+}
+
+impl Within<'_> {
+    /// As [`Filter::counts_dir`].
+    pub(crate) fn counts_dir(&self, path: &Path) -> bool {
+        self.rules
+            .as_ref()
+            .map_or_else(|| self.filter.counts_dir(path), |rules| !rules.is_ignored(path, true))
+    }
+
+    /// As [`Filter::counts_file`].
+    pub(crate) fn counts_file(&self, path: &Path) -> bool {
+        let Some(rules) = &self.rules else { return self.filter.counts_file(path) };
+        self.filter.counts(path, || rules.is_ignored(path, false))
+    }
+
+    /// As [`Filter::is_rule_file`].
+    pub(crate) fn is_rule_file(&self, path: &Path) -> bool {
+        self.rules.as_ref().map_or_else(|| self.filter.is_rule_file(path), |rules| rules.is_rule_file(path))
     }
 }

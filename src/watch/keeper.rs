@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::inbox::Inbox;
 use super::options::Mode;
 use super::source::{Events, Mounts, Refusal};
+use super::tree::Attention;
 
 /// The watches, and what could not be watched.
 #[derive(Debug)]
@@ -71,6 +72,27 @@ impl Keeper {
             Ok(events) => self.events = Some(events),
             Err(_) => self.limited = true,
         }
+    }
+
+    /// Watches one directory. Gives how its changes are found, `None` if it does not exist any more, and whether the limit
+    /// was hit just now.
+    pub(crate) fn place_one(&mut self, dir: &Path) -> (Option<Attention>, bool) {
+        if self.limited || !self.is_for_events(dir) {
+            return (Some(Attention::Scanned), false);
+        }
+        let Some(events) = &mut self.events else { return (Some(Attention::Scanned), false) };
+        let refusal = events.watch_one(dir, self.roots.contains(dir));
+        tracing::trace!(?dir, ?refusal, "a watch is placed");
+        if let Some(refusal) = refusal {
+            tracing::debug!(?dir, ?refusal, "it gets no watch");
+        }
+        self.limited |= refusal == Some(Refusal::Limit);
+        let attention = match refusal {
+            None => Some(Attention::Watched),
+            Some(Refusal::Limit | Refusal::Denied) => Some(Attention::Scanned),
+            Some(Refusal::Gone) => None,
+        };
+        (attention, refusal == Some(Refusal::Limit))
     }
 
     /// Watches directories, shallow ones first: what is deep is scanned if not all can be watched.

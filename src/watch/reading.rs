@@ -9,9 +9,9 @@ use std::{ffi::OsStr, path::PathBuf};
 
 use super::compare::Comparer;
 use super::options::Compare;
+use super::source::open_dir;
 use super::stamp::Stamp;
 use super::tree::{Print, Tree};
-use super::walk::open_dir;
 
 /// No more is read in the background than this, and no larger file: source files are small.
 const BUDGET: u64 = 256 << 20;

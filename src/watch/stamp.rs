@@ -28,20 +28,6 @@ impl Kind {
     }
 }
 
-impl From<std::fs::FileType> for Kind {
-    fn from(kind: std::fs::FileType) -> Self {
-        if kind.is_file() {
-            Self::File
-        } else if kind.is_dir() {
-            Self::Dir
-        } else if kind.is_symlink() {
-            Self::Link
-        } else {
-            Self::Other
-        }
-    }
-}
-
 /// The facts by which two looks at one path are compared. They are compared for equality only: an older time is
 /// as much a difference as a newer one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Brings the snapshot and the watches in line with the tree on disk: at the start, for a new directory, after
 //! lost events, when rules have changed. What differs from the snapshot is noted, not decided.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,7 +11,7 @@ use super::hold::GitDirs;
 use super::keeper::Keeper;
 use super::stamp::Kind;
 use super::tree::{Attention, Dir, Entry, Tree};
-use super::walk::{self, Found, Listing};
+use super::walk::{self, Found, Lookout};
 
 /// A path whose state differs from the snapshot.
 pub(crate) type Noted = (PathBuf, Sign);
@@ -65,40 +65,45 @@ impl Survey {
     /// Compares a directory and everything below it.
     pub(crate) fn sync(&mut self, start: &Path, how: How) -> Vec<Noted> {
         let mut noted = Vec::new();
-        let mut seen = HashSet::new();
-        let (mut starts, mut replaced) = (vec![start.to_owned()], HashSet::new());
-        let whole = self.tree().dir(start).is_none_or(|dir| dir.dirs().len() > 1);
-        while let Some(start) = starts.pop() {
-            let Found { listings, repositories } = walk::list(&start, &self.filter, whole);
-            repositories.iter().for_each(|dir| self.git.add(dir));
-            seen.extend(listings.iter().map(|listing| listing.path.clone()));
-            starts.extend(self.settle(listings, how, &mut noted, &mut replaced));
-        }
-        let unseen: Vec<_> = {
+        let known: Vec<_> = {
             let tree = self.tree();
             let is_home = |path: &PathBuf| tree.dir(path).is_some_and(|dir| dir.partial);
-            tree.below(start).into_iter().filter(|path| !seen.contains(path) && !is_home(path)).collect()
+            tree.below(start).into_iter().filter(|path| !is_home(path)).collect()
         };
-        unseen.iter().for_each(|path| self.lose(path, &mut noted));
+        let mut seen = HashSet::new();
+        let (mut starts, mut replaced) = (vec![start.to_owned()], HashSet::new());
+        while let Some(start) = starts.pop() {
+            let found = self.look(how, |filter, lookout| walk::walk(&start, filter, lookout));
+            if !known.is_empty() {
+                seen.extend(found.dirs.iter().map(|dir| dir.path.to_path_buf()));
+            }
+            let again = self.take(found, how, &mut noted);
+            // Once each: whoever replaces it all the time tells by events.
+            starts.extend(again.into_iter().filter(|path| replaced.insert(path.clone())));
+        }
+        known.iter().filter(|path| !seen.contains(*path)).for_each(|path| self.lose(path, &mut noted));
         noted
     }
 
     /// Compares one directory; those that are new in it with everything below them.
     pub(crate) fn sync_one(&mut self, path: &Path) -> Vec<Noted> {
         let mut noted = Vec::new();
-        let Some(listing) = Listing::of_dir(path) else {
+        let known = self.tree().dir(path).map_or_else(Vec::new, |dir| dir.dirs().to_vec());
+        let Some(found) = self.look(How::AGAIN, |filter, lookout| walk::look_into(path, filter, lookout))
+        else {
             self.lose_below(path, &mut noted);
             return noted;
         };
-        let there = self.settle(vec![listing], How::AGAIN, &mut noted, &mut HashSet::new());
-        let (new, gone): (Vec<_>, Vec<_>) = {
+        let there: Vec<_> = found.dirs.iter().flat_map(|dir| dir.dirs().to_vec()).collect();
+        let replaced = self.take(found, How::AGAIN, &mut noted);
+        let gone = known.iter().filter(|name| !there.contains(name));
+        gone.for_each(|name| self.lose_below(&path.join(&**name), &mut noted));
+        let below = there.iter().map(|name| path.join(&**name));
+        let new: Vec<_> = {
             let tree = self.tree();
             let is_new = |path: &PathBuf| tree.dir(path).is_none_or(|dir| dir.attention == Attention::Absent);
-            let known = tree.dir(path).map_or(&[][..], Dir::dirs).iter().map(|name| path.join(&**name));
-            let gone = known.filter(|path| !there.contains(path)).collect();
-            (there.iter().filter(|path| is_new(path)).cloned().collect(), gone)
+            below.filter(is_new).chain(replaced).collect()
         };
-        gone.iter().for_each(|path: &PathBuf| self.lose_below(path, &mut noted));
         new.iter().for_each(|path| noted.extend(self.sync(path, How::ANEW)));
         noted
     }
@@ -106,52 +111,39 @@ impl Survey {
     /// Looks at files that are roots: only these names of their directory matter.
     pub(crate) fn sync_names(&mut self, dir: &Path, names: &[PathBuf], how: How) -> Vec<Noted> {
         let mut noted = Vec::new();
-        let names = names.iter().filter_map(|path| path.file_name()).map(Into::into);
-        match Listing::of_names(dir, names) {
-            Some(listing) => _ = self.settle(vec![listing], how, &mut noted, &mut HashSet::new()),
+        let names = names.iter().filter_map(|path| path.file_name());
+        match self.look(how, |_, lookout| walk::look_for(dir, names, lookout)) {
+            Some(dir) => {
+                let mut tree = self.tree.lock().unwrap_or_else(PoisonError::into_inner);
+                merge(&mut tree, (&self.filter, &self.pending), dir, how, &mut noted);
+            }
             None => self.lose(dir, &mut noted),
         }
         noted
     }
 
-    /// Places the watches of listed directories, looks at their files and merges them into the snapshot. Gives
-    /// the directories that have appeared or were replaced meanwhile; the latter once each, as `replaced` says.
-    fn settle(
-        &mut self,
-        listings: Vec<Listing>,
-        how: How,
-        noted: &mut Vec<Noted>,
-        replaced: &mut HashSet<PathBuf>,
-    ) -> Vec<PathBuf> {
-        let unwatched: Vec<_> = {
-            let tree = self.tree();
-            // A directory that is another one than the snapshot's has not the watch that its path had.
-            let is_watched = |listing: &Listing| {
-                tree.dir(&listing.path).is_some_and(|dir| {
-                    dir.attention == Attention::Watched && dir.stamp.inode == listing.inode()
-                })
-            };
-            let unwatched = listings.iter().filter(|listing| how.rewatch || !is_watched(listing));
-            unwatched.map(|listing| listing.path.clone()).collect()
-        };
-        let placed = self.keeper.place(unwatched);
-        self.limit_hit |= placed.limit_hit;
-        let before: HashMap<_, _> =
-            listings.iter().map(|listing| (listing.path.clone(), listing.inode())).collect();
-        let mut filled = walk::fill(listings, &self.filter);
+    /// Looks at the disk, and places watches on the way.
+    fn look<T>(&mut self, how: How, look: impl FnOnce(&Filter, &Posts<'_>) -> T) -> T {
+        let keeping = Keeping { keeper: &mut self.keeper, limit_hit: false, watched: 0, scanned: 0 };
+        let posts = Posts { how, tree: &self.tree, keeping: Mutex::new(keeping) };
+        let found = look(&self.filter, &posts);
+        let Keeping { limit_hit, watched, scanned, .. } =
+            posts.keeping.into_inner().unwrap_or_else(PoisonError::into_inner);
+        self.limit_hit |= limit_hit;
+        if watched + scanned > 0 {
+            tracing::debug!(directories = watched, scanned, "watches are placed");
+        }
+        found
+    }
+
+    /// Merges what was found into the snapshot. Gives the directories that are to be looked at again.
+    fn take(&mut self, found: Found, how: How, noted: &mut Vec<Noted>) -> Vec<PathBuf> {
+        found.repositories.iter().for_each(|dir| self.git.add(dir));
         let mut tree = self.tree.lock().unwrap_or_else(PoisonError::into_inner);
-        for mut dir in filled.dirs {
-            let is_scanned = placed.scanned.contains(&*dir.path);
-            dir.attention = if is_scanned { Attention::Scanned } else { Attention::Watched };
-            let is_same = dir.partial || before.get(&*dir.path) == Some(&dir.stamp.inode);
-            if !is_same && replaced.insert(dir.path.to_path_buf()) {
-                // It was replaced meanwhile: which of the two is watched is not known.
-                dir.attention = Attention::Absent;
-                filled.more.push(dir.path.to_path_buf());
-            }
+        for dir in found.dirs {
             merge(&mut tree, (&self.filter, &self.pending), dir, how, noted);
         }
-        filled.more
+        found.replaced
     }
 
     /// A known directory and all below it are gone.
@@ -222,6 +214,40 @@ impl Survey {
         }
         drop(tree);
         back
+    }
+}
+
+/// Places the watch of each directory that a walk comes to, if it has none.
+struct Posts<'a> {
+    how: How,
+    tree: &'a Mutex<Tree>,
+    keeping: Mutex<Keeping<'a>>,
+}
+
+/// Who places them, and how that goes.
+struct Keeping<'a> {
+    keeper: &'a mut Keeper,
+    limit_hit: bool,
+    watched: usize,
+    scanned: usize,
+}
+
+impl Lookout for Posts<'_> {
+    fn attend(&self, dir: &Path, inode: u64) -> Option<Attention> {
+        let known = {
+            let tree = self.tree.lock().unwrap_or_else(PoisonError::into_inner);
+            // A directory that is another one than the snapshot's has not the watch that its path had.
+            tree.dir(dir).filter(|known| known.stamp.inode == inode).map(|known| known.attention)
+        };
+        if !self.how.rewatch && known == Some(Attention::Watched) {
+            return known;
+        }
+        let mut keeping = self.keeping.lock().unwrap_or_else(PoisonError::into_inner);
+        let (attention, limit_hit) = keeping.keeper.place_one(dir);
+        keeping.limit_hit |= limit_hit;
+        keeping.watched += usize::from(attention == Some(Attention::Watched));
+        keeping.scanned += usize::from(attention == Some(Attention::Scanned));
+        attention
     }
 }
 

@@ -1,329 +1,265 @@
 //! The pruned walk: finds the directories that count and the relevant files in them. Reads no content.
 //!
-//! Nothing that happens between listing a directory and watching it is missed: list, place the watches, then
-//! [`fill`] looks at every file and lists again what has changed since.
+//! Nothing that happens meanwhile is missed: each directory is watched before it is listed, and listed before its files
+//! are looked at. Shallow directories come first, so that the deep ones go without where watches are scarce.
 
-use std::collections::HashMap;
-use std::ffi::{OsStr, OsString};
-use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::collections::VecDeque;
+use std::ffi::OsStr;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use ignore::{DirEntry, WalkBuilder, WalkState};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
 
 use super::filter::Filter;
+use super::source::{Entries, open_dir, open_with};
 use super::stamp::{self, Kind, Stamp};
-use super::tree::{Dir, Entry};
+use super::tree::{Attention, Dir, Entry};
 
-/// More threads than this gain nothing: the kernel's directory cache is the bottleneck.
-const THREADS: usize = 2;
 /// What makes a directory a repository.
 const GIT: &str = ".git";
-/// Below this many directories a second thread costs more than it brings.
+/// While no more directories than this wait, a second thread costs more than it brings; a third gains nothing, since
+/// the kernel's directory cache is the bottleneck.
 const WORTH_THREADS: usize = 16;
 
-/// A directory that counts, listed: names only.
-#[derive(Debug)]
-pub(crate) struct Listing {
-    pub(crate) path: PathBuf,
-    /// Taken before it was listed.
-    stamp: Stamp,
-    taken: SystemTime,
-    files: Vec<Box<OsStr>>,
-    dirs: Vec<Box<OsStr>>,
-    /// Files that rules are read from; they are no relevant files themselves.
-    rules: Vec<Box<OsStr>>,
-    unreadable: bool,
-    partial: bool,
-}
-
-impl Listing {
-    /// A directory before it is listed; `None` if it is none (any more).
-    fn begin(path: &Path) -> Option<Self> {
-        // The slash makes a root that is a symbolic link be followed.
-        let stamp = stamp::look(&path.join("")).ok().filter(|stamp| stamp.kind == Kind::Dir)?;
-        let (files, dirs, rules) = (Vec::new(), Vec::new(), Vec::new());
-        let (path, taken) = (path.to_owned(), SystemTime::now());
-        Some(Self { path, stamp, taken, files, dirs, rules, unreadable: false, partial: false })
-    }
-
-    /// Which directory it is.
-    pub(crate) fn inode(&self) -> u64 {
-        self.stamp.inode
-    }
-
-    /// A directory of which only some names matter.
-    pub(crate) fn of_names(path: &Path, names: impl Iterator<Item = Box<OsStr>>) -> Option<Self> {
-        Some(Self { files: names.collect(), partial: true, ..Self::begin(path)? })
-    }
-
-    /// One directory without those below it.
-    pub(crate) fn of_dir(path: &Path) -> Option<Self> {
-        // Nothing is listed yet: `fill` does, since no stamp is older than this.
-        let mut listing = Self::begin(path)?;
-        listing.taken = SystemTime::UNIX_EPOCH;
-        Some(listing)
-    }
+/// Whoever sees to it that a directory's changes are found.
+pub(crate) trait Lookout: Sync {
+    /// Watches a directory with this inode number, if it is one to be watched. `None`: it does not exist any more.
+    fn attend(&self, dir: &Path, inode: u64) -> Option<Attention>;
 }
 
 /// What a walk found.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
-    pub(crate) listings: Vec<Listing>,
+    pub(crate) dirs: Vec<Dir>,
     /// Directories with a `.git` in them.
     pub(crate) repositories: Vec<PathBuf>,
+    /// Directories that may have been replaced while they were looked at: which of the two is watched is not known.
+    pub(crate) replaced: Vec<PathBuf>,
 }
 
-/// Lists the directories that count from `start` down.
-pub(crate) fn list(start: &Path, filter: &Arc<Filter>, parallel: bool) -> Found {
-    let Some(first) = Listing::begin(start) else { return Found::default() };
-    let collector = Arc::new(Collector::new(filter));
-    collector.listings().insert(start.as_os_str().into(), first);
-    let mut builder = WalkBuilder::new(start.join(""));
-    let filtering = Arc::clone(&collector);
-    builder.standard_filters(false).filter_entry(move |entry| filtering.wants(entry));
-    if parallel {
-        builder.threads(THREADS).build_parallel().run(|| {
-            Box::new(|result| {
-                collector.note(result);
-                WalkState::Continue
-            })
-        });
-    } else {
-        builder.build().for_each(|result| collector.note(result));
-    }
-    let listings = std::mem::take(&mut *collector.listings()).into_values().collect();
-    let repositories = std::mem::take(&mut *locked(&collector.repositories));
-    Found { listings, repositories }
-}
-
-/// Gathers while walking. Files are kept here and never queued by the walker.
+/// A directory to be looked at.
 #[derive(Debug)]
-struct Collector {
-    filter: Arc<Filter>,
-    listings: Mutex<HashMap<OsString, Listing>>,
-    repositories: Mutex<Vec<PathBuf>>,
+struct Place {
+    path: PathBuf,
+    /// It may be a symbolic link.
+    is_start: bool,
+    /// The directory it is in is watched, which tells if it is replaced.
+    is_told: bool,
 }
 
-impl Collector {
-    fn new(filter: &Arc<Filter>) -> Self {
-        Self { filter: Arc::clone(filter), listings: Mutex::default(), repositories: Mutex::default() }
-    }
-
-    fn listings(&self) -> MutexGuard<'_, HashMap<OsString, Listing>> {
-        locked(&self.listings)
-    }
-
-    /// Whether the walk goes on into this entry: only into directories that count.
-    fn wants(&self, entry: &DirEntry) -> bool {
-        let (path, Some(kind)) = (entry.path(), entry.file_type()) else { return true };
-        if entry.depth() == 0 {
-            return true;
-        }
-        let Some((parent, name)) = path.parent().zip(path.file_name()) else { return false };
-        if name == GIT {
-            locked(&self.repositories).push(parent.to_owned());
-        }
-        let is_rule_file = self.filter.is_rule_file(path);
-        if is_rule_file {
-            self.add(parent, |listing| listing.rules.push(name.into()));
-        }
-        match Kind::from(kind) {
-            Kind::Dir => self.enters(path, parent, name),
-            kind => {
-                if kind.has_content() && !is_rule_file && self.filter.counts_file(path) {
-                    self.filter.tally.finds();
-                    self.add(parent, |listing| listing.files.push(name.into()));
-                }
-                false
-            }
-        }
-    }
-
-    fn enters(&self, path: &Path, parent: &Path, name: &OsStr) -> bool {
-        if !self.filter.counts_dir(path) {
-            return false;
-        }
-        let Some(listing) = Listing::begin(path) else { return false };
-        self.add(parent, |listing| listing.dirs.push(name.into()));
-        self.listings().insert(path.as_os_str().into(), listing);
-        true
-    }
-
-    fn add(&self, parent: &Path, push: impl FnOnce(&mut Listing)) {
-        if let Some(listing) = self.listings().get_mut(parent.as_os_str()) {
-            push(listing);
-        }
-    }
-
-    /// An error names a directory that could not be listed.
-    fn note(&self, result: Result<DirEntry, ignore::Error>) {
-        if let Err(error) = result
-            && let Some(path) = path_of(&error)
-            && let Some(listing) = self.listings().get_mut(path.components().as_path().as_os_str())
-        {
-            listing.unreadable = true;
-        }
-    }
-}
-
-fn path_of(error: &ignore::Error) -> Option<&Path> {
-    match error {
-        ignore::Error::WithPath { path, .. } => Some(path),
-        ignore::Error::WithDepth { err, .. } | ignore::Error::WithLineNumber { err, .. } => path_of(err),
-        _ => None,
-    }
-}
-
-/// What [`fill`] found.
-#[derive(Debug, Default)]
-pub(crate) struct Filled {
-    pub(crate) dirs: Vec<Dir>,
-    /// Directories that have appeared since they were listed: to be walked too.
-    pub(crate) more: Vec<PathBuf>,
-}
-
-/// Looks at every listed file, and lists again what has changed since it was listed.
-pub(crate) fn fill(listings: Vec<Listing>, filter: &Filter) -> Filled {
-    if listings.len() < WORTH_THREADS {
-        let mut filled = Filled::default();
-        listings.into_iter().for_each(|listing| fill_one(listing, filter, &mut filled));
-        return filled;
-    }
-    let queue = Mutex::new(listings.into_iter());
-    let work = || {
-        let mut filled = Filled::default();
-        loop {
-            let next: Vec<_> = locked(&queue).by_ref().take(WORTH_THREADS).collect();
-            if next.is_empty() {
-                return filled;
-            }
-            next.into_iter().for_each(|listing| fill_one(listing, filter, &mut filled));
-        }
-    };
+/// Looks at the directories that count from `start` down, and at the relevant files in them.
+pub(crate) fn walk(start: &Path, filter: &Filter, lookout: &impl Lookout) -> Found {
+    let first = Place { path: start.to_owned(), is_start: true, is_told: false };
+    let queue = Queue { waiting: VecDeque::from([first]), busy: 0, idle: 0 };
+    let walk = Walk { filter, lookout, queue: Mutex::new(queue), more: Condvar::new() };
     std::thread::scope(|scope| {
-        let helpers: Vec<_> = (1..THREADS).map(|_| scope.spawn(work)).collect();
-        let mut filled = work();
-        for part in helpers.into_iter().filter_map(|helper| helper.join().ok()) {
-            filled.dirs.extend(part.dirs);
-            filled.more.extend(part.more);
+        let mut helper = None;
+        let mut found = walk.work(|| {
+            let help = || std::thread::Builder::new().spawn_scoped(scope, || walk.work(|| {})).ok();
+            helper = helper.take().or_else(help);
+        });
+        if let Some(other) = helper.and_then(|helper| helper.join().ok()) {
+            found.dirs.extend(other.dirs);
+            found.repositories.extend(other.repositories);
+            found.replaced.extend(other.replaced);
         }
-        filled
+        found
     })
 }
 
-fn fill_one(mut listing: Listing, filter: &Filter, filled: &mut Filled) {
-    let opened = open_dir(&listing.path);
-    let Ok(dir) = opened else {
-        // Gone: its removal is an event of its own. Unreadable: known, and asked again later.
-        if opened.is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied) || listing.unreadable {
-            listing.unreadable = true;
-            filled.dirs.push(finish(listing, Vec::new()));
-        }
-        return;
-    };
-    if !listing.partial
-        && let Ok(now) = stamp::look_at(&dir)
-        && (now != listing.stamp || listing.stamp.is_racy(listing.taken))
-    {
-        list_again(&mut listing, &dir, now, filter, filled);
-    }
+/// Looks at one directory without those below it; `None` if it is none (any more).
+pub(crate) fn look_into(path: &Path, filter: &Filter, lookout: &impl Lookout) -> Option<Found> {
+    let (mut found, mut names) = (Found::default(), Entries::default());
+    let place = Place { path: path.to_owned(), is_start: true, is_told: false };
+    visit(&place, (filter, lookout), &mut names, &mut found);
+    (!found.dirs.is_empty()).then_some(found)
+}
+
+/// Looks at some names in a directory, which are all that matters of it; `None` if it is none (any more).
+pub(crate) fn look_for<'a>(
+    path: &Path,
+    names: impl Iterator<Item = &'a OsStr>,
+    lookout: &impl Lookout,
+) -> Option<Dir> {
+    let open = open_dir(path).ok()?;
+    let stamp = stamp::look_at(&open).ok()?;
+    let attention = lookout.attend(path, stamp.inode)?;
     let taken = SystemTime::now();
-    let mut files = Vec::with_capacity(listing.files.len());
-    for name in std::mem::take(&mut listing.files) {
-        if let Ok(stamp) = stamp::look_in(&dir, &name)
-            && stamp.kind.has_content()
-        {
-            files.push(Entry { name, stamp, print: None, racy: stamp.is_racy(taken) });
+    let files = names.filter_map(|name| look_at(&open, name, taken)).collect();
+    let mut dir = Dir::new(path.to_owned(), stamp, files, Vec::new());
+    (dir.attention, dir.racy, dir.partial) = (attention, stamp.is_racy(taken), true);
+    Some(dir)
+}
+
+/// The directories that wait to be looked at.
+#[derive(Debug)]
+struct Queue {
+    waiting: VecDeque<Place>,
+    /// So many are being looked at: they may bring more.
+    busy: usize,
+    /// So many threads have nothing to do.
+    idle: usize,
+}
+
+struct Walk<'a, L> {
+    filter: &'a Filter,
+    lookout: &'a L,
+    queue: Mutex<Queue>,
+    more: Condvar,
+}
+
+impl<L: Lookout> Walk<'_, L> {
+    /// Looks at what waits until nothing more comes. `help` is called while much waits.
+    fn work(&self, mut help: impl FnMut()) -> Found {
+        let (mut found, mut names) = (Found::default(), Entries::default());
+        while let Some(place) = self.next() {
+            let below = visit(&place, (self.filter, self.lookout), &mut names, &mut found);
+            if self.done(below) > WORTH_THREADS {
+                help();
+            }
+        }
+        found
+    }
+
+    fn next(&self) -> Option<Place> {
+        let mut queue = self.queue();
+        loop {
+            if let Some(place) = queue.waiting.pop_front() {
+                queue.busy += 1;
+                return Some(place);
+            }
+            if queue.busy == 0 {
+                return None;
+            }
+            queue.idle += 1;
+            queue = self.more.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue.idle -= 1;
         }
     }
-    let rules = std::mem::take(&mut listing.rules);
-    let rules = rules.into_iter().filter_map(|name| rule_file(&dir, name, listing.taken)).collect();
-    let mut found = finish(listing, files);
-    found.set_rules(rules);
-    filled.dirs.push(found);
+
+    /// A directory was looked at. Gives how many wait now.
+    fn done(&self, below: Vec<Place>) -> usize {
+        let mut queue = self.queue();
+        queue.busy -= 1;
+        queue.waiting.extend(below);
+        let waiting = queue.waiting.len();
+        if queue.idle > 0 && (waiting > 0 || queue.busy == 0) {
+            self.more.notify_all();
+        }
+        waiting
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Looks at a directory. Gives the directories in it that count.
+fn visit(
+    place: &Place,
+    (filter, lookout): (&Filter, &impl Lookout),
+    names: &mut Entries,
+    found: &mut Found,
+) -> Vec<Place> {
+    let path = &*place.path;
+    let flags = if place.is_start { OFlags::empty() } else { OFlags::NOFOLLOW };
+    let open = match open_with(path, flags) {
+        Ok(open) => open,
+        Err(error) => {
+            found.dirs.extend(unreadable(path, error, lookout));
+            return Vec::new();
+        }
+    };
+    let Ok(stamp) = stamp::look_at(&open) else { return Vec::new() };
+    let taken = SystemTime::now();
+    // Gone: that is an event of its own.
+    let Some(attention) = lookout.attend(path, stamp.inode) else { return Vec::new() };
+    let listed = names.read(&open);
+    let mut dir = take(path, &open, (stamp, taken), filter, (names, listed.is_ok()));
+    (dir.attention, dir.racy, dir.unreadable) = (attention, stamp.is_racy(taken), listed.is_err());
+    if names.iter().any(|(name, _)| name == GIT) {
+        found.repositories.push(path.to_owned());
+    }
+    if attention == Attention::Watched && !place.is_told && inode_of(path) != Some(stamp.inode) {
+        dir.attention = Attention::Absent;
+        found.replaced.push(path.to_owned());
+    }
+    let is_told = dir.attention == Attention::Watched;
+    let below =
+        dir.dirs().iter().map(|name| Place { path: path.join(&**name), is_start: false, is_told }).collect();
+    found.dirs.push(dir);
+    below
+}
+
+/// What is relevant in an open directory that was listed, if only in part.
+fn take(
+    path: &Path,
+    open: &OwnedFd,
+    (stamp, taken): (Stamp, SystemTime),
+    filter: &Filter,
+    (names, is_whole): (&Entries, bool),
+) -> Dir {
+    let within = filter.within(path, &|name| !is_whole || names.has(name));
+    let (mut files, mut dirs, mut rules) = (Vec::new(), Vec::new(), Vec::new());
+    let mut full = path.as_os_str().as_bytes().to_vec();
+    if full.last() != Some(&b'/') {
+        full.push(b'/');
+    }
+    let home = full.len();
+    let looked = SystemTime::now();
+    for (name, kind) in names.iter() {
+        full.truncate(home);
+        full.extend_from_slice(name.as_bytes());
+        let full = Path::new(OsStr::from_bytes(&full));
+        let is_rule_file = within.is_rule_file(full);
+        if is_rule_file {
+            rules.extend(rule_file(open, name, taken));
+        }
+        match kind.or_else(|| stamp::look_in(open, name).ok().map(|stamp| stamp.kind)) {
+            Some(Kind::Dir) if within.counts_dir(full) => dirs.push(name.into()),
+            Some(kind) if kind.has_content() && !is_rule_file && within.counts_file(full) => {
+                filter.tally.finds();
+                files.extend(look_at(open, name, looked));
+            }
+            _ => {}
+        }
+    }
+    let mut dir = Dir::new(path.to_owned(), stamp, files, dirs);
+    dir.set_rules(rules);
+    dir
+}
+
+/// A relevant file; `None` if it is none (any more).
+fn look_at(dir: &OwnedFd, name: &OsStr, taken: SystemTime) -> Option<Entry> {
+    let stamp = stamp::look_in(dir, name).ok().filter(|stamp| stamp.kind.has_content())?;
+    Some(Entry { name: name.into(), stamp, print: None, racy: stamp.is_racy(taken) })
 }
 
 /// A rule file; racy if it can have been read before it was last written. Of a repository's directory only its
 /// presence matters.
-fn rule_file(dir: &OwnedFd, name: Box<OsStr>, taken: SystemTime) -> Option<Entry> {
-    let stamp = stamp::look_in(dir, &name).ok()?;
-    if &*name == GIT {
-        return Some(Entry { name, stamp: stamp.presence(), print: None, racy: false });
+fn rule_file(dir: &OwnedFd, name: &OsStr, taken: SystemTime) -> Option<Entry> {
+    let stamp = stamp::look_in(dir, name).ok()?;
+    let (stamp, racy) = if name == GIT { (stamp.presence(), false) } else { (stamp, stamp.is_racy(taken)) };
+    Some(Entry { name: name.into(), stamp, print: None, racy })
+}
+
+/// A directory that cannot be opened: known, and asked again later, if it is not gone.
+fn unreadable(path: &Path, error: Errno, lookout: &impl Lookout) -> Option<Dir> {
+    if matches!(error, Errno::NOENT | Errno::NOTDIR | Errno::LOOP) {
+        return None;
     }
-    Some(Entry { name, stamp, print: None, racy: stamp.is_racy(taken) })
+    // The slash makes a root that is a symbolic link be followed.
+    let stamp = stamp::look(&path.join("")).ok().filter(|stamp| stamp.kind == Kind::Dir)?;
+    let mut dir = Dir::new(path.to_owned(), stamp, Vec::new(), Vec::new());
+    dir.attention = lookout.attend(path, stamp.inode)?;
+    dir.unreadable = true;
+    Some(dir)
 }
 
-fn finish(listing: Listing, files: Vec<Entry>) -> Dir {
-    let mut dir = Dir::new(listing.path, listing.stamp, files, listing.dirs);
-    dir.racy = listing.stamp.is_racy(listing.taken);
-    dir.unreadable = listing.unreadable;
-    dir.partial = listing.partial;
-    dir
-}
-
-/// Directories are listed again one by one, without the walker: what is new in them is walked after.
-fn list_again(listing: &mut Listing, dir: &OwnedFd, now: Stamp, filter: &Filter, filled: &mut Filled) {
-    let Ok(names) = names(dir) else { return };
-    let known = std::mem::take(&mut listing.dirs);
-    (listing.stamp, listing.taken) = (now, SystemTime::now());
-    listing.files.clear();
-    listing.rules.clear();
-    for (name, kind) in names {
-        let path = listing.path.join(&*name);
-        if filter.is_rule_file(&path) {
-            listing.rules.push(name);
-            continue;
-        }
-        let kind = kind.or_else(|| stamp::look_in(dir, &name).ok().map(|stamp| stamp.kind));
-        match kind {
-            Some(Kind::Dir) if filter.counts_dir(&path) => {
-                if !known.contains(&name) {
-                    filled.more.push(path);
-                }
-                listing.dirs.push(name);
-            }
-            Some(kind) if kind.has_content() && filter.counts_file(&path) => listing.files.push(name),
-            _ => {}
-        }
-    }
-}
-
-/// Opens a directory to look at what is in it.
-///
-/// # Errors
-/// What `open` says.
-pub(crate) fn open_dir(path: &Path) -> io::Result<OwnedFd> {
-    Ok(rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
-}
-
-/// The names in an open directory, with their kinds where the directory says so.
-fn names(dir: &OwnedFd) -> io::Result<Vec<(Box<OsStr>, Option<Kind>)>> {
-    let mut names = Vec::new();
-    for entry in rustix::fs::Dir::read_from(dir.as_fd())? {
-        let entry = entry?;
-        let name = entry.file_name().to_bytes();
-        if name != b"." && name != b".." {
-            names.push((OsStr::from_bytes(name).into(), kind_of(entry.file_type())));
-        }
-    }
-    Ok(names)
-}
-
-fn kind_of(kind: rustix::fs::FileType) -> Option<Kind> {
-    match kind {
-        rustix::fs::FileType::Unknown => None,
-        rustix::fs::FileType::RegularFile => Some(Kind::File),
-        rustix::fs::FileType::Directory => Some(Kind::Dir),
-        rustix::fs::FileType::Symlink => Some(Kind::Link),
-        _ => Some(Kind::Other),
-    }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+fn inode_of(path: &Path) -> Option<u64> {
+    stamp::look(&path.join("")).ok().map(|stamp| stamp.inode)
 }

@@ -4,10 +4,12 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use devrun::rules::{Layer, Rule, Rules, Verdict};
 use devrun::watch::{self, Mode, Summary, Watch};
+use ignore::{WalkBuilder, WalkState};
 use serde_json::{Value, json};
 
 use crate::failure::{ExitCode, Failure};
@@ -16,6 +18,9 @@ use crate::mode;
 use crate::name::{self, Name};
 use crate::settings::Settings;
 use crate::terminal::{self, ERROR, FAINT, GOOD, HELP, NAME, Terminal, styled};
+
+/// What is ignored: whether it is a directory, and why.
+type Ignored = BTreeMap<PathBuf, (bool, Verdict)>;
 
 /// The version of what `--format json` writes.
 const VERSION: u32 = 1;
@@ -187,14 +192,8 @@ impl List<'_> {
 
     fn ignored(&self, terminal: &mut Terminal) -> Result<(), Failure> {
         let rules = Rules::new(self.settings.rules_options()).map_err(|error| Failure::of(&error))?;
-        let mut found: BTreeMap<PathBuf, (bool, Verdict)> = BTreeMap::new();
-        for root in &self.settings.watch.roots {
-            walk(root, &rules, &mut |path, is_dir, verdict| {
-                if verdict.is_ignored() {
-                    found.insert(path.to_owned(), (is_dir, verdict));
-                }
-            });
-        }
+        let roots = &self.settings.watch.roots;
+        let found: Ignored = roots.iter().flat_map(|root| ignored_below(root, &rules)).collect();
         if self.json {
             let entries =
                 found.iter().map(|(path, (is_dir, verdict))| self.ignored_json(path, *is_dir, verdict));
@@ -308,25 +307,31 @@ fn count_by_directory(watch: &Watch, files: &[PathBuf], roots: &[PathBuf]) -> BT
     directories
 }
 
-/// Walks a tree as a watch does: into directories that count, no links followed. Entries that are ignored are
-/// seen, and not entered; what cannot be read is left out.
-fn walk(root: &Path, rules: &Rules, see: &mut dyn FnMut(&Path, bool, Verdict)) {
-    let Ok(kind) = root.metadata() else { return };
-    if !kind.is_dir() {
-        see(root, false, rules.verdict(root, false));
-        return;
-    }
-    let mut pending = vec![root.to_owned()];
-    while let Some(directory) = pending.pop() {
-        for entry in std::fs::read_dir(&directory).into_iter().flatten().flatten() {
-            let is_dir = entry.file_type().is_ok_and(|kind| kind.is_dir());
-            let path = entry.path();
-            let verdict = rules.verdict(&path, is_dir);
-            let enter = is_dir && !verdict.is_ignored();
-            see(&path, is_dir, verdict);
-            if enter {
-                pending.push(path);
-            }
+/// What is ignored of a tree, walked as a watch does: into directories that count, no links followed. What is in an
+/// ignored directory is not named, and what cannot be read is left out.
+fn ignored_below(root: &Path, rules: &Rules) -> Ignored {
+    let found = Mutex::new(Ignored::new());
+    let note = |path: &Path, is_dir| {
+        let verdict = rules.verdict(path, is_dir);
+        if !verdict.is_ignored() {
+            return WalkState::Continue;
         }
+        let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+        found.insert(path.to_owned(), (is_dir, verdict));
+        WalkState::Skip
+    };
+    if root.metadata().is_ok_and(|kind| !kind.is_dir()) {
+        note(root, false);
     }
+    // The slash makes a root that is a symbolic link be followed.
+    let walk = WalkBuilder::new(root.join("")).standard_filters(false).build_parallel();
+    walk.run(|| {
+        Box::new(|entry| match entry {
+            Ok(entry) if entry.depth() > 0 => {
+                note(entry.path(), entry.file_type().is_some_and(|kind| kind.is_dir()))
+            }
+            _ => WalkState::Continue,
+        })
+    });
+    found.into_inner().unwrap_or_else(PoisonError::into_inner)
 }

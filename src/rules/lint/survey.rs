@@ -3,8 +3,11 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use ignore::{DirEntry, WalkBuilder, WalkState};
 
 use super::finding::{Finding, FindingId, Place};
 use crate::rules::file::RuleFile;
@@ -29,52 +32,68 @@ pub(super) struct Survey {
 
 /// Walks what counts. Every rule file in it is read by then.
 pub(super) fn survey(rules: &Rules) -> Survey {
-    let mut survey = Survey::default();
     let names: Vec<OsString> = rules.rule_file_names();
     let dead_name = (!names.iter().any(|name| name == DEAD_NAME)).then_some(DEAD_NAME);
-    let mut waiting: Vec<PathBuf> = rules.roots().to_vec();
-    for root in &waiting {
+    let survey = Mutex::new(Survey::default());
+    let look = |entry: DirEntry| {
+        let (path, is_dir) = (entry.path(), entry.file_type().is_some_and(|kind| kind.is_dir()));
+        if is_dir && entry.depth() > 0 && rules.is_ignored(path, true) {
+            return WalkState::Skip;
+        }
+        if is_dir {
+            locked(&survey).directories += 1;
+        } else if names.iter().any(|name| name == entry.file_name()) {
+            // Any question about an entry makes the rules of its directory known.
+            let _ = rules.is_ignored(path, false);
+        } else if dead_name.is_some_and(|dead| entry.file_name() == dead) && !rules.is_ignored(path, false) {
+            locked(&survey).dead.push(path.to_owned());
+        }
+        WalkState::Continue
+    };
+    for root in rules.roots() {
         // Makes known what decides about it from above, too, even if nothing in it is asked about.
         let _ = rules.is_ignored(root, true);
-    }
-    while let Some(dir) = waiting.pop() {
-        let entries = match std::fs::read_dir(&dir) {
-            Ok(entries) => entries,
-            // A root may be a file, and what is gone by now is not missed.
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    std::io::ErrorKind::NotADirectory | std::io::ErrorKind::NotFound
-                ) =>
-            {
-                let _ = rules.is_ignored(&dir, false);
-                continue;
-            }
-            Err(error) => {
-                survey.unread.push((dir, error.to_string()));
-                continue;
-            }
-        };
-        survey.directories += 1;
-        for entry in entries.flatten() {
-            let name = entry.file_name();
-            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                let path = entry.path();
-                if !rules.is_ignored(&path, true) {
-                    waiting.push(path);
+        // The slash makes a root that is a symbolic link be followed.
+        let walk = WalkBuilder::new(root.join("")).standard_filters(false).build_parallel();
+        walk.run(|| {
+            Box::new(|result| match result {
+                Ok(entry) => look(entry),
+                Err(error) => {
+                    locked(&survey).unread.extend(unread(&error, root));
+                    WalkState::Continue
                 }
-            } else if names.contains(&name) {
-                // Any question about an entry makes the rules of its directory known.
-                let _ = rules.is_ignored(&entry.path(), false);
-            } else if dead_name.is_some_and(|dead| name == dead) && !rules.is_ignored(&entry.path(), false) {
-                survey.dead.push(entry.path());
-            }
-        }
+            })
+        });
     }
+    let mut survey = survey.into_inner().unwrap_or_else(PoisonError::into_inner);
     survey.dead.sort_unstable();
     survey.dead.dedup();
     survey.unread.sort_unstable();
+    // Each was met before it could not be listed.
+    survey.directories = survey.directories.saturating_sub(survey.unread.len() as u64);
     survey
+}
+
+/// The directory that an error is about, unless it is gone by now or a root that is a file: neither is missed.
+fn unread(error: &ignore::Error, root: &Path) -> Option<(PathBuf, String)> {
+    let reason = error.io_error()?;
+    if matches!(reason.kind(), ErrorKind::NotADirectory | ErrorKind::NotFound) {
+        return None;
+    }
+    let dir = path_of(error).map_or(root, |path| path.components().as_path());
+    Some((dir.to_owned(), reason.to_string()))
+}
+
+fn path_of(error: &ignore::Error) -> Option<&Path> {
+    match error {
+        ignore::Error::WithPath { path, .. } => Some(path),
+        ignore::Error::WithDepth { err, .. } | ignore::Error::WithLineNumber { err, .. } => path_of(err),
+        _ => None,
+    }
+}
+
+fn locked(survey: &Mutex<Survey>) -> MutexGuard<'_, Survey> {
+    survey.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 pub(super) fn dead_file(path: PathBuf) -> Finding {

@@ -6,11 +6,10 @@ use std::time::Instant;
 
 use super::super::event::Event;
 use super::super::hint::Sign;
-use super::super::source::{Notice, glance, scan, used};
+use super::super::source::{Notice, glance, open_dir, scan, used};
 use super::super::stamp::{self, Stamp};
 use super::super::survey::How;
 use super::super::tree::{Attention, Dir};
-use super::super::walk::open_dir;
 use super::state::Room;
 
 impl Room {

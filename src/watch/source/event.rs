@@ -63,11 +63,9 @@ impl Events {
         dirs: Vec<PathBuf>,
         is_root: impl Fn(&Path) -> bool,
     ) -> Vec<(PathBuf, Refusal)> {
-        // Only where a watch can be for a whole tree this makes a difference.
-        let mode = |root| if root { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
         let watch = |dir: PathBuf| {
-            let root = is_root(&dir);
-            PathOp::Watch(dir, WatchPathConfig::new(mode(root)).with_dereference_symlinks(root))
+            let config = in_tree(is_root(&dir));
+            PathOp::Watch(dir, config)
         };
         self.apply(dirs.into_iter().map(watch).collect())
     }
@@ -76,6 +74,11 @@ impl Events {
     pub(crate) fn watch_beside(&mut self, dirs: Vec<PathBuf>) -> Vec<(PathBuf, Refusal)> {
         let config = || WatchPathConfig::new(RecursiveMode::NonRecursive).with_dereference_symlinks(true);
         self.apply(dirs.into_iter().map(|dir| PathOp::Watch(dir, config())).collect())
+    }
+
+    /// As [`Events::watch`], one directory. Gives why it got no watch, if it got none.
+    pub(crate) fn watch_one(&mut self, dir: &Path, is_root: bool) -> Option<Refusal> {
+        self.watcher.watch_with(dir, in_tree(is_root)).err().map(|error| refusal(&error))
     }
 
     /// Removes watches.
@@ -107,6 +110,13 @@ impl Events {
         }
         refused
     }
+}
+
+/// How a directory of a tree is watched.
+fn in_tree(is_root: bool) -> WatchPathConfig {
+    // Only where a watch can be for a whole tree this makes a difference.
+    let mode = if is_root { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
+    WatchPathConfig::new(mode).with_dereference_symlinks(is_root)
 }
 
 fn refusal(error: &notify::Error) -> Refusal {

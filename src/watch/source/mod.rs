@@ -1,6 +1,7 @@
 //! Where hints come from.
 
 mod refusal;
+mod entries;
 #[cfg(target_os = "linux")]
 mod table;
 #[cfg(target_os = "linux")]
@@ -12,6 +13,7 @@ mod stat;
 mod auto;
 
 pub(crate) use auto::Mounts;
+pub(crate) use entries::{Entries, open_dir, open_with};
 pub(crate) use event::{ANCHORS, Events};
 pub(crate) use refusal::Refusal;
 pub(crate) use stat::{Notice, glance, scan, used};

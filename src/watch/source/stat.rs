@@ -9,7 +9,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use super::super::stamp::{self, Stamp};
 use super::super::tree::{Dir, Tree};
-use super::super::walk::open_dir;
+use super::entries::open_dir;
 
 /// What a scan noticed.
 #[derive(Debug, Clone, PartialEq, Eq)]
