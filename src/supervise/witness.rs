@@ -1,6 +1,8 @@
 //! Gathers what is known of who wrote the files under suspicion. Weighs nothing: `loops` does.
 
 #[cfg(target_os = "linux")]
+use std::cell::LazyCell;
+#[cfg(target_os = "linux")]
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,7 +14,7 @@ use crate::change::ChangeKind;
 use super::evidence::Writer;
 use super::evidence::{Evidence, Suspected};
 #[cfg(target_os = "linux")]
-use super::os::witness::{Witness as Ears, bytes_written, has_open, passing_on};
+use super::os::witness::{Witness as Ears, bytes_written, has_open};
 
 /// No more files of one batch are looked at: what changes by the hundred is a checkout, and no server's cache.
 #[cfg(target_os = "linux")]
@@ -61,7 +63,7 @@ impl Witness {
         }
         // A directory may have been replaced since.
         self.ears.watch(suspects);
-        let (tree, passing_on) = (tree(), passing_on());
+        let (tree, passing_on) = (LazyCell::new(tree), self.ears.passing_on());
         let judged = suspicious.into_iter().filter_map(|change| {
             let written = self.ears.written(&change.path);
             let writer = match (written.by_us, written.by_others, written.by_unknown) {

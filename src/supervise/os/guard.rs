@@ -5,18 +5,21 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 #[cfg(target_os = "linux")]
 use super::linux::Trees;
 #[cfg(not(target_os = "linux"))]
 use super::other::Trees;
-use super::unix::{duplicate_high, pipe};
+use super::unix::{block_all_signals, duplicate_high, pipe, restore_signals};
 
 /// A name that does not match a `killall` of devrun.
 #[cfg(target_os = "linux")]
 const NAME: &std::ffi::CStr = c"tree-guard";
+/// What the guard stands on: as much as a main thread may have to begin with.
+#[cfg(target_os = "linux")]
+const STACK: usize = 256 << 10;
 /// Rounds without anybody left before it believes that everybody is gone, and the pause between two.
 const QUIET_ROUNDS: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(10);
@@ -37,26 +40,65 @@ pub(crate) fn start() -> io::Result<OwnedFd> {
     let write_high = duplicate_high(&write, 10)?;
     drop(write);
     rustix::io::ioctl_fionbio(&write_high, true)?;
+    begin(read)?;
+    Ok(write_high)
+}
+
+/// Forks twice: the guard has a session of its own, so that no signal for devrun's group or terminal meets it, and is no child
+/// of devrun's. The first of the two is gone when this returns.
+fn begin(read: OwnedFd) -> io::Result<()> {
+    let blocked = block_all_signals();
+    let between = fork_between(read.as_raw_fd());
+    restore_signals(&blocked);
+    // The guard has its own.
+    drop(read);
+    let mut status = 0;
+    // SAFETY: a child of ours that ends at once.
+    unsafe { libc::waitpid(between?, &mut status, 0) };
+    match libc::WEXITSTATUS(status) {
+        0 => Ok(()),
+        error => Err(io::Error::from_raw_os_error(error)),
+    }
+}
+
+/// What the process between devrun and the guard does: it forks the guard, and ends with the number of the error, or 0.
+fn between(read: RawFd) -> ! {
+    // SAFETY: plain system calls, and a fork of a process with one thread, whose child may do whatever it might. The
+    // descriptor is the guard's from there on.
+    unsafe {
+        libc::setsid();
+        match libc::fork() {
+            0 => watch(OwnedFd::from_raw_fd(read)),
+            -1 => libc::_exit(io::Error::last_os_error().raw_os_error().unwrap_or(libc::EAGAIN)),
+            _ => libc::_exit(0),
+        }
+    }
+}
+
+/// It borrows our memory, which we do not touch until it has ended: what we have is copied once, for the guard, not twice.
+#[cfg(target_os = "linux")]
+fn fork_between(read: RawFd) -> io::Result<libc::pid_t> {
+    extern "C" fn run(read: *mut libc::c_void) -> libc::c_int {
+        between(read as RawFd)
+    }
+    let mut stack: Vec<u128> = Vec::with_capacity(STACK / size_of::<u128>());
+    // SAFETY: the stack is aligned and outlives its use here, since this thread goes on only when `between` has ended; the
+    // guard has a copy of it for good. No handler runs on it: all signals are blocked.
+    let pid = unsafe {
+        let top = stack.as_mut_ptr().add(stack.capacity());
+        let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+        libc::clone(run, top.cast(), flags, read as usize as *mut libc::c_void)
+    };
+    if pid == -1 { Err(io::Error::last_os_error()) } else { Ok(pid) }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn fork_between(read: RawFd) -> io::Result<libc::pid_t> {
     // SAFETY: there is one thread, so that the child may do whatever the parent may.
     match unsafe { libc::fork() } {
         -1 => Err(io::Error::last_os_error()),
-        0 => {
-            drop(write_high);
-            // SAFETY: plain system calls. A session of its own: no signal for devrun's group or terminal meets it; a second
-            // fork: it is no child of devrun's.
-            unsafe {
-                libc::setsid();
-                if libc::fork() == 0 {
-                    watch(read);
-                }
-                libc::_exit(0)
-            }
-        }
-        child => {
-            // SAFETY: a child of ours that ends at once.
-            unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) };
-            Ok(write_high)
-        }
+        0 => between(read),
+        pid => Ok(pid),
     }
 }
 

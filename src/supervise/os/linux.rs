@@ -14,7 +14,7 @@ use rustix::process::PidfdFlags;
 use super::super::phase::Ended;
 use super::super::signal::Signal;
 use super::group::Groups;
-use super::procfs::{MARKER, Marked, Process, children, everybody, mark, marked, process};
+use super::procfs::{MARKER, Marked, Process, add_children, children, everybody, mark, marked, process};
 use super::unix::own_group;
 use super::wait::{number, peek, reap};
 
@@ -60,6 +60,8 @@ pub(crate) struct Trees {
     /// Orphans come to us.
     adopting: bool,
     leaders: HashMap<i32, Leader>,
+    /// Some leader was started by another thread than the main one.
+    elsewhere: bool,
     /// When this process began: nobody who is older can belong to us.
     first: u64,
     known: HashMap<(i32, u64), u64>,
@@ -75,7 +77,7 @@ impl Trees {
         let (leaders, known, unclaimed) = (HashMap::new(), HashMap::new(), HashMap::new());
         let blind = (!shows_us()).then(Groups::default);
         let first = process(me).map_or(u64::MAX, |one| one.began);
-        Self { session, me, adopting, leaders, first, known, blind, unclaimed }
+        Self { session, me, adopting, leaders, elsewhere: false, first, known, blind, unclaimed }
     }
 
     /// The name of the supervisor that all this belongs to.
@@ -93,8 +95,9 @@ impl Trees {
         Some(mark(&self.session, key))
     }
 
-    /// A tree has begun with this child of ours.
+    /// A tree has begun with this child of ours, which this thread has started.
     pub(crate) fn add(&mut self, key: u64, pid: i32) {
+        self.elsewhere |= !is_main_thread();
         if let Some(groups) = &mut self.blind {
             return groups.add(key, pid);
         }
@@ -133,6 +136,10 @@ impl Trees {
     /// The leader of a tree, as long as its number is its own: the guard is not its parent, and may be late.
     fn leader(&self, key: u64) -> Option<i32> {
         let (pid, leader) = self.leaders.iter().find(|(_, leader)| leader.key == key)?;
+        if self.adopting {
+            // It is a child of ours that was not reaped: its number stays taken.
+            return Some(*pid);
+        }
         process(*pid).is_some_and(|now| now.began == leader.began).then_some(*pid)
     }
 
@@ -315,7 +322,7 @@ impl Trees {
 
     fn descendants(&self) -> Option<HashMap<i32, Process>> {
         let mut table = HashMap::new();
-        let mut queue = children(self.me)?;
+        let mut queue = self.own_children()?;
         while let Some(pid) = queue.pop() {
             if let Some(one) = process(pid)
                 && table.insert(pid, one).is_none()
@@ -324,6 +331,18 @@ impl Trees {
             }
         }
         Some(table)
+    }
+
+    /// Our children and the orphans that came to us. The kernel keeps a list for each thread: of those who were forked there,
+    /// and, for the main one while it lives, of the orphans. On the main thread that list is all that matters, if no other
+    /// has started anything of ours.
+    fn own_children(&self) -> Option<Vec<i32>> {
+        if self.elsewhere || !is_main_thread() {
+            return children(self.me);
+        }
+        let mut found = Vec::new();
+        add_children(format!("/proc/self/task/{}", self.me), &mut found).ok()?;
+        Some(found)
     }
 
     fn known_key(&self, one: &Process) -> Option<u64> {
@@ -363,6 +382,11 @@ impl Trees {
             Marked::No => None,
         }
     }
+}
+
+fn is_main_thread() -> bool {
+    // SAFETY: plain system call.
+    (unsafe { libc::gettid() }) == std::process::id() as i32
 }
 
 /// Whether `/proc` shows this process under its own number.

@@ -5,7 +5,7 @@
 //! Asked with as few calls as it takes: this stands between a save and the new code.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
@@ -24,6 +24,8 @@ const SESSION_BITS: u32 = 39;
 const STAT: usize = 1024;
 /// A page of child processes at a time.
 const CHILDREN: usize = 4096;
+/// What most of its files need.
+const ROOM: usize = 8 << 10;
 /// The room that a number and its blank take: the kernel leaves a page as full as this when there is more to come.
 const NUMBER: usize = 32;
 
@@ -68,14 +70,14 @@ pub(super) fn process(pid: i32) -> Option<Process> {
 pub(super) fn children(pid: i32) -> Option<Vec<i32>> {
     let mut found = Vec::new();
     for task in fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten() {
-        add_children(&task.path(), &mut found).ok()?;
+        add_children(task.path(), &mut found).ok()?;
     }
     Some(found)
 }
 
 /// Adds the children of one thread.
-fn add_children(task: &Path, found: &mut Vec<i32>) -> io::Result<()> {
-    let mut text = Vec::new();
+pub(super) fn add_children(task: impl AsRef<Path>, found: &mut Vec<i32>) -> io::Result<()> {
+    let (mut text, task) = (Vec::new(), task.as_ref());
     match read_pages(&task.join("children"), &mut text) {
         Ok(()) => {}
         // A thread that has just ended; its children went to another thread of the same process.
@@ -99,6 +101,13 @@ fn read_pages(path: &Path, text: &mut Vec<u8>) -> io::Result<()> {
             return Ok(());
         }
     }
+}
+
+/// A whole file of `/proc`. None tells its size before, which makes `fs::read` begin with 32 bytes.
+fn whole(path: String) -> io::Result<Vec<u8>> {
+    let mut text = Vec::with_capacity(ROOM);
+    fs::File::open(path)?.read_to_end(&mut text)?;
+    Ok(text)
 }
 
 fn open(path: impl rustix::path::Arg) -> io::Result<OwnedFd> {
@@ -132,7 +141,8 @@ pub(super) fn marked(pid: i32, session: &str) -> Marked {
 }
 
 fn marked_by_limit(pid: i32, session: &str) -> Marked {
-    let Ok(limits) = fs::read_to_string(format!("/proc/{pid}/limits")) else { return Marked::No };
+    let Ok(limits) = whole(format!("/proc/{pid}/limits")) else { return Marked::No };
+    let limits = String::from_utf8_lossy(&limits);
     let value = limits.lines().find_map(|line| line.strip_prefix(LIMIT));
     let value = value.and_then(|rest| rest.split_ascii_whitespace().next()?.parse::<u64>().ok());
     match value {
@@ -146,7 +156,7 @@ fn marked_by_limit(pid: i32, session: &str) -> Marked {
 
 /// The key in a process's environment, if it is of this session.
 fn marked_by_environment(pid: i32, session: &str) -> Marked {
-    let Ok(environment) = fs::read(format!("/proc/{pid}/environ")) else { return Marked::No };
+    let Ok(environment) = whole(format!("/proc/{pid}/environ")) else { return Marked::No };
     for variable in environment.split(|byte| *byte == 0) {
         let Some(value) = variable.strip_prefix(MARKER.as_bytes()).and_then(|rest| rest.strip_prefix(b"="))
         else {
@@ -183,7 +193,7 @@ impl Process {
             return children(self.pid);
         }
         let mut found = Vec::new();
-        add_children(Path::new(&format!("/proc/{0}/task/{0}", self.pid)), &mut found).ok()?;
+        add_children(format!("/proc/{0}/task/{0}", self.pid), &mut found).ok()?;
         Some(found)
     }
 

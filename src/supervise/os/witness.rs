@@ -2,13 +2,13 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::super::evidence::Suspected;
 use super::ear::Ear;
 use super::heard::{Heard, Written};
 use super::lease::Leases;
-use super::procfs::{everybody, process};
+use super::procfs::{Process, everybody, process};
 
 pub(crate) use super::heard::{bytes_written, has_open};
 
@@ -27,11 +27,15 @@ pub(crate) struct Witness {
     heard: Heard,
     /// `None`: not tried yet.
     way: Option<Way>,
+    readers: Readers,
 }
+
+/// How long it is believed that nobody else reads what we print.
+const KEPT: Duration = Duration::from_secs(60);
 
 impl Witness {
     pub(crate) fn new(session: &str) -> Self {
-        Self { session: session.to_owned(), heard: Heard::default(), way: None }
+        Self { session: session.to_owned(), heard: Heard::default(), way: None, readers: Readers::default() }
     }
 
     /// Listens for who writes these files from now on, and for no others.
@@ -67,6 +71,12 @@ impl Witness {
         matches!(&self.way, Some(Way::Ear(ear)) if ear.hears(file))
     }
 
+    /// Those who pass on what we print, such as the `tee` in `devrun … | tee log`. Not those who have started us: a test reads
+    /// our output too, and edits files.
+    pub(crate) fn passing_on(&mut self) -> Vec<i32> {
+        self.readers.living()
+    }
+
     /// Who has written this file since it was last asked about.
     pub(crate) fn written(&self, file: &Path) -> Written {
         let mut written = self.heard.take(file.file_name().unwrap_or_default());
@@ -86,15 +96,33 @@ impl Way {
     }
 }
 
-/// Those who pass on what we print, such as the `tee` in `devrun … | tee log`. Not those who have started us: a test reads our
-/// output too, and edits files.
-pub(crate) fn passing_on() -> Vec<i32> {
+/// Those who read what we print. To find them everybody's descriptors are looked at, so they are kept for a while: who
+/// reads a pipe has it from its start.
+#[derive(Debug, Default)]
+struct Readers {
+    found: Vec<Process>,
+    at: Option<Instant>,
+}
+
+impl Readers {
+    fn living(&mut self) -> Vec<i32> {
+        if self.at.is_none_or(|at| at.elapsed() > KEPT) {
+            self.found = passing_on();
+            self.at = Some(Instant::now());
+        }
+        self.found.retain(|one| process(one.pid).is_some_and(|now| now.same(one)));
+        self.found.iter().map(|one| one.pid).collect()
+    }
+}
+
+fn passing_on() -> Vec<Process> {
     let pipes = output_pipes();
     if pipes.is_empty() {
         return Vec::new();
     }
     let ancestors: Vec<i32> = ancestors().collect();
-    everybody().into_iter().filter(|pid| !ancestors.contains(pid) && reads(*pid, &pipes)).collect()
+    let readers = everybody().into_iter().filter(|pid| !ancestors.contains(pid) && reads(*pid, &pipes));
+    readers.filter_map(process).collect()
 }
 
 /// This process, its parent, and so on.
