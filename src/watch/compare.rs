@@ -45,6 +45,8 @@ impl Comparer {
     ///
     /// A file whose content was never read counts as changed unless its stamp proves that nobody wrote to it.
     pub(crate) fn prove(&mut self, path: &Path, known: Option<&Entry>) -> Proof {
+        // Before it is looked at: whatever is written later can have left the same stamp.
+        let taken = SystemTime::now();
         let stamp = match stamp::look(path) {
             Ok(stamp) if stamp.kind.has_content() => stamp,
             Ok(_) => return Proof::Missing,
@@ -52,7 +54,6 @@ impl Comparer {
             Err(_) => return Proof::Unknown,
         };
         let Some(name) = path.file_name() else { return Proof::Missing };
-        let taken = SystemTime::now();
         let entry =
             |stamp: Stamp, print| Entry { name: name.into(), stamp, print, racy: stamp.is_racy(taken) };
         let read = if self.reads(&stamp) { self.read(path, &stamp) } else { Read::Refused };
