@@ -65,6 +65,8 @@ struct Pending {
     everything: bool,
     first: Instant,
     last: Instant,
+    /// Since when it goes on without having been held back.
+    free: Instant,
     /// The longest pause within it.
     pause: Duration,
     /// The least quiet time, since it came right after a start.
@@ -88,7 +90,7 @@ struct Open {
 impl Pending {
     /// When it ends at the latest.
     fn cut(&self) -> Instant {
-        self.first + if self.paths.len() > FEW { LONGEST_OF_MANY } else { LONGEST_OF_FEW }
+        self.free + if self.paths.len() > FEW { LONGEST_OF_MANY } else { LONGEST_OF_FEW }
     }
 }
 
@@ -211,6 +213,7 @@ impl Coalescer {
     pub(crate) fn resume(&mut self, burst: Burst) {
         let pending = self.pending(burst.last);
         pending.first = pending.first.min(burst.first);
+        pending.free = pending.free.min(burst.first);
         pending.paths.extend(burst.paths);
     }
 
@@ -234,6 +237,7 @@ impl Coalescer {
     pub(crate) fn restart_quiet(&mut self, now: Instant) {
         if let Some(burst) = &mut self.burst {
             burst.last = burst.last.max(now);
+            burst.free = burst.free.max(now);
         }
     }
 
@@ -243,6 +247,7 @@ impl Coalescer {
             everything: false,
             first: now,
             last: now,
+            free: now,
             pause: Duration::ZERO,
             stretch: Duration::ZERO,
             open: HashMap::new(),
@@ -355,6 +360,18 @@ mod tests {
         coalescer.push("/a".into(), Sign::Written, zero + ms(2));
         coalescer.withdraw(Path::new("/a.new"));
         assert_eq!(coalescer.deadline(), Some(zero + ms(2) + SINGLE));
+    }
+
+    #[test]
+    fn what_was_held_back_for_long_waits_for_what_comes_last_as_any_other_burst() {
+        let (mut coalescer, zero) = (Coalescer::new(None), Instant::now());
+        coalescer.push("/a".into(), Sign::Written, zero);
+        let end = zero + LONGEST_OF_MANY;
+        coalescer.restart_quiet(end);
+        assert!(coalescer.deadline() == Some(end + SINGLE) && coalescer.take(end).is_none());
+        coalescer.push("/b".into(), Sign::Written, end + ms(1));
+        let burst = coalescer.take(end + ms(1) + SINGLE + PER_PATH);
+        assert_eq!(burst.map(|burst| (burst.paths.len(), burst.first)), Some((2, zero)));
     }
 
     #[test]

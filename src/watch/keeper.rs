@@ -57,6 +57,11 @@ impl Keeper {
         self.events.is_some()
     }
 
+    /// Whether something that has happened is still on its way to us.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.events.as_ref().is_some_and(Events::is_behind)
+    }
+
     /// The mounts it goes by.
     pub(crate) fn mounts(&self) -> Arc<Mounts> {
         Arc::clone(&self.mounts)
@@ -145,16 +150,16 @@ impl Keeper {
         placed
     }
 
-    /// Watches exactly these directories beside the tree; `in_tree` says which have a watch anyway.
-    pub(crate) fn anchor(&mut self, wanted: BTreeSet<PathBuf>, in_tree: impl Fn(&Path) -> bool) -> bool {
-        let Some(events) = &mut self.events else { return false };
-        let new: Vec<_> = wanted.difference(&self.anchors).cloned().collect();
+    /// Watches exactly these directories beside the tree; `in_tree` says which have a watch anyway. Those that are
+    /// watched are so anew: the watch may be on another directory that was there before.
+    pub(crate) fn anchor(&mut self, wanted: BTreeSet<PathBuf>, in_tree: impl Fn(&Path) -> bool) {
+        let Some(events) = &mut self.events else { return };
         let old: Vec<_> = self.anchors.difference(&wanted).filter(|dir| !in_tree(dir)).cloned().collect();
-        let changed = !new.is_empty();
         events.unwatch(old);
-        let refused: HashSet<_> = events.watch_beside(new).into_iter().map(|(dir, _)| dir).collect();
+        // What is above comes first: it tells of what appears in it from then on.
+        let all = wanted.iter().cloned().collect();
+        let refused: HashSet<_> = events.watch_beside(all).into_iter().map(|(dir, _)| dir).collect();
         self.anchors = wanted.into_iter().filter(|dir| !refused.contains(dir)).collect();
-        changed
     }
 
     /// Tries again after a limit; whether there is hope.

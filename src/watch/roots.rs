@@ -5,6 +5,9 @@ use std::path::{Component, Path, PathBuf};
 
 use super::source::ANCHORS;
 
+/// As many links as the kernel follows.
+const MOST_LINKS: usize = 40;
+
 /// What a root is at the moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
@@ -19,6 +22,8 @@ pub(crate) struct Root {
     /// Absolute; only its last component may be a symbolic link.
     pub(crate) path: PathBuf,
     pub(crate) state: State,
+    /// Where a symbolic link in its place leads, link by link.
+    stations: Vec<PathBuf>,
     /// It has nothing in it: it may be about to be removed, which its own watch does not tell while a process
     /// is in it.
     pub(crate) empty: bool,
@@ -29,21 +34,42 @@ impl Root {
     pub(crate) fn new(base: &Path, path: &Path) -> Self {
         let path = resolved(&base.join(path));
         let state = probe(&path);
-        Self { path, state, empty: false }
+        Self { stations: stations(&path), path, state, empty: false }
+    }
+
+    /// Whether it is this path or below it, or is so by the symbolic link in its place.
+    pub(crate) fn stands_on(&self, path: &Path) -> bool {
+        std::iter::once(&self.path).chain(&self.stations).any(|station| station.starts_with(path))
     }
 
     /// The directories whose entries tell of it.
-    pub(crate) fn anchors(&self) -> BTreeSet<PathBuf> {
-        let is_link = std::fs::symlink_metadata(&self.path).is_ok_and(|found| found.is_symlink());
-        let parents = self.path.ancestors().skip(1);
+    pub(crate) fn anchors(&mut self) -> BTreeSet<PathBuf> {
+        self.stations = stations(&self.path);
         let wanted = match self.state {
             State::Missing => ANCHORS,
             State::Dir if self.empty => ANCHORS,
-            State::Dir if is_link => 1,
+            State::Dir if !self.stations.is_empty() => 1,
             _ => 0,
         };
-        parents.take(wanted).filter(|parent| parent.is_dir()).map(Path::to_owned).collect()
+        let mut anchors: BTreeSet<PathBuf> = parents(&self.path, wanted).collect();
+        if let Some((end, links)) = self.stations.split_last() {
+            anchors.extend(links.iter().flat_map(|link| parents(link, 1)));
+            let may_go = self.empty || probe(end) == State::Missing;
+            anchors.extend(parents(end, if may_go { ANCHORS } else { 0 }));
+        }
+        anchors
     }
+}
+
+/// The nearest directories above a path that are there, so many at most.
+fn parents(path: &Path, most: usize) -> impl Iterator<Item = PathBuf> {
+    path.ancestors().skip(1).filter(|parent| parent.is_dir()).take(most).map(Path::to_owned)
+}
+
+/// Where a symbolic link leads, link by link; nothing if it is none.
+fn stations(path: &Path) -> Vec<PathBuf> {
+    let next = |at: &PathBuf| Some(resolved(&at.parent()?.join(std::fs::read_link(at).ok()?)));
+    std::iter::successors(next(&path.to_owned()), next).take(MOST_LINKS).collect()
 }
 
 /// What a path is now; a symbolic link to a directory is one.

@@ -140,6 +140,8 @@ mod front_one_way;
 mod watch;
 /// Rule files edited while the watch runs.
 mod watch_rules;
+/// Roots that come, go and are replaced.
+mod watch_roots;
 /// One burst, one batch: saves of editors, formatters, checkouts; odd names and links.
 mod watch_bursts;
 /// Files that are still being written.

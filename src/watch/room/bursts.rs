@@ -16,6 +16,8 @@ use super::state::{Hold, LONGEST_HOLD, Room};
 
 /// While git is at work it is looked at again after so long.
 const HOLD_POLL: Duration = Duration::from_millis(10);
+/// Once it has ended, events that are still on their way are waited for so long.
+const LONGEST_WAY: Duration = Duration::from_millis(500);
 /// It is said after so long.
 const HOLD_SAID: Duration = Duration::from_millis(100);
 /// A file that grows is followed in bursts of so many paths at most.
@@ -113,12 +115,20 @@ impl Room {
         let waited = now.saturating_duration_since(since);
         let marker = self.survey.git.marker(SystemTime::now()).filter(|_| waited < LONGEST_HOLD);
         let Some(marker) = marker else {
+            if let Some(hold) = &mut self.hold
+                && self.survey.keeper.is_behind()
+                && now.saturating_duration_since(*hold.over.get_or_insert(now)) < LONGEST_WAY
+            {
+                // What git wrote last belongs to it, and is still on its way to us.
+                hold.next = now + HOLD_POLL;
+                return true;
+            }
             let was_held = self.hold.take().is_some();
             if was_held {
-                // What git wrote last may still be on its way to us, or not have been scanned yet.
+                // It may not have been looked at, or not have been scanned yet.
                 self.coalescer.restart_quiet(now);
                 if self.has_scanned {
-                    self.scan_all(now);
+                    self.scan_all();
                 }
             }
             return was_held;
@@ -126,7 +136,7 @@ impl Room {
         tracing::trace!(?marker, "git is at work: the burst goes on");
         let said = self.hold.as_ref().is_some_and(|hold| hold.said);
         let say = !said && waited >= HOLD_SAID;
-        self.hold = Some(Hold { since, next: now + HOLD_POLL, said: said || say });
+        self.hold = Some(Hold { since, next: now + HOLD_POLL, said: said || say, over: None });
         if say {
             self.tell(Event::WaitingForGit { marker });
         }
@@ -136,7 +146,7 @@ impl Room {
     /// If scans noticed much, it is over only when a last one finds nothing more.
     pub(super) fn is_scanned_through(&mut self, now: Instant) -> bool {
         if self.has_scanned && self.seen.stamps.len() > 1 {
-            self.scan_all(now);
+            self.scan_all();
         }
         self.coalescer.deadline().is_none_or(|deadline| deadline <= now)
     }

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::super::event::Event;
-use super::super::roots::State;
-use super::super::stamp::{self, Kind, Stamp, nanoseconds};
+use super::super::hint::Sign;
+use super::super::roots::{Root, State};
+use super::super::stamp::{self, Kind, nanoseconds};
 use super::super::survey::{How, Noted};
+use super::super::tree::Entry;
 use super::state::{LONGEST_HOLD, Room};
 
 /// A rule file is read again once its saving has been over for so long.
@@ -37,6 +39,7 @@ impl Room {
         let files = std::mem::take(&mut self.rule_edits);
         self.rule_edits_at = None;
         let starts = self.starts_of(&files);
+        let named = self.named_files();
         let begun = SystemTime::now();
         for start in &starts {
             let noted = self.survey.sync(start, How::AGAIN);
@@ -51,12 +54,34 @@ impl Room {
             self.note_but(&files, noted, last);
         }
         self.survey.pending.clear();
+        self.keep_named(named, last);
         self.withdraw_ignored();
         self.anchor();
         self.refresh();
         self.read_on();
         let (defects, summary) = (self.survey.filter.rules().defects(), self.summary());
         self.tell(Event::RulesReloaded { files: files.into_iter().collect(), defects, summary });
+    }
+
+    /// The files that are roots, as they are known.
+    fn named_files(&self) -> Vec<(usize, Entry)> {
+        let tree = self.survey.tree();
+        let known = |(index, root): (usize, &Root)| Some((index, tree.file(&root.path)?.clone()));
+        self.roots.iter().enumerate().filter_map(known).collect()
+    }
+
+    /// These count whatever the rules say: one whose directory is left out now is still compared with what was known.
+    fn keep_named(&mut self, named: Vec<(usize, Entry)>, at: Instant) {
+        for (index, known) in named {
+            let path = self.roots[index].path.clone();
+            if self.survey.tree().file(&path).is_some() {
+                continue;
+            }
+            let mut noted = self.enter_root(index, How::AGAIN);
+            noted.push((path.clone(), Sign::Written));
+            path.parent().inspect(|home| _ = self.survey.tree().put_file(home, known));
+            self.note(noted, at);
+        }
     }
 
     /// The rule files that no watch or scan of a tree would see: those the rules know of, and those between the
@@ -77,17 +102,37 @@ impl Room {
         files
     }
 
-    /// Compares the rule files outside the trees where no event tells of them.
-    pub(super) fn scan_outside(&mut self, now: Instant) {
-        let changed = |(file, known): (&PathBuf, &Option<Stamp>)| {
-            let found = stamp::look(file).ok();
-            (found != *known).then(|| file.clone())
-        };
-        let changed: Vec<_> = self.outside.iter().filter_map(changed).collect();
-        for file in changed {
-            self.outside.insert(file.clone(), stamp::look(&file).ok());
-            self.rule_touched(file, now);
+    /// The directories whose entries tell of these files. Of one that was there and is not at the moment the nearest above
+    /// tells when it is back; one that never was is not waited for.
+    pub(super) fn homes_of(&mut self, files: &BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
+        let mut homes = BTreeSet::new();
+        for home in files.iter().filter_map(|file| file.parent()) {
+            if home.is_dir() {
+                self.homes.insert(home.to_owned());
+            }
+            let known = self.homes.contains(home);
+            homes.extend(home.ancestors().find(|dir| dir.is_dir()).filter(|_| known).map(Path::to_owned));
         }
+        homes
+    }
+
+    /// These are the rule files outside the trees from now on; those that differ from when they were last looked at were
+    /// touched.
+    pub(super) fn look_outside(&mut self, files: BTreeSet<PathBuf>) {
+        let now = Instant::now();
+        let known = std::mem::take(&mut self.outside);
+        for file in files {
+            let found = stamp::look(&file).ok();
+            if known.get(&file).is_some_and(|known| *known != found) {
+                self.rule_touched(file.clone(), now);
+            }
+            self.outside.insert(file, found);
+        }
+    }
+
+    /// Compares the rule files outside the trees where no event tells of them.
+    pub(super) fn scan_outside(&mut self) {
+        self.look_outside(self.outside.keys().cloned().collect());
     }
 
     /// Whether a rule file outside the trees may have been read before its last write.

@@ -57,6 +57,7 @@ impl Room {
             rule_edits: BTreeSet::new(),
             rule_edits_at: None,
             outside: HashMap::new(),
+            homes: BTreeSet::new(),
             rules: options.rules.clone(),
             hold: None,
             retry_at: None,
@@ -90,12 +91,16 @@ impl Room {
 
     /// The first look: everything is taken as it is.
     fn survey_all(&mut self) {
+        let mut entered = Vec::with_capacity(self.roots.len());
         for at in 0..self.roots.len() {
             let path = self.roots[at].path.clone();
             self.survey.git.add(&path);
             let begun = SystemTime::now();
             let touched = self.enter_root(at, How::FIRST);
-            self.anchor();
+            entered.push((path, begun, touched));
+        }
+        self.anchor();
+        for (at, (path, begun, touched)) in entered.into_iter().enumerate() {
             if !touched.is_empty() || self.outside_changed_since(begun) {
                 // Rules may have been read before the last write to them; now the watches are in place.
                 touched.iter().filter_map(|(file, _)| file.parent()).for_each(|dir| self.survey.forget(dir));

@@ -1,21 +1,25 @@
 //! Roots that come and go, and what must be watched beside the tree to see it.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::super::roots::{Root, State, probe};
 use super::super::stamp;
 use super::super::survey::{How, Noted};
-use super::super::tree::Attention;
+use super::super::tree::{Attention, Dir};
 use super::state::Room;
+
+/// So often in a row a root is entered that seems to be another one each time: some file systems number their
+/// directories anew with each look.
+const MOST_PASSES: usize = 8;
 
 impl Room {
     /// Looks at the roots that are, or are below, this path. Gives whether that was all there is to do about it.
     pub(super) fn check_roots(&mut self, path: &Path, at: Instant) -> bool {
         let (mut done, mut missing) = (false, false);
         for index in 0..self.roots.len() {
-            if self.roots[index].path.starts_with(path) {
+            if self.roots[index].stands_on(path) {
                 done |= self.check_root(index, path, at);
                 missing |= self.roots[index].state == State::Missing;
             }
@@ -33,17 +37,29 @@ impl Room {
         let path = self.roots[index].path.clone();
         let state = probe(&path);
         let home = path.parent().unwrap_or(&path);
-        let home_is_partial = self.survey.tree().dir(home).map(|dir| dir.partial);
+        let (home_is_partial, is_home_seen_to) = {
+            let tree = self.survey.tree();
+            let home = tree.dir(home);
+            let is_seen_to = |dir: &Dir| dir.partial && dir.attention != Attention::Absent;
+            (home.map(|dir| dir.partial), home.is_some_and(is_seen_to))
+        };
         match (self.roots[index].state, state) {
             (State::Missing, State::Missing) => return false,
             // Its directory tells what happens to it.
             (State::File, _) if home_is_partial == Some(false) => return false,
-            (State::File, State::File | State::Missing)
-                if home_is_partial == Some(true) && hinted == path =>
-            {
+            (State::File | State::Missing, State::File | State::Missing) if self.is_in_a_tree(home) => {
+                // If it is gone, nothing beside that tree need be watched for it.
+                if state == State::File {
+                    self.roots[index].state = state;
+                }
                 return false;
             }
+            (State::File, State::File | State::Missing) if is_home_seen_to && hinted == path => return false,
             _ => {}
+        }
+        if state == State::Dir && self.roots[index].state != State::Dir {
+            // What the rules know of it may be from before it was there.
+            self.survey.forget(&path);
         }
         self.roots[index].state = state;
         // Its watches may be on what it was before.
@@ -54,8 +70,9 @@ impl Room {
         if state != State::Dir {
             self.survey.lose_below(&path, &mut noted);
         }
-        if state == State::Missing && home_is_partial == Some(true) {
-            self.survey.lose_below(home, &mut noted);
+        if state != State::File && home_is_partial == Some(true) {
+            // Other files in it may be roots that are still there.
+            noted.extend(self.sync_home(home, How::ANEW));
         }
         noted.extend(self.enter_root(index, How::ANEW));
         self.note(noted, at);
@@ -72,13 +89,19 @@ impl Room {
             }
             State::File => {
                 let Some(home) = path.parent().map(Path::to_owned) else { return Vec::new() };
-                if self.survey.tree().dir(&home).is_some_and(|dir| !dir.partial) {
+                if self.is_in_a_tree(&home) || self.survey.tree().dir(&home).is_some_and(|dir| !dir.partial) {
                     return Vec::new();
                 }
                 self.sync_home(&home, how)
             }
             State::Missing => Vec::new(),
         }
+    }
+
+    /// Whether a directory is, or will be, seen to with the tree of another root.
+    fn is_in_a_tree(&self, dir: &Path) -> bool {
+        let mut roots = self.roots.iter().filter(|root| root.state == State::Dir);
+        roots.any(|root| dir.starts_with(&root.path)) && self.survey.filter.counts_dir(dir)
     }
 
     /// Looks at the files in a directory that are roots.
@@ -109,7 +132,7 @@ impl Room {
             let empty = self.is_empty(&path);
             changed |= empty != self.roots[index].empty;
             self.roots[index].empty = empty;
-            if probe(&path) != State::Dir {
+            if self.has_moved(&self.roots[index]) {
                 changed |= self.check_root(index, &path, at);
             }
         }
@@ -120,14 +143,16 @@ impl Room {
     }
 
     /// Watches what must be watched beside the tree: the parents of missing roots, the homes of rule files.
+    ///
+    /// What happens while that is found out and done is told by no event, so that all is looked at once more after it:
+    /// a directory that was not there yet, a root that has come or gone.
     pub(super) fn anchor(&mut self) {
-        loop {
+        let mut placed = None;
+        for pass in 0.. {
             let outside = self.outside_files();
-            let homes = outside.iter().filter_map(|file| file.parent()).filter(|home| home.is_dir());
-            let mut wanted: BTreeSet<PathBuf> = homes.map(Path::to_owned).collect();
-            wanted.extend(self.roots.iter().flat_map(Root::anchors));
-            let looks = |file: PathBuf| (stamp::look(&file).ok(), file);
-            self.outside = outside.into_iter().map(looks).map(|(stamp, file)| (file, stamp)).collect();
+            let mut wanted = self.homes_of(&outside);
+            wanted.extend(self.roots.iter_mut().flat_map(Root::anchors));
+            self.look_outside(outside);
             let in_tree: HashSet<PathBuf> = {
                 let tree = self.survey.tree();
                 let watched =
@@ -135,18 +160,20 @@ impl Room {
                 wanted.iter().chain(&self.anchors).filter(watched).cloned().collect()
             };
             wanted.retain(|path| !in_tree.contains(path));
-            let placed = self.survey.keeper.anchor(wanted.clone(), |path| in_tree.contains(path));
-            self.anchors = wanted;
-            if !placed || !self.any_root_moved() {
+            self.survey.keeper.anchor(wanted.clone(), |path| in_tree.contains(path));
+            self.anchors.clone_from(&wanted);
+            let moved = pass < MOST_PASSES && self.any_root_moved();
+            if !moved && placed.as_ref() == Some(&wanted) {
                 return;
             }
+            placed = Some(wanted);
         }
     }
 
-    /// Whether a root has come or gone while its parents were not watched yet; if so it is entered or left.
+    /// Whether a root has come or gone, or was replaced, and nobody has told; if so it is entered or left.
     pub(super) fn any_root_moved(&mut self) -> bool {
-        let moved = |root: &Root| (probe(&root.path) == State::Missing) != (root.state == State::Missing);
-        let moved: Vec<_> = (0..self.roots.len()).filter(|index| moved(&self.roots[*index])).collect();
+        let moved: Vec<_> =
+            (0..self.roots.len()).filter(|index| self.has_moved(&self.roots[*index])).collect();
         let now = Instant::now();
         let mut any = false;
         for index in moved {
@@ -154,5 +181,21 @@ impl Room {
             any |= self.check_root(index, &path, now);
         }
         any
+    }
+
+    /// Whether a root is no longer what it was taken for, or what is seen to is not it.
+    fn has_moved(&self, root: &Root) -> bool {
+        let tree = self.survey.tree();
+        let seen_to = |path: &Path| tree.dir(path).filter(|dir| dir.attention != Attention::Absent);
+        match (root.state, probe(&root.path)) {
+            (State::Missing, State::Missing) => false,
+            (State::Dir, State::Dir) => {
+                // The slash makes a root that is a symbolic link be followed.
+                let inode = stamp::look(&root.path.join("")).map(|stamp| stamp.inode);
+                seen_to(&root.path).is_none_or(|dir| inode.is_ok_and(|inode| inode != dir.stamp.inode))
+            }
+            (State::File, State::File) => root.path.parent().is_some_and(|home| seen_to(home).is_none()),
+            (known, found) => known != found,
+        }
     }
 }

@@ -18,7 +18,7 @@ impl Room {
             return;
         }
         if self.pace.is_scan_due(now) {
-            self.scan_all(now);
+            self.scan_all();
             return;
         }
         let lately = self.pace.glance(now);
@@ -26,11 +26,14 @@ impl Room {
         self.heed(notices, Instant::now());
     }
 
-    pub(super) fn scan_all(&mut self, now: Instant) {
+    pub(super) fn scan_all(&mut self) {
         let before = used();
         if !self.survey.keeper.has_events() {
-            self.any_root_moved();
-            self.scan_outside(now);
+            if self.any_root_moved() {
+                self.anchor();
+                self.refresh();
+            }
+            self.scan_outside();
         }
         let (notices, elsewhere) = {
             let tree = self.survey.tree();

@@ -37,6 +37,8 @@ pub(super) struct Hold {
     pub(super) since: Instant,
     pub(super) next: Instant,
     pub(super) said: bool,
+    /// Since when what held it back has ended.
+    pub(super) over: Option<Instant>,
 }
 
 /// Everything the thread owns.
@@ -58,6 +60,8 @@ pub(crate) struct Room {
     pub(super) rule_edits_at: Option<(Instant, Instant)>,
     /// Rule files that no watch or scan of a tree would see, and how they looked.
     pub(super) outside: HashMap<PathBuf, Option<Stamp>>,
+    /// The directories that those were ever seen in, or could have been.
+    pub(super) homes: BTreeSet<PathBuf>,
     pub(super) rules: rules::Options,
     pub(super) hold: Option<Hold>,
     pub(super) retry_at: Option<Instant>,

@@ -60,10 +60,25 @@ impl Room {
     fn look(&mut self, path: PathBuf, sign: Sign, at: Instant) {
         self.shared.hot.lock().unwrap_or_else(PoisonError::into_inner).count(&path);
         tracing::trace!(?path, ?sign, "an event");
-        if self.roots.iter().any(|root| root.path.starts_with(&path)) && self.check_roots(&path, at) {
-            return;
+        if self.roots.iter().any(|root| root.stands_on(&path)) && self.check_roots(&path, at) {
+            // It may be part of another root's tree, too.
+            let tree = self.survey.tree();
+            if path.parent().and_then(|parent| tree.dir(parent)).is_none_or(|dir| dir.partial) {
+                return;
+            }
         }
-        if self.outside.contains_key(&path) || self.survey.filter.is_rule_file(&path) {
+        let is_outside = self.outside.contains_key(&path);
+        // Most paths are longer than these: their components are not compared.
+        let length = path.as_os_str().len();
+        let mut longer = self.outside.keys().filter(|file| file.as_os_str().len() > length);
+        if !is_outside && longer.any(|file| file.starts_with(&path)) {
+            // Rule files have come or gone with the directories that they are in.
+            self.anchor();
+        }
+        if is_outside {
+            self.outside.insert(path.clone(), stamp::look(&path).ok());
+        }
+        if is_outside || self.survey.filter.is_rule_file(&path) {
             tracing::debug!(?path, "a rule file was touched");
             self.rule_touched(path, at);
             return;

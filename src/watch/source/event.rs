@@ -86,6 +86,11 @@ impl Events {
         self.apply(dirs.into_iter().map(PathOp::Unwatch).collect());
     }
 
+    /// Whether something that has happened is still on its way into the inbox.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.watcher.is_behind()
+    }
+
     /// Ends it; returns once its thread has ended.
     pub(crate) fn close(self) {
         drop(self.watcher);

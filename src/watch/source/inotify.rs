@@ -9,6 +9,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -44,6 +45,8 @@ pub(crate) struct Inotify {
     kernel: Arc<OwnedFd>,
     table: Arc<Mutex<Table>>,
     mask: WatchFlags,
+    /// Its thread passes on what it has read.
+    busy: Arc<AtomicBool>,
     /// Closing it ends the thread.
     _end: OwnedFd,
 }
@@ -55,10 +58,12 @@ impl Watcher for Inotify {
         let (kernel, table) = (Arc::new(kernel), Arc::new(Mutex::new(Table::default())));
         let asked = MASKS.iter().filter(|(kind, _)| config.event_kinds().contains(*kind));
         let mask = asked.fold(WatchFlags::ONLYDIR, |mask, (_, flags)| mask | *flags);
-        let listener = Listener { kernel: Arc::clone(&kernel), table: Arc::clone(&table), handler };
+        let busy = Arc::new(AtomicBool::new(false));
+        let shared = (Arc::clone(&kernel), Arc::clone(&table), Arc::clone(&busy));
+        let listener = Listener { kernel: shared.0, table: shared.1, busy: shared.2, handler };
         let listen = move || listener.listen(&ended);
         std::thread::Builder::new().name("devrun-events".into()).spawn(listen).map_err(Error::io)?;
-        Ok(Self { kernel, table, mask, _end: end })
+        Ok(Self { kernel, table, mask, busy, _end: end })
     }
 
     fn watch(&mut self, path: &Path, mode: RecursiveMode) -> Result<()> {
@@ -86,6 +91,15 @@ impl Watcher for Inotify {
     }
 }
 
+impl Inotify {
+    /// Whether something that has happened may not have been passed on yet.
+    pub(crate) fn is_behind(&self) -> bool {
+        // Asked in this order: whoever takes events out of the kernel has said before that it is busy.
+        rustix::io::ioctl_fionread(&*self.kernel).is_ok_and(|unread| unread > 0)
+            || self.busy.load(Ordering::SeqCst)
+    }
+}
+
 fn failure(error: Errno) -> Error {
     match error {
         Errno::NOSPC => Error::new(ErrorKind::MaxFilesWatch),
@@ -97,6 +111,7 @@ fn failure(error: Errno) -> Error {
 struct Listener<F> {
     kernel: Arc<OwnedFd>,
     table: Arc<Mutex<Table>>,
+    busy: Arc<AtomicBool>,
     handler: F,
 }
 
@@ -120,6 +135,7 @@ impl<F: EventHandler> Listener<F> {
                 std::thread::sleep(SOON);
             }
             woken = Instant::now();
+            self.busy.store(true, Ordering::SeqCst);
             loop {
                 match reader.next() {
                     Ok(event) => self.heed(&event),
@@ -132,6 +148,7 @@ impl<F: EventHandler> Listener<F> {
                     break;
                 }
             }
+            self.busy.store(false, Ordering::SeqCst);
         }
     }
 
@@ -187,4 +204,34 @@ fn kind(what: ReadFlags) -> EventKind {
 
 fn locked(table: &Mutex<Table>) -> MutexGuard<'_, Table> {
     table.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn it_is_behind_until_its_handler_has_all_that_has_happened() {
+        let dir = tempfile::tempdir().unwrap();
+        let (go_on, wait) = mpsc::channel::<()>();
+        let handler = move |_| _ = wait.recv();
+        let config = Config::default().with_event_kinds(EventKindMask::CREATE);
+        let mut inotify = Inotify::new(handler, config).unwrap();
+        inotify.watch(dir.path(), RecursiveMode::NonRecursive).unwrap();
+        assert!(!inotify.is_behind());
+        for name in ["a", "b"] {
+            std::fs::write(dir.path().join(name), "").unwrap();
+            assert!(inotify.is_behind());
+        }
+        go_on.send(()).unwrap();
+        assert!(inotify.is_behind());
+        go_on.send(()).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while inotify.is_behind() {
+            assert!(Instant::now() < deadline, "it comes to an end");
+            std::thread::yield_now();
+        }
+    }
 }

@@ -26,6 +26,13 @@ impl Recursive {
     }
 }
 
+impl Recursive {
+    /// Whether something that has happened is known not to have been passed on yet: the system does not tell.
+    pub(crate) fn is_behind(&self) -> bool {
+        false
+    }
+}
+
 impl Watcher for Recursive {
     fn new<F: EventHandler>(handler: F, config: Config) -> Result<Self> {
         Ok(Self { watcher: RecommendedWatcher::new(handler, config)?, watched: HashMap::new() })
@@ -42,6 +49,10 @@ impl Watcher for Recursive {
             return Ok(());
         }
         let device = device.filter(|_| config.recursive_mode() == RecursiveMode::Recursive);
+        if device.is_none() && self.watched.contains_key(path) {
+            // Events are told by path, whatever directory is there by now.
+            return Ok(());
+        }
         self.watcher.watch_with(path, config)?;
         self.watched.insert(path.to_owned(), device);
         Ok(())
