@@ -52,7 +52,7 @@ impl Room {
     }
 
     pub(super) fn heed(&mut self, notices: Vec<Notice>, now: Instant) {
-        let mut reshaped = false;
+        let (mut reshaped, mut at_home) = (false, false);
         for notice in notices {
             match notice {
                 Notice::File(path, stamp) => self.saw(path, Some(stamp), Sign::Written, now),
@@ -60,6 +60,7 @@ impl Room {
                 Notice::Dir(path) => {
                     reshaped = true;
                     let is_home = self.survey.tree().dir(&path).is_some_and(|dir| dir.partial);
+                    at_home |= is_home;
                     let noted =
                         if is_home { self.sync_home(&path, How::AGAIN) } else { self.survey.sync_one(&path) };
                     for (path, sign) in noted {
@@ -68,6 +69,10 @@ impl Room {
                     }
                 }
             }
+        }
+        // A file that is a root may have become a directory, which the child that its end brings would see.
+        if at_home && self.any_root_moved() {
+            self.anchor();
         }
         if reshaped {
             self.refresh();
