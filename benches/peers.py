@@ -434,7 +434,12 @@ def spread(values):
 def latency(bench):
     """ms from a save to the new child's first instruction, p50 / p95; what a restart costs the tool"""
     with contextlib.ExitStack() as stack:
-        runs = {tool.name: stack.enter_context(bench.run(tool, bench.tree())) for tool in bench.tools}
+        runs = {}
+        for tool in bench.tools:
+            try:
+                runs[tool.name] = stack.enter_context(bench.run(tool, bench.tree()))
+            except TimeoutError as error:
+                print(f"  {error}: left out", file=sys.stderr)
         times = {name: ([], []) for name in runs}
         lost, before = dict.fromkeys(runs, 0), {name: run.used() for name, run in runs.items()}
         saves = 12 * bench.rounds
