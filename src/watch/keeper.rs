@@ -103,23 +103,15 @@ impl Keeper {
     /// Watches directories, shallow ones first: what is deep is scanned if not all can be watched.
     pub(crate) fn place(&mut self, mut dirs: Vec<PathBuf>) -> Placed {
         dirs.sort_unstable_by_key(|dir| dir.components().count());
-        let (eligible, other): (Vec<_>, Vec<_>) = dirs.into_iter().partition(|dir| self.is_for_events(dir));
-        let mut placed = Placed { scanned: other.into_iter().collect(), ..Placed::default() };
-        let Some(events) = self.events.as_mut().filter(|_| !self.limited) else {
-            placed.scanned.extend(eligible);
-            return placed;
-        };
-        let roots = &self.roots;
-        tracing::debug!(directories = eligible.len(), scanned = placed.scanned.len(), "watches are placed");
-        tracing::trace!(?eligible, "watches are placed");
-        for (dir, refusal) in events.watch(eligible, |dir| roots.contains(dir)) {
-            tracing::debug!(?dir, ?refusal, "it gets no watch");
-            match refusal {
-                Refusal::Gone => _ = placed.gone.insert(dir),
-                Refusal::Limit | Refusal::Denied => _ = placed.scanned.insert(dir),
+        let mut placed = Placed::default();
+        for dir in dirs {
+            let (attention, limit_hit) = self.place_one(&dir);
+            placed.limit_hit |= limit_hit;
+            match attention {
+                Some(Attention::Scanned) => _ = placed.scanned.insert(dir),
+                Some(_) => {}
+                None => _ = placed.gone.insert(dir),
             }
-            self.limited |= refusal == Refusal::Limit;
-            placed.limit_hit |= refusal == Refusal::Limit;
         }
         placed
     }

@@ -56,29 +56,19 @@ impl Events {
         Ok(Self { watcher, ended })
     }
 
-    /// Watches directories of the trees, all in one go; a directory that is a symbolic link only if it is a root. Gives
-    /// those that got no watch. Watching what is watched already does nothing.
-    pub(crate) fn watch(
-        &mut self,
-        dirs: Vec<PathBuf>,
-        is_root: impl Fn(&Path) -> bool,
-    ) -> Vec<(PathBuf, Refusal)> {
-        let watch = |dir: PathBuf| {
-            let config = in_tree(is_root(&dir));
-            PathOp::Watch(dir, config)
-        };
-        self.apply(dirs.into_iter().map(watch).collect())
+    /// Watches a directory of a tree; one that is a symbolic link only if it is a root. Gives why it got no watch, if it got
+    /// none. Watching what is watched already does nothing.
+    pub(crate) fn watch_one(&mut self, dir: &Path, is_root: bool) -> Option<Refusal> {
+        // Only where a watch can be for a whole tree this makes a difference.
+        let mode = if is_root { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
+        let config = WatchPathConfig::new(mode).with_dereference_symlinks(is_root);
+        self.watcher.watch_with(dir, config).err().map(|error| refusal(&error))
     }
 
     /// Watches directories beside the trees for what is in them, not below. Gives those that got no watch.
     pub(crate) fn watch_beside(&mut self, dirs: Vec<PathBuf>) -> Vec<(PathBuf, Refusal)> {
         let config = || WatchPathConfig::new(RecursiveMode::NonRecursive).with_dereference_symlinks(true);
         self.apply(dirs.into_iter().map(|dir| PathOp::Watch(dir, config())).collect())
-    }
-
-    /// As [`Events::watch`], one directory. Gives why it got no watch, if it got none.
-    pub(crate) fn watch_one(&mut self, dir: &Path, is_root: bool) -> Option<Refusal> {
-        self.watcher.watch_with(dir, in_tree(is_root)).err().map(|error| refusal(&error))
     }
 
     /// Removes watches.
@@ -115,13 +105,6 @@ impl Events {
         }
         refused
     }
-}
-
-/// How a directory of a tree is watched.
-fn in_tree(is_root: bool) -> WatchPathConfig {
-    // Only where a watch can be for a whole tree this makes a difference.
-    let mode = if is_root { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
-    WatchPathConfig::new(mode).with_dereference_symlinks(is_root)
 }
 
 fn refusal(error: &notify::Error) -> Refusal {
