@@ -12,6 +12,8 @@ use std::time::Duration;
 use super::linux::Trees;
 #[cfg(not(target_os = "linux"))]
 use super::other::Trees;
+#[cfg(target_os = "linux")]
+use super::unix::begin_borrowing;
 use super::unix::{block_all_signals, duplicate_high, pipe, restore_signals};
 
 /// A name that does not match a `killall` of devrun.
@@ -81,15 +83,8 @@ fn fork_between(read: RawFd) -> io::Result<libc::pid_t> {
     extern "C" fn run(read: *mut libc::c_void) -> libc::c_int {
         between(read as RawFd)
     }
-    let mut stack: Vec<u128> = Vec::with_capacity(STACK / size_of::<u128>());
-    // SAFETY: the stack is aligned and outlives its use here, since this thread goes on only when `between` has ended; the
-    // guard has a copy of it for good. No handler runs on it: all signals are blocked.
-    let pid = unsafe {
-        let top = stack.as_mut_ptr().add(stack.capacity());
-        let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
-        libc::clone(run, top.cast(), flags, read as usize as *mut libc::c_void)
-    };
-    if pid == -1 { Err(io::Error::last_os_error()) } else { Ok(pid) }
+    // SAFETY: all signals are blocked; it forks and ends. The guard has a copy of its stack for good.
+    unsafe { begin_borrowing(STACK, run, read as usize as *mut libc::c_void) }
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -11,6 +11,8 @@ use rustix::fd::{AsFd, BorrowedFd};
 
 pub(crate) use super::inside::OWN_PID;
 use super::inside::{Inside, SHELL, STAGE_WORKDIR};
+#[cfg(target_os = "linux")]
+use super::unix::begin_borrowing;
 use super::unix::{block_all_signals, duplicate_high, pipe, restore_signals};
 
 /// Everything that is needed after the fork, prepared before it: nothing is allocated in between.
@@ -133,17 +135,10 @@ fn begin(inside: &Inside<'_>) -> io::Result<i32> {
         // SAFETY: the address is that of the `Inside` below, whose owner waits.
         unsafe { &*inside.cast::<Inside<'_>>() }.run()
     }
-    let mut stack: Vec<u128> = Vec::with_capacity(STACK / size_of::<u128>());
     let inside: *const Inside<'_> = inside;
-    // SAFETY: the stack is the child's alone, aligned, and outlives its use, since this thread goes on only after exec or
-    // exit; no handler runs on it, since all signals are blocked until none is left. `Inside::run` calls only
-    // async-signal-safe functions, allocates nothing and never returns.
-    let pid = unsafe {
-        let top = stack.as_mut_ptr().add(stack.capacity());
-        let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
-        libc::clone(run, top.cast(), flags, inside.cast_mut().cast())
-    };
-    if pid == -1 { Err(io::Error::last_os_error()) } else { Ok(pid) }
+    // SAFETY: all signals are blocked until none is left. `Inside::run` calls only async-signal-safe functions, allocates nothing
+    // and never returns.
+    unsafe { begin_borrowing(STACK, run, inside.cast_mut().cast()) }
 }
 
 #[cfg(not(target_os = "linux"))]

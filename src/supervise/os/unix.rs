@@ -63,6 +63,26 @@ pub(super) fn restore_signals(before: &libc::sigset_t) {
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before, std::ptr::null_mut()) };
 }
 
+/// Begins a process that borrows our memory, as posix_spawn(3) does: this thread goes on when it has executed or ended, so that no
+/// page is copied for it, here or there. It stands on so many bytes of its own.
+///
+/// # Safety
+/// All signals are blocked, so that no handler runs on its stack; `run` may touch nothing that this process must not find changed.
+#[cfg(target_os = "linux")]
+pub(super) unsafe fn begin_borrowing(
+    stack: usize,
+    run: extern "C" fn(*mut libc::c_void) -> libc::c_int,
+    argument: *mut libc::c_void,
+) -> io::Result<libc::pid_t> {
+    let mut stack: Vec<u128> = Vec::with_capacity(stack / size_of::<u128>());
+    // SAFETY: the stack is its alone, aligned, and outlives its use, since this thread goes on only after that.
+    let pid = unsafe {
+        let top = stack.as_mut_ptr().add(stack.capacity());
+        libc::clone(run, top.cast(), libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD, argument)
+    };
+    if pid == -1 { Err(io::Error::last_os_error()) } else { Ok(pid) }
+}
+
 /// Runs something while one signal is blocked in this thread.
 pub(crate) fn with_signal_blocked<T>(signal: i32, run: impl FnOnce() -> T) -> T {
     // SAFETY: both sets are initialised by the calls themselves.
