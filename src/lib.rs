@@ -21,6 +21,8 @@
 // Where this fails, its message is the only one: everything else is left out.
 mod platform;
 #[cfg(unix)]
+mod brief;
+#[cfg(unix)]
 pub mod change;
 #[cfg(unix)]
 pub mod rules;

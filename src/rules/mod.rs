@@ -18,6 +18,7 @@ mod builtin;
 mod git;
 mod sources;
 mod fixed;
+mod dir;
 mod stack;
 mod lint;
 

@@ -2,10 +2,14 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::BuildHasherDefault;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use crate::brief;
+
+use super::dir::{Dir, Has, KeyHasher, may_have};
 use super::error::Error;
 use super::file::{Defect, RuleFile};
 use super::fixed::Fixed;
@@ -13,7 +17,7 @@ use super::git;
 use super::key;
 use super::layer::Layer;
 use super::options::Options;
-use super::sources::{Match, Reach, Sources};
+use super::sources::Reach;
 use super::verdict::{Decision, Verdict};
 
 /// The rules of one tree. Cheap to clone (shared), usable from several threads.
@@ -64,34 +68,6 @@ struct State {
     ordered: BTreeSet<Arc<[u8]>>,
     /// Counts what was forgotten: what was read before is not put among what was read after.
     forgotten: u64,
-}
-
-/// What is known of one directory.
-#[derive(Debug)]
-struct Dir {
-    /// What decides for its entries.
-    sources: Sources,
-    /// It, or a directory above it, is excluded, and so is all below.
-    excluded: Option<Arc<Exclusion>>,
-    /// The rule files it holds itself, and its repository's.
-    own: Vec<Arc<RuleFile>>,
-    /// It is below the top of a named place.
-    inside: bool,
-    /// Per-directory files are read from here down: it is inside, or in some repository.
-    reads: bool,
-    /// It is, or may be, a directory of the file system and not behind a symbolic link.
-    real: bool,
-    /// A named place is an entry of it.
-    holds_anchor: bool,
-    /// `info/exclude` of the repository whose top it is.
-    exclude_file: Option<PathBuf>,
-}
-
-/// Which directory is excluded, and by which rule.
-#[derive(Debug)]
-struct Exclusion {
-    dir: PathBuf,
-    by: Match,
 }
 
 impl Rules {
@@ -331,11 +307,11 @@ impl State {
 
 impl Shared {
     fn read(&self) -> RwLockReadGuard<'_, State> {
-        self.state.read().unwrap_or_else(PoisonError::into_inner)
+        brief::read(&self.state)
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, State> {
-        self.state.write().unwrap_or_else(PoisonError::into_inner)
+        brief::write(&self.state)
     }
 
     fn is_anchor(&self, path: &Path) -> bool {
@@ -422,41 +398,6 @@ impl Shared {
     }
 }
 
-impl Dir {
-    /// What holds above the root directory.
-    fn above_all(fixed: &Fixed) -> Self {
-        Self {
-            sources: fixed.sources(),
-            excluded: None,
-            own: Vec::new(),
-            inside: false,
-            reads: false,
-            real: true,
-            holds_anchor: false,
-            exclude_file: None,
-        }
-    }
-
-    /// Whether a directory in this one is excluded, by itself or with this one.
-    fn exclusion_of(&self, path: &Path, key: &[u8]) -> Option<Arc<Exclusion>> {
-        if let Some(exclusion) = &self.excluded {
-            return Some(Arc::clone(exclusion));
-        }
-        let (_, name) = key::split(key)?;
-        let by = self.sources.decide(key, name, true).filter(|by| !by.is_negated())?;
-        Some(Arc::new(Exclusion { dir: path.to_path_buf(), by }))
-    }
-}
-
-/// Says whether a directory that was listed has an entry of this name, in whatever case.
-type Has<'a> = &'a dyn Fn(&OsStr) -> bool;
-
-/// Whether it is worth to look for a file. A name with a slash in it is in no listing; one that is not ASCII may be
-/// there in another normal form, which some file systems take for the same.
-fn may_have(has: Option<Has<'_>>, name: &OsStr) -> bool {
-    has.is_none_or(|has| has(name) || !name.is_ascii() || name.as_encoded_bytes().contains(&b'/'))
-}
-
 /// What holds for the entries of one directory, at the time when it was listed.
 #[derive(Debug)]
 pub(crate) struct Within {
@@ -476,33 +417,16 @@ impl Within {
 
     /// As [`Rules::is_rule_file`], for an entry of this directory.
     pub(crate) fn is_rule_file(&self, path: &Path) -> bool {
-        let name = path.file_name().unwrap_or_default();
-        if self.outside || name == "exclude" {
-            return self.rules.is_rule_file(path);
+        let bytes = key::of(path);
+        match key::split(&bytes) {
+            Some((_, name)) if !self.outside && name != b"exclude" => {
+                self.rules.shared.is_rule_name(OsStr::from_bytes(name))
+            }
+            _ => self.rules.is_rule_file(path),
         }
-        self.rules.shared.is_rule_name(name)
     }
 }
 
 fn is_directory(path: &Path) -> bool {
     path.symlink_metadata().is_ok_and(|kind| kind.is_dir())
-}
-
-/// Keys are long and looked up for every path: a fast hash, for which nobody needs to be trusted, since a
-/// directory with colliding names is slow and no worse.
-#[derive(Debug, Default)]
-struct KeyHasher(u64);
-
-impl Hasher for KeyHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        self.0 = xxhash_rust::xxh3::xxh3_64_with_seed(bytes, self.0);
-    }
-
-    fn write_usize(&mut self, number: usize) {
-        self.0 = self.0.rotate_left(5) ^ number as u64;
-    }
 }

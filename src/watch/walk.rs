@@ -14,6 +14,8 @@ use std::time::SystemTime;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
+use crate::brief;
+
 use super::filter::Filter;
 use super::source::{Entries, open_dir, open_with};
 use super::stamp::{self, Kind, Stamp};
@@ -154,7 +156,7 @@ impl<L: Lookout> Walk<'_, L> {
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        brief::lock(&self.queue)
     }
 }
 
@@ -204,7 +206,7 @@ fn take(
     (names, is_whole): (&Entries, bool),
 ) -> Dir {
     let within = filter.within(path, &|name| !is_whole || names.has(name));
-    let (mut files, mut dirs, mut rules) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut files, mut dirs, mut rules) = (Vec::with_capacity(names.len()), Vec::new(), Vec::new());
     let mut full = path.as_os_str().as_bytes().to_vec();
     if full.last() != Some(&b'/') {
         full.push(b'/');

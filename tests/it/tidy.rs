@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 /// The rooms, and the rooms that each may enter.
 const ROOMS: &[(&str, &[&str])] = &[
     ("platform", &[]),
+    ("brief", &[]),
     ("change", &[]),
-    ("rules", &[]),
-    ("watch", &["change", "rules"]),
+    ("rules", &["brief"]),
+    ("watch", &["brief", "change", "rules"]),
     ("supervise", &["change"]),
     ("front", &[]),
     ("session", &["change", "rules", "watch", "supervise", "front"]),

@@ -79,6 +79,11 @@ impl Entries {
         })
     }
 
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
     /// Whether a name is among them, in whatever case.
     pub(crate) fn has(&self, name: &OsStr) -> bool {
         self.iter().any(|(known, _)| known.eq_ignore_ascii_case(name))
