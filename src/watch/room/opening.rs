@@ -117,7 +117,6 @@ impl Room {
         self.survey.limit_hit |= self.survey.keeper.is_limited();
         self.settle_racy();
         self.refresh();
-        self.read_on();
     }
 
     /// Files written just before now could be written again without a difference in their stamps: read them while

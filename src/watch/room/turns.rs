@@ -14,6 +14,7 @@ use super::state::Room;
 impl Room {
     /// Runs until it is told to stop, or nobody listens any more.
     pub(crate) fn run(mut self) {
+        self.read_on();
         loop {
             let patient = self.coalescer.is_patient() && self.rule_edits.is_empty();
             for (message, at) in self.inbox.take(self.deadline(), patient) {
