@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 
 #[cfg(feature = "proxy")]
 use crate::front::{self, Front};
-use crate::supervise::{self, Exit, Request, Supervisor};
+use crate::supervise::{self, Exit, Prepared, Request, Supervisor};
 use crate::watch::{self, Control, Watch};
 
 use super::error::Error;
@@ -160,14 +160,20 @@ async fn begin(
     told_only: &Arc<Vec<PathBuf>>,
     events: &UnboundedSender<Event>,
 ) -> Result<(Option<Watch>, Supervisor), Error> {
-    let watch = match options.watching {
-        true => Some(Watch::start(with_told(options.watch.clone(), told_only)).await?),
-        false => None,
+    let watch = async {
+        match options.watching {
+            true => Watch::start(with_told(options.watch.clone(), told_only)).await.map(Some),
+            false => Ok(None),
+        }
     };
-    // Sent before the supervisor exists, so that it is the first event whatever the child does.
+    // While the watches are placed on a thread of their own, all is prepared for the child.
+    let prepare = async { Prepared::new(options.supervise.clone()) };
+    let (watch, prepared) = tokio::join!(watch, prepare);
+    let watch = watch?;
+    // Sent before the supervisor begins, so that it is the first event whatever the child does.
     let summary = watch.as_ref().map(Watch::summary).unwrap_or_default();
     tell(events, Event::Watching(summary));
-    Ok((watch, Supervisor::start(options.supervise.clone())?))
+    Ok((watch, prepared?.start()))
 }
 
 impl Drop for Session {

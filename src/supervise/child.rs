@@ -110,29 +110,27 @@ fn start(
         message: format!("cannot start {}: {error}", command.program.display()),
     };
     let words = words(command, around);
-    let null = std::fs::File::options().read(true).write(true).open("/dev/null").map_err(failed)?;
-    let (stdin_read, stdin_write) = pipe().map_err(failed)?;
+    let inherit = around.interactive && command.stdin == Stdin::Inherit;
+    let piped = around.interactive && command.stdin == Stdin::Pipe;
+    let (stdin_read, stdin_write) = match piped {
+        true => pipe().map(|(read, write)| (Some(read), Some(write))),
+        false if inherit => Ok((None, None)),
+        false => nothing().map(|null| (Some(null), None)),
+    }
+    .map_err(failed)?;
     let ends = Ends::open(around.capture, around.streams).map_err(failed)?;
     let (own_in, own_out, own_err) = (io::stdin(), io::stdout(), io::stderr());
-    let inherit = around.interactive && command.stdin == Stdin::Inherit;
-    let stdin = match command.stdin {
-        Stdin::Inherit if inherit => own_in.as_fd(),
-        Stdin::Pipe if around.interactive => stdin_read.as_fd(),
-        _ => null.as_fd(),
-    };
+    let stdin = stdin_read.as_ref().map_or(own_in.as_fd(), AsFd::as_fd);
     let [stdout, stderr] = &ends.theirs;
     let stdout = stdout.as_ref().map_or(own_out.as_fd(), AsFd::as_fd);
     let stderr = stderr.as_ref().map_or(own_err.as_fd(), AsFd::as_fd);
     let terminal = inherit && owns_terminal(own_in.as_fd());
     let pass = around.sockets.iter().map(|held| held.for_child(around.generation, around.alone));
     let launch = Launch {
-        candidates: candidates(&words[0], environment)
-            .iter()
-            .map(|path| c_string(path.as_os_str()))
-            .collect(),
-        argv: words.iter().map(|word| c_string(word)).collect(),
+        candidates: candidates(&words[0], environment).into_iter().map(c_string).collect(),
+        argv: words.iter().map(c_string).collect(),
         envp: environment_block(environment, !around.sockets.is_empty()),
-        workdir: command.workdir.as_deref().map(|dir| c_string(dir.as_os_str())),
+        workdir: command.workdir.as_deref().map(c_string),
         stdio: [stdin, stdout, stderr],
         pass: pass.collect::<Result<_, _>>().map_err(failed)?,
         die_with_parent: around.die_with_parent,
@@ -142,12 +140,12 @@ fn start(
         own: meant_for_us(),
     };
     let pid = launch_patiently(&launch).map_err(|error| explain(error, &words[0], command, environment))?;
-    Ok(Child {
-        pid,
-        stdin: (around.interactive && command.stdin == Stdin::Pipe).then_some(stdin_write),
-        output: ends.ours,
-        terminal,
-    })
+    Ok(Child { pid, stdin: stdin_write, output: ends.ours, terminal })
+}
+
+/// Standard input for who is to read nothing.
+fn nothing() -> io::Result<OwnedFd> {
+    Ok(std::fs::File::options().read(true).write(true).open("/dev/null")?.into())
 }
 
 /// How many descriptors from 3 on are sockets that devrun's own caller has opened for devrun (`sd_listen_fds(3)`).
@@ -224,19 +222,20 @@ fn search_path(environment: &Environment) -> Vec<PathBuf> {
 }
 
 /// A byte string for the system; a NUL byte, which none of them can contain, ends it.
-fn c_string(text: &OsStr) -> CString {
-    let bytes = text.as_bytes();
-    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
-    CString::new(&bytes[..end]).unwrap_or_default()
+fn c_string(text: impl Into<OsString>) -> CString {
+    let mut bytes = text.into().into_vec();
+    bytes.truncate(bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len()));
+    CString::new(bytes).unwrap_or_default()
 }
 
 fn environment_block(environment: &Environment, own_pid: bool) -> Vec<CString> {
     let own_pid = own_pid.then(|| CString::new(OWN_PID).unwrap_or_default());
     let pairs = environment.iter().map(|(key, value)| {
-        let mut pair = key.clone();
+        let mut pair = OsString::with_capacity(key.len() + value.len() + 2);
+        pair.push(key);
         pair.push("=");
         pair.push(value);
-        c_string(&pair)
+        c_string(pair)
     });
     pairs.chain(own_pid).collect()
 }

@@ -44,14 +44,15 @@ impl Guard {
         self.say(&format!("* {session}\n"));
     }
 
-    /// A tree has begun.
-    pub(super) fn began(&self, session: &str, key: u64, pid: i32) {
-        self.say(&format!("+ {session} {key} {pid}\n"));
-    }
-
-    /// A tree is gone.
-    pub(super) fn gone(&self, session: &str, key: u64) {
-        self.say(&format!("- {session} {key}\n"));
+    /// Some trees are gone, and one may have begun. One word for both: it may wake the guard.
+    pub(super) fn changed(&self, session: &str, gone: &[u64], began: Option<(u64, i32)>) {
+        let mut text: String = gone.iter().map(|key| format!("- {session} {key}\n")).collect();
+        if let Some((key, pid)) = began {
+            text += &format!("+ {session} {key} {pid}\n");
+        }
+        if !text.is_empty() {
+            self.say(&text);
+        }
     }
 
     /// The supervisor has ended, and nothing of it is left.

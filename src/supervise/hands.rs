@@ -39,6 +39,8 @@ pub(super) struct Hands {
     pub(super) sockets: Vec<Arc<Held>>,
     pub(super) streams: Option<Streams>,
     pub(super) running: BTreeMap<u64, Running>,
+    /// Trees that are gone, which the guard does not know yet.
+    pub(super) unsaid: Vec<u64>,
     pub(super) builds: Option<Builds>,
     /// The machine has said that it is over.
     pub(super) exit: Option<Exit>,
@@ -77,6 +79,7 @@ impl Hands {
             keys: 0,
             sockets,
             running: BTreeMap::new(),
+            unsaid: Vec::new(),
             builds: None,
             exit: None,
             reloader_told: false,
@@ -204,8 +207,15 @@ impl Hands {
 
     pub(super) fn gone(&mut self, key: u64) {
         self.trees.forget(key);
+        self.unsaid.push(key);
+    }
+
+    /// Tells the guard what is gone and what has begun. That a tree is gone is said with the next start or the next wait: the
+    /// guard knows the dead by more than their numbers.
+    pub(super) fn tell_guard(&mut self, began: Option<(u64, i32)>) {
+        let gone = std::mem::take(&mut self.unsaid);
         if let Some(guard) = &self.options.guard {
-            guard.gone(self.trees.session(), key);
+            guard.changed(self.trees.session(), &gone, began);
         }
     }
 

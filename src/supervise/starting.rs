@@ -91,9 +91,7 @@ impl Hands {
         began: Instant,
     ) -> Running {
         self.trees.add(key, child.pid);
-        if let Some(guard) = &self.options.guard {
-            guard.began(self.trees.session(), key, child.pid);
-        }
+        self.tell_guard(Some((key, child.pid)));
         let now = Instant::now();
         let captured = self.streams.as_ref().filter(|_| !child.output.is_empty());
         let output = captured.map(|streams| {
@@ -212,9 +210,7 @@ impl Hands {
         let Some(builds) = self.builds.take_if(|builds| !builds.cancelled) else { return };
         let Builds { generation, because, at, run, .. } = builds;
         self.trees.release(run.key);
-        if let Some(guard) = &self.options.guard {
-            guard.gone(self.trees.session(), run.key);
-        }
+        self.unsaid.push(run.key);
         if report.ended == Ended::Status(0) {
             return self.build(generation, because, at + 1);
         }

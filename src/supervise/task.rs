@@ -66,13 +66,7 @@ impl Supervisor {
     /// # Errors
     /// [`Error`] if an environment file cannot be used, a socket cannot be opened or the process cannot be prepared.
     pub fn start(options: Options) -> Result<Self, Error> {
-        check_env_files(&options.command).map_err(Error::EnvFile)?;
-        let sockets = options.listen.iter().map(|listen| Held::open(listen).map(Arc::new));
-        let sockets = sockets.collect::<Result<Vec<_>, _>>()?;
-        let (requests, requested) = unbounded_channel();
-        let (told, events) = unbounded_channel();
-        let work = Loop::new(options, sockets.clone(), requested, told)?;
-        Ok(Self { handle: Handle { requests }, events, task: tokio::spawn(work.run()), sockets })
+        Ok(Prepared::new(options)?.start())
     }
 
     /// A handle to tell it things.
@@ -120,6 +114,37 @@ impl Drop for Supervisor {
     }
 }
 
+/// A supervisor that has all it needs, its sockets open, and has started nothing yet. Dropped, it leaves nothing.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    requests: UnboundedSender<Request>,
+    events: UnboundedReceiver<Event>,
+    work: Loop,
+    sockets: Vec<Arc<Held>>,
+}
+
+impl Prepared {
+    /// Must be called in a tokio runtime.
+    ///
+    /// # Errors
+    /// As for [`Supervisor::start`].
+    pub(crate) fn new(options: Options) -> Result<Self, Error> {
+        check_env_files(&options.command).map_err(Error::EnvFile)?;
+        let sockets = options.listen.iter().map(|listen| Held::open(listen).map(Arc::new));
+        let sockets = sockets.collect::<Result<Vec<_>, _>>()?;
+        let (requests, requested) = unbounded_channel();
+        let (told, events) = unbounded_channel();
+        let work = Loop::new(options, sockets.clone(), requested, told)?;
+        Ok(Self { requests, events, work, sockets })
+    }
+
+    /// Starts the first generation, unless postponed.
+    pub(crate) fn start(self) -> Supervisor {
+        let Self { requests, events, work, sockets } = self;
+        Supervisor { handle: Handle { requests }, events, task: tokio::spawn(work.run()), sockets }
+    }
+}
+
 #[derive(Debug)]
 struct Loop {
     machine: Machine,
@@ -157,6 +182,7 @@ impl Loop {
             if let Some(exit) = self.hands.exit {
                 return self.hands.end(exit).await;
             }
+            self.hands.tell_guard(None);
             self.wait().await;
         }
     }

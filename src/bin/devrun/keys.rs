@@ -95,6 +95,8 @@ impl Keyboard {
     /// The keyboard for a session whose child owns the terminal, or does not.
     pub(crate) fn open(lent: bool) -> Self {
         match lent {
+            // It never will be one.
+            _ if !io::stdin().is_terminal() => Self::none(),
             true => Self::Lent(Hangup::open()),
             false => Self::Own(Keys::open()),
         }
@@ -143,10 +145,10 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
-    /// Takes the keyboard if standard input is a terminal and devrun is in its foreground; `None` otherwise.
+    /// Takes the keyboard of the terminal on standard input if devrun is in its foreground; `None` otherwise.
     fn open() -> Option<Self> {
         let stdin = io::stdin();
-        if !stdin.is_terminal() || !in_foreground(&stdin) {
+        if !in_foreground(&stdin) {
             return None;
         }
         Some(Self {
@@ -218,9 +220,9 @@ pub(crate) struct Hangup {
 }
 
 impl Hangup {
-    /// Begins if standard input is a terminal.
+    /// Of the terminal on standard input.
     fn open() -> Option<Self> {
-        io::stdin().is_terminal().then(input).flatten().map(|input| Self { input })
+        input().map(|input| Self { input })
     }
 
     /// Waits until the terminal is gone. Reads nothing: what is typed is for the child. Cancel-safe.

@@ -6,6 +6,8 @@ use std::ffi::CString;
 use std::io;
 use std::os::fd::RawFd;
 
+use super::report::Report;
+
 /// What stands in the environment where the child's own process id belongs; overwritten after the fork.
 pub(crate) const OWN_PID: &[u8] = b"LISTEN_PID=0000000000";
 /// The highest number of a signal.
@@ -31,7 +33,7 @@ pub(super) struct Inside<'a> {
     pub(super) mark: Option<u64>,
     pub(super) open_files: Option<u64>,
     pub(super) own: usize,
-    pub(super) report: RawFd,
+    pub(super) report: &'a Report,
 }
 
 impl Inside<'_> {
@@ -172,13 +174,9 @@ impl Inside<'_> {
     }
 
     fn give_up(&self, stage: u8, number: i32) -> ! {
-        let digits = number.to_ne_bytes();
-        let message = [stage, digits[0], digits[1], digits[2], digits[3]];
-        // SAFETY: the message is five bytes; `_exit` runs no handlers.
-        unsafe {
-            libc::write(self.report, message.as_ptr().cast(), message.len());
-            libc::_exit(127)
-        }
+        self.report.say(stage, number);
+        // SAFETY: `_exit` runs no handlers.
+        unsafe { libc::_exit(127) }
     }
 }
 

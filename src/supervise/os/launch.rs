@@ -5,15 +5,16 @@
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, RawFd};
 
-use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fd::BorrowedFd;
 
 pub(crate) use super::inside::OWN_PID;
 use super::inside::{Inside, SHELL, STAGE_WORKDIR};
+use super::report::Report;
 #[cfg(target_os = "linux")]
 use super::unix::begin_borrowing;
-use super::unix::{block_all_signals, duplicate_high, pipe, restore_signals};
+use super::unix::{block_all_signals, duplicate_high, restore_signals};
 
 /// Everything that is needed after the fork, prepared before it: nothing is allocated in between.
 #[derive(Debug)]
@@ -66,10 +67,6 @@ impl Launch<'_> {
     pub(crate) fn start(&self) -> Result<i32, LaunchError> {
         let least = 10.max(3 + self.pass.len() as RawFd);
         let high = |fd: BorrowedFd<'_>| duplicate_high(fd, least).map_err(LaunchError::Fork);
-        let (read, low) = pipe().map_err(LaunchError::Fork)?;
-        let write = high(low.as_fd())?;
-        // The end of the pipe says that the program runs: no copy may stay open here.
-        drop(low);
         let stdio = [high(self.stdio[0])?, high(self.stdio[1])?, high(self.stdio[2])?];
         let pass = self.pass.iter().map(|fd| high(*fd)).collect::<Result<Vec<_>, _>>()?;
         let terminal = self.terminal.map(high).transpose()?;
@@ -83,6 +80,7 @@ impl Launch<'_> {
         if let Some(place) = place {
             envp[place] = own.as_ptr().cast();
         }
+        let report = Report::new(least).map_err(LaunchError::Fork)?;
         let inside = Inside {
             parent: std::process::id() as i32,
             candidates: &self.candidates,
@@ -98,17 +96,13 @@ impl Launch<'_> {
             mark: self.mark,
             open_files: self.open_files,
             own: self.own,
-            report: write.as_raw_fd(),
+            report: &report,
         };
         let blocked = block_all_signals();
         let pid = begin(&inside);
         restore_signals(&blocked);
         let pid = pid.map_err(LaunchError::Fork)?;
-        drop(write);
-        // Both sides do it, so that it is done whoever runs first.
-        // SAFETY: plain system call; fails harmlessly once the child has executed.
-        unsafe { libc::setpgid(pid, pid) };
-        match told(&read) {
+        match report.heard() {
             None => Ok(pid),
             Some((stage, error)) => {
                 // SAFETY: the child has exited or is about to; its status is of no interest.
@@ -148,21 +142,11 @@ fn begin(inside: &Inside<'_>) -> io::Result<i32> {
     match unsafe { libc::fork() } {
         -1 => Err(io::Error::last_os_error()),
         0 => inside.run(),
-        pid => Ok(pid),
-    }
-}
-
-/// What the child says before it gives up; `None` once it has executed.
-fn told(read: &OwnedFd) -> Option<(u8, io::Error)> {
-    let mut message = [0_u8; 5];
-    loop {
-        match rustix::io::read(read, &mut message) {
-            Err(rustix::io::Errno::INTR) => {}
-            Ok(5) => {
-                let number = i32::from_ne_bytes([message[1], message[2], message[3], message[4]]);
-                return Some((message[0], io::Error::from_raw_os_error(number)));
-            }
-            _ => return None,
+        pid => {
+            // Both sides do it, so that it is done whoever runs first.
+            // SAFETY: plain system call; fails harmlessly once the child has executed.
+            unsafe { libc::setpgid(pid, pid) };
+            Ok(pid)
         }
     }
 }

@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 pub(super) mod unix;
+mod report;
 mod inside;
 pub(super) mod launch;
 pub(super) mod terminal;
