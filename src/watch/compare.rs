@@ -41,22 +41,21 @@ impl Comparer {
         Self { how, limit, buffer: Vec::new() }
     }
 
-    /// Looks at a path and proves whether it differs from what is known of it.
+    /// Looks at a path and proves whether it differs from what is known of it. `was_file`: it was a regular file a
+    /// moment ago, so that it can be opened before it is looked at.
     ///
     /// A file whose content was never read counts as changed unless its stamp proves that nobody wrote to it.
-    pub(crate) fn prove(&mut self, path: &Path, known: Option<&Entry>) -> Proof {
+    pub(crate) fn prove(&mut self, path: &Path, known: Option<&Entry>, was_file: bool) -> Proof {
         // Before it is looked at: whatever is written later can have left the same stamp.
         let taken = SystemTime::now();
-        let stamp = match stamp::look(path) {
-            Ok(stamp) if stamp.kind.has_content() => stamp,
-            Ok(_) => return Proof::Missing,
-            Err(error) if is_gone(&error) => return Proof::Missing,
-            Err(_) => return Proof::Unknown,
+        let opened = was_file.then(|| self.open_and_read(path)).flatten();
+        let (stamp, read) = match opened.map_or_else(|| self.look_and_read(path), Ok) {
+            Ok(found) => found,
+            Err(proof) => return proof,
         };
         let Some(name) = path.file_name() else { return Proof::Missing };
         let entry =
             |stamp: Stamp, print| Entry { name: name.into(), stamp, print, racy: stamp.is_racy(taken) };
-        let read = if self.reads(&stamp) { self.read(path, &stamp) } else { Read::Refused };
         match read {
             Read::Done(stamp, print) => match known {
                 Some(known) if is_same_content(known, &stamp, print) => {
@@ -85,6 +84,29 @@ impl Comparer {
         read.ok().filter(|_| stamp::look_in(dir, name).is_ok_and(|now| now == *stamp))
     }
 
+    /// What most often is all that is needed; `None` if it has to be looked at all the same.
+    fn open_and_read(&mut self, path: &Path) -> Option<(Stamp, Read)> {
+        if self.how != Compare::Content {
+            return None;
+        }
+        let file = open(rustix::fs::CWD, path.as_os_str()).ok()?;
+        let stamp =
+            stamp::look_at(&file).ok().filter(|stamp| stamp.kind == Kind::File && self.reads(stamp))?;
+        Some((stamp, Read::of(self.read_on(file, &stamp))))
+    }
+
+    fn look_and_read(&mut self, path: &Path) -> Result<(Stamp, Read), Proof> {
+        match stamp::look(path) {
+            Ok(stamp) if stamp.kind.has_content() => {
+                let read = if self.reads(&stamp) { self.read(path, &stamp) } else { Read::Refused };
+                Ok((stamp, read))
+            }
+            Ok(_) => Err(Proof::Missing),
+            Err(error) if is_gone(&error) => Err(Proof::Missing),
+            Err(_) => Err(Proof::Unknown),
+        }
+    }
+
     fn reads(&self, stamp: &Stamp) -> bool {
         self.how == Compare::Content && stamp.size <= self.limit && stamp.kind.has_content()
     }
@@ -96,12 +118,7 @@ impl Comparer {
                 Err(_) => Read::Unsettled,
             };
         }
-        match open(rustix::fs::CWD, path.as_os_str()).and_then(|file| self.read_open(file, stamp)) {
-            Ok((stamp, print)) => Read::Done(stamp, print),
-            Err(error) if is_gone(&error) => Read::Gone,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Read::Unsettled,
-            Err(_) => Read::Refused,
-        }
+        Read::of(open(rustix::fs::CWD, path.as_os_str()).and_then(|file| self.read_open(file, stamp)))
     }
 
     /// Reads an open file to its end. `Interrupted`: it changed meanwhile, or is another file than the stamp's.
@@ -110,6 +127,11 @@ impl Comparer {
         if before.kind != Kind::File || before.inode != stamp.inode {
             return Err(io::ErrorKind::Interrupted.into());
         }
+        self.read_on(file, &before)
+    }
+
+    /// Reads an open file to its end; `before` is how it is now. `Interrupted`: it changed meanwhile.
+    fn read_on(&mut self, file: OwnedFd, before: &Stamp) -> io::Result<(Stamp, Print)> {
         self.buffer.resize(64 << 10, 0);
         let mut file = std::fs::File::from(file);
         let mut hash = Xxh3::new();
@@ -120,6 +142,10 @@ impl Comparer {
                 Ok(count) => {
                     hash.update(&self.buffer[..count]);
                     length += count as u64;
+                    if length == before.size {
+                        // If it has grown meanwhile, the look afterwards tells.
+                        break;
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
@@ -139,6 +165,17 @@ enum Read {
     Refused,
     Gone,
     Unsettled,
+}
+
+impl Read {
+    fn of(result: io::Result<(Stamp, Print)>) -> Self {
+        match result {
+            Ok((stamp, print)) => Self::Done(stamp, print),
+            Err(error) if is_gone(&error) => Self::Gone,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Self::Unsettled,
+            Err(_) => Self::Refused,
+        }
+    }
 }
 
 /// Same bytes; where none were read before, only a stamp that no write can have left proves it.

@@ -10,7 +10,7 @@ use super::coalesce::Burst;
 use super::compare::{Comparer, Proof};
 use super::filter::Filter;
 use super::options::Compare;
-use super::stamp::Stamp;
+use super::stamp::{Kind, Stamp};
 use super::tree::Tree;
 
 /// A burst that is held back for a file being written is looked at again after so long.
@@ -47,6 +47,11 @@ impl Seen {
         self.waited_for.clear();
     }
 
+    /// Whether it was a regular file when it was last hinted at.
+    fn was_file(&self, path: &Path) -> bool {
+        matches!(self.stamps.get(path), Some(Some(seen)) if seen.kind == Kind::File)
+    }
+
     /// Whether it was written since it was hinted at.
     fn moves(&self, path: &Path, now: &Stamp) -> bool {
         matches!(self.stamps.get(path), Some(Some(seen)) if !seen.is_same_write(now))
@@ -72,7 +77,7 @@ pub(crate) fn prove(
 ) -> Outcome {
     let mut paths: Vec<&PathBuf> = burst.paths.iter().collect();
     paths.sort_unstable();
-    let proofs = proofs(tree, &paths, means);
+    let proofs = proofs(tree, &paths, seen, means);
     let may_hold = now < burst.hold_until;
     let unsettled = |path: &Path, proof: &Proof| match proof {
         _ if seen.waited_for.contains(path) => None,
@@ -106,10 +111,13 @@ pub(crate) fn prove(
     Outcome::Proven(batch, unsettled.into_iter().collect())
 }
 
-fn proofs<'a>(tree: &Tree, paths: &[&'a PathBuf], means: Means) -> Vec<(&'a PathBuf, Proof)> {
+fn proofs<'a>(tree: &Tree, paths: &[&'a PathBuf], seen: &Seen, means: Means) -> Vec<(&'a PathBuf, Proof)> {
     let work = |paths: &[&'a PathBuf]| {
         let mut comparer = Comparer::new(means.how, means.limit);
-        paths.iter().map(|path| (*path, comparer.prove(path, tree.file(path)))).collect::<Vec<_>>()
+        paths
+            .iter()
+            .map(|path| (*path, comparer.prove(path, tree.file(path), seen.was_file(path))))
+            .collect::<Vec<_>>()
     };
     if paths.len() < WORTH_THREADS {
         return work(paths);

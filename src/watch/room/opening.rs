@@ -136,7 +136,7 @@ impl Room {
         }
         let mut comparer = Comparer::new(self.means.how, self.means.limit);
         for path in racy {
-            let found = if many { None } else { Some(comparer.prove(&path, None)) };
+            let found = if many { None } else { Some(comparer.prove(&path, None, false)) };
             let stamp = if many { stamp::look(&path).ok() } else { None };
             let mut tree = self.survey.tree();
             let Some(file) = tree.file_mut(&path) else { continue };

@@ -142,6 +142,7 @@ impl Room {
             }
             _ if is_file => {
                 tracing::debug!(?path, "went away; a change if it stays away until the burst ends");
+                self.seen.stamps.insert(path.clone(), None);
                 self.coalescer.push(path, Sign::Gone, at);
             }
             _ => {
