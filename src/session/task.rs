@@ -173,7 +173,7 @@ async fn begin(
     // Sent before the supervisor begins, so that it is the first event whatever the child does.
     let summary = watch.as_ref().map(Watch::summary).unwrap_or_default();
     tell(events, Event::Watching(summary));
-    Ok((watch, prepared?.start()))
+    Ok((watch, prepared?.start()?))
 }
 
 impl Drop for Session {

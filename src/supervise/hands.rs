@@ -210,8 +210,8 @@ impl Hands {
         self.unsaid.push(key);
     }
 
-    /// Tells the guard what is gone and what has begun. That a tree is gone is said with the next start or the next wait: the
-    /// guard knows the dead by more than their numbers.
+    /// Tells the guard what is gone and what has begun. That a tree is gone is said with the next start or the next wait: until
+    /// then the guard tells a stranger with the same number by when it began.
     pub(super) fn tell_guard(&mut self, began: Option<(u64, i32)>) {
         let gone = std::mem::take(&mut self.unsaid);
         if let Some(guard) = &self.options.guard {
@@ -225,6 +225,8 @@ impl Hands {
         if let Some(streams) = &self.streams {
             streams.flushed().await;
         }
+        // Whoever hears of the end may listen there at once.
+        self.sockets.clear();
         self.tell(Event::Ended(exit));
     }
 

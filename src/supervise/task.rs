@@ -66,7 +66,7 @@ impl Supervisor {
     /// # Errors
     /// [`Error`] if an environment file cannot be used, a socket cannot be opened or the process cannot be prepared.
     pub fn start(options: Options) -> Result<Self, Error> {
-        Ok(Prepared::new(options)?.start())
+        Prepared::new(options)?.start()
     }
 
     /// A handle to tell it things.
@@ -114,7 +114,7 @@ impl Drop for Supervisor {
     }
 }
 
-/// A supervisor that has all it needs, its sockets open, and has started nothing yet. Dropped, it leaves nothing.
+/// A supervisor that has what it needs, its sockets open, and has started nothing yet. Dropped, it leaves nothing.
 #[derive(Debug)]
 pub(crate) struct Prepared {
     requests: UnboundedSender<Request>,
@@ -138,10 +138,14 @@ impl Prepared {
         Ok(Self { requests, events, work, sockets })
     }
 
-    /// Starts the first generation, unless postponed.
-    pub(crate) fn start(self) -> Supervisor {
-        let Self { requests, events, work, sockets } = self;
-        Supervisor { handle: Handle { requests }, events, task: tokio::spawn(work.run()), sockets }
+    /// Starts the first generation, unless postponed. From now on orphans come to this process, if it is asked to take them.
+    ///
+    /// # Errors
+    /// [`Error::Prepare`] if it cannot be made to.
+    pub(crate) fn start(self) -> Result<Supervisor, Error> {
+        let Self { requests, events, mut work, sockets } = self;
+        work.adopt().map_err(Error::Prepare)?;
+        Ok(Supervisor { handle: Handle { requests }, events, task: tokio::spawn(work.run()), sockets })
     }
 }
 
@@ -161,18 +165,22 @@ impl Loop {
         requests: UnboundedReceiver<Request>,
         told: UnboundedSender<Event>,
     ) -> Result<Self, Error> {
-        let orphans = (options.subreaper == Subreaper::Yes).then(|| {
-            adopt_orphans()?;
-            tokio::signal::unix::signal(tokio::signal::unix::SignalKind::child())
-        });
         let (happen, happened) = unbounded_channel();
         Ok(Self {
             machine: Machine::new(&options),
             hands: Hands::new(options, sockets, told, happen).map_err(Error::Prepare)?,
-            orphans: orphans.transpose().map_err(Error::Prepare)?,
+            orphans: None,
             requests,
             happened,
         })
+    }
+
+    fn adopt(&mut self) -> std::io::Result<()> {
+        if self.hands.options.subreaper == Subreaper::Yes {
+            adopt_orphans()?;
+            self.orphans = Some(tokio::signal::unix::signal(tokio::signal::unix::SignalKind::child())?);
+        }
+        Ok(())
     }
 
     async fn run(mut self) {

@@ -39,6 +39,7 @@ pub(super) struct Inside<'a> {
 impl Inside<'_> {
     /// Never returns: it becomes the program, or says why not and exits.
     pub(super) fn run(&self) -> ! {
+        self.report.begin();
         // SAFETY: the calls are async-signal-safe, the addresses are those of strings that outlive the process image, and the
         // descriptors were opened before the fork.
         unsafe {

@@ -102,6 +102,9 @@ impl Launch<'_> {
         let pid = begin(&inside);
         restore_signals(&blocked);
         let pid = pid.map_err(LaunchError::Fork)?;
+        // Both sides do it, so that it is done whoever runs first.
+        // SAFETY: plain system call; fails harmlessly once the child has executed.
+        unsafe { libc::setpgid(pid, pid) };
         match report.heard() {
             None => Ok(pid),
             Some((stage, error)) => {
@@ -142,11 +145,6 @@ fn begin(inside: &Inside<'_>) -> io::Result<i32> {
     match unsafe { libc::fork() } {
         -1 => Err(io::Error::last_os_error()),
         0 => inside.run(),
-        pid => {
-            // Both sides do it, so that it is done whoever runs first.
-            // SAFETY: plain system call; fails harmlessly once the child has executed.
-            unsafe { libc::setpgid(pid, pid) };
-            Ok(pid)
-        }
+        pid => Ok(pid),
     }
 }

@@ -361,8 +361,12 @@ impl Trees {
         let of = |pid: i32| keys.get(&pid).copied();
         let group =
             |pid: i32| of(pid).filter(|_| table.get(&pid).is_some_and(|head| head.began <= one.began));
+        // A group whose head is not the leader is a stranger's: the number is used again.
+        let is_led = |leader: &&Leader| {
+            table.get(&one.group).is_none_or(|head| leader.began == head.began || leader.began == 0)
+        };
         of(one.parent)
-            .or_else(|| self.leaders.get(&one.group).map(|leader| leader.key))
+            .or_else(|| self.leaders.get(&one.group).filter(is_led).map(|leader| leader.key))
             .or_else(|| group(one.group))
             .or_else(|| group(one.session))
     }
@@ -413,4 +417,28 @@ fn send(pid: i32, signal: i32) {
     }
     // SAFETY: plain system call.
     unsafe { libc::kill(pid, signal) };
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::CommandExt;
+
+    use super::*;
+
+    #[test]
+    fn a_stranger_with_the_number_of_a_leader_that_has_ended_is_no_member() {
+        let mut trees = Trees::new("session".to_owned(), false);
+        let mut other = std::process::Command::new("sleep").arg("60").process_group(0).spawn().unwrap();
+        let pid = other.id() as i32;
+        trees.add(1, pid);
+        assert_eq!(trees.members(1).len(), 1);
+        // What had this number before began at another time.
+        trees.leaders.get_mut(&pid).unwrap().began -= 1;
+        trees.known.clear();
+        assert!(trees.members(1).is_empty());
+        trees.kill(1);
+        assert!(other.try_wait().unwrap().is_none());
+        other.kill().unwrap();
+        other.wait().unwrap();
+    }
 }
