@@ -8,10 +8,14 @@ use super::hint::Sign;
 
 /// The quiet time after a change of one path: as long as the gaps within an editor's save, not longer.
 const SINGLE: Duration = Duration::from_millis(4);
-/// What each further path adds, up to [`CEILING`]: the more there were, the more are likely to come.
+/// What each further path adds, up to [`STEADY`]: the more there were, the more are likely to come.
 const PER_PATH: Duration = Duration::from_millis(2);
-/// The longest quiet time that a burst grows to by itself: a start follows within 30 ms of the last write.
+/// The longest quiet time while paths keep coming at a steady pace: a start follows within 30 ms of the last write.
+const STEADY: Duration = Duration::from_millis(15);
+/// The longest quiet time that a burst grows to by itself, if it has already paused: a busy machine lets nobody work steadily.
 const CEILING: Duration = Duration::from_millis(23);
+/// From so many paths on it shows how steadily they come.
+const SHOWS_PACE: u32 = 8;
 /// A file that was made is waited for until it is closed, so long.
 const OPEN_GRACE: Duration = Duration::from_millis(200);
 /// A file that went away may be about to come back: editors rename it away and write it anew. Among many it is not
@@ -278,8 +282,13 @@ impl Coalescer {
             return single;
         }
         let more = u32::try_from(burst.paths.len().saturating_sub(1)).unwrap_or(u32::MAX);
-        let grown = single.saturating_add(PER_PATH.saturating_mul(more));
-        let paced = if more > 0 { burst.pause * 2 } else { Duration::ZERO };
+        let grown = single.saturating_add(PER_PATH.saturating_mul(more)).min(STEADY.max(single));
+        let pauses = match more {
+            0 => 0,
+            1..SHOWS_PACE => 2,
+            SHOWS_PACE.. => 5,
+        };
+        let paced = burst.pause * pauses;
         grown.max(paced).min(CEILING.max(single)).max(burst.stretch)
     }
 }
@@ -320,7 +329,7 @@ mod tests {
     #[test]
     fn five_hundred_files_in_300_ms_are_one_burst_that_ends_soon_after_the_last() {
         let writes: Vec<u64> = (0..500).map(|number| number * 3 / 5).collect();
-        assert_eq!(ends(&mut Coalescer::new(None), Instant::now(), &writes), [299 + 23]);
+        assert_eq!(ends(&mut Coalescer::new(None), Instant::now(), &writes), [299 + 15]);
     }
 
     #[test]
