@@ -145,8 +145,9 @@ impl Rules {
     /// (in whatever case), so that no rule file is looked for in vain. The directory is one itself, and no link to one.
     /// `None` if the path is not clean.
     pub(crate) fn within(&self, dir: &Path, has: &dyn Fn(&OsStr) -> bool) -> Option<Within> {
-        let known = self.known(&key::of(dir)).or_else(|| self.learn(dir, Some(has)))?;
-        let is_here = |file: &PathBuf| file.parent() == Some(dir);
+        let key = key::of(dir);
+        let known = self.known(&key).or_else(|| self.learn(dir, Some(has)))?;
+        let is_here = |file: &PathBuf| key::split(&key::of(file)).is_some_and(|(home, _)| *home == *key);
         let outside = self.shared.read().fixed.outside.iter().any(is_here);
         Some(Within { rules: self.clone(), dir: known, outside })
     }

@@ -1,5 +1,7 @@
 //! Picks a way per mount: events do not come from network and shared file systems.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// The mounts whose changes the kernel does not report, and those around them.
@@ -31,15 +33,21 @@ const SILENT: [&str; 19] = [
     "vboxsf",
     "virtiofs",
 ];
+/// Room for the mount table of most machines.
+const TABLE_ROOM: usize = 16 << 10;
 /// Shared folders of virtual machines under other names.
 const SILENT_PREFIXES: [&str; 3] = ["fuse.", "vmhgfs", "drvfs"];
 
 impl Mounts {
     /// The mounts of this process, now. Empty where the system has no mount table to read: events everywhere.
     pub(crate) fn current() -> Self {
-        let table =
-            if cfg!(target_os = "linux") { std::fs::read("/proc/self/mountinfo") } else { Ok(Vec::new()) };
-        Self::parse(&table.unwrap_or_default())
+        // The kernel does not say how long it is, and writes it anew for each time it is asked for more.
+        let mut table = Vec::with_capacity(TABLE_ROOM);
+        let read = File::open("/proc/self/mountinfo").and_then(|mut file| file.read_to_end(&mut table));
+        if read.is_err() {
+            table.clear();
+        }
+        Self::parse(&table)
     }
 
     /// Reads a mount table in the format of `/proc/self/mountinfo` (proc_pid_mountinfo(5)).
