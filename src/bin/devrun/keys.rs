@@ -94,9 +94,11 @@ impl Keyboard {
 
     /// The keyboard for a session whose child owns the terminal, or does not.
     pub(crate) fn open(lent: bool) -> Self {
-        match lent {
+        if !io::stdin().is_terminal() {
             // It never will be one.
-            _ if !io::stdin().is_terminal() => Self::none(),
+            return Self::none();
+        }
+        match lent {
             true => Self::Lent(Hangup::open()),
             false => Self::Own(Keys::open()),
         }

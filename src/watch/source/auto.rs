@@ -33,10 +33,10 @@ const SILENT: [&str; 19] = [
     "vboxsf",
     "virtiofs",
 ];
-/// Room for the mount table of most machines.
-const TABLE_ROOM: usize = 16 << 10;
 /// Shared folders of virtual machines under other names.
 const SILENT_PREFIXES: [&str; 3] = ["fuse.", "vmhgfs", "drvfs"];
+/// Room for the mount table of most machines.
+const TABLE_ROOM: usize = 16 << 10;
 
 impl Mounts {
     /// The mounts of this process, now. Empty where the system has no mount table to read: events everywhere.
