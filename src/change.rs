@@ -3,6 +3,7 @@
 //! Only `watch::compare` makes a [`Change`]; everything after it may rely on it. This file knows no
 //! room and uses nothing but the standard library.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -58,6 +59,19 @@ pub struct Batch {
     pub last: Instant,
 }
 
+impl Change {
+    /// The two changes of one path as one; `None` if they cancel out.
+    fn then(self, later: ChangeKind) -> Option<Self> {
+        let kind = match (self.kind, later) {
+            (ChangeKind::Created, ChangeKind::Removed) => return None,
+            (ChangeKind::Created, _) => ChangeKind::Created,
+            (ChangeKind::Removed, ChangeKind::Created) => ChangeKind::Modified,
+            (_, later) => later,
+        };
+        Some(Self { kind, ..self })
+    }
+}
+
 impl Batch {
     /// Joins a later batch to this one: each path once, its kinds combined.
     ///
@@ -82,20 +96,59 @@ impl Batch {
     pub fn merge(&mut self, later: Batch) {
         self.first = self.first.min(later.first);
         self.last = self.last.max(later.last);
-        for change in later.changes {
-            match self.changes.binary_search_by(|known| known.path.cmp(&change.path)) {
-                Err(at) => self.changes.insert(at, change),
-                Ok(at) => match (self.changes[at].kind, change.kind) {
-                    (ChangeKind::Created, ChangeKind::Removed) => {
-                        self.changes.remove(at);
-                    }
-                    (ChangeKind::Created, _) => {}
-                    (ChangeKind::Removed, ChangeKind::Created) => {
-                        self.changes[at].kind = ChangeKind::Modified
-                    }
-                    (_, kind) => self.changes[at].kind = kind,
-                },
-            }
+        let mut earlier = std::mem::take(&mut self.changes).into_iter().peekable();
+        let mut later = later.changes.into_iter().peekable();
+        self.changes.reserve(earlier.len().max(later.len()));
+        loop {
+            let next = match (earlier.peek(), later.peek()) {
+                (Some(one), Some(other)) => one.path.cmp(&other.path),
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (None, None) => break,
+            };
+            let before = earlier.next_if(|_| next.is_le());
+            let after = later.next_if(|_| next.is_ge());
+            self.changes.extend(match (before, after) {
+                (Some(before), Some(after)) => before.then(after.kind),
+                (before, after) => before.or(after),
+            });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn joined_batches_say_what_became_of_each_path() {
+        use ChangeKind::{Created, Modified, Removed};
+        // What the two batches say of a path, and what that comes to.
+        let cases = [
+            (Some(Created), Some(Removed), None),
+            (Some(Created), Some(Modified), Some(Created)),
+            (Some(Removed), Some(Created), Some(Modified)),
+            (Some(Modified), Some(Removed), Some(Removed)),
+            (Some(Modified), None, Some(Modified)),
+            (None, Some(Created), Some(Created)),
+        ];
+        let at = Instant::now();
+        let batch = |changes: BTreeMap<PathBuf, ChangeKind>| {
+            let changes = changes.into_iter().map(|(path, kind)| Change { path, kind }).collect();
+            Batch { changes, first: at, last: at }
+        };
+        let (mut before, mut after, mut expected) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        for number in 0..60 {
+            let path = PathBuf::from(format!("/p{number}/a"));
+            let (one, other, both) = cases[number * 7 % cases.len()];
+            one.map(|kind| before.insert(path.clone(), kind));
+            other.map(|kind| after.insert(path.clone(), kind));
+            both.map(|kind| expected.insert(path.clone(), kind));
+        }
+        let mut joined = batch(before);
+        joined.merge(batch(after));
+        assert_eq!(joined, batch(expected));
     }
 }

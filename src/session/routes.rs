@@ -29,7 +29,7 @@ pub(super) enum Route {
 pub(super) struct Routes {
     base: PathBuf,
     command: String,
-    changed: Vec<String>,
+    because: Option<Arc<Batch>>,
     /// Gets new requests.
     serving: Option<u64>,
     /// Is being built or started, and may serve soon.
@@ -41,13 +41,12 @@ pub(super) struct Routes {
 impl Routes {
     /// `base` is what changed paths are shown relative to, `command` what the page shows as the command.
     pub(super) fn new(base: PathBuf, command: String) -> Self {
-        Self { base, command, changed: Vec::new(), serving: None, coming: None, down: false }
+        Self { base, command, because: None, serving: None, coming: None, down: false }
     }
 
     /// A restart is due because of these changes: a report will name them.
-    pub(super) fn restarting(&mut self, because: Option<&Batch>) {
-        let changes = because.map(|batch| batch.changes.as_slice()).unwrap_or_default();
-        self.changed = changes.iter().map(|change| shown(&change.path, &self.base)).collect();
+    pub(super) fn restarting(&mut self, because: Option<Arc<Batch>>) {
+        self.because = because;
     }
 
     /// What a phase means for the front.
@@ -125,11 +124,12 @@ impl Routes {
             Some(message) => message.clone(),
             None => format!("{subject}{} after {:.2} s", report.ended, report.ran.as_secs_f64()),
         };
+        let changes = self.because.as_ref().map(|batch| batch.changes.as_slice()).unwrap_or_default();
         Report {
             generation,
             headline,
             command: self.command.clone(),
-            changed: self.changed.clone(),
+            changed: changes.iter().map(|change| shown(&change.path, &self.base)).collect(),
             output: report.output.clone(),
             ran: report.ran,
         }

@@ -1,7 +1,7 @@
 //! Session: Batch -> Request, Phase -> Upstream, everything -> Event. One routing task; it decides nothing.
 
 use std::error::Error as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -320,7 +320,9 @@ impl Router {
     fn watch(&self, event: watch::Event) {
         if let watch::Event::Changed(batch) = &event {
             let mut batch = batch.clone();
-            batch.changes.retain(|change| !self.told_only.contains(&change.path));
+            let is_told_only =
+                |path: &Path| self.told_only.iter().any(|told| told.as_os_str() == path.as_os_str());
+            batch.changes.retain(|change| !is_told_only(&change.path));
             if !batch.changes.is_empty() {
                 self.child.send(Request::Changed(batch));
             }
@@ -358,7 +360,7 @@ impl Router {
     fn routes(&mut self, event: &supervise::Event) -> Vec<Route> {
         match event {
             supervise::Event::Restarting { because, .. } => {
-                self.routes.restarting(because.as_deref());
+                self.routes.restarting(because.clone());
                 Vec::new()
             }
             supervise::Event::Phase { generation, phase } => self.routes.phase(*generation, phase),

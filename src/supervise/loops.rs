@@ -199,15 +199,16 @@ impl Loops {
         now: Instant,
     ) -> Verdict {
         let starts = self.starts;
-        let enough = self.enough();
-        let Some(suspect) = self.suspects.get_mut(path) else {
+        if !self.suspects.contains_key(path) {
             if let Some(delay) =
                 delay.filter(|_| writer != Some(&Writer::Other) && self.suspects.len() < SUSPECTS)
             {
                 self.suspects.insert(path.to_owned(), Suspect::new(delay, starts, now));
             }
             return Verdict::Counts;
-        };
+        }
+        let enough = self.enough();
+        let Some(suspect) = self.suspects.get_mut(path) else { return Verdict::Counts };
         suspect.last = now;
         let is_child = writer == Some(&Writer::Child);
         // Whom nobody has seen, at the time after a start at which the child was proven to write there, is the child.

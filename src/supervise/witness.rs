@@ -55,7 +55,9 @@ impl Witness {
     /// What is known of the files of a batch that are under suspicion, or lie beside one that is. `tree` gives the living processes of all trees.
     pub(super) fn evidence(&mut self, batch: &Batch, tree: impl FnOnce() -> Vec<i32>) -> Evidence {
         let suspects = &self.suspects;
-        let is_near = |path: &PathBuf| suspects.iter().any(|one| one.path == *path) || self.ears.hears(path);
+        // Asked for each of maybe many changes: their components are not compared.
+        let is_suspect = |path: &PathBuf| suspects.iter().any(|one| one.path.as_os_str() == path.as_os_str());
+        let is_near = |path: &PathBuf| is_suspect(path) || self.ears.hears(path);
         let suspicious: Vec<_> =
             batch.changes.iter().filter(|change| is_near(&change.path)).take(MANY).collect();
         if suspicious.is_empty() {

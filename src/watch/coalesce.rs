@@ -1,10 +1,10 @@
 //! Pure: many hints in, one burst per quiet period out. No clock: `now` is an argument.
 
-use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::hint::Sign;
+use super::paths::{PathMap, PathSet};
 
 /// The quiet time after a change of one path: as long as the gaps within an editor's save, not longer.
 const SINGLE: Duration = Duration::from_millis(4);
@@ -40,7 +40,7 @@ const LONGEST_STRETCH: Duration = Duration::from_millis(500);
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Burst {
     /// Each once, in no order.
-    pub(crate) paths: HashSet<PathBuf>,
+    pub(crate) paths: PathSet,
     /// Whether events were lost: everything is to be compared.
     pub(crate) everything: bool,
     /// When the first hint came.
@@ -58,14 +58,15 @@ pub(crate) struct Coalescer {
     debounce: Option<Duration>,
     burst: Option<Pending>,
     started: Option<Instant>,
-    previous: HashSet<PathBuf>,
+    /// What the last burst that was decided was about.
+    previous: PathSet,
     /// What the last burst, which was cut, left to the next.
-    kept: HashSet<PathBuf>,
+    kept: PathSet,
 }
 
 #[derive(Debug)]
 struct Pending {
-    paths: HashSet<PathBuf>,
+    paths: PathSet,
     everything: bool,
     first: Instant,
     last: Instant,
@@ -76,9 +77,9 @@ struct Pending {
     /// The least quiet time, since it came right after a start.
     stretch: Duration,
     /// Not closed yet.
-    open: HashMap<PathBuf, Open>,
+    open: PathMap<Open>,
     /// Gone for now or just made, and until when that is not believed.
-    passing: HashMap<PathBuf, Instant>,
+    passing: PathMap<Instant>,
     /// Since when, and until when, it is held back for a file that was found to be written just when it ended.
     held: Option<(Instant, Instant)>,
 }
@@ -101,12 +102,13 @@ impl Pending {
 impl Coalescer {
     /// `debounce`: the quiet time after a single change. None: the default. Zero: bursts end at once.
     pub(crate) fn new(debounce: Option<Duration>) -> Self {
-        Self { debounce, burst: None, started: None, previous: HashSet::new(), kept: HashSet::new() }
+        Self { debounce, burst: None, started: None, previous: PathSet::new(), kept: PathSet::new() }
     }
 
     /// A path was hinted at.
     pub(crate) fn push(&mut self, path: PathBuf, sign: Sign, now: Instant) {
         let stretch = self.stretch(&path, now);
+        let path = path.into_os_string();
         let burst = self.pending(now);
         burst.stretch = burst.stretch.max(stretch);
         match sign {
@@ -114,7 +116,7 @@ impl Coalescer {
                 let is_new = burst.passing.remove(&path).is_none();
                 burst.open.entry(path.clone()).or_insert(Open { since: now, is_new });
             }
-            Sign::Written => {
+            Sign::Written | Sign::Closed => {
                 burst.passing.remove(&path);
                 if burst.open.remove(&path).is_some_and(|open| open.is_new) {
                     burst.passing.insert(path.clone(), now + MADE_GRACE);
@@ -136,6 +138,7 @@ impl Coalescer {
 
     /// A path turned out not to matter after all: a temporary file that is gone again.
     pub(crate) fn withdraw(&mut self, path: &Path) {
+        let path = path.as_os_str();
         if let Some(burst) = &mut self.burst
             && burst.paths.remove(path)
         {
@@ -181,7 +184,6 @@ impl Coalescer {
         let held_since = burst.held.map_or(now, |(since, _)| since);
         let hold_until = held_since.min(burst.last) + TOGETHER;
         let Pending { paths, everything, first, last, .. } = burst;
-        self.previous.clone_from(&paths);
         Some(Burst { paths, everything, first, last, held_since, hold_until })
     }
 
@@ -189,8 +191,7 @@ impl Coalescer {
     fn keep_passing(&mut self, burst: &mut Pending, now: Instant) {
         let open = burst.open.iter().filter(|(_, open)| open.since + OPEN_GRACE > now);
         let passing = burst.passing.iter().filter(|(_, until)| **until > now);
-        let mut kept: HashSet<PathBuf> =
-            open.map(|one| one.0).chain(passing.map(|one| one.0)).cloned().collect();
+        let mut kept: PathSet = open.map(|one| one.0).chain(passing.map(|one| one.0)).cloned().collect();
         kept.retain(|path| !self.kept.contains(path));
         for path in &kept {
             burst.paths.remove(path);
@@ -213,6 +214,11 @@ impl Coalescer {
         }
     }
 
+    /// A burst was decided. Its paths that come again are no news.
+    pub(crate) fn decided(&mut self, burst: Burst) {
+        self.previous = burst.paths;
+    }
+
     /// Its paths go on waiting, for what comparing everything brings.
     pub(crate) fn resume(&mut self, burst: Burst) {
         let pending = self.pending(burst.last);
@@ -233,8 +239,13 @@ impl Coalescer {
     }
 
     /// The paths of the burst.
-    pub(crate) fn paths(&self) -> impl Iterator<Item = &PathBuf> {
-        self.burst.iter().flat_map(|burst| &burst.paths)
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.burst.iter().flat_map(|burst| &burst.paths).map(Path::new)
+    }
+
+    /// How many they are.
+    pub(crate) fn count(&self) -> usize {
+        self.burst.as_ref().map_or(0, |burst| burst.paths.len())
     }
 
     /// Quiet starts anew from now: what held the burst back has just ended.
@@ -247,15 +258,15 @@ impl Coalescer {
 
     fn pending(&mut self, now: Instant) -> &mut Pending {
         let burst = self.burst.get_or_insert_with(|| Pending {
-            paths: HashSet::new(),
+            paths: PathSet::new(),
             everything: false,
             first: now,
             last: now,
             free: now,
             pause: Duration::ZERO,
             stretch: Duration::ZERO,
-            open: HashMap::new(),
-            passing: HashMap::new(),
+            open: PathMap::new(),
+            passing: PathMap::new(),
             held: None,
         });
         burst.pause = burst.pause.max(now.saturating_duration_since(burst.last));
@@ -270,7 +281,10 @@ impl Coalescer {
         let Some(since) = self.started.map(|started| now.saturating_duration_since(started)) else {
             return Duration::ZERO;
         };
-        if self.debounce == Some(Duration::ZERO) || since > JUST_STARTED || self.previous.contains(path) {
+        if self.debounce == Some(Duration::ZERO)
+            || since > JUST_STARTED
+            || self.previous.contains(path.as_os_str())
+        {
             return Duration::ZERO;
         }
         (since * 2 + CEILING).min(LONGEST_STRETCH)
@@ -301,6 +315,11 @@ mod tests {
         Duration::from_millis(milliseconds)
     }
 
+    fn decide(coalescer: &mut Coalescer, now: Instant) {
+        let burst = coalescer.take(now).unwrap();
+        coalescer.decided(burst);
+    }
+
     /// Pushes writes of distinct paths at these milliseconds; gives when each burst would end.
     fn ends(coalescer: &mut Coalescer, zero: Instant, writes: &[u64]) -> Vec<u64> {
         let mut ends = Vec::new();
@@ -308,7 +327,7 @@ mod tests {
             while let Some(deadline) = coalescer.deadline()
                 && until.is_none_or(|until| deadline <= until)
             {
-                assert!(coalescer.take(deadline).is_some());
+                decide(coalescer, deadline);
                 coalescer.child_started(deadline);
                 ends.push((deadline - zero).as_millis() as u64);
             }
@@ -344,7 +363,7 @@ mod tests {
         for save in [0, 100, 200] {
             coalescer.push("/a".into(), Sign::Written, zero + ms(save));
             assert_eq!(coalescer.deadline(), Some(zero + ms(save + 4)));
-            assert!(coalescer.take(zero + ms(save + 4)).is_some());
+            decide(&mut coalescer, zero + ms(save + 4));
             coalescer.child_started(zero + ms(save + 5));
         }
     }

@@ -7,9 +7,11 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::options::Compare;
+use super::source::UNNOTED;
 use super::stamp::{self, Kind, Stamp};
 use super::tree::{Entry, Print};
 
@@ -34,11 +36,13 @@ pub(crate) struct Comparer {
     how: Compare,
     limit: u64,
     buffer: Vec<u8>,
+    /// Reads are not noted, as long as the files are our own.
+    unnoted: OFlags,
 }
 
 impl Comparer {
     pub(crate) fn new(how: Compare, limit: u64) -> Self {
-        Self { how, limit, buffer: Vec::new() }
+        Self { how, limit, buffer: Vec::new(), unnoted: UNNOTED }
     }
 
     /// Looks at a path and proves whether it differs from what is known of it. `was_file`: it was a regular file a
@@ -79,7 +83,10 @@ impl Comparer {
         }
         let read = match stamp.kind {
             Kind::Link => Ok(link_print(rustix::fs::readlinkat(dir, name, Vec::new()).ok()?.as_bytes())),
-            _ => self.read_open(open(dir, name).ok()?, stamp).map(|(_, print)| print),
+            _ => {
+                let file = self.open(dir, name).ok()?;
+                self.read_open(file, stamp).map(|(_, print)| print)
+            }
         };
         read.ok().filter(|_| stamp::look_in(dir, name).is_ok_and(|now| now == *stamp))
     }
@@ -89,7 +96,7 @@ impl Comparer {
         if self.how != Compare::Content {
             return None;
         }
-        let file = open(rustix::fs::CWD, path.as_os_str()).ok()?;
+        let file = self.open(rustix::fs::CWD, path.as_os_str()).ok()?;
         let stamp =
             stamp::look_at(&file).ok().filter(|stamp| stamp.kind == Kind::File && self.reads(stamp))?;
         Some((stamp, Read::of(self.read_on(file, &stamp))))
@@ -118,7 +125,23 @@ impl Comparer {
                 Err(_) => Read::Unsettled,
             };
         }
-        Read::of(open(rustix::fs::CWD, path.as_os_str()).and_then(|file| self.read_open(file, stamp)))
+        let file = self.open(rustix::fs::CWD, path.as_os_str());
+        Read::of(file.and_then(|file| self.read_open(file, stamp)))
+    }
+
+    /// Opens a file to read it, never through a link, never waiting for a FIFO's other end.
+    fn open(&mut self, dir: impl AsFd, name: &OsStr) -> io::Result<OwnedFd> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let mut opened = rustix::fs::openat(&dir, name, flags | self.unnoted, Mode::empty());
+        if matches!(opened, Err(Errno::PERM)) && !self.unnoted.is_empty() {
+            self.unnoted = OFlags::empty();
+            opened = rustix::fs::openat(&dir, name, flags, Mode::empty());
+        }
+        match opened {
+            // It has become a link since it was looked at.
+            Err(Errno::LOOP) => Err(io::ErrorKind::Interrupted.into()),
+            opened => Ok(opened?),
+        }
     }
 
     /// Reads an open file to its end. `Interrupted`: it changed meanwhile, or is another file than the stamp's.
@@ -183,16 +206,6 @@ fn is_same_content(known: &Entry, stamp: &Stamp, print: Print) -> bool {
     match known.print {
         Some(known) => known == print,
         None => known.stamp == *stamp && !known.racy,
-    }
-}
-
-/// Opens a file to read it, never through a link, never waiting for a FIFO's other end.
-fn open(dir: impl AsFd, name: &OsStr) -> io::Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    match rustix::fs::openat(dir, name, flags, Mode::empty()) {
-        // It has become a link since it was looked at.
-        Err(rustix::io::Errno::LOOP) => Err(io::ErrorKind::Interrupted.into()),
-        opened => Ok(opened?),
     }
 }
 

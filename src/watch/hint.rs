@@ -7,8 +7,10 @@ use std::path::PathBuf;
 pub(crate) enum Sign {
     /// It was made, and may still be open for writing: its end is worth waiting for.
     Opened,
-    /// It was written and closed, or moved here: it is complete.
+    /// It was moved here, or is otherwise complete.
     Written,
+    /// It was open for writing, as no directory can be, and was closed.
+    Closed,
     /// It went away, maybe only for the moment between the two halves of a save.
     Gone,
 }

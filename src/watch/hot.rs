@@ -1,7 +1,8 @@
 //! Which paths make the most hints: pure counting, bounded.
 
-use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use super::paths::PathMap;
 
 /// More paths than this are not counted apart.
 const MOST: usize = 4096;
@@ -9,25 +10,26 @@ const MOST: usize = 4096;
 /// Hints per path.
 #[derive(Debug, Default)]
 pub(crate) struct Hot {
-    counts: HashMap<PathBuf, u64>,
+    counts: PathMap<u64>,
 }
 
 impl Hot {
     /// A hint for a path came.
-    pub(crate) fn count(&mut self, path: &std::path::Path) {
-        if let Some(count) = self.counts.get_mut(path) {
+    pub(crate) fn count(&mut self, path: &Path) {
+        if let Some(count) = self.counts.get_mut(path.as_os_str()) {
             *count += 1;
             return;
         }
         if self.counts.len() >= MOST {
             self.thin();
         }
-        self.counts.insert(path.to_owned(), 1);
+        self.counts.insert(path.into(), 1);
     }
 
     /// The paths with the most, most first, then by path.
     pub(crate) fn most(&self, most: usize) -> Vec<(PathBuf, u64)> {
-        let mut all: Vec<_> = self.counts.iter().map(|(path, count)| (path.clone(), *count)).collect();
+        let mut all: Vec<(PathBuf, u64)> =
+            self.counts.iter().map(|(path, count)| (path.into(), *count)).collect();
         all.sort_unstable_by(|one, other| other.1.cmp(&one.1).then_with(|| one.0.cmp(&other.0)));
         all.truncate(most);
         all

@@ -7,6 +7,7 @@ mod options;
 mod error;
 mod event;
 mod hint;
+mod paths;
 mod stamp;
 mod hot;
 mod tree;

@@ -1,6 +1,6 @@
 //! A burst in, a proven batch out.
 
-use std::collections::{HashMap, HashSet};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -10,8 +10,9 @@ use super::coalesce::Burst;
 use super::compare::{Comparer, Proof};
 use super::filter::Filter;
 use super::options::Compare;
+use super::paths::{PathMap, PathSet, order};
 use super::stamp::{Kind, Stamp};
-use super::tree::Tree;
+use super::tree::{Entry, Tree};
 
 /// A burst that is held back for a file being written is looked at again after so long.
 const AGAIN: Duration = Duration::from_millis(20);
@@ -24,7 +25,7 @@ pub(crate) enum Outcome {
     /// These paths have changed; the snapshot knows. None: nothing has.
     Proven(Option<Batch>, Vec<Unsettled>),
     /// Some files are just being written. Nothing was decided; to be looked at again then.
-    Held(Burst, Vec<Unsettled>, Instant),
+    Held(Vec<Unsettled>, Instant),
 }
 
 /// A file that is still being written, and how it looks.
@@ -35,9 +36,9 @@ pub(crate) type Unsettled = (PathBuf, Stamp);
 pub(crate) struct Seen {
     /// What they looked like when they were last hinted at: what looks otherwise at the burst's end is still being
     /// written. None: it was not there.
-    pub(crate) stamps: HashMap<PathBuf, Option<Stamp>>,
+    pub(crate) stamps: PathMap<Option<Stamp>>,
     /// They were waited for long enough: they are taken as they are.
-    pub(crate) waited_for: HashSet<PathBuf>,
+    pub(crate) waited_for: PathSet,
 }
 
 impl Seen {
@@ -47,13 +48,14 @@ impl Seen {
         self.waited_for.clear();
     }
 
-    /// Whether it was a regular file when it was last hinted at.
-    fn was_file(&self, path: &Path) -> bool {
-        matches!(self.stamps.get(path), Some(Some(seen)) if seen.kind == Kind::File)
+    /// Whether it was a regular file when it was last hinted at, or, if it was not looked at then, when it was last reported.
+    fn was_file(&self, path: &OsString, known: Option<&Entry>) -> bool {
+        let seen = self.stamps.get(path).copied().unwrap_or_else(|| known.map(|known| known.stamp));
+        seen.is_some_and(|seen| seen.kind == Kind::File)
     }
 
     /// Whether it was written since it was hinted at.
-    fn moves(&self, path: &Path, now: &Stamp) -> bool {
+    fn moves(&self, path: &OsString, now: &Stamp) -> bool {
         matches!(self.stamps.get(path), Some(Some(seen)) if !seen.is_same_write(now))
     }
 }
@@ -70,54 +72,54 @@ pub(crate) struct Means {
 pub(crate) fn prove(
     tree: &mut Tree,
     filter: &Filter,
-    burst: Burst,
+    burst: &Burst,
     seen: &Seen,
     means: Means,
     now: Instant,
 ) -> Outcome {
-    let mut paths: Vec<&PathBuf> = burst.paths.iter().collect();
-    paths.sort_unstable();
+    let mut paths: Vec<&OsString> = burst.paths.iter().collect();
+    paths.sort_unstable_by(|one, other| order(one, other));
     let proofs = proofs(tree, &paths, seen, means);
     let may_hold = now < burst.hold_until;
-    let unsettled = |path: &Path, proof: &Proof| match proof {
+    let unsettled = |path: &OsString, proof: &Proof| match proof {
         _ if seen.waited_for.contains(path) => None,
         Proof::Unsettled(entry) => Some(entry.stamp),
         Proof::Changed(entry) => {
             let was_emptied =
-                entry.stamp.size == 0 && tree.file(path).is_some_and(|known| known.stamp.size > 0);
+                entry.stamp.size == 0 && tree.file(path.as_ref()).is_some_and(|known| known.stamp.size > 0);
             // Most likely it is about to be filled again; what stays empty was meant to be.
             (was_emptied || seen.moves(path, &entry.stamp)).then_some(entry.stamp)
         }
         _ => None,
     };
-    let is_unsettled = |(path, proof): &(&PathBuf, Proof)| unsettled(path, proof);
-    let unsettled: HashMap<_, _> =
+    let is_unsettled = |(path, proof): &(&OsString, Proof)| unsettled(path, proof);
+    let unsettled: PathMap<_> =
         proofs.iter().filter_map(|one| Some((one.0.clone(), is_unsettled(one)?))).collect();
+    let told = || unsettled.iter().map(|(path, stamp)| (path.into(), *stamp)).collect();
     if may_hold && !unsettled.is_empty() {
-        drop(proofs);
-        let until = burst.hold_until.min(now + AGAIN);
-        return Outcome::Held(burst, unsettled.into_iter().collect(), until);
+        return Outcome::Held(told(), burst.hold_until.min(now + AGAIN));
     }
     let settled = proofs.into_iter().filter(|(path, _)| !unsettled.contains_key(*path));
     let changes = settled.filter_map(|(path, proof)| {
-        let kind = take(tree, filter, path, proof)?;
-        Some(Change { path: path.clone(), kind })
+        let kind = take(tree, filter, path.as_ref(), proof)?;
+        Some(Change { path: path.into(), kind })
     });
     let changes: Vec<_> = changes.collect();
     // What was read may be newer than the last hint, and the hint that belongs to it will then find nothing new:
     // only a generation that starts from now on has surely seen it.
     let (first, last) = (burst.first, Instant::now());
     let batch = (!changes.is_empty()).then_some(Batch { changes, first, last });
-    Outcome::Proven(batch, unsettled.into_iter().collect())
+    Outcome::Proven(batch, told())
 }
 
-fn proofs<'a>(tree: &Tree, paths: &[&'a PathBuf], seen: &Seen, means: Means) -> Vec<(&'a PathBuf, Proof)> {
-    let work = |paths: &[&'a PathBuf]| {
+fn proofs<'a>(tree: &Tree, paths: &[&'a OsString], seen: &Seen, means: Means) -> Vec<(&'a OsString, Proof)> {
+    let work = |paths: &[&'a OsString]| {
         let mut comparer = Comparer::new(means.how, means.limit);
-        paths
-            .iter()
-            .map(|path| (*path, comparer.prove(path, tree.file(path), seen.was_file(path))))
-            .collect::<Vec<_>>()
+        let prove = |path: &&'a OsString| {
+            let known = tree.file(path.as_ref());
+            (*path, comparer.prove(path.as_ref(), known, seen.was_file(path, known)))
+        };
+        paths.iter().map(prove).collect::<Vec<_>>()
     };
     if paths.len() < WORTH_THREADS {
         return work(paths);
@@ -134,30 +136,31 @@ fn proofs<'a>(tree: &Tree, paths: &[&'a PathBuf], seen: &Seen, means: Means) -> 
 
 /// Takes one proof into the snapshot; gives what kind of change it is, if it is one.
 fn take(tree: &mut Tree, filter: &Filter, path: &Path, proof: Proof) -> Option<ChangeKind> {
-    let is_known = tree.file(path).is_some();
+    let known = tree.file_mut(path);
     match proof {
         Proof::Same(entry) => {
             filter.tally.ignores();
             tracing::debug!(?path, "no change: the same content as before");
-            if let Some(known) = tree.file_mut(path) {
+            if let Some(known) = known {
                 *known = entry;
             }
             None
         }
         Proof::Changed(entry) | Proof::Unsettled(entry) => {
+            if let Some(known) = known {
+                *known = entry;
+                return Some(ChangeKind::Modified);
+            }
             // The rules may have changed since the hint.
-            if !is_known && !filter.counts_file(path) {
+            if !filter.counts_file(path) {
                 filter.tally.ignores();
                 tracing::debug!(?path, why = filter.why_not(path), "no change");
                 return None;
             }
-            tree.put_file(path.parent()?, entry).then_some(if is_known {
-                ChangeKind::Modified
-            } else {
-                ChangeKind::Created
-            })
+            tree.put_file(path.parent()?, entry).then_some(ChangeKind::Created)
         }
         Proof::Missing => {
+            let is_known = known.is_some();
             tracing::debug!(?path, was_known = is_known, "it is gone");
             tree.remove_file(path);
             path.parent().inspect(|parent| tree.prune(parent));

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
+use super::paths::starts_with;
 use super::source::ANCHORS;
 
 /// As many links as the kernel follows.
@@ -39,7 +40,7 @@ impl Root {
 
     /// Whether it is this path or below it, or is so by the symbolic link in its place.
     pub(crate) fn stands_on(&self, path: &Path) -> bool {
-        std::iter::once(&self.path).chain(&self.stations).any(|station| station.starts_with(path))
+        std::iter::once(&self.path).chain(&self.stations).any(|station| starts_with(station, path))
     }
 
     /// The directories whose entries tell of it.

@@ -1,10 +1,10 @@
 //! The snapshot: every directory that counts and every relevant file in it, as last reported. Pure data: it
 //! looks at nothing itself.
 
-use std::collections::HashMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+use super::paths::{PathMap, split};
 use super::stamp::{Kind, Stamp};
 
 /// A fingerprint of content: 128 bits.
@@ -104,8 +104,7 @@ impl Dir {
 /// Every directory that counts.
 #[derive(Debug, Default)]
 pub(crate) struct Tree {
-    /// By the path's bytes: hashing a `Path` walks its components.
-    dirs: HashMap<OsString, Dir>,
+    dirs: PathMap<Dir>,
     files: usize,
 }
 
@@ -132,12 +131,14 @@ impl Tree {
 
     /// One file.
     pub(crate) fn file(&self, path: &Path) -> Option<&Entry> {
-        self.dir(path.parent()?)?.file(path.file_name()?)
+        let (dir, name) = split(path)?;
+        self.dir(dir)?.file(name)
     }
 
     /// One file.
     pub(crate) fn file_mut(&mut self, path: &Path) -> Option<&mut Entry> {
-        self.dir_mut(path.parent()?)?.file_mut(path.file_name()?)
+        let (dir, name) = split(path)?;
+        self.dir_mut(dir)?.file_mut(name)
     }
 
     /// Adds a directory with its files, or replaces it; what is below stays. The parent, if known, learns of it.
@@ -145,7 +146,7 @@ impl Tree {
         self.files += dir.files.len();
         // The home of files that are roots belongs to no directory above it, which may well be ignored.
         if !dir.partial
-            && let Some((parent, name)) = dir.path.parent().zip(dir.path.file_name())
+            && let Some((parent, name)) = split(&dir.path)
             && let Some(parent) = self.dirs.get_mut(parent.as_os_str())
             && let Err(at) = parent.dirs.binary_search_by(|known| (**known).cmp(name))
         {
@@ -171,7 +172,7 @@ impl Tree {
 
     /// Forgets a file.
     pub(crate) fn remove_file(&mut self, path: &Path) -> bool {
-        let Some((parent, name)) = path.parent().zip(path.file_name()) else { return false };
+        let Some((parent, name)) = split(path) else { return false };
         let Some(dir) = self.dirs.get_mut(parent.as_os_str()) else { return false };
         let Ok(at) = dir.position(name) else { return false };
         dir.files.remove(at);
@@ -225,7 +226,7 @@ impl Tree {
     }
 
     fn unlink(&mut self, path: &Path) {
-        if let Some((parent, name)) = path.parent().zip(path.file_name())
+        if let Some((parent, name)) = split(path)
             && let Some(parent) = self.dirs.get_mut(parent.as_os_str())
             && let Ok(at) = parent.dirs.binary_search_by(|known| (**known).cmp(name))
         {

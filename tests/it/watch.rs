@@ -315,6 +315,23 @@ fn w1_files_directories_and_links_replace_each_other() {
     });
 }
 
+/// Needs no file system that notes accesses: where there is none, nothing is asserted but that the change is seen.
+#[test]
+#[cfg(target_os = "linux")]
+fn reading_to_compare_leaves_no_trace() {
+    let sandbox = Sandbox::new();
+    let file = sandbox.write("a.py", "1");
+    let accessed = || fs::metadata(&file).unwrap().accessed().unwrap();
+    let mut spy = Spy::new(&sandbox, Mode::Event);
+    for round in 0..3 {
+        sandbox.write("a.py", format!("round {round}"));
+        let before = accessed();
+        assert_eq!(spy.changes(), ["changed a.py"]);
+        assert_eq!(accessed(), before);
+    }
+    spy.stop();
+}
+
 #[test]
 fn batches_are_sorted_and_timed() {
     let sandbox = Sandbox::new();

@@ -56,6 +56,43 @@ fn w7_a_save_that_renames_the_old_file_away_first_is_one_change() {
 }
 
 #[test]
+fn w7_what_becomes_of_one_among_many_is_told_as_of_one_alone() {
+    in_both(|mode| {
+        let sandbox = Sandbox::new();
+        let names: Vec<String> = (0..700).map(|number| format!("d{}/f{number}", number % 7)).collect();
+        names.iter().for_each(|name| _ = sandbox.write(name, "0"));
+        let mut spy = Spy::new(&sandbox, mode);
+        // Once each has changed, its content is known.
+        names.iter().for_each(|name| _ = sandbox.write(name, "1"));
+        let all: Vec<_> = names.iter().map(|name| format!("changed {name}")).collect();
+        spy.wait_for(&all.iter().map(String::as_str).collect::<Vec<_>>());
+        spy.batches_until_fence(&sandbox);
+        for (number, name) in names.iter().enumerate() {
+            sandbox.write(name, if number % 3 == 0 { "1" } else { "22" });
+        }
+        for gone in &names[600..604] {
+            fs::remove_file(sandbox.path(gone)).unwrap();
+        }
+        sandbox.write(format!("{}/inner", names[601]), "a directory now");
+        fifo(&sandbox.path(&names[602]));
+        fs::rename(sandbox.path(&names[605]), sandbox.path(&names[603])).unwrap();
+        let mut expected: Vec<_> =
+            (0..600).chain([604]).chain(606..700).filter(|number| number % 3 != 0).collect();
+        expected.retain(|number| !(600..604).contains(number));
+        let mut expected: Vec<_> =
+            expected.iter().map(|number| format!("changed {}", names[*number])).collect();
+        expected.extend([600, 601, 602, 605].map(|number| format!("removed {}", names[number])));
+        expected.extend([format!("created {}/inner", names[601]), format!("changed {}", names[603])]);
+        expected.sort();
+        let mut told = spy.batches_until_fence(&sandbox).concat();
+        told.sort();
+        told.dedup();
+        assert_eq!(told, expected, "{mode:?}");
+        spy.stop();
+    });
+}
+
+#[test]
 fn w7_five_hundred_files_over_300_ms_are_one_batch() {
     let sandbox = Sandbox::new();
     for number in 0..500 {

@@ -40,16 +40,19 @@ impl Room {
         }
         let outcome = {
             let mut tree = self.shared.tree.lock().unwrap_or_else(PoisonError::into_inner);
-            prove(&mut tree, &self.survey.filter, burst, &self.seen, self.means, now)
+            prove(&mut tree, &self.survey.filter, &burst, &self.seen, self.means, now)
         };
         match outcome {
-            Outcome::Held(burst, unsettled, until) => {
+            Outcome::Held(unsettled, until) => {
                 tracing::debug!(paths = ?unsettled, "just being written: the burst goes on");
-                let seen = unsettled.into_iter().map(|(path, stamp)| (path, Some(stamp)));
+                let seen = unsettled.into_iter().map(|(path, stamp)| (path.into(), Some(stamp)));
                 self.seen.stamps.extend(seen);
                 self.coalescer.put_back(burst, until);
             }
-            Outcome::Proven(batch, unsettled) => self.conclude(batch, unsettled, now),
+            Outcome::Proven(batch, unsettled) => {
+                self.coalescer.decided(burst);
+                self.conclude(batch, unsettled, now);
+            }
         }
     }
 
@@ -80,7 +83,7 @@ impl Room {
         for Change { path, .. } in &batch.changes {
             self.pace.changed(path, now);
             if let Some(file) = tree.file(path).filter(|_| few) {
-                self.writing.counted(path, file.stamp, self.seen.waited_for.contains(path), now);
+                self.writing.counted(path, file.stamp, self.seen.waited_for.contains(path.as_os_str()), now);
             }
         }
     }
@@ -104,8 +107,8 @@ impl Room {
 
     /// A file that was being written is compared with the next burst, whatever happens to it meanwhile.
     fn take_as_it_is(&mut self, path: PathBuf, stamp: Option<Stamp>, now: Instant) {
-        self.seen.stamps.insert(path.clone(), stamp);
-        self.seen.waited_for.insert(path.clone());
+        self.seen.stamps.insert(path.clone().into(), stamp);
+        self.seen.waited_for.insert(path.clone().into());
         self.coalescer.push(path, Sign::Written, now);
     }
 

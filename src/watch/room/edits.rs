@@ -48,7 +48,8 @@ impl Room {
         files.iter().filter_map(|file| file.parent()).for_each(|dir| self.survey.forget(dir));
         starts.iter().for_each(|start| self.survey.forget(start));
         let silent_before = self.silent_before(begun, now.saturating_duration_since(first));
-        self.survey.pending = self.coalescer.paths().chain(self.writing.paths()).cloned().collect();
+        let written = self.writing.paths().map(PathBuf::as_path);
+        self.survey.pending = self.coalescer.paths().chain(written).map(Path::to_owned).collect();
         for start in &starts {
             let noted = self.survey.sync(start, How { silent_before, rewatch: false });
             self.note_but(&files, noted, last);
@@ -123,21 +124,21 @@ impl Room {
         let known = std::mem::take(&mut self.outside);
         for file in files {
             let found = stamp::look(&file).ok();
-            if known.get(&file).is_some_and(|known| *known != found) {
+            if known.get(file.as_os_str()).is_some_and(|known| *known != found) {
                 self.rule_touched(file.clone(), now);
             }
-            self.outside.insert(file, found);
+            self.outside.insert(file.into(), found);
         }
     }
 
     /// Compares the rule files outside the trees where no event tells of them.
     pub(super) fn scan_outside(&mut self) {
-        self.look_outside(self.outside.keys().cloned().collect());
+        self.look_outside(self.outside.keys().map(PathBuf::from).collect());
     }
 
     /// Whether a rule file outside the trees may have been read before its last write.
     pub(super) fn outside_changed_since(&self, begun: SystemTime) -> bool {
-        self.outside.keys().any(|file| stamp::look(file).is_ok_and(|stamp| stamp.is_racy(begun)))
+        self.outside.keys().any(|file| stamp::look(file.as_ref()).is_ok_and(|stamp| stamp.is_racy(begun)))
     }
 
     /// Notes what was found, but not once more the rule files that it was found for.
@@ -153,8 +154,9 @@ impl Room {
             || self.roots.iter().filter(|root| root.state == State::Dir).map(|root| root.path.clone());
         let mut starts = BTreeSet::new();
         for file in files {
-            let home =
-                file.parent().filter(|home| !self.outside.contains_key(file) && tree.dir(home).is_some());
+            let home = file
+                .parent()
+                .filter(|home| !self.outside.contains_key(file.as_os_str()) && tree.dir(home).is_some());
             match home {
                 Some(home) => _ = starts.insert(home.to_owned()),
                 None => starts.extend(roots()),
@@ -176,8 +178,8 @@ impl Room {
     pub(super) fn withdraw_ignored(&mut self) {
         let filter = &self.survey.filter;
         let tree = self.survey.tree();
-        let ignored = |path: &&PathBuf| tree.file(path).is_none() && !filter.counts_file(path);
-        let ignored: Vec<PathBuf> = self.coalescer.paths().filter(ignored).cloned().collect();
+        let ignored = |path: &&Path| tree.file(path).is_none() && !filter.counts_file(path);
+        let ignored: Vec<PathBuf> = self.coalescer.paths().filter(ignored).map(Path::to_owned).collect();
         drop(tree);
         ignored.iter().for_each(|path| self.coalescer.withdraw(path));
     }

@@ -1,6 +1,6 @@
 //! The first look: watches are placed, and everything is taken as it is.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -15,6 +15,7 @@ use super::super::inbox::Inbox;
 use super::super::keeper::Keeper;
 use super::super::options::Options;
 use super::super::pace::Pace;
+use super::super::paths::PathMap;
 use super::super::plan::Shared;
 use super::super::proving::{Means, Seen};
 use super::super::roots::Root;
@@ -56,7 +57,7 @@ impl Room {
             writing: Writing::default(),
             rule_edits: BTreeSet::new(),
             rule_edits_at: None,
-            outside: HashMap::new(),
+            outside: PathMap::new(),
             homes: BTreeSet::new(),
             rules: options.rules.clone(),
             hold: None,

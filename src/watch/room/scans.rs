@@ -92,7 +92,7 @@ impl Room {
             self.writing.wait(path, stamp, now);
             return;
         }
-        if self.seen.stamps.insert(path.clone(), stamp) != Some(stamp) {
+        if self.seen.stamps.insert(path.clone().into(), stamp) != Some(stamp) {
             self.coalescer.push(path, if stamp.is_none() { Sign::Gone } else { sign }, now);
         }
     }

@@ -1,6 +1,6 @@
 //! What the room's thread owns, and what it tells. Decides nothing.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,6 +14,7 @@ use super::super::event::{Event, Summary};
 use super::super::inbox::Inbox;
 use super::super::options::Mode;
 use super::super::pace::Pace;
+use super::super::paths::PathMap;
 use super::super::plan::{Plan, Shared};
 use super::super::proving::{Means, Seen};
 use super::super::reading::Reading;
@@ -59,7 +60,7 @@ pub(crate) struct Room {
     pub(super) rule_edits: BTreeSet<PathBuf>,
     pub(super) rule_edits_at: Option<(Instant, Instant)>,
     /// Rule files that no watch or scan of a tree would see, and how they looked.
-    pub(super) outside: HashMap<PathBuf, Option<Stamp>>,
+    pub(super) outside: PathMap<Option<Stamp>>,
     /// The directories that those were ever seen in, or could have been.
     pub(super) homes: BTreeSet<PathBuf>,
     pub(super) rules: rules::Options,

@@ -6,10 +6,15 @@ use std::time::Instant;
 
 use super::super::hint::{Hint, Sign};
 use super::super::inbox::Message;
+use super::super::paths::{split, starts_with};
 use super::super::stamp::{self, Kind};
 use super::super::survey::How;
 use super::edits::RULES_QUIET;
 use super::state::Room;
+
+/// In a burst of so many paths a known file that was closed is looked at only when the burst ends: to look twice at each
+/// costs as much as to compare it.
+const MANY: usize = 256;
 
 impl Room {
     /// Runs until it is told to stop, or nobody listens any more.
@@ -68,16 +73,16 @@ impl Room {
                 return;
             }
         }
-        let is_outside = self.outside.contains_key(&path);
+        let is_outside = self.outside.contains_key(path.as_os_str());
         // Most paths are longer than these: their components are not compared.
         let length = path.as_os_str().len();
-        let mut longer = self.outside.keys().filter(|file| file.as_os_str().len() > length);
-        if !is_outside && longer.any(|file| file.starts_with(&path)) {
+        let mut longer = self.outside.keys().filter(|file| file.len() > length);
+        if !is_outside && longer.any(|file| starts_with(file.as_ref(), &path)) {
             // Rule files have come or gone with the directories that they are in.
             self.anchor();
         }
         if is_outside {
-            self.outside.insert(path.clone(), stamp::look(&path).ok());
+            self.outside.insert(path.clone().into(), stamp::look(&path).ok());
         }
         if is_outside || self.survey.filter.is_rule_file(&path) {
             tracing::debug!(?path, "a rule file was touched");
@@ -91,7 +96,7 @@ impl Room {
         }
         // If it was waited for: an event tells more than looking again.
         self.writing.release(&path);
-        let Some(parent) = path.parent() else { return };
+        let Some((parent, name)) = split(&path) else { return };
         let (is_partial, is_dir, is_file) = {
             let tree = self.survey.tree();
             let Some(dir) = tree.dir(parent) else {
@@ -99,11 +104,16 @@ impl Room {
                 tracing::debug!(?path, "no change: its directory is not watched");
                 return;
             };
-            (dir.partial, tree.dir(&path).is_some(), tree.file(&path).is_some())
+            (dir.partial, tree.dir(&path).is_some(), dir.file(name).is_some())
         };
         if is_partial && !self.survey.filter.is_always(&path) {
             self.survey.filter.tally.ignores();
             tracing::debug!(?path, "no change: it lies beside a file that is watched");
+            return;
+        }
+        if is_file && !is_dir && sign == Sign::Closed && self.coalescer.count() >= MANY {
+            tracing::debug!(?path, ?sign, "one of many to be compared when the burst ends");
+            self.coalescer.push(path, sign, at);
             return;
         }
         let found = stamp::look(&path).ok();
@@ -130,7 +140,7 @@ impl Room {
             }
             Some(found) if found.kind.has_content() => {
                 if is_file || self.survey.filter.counts_file(&path) {
-                    self.seen.stamps.insert(path.clone(), Some(found));
+                    self.seen.stamps.insert(path.clone().into(), Some(found));
                     // Links of both kinds are complete as soon as they are there.
                     let opened = sign == Sign::Opened && found.kind == Kind::File && !found.linked;
                     tracing::debug!(?path, ?sign, "to be compared when the burst ends");
@@ -142,7 +152,7 @@ impl Room {
             }
             _ if is_file => {
                 tracing::debug!(?path, "went away; a change if it stays away until the burst ends");
-                self.seen.stamps.insert(path.clone(), None);
+                self.seen.stamps.insert(path.clone().into(), None);
                 self.coalescer.push(path, Sign::Gone, at);
             }
             _ => {

@@ -15,6 +15,19 @@ use super::super::stamp::Kind;
 #[cfg(target_os = "linux")]
 const ROOM: usize = 32 << 10;
 
+/// Reads leave no trace: without it the first one after a write marks the file's inode to be written once more, for the time
+/// of the last access. Allowed only to the file's owner.
+pub(crate) const UNNOTED: OFlags = {
+    #[cfg(target_os = "linux")]
+    {
+        OFlags::NOATIME
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        OFlags::empty()
+    }
+};
+
 /// The names in a directory. Used for one after another, it allocates nothing more.
 #[derive(Debug, Default)]
 pub(crate) struct Entries {

@@ -144,7 +144,7 @@ impl EventHandler for Handler {
 fn sign(kind: &EventKind) -> Option<Sign> {
     match kind {
         EventKind::Create(CreateKind::File) if cfg!(target_os = "linux") => Some(Sign::Opened),
-        EventKind::Access(AccessKind::Close(AccessMode::Write)) => Some(Sign::Written),
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) => Some(Sign::Closed),
         EventKind::Access(_) | EventKind::Modify(ModifyKind::Name(RenameMode::Both)) => None,
         EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(RenameMode::From)) => Some(Sign::Gone),
         _ => Some(Sign::Written),

@@ -13,7 +13,7 @@ mod stat;
 mod auto;
 
 pub(crate) use auto::Mounts;
-pub(crate) use entries::{Entries, open_dir, open_with};
+pub(crate) use entries::{Entries, UNNOTED, open_dir, open_with};
 pub(crate) use event::{ANCHORS, Events};
 pub(crate) use refusal::Refusal;
 pub(crate) use stat::{Notice, glance, scan, used};
