@@ -10,7 +10,7 @@ use std::sync::{
 
 /// So often it is tried before the thread goes to sleep all the same: some tens of microseconds. Between two tries another
 /// thread may run, so that nothing is lost where there is one processor.
-const TRIES: u32 = 100;
+pub(crate) const TRIES: u32 = 100;
 
 /// Locks a mutex.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

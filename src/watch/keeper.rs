@@ -36,9 +36,7 @@ pub(crate) struct Placed {
 }
 
 impl Keeper {
-    pub(crate) fn new(mode: Mode, inbox: Arc<Inbox>, roots: HashSet<PathBuf>) -> Self {
-        let mounts = if mode == Mode::Auto { Mounts::current() } else { Mounts::default() };
-        let mounts = Arc::new(mounts);
+    pub(crate) fn new(mode: Mode, inbox: Arc<Inbox>, mounts: Arc<Mounts>, roots: HashSet<PathBuf>) -> Self {
         let (events, anchors) = (None, BTreeSet::new());
         let mut keeper = Self { mode, inbox, events, mounts, roots, anchors, limited: false };
         if mode != Mode::Stat {

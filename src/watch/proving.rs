@@ -11,6 +11,7 @@ use super::compare::{Comparer, Proof};
 use super::filter::Filter;
 use super::options::Compare;
 use super::paths::{PathMap, PathSet, order};
+use super::source::helper;
 use super::stamp::{Kind, Stamp};
 use super::tree::{Entry, Tree};
 
@@ -126,10 +127,10 @@ fn proofs<'a>(tree: &Tree, paths: &[&'a OsString], seen: &Seen, means: Means) ->
     }
     let (one, other) = paths.split_at(paths.len() / 2);
     std::thread::scope(|scope| {
-        let helper = scope.spawn(|| work(other));
+        let helper = helper(scope, || work(other));
         let mut proofs = work(one);
         // A helper that could not do its part leaves it to us.
-        proofs.extend(helper.join().unwrap_or_else(|_| work(other)));
+        proofs.extend(helper.ok().and_then(|helper| helper.join().ok()).unwrap_or_else(|| work(other)));
         proofs
     })
 }

@@ -17,6 +17,7 @@ use super::options::{Mode, Options};
 use super::plan::Shared;
 use super::room::Room;
 use super::roots::{Root, State};
+use super::source::Mounts;
 use super::tree::{Attention, Dir};
 
 /// A running watch. Dropping it ends it.
@@ -83,7 +84,9 @@ impl Watch {
         let roots = roots(&options);
         let always = roots.iter().filter(|root| root.state != State::Dir).map(|root| root.path.clone());
         let filter = Arc::new(Filter::new(&options, rules.clone(), always.collect())?);
-        let (inbox, shared) = (Arc::new(Inbox::default()), Arc::new(Shared::default()));
+        let mounts = Arc::new(if options.mode == Mode::Auto { Mounts::default() } else { Mounts::none() });
+        let shared = Shared { mounts: Arc::clone(&mounts), ..Shared::default() };
+        let (inbox, shared) = (Arc::new(Inbox::default()), Arc::new(shared));
         let (out, events) = mpsc::unbounded_channel();
         let (ready, is_ready) = oneshot::channel();
         let (end, ended) = oneshot::channel();
@@ -98,6 +101,8 @@ impl Watch {
         let no_thread = |source| Error::Root { path: PathBuf::from("."), source };
         let thread =
             std::thread::Builder::new().name("devrun-watch".into()).spawn(work).map_err(no_thread)?;
+        // While the thread is on its way.
+        mounts.read();
         let watch = Self { rules, inbox, shared, events, thread: Some(thread), ended: Some(ended) };
         is_ready.await.map_err(|_| no_thread(std::io::Error::other("the watching thread ended early")))?;
         Ok(watch)

@@ -17,7 +17,7 @@ use rustix::io::Errno;
 use crate::brief;
 
 use super::filter::Filter;
-use super::source::{Entries, open_dir, open_with};
+use super::source::{Entries, helper, open_dir, open_with};
 use super::stamp::{self, Kind, Stamp};
 use super::tree::{Attention, Dir, Entry};
 
@@ -58,19 +58,23 @@ pub(crate) fn walk(start: &Path, filter: &Filter, lookout: &impl Lookout) -> Fou
     let first = Place { path: start.to_owned(), is_start: true, is_told: false };
     let queue = Queue { waiting: VecDeque::from([first]), busy: 0, idle: 0 };
     let walk = Walk { filter, lookout, queue: Mutex::new(queue), more: Condvar::new() };
-    std::thread::scope(|scope| {
-        let mut helper = None;
-        let mut found = walk.work(|| {
-            let help = || std::thread::Builder::new().spawn_scoped(scope, || walk.work(|| {})).ok();
-            helper = helper.take().or_else(help);
-        });
-        if let Some(other) = helper.and_then(|helper| helper.join().ok()) {
-            found.dirs.extend(other.dirs);
-            found.repositories.extend(other.repositories);
-            found.replaced.extend(other.replaced);
-        }
-        found
-    })
+    let other_found = Mutex::new(Found::default());
+    let (walk, helped) = (&walk, &other_found);
+    let mut found = std::thread::scope(|scope| {
+        let mut has_help = false;
+        walk.work(|| {
+            if has_help {
+                return;
+            }
+            // Nobody waits for its end, but for what it has found.
+            has_help = helper(scope, || *brief::lock(helped) = walk.work(|| {})).is_ok();
+        })
+    });
+    let other = other_found.into_inner().unwrap_or_else(PoisonError::into_inner);
+    found.dirs.extend(other.dirs);
+    found.repositories.extend(other.repositories);
+    found.replaced.extend(other.replaced);
+    found
 }
 
 /// Looks at one directory without those below it; `None` if it is none (any more).
@@ -129,6 +133,7 @@ impl<L: Lookout> Walk<'_, L> {
 
     fn next(&self) -> Option<Place> {
         let mut queue = self.queue();
+        let mut tries = 0;
         loop {
             if let Some(place) = queue.waiting.pop_front() {
                 queue.busy += 1;
@@ -136,6 +141,14 @@ impl<L: Lookout> Walk<'_, L> {
             }
             if queue.busy == 0 {
                 return None;
+            }
+            if tries < brief::TRIES {
+                // The other one is about to bring more, or to be done: to be woken takes longer than most directories.
+                tries += 1;
+                drop(queue);
+                std::thread::yield_now();
+                queue = self.queue();
+                continue;
             }
             queue.idle += 1;
             queue = self.more.wait(queue).unwrap_or_else(PoisonError::into_inner);

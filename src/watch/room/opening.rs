@@ -41,7 +41,7 @@ impl Room {
         (inbox, shared, out): (Arc<Inbox>, Arc<Shared>, UnboundedSender<Event>),
     ) -> Self {
         let links = roots.iter().map(|root| root.path.clone()).collect();
-        let keeper = Keeper::new(options.mode, Arc::clone(&inbox), links);
+        let keeper = Keeper::new(options.mode, Arc::clone(&inbox), Arc::clone(&shared.mounts), links);
         let survey = Survey::new(Arc::clone(&shared.tree), filter, keeper);
         let mut room = Self {
             inbox,
@@ -101,6 +101,7 @@ impl Room {
             entered.push((path, begun, touched));
         }
         self.anchor();
+        let mut again = false;
         for (at, (path, begun, touched)) in entered.into_iter().enumerate() {
             if !touched.is_empty() || self.outside_changed_since(begun) {
                 // Rules may have been read before the last write to them; now the watches are in place.
@@ -111,9 +112,12 @@ impl Room {
                     std::thread::sleep(3 * TICK);
                 }
                 self.enter_root(at, How::FIRST);
+                again = true;
             }
         }
-        self.anchor();
+        if again {
+            self.anchor();
+        }
         // Without an instance no watch was even tried.
         self.survey.limit_hit |= self.survey.keeper.is_limited();
         self.settle_racy();

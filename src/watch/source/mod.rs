@@ -1,5 +1,6 @@
 //! Where hints come from.
 
+mod aside;
 mod refusal;
 mod entries;
 #[cfg(target_os = "linux")]
@@ -12,6 +13,7 @@ mod event;
 mod stat;
 mod auto;
 
+pub(crate) use aside::helper;
 pub(crate) use auto::Mounts;
 pub(crate) use entries::{Entries, UNNOTED, open_dir, open_with};
 pub(crate) use event::{ANCHORS, Events};

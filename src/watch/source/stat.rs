@@ -9,6 +9,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use super::super::stamp::{self, Stamp};
 use super::super::tree::{Dir, Tree};
+use super::aside::helper;
 use super::entries::open_dir;
 
 /// What a scan noticed.
@@ -52,9 +53,9 @@ pub(crate) fn scan(dirs: &[&Dir]) -> (Vec<Notice>, Duration) {
         return (work(), Duration::ZERO);
     }
     std::thread::scope(|scope| {
-        let helper = scope.spawn(|| (work(), used()));
+        let helper = helper(scope, || (work(), used()));
         let mut notices = work();
-        let (others, elsewhere) = helper.join().unwrap_or_default();
+        let (others, elsewhere) = helper.ok().and_then(|helper| helper.join().ok()).unwrap_or_default();
         notices.extend(others);
         (notices, elsewhere)
     })
