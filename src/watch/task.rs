@@ -167,7 +167,8 @@ impl Watch {
     /// Whether a path is in the snapshot: it exists and counts.
     #[must_use]
     pub fn knows(&self, path: &Path) -> bool {
-        self.shared.tree.lock().unwrap_or_else(PoisonError::into_inner).knows(path)
+        let plain: PathBuf = path.components().collect();
+        self.shared.tree.lock().unwrap_or_else(PoisonError::into_inner).knows(&plain)
     }
 
     /// Ends it; returns once its threads have ended.

@@ -93,6 +93,26 @@ fn w7_what_becomes_of_one_among_many_is_told_as_of_one_alone() {
 }
 
 #[test]
+fn w7_what_is_written_first_and_last_among_many_waits_for_nothing_more() {
+    let sandbox = Sandbox::new();
+    let names: Vec<String> = (0..400).map(|number| format!("f{number:03}")).collect();
+    names.iter().for_each(|name| _ = sandbox.write(name, "1"));
+    let mut options = options(&sandbox, Mode::Event);
+    options.debounce = Some(Duration::from_millis(400));
+    let mut spy = Spy::with(&sandbox, options);
+    // Looked at alone, since nothing else has come yet.
+    sandbox.write(&names[0], "22");
+    pause(50);
+    names[1..].iter().for_each(|name| _ = sandbox.write(name, "333"));
+    pause(50);
+    sandbox.write(&names[0], "4444");
+    let all: Vec<_> = names.iter().map(|name| format!("changed {name}")).collect();
+    assert_eq!(spy.changes(), all);
+    assert!(spy.batches_until_fence(&sandbox).is_empty());
+    spy.stop();
+}
+
+#[test]
 fn w7_five_hundred_files_over_300_ms_are_one_batch() {
     let sandbox = Sandbox::new();
     for number in 0..500 {

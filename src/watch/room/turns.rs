@@ -113,6 +113,8 @@ impl Room {
         }
         if is_file && !is_dir && sign == Sign::Closed && self.coalescer.count() >= MANY {
             tracing::debug!(?path, ?sign, "one of many to be compared when the burst ends");
+            // How it looked at an earlier hint says nothing any more.
+            self.seen.stamps.remove(path.as_os_str());
             self.coalescer.push(path, sign, at);
             return;
         }
