@@ -56,14 +56,15 @@ fn processor() -> usize {
 #[cfg(not(target_os = "linux"))]
 fn leave(_: usize) {}
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
 mod tests {
-    use rustix::thread::sched_getaffinity;
-
-    use super::*;
-
     #[test]
+    #[cfg(target_os = "linux")]
     fn a_helper_may_run_wherever_its_maker_may() {
+        use rustix::thread::sched_getaffinity;
+
+        use super::helper;
+
         let allowed = sched_getaffinity(None).unwrap();
         for _ in 0..100 {
             let helpers = std::thread::scope(|scope| {
