@@ -10,30 +10,38 @@ use std::sync::{
 
 /// So often it is tried before the thread goes to sleep all the same: some tens of microseconds. Between two tries another
 /// thread may run, so that nothing is lost where there is one processor.
-pub(crate) const TRIES: u32 = 100;
+const TRIES: u32 = 100;
 
 /// Locks a mutex.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    awake(|| mutex.try_lock()).unwrap_or_else(|| mutex.lock().unwrap_or_else(PoisonError::into_inner))
+    awake(|| got(mutex.try_lock())).unwrap_or_else(|| mutex.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// Locks for reading.
 pub(crate) fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
-    awake(|| lock.try_read()).unwrap_or_else(|| lock.read().unwrap_or_else(PoisonError::into_inner))
+    awake(|| got(lock.try_read())).unwrap_or_else(|| lock.read().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// Locks for writing.
 pub(crate) fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
-    awake(|| lock.try_write()).unwrap_or_else(|| lock.write().unwrap_or_else(PoisonError::into_inner))
+    awake(|| got(lock.try_write())).unwrap_or_else(|| lock.write().unwrap_or_else(PoisonError::into_inner))
 }
 
-fn awake<G>(mut try_it: impl FnMut() -> TryLockResult<G>) -> Option<G> {
+/// What it is tried to get, unless that takes too long to stay awake for.
+pub(crate) fn awake<T>(mut try_it: impl FnMut() -> Option<T>) -> Option<T> {
     for _ in 0..TRIES {
         match try_it() {
-            Ok(guard) => return Some(guard),
-            Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => std::thread::yield_now(),
+            None => std::thread::yield_now(),
+            got => return got,
         }
     }
     None
+}
+
+fn got<G>(tried: TryLockResult<G>) -> Option<G> {
+    match tried {
+        Ok(guard) => Some(guard),
+        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
+    }
 }

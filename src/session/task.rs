@@ -1,7 +1,7 @@
 //! Session: Batch -> Request, Phase -> Upstream, everything -> Event. One routing task; it decides nothing.
 
 use std::error::Error as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -320,9 +320,7 @@ impl Router {
     fn watch(&self, event: watch::Event) {
         if let watch::Event::Changed(batch) = &event {
             let mut batch = batch.clone();
-            let is_told_only =
-                |path: &Path| self.told_only.iter().any(|told| told.as_os_str() == path.as_os_str());
-            batch.changes.retain(|change| !is_told_only(&change.path));
+            batch.changes.retain(|change| !self.told_only.contains(&change.path));
             if !batch.changes.is_empty() {
                 self.child.send(Request::Changed(batch));
             }

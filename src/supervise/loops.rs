@@ -199,18 +199,17 @@ impl Loops {
         now: Instant,
     ) -> Verdict {
         let starts = self.starts;
-        if !self.suspects.contains_key(path) {
+        let is_child = writer == Some(&Writer::Child);
+        let enough = is_child.then(|| self.enough());
+        let Some(suspect) = self.suspects.get_mut(path) else {
             if let Some(delay) =
                 delay.filter(|_| writer != Some(&Writer::Other) && self.suspects.len() < SUSPECTS)
             {
                 self.suspects.insert(path.to_owned(), Suspect::new(delay, starts, now));
             }
             return Verdict::Counts;
-        }
-        let enough = self.enough();
-        let Some(suspect) = self.suspects.get_mut(path) else { return Verdict::Counts };
+        };
         suspect.last = now;
-        let is_child = writer == Some(&Writer::Child);
         // Whom nobody has seen, at the time after a start at which the child was proven to write there, is the child.
         let as_ever = writer.is_none() && delay.is_some_and(|delay| suspect.regular(delay));
         if suspect.left_out && (is_child || as_ever) {
@@ -230,7 +229,7 @@ impl Loops {
             suspect.begin_again(delay, starts);
         }
         match suspect.times {
-            times if is_child && times >= enough => {
+            times if enough.is_some_and(|enough| times >= enough) => {
                 suspect.left_out = true;
                 Verdict::LeftOut
             }

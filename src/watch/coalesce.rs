@@ -5,17 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::hint::Sign;
 use super::paths::{PathMap, PathSet};
+use super::quiet::Quiet;
 
-/// The quiet time after a change of one path: as long as the gaps within an editor's save, not longer.
-const SINGLE: Duration = Duration::from_millis(4);
-/// What each further path adds, up to [`STEADY`]: the more there were, the more are likely to come.
-const PER_PATH: Duration = Duration::from_millis(2);
-/// The longest quiet time while paths keep coming at a steady pace: a start follows within 30 ms of the last write.
-const STEADY: Duration = Duration::from_millis(15);
-/// The longest quiet time that a burst grows to by itself, if it has already paused: a busy machine lets nobody work steadily.
-const CEILING: Duration = Duration::from_millis(23);
-/// From so many paths on it shows how steadily they come.
-const SHOWS_PACE: u32 = 8;
 /// A file that was made is waited for until it is closed, so long.
 const OPEN_GRACE: Duration = Duration::from_millis(200);
 /// A file that went away may be about to come back: editors rename it away and write it anew. Among many it is not
@@ -31,11 +22,6 @@ const MANY: usize = 32;
 /// A burst in which a file is just being written is held back for so long after its last hint; then that file
 /// waits for itself alone.
 const TOGETHER: Duration = Duration::from_millis(100);
-/// New paths that change so soon after a start belong to something that is still at work.
-const JUST_STARTED: Duration = Duration::from_millis(300);
-/// The longest quiet time after such a start.
-const LONGEST_STRETCH: Duration = Duration::from_millis(500);
-
 /// The paths hinted at in one burst.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Burst {
@@ -55,7 +41,7 @@ pub(crate) struct Burst {
 /// Gathers hints until they pause.
 #[derive(Debug)]
 pub(crate) struct Coalescer {
-    debounce: Option<Duration>,
+    quiet: Quiet,
     burst: Option<Pending>,
     started: Option<Instant>,
     /// What the last burst that was decided was about.
@@ -102,7 +88,8 @@ impl Pending {
 impl Coalescer {
     /// `debounce`: the quiet time after a single change. None: the default. Zero: bursts end at once.
     pub(crate) fn new(debounce: Option<Duration>) -> Self {
-        Self { debounce, burst: None, started: None, previous: PathSet::new(), kept: PathSet::new() }
+        let quiet = Quiet::new(debounce);
+        Self { quiet, burst: None, started: None, previous: PathSet::new(), kept: PathSet::new() }
     }
 
     /// A path was hinted at.
@@ -158,7 +145,7 @@ impl Coalescer {
     /// When the burst ends if nothing else comes; `None` without one.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let burst = self.burst.as_ref()?;
-        let quiet = burst.last + self.quiet(burst);
+        let quiet = burst.last + self.quiet.after(burst.paths.len(), burst.pause).max(burst.stretch);
         let open = burst.open.values().map(|open| open.since + OPEN_GRACE);
         let passing = burst.passing.values().copied();
         let settled = match burst.open.len() + burst.passing.len() {
@@ -274,41 +261,20 @@ impl Coalescer {
         burst
     }
 
-    /// How much longer to gather because of this path: a formatter goes on to other files after the first of
-    /// them has caused a start, while a developer saves the same file again. Twice the time since the start,
-    /// since that is the pace at which it works.
+    /// How much longer to gather because of this path: not after one that a developer saves again.
     fn stretch(&self, path: &Path, now: Instant) -> Duration {
-        let Some(since) = self.started.map(|started| now.saturating_duration_since(started)) else {
-            return Duration::ZERO;
-        };
-        if self.debounce == Some(Duration::ZERO)
-            || since > JUST_STARTED
-            || self.previous.contains(path.as_os_str())
-        {
-            return Duration::ZERO;
+        match self.started {
+            Some(started) if !self.previous.contains(path.as_os_str()) => {
+                self.quiet.stretch(now.saturating_duration_since(started))
+            }
+            _ => Duration::ZERO,
         }
-        (since * 2 + CEILING).min(LONGEST_STRETCH)
-    }
-
-    fn quiet(&self, burst: &Pending) -> Duration {
-        let single = self.debounce.unwrap_or(SINGLE);
-        if single.is_zero() {
-            return single;
-        }
-        let more = u32::try_from(burst.paths.len().saturating_sub(1)).unwrap_or(u32::MAX);
-        let grown = single.saturating_add(PER_PATH.saturating_mul(more)).min(STEADY.max(single));
-        let pauses = match more {
-            0 => 0,
-            1..SHOWS_PACE => 2,
-            SHOWS_PACE.. => 5,
-        };
-        let paced = burst.pause * pauses;
-        grown.max(paced).min(CEILING.max(single)).max(burst.stretch)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::quiet::{PER_PATH, SINGLE};
     use super::*;
 
     fn ms(milliseconds: u64) -> Duration {

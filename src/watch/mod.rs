@@ -17,6 +17,7 @@ mod inbox;
 mod source;
 mod walk;
 mod hold;
+mod quiet;
 mod coalesce;
 mod compare;
 mod reading;

@@ -13,7 +13,6 @@ use super::tree::{Attention, Dir, Tree};
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
     pub(crate) tree: Arc<Mutex<Tree>>,
-    pub(crate) mounts: Arc<Mounts>,
     pub(crate) hot: Mutex<Hot>,
     pub(crate) plan: Mutex<Plan>,
 }

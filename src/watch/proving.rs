@@ -130,7 +130,7 @@ fn proofs<'a>(tree: &Tree, paths: &[&'a OsString], seen: &Seen, means: Means) ->
         let helper = helper(scope, || work(other));
         let mut proofs = work(one);
         // A helper that could not do its part leaves it to us.
-        proofs.extend(helper.ok().and_then(|helper| helper.join().ok()).unwrap_or_else(|| work(other)));
+        proofs.extend(helper.and_then(|helper| helper.join().ok()).unwrap_or_else(|| work(other)));
         proofs
     })
 }

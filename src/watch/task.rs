@@ -85,12 +85,11 @@ impl Watch {
         let always = roots.iter().filter(|root| root.state != State::Dir).map(|root| root.path.clone());
         let filter = Arc::new(Filter::new(&options, rules.clone(), always.collect())?);
         let mounts = Arc::new(if options.mode == Mode::Auto { Mounts::default() } else { Mounts::none() });
-        let shared = Shared { mounts: Arc::clone(&mounts), ..Shared::default() };
-        let (inbox, shared) = (Arc::new(Inbox::default()), Arc::new(shared));
+        let (inbox, shared) = (Arc::new(Inbox::default()), Arc::new(Shared::default()));
         let (out, events) = mpsc::unbounded_channel();
         let (ready, is_ready) = oneshot::channel();
         let (end, ended) = oneshot::channel();
-        let ends = (Arc::clone(&inbox), Arc::clone(&shared), out);
+        let ends = (Arc::clone(&inbox), Arc::clone(&shared), Arc::clone(&mounts), out);
         let work = move || {
             let room = Room::open(&options, filter, roots, ends);
             if ready.send(()).is_ok() {

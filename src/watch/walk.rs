@@ -67,7 +67,7 @@ pub(crate) fn walk(start: &Path, filter: &Filter, lookout: &impl Lookout) -> Fou
                 return;
             }
             // Nobody waits for its end, but for what it has found.
-            has_help = helper(scope, || *brief::lock(helped) = walk.work(|| {})).is_ok();
+            has_help = helper(scope, || *brief::lock(helped) = walk.work(|| {})).is_some();
         })
     });
     let other = other_found.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -111,6 +111,15 @@ struct Queue {
     idle: usize,
 }
 
+impl Queue {
+    /// What to look at next, `None` if nothing more can come; nothing yet if that is not known.
+    fn next(&mut self) -> Option<Option<Place>> {
+        let next = self.waiting.pop_front();
+        self.busy += usize::from(next.is_some());
+        (next.is_some() || self.busy == 0).then_some(next)
+    }
+}
+
 struct Walk<'a, L> {
     filter: &'a Filter,
     lookout: &'a L,
@@ -131,24 +140,17 @@ impl<L: Lookout> Walk<'_, L> {
         found
     }
 
+    /// What to look at next; `None` once nothing more can come.
     fn next(&self) -> Option<Place> {
+        // While nothing waits the other one is about to bring more, or to be done: to be woken takes longer than most
+        // directories do.
+        if let Some(next) = brief::awake(|| self.queue().next()) {
+            return next;
+        }
         let mut queue = self.queue();
-        let mut tries = 0;
         loop {
-            if let Some(place) = queue.waiting.pop_front() {
-                queue.busy += 1;
-                return Some(place);
-            }
-            if queue.busy == 0 {
-                return None;
-            }
-            if tries < brief::TRIES {
-                // The other one is about to bring more, or to be done: to be woken takes longer than most directories.
-                tries += 1;
-                drop(queue);
-                std::thread::yield_now();
-                queue = self.queue();
-                continue;
+            if let Some(next) = queue.next() {
+                return next;
             }
             queue.idle += 1;
             queue = self.more.wait(queue).unwrap_or_else(PoisonError::into_inner);

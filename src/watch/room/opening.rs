@@ -19,6 +19,7 @@ use super::super::paths::PathMap;
 use super::super::plan::Shared;
 use super::super::proving::{Means, Seen};
 use super::super::roots::Root;
+use super::super::source::Mounts;
 use super::super::stamp;
 use super::super::survey::{How, Survey};
 use super::super::tree::Dir;
@@ -38,10 +39,10 @@ impl Room {
         options: &Options,
         filter: Arc<Filter>,
         roots: Vec<Root>,
-        (inbox, shared, out): (Arc<Inbox>, Arc<Shared>, UnboundedSender<Event>),
+        (inbox, shared, mounts, out): (Arc<Inbox>, Arc<Shared>, Arc<Mounts>, UnboundedSender<Event>),
     ) -> Self {
         let links = roots.iter().map(|root| root.path.clone()).collect();
-        let keeper = Keeper::new(options.mode, Arc::clone(&inbox), Arc::clone(&shared.mounts), links);
+        let keeper = Keeper::new(options.mode, Arc::clone(&inbox), mounts, links);
         let survey = Survey::new(Arc::clone(&shared.tree), filter, keeper);
         let mut room = Self {
             inbox,

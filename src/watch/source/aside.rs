@@ -4,17 +4,13 @@
 //! that its host has put to sleep for idle (`available_idle_cpu` and `vcpu_is_preempted` in Linux): the two would then
 //! take turns for some milliseconds. The placing may be in vain, and never fails.
 
-use std::io;
 use std::thread::{Builder, Scope, ScopedJoinHandle};
 
-/// Starts a thread that helps this one.
-///
-/// # Errors
-/// What the system says if it starts no thread.
+/// Starts a thread that helps this one; `None` if the system starts none.
 pub(crate) fn helper<'scope, T: Send + 'scope>(
     scope: &'scope Scope<'scope, '_>,
     work: impl FnOnce() -> T + Send + 'scope,
-) -> io::Result<ScopedJoinHandle<'scope, T>> {
+) -> Option<ScopedJoinHandle<'scope, T>> {
     let maker = processor();
     let started = Builder::new().spawn_scoped(scope, move || {
         leave(maker);
@@ -22,7 +18,7 @@ pub(crate) fn helper<'scope, T: Send + 'scope>(
     });
     // If it was put here, it runs now, up to where it leaves.
     std::thread::yield_now();
-    started
+    started.ok()
 }
 
 #[cfg(target_os = "linux")]

@@ -55,7 +55,7 @@ pub(crate) fn scan(dirs: &[&Dir]) -> (Vec<Notice>, Duration) {
     std::thread::scope(|scope| {
         let helper = helper(scope, || (work(), used()));
         let mut notices = work();
-        let (others, elsewhere) = helper.ok().and_then(|helper| helper.join().ok()).unwrap_or_default();
+        let (others, elsewhere) = helper.and_then(|helper| helper.join().ok()).unwrap_or_default();
         notices.extend(others);
         (notices, elsewhere)
     })
