@@ -290,7 +290,8 @@ fn ctrl_z_in_a_child_that_owns_the_terminal_stops_the_job_and_fg_gives_it_back()
     // In the background it has to wait for the terminal, and the shell says so.
     shell.send("\x1a");
     shell.expect("Stopped");
-    shell.run("bg");
+    shell.run("bg; until [ \"$(jobs -s)\" ]; do sleep 0.05; done; echo $((40 + 2)) again");
+    shell.expect("42 again");
     wait_for_state("it wants the terminal", devrun, &[Some('T')]);
     shell.run("fg");
     wait_until("the child has the terminal again", || shell.foreground() == up);
