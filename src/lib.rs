@@ -23,6 +23,8 @@ mod platform;
 #[cfg(unix)]
 mod brief;
 #[cfg(unix)]
+mod aside;
+#[cfg(unix)]
 pub mod change;
 #[cfg(unix)]
 pub mod rules;

@@ -30,13 +30,37 @@ pub struct Guard {
     pipe: Arc<OwnedFd>,
 }
 
+/// A guard that is on its way.
+#[derive(Debug)]
+#[must_use = "without `wait` nobody is guarded"]
+pub struct GuardBeginning(os::guard::Beginning);
+
+impl GuardBeginning {
+    /// Waits until it is there. Before a handler for `SIGCHLD` is installed.
+    ///
+    /// # Errors
+    /// If there is no room for a process.
+    pub fn wait(self) -> io::Result<Guard> {
+        Ok(Guard { pipe: Arc::new(self.0.wait()?) })
+    }
+}
+
 impl Guard {
     /// Starts it by a fork: at the top of a program, before its first thread.
     ///
     /// # Errors
     /// If other threads run already (or, where the system does not tell, always), and if there is no room for a process.
     pub fn start() -> io::Result<Self> {
-        Ok(Self { pipe: Arc::new(os::guard::start()?) })
+        Self::begin()?.wait()
+    }
+
+    /// As [`Guard::start`], but does not wait for it: a program that is quick to start has better things to do. The sooner it is
+    /// forked, the less memory has to be copied.
+    ///
+    /// # Errors
+    /// As for [`Guard::start`]; [`GuardBeginning::wait`] tells the rest.
+    pub fn begin() -> io::Result<GuardBeginning> {
+        os::guard::begin().map(GuardBeginning)
     }
 
     /// A supervisor begins: what it starts from now on is known by its marks, even if its death comes before the next word.

@@ -44,7 +44,7 @@ pub use command::{Command, Shell, Stdin};
 pub use env_file::EnvFileError;
 pub use error::Error;
 pub use event::{Event, Exit, Request};
-pub use guard::Guard;
+pub use guard::{Guard, GuardBeginning};
 pub use options::{Capture, OnBusy, OnExit, OnLoop, Options, PassSocket, Port, Ready, Subreaper};
 pub use phase::{Ended, ExitReport, Phase};
 pub use signal::Signal;

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::aside::helper;
 use crate::change::{Batch, Change, ChangeKind};
 
 use super::coalesce::Burst;
@@ -11,7 +12,6 @@ use super::compare::{Comparer, Proof};
 use super::filter::Filter;
 use super::options::Compare;
 use super::paths::{PathMap, PathSet, order};
-use super::source::helper;
 use super::stamp::{Kind, Stamp};
 use super::tree::{Entry, Tree};
 

@@ -14,10 +14,11 @@ use std::time::SystemTime;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
+use crate::aside::helper;
 use crate::brief;
 
 use super::filter::Filter;
-use super::source::{Entries, helper, open_dir, open_with};
+use super::source::{Entries, open_dir, open_with};
 use super::stamp::{self, Kind, Stamp};
 use super::tree::{Attention, Dir, Entry};
 

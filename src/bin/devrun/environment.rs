@@ -35,18 +35,25 @@ pub(crate) fn variable(long: &str) -> Option<String> {
 /// # Errors
 /// A [`Failure`] that names the variable and what is wrong with its value.
 pub(crate) fn read(variables: impl Iterator<Item = (OsString, OsString)>) -> Result<Environment, Failure> {
+    let ours = |(name, value): (OsString, OsString)| {
+        Some((name.into_string().ok().filter(|name| name.starts_with(PREFIX))?, value))
+    };
+    let variables: Vec<_> = variables.filter_map(ours).collect();
+    if variables.is_empty() {
+        // Nothing typed is what nothing parses to, and need not wait for the definitions of all options.
+        return Ok(Environment::default());
+    }
     let mut command = AllOptions::command();
     command.build();
     let mut words = vec![OsString::from("devrun")];
     let mut doubts = Vec::new();
-    for (name, value) in variables {
-        let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else { continue };
+    for (name, value) in &variables {
         match option_of(&command, name) {
             // An empty variable is as good as none.
             Some(_) if value.is_empty() => {}
-            Some(option) if is_count(option) => words.extend(times(option, name, &value)?),
+            Some(option) if is_count(option) => words.extend(times(option, name, value)?),
             Some(option) => {
-                let typed = as_typed(option, &value);
+                let typed = as_typed(option, value);
                 probe(&command, &typed, name)?;
                 words.extend(typed);
             }
@@ -132,4 +139,20 @@ fn doubt(command: &clap::Command, name: &str) -> Option<(String, String)> {
     let short: Vec<String> = known.iter().map(|name| bare(name)).collect();
     let near = nearest(&bare(name), short.iter().map(String::as_str))?;
     Some((format!("the variable {name} is no option of devrun"), format!("did you mean {PREFIX}{near}?")))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[test]
+    fn no_variable_is_what_nothing_parses_to() {
+        let none = read([("HOME".into(), "/".into())].into_iter()).unwrap();
+        let nothing = AllOptions::parse_from(["devrun"]);
+        assert_eq!(format!("{:?}", none.source), format!("{:?}", nothing.source));
+        assert_eq!(format!("{:?}", none.layer), format!("{:?}", nothing.layer));
+        assert!(none.doubts.is_empty());
+    }
 }

@@ -47,6 +47,9 @@ mod reference;
 mod generate;
 
 use std::ffi::OsString;
+use std::io;
+
+use devrun::supervise::{Guard, GuardBeginning};
 
 use crate::args::{Layer, Source};
 use crate::failure::{ExitCode, Failure};
@@ -56,8 +59,11 @@ use crate::typed::Origin;
 use crate::verbs::{CommandArgs, Verb};
 
 fn main() -> std::process::ExitCode {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    // A fork copies what has been touched, and what is touched afterwards is copied once more: the sooner, the less.
+    let guard = usage::begins_run(&words).then(Guard::begin);
     let mut terminal = Terminal::new(anstream::ColorChoice::Auto);
-    let result = program(std::env::args_os().collect(), &mut terminal);
+    let result = program(&words, guard, &mut terminal);
     let flushed = terminal.flush();
     let code = match result.and_then(|code| flushed.map(|()| code)) {
         Ok(code) => code,
@@ -73,20 +79,28 @@ fn main() -> std::process::ExitCode {
     code.number().into()
 }
 
-fn program(words: Vec<OsString>, terminal: &mut Terminal) -> Result<ExitCode, Failure> {
-    let typed = match usage::parse(&words)? {
+fn program(
+    words: &[OsString],
+    guard: Option<io::Result<GuardBeginning>>,
+    terminal: &mut Terminal,
+) -> Result<ExitCode, Failure> {
+    let typed = match usage::parse(words)? {
         usage::Typed::Asked(help) => return terminal.out(help.ansi()).map(|()| ExitCode::Success),
         usage::Typed::Args(args) => *args,
     };
-    dispatch(typed, terminal)
+    dispatch(typed, guard, terminal)
 }
 
-fn dispatch(typed: CommandArgs, terminal: &mut Terminal) -> Result<ExitCode, Failure> {
+fn dispatch(
+    typed: CommandArgs,
+    guard: Option<io::Result<GuardBeginning>>,
+    terminal: &mut Terminal,
+) -> Result<ExitCode, Failure> {
     let Some(verb) = typed.subcommand else {
-        let layer = layer_of(typed.groups.watch, typed.groups.output);
-        let layer = Layer { run: typed.groups.run, front: typed.groups.front, ..layer };
-        let settings = settle(typed.groups.source, layer, typed.command, terminal)?;
-        return run::run(settings, terminal);
+        let args::RunGroups { source, watch, run, front, output } = typed.run.groups;
+        let layer = Layer { run, front, ..layer_of(watch, output) };
+        let settings = settle(source, layer, typed.run.command, terminal)?;
+        return run::run(settings, guard.unwrap_or_else(Guard::begin), terminal);
     };
     match verb {
         Verb::Check(args) => {

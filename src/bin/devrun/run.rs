@@ -3,11 +3,14 @@
 //! Everything runs on this thread: the kernel kills the child when the thread that started it ends, so it
 //! must be one that lives as long as the process.
 
+use std::io;
 use std::time::{Duration, Instant};
 
 use devrun::change::Batch;
 use devrun::session::{Event, Handle, Session};
-use devrun::supervise::{self, Capture, Ended, Exit, Guard, Phase, Request, Signal, Stdin, terminal as tty};
+use devrun::supervise::{
+    self, Capture, Ended, Exit, Guard, GuardBeginning, Phase, Request, Signal, Stdin, terminal as tty,
+};
 use devrun::watch;
 
 use crate::descriptors;
@@ -27,13 +30,16 @@ const ONE_PRESS: Duration = Duration::from_millis(30);
 /// How often the status line shows the time that has passed.
 const STATUS_EVERY: Duration = Duration::from_millis(250);
 
-/// Runs COMMAND until it is told to stop.
+/// Runs COMMAND until it is told to stop. The guard was begun, or could not be, before there was a second thread.
 ///
 /// # Errors
 /// [`Failure`] if a room cannot begin; then nothing was started.
-pub(crate) fn run(settings: Settings, terminal: &mut Terminal) -> Result<ExitCode, Failure> {
-    // A fork: before anything that starts a thread.
-    let guard = Guard::start();
+pub(crate) fn run(
+    settings: Settings,
+    guard: io::Result<GuardBeginning>,
+    terminal: &mut Terminal,
+) -> Result<ExitCode, Failure> {
+    let guard = guard.and_then(GuardBeginning::wait);
     if let Err(error) = &guard {
         terminal
             .warn(format_args!("nothing watches over COMMAND if devrun is killed by SIGKILL: {error}"), "");

@@ -12,6 +12,8 @@ use crate::settled::Output;
 use crate::terminal::Beside;
 
 const VARIABLE: &str = "DEVRUN_LOG";
+/// The filter that lets nothing through.
+const OFF: &str = "off";
 
 /// What was installed, to change what it lets through when devrun.toml is edited.
 static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
@@ -24,10 +26,13 @@ pub(crate) fn follow(output: Output) -> Result<(), Failure> {
     let asked = std::env::var_os(VARIABLE).filter(|value| !value.is_empty());
     let directives = match (&asked, output.verbose) {
         (Some(value), _) => value.to_str().unwrap_or("\u{fffd}"),
-        (None, 0 | 1) => "off",
+        (None, 0 | 1) => OFF,
         (None, 2) => "devrun=debug",
         (None, _) => "devrun=trace",
     };
+    if directives == OFF && FILTER.get().is_none() {
+        return Ok(());
+    }
     let filter = EnvFilter::builder().parse(directives).map_err(|error| {
         Failure::new(format!("the variable {VARIABLE} is set wrongly: {error}"))
             .remedy("write a level such as debug, or devrun::watch=trace,devrun::supervise=debug")
@@ -35,8 +40,7 @@ pub(crate) fn follow(output: Output) -> Result<(), Failure> {
     match FILTER.get() {
         // It fails only if what was installed is gone, and then there is nothing to change.
         Some(installed) => _ = installed.reload(filter),
-        None if directives != "off" => install(filter, output),
-        None => {}
+        None => install(filter, output),
     }
     Ok(())
 }

@@ -28,6 +28,13 @@ pub(crate) struct CommandArgs {
     #[command(subcommand)]
     pub(crate) subcommand: Option<Verb>,
     #[command(flatten)]
+    pub(crate) run: RunArgs,
+}
+
+/// A run: what there is without a subcommand.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
     pub(crate) groups: RunGroups,
     /// What to run, and its arguments; without it, `command` of devrun.toml
     #[arg(last = true, value_name = "COMMAND", value_hint = ValueHint::CommandWithArguments, hide = true)]

@@ -5,31 +5,66 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
+
+use crate::aside::Away;
 
 #[cfg(target_os = "linux")]
 use super::linux::Trees;
 #[cfg(not(target_os = "linux"))]
 use super::other::Trees;
-#[cfg(target_os = "linux")]
-use super::unix::begin_borrowing;
 use super::unix::{block_all_signals, duplicate_high, pipe, restore_signals};
 
 /// A name that does not match a `killall` of devrun.
 #[cfg(target_os = "linux")]
 const NAME: &std::ffi::CStr = c"tree-guard";
-/// What the guard stands on: as much as a main thread may have to begin with.
-#[cfg(target_os = "linux")]
-const STACK: usize = 256 << 10;
 /// Rounds without anybody left before it believes that everybody is gone, and the pause between two.
 const QUIET_ROUNDS: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(10);
 /// It gives up after so many rounds: what is left then hangs in the kernel.
 const ROUNDS: u32 = 1000;
 
-/// Forks the guard and returns the pipe to tell it things. Only while this process has one thread.
-pub(crate) fn start() -> io::Result<OwnedFd> {
+/// A guard that is being forked.
+#[derive(Debug)]
+pub(crate) struct Beginning {
+    pipe: OwnedFd,
+    between: Between,
+}
+
+impl Beginning {
+    /// Waits until the guard is there. Returns the pipe to tell it things.
+    pub(crate) fn wait(mut self) -> io::Result<OwnedFd> {
+        match self.between.wait() {
+            0 => Ok(self.pipe),
+            error => Err(io::Error::from_raw_os_error(error)),
+        }
+    }
+}
+
+/// The process between this one and the guard, until it was waited for.
+#[derive(Debug)]
+struct Between(Option<libc::pid_t>);
+
+impl Between {
+    /// What it ended with: the number of the error, or 0.
+    fn wait(&mut self) -> i32 {
+        let Some(pid) = self.0.take() else { return 0 };
+        let mut status = 0;
+        // SAFETY: a child of ours that ends at once.
+        unsafe { libc::waitpid(pid, &mut status, 0) };
+        libc::WEXITSTATUS(status)
+    }
+}
+
+impl Drop for Between {
+    fn drop(&mut self) {
+        self.wait();
+    }
+}
+
+/// Forks the guard, and goes on while it is on its way. Only while this process has one thread.
+pub(crate) fn begin() -> io::Result<Beginning> {
     let why_not = match threads() {
         Some(1) => None,
         Some(_) => Some("other threads run already"),
@@ -39,67 +74,55 @@ pub(crate) fn start() -> io::Result<OwnedFd> {
         return Err(io::Error::new(io::ErrorKind::Unsupported, why_not));
     }
     let (read, write) = pipe()?;
-    let write_high = duplicate_high(&write, 10)?;
+    let pipe = duplicate_high(&write, 10)?;
     drop(write);
-    rustix::io::ioctl_fionbio(&write_high, true)?;
-    begin(read)?;
-    Ok(write_high)
+    rustix::io::ioctl_fionbio(&pipe, true)?;
+    Ok(Beginning { pipe, between: fork_between(read)? })
 }
 
 /// Forks twice: the guard has a session of its own, so that no signal for devrun's group or terminal meets it, and is no child
-/// of devrun's. The first of the two is gone when this returns.
-fn begin(read: OwnedFd) -> io::Result<()> {
+/// of devrun's. The one between ends as soon as there is a guard.
+fn fork_between(read: OwnedFd) -> io::Result<Between> {
+    let away = Away::from_here();
     let blocked = block_all_signals();
-    let between = fork_between(read.as_raw_fd());
-    restore_signals(&blocked);
-    // The guard has its own.
-    drop(read);
-    let mut status = 0;
-    // SAFETY: a child of ours that ends at once.
-    unsafe { libc::waitpid(between?, &mut status, 0) };
-    match libc::WEXITSTATUS(status) {
-        0 => Ok(()),
-        error => Err(io::Error::from_raw_os_error(error)),
+    // SAFETY: there is one thread, so that the child may do whatever the parent may.
+    let pid = unsafe { libc::fork() };
+    let error = io::Error::last_os_error();
+    if pid == 0 {
+        between(read, away.as_ref());
     }
+    restore_signals(&blocked);
+    if pid == -1 {
+        return Err(error);
+    }
+    // This process has more to do than to wait for it.
+    away.inspect(|away| away.send(pid));
+    Ok(Between(Some(pid)))
 }
 
 /// What the process between devrun and the guard does: it forks the guard, and ends with the number of the error, or 0.
-fn between(read: RawFd) -> ! {
-    // SAFETY: plain system calls, and a fork of a process with one thread, whose child may do whatever it might. The
-    // descriptor is the guard's from there on.
+fn between(read: OwnedFd, away: Option<&Away>) -> ! {
+    // SAFETY: plain system calls, and a fork of a process with one thread, whose child may do whatever it might.
     unsafe {
         libc::setsid();
         match libc::fork() {
-            0 => watch(OwnedFd::from_raw_fd(read)),
+            0 => watch(read, away),
             -1 => libc::_exit(io::Error::last_os_error().raw_os_error().unwrap_or(libc::EAGAIN)),
             _ => libc::_exit(0),
         }
     }
 }
 
-/// It borrows our memory, which we do not touch until it has ended: what we have is copied once, for the guard, not twice.
-#[cfg(target_os = "linux")]
-fn fork_between(read: RawFd) -> io::Result<libc::pid_t> {
-    extern "C" fn run(read: *mut libc::c_void) -> libc::c_int {
-        between(read as RawFd)
-    }
-    // SAFETY: all signals are blocked; it forks and ends. The guard has a copy of its stack for good.
-    unsafe { begin_borrowing(STACK, run, read as usize as *mut libc::c_void) }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn fork_between(read: RawFd) -> io::Result<libc::pid_t> {
-    // SAFETY: there is one thread, so that the child may do whatever the parent may.
-    match unsafe { libc::fork() } {
-        -1 => Err(io::Error::last_os_error()),
-        0 => between(read),
-        pid => Ok(pid),
-    }
-}
-
 #[cfg(target_os = "linux")]
 fn threads() -> Option<usize> {
-    Some(std::fs::read_dir("/proc/self/task").ok()?.count())
+    use std::os::unix::fs::MetadataExt as _;
+
+    const DIR: &str = "/proc/self/task";
+    // Each thread is a directory in there, whose `..` counts as a link; listing them takes ten times as long.
+    match std::fs::metadata(DIR).ok()?.nlink() {
+        3 => Some(1),
+        _ => Some(std::fs::read_dir(DIR).ok()?.count()),
+    }
 }
 
 #[cfg(target_vendor = "apple")]
@@ -120,7 +143,8 @@ fn threads() -> Option<usize> {
 }
 
 /// The life of the guard.
-fn watch(read: OwnedFd) -> ! {
+fn watch(read: OwnedFd, away: Option<&Away>) -> ! {
+    away.inspect(|away| away.arrived());
     let _ = std::env::set_current_dir("/");
     close_all_but(read.as_raw_fd());
     // SAFETY: plain system calls; the guard ends with its pipe, or by SIGKILL.

@@ -1,6 +1,5 @@
 //! Where hints come from.
 
-mod aside;
 mod refusal;
 mod entries;
 #[cfg(target_os = "linux")]
@@ -13,7 +12,6 @@ mod event;
 mod stat;
 mod auto;
 
-pub(crate) use aside::helper;
 pub(crate) use auto::Mounts;
 pub(crate) use entries::{Entries, UNNOTED, open_dir, open_with};
 pub(crate) use event::{ANCHORS, Events};

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
+use crate::aside::helper;
+
 use super::super::stamp::{self, Stamp};
 use super::super::tree::{Dir, Tree};
-use super::aside::helper;
 use super::entries::open_dir;
 
 /// What a scan noticed.
