@@ -4,7 +4,23 @@
 //! that its host has put to sleep for idle (`available_idle_cpu` and `vcpu_is_preempted` in Linux): the two would then
 //! take turns for some milliseconds. The placing may be in vain, and never fails.
 
-use std::thread::{Builder, Scope, ScopedJoinHandle};
+use std::io;
+use std::thread::{Builder, JoinHandle, Scope, ScopedJoinHandle};
+
+/// Starts a thread that works beside this one.
+///
+/// # Errors
+/// If the system starts none.
+pub(crate) fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    let maker = processor();
+    let started = Builder::new().name(name.to_owned()).spawn(move || {
+        leave(maker);
+        work();
+    });
+    // If it was put here, it runs now, up to where it leaves.
+    std::thread::yield_now();
+    started
+}
 
 /// Starts a thread that helps this one; `None` if the system starts none.
 pub(crate) fn helper<'scope, T: Send + 'scope>(
@@ -16,7 +32,6 @@ pub(crate) fn helper<'scope, T: Send + 'scope>(
         leave(maker);
         work()
     });
-    // If it was put here, it runs now, up to where it leaves.
     std::thread::yield_now();
     started.ok()
 }

@@ -12,7 +12,12 @@ use super::options::GitEnv;
 
 /// The top directory of the repository that a directory is in: itself or the nearest above.
 pub(super) fn top_of(dir: &Path) -> Option<&Path> {
-    dir.ancestors().find(|dir| common_dir(dir).is_some())
+    top_and_common(dir).map(|(top, _)| top)
+}
+
+/// The top with its [`common_dir`].
+fn top_and_common(dir: &Path) -> Option<(&Path, PathBuf)> {
+    dir.ancestors().find_map(|dir| Some((dir, common_dir(dir)?)))
 }
 
 /// The directory with `info/exclude`, if `dir` is the top of a working tree.
@@ -53,7 +58,7 @@ impl GitEnv {
     /// or `$HOME/.config/git/ignore`, and case counts.
     #[must_use]
     pub fn ask(dir: &Path, environment: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
-        let Some(top) = top_of(dir) else { return Self::default() };
+        let Some((top, common)) = top_and_common(dir) else { return Self::default() };
         let environment: Vec<_> = environment.into_iter().collect();
         let value = |name: &str| {
             let found = environment.iter().find(|(key, value)| key == name && !value.is_empty());
@@ -61,7 +66,7 @@ impl GitEnv {
         };
         let home = value("HOME");
         let config_home = value("XDG_CONFIG_HOME").or_else(|| home.as_ref().map(|home| home.join(".config")));
-        let plain = says_nothing(top, home.as_deref(), config_home.as_deref(), &environment);
+        let plain = says_nothing(&common, home.as_deref(), config_home.as_deref(), &environment);
         let answer = if plain { None } else { run_git_config(top, &environment) }.unwrap_or_default();
         let mut env =
             Self { excludes_file: config_home.map(|dir| dir.join("git/ignore")), ..Self::default() };
@@ -108,7 +113,7 @@ pub fn tracked_files(
 /// Whether it is certain, without asking git, that neither key is set: the configuration files are known, and
 /// none holds a word that could set them or include another file. Any doubt is a no.
 fn says_nothing(
-    top: &Path,
+    common: &Path,
     home: Option<&Path>,
     config_home: Option<&Path>,
     environment: &[(OsString, OsString)],
@@ -120,7 +125,6 @@ fn says_nothing(
             || key == "GIT_DIR"
             || key == "GIT_COMMON_DIR"
     };
-    let Some(common) = common_dir(top) else { return false };
     if environment.iter().any(|(key, _)| key.to_str().is_none_or(matters)) {
         return false;
     }

@@ -87,6 +87,9 @@ pub(super) fn spawn(command: &Command, around: &Surroundings<'_>) -> Result<Chil
 /// # Errors
 /// [`EnvFileError`]: the first thing that is wrong, with its place.
 pub fn check_env_files(command: &Command) -> Result<(), EnvFileError> {
+    if command.env_files.is_empty() {
+        return Ok(());
+    }
     let mut environment = std::env::vars_os().collect();
     command.env_files.iter().try_for_each(|file| env_file::add(file, &mut environment))
 }
@@ -118,6 +121,9 @@ fn start(
         false => nothing().map(|null| (Some(null), None)),
     }
     .map_err(failed)?;
+    if let Some(streams) = around.streams {
+        streams.child_begins();
+    }
     let ends = Ends::open(around.capture, around.streams).map_err(failed)?;
     let (own_in, own_out, own_err) = (io::stdin(), io::stdout(), io::stderr());
     let stdin = stdin_read.as_ref().map_or(own_in.as_fd(), AsFd::as_fd);

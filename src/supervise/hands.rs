@@ -60,9 +60,12 @@ impl Hands {
         happen: UnboundedSender<Happening>,
     ) -> io::Result<Self> {
         let streams = match &options.streams {
-            None if options.capture != Capture::No => Some(Streams::open(false)?),
+            None if options.capture != Capture::No => Some(Streams::open(false)),
             given => given.clone(),
         };
+        if let Some(streams) = &streams {
+            streams.start(options.capture != Capture::No)?;
+        }
         let trees = Trees::new(session_name(), options.subreaper == Subreaper::Yes);
         if let Some(guard) = &options.guard {
             guard.begins(trees.session());

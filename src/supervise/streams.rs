@@ -39,18 +39,26 @@ pub struct Streams {
 }
 
 impl Streams {
-    /// Begins to write on both. One terminal for both is one stream, so that the order of what appears is kept.
+    /// One terminal for both is one stream, so that the order of what appears is kept. Until a supervisor that has them starts,
+    /// what is said is written at once, by who says it.
     ///
     /// `draws`: a status line may be shown on standard error, if that is a terminal.
+    #[must_use]
+    pub fn open(draws: bool) -> Self {
+        // Without a terminal for the child it writes to ours directly, and would stand in a status line.
+        let draws = draws && io::stderr().is_terminal() && os::terminal::new_terminal().is_ok();
+        let err = Sink::new(true, draws);
+        let out = if same_terminal() { err.clone() } else { Sink::new(false, false) };
+        Self { out, err, draws }
+    }
+
+    /// From now on threads of their own do the writing: for what the owner says, and, if the child's output is captured, for both.
     ///
     /// # Errors
     /// If there is no room for a thread.
-    pub fn open(draws: bool) -> io::Result<Self> {
-        // Without a terminal for the child it writes to ours directly, and would stand in a status line.
-        let draws = draws && io::stderr().is_terminal() && os::terminal::new_terminal().is_ok();
-        let err = Sink::new(true, draws)?;
-        let out = if same_terminal() { err.clone() } else { Sink::new(false, false)? };
-        Ok(Self { out, err, draws })
+    pub(super) fn start(&self, captures: bool) -> io::Result<()> {
+        self.err.start()?;
+        if captures { self.out.start() } else { Ok(()) }
     }
 
     /// Whether a status line can be shown.
@@ -94,6 +102,13 @@ impl Streams {
         }
     }
 
+    /// A child is about to begin that may write to the same places.
+    pub(super) fn child_begins(&self) {
+        for sink in [&self.out, &self.err] {
+            lock(&sink.0.queue).alone = false;
+        }
+    }
+
     pub(super) fn of(&self, error: bool) -> &Sink {
         if error { &self.err } else { &self.out }
     }
@@ -122,6 +137,7 @@ impl Drop for End {
 #[derive(Debug, Default)]
 struct Inner {
     error: bool,
+    draws: bool,
     queue: Mutex<Queue>,
     filled: Condvar,
     emptied: Notify,
@@ -146,6 +162,11 @@ struct Queue {
     left_out: u64,
     /// A new status line, or none from now on.
     status: Option<Option<Vec<u8>>>,
+    /// There is a thread that writes.
+    started: bool,
+    /// Nobody else writes to the same place: the few lines before the first child need no thread, and nobody has to be woken
+    /// for them.
+    alone: bool,
     writing: bool,
     /// The child writes through here, and not past us.
     captures: bool,
@@ -159,16 +180,26 @@ struct Queue {
 }
 
 impl Sink {
-    fn new(error: bool, draws: bool) -> io::Result<Self> {
-        let inner = Arc::new(Inner { error, ..Inner::default() });
-        let thread = Arc::clone(&inner);
-        let name = if error { "devrun-stderr" } else { "devrun-stdout" };
-        std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-            // A terminal may stop whoever writes from the background; that would be all of us.
-            os::terminal::never_stop_for_writing();
-            thread.work(Screen::new(draws));
-        })?;
-        Ok(Self(Arc::clone(&inner), Arc::new(End(inner))))
+    fn new(error: bool, draws: bool) -> Self {
+        let inner = Arc::new(Inner { error, draws, ..Inner::default() });
+        // A terminal may be held, or not be ours.
+        lock(&inner.queue).alone = inner.with(|fd| !rustix::termios::isatty(fd));
+        Self(Arc::clone(&inner), Arc::new(End(inner)))
+    }
+
+    fn start(&self) -> io::Result<()> {
+        let mut queue = lock(&self.0.queue);
+        if !queue.started {
+            let inner = Arc::clone(&self.0);
+            let name = if inner.error { "devrun-stderr" } else { "devrun-stdout" };
+            std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+                // A terminal may stop whoever writes from the background; that would be all of us.
+                os::terminal::never_stop_for_writing();
+                inner.work(Screen::new(inner.draws));
+            })?;
+            queue.started = true;
+        }
+        Ok(())
     }
 
     pub(super) fn is_terminal(&self) -> bool {
@@ -239,6 +270,13 @@ impl Inner {
         if queue.closed {
             return;
         }
+        let at_once = queue.alone && queue.is_empty() && lines.len() <= libc::PIPE_BUF && self.takes();
+        if !queue.started || at_once {
+            drop(queue);
+            // Nothing can be done if that fails.
+            let _ = self.write_all(&lines);
+            return;
+        }
         if queue.said + lines.len() > SAID {
             queue.left_out += 1;
             return;
@@ -256,7 +294,7 @@ impl Inner {
     fn busy(&self) -> bool {
         let queue = lock(&self.queue);
         let left = queue.writing || !queue.pieces.is_empty() || queue.status.is_some();
-        left && !queue.closed && queue.progress.is_none_or(|since| since.elapsed() < STUCK)
+        left && queue.started && !queue.closed && queue.progress.is_none_or(|since| since.elapsed() < STUCK)
     }
 
     /// The life of the thread.
@@ -318,6 +356,16 @@ impl Inner {
 
     fn with<T>(&self, run: impl FnOnce(BorrowedFd<'_>) -> T) -> T {
         if self.error { run(io::stderr().as_fd()) } else { run(io::stdout().as_fd()) }
+    }
+
+    /// Whether up to `PIPE_BUF` bytes can be written now without waiting, as long as nobody else writes (pipe(7)).
+    fn takes(&self) -> bool {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        self.with(|fd| {
+            let mut one = [PollFd::new(&fd, PollFlags::OUT)];
+            poll(&mut one, Some(&now)).is_ok() && one[0].revents() == PollFlags::OUT
+        })
     }
 
     fn write_all(&self, mut bytes: &[u8]) -> rustix::io::Result<()> {

@@ -17,7 +17,11 @@ use super::tree::{Print, Tree};
 const BUDGET: u64 = 256 << 20;
 const LARGEST: u64 = 4 << 20;
 /// It pauses after so much work, as long as it has worked: the child that is starting has the other half.
-const STRETCH: Duration = Duration::from_millis(4);
+const STRETCH: Duration = Duration::from_millis(1);
+/// The first stretch, some tens of files, and the pause after it: a child that is being launched may be on this processor, and
+/// waits for no more than this.
+const FIRST_STRETCH: Duration = Duration::from_micros(250);
+const FIRST_PAUSE: Duration = Duration::from_millis(2);
 
 /// The thread that reads.
 #[derive(Debug)]
@@ -56,7 +60,7 @@ impl Drop for Reading {
 
 fn read_all(tree: &Mutex<Tree>, mut comparer: Comparer, stop: &AtomicBool) {
     let mut left = BUDGET;
-    let mut since = Instant::now();
+    let (mut since, mut stretch, mut pause) = (Instant::now(), FIRST_STRETCH, FIRST_PAUSE);
     // Asked before the loop: a lock taken in its head would be held through all of it.
     let dirs = unread_dirs(&locked(tree));
     for dir in dirs {
@@ -71,9 +75,9 @@ fn read_all(tree: &Mutex<Tree>, mut comparer: Comparer, stop: &AtomicBool) {
             if let Some(print) = comparer.print_in(&open, &name, &stamp) {
                 read.push((name, stamp, print));
             }
-            if since.elapsed() > STRETCH {
-                std::thread::sleep(since.elapsed().min(10 * STRETCH));
-                since = Instant::now();
+            if since.elapsed() > stretch {
+                std::thread::sleep(pause.max(since.elapsed()).min(10 * STRETCH));
+                (since, stretch, pause) = (Instant::now(), STRETCH, STRETCH);
             }
         }
         keep(&mut locked(tree), &dir, read);

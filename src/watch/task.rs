@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::aside;
 use crate::rules::Rules;
 
 use super::error::Error;
@@ -80,28 +81,31 @@ impl Watch {
     /// # Errors
     /// [`Error`] if the rules, a filter or a root cannot be used at all.
     pub async fn start(options: Options) -> Result<Self, Error> {
-        let rules = Rules::new(options.rules.clone())?;
-        let roots = roots(&options);
-        let always = roots.iter().filter(|root| root.state != State::Dir).map(|root| root.path.clone());
-        let filter = Arc::new(Filter::new(&options, rules.clone(), always.collect())?);
         let mounts = Arc::new(if options.mode == Mode::Auto { Mounts::default() } else { Mounts::none() });
         let (inbox, shared) = (Arc::new(Inbox::default()), Arc::new(Shared::default()));
         let (out, events) = mpsc::unbounded_channel();
+        let (what, is_known) = std::sync::mpsc::channel();
         let (ready, is_ready) = oneshot::channel();
         let (end, ended) = oneshot::channel();
         let ends = (Arc::clone(&inbox), Arc::clone(&shared), Arc::clone(&mounts), out);
         let work = move || {
-            let room = Room::open(&options, filter, roots, ends);
-            if ready.send(()).is_ok() {
-                room.run();
+            // What can be done before the rules are known.
+            mounts.read();
+            if let Ok((options, filter, roots)) = is_known.recv() {
+                let room = Room::open(&options, filter, roots, ends);
+                if ready.send(()).is_ok() {
+                    room.run();
+                }
             }
             let _ = end.send(());
         };
         let no_thread = |source| Error::Root { path: PathBuf::from("."), source };
-        let thread =
-            std::thread::Builder::new().name("devrun-watch".into()).spawn(work).map_err(no_thread)?;
-        // While the thread is on its way.
-        mounts.read();
+        let thread = aside::thread("devrun-watch", work).map_err(no_thread)?;
+        let rules = Rules::new(options.rules.clone())?;
+        let roots = roots(&options);
+        let always = roots.iter().filter(|root| root.state != State::Dir).map(|root| root.path.clone());
+        let filter = Arc::new(Filter::new(&options, rules.clone(), always.collect())?);
+        let _ = what.send((options, filter, roots));
         let watch = Self { rules, inbox, shared, events, thread: Some(thread), ended: Some(ended) };
         is_ready.await.map_err(|_| no_thread(std::io::Error::other("the watching thread ended early")))?;
         Ok(watch)

@@ -10,10 +10,11 @@ use std::path::{Path, PathBuf};
 const ROOMS: &[(&str, &[&str])] = &[
     ("platform", &[]),
     ("brief", &[]),
+    ("aside", &[]),
     ("change", &[]),
     ("rules", &["brief"]),
-    ("watch", &["brief", "change", "rules"]),
-    ("supervise", &["change"]),
+    ("watch", &["aside", "brief", "change", "rules"]),
+    ("supervise", &["aside", "change"]),
     ("front", &[]),
     ("session", &["change", "rules", "watch", "supervise", "front"]),
 ];

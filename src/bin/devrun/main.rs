@@ -131,12 +131,12 @@ fn dispatch(
             list::run(settle(args.source, layer, Vec::new(), terminal)?, question, terminal)
         }
         Verb::Init(args) => {
-            *terminal = Terminal::new(settled::color_of(&args.output));
+            terminal.set_color(settled::color_of(&args.output));
             init::run(&current_directory()?, args.dry_run, terminal)
         }
         Verb::Doctor(args) => {
             let layer = Layer { front: args.front, ..layer_of(args.watch, args.output) };
-            *terminal = Terminal::new(settled::color_of(&layer.output));
+            terminal.set_color(settled::color_of(&layer.output));
             let question =
                 doctor::Question { json: args.format == words::Format::Json, probe_roots: args.probe_roots };
             let settings = settle(args.source, layer, Vec::new(), terminal);
@@ -166,16 +166,16 @@ fn settle(
     command: Vec<OsString>,
     terminal: &mut Terminal,
 ) -> Result<Settings, Failure> {
-    *terminal = Terminal::new(settled::color_of(&typed.output));
+    terminal.set_color(settled::color_of(&typed.output));
     let environment = environment::read(std::env::vars_os())?;
     let said = merge::over(typed.clone(), environment.layer.clone()).output;
-    *terminal = Terminal::new(settled::color_of(&said));
+    terminal.set_color(settled::color_of(&said));
     for (message, remedy) in &environment.doubts {
         terminal.warn(message, remedy);
     }
     let directory = current_directory()?;
     let settings = Settings::new(Origin { directory, typed, command, source, environment })?;
-    *terminal = Terminal::new(settings.output.color);
+    terminal.set_color(settings.output.color);
     trace::follow(settings.output)?;
     Ok(settings)
 }

@@ -39,16 +39,11 @@ pub(crate) fn run(
     guard: io::Result<GuardBeginning>,
     terminal: &mut Terminal,
 ) -> Result<ExitCode, Failure> {
-    let guard = guard.and_then(GuardBeginning::wait);
-    if let Err(error) = &guard {
-        terminal
-            .warn(format_args!("nothing watches over COMMAND if devrun is killed by SIGKILL: {error}"), "");
-    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::to_do("start the event loop", &error))?;
-    let outcome = runtime.block_on(supervise(settings, guard.ok(), terminal));
+    let outcome = runtime.block_on(supervise(settings, guard, terminal));
     // A thread that waits in the kernel for a slow file system must not hold up the end.
     runtime.shutdown_background();
     outcome
@@ -56,14 +51,13 @@ pub(crate) fn run(
 
 async fn supervise(
     settings: Settings,
-    guard: Option<Guard>,
+    guard: io::Result<GuardBeginning>,
     terminal: &mut Terminal,
 ) -> Result<ExitCode, Failure> {
     let mut options = settings.session_options()?;
-    options.supervise.guard = guard;
+    options.supervise.guard = guarded(guard, terminal);
     options.supervise.open_files = descriptors::raise_limit();
-    options.supervise.streams =
-        Some(terminal.share().map_err(|error| Failure::to_do("start a thread for output", &error))?);
+    options.supervise.streams = Some(terminal.share());
     capture(&mut options, terminal);
     let signals = Signals::listen().map_err(|error| Failure::to_do("listen for signals", &error))?;
     let reporter = Reporter::new(&settings, &options, terminal.draws(), Instant::now());
@@ -91,6 +85,18 @@ async fn supervise(
         let Some(next) = run.next.take() else { return Ok(run.code(exit)) };
         run.keyboard = Keyboard::none();
         (session, options) = run.again(*next, options).await?;
+    }
+}
+
+/// Says so if there is no guard: devrun goes on without one.
+fn guarded(guard: io::Result<GuardBeginning>, terminal: &mut Terminal) -> Option<Guard> {
+    match guard.and_then(GuardBeginning::wait) {
+        Ok(guard) => Some(guard),
+        Err(error) => {
+            let doubt = "nothing watches over COMMAND if devrun is killed by SIGKILL";
+            terminal.warn(format_args!("{doubt}: {error}"), "");
+            None
+        }
     }
 }
 

@@ -59,6 +59,7 @@ pub(crate) struct Terminal {
     err: AutoStream<io::Stderr>,
     /// Whether a status line stands on the terminal, without an end of line.
     status: bool,
+    color: ColorChoice,
 }
 
 impl Terminal {
@@ -73,6 +74,14 @@ impl Terminal {
             pending: Vec::new(),
             err: AutoStream::new(err, err_choice),
             status: false,
+            color: choice,
+        }
+    }
+
+    /// The same streams with another choice; nothing has been written yet.
+    pub(crate) fn set_color(&mut self, choice: ColorChoice) {
+        if choice != self.color {
+            *self = Self::new(choice);
         }
     }
 
@@ -108,17 +117,10 @@ impl Terminal {
         written(self.out.write_all(&pending))
     }
 
-    /// From now on standard error is written by a thread, together with what COMMAND writes: whoever reads it may be
-    /// slow or gone, and nothing waits for that.
-    ///
-    /// # Errors
-    /// If there is no room for a thread.
-    pub(crate) fn share(&mut self) -> io::Result<Streams> {
-        if let Some(shared) = SHARED.get() {
-            return Ok(shared.clone());
-        }
-        let streams = Streams::open(self.draws())?;
-        Ok(SHARED.get_or_init(|| streams).clone())
+    /// Once a session runs with them, standard error is written by a thread, together with what COMMAND writes: whoever reads
+    /// it may be slow or gone, and nothing waits for that.
+    pub(crate) fn share(&self) -> Streams {
+        SHARED.get_or_init(|| Streams::open(self.draws())).clone()
     }
 
     /// Waits until everything is written, but not for a reader that takes nothing.
