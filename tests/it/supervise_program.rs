@@ -49,6 +49,47 @@ fn a_process_that_hides_everything_is_ended_too() {
     assert!(pids(&sandbox).iter().all(|pid| !lives(*pid)), "{:#?}", run.lines());
 }
 
+/// The guard of a devrun: forked from it, so that both have the same words.
+#[cfg(target_os = "linux")]
+fn guard_of(devrun: u32) -> Option<String> {
+    let read = |pid: &str, file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}")).ok();
+    let words = read(&devrun.to_string(), "cmdline")?;
+    let names = std::fs::read_dir("/proc").unwrap().flatten();
+    let pids = names.filter_map(|entry| entry.file_name().into_string().ok());
+    pids.into_iter().find(|pid| {
+        read(pid, "comm").as_deref() == Some("tree-guard\n") && read(pid, "cmdline").as_ref() == Some(&words)
+    })
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn the_guard_may_run_wherever_devrun_may_and_has_nothing_of_it_open() {
+    // With and without `--`: the guard is forked before the words are read, or after.
+    for dashes in [true, false] {
+        let sandbox = Sandbox::new();
+        let file = sandbox.write("devrun.toml", "[run]\ncommand = [\"sleep\", \"1000\"]\n");
+        let mut command = sandbox.devrun();
+        // With the sandbox's own name, nobody else has the same words.
+        command.arg("--config").arg(file);
+        if dashes {
+            command.args(["--", "sleep", "1000"]);
+        }
+        let mut run = Running::start(&mut command);
+        run.wait_for_line("started");
+        let guard = crate::sandbox::wait_for("there is a guard", || guard_of(run.pid()));
+        let allowed = |pid: &str| {
+            let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+            status.lines().find(|line| line.starts_with("Cpus_allowed:")).map(str::to_owned)
+        };
+        wait_until("it may run anywhere", || allowed(&guard) == allowed(&run.pid().to_string()));
+        let open = || std::fs::read_dir(format!("/proc/{guard}/fd")).unwrap().count();
+        wait_until("only its pipe is open", || open() == 1);
+        run.stop();
+        let guard: i32 = guard.parse().unwrap();
+        wait_until("it ends with devrun", || !lives(guard));
+    }
+}
+
 /// Kills devrun again and again, at changing moments, while a process of its tree hides everything there is to hide.
 fn kill_again_and_again(times: u32) {
     for time in 0..times {
