@@ -47,14 +47,17 @@ pub(crate) fn parse(words: &[OsString]) -> Result<Typed, Failure> {
 /// A run, if the words are one beyond doubt. Most are, and none has to wait for definitions that it does not need: these take
 /// longer than all else that is done with the words.
 fn run_alone(words: &[OsString]) -> Option<RunArgs> {
-    if let [_, dashes, command @ ..] = words
-        && dashes == "--"
-    {
-        return Some(RunArgs { groups: RunGroups::default(), command: command.to_vec() });
+    let plain = |command: &[OsString]| RunArgs { groups: RunGroups::default(), command: command.to_vec() };
+    match words {
+        [_] => Some(plain(&[])),
+        [_, dashes, command @ ..] if dashes == "--" => Some(plain(command)),
+        _ if begins_run(words) => {
+            let command = clap::Command::new("devrun").disable_help_flag(true);
+            let matches = RunArgs::augment_args(command).try_get_matches_from(words).ok()?;
+            RunArgs::from_arg_matches(&matches).ok()
+        }
+        _ => None,
     }
-    let command = clap::Command::new("devrun").disable_help_flag(true);
-    let matches = RunArgs::augment_args(command).try_get_matches_from(words).ok()?;
-    RunArgs::from_arg_matches(&matches).ok()
 }
 
 /// `devrun`, or `devrun check`: whose help helps.
@@ -152,7 +155,6 @@ mod tests {
     fn a_run_alone_is_what_it_is_among_the_subcommands() {
         for line in [
             "",
-            "-q",
             "--",
             "-- app",
             "-- app --proxy 1 -- -x",
@@ -172,6 +174,7 @@ mod tests {
     fn what_is_no_run_beyond_doubt_is_left_to_the_whole_parser() {
         for line in [
             "app",
+            "-q",
             "check",
             "check -- app",
             "-w src check",
