@@ -42,7 +42,8 @@ fn what_the_caller_ignored_the_child_does_not() {
     let report = sandbox.path("report");
     let helper = crate::sandbox::example("child");
     // The last two are kept by the C library for itself: some runners of programs leave them ignored.
-    let ignoring = "ignore 2 ignore 3 ignore 13 ignore 34 ignore 64 ignore 32 ignore 33 exec".split(' ');
+    let ignoring =
+        "default 1 ignore 2 ignore 3 ignore 13 ignore 34 ignore 64 ignore 32 ignore 33 exec".split(' ');
     let mut command = sandbox.command(&helper);
     command.args(ignoring).arg(env!("CARGO_BIN_EXE_devrun")).arg("--").arg(&helper);
     let mut devrun = Running::start(command.arg("report").arg(&report).arg("sleep"));
