@@ -12,12 +12,7 @@ use std::thread::{Builder, JoinHandle, Scope, ScopedJoinHandle};
 /// # Errors
 /// If the system starts none.
 pub(crate) fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
-    let maker = processor();
-    let started = Builder::new().name(name.to_owned()).spawn(move || {
-        leave(maker);
-        work();
-    });
-    // If it was put here, it runs now, up to where it leaves.
+    let started = Builder::new().name(name.to_owned()).spawn(elsewhere(work));
     std::thread::yield_now();
     started
 }
@@ -27,13 +22,18 @@ pub(crate) fn helper<'scope, T: Send + 'scope>(
     scope: &'scope Scope<'scope, '_>,
     work: impl FnOnce() -> T + Send + 'scope,
 ) -> Option<ScopedJoinHandle<'scope, T>> {
-    let maker = processor();
-    let started = Builder::new().spawn_scoped(scope, move || {
-        leave(maker);
-        work()
-    });
+    let started = Builder::new().spawn_scoped(scope, elsewhere(work));
     std::thread::yield_now();
     started.ok()
+}
+
+/// The same work, away from this processor. If the thread was put here, it runs up to where it leaves when its maker yields.
+fn elsewhere<T>(work: impl FnOnce() -> T) -> impl FnOnce() -> T {
+    let maker = processor();
+    move || {
+        leave(maker);
+        work()
+    }
 }
 
 #[cfg(target_os = "linux")]

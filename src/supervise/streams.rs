@@ -182,9 +182,10 @@ struct Queue {
 impl Sink {
     fn new(error: bool, draws: bool) -> Self {
         let inner = Arc::new(Inner { error, draws, ..Inner::default() });
+        let sink = Self(Arc::clone(&inner), Arc::new(End(inner)));
         // A terminal may be held, or not be ours.
-        lock(&inner.queue).alone = inner.with(|fd| !rustix::termios::isatty(fd));
-        Self(Arc::clone(&inner), Arc::new(End(inner)))
+        lock(&sink.0.queue).alone = !sink.is_terminal();
+        sink
     }
 
     fn start(&self) -> io::Result<()> {

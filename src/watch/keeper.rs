@@ -36,7 +36,8 @@ pub(crate) struct Placed {
 }
 
 impl Keeper {
-    pub(crate) fn new(mode: Mode, inbox: Arc<Inbox>, mounts: Arc<Mounts>, roots: HashSet<PathBuf>) -> Self {
+    pub(crate) fn new(mode: Mode, inbox: Arc<Inbox>, mounts: Mounts, roots: HashSet<PathBuf>) -> Self {
+        let mounts = Arc::new(mounts);
         let (events, anchors) = (None, BTreeSet::new());
         let mut keeper = Self { mode, inbox, events, mounts, roots, anchors, limited: false };
         if mode != Mode::Stat {

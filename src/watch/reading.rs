@@ -18,6 +18,7 @@ const BUDGET: u64 = 256 << 20;
 const LARGEST: u64 = 4 << 20;
 /// It pauses after so much work, as long as it has worked: the child that is starting has the other half.
 const STRETCH: Duration = Duration::from_millis(1);
+const LONGEST_PAUSE: Duration = Duration::from_millis(40);
 /// The first stretch, some tens of files, and the pause after it: a child that is being launched may be on this processor, and
 /// waits for no more than this.
 const FIRST_STRETCH: Duration = Duration::from_micros(250);
@@ -76,8 +77,8 @@ fn read_all(tree: &Mutex<Tree>, mut comparer: Comparer, stop: &AtomicBool) {
                 read.push((name, stamp, print));
             }
             if since.elapsed() > stretch {
-                std::thread::sleep(pause.max(since.elapsed()).min(10 * STRETCH));
-                (since, stretch, pause) = (Instant::now(), STRETCH, STRETCH);
+                std::thread::sleep(since.elapsed().clamp(pause, LONGEST_PAUSE));
+                (since, stretch, pause) = (Instant::now(), STRETCH, Duration::ZERO);
             }
         }
         keep(&mut locked(tree), &dir, read);

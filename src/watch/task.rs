@@ -81,18 +81,17 @@ impl Watch {
     /// # Errors
     /// [`Error`] if the rules, a filter or a root cannot be used at all.
     pub async fn start(options: Options) -> Result<Self, Error> {
-        let mounts = Arc::new(if options.mode == Mode::Auto { Mounts::default() } else { Mounts::none() });
         let (inbox, shared) = (Arc::new(Inbox::default()), Arc::new(Shared::default()));
         let (out, events) = mpsc::unbounded_channel();
         let (what, is_known) = std::sync::mpsc::channel();
         let (ready, is_ready) = oneshot::channel();
         let (end, ended) = oneshot::channel();
-        let ends = (Arc::clone(&inbox), Arc::clone(&shared), Arc::clone(&mounts), out);
+        let (mode, ends) = (options.mode, (Arc::clone(&inbox), Arc::clone(&shared), out));
         let work = move || {
             // What can be done before the rules are known.
-            mounts.read();
+            let mounts = if mode == Mode::Auto { Mounts::current() } else { Mounts::default() };
             if let Ok((options, filter, roots)) = is_known.recv() {
-                let room = Room::open(&options, filter, roots, ends);
+                let room = Room::open(&options, filter, roots, mounts, ends);
                 if ready.send(()).is_ok() {
                     room.run();
                 }

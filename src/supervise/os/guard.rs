@@ -96,7 +96,9 @@ fn fork_between(read: OwnedFd) -> io::Result<Between> {
         return Err(error);
     }
     // This process has more to do than to wait for it.
-    away.inspect(|away| away.send(pid));
+    if let Some(away) = &away {
+        away.send(pid);
+    }
     Ok(Between(Some(pid)))
 }
 
@@ -144,7 +146,9 @@ fn threads() -> Option<usize> {
 
 /// The life of the guard.
 fn watch(read: OwnedFd, away: Option<&Away>) -> ! {
-    away.inspect(|away| away.arrived());
+    if let Some(away) = away {
+        away.arrived();
+    }
     let _ = std::env::set_current_dir("/");
     close_all_but(read.as_raw_fd());
     // SAFETY: plain system calls; the guard ends with its pipe, or by SIGKILL.

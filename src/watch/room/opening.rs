@@ -39,7 +39,8 @@ impl Room {
         options: &Options,
         filter: Arc<Filter>,
         roots: Vec<Root>,
-        (inbox, shared, mounts, out): (Arc<Inbox>, Arc<Shared>, Arc<Mounts>, UnboundedSender<Event>),
+        mounts: Mounts,
+        (inbox, shared, out): (Arc<Inbox>, Arc<Shared>, UnboundedSender<Event>),
     ) -> Self {
         let links = roots.iter().map(|root| root.path.clone()).collect();
         let keeper = Keeper::new(options.mode, Arc::clone(&inbox), mounts, links);

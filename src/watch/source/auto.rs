@@ -3,13 +3,12 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 
 /// The mounts whose changes the kernel does not report, and those around them.
 #[derive(Debug, Default)]
 pub(crate) struct Mounts {
     /// The longest path first; later mounts on one path hide earlier ones.
-    mounts: OnceLock<Vec<(PathBuf, String)>>,
+    mounts: Vec<(PathBuf, String)>,
 }
 
 /// File systems whose files can change without this kernel's doing. What Linux calls them in its mount table.
@@ -40,18 +39,8 @@ const SILENT_PREFIXES: [&str; 3] = ["fuse.", "vmhgfs", "drvfs"];
 const TABLE_ROOM: usize = 16 << 10;
 
 impl Mounts {
-    /// No mounts: events everywhere.
-    pub(crate) fn none() -> Self {
-        Self { mounts: OnceLock::from(Vec::new()) }
-    }
-
-    /// The mounts of this process, now: read here, or by whoever needs them first. Empty where the system has no mount table:
-    /// events everywhere.
-    pub(crate) fn read(&self) -> &[(PathBuf, String)] {
-        self.mounts.get_or_init(Self::current)
-    }
-
-    fn current() -> Vec<(PathBuf, String)> {
+    /// The mounts of this process, now. Empty where the system has no mount table to read: events everywhere.
+    pub(crate) fn current() -> Self {
         // The kernel does not say how long it is, and writes it anew for each time it is asked for more.
         let mut table = Vec::with_capacity(TABLE_ROOM);
         let read = File::open("/proc/self/mountinfo").and_then(|mut file| file.read_to_end(&mut table));
@@ -62,25 +51,25 @@ impl Mounts {
     }
 
     /// Reads a mount table in the format of `/proc/self/mountinfo` (proc_pid_mountinfo(5)).
-    fn parse(table: &[u8]) -> Vec<(PathBuf, String)> {
+    pub(crate) fn parse(table: &[u8]) -> Self {
         let mut mounts: Vec<_> = table.split(|byte| *byte == b'\n').filter_map(mount).collect();
         mounts.reverse();
         mounts.sort_by_key(|(path, _)| std::cmp::Reverse(path.as_os_str().len()));
         if !mounts.iter().any(|(_, system)| is_silent(system)) {
             mounts.clear();
         }
-        mounts
+        Self { mounts }
     }
 
     /// The name of the file system a path is on, if it reports no events.
     pub(crate) fn silent(&self, path: &Path) -> Option<&str> {
-        let (_, system) = self.read().iter().find(|(mount, _)| path.starts_with(mount))?;
+        let (_, system) = self.mounts.iter().find(|(mount, _)| path.starts_with(mount))?;
         is_silent(system).then_some(system)
     }
 
     /// The mount that a path is on; unknown if all mounts report events.
     pub(crate) fn of(&self, path: &Path) -> Option<&Path> {
-        self.read().iter().map(|(mount, _)| mount.as_path()).find(|mount| path.starts_with(mount))
+        self.mounts.iter().map(|(mount, _)| mount.as_path()).find(|mount| path.starts_with(mount))
     }
 }
 
@@ -137,7 +126,7 @@ mod tests {
 
     #[test]
     fn network_and_shared_file_systems_are_silent_and_the_deepest_mount_decides() {
-        let mounts = Mounts { mounts: Mounts::parse(TABLE).into() };
+        let mounts = Mounts::parse(TABLE);
         let silent = |path: &str| mounts.silent(Path::new(path)).map(str::to_owned);
         assert_eq!(silent("/home/me/app"), None);
         assert_eq!(silent("/home/me/my share/app"), Some("cifs".into()));
@@ -152,6 +141,6 @@ mod tests {
 
     #[test]
     fn a_table_that_makes_no_sense_means_events() {
-        assert!(Mounts::parse(b"\n\nx y z\n\xff").is_empty());
+        assert_eq!(Mounts::parse(b"\n\nx y z\n\xff").silent(Path::new("/a")), None);
     }
 }
