@@ -7,6 +7,7 @@
 use std::sync::{
     Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError, TryLockResult,
 };
+use std::time::{Duration, Instant};
 
 /// So often it is tried before the thread goes to sleep all the same: some tens of microseconds. Between two tries another
 /// thread may run, so that nothing is lost where there is one processor.
@@ -29,12 +30,19 @@ pub(crate) fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
 
 /// What it is tried to get, unless that takes too long to stay awake for.
 pub(crate) fn awake<T>(mut try_it: impl FnMut() -> Option<T>) -> Option<T> {
-    for _ in 0..TRIES {
-        match try_it() {
-            None => std::thread::yield_now(),
-            got => return got,
-        }
-    }
+    (0..TRIES).find_map(|_| try_it().or_else(pause))
+}
+
+/// The same for something that comes once, within this time if all goes well.
+pub(crate) fn awake_for<T>(time: Duration, mut try_it: impl FnMut() -> Option<T>) -> Option<T> {
+    let begun = Instant::now();
+    std::iter::repeat_with(|| try_it().or_else(pause))
+        .take_while(|got| got.is_some() || begun.elapsed() < time)
+        .find_map(|got| got)
+}
+
+fn pause<T>() -> Option<T> {
+    std::thread::yield_now();
     None
 }
 

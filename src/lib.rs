@@ -38,6 +38,6 @@ pub mod front;
 pub mod session;
 
 #[cfg(unix)]
-pub use session::{Error, Event, Handle, Options, Session};
+pub use session::{Error, Event, Handle, Options, Session, SessionBeginning};
 #[cfg(unix)]
 pub use supervise::Command;

@@ -10,4 +10,4 @@ mod task;
 pub use error::Error;
 pub use event::Event;
 pub use options::Options;
-pub use task::{Handle, Session};
+pub use task::{Handle, Session, SessionBeginning};

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 #[cfg(feature = "proxy")]
 use crate::front::{self, Front};
 use crate::supervise::{self, Exit, Prepared, Request, Supervisor};
-use crate::watch::{self, Control, Watch};
+use crate::watch::{self, Control, Standby, Watch, WatchBeginning};
 
 use super::error::Error;
 use super::event::Event;
@@ -55,6 +55,14 @@ pub struct Session {
     task: JoinHandle<Exit>,
 }
 
+/// A session that has begun to watch, and has started nothing yet. Dropped, it leaves nothing.
+#[derive(Debug)]
+#[must_use = "without `wait` nothing is started"]
+pub struct SessionBeginning {
+    told_only: Arc<Vec<PathBuf>>,
+    watch: Option<WatchBeginning>,
+}
+
 /// Tells a running session what to do. Cheap to clone; never blocks; does nothing once the session has ended.
 #[derive(Debug, Clone)]
 pub struct Handle {
@@ -88,21 +96,64 @@ impl Handle {
 }
 
 impl Session {
-    /// Opens the front, starts watching, then starts the child: when the child starts, the watches are in place.
+    /// Starts watching, opens the front, then starts the child: when the child starts, the watches are in place.
     /// Must be called in a tokio runtime; with [`supervise::Options::parent_death_signal`] on a thread that lives as
     /// long as the process.
     ///
     /// # Errors
-    /// [`Error`] if one of the rooms cannot begin; nothing is left running then.
+    /// [`Error`] if one of the rooms cannot begin; nothing is left running then, but a first look that ends by itself.
     pub async fn start(options: Options) -> Result<Self, Error> {
+        Self::begin(&options, None)?.wait(options).await
+    }
+
+    /// As [`Session::start`], but only begins to watch, on the thread that stands by if there is one: the first look at the
+    /// sources then goes on beside whatever the program has to do before it can wait for it. Needs no runtime yet.
+    ///
+    /// # Errors
+    /// [`Error::Watch`] if watching cannot begin.
+    pub fn begin(options: &Options, standby: Option<Standby>) -> Result<SessionBeginning, Error> {
+        let told_only = Arc::new(absolute(options));
+        let watch = match options.watching {
+            true => Some(Watch::begin(with_told(options.watch.clone(), &told_only), standby)?),
+            false => None,
+        };
+        Ok(SessionBeginning { told_only, watch })
+    }
+
+    /// A handle to tell it things.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Waits for the next event; `None` after [`Event::Ended`]. Cancel-safe. The session goes on whether or not
+    /// events are fetched; they are kept until then.
+    pub async fn next_event(&mut self) -> Option<Event> {
+        self.events.recv().await
+    }
+
+    /// Stops gently and returns once the last process of the child's tree is gone.
+    pub async fn stop(mut self) -> Exit {
+        self.handle.send(Request::Stop);
+        (&mut self.task).await.unwrap_or(Exit::Asked)
+    }
+}
+
+impl SessionBeginning {
+    /// Opens the front and, once the watches are in place, starts the child. What is to be watched, and whether, is settled;
+    /// the other options may have been filled in since.
+    ///
+    /// # Errors
+    /// As for [`Session::start`].
+    pub async fn wait(self, options: Options) -> Result<Session, Error> {
+        let Self { told_only, watch } = self;
         #[cfg(feature = "proxy")]
         let front = match front_options(&options) {
             Some(front) => Some(Front::start(front).await?),
             None => None,
         };
-        let told_only = Arc::new(absolute(&options));
         let (events, receiver) = mpsc::unbounded_channel();
-        let begun = begin(&options, &told_only, &events).await;
+        let begun = begin(watch, &options, &events).await;
         #[cfg(feature = "proxy")]
         let front = match (begun.is_err(), front) {
             // Whoever tries again at once finds the port free.
@@ -132,44 +183,22 @@ impl Session {
             #[cfg(feature = "proxy")]
             front,
         };
-        Ok(Self { handle, events: receiver, task: tokio::spawn(rooms.route(router)) })
-    }
-
-    /// A handle to tell it things.
-    #[must_use]
-    pub fn handle(&self) -> Handle {
-        self.handle.clone()
-    }
-
-    /// Waits for the next event; `None` after [`Event::Ended`]. Cancel-safe. The session goes on whether or not
-    /// events are fetched; they are kept until then.
-    pub async fn next_event(&mut self) -> Option<Event> {
-        self.events.recv().await
-    }
-
-    /// Stops gently and returns once the last process of the child's tree is gone.
-    pub async fn stop(mut self) -> Exit {
-        self.handle.send(Request::Stop);
-        (&mut self.task).await.unwrap_or(Exit::Asked)
+        Ok(Session { handle, events: receiver, task: tokio::spawn(rooms.route(router)) })
     }
 }
 
-/// Starts watching, then starts the child.
+/// Waits for the watch, then starts the child.
 async fn begin(
+    watch: Option<WatchBeginning>,
     options: &Options,
-    told_only: &Arc<Vec<PathBuf>>,
     events: &UnboundedSender<Event>,
 ) -> Result<(Option<Watch>, Supervisor), Error> {
-    let watch = async {
-        match options.watching {
-            true => Watch::start(with_told(options.watch.clone(), told_only)).await.map(Some),
-            false => Ok(None),
-        }
-    };
     // While the watches are placed on a thread of their own, all is prepared for the child.
-    let prepare = async { Prepared::new(options.supervise.clone()) };
-    let (watch, prepared) = tokio::join!(watch, prepare);
-    let watch = watch?;
+    let prepared = Prepared::new(options.supervise.clone());
+    let watch = match watch {
+        Some(watch) => Some(watch.wait().await?),
+        None => None,
+    };
     // Sent before the supervisor begins, so that it is the first event whatever the child does.
     let summary = watch.as_ref().map(Watch::summary).unwrap_or_default();
     tell(events, Event::Watching(summary));

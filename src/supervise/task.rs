@@ -119,7 +119,8 @@ impl Drop for Supervisor {
 pub(crate) struct Prepared {
     requests: UnboundedSender<Request>,
     events: UnboundedReceiver<Event>,
-    work: Loop,
+    /// Large: moved once, before anybody waits.
+    work: Box<Loop>,
     sockets: Vec<Arc<Held>>,
 }
 
@@ -134,7 +135,7 @@ impl Prepared {
         let sockets = sockets.collect::<Result<Vec<_>, _>>()?;
         let (requests, requested) = unbounded_channel();
         let (told, events) = unbounded_channel();
-        let work = Loop::new(options, sockets.clone(), requested, told)?;
+        let work = Box::new(Loop::new(options, sockets.clone(), requested, told)?);
         Ok(Self { requests, events, work, sockets })
     }
 
@@ -183,7 +184,7 @@ impl Loop {
         Ok(())
     }
 
-    async fn run(mut self) {
+    async fn run(mut self: Box<Self>) {
         loop {
             self.hands.look_around();
             self.settle();

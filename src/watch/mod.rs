@@ -29,11 +29,13 @@ mod pace;
 mod writing;
 mod plan;
 mod room;
+mod standby;
 mod task;
 
 pub use error::Error;
 pub use event::{Event, RootReport, Summary, Why};
 pub use options::{Compare, Mode, Options};
 pub use selection::Selection;
+pub use standby::Standby;
 pub use tally::Tally;
-pub use task::{Control, Watch};
+pub use task::{Control, Watch, WatchBeginning};

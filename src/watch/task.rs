@@ -1,13 +1,13 @@
 //! Watch: the room's door. The work is done on a thread of its own, since walking and reading block.
 
 use std::collections::HashSet;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::aside;
 use crate::rules::Rules;
 
 use super::error::Error;
@@ -16,9 +16,8 @@ use super::filter::Filter;
 use super::inbox::{Inbox, Message};
 use super::options::{Mode, Options};
 use super::plan::Shared;
-use super::room::Room;
 use super::roots::{Root, State};
-use super::source::Mounts;
+use super::standby::{Ready, Standby};
 use super::tree::{Attention, Dir};
 
 /// A running watch. Dropping it ends it.
@@ -55,6 +54,27 @@ pub struct Watch {
     ended: Option<oneshot::Receiver<()>>,
 }
 
+/// A watch whose first look at its roots goes on, on a thread of its own.
+#[derive(Debug)]
+#[must_use = "without `wait` nothing is watched"]
+pub struct WatchBeginning {
+    watch: Watch,
+    ready: Ready,
+}
+
+impl WatchBeginning {
+    /// Waits for the end of the first look. From then on a change is seen.
+    ///
+    /// # Errors
+    /// [`Error`] if the thread has ended early.
+    pub async fn wait(self) -> Result<Watch, Error> {
+        match self.ready.wait().await {
+            true => Ok(self.watch),
+            false => Err(no_thread(io::Error::other("the watching thread ended early"))),
+        }
+    }
+}
+
 /// Tells a running watch what it cannot see itself. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Control {
@@ -81,33 +101,25 @@ impl Watch {
     /// # Errors
     /// [`Error`] if the rules, a filter or a root cannot be used at all.
     pub async fn start(options: Options) -> Result<Self, Error> {
-        let (inbox, shared) = (Arc::new(Inbox::default()), Arc::new(Shared::default()));
-        let (out, events) = mpsc::unbounded_channel();
-        let (what, is_known) = std::sync::mpsc::channel();
-        let (ready, is_ready) = oneshot::channel();
-        let (end, ended) = oneshot::channel();
-        let (mode, ends) = (options.mode, (Arc::clone(&inbox), Arc::clone(&shared), out));
-        let work = move || {
-            // What can be done before the rules are known.
-            let mounts = if mode == Mode::Auto { Mounts::current() } else { Mounts::default() };
-            if let Ok((options, filter, roots)) = is_known.recv() {
-                let room = Room::open(&options, filter, roots, mounts, ends);
-                if ready.send(()).is_ok() {
-                    room.run();
-                }
-            }
-            let _ = end.send(());
-        };
-        let no_thread = |source| Error::Root { path: PathBuf::from("."), source };
-        let thread = aside::thread("devrun-watch", work).map_err(no_thread)?;
+        Self::begin(options, None)?.wait().await
+    }
+
+    /// As [`Watch::start`], on the thread that stands by if there is one, and without waiting for the first look: a program that
+    /// is quick to start has other things to begin meanwhile. Needs no runtime.
+    ///
+    /// # Errors
+    /// As for [`Watch::start`].
+    pub fn begin(options: Options, standby: Option<Standby>) -> Result<WatchBeginning, Error> {
+        let standby = standby.map_or_else(|| Standby::for_mode(options.mode), Ok).map_err(no_thread)?;
+        let Standby { inbox, shared, events, task, ready, ended, thread } = standby;
         let rules = Rules::new(options.rules.clone())?;
         let roots = roots(&options);
         let always = roots.iter().filter(|root| root.state != State::Dir).map(|root| root.path.clone());
         let filter = Arc::new(Filter::new(&options, rules.clone(), always.collect())?);
-        let _ = what.send((options, filter, roots));
+        // A thread that has ended early says so by never being ready.
+        let _ = task.send((options, filter, roots));
         let watch = Self { rules, inbox, shared, events, thread: Some(thread), ended: Some(ended) };
-        is_ready.await.map_err(|_| no_thread(std::io::Error::other("the watching thread ended early")))?;
-        Ok(watch)
+        Ok(WatchBeginning { watch, ready })
     }
 
     /// What is watched, now.
@@ -190,6 +202,10 @@ impl Drop for Watch {
     fn drop(&mut self) {
         self.inbox.push(Message::Stop);
     }
+}
+
+fn no_thread(source: io::Error) -> Error {
+    Error::Root { path: PathBuf::from("."), source }
 }
 
 /// The roots, each once, and the files that count whatever the rules say.

@@ -47,12 +47,10 @@ mod reference;
 mod generate;
 
 use std::ffi::OsString;
-use std::io;
-
-use devrun::supervise::{Guard, GuardBeginning};
 
 use crate::args::{Layer, Source};
 use crate::failure::{ExitCode, Failure};
+use crate::run::Begun;
 use crate::settings::Settings;
 use crate::terminal::Terminal;
 use crate::typed::Origin;
@@ -60,10 +58,9 @@ use crate::verbs::{CommandArgs, Verb};
 
 fn main() -> std::process::ExitCode {
     let words: Vec<OsString> = std::env::args_os().collect();
-    // A fork copies what has been touched, and what is touched afterwards is copied once more: the sooner, the less.
-    let guard = usage::begins_run(&words).then(Guard::begin);
+    let begun = usage::begins_run(&words).then(Begun::begin);
     let mut terminal = Terminal::new(anstream::ColorChoice::Auto);
-    let result = program(&words, guard, &mut terminal);
+    let result = program(&words, begun, &mut terminal);
     let flushed = terminal.flush();
     let code = match result.and_then(|code| flushed.map(|()| code)) {
         Ok(code) => code,
@@ -79,28 +76,20 @@ fn main() -> std::process::ExitCode {
     code.number().into()
 }
 
-fn program(
-    words: &[OsString],
-    guard: Option<io::Result<GuardBeginning>>,
-    terminal: &mut Terminal,
-) -> Result<ExitCode, Failure> {
+fn program(words: &[OsString], begun: Option<Begun>, terminal: &mut Terminal) -> Result<ExitCode, Failure> {
     let typed = match usage::parse(words)? {
         usage::Typed::Asked(help) => return terminal.out(help.ansi()).map(|()| ExitCode::Success),
         usage::Typed::Args(args) => *args,
     };
-    dispatch(typed, guard, terminal)
+    dispatch(typed, begun, terminal)
 }
 
-fn dispatch(
-    typed: CommandArgs,
-    guard: Option<io::Result<GuardBeginning>>,
-    terminal: &mut Terminal,
-) -> Result<ExitCode, Failure> {
+fn dispatch(typed: CommandArgs, begun: Option<Begun>, terminal: &mut Terminal) -> Result<ExitCode, Failure> {
     let Some(verb) = typed.subcommand else {
         let args::RunGroups { source, watch, run, front, output } = typed.run.groups;
         let layer = Layer { run, front, ..layer_of(watch, output) };
         let settings = settle(source, layer, typed.run.command, terminal)?;
-        return run::run(settings, guard.unwrap_or_else(Guard::begin), terminal);
+        return run::run(settings, begun.unwrap_or_else(Begun::begin), terminal);
     };
     match verb {
         Verb::Check(args) => {

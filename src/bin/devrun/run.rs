@@ -7,11 +7,11 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use devrun::change::Batch;
-use devrun::session::{Event, Handle, Session};
+use devrun::session::{Event, Handle, Session, SessionBeginning};
 use devrun::supervise::{
     self, Capture, Ended, Exit, Guard, GuardBeginning, Phase, Request, Signal, Stdin, terminal as tty,
 };
-use devrun::watch;
+use devrun::watch::{self, Standby};
 
 use crate::descriptors;
 use crate::difference::{Need, difference};
@@ -30,35 +30,57 @@ const ONE_PRESS: Duration = Duration::from_millis(30);
 /// How often the status line shows the time that has passed.
 const STATUS_EVERY: Duration = Duration::from_millis(250);
 
-/// Runs COMMAND until it is told to stop. The guard was begun, or could not be, before there was a second thread.
+/// What is begun before anything else is known than that there will be a run.
+#[derive(Debug)]
+pub(crate) struct Begun {
+    /// Forked before there was a second thread.
+    guard: io::Result<GuardBeginning>,
+    standby: Option<Standby>,
+}
+
+impl Begun {
+    /// A fork copies what has been touched, and what is touched afterwards is copied once more: the sooner, the less.
+    pub(crate) fn begin() -> Self {
+        Self { guard: Guard::begin(), standby: Standby::begin().ok() }
+    }
+}
+
+/// Runs COMMAND until it is told to stop.
 ///
 /// # Errors
 /// [`Failure`] if a room cannot begin; then nothing was started.
 pub(crate) fn run(
     settings: Settings,
-    guard: io::Result<GuardBeginning>,
+    Begun { guard, standby }: Begun,
     terminal: &mut Terminal,
 ) -> Result<ExitCode, Failure> {
+    let mut options = settings.session_options()?;
+    // The first look takes longest: what else there is to begin goes on beside it.
+    let beginning = begin(&options, standby)?;
+    options.supervise.guard = guarded(guard, terminal);
+    options.supervise.open_files = descriptors::raise_limit();
+    options.supervise.streams = Some(terminal.share());
+    capture(&mut options, terminal);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::to_do("start the event loop", &error))?;
-    let outcome = runtime.block_on(supervise(settings, guard, terminal));
+    let outcome = runtime.block_on(supervise(settings, options, beginning, terminal));
     // A thread that waits in the kernel for a slow file system must not hold up the end.
     runtime.shutdown_background();
     outcome
 }
 
+fn begin(options: &devrun::Options, standby: Option<Standby>) -> Result<SessionBeginning, Failure> {
+    Session::begin(options, standby).map_err(|error| cannot_begin(&error))
+}
+
 async fn supervise(
     settings: Settings,
-    guard: io::Result<GuardBeginning>,
+    mut options: devrun::Options,
+    beginning: SessionBeginning,
     terminal: &mut Terminal,
 ) -> Result<ExitCode, Failure> {
-    let mut options = settings.session_options()?;
-    options.supervise.guard = guarded(guard, terminal);
-    options.supervise.open_files = descriptors::raise_limit();
-    options.supervise.streams = Some(terminal.share());
-    capture(&mut options, terminal);
     let signals = Signals::listen().map_err(|error| Failure::to_do("listen for signals", &error))?;
     let reporter = Reporter::new(&settings, &options, terminal.draws(), Instant::now());
     let mut run = Run {
@@ -77,7 +99,7 @@ async fn supervise(
         reporter,
         terminal,
     };
-    let mut session = run.begin(&options).await?;
+    let mut session = run.begun(beginning, &options).await?;
     loop {
         let Some(mut running) = session else { return Ok(run.code(Exit::Asked)) };
         run.adopt_session(&running, &options);
@@ -126,9 +148,14 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Starts a session; `None` if a signal asks for the end first: the walk of a large tree takes its time.
-    async fn begin(&mut self, options: &devrun::Options) -> Result<Option<Session>, Failure> {
-        let starting = Session::start(options.clone());
+    /// A session that has begun, once it has started; `None` if a signal asks for the end first: the walk of a large tree
+    /// takes its time.
+    async fn begun(
+        &mut self,
+        beginning: SessionBeginning,
+        options: &devrun::Options,
+    ) -> Result<Option<Session>, Failure> {
+        let starting = beginning.wait(options.clone());
         tokio::pin!(starting);
         self.reporter.looks(self.terminal.draws(), Instant::now());
         loop {
@@ -166,8 +193,12 @@ impl Run<'_> {
             capture(&mut options, terminal);
             options
         };
-        let failure = match next.session_options().map(guarded) {
-            Ok(options) => match self.begin(&options).await {
+        let begin_next = || {
+            let options = next.session_options().map(guarded)?;
+            Ok((begin(&options, None)?, options))
+        };
+        let failure = match begin_next() {
+            Ok((beginning, options)) => match self.begun(beginning, &options).await {
                 Ok(session) => {
                     self.adopt(next, true);
                     return Ok((session, options));
@@ -177,7 +208,7 @@ impl Run<'_> {
             Err(failure) => failure,
         };
         self.refuse(&failure);
-        let session = self.begin(&old).await?;
+        let session = self.begun(begin(&old, None)?, &old).await?;
         Ok((session, old))
     }
 

@@ -19,7 +19,6 @@ use super::super::paths::PathMap;
 use super::super::plan::Shared;
 use super::super::proving::{Means, Seen};
 use super::super::roots::Root;
-use super::super::source::Mounts;
 use super::super::stamp;
 use super::super::survey::{How, Survey};
 use super::super::tree::Dir;
@@ -34,16 +33,14 @@ const TOLD_DEFECTS: usize = 5;
 const MANY_RACY: usize = 500;
 
 impl Room {
-    /// Places the watches and takes the snapshot.
+    /// Places the watches and takes the snapshot; `nearly` is called when little of that is left.
     pub(crate) fn open(
         options: &Options,
-        filter: Arc<Filter>,
-        roots: Vec<Root>,
-        mounts: Mounts,
+        (filter, roots, mut keeper): (Arc<Filter>, Vec<Root>, Keeper),
         (inbox, shared, out): (Arc<Inbox>, Arc<Shared>, UnboundedSender<Event>),
+        nearly: impl FnOnce(),
     ) -> Self {
-        let links = roots.iter().map(|root| root.path.clone()).collect();
-        let keeper = Keeper::new(options.mode, Arc::clone(&inbox), mounts, links);
+        keeper.aim(options.mode, roots.iter().map(|root| root.path.clone()).collect());
         let survey = Survey::new(Arc::clone(&shared.tree), filter, keeper);
         let mut room = Self {
             inbox,
@@ -70,7 +67,7 @@ impl Room {
             has_scanned: false,
             rescanned: None,
         };
-        room.survey_all();
+        room.survey_all(nearly);
         room.say_defects();
         room
     }
@@ -93,7 +90,7 @@ impl Room {
     }
 
     /// The first look: everything is taken as it is.
-    fn survey_all(&mut self) {
+    fn survey_all(&mut self, nearly: impl FnOnce()) {
         let mut entered = Vec::with_capacity(self.roots.len());
         for at in 0..self.roots.len() {
             let path = self.roots[at].path.clone();
@@ -102,6 +99,7 @@ impl Room {
             let touched = self.enter_root(at, How::FIRST);
             entered.push((path, begun, touched));
         }
+        nearly();
         self.anchor();
         let mut again = false;
         for (at, (path, begun, touched)) in entered.into_iter().enumerate() {

@@ -1,0 +1,96 @@
+//! The watching thread, before it knows what to watch.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::oneshot::{self, error::TryRecvError};
+
+use crate::aside;
+use crate::brief::awake_for;
+
+use super::event::Event;
+use super::filter::Filter;
+use super::inbox::Inbox;
+use super::keeper::Keeper;
+use super::options::{Mode, Options};
+use super::plan::Shared;
+use super::room::Room;
+use super::roots::Root;
+
+/// Something is waited for awake for so long at most.
+const SOON: Duration = Duration::from_micros(500);
+
+/// A watching thread that stands by. A program that makes it first of all has it ready, on a processor of its own, when it knows
+/// what to watch: see [`Watch::begin`](super::Watch::begin). Dropped, it ends.
+#[derive(Debug)]
+pub struct Standby {
+    pub(super) inbox: Arc<Inbox>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) events: UnboundedReceiver<Event>,
+    /// Dropped without a task, it ends the thread.
+    pub(super) task: Sender<Task>,
+    pub(super) ready: Ready,
+    pub(super) ended: oneshot::Receiver<()>,
+    pub(super) thread: JoinHandle<()>,
+}
+
+/// Tells of the end of the first look, and a little before it.
+#[derive(Debug)]
+pub(super) struct Ready {
+    nearly: oneshot::Receiver<()>,
+    now: oneshot::Receiver<()>,
+}
+
+impl Ready {
+    /// Waits for it; `false` if it does not come.
+    pub(super) async fn wait(mut self) -> bool {
+        // To be woken takes as long as what is left to do then.
+        let _ = self.nearly.await;
+        match awake_for(SOON, || Some(self.now.try_recv()).filter(|got| *got != Err(TryRecvError::Empty))) {
+            Some(got) => got.is_ok(),
+            None => self.now.await.is_ok(),
+        }
+    }
+}
+
+/// What is to be watched.
+pub(super) type Task = (Options, Arc<Filter>, Vec<Root>);
+
+impl Standby {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// If the system starts none.
+    pub fn begin() -> io::Result<Self> {
+        Self::for_mode(Mode::Auto)
+    }
+
+    /// The same for one mode: nothing is begun that it does without.
+    pub(super) fn for_mode(mode: Mode) -> io::Result<Self> {
+        let (inbox, shared) = (Arc::new(Inbox::default()), Arc::new(Shared::default()));
+        let (out, events) = unbounded_channel();
+        let (task, is_given) = channel::<Task>();
+        let (is_nearly_ready, nearly) = oneshot::channel();
+        let (is_ready, now) = oneshot::channel();
+        let (end, ended) = oneshot::channel();
+        let ends = (Arc::clone(&inbox), Arc::clone(&shared), out);
+        let work = move || {
+            let keeper = Keeper::new(mode, Arc::clone(&ends.0));
+            let given = awake_for(SOON, || is_given.try_recv().ok()).or_else(|| is_given.recv().ok());
+            if let Some((options, filter, roots)) = given {
+                let nearly = || _ = is_nearly_ready.send(());
+                let room = Room::open(&options, (filter, roots, keeper), ends, nearly);
+                if is_ready.send(()).is_ok() {
+                    room.run();
+                }
+            }
+            let _ = end.send(());
+        };
+        let thread = aside::thread("devrun-watch", work)?;
+        Ok(Self { inbox, shared, events, task, ready: Ready { nearly, now }, ended, thread })
+    }
+}
