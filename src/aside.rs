@@ -12,9 +12,17 @@ use std::thread::{Builder, JoinHandle, Scope, ScopedJoinHandle};
 /// # Errors
 /// If the system starts none.
 pub(crate) fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
-    let started = Builder::new().name(name.to_owned()).spawn(elsewhere(work));
-    std::thread::yield_now();
-    started
+    let away = Away::from_here();
+    let arrival = away.as_ref().map(Away::arrival);
+    let arrived = move || {
+        arrival.inspect(Arrival::arrived);
+        work();
+    };
+    let started = Builder::new().name(name.to_owned()).spawn(arrived)?;
+    if let Some(away) = away {
+        away.send_thread(&started);
+    }
+    Ok(started)
 }
 
 /// Starts a thread that helps this one; `None` if the system starts none.
@@ -37,46 +45,82 @@ fn elsewhere<T>(work: impl FnOnce() -> T) -> impl FnOnce() -> T {
 }
 
 #[cfg(target_os = "linux")]
-pub(crate) use linux::Away;
+mod os;
+
+#[cfg(target_os = "linux")]
+pub(crate) use linux::{Arrival, Away};
 #[cfg(target_os = "linux")]
 use linux::{leave, processor};
 #[cfg(not(target_os = "linux"))]
-pub(crate) use other::Away;
+pub(crate) use other::{Arrival, Away};
 #[cfg(not(target_os = "linux"))]
 use other::{leave, processor};
 
 #[cfg(target_os = "linux")]
 mod linux {
+    use std::thread::JoinHandle;
+
     use rustix::process::Pid;
     use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
 
-    /// A place for a process that is about to be forked.
+    use crate::aside::os::{self, Patience};
+
+    /// A place for who is about to be made by this thread, who waits until it is sent there.
     #[derive(Debug)]
     pub(crate) struct Away {
         /// Where this thread may run.
         allowed: CpuSet,
         /// The same without where it runs now.
         others: CpuSet,
+        patience: Option<Patience>,
+    }
+
+    /// What who was sent away makes of itself again.
+    #[derive(Debug, Clone, Copy)]
+    pub(crate) struct Arrival {
+        allowed: CpuSet,
+        was_patient: bool,
     }
 
     impl Away {
         /// `None` if there is nowhere else to go.
         pub(crate) fn from_here() -> Option<Self> {
-            let allowed = sched_getaffinity(None).ok()?;
-            let mut others = allowed;
-            others.unset(sched_getcpu());
-            (others.count() > 0).then_some(Self { allowed, others })
+            let (allowed, others) = allowed_and_others()?;
+            Some(Self { allowed, others, patience: Patience::begin() })
         }
 
-        /// Sends it there.
-        pub(crate) fn send(&self, pid: i32) {
+        /// For whoever is sent.
+        pub(crate) fn arrival(&self) -> Arrival {
+            Arrival { allowed: self.allowed, was_patient: self.patience.is_some() }
+        }
+
+        /// Sends a process that was forked.
+        pub(crate) fn send(self, pid: i32) {
             let _ = sched_setaffinity(Pid::from_raw(pid), &self.others);
         }
 
-        /// To be called by who was sent: from here on it may be moved as before.
+        /// Sends a thread that was started.
+        pub(super) fn send_thread<T>(self, thread: &JoinHandle<T>) {
+            os::send(thread, &self.others);
+        }
+    }
+
+    impl Arrival {
+        /// From here on it may be moved as before.
         pub(crate) fn arrived(&self) {
             let _ = sched_setaffinity(None, &self.allowed);
+            if self.was_patient {
+                os::be_usual();
+            }
         }
+    }
+
+    /// Where this thread may run, and that without where it runs now.
+    fn allowed_and_others() -> Option<(CpuSet, CpuSet)> {
+        let allowed = sched_getaffinity(None).ok()?;
+        let mut others = allowed;
+        others.unset(sched_getcpu());
+        (others.count() > 0).then_some((allowed, others))
     }
 
     pub(super) fn processor() -> usize {
@@ -88,10 +132,9 @@ mod linux {
         if sched_getcpu() != processor {
             return;
         }
-        if let Some(away) = Away::from_here()
-            && sched_setaffinity(None, &away.others).is_ok()
-        {
-            away.arrived();
+        if let Some((allowed, others)) = allowed_and_others() {
+            let _ = sched_setaffinity(None, &others);
+            let _ = sched_setaffinity(None, &allowed);
         }
     }
 }
@@ -99,16 +142,29 @@ mod linux {
 /// Elsewhere the placing is left to the system.
 #[cfg(not(target_os = "linux"))]
 mod other {
+    use std::thread::JoinHandle;
+
     #[derive(Debug)]
     pub(crate) struct Away;
+
+    #[derive(Debug, Clone, Copy)]
+    pub(crate) struct Arrival;
 
     impl Away {
         pub(crate) fn from_here() -> Option<Self> {
             None
         }
 
-        pub(crate) fn send(&self, _: i32) {}
+        pub(crate) fn arrival(&self) -> Arrival {
+            Arrival
+        }
 
+        pub(crate) fn send(self, _: i32) {}
+
+        pub(super) fn send_thread<T>(self, _: &JoinHandle<T>) {}
+    }
+
+    impl Arrival {
         pub(crate) fn arrived(&self) {}
     }
 

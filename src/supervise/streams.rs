@@ -40,7 +40,7 @@ pub struct Streams {
 
 impl Streams {
     /// One terminal for both is one stream, so that the order of what appears is kept. Until a supervisor that has them starts,
-    /// what is said is written at once, by who says it.
+    /// what is said is written at once, by who says it, or waits until then where that is not possible.
     ///
     /// `draws`: a status line may be shown on standard error, if that is a terminal.
     #[must_use]
@@ -234,6 +234,10 @@ impl Sink {
     }
 
     fn flush(&self) {
+        // Where no thread was started, whoever ends waits for the reader.
+        while let Some(Piece::Said(bytes) | Piece::Passed(bytes)) = self.0.unstarted() {
+            let _ = self.0.write_all(&bytes);
+        }
         while self.0.busy() {
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -271,8 +275,11 @@ impl Inner {
         if queue.closed {
             return;
         }
-        let at_once = queue.alone && queue.is_empty() && lines.len() <= libc::PIPE_BUF && self.takes();
-        if !queue.started || at_once {
+        let at_once = match queue.alone {
+            true => queue.is_empty() && lines.len() <= libc::PIPE_BUF && self.takes(),
+            false => !queue.started,
+        };
+        if at_once {
             drop(queue);
             // Nothing can be done if that fails.
             let _ = self.write_all(&lines);
@@ -284,11 +291,20 @@ impl Inner {
         }
         queue.said += lines.len();
         queue.push(Piece::Said(lines));
+        if !queue.started {
+            return;
+        }
         self.filled.notify_one();
         let in_turn = |queue: &mut Queue| !queue.captures && !queue.slow && !queue.is_empty();
         let waited = self.written.wait_timeout_while(queue, IN_TURN, in_turn);
         let (mut queue, waited) = waited.unwrap_or_else(PoisonError::into_inner);
         queue.slow |= waited.timed_out();
+    }
+
+    /// What is to be written next where no thread does.
+    fn unstarted(&self) -> Option<Piece> {
+        let mut queue = lock(&self.queue);
+        if queue.started { None } else { queue.next(false) }
     }
 
     /// Whether something is left that the reader may still take.

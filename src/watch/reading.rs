@@ -19,10 +19,8 @@ const LARGEST: u64 = 4 << 20;
 /// It pauses after so much work, as long as it has worked: the child that is starting has the other half.
 const STRETCH: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(40);
-/// The first stretch, some tens of files, and the pause after it: a child that is being launched may be on this processor, and
-/// waits for no more than this.
-const FIRST_STRETCH: Duration = Duration::from_micros(250);
-const FIRST_PAUSE: Duration = Duration::from_millis(2);
+/// It begins so much later: a child that is being launched may be on this processor.
+const FIRST_PAUSE: Duration = Duration::from_millis(3);
 
 /// The thread that reads.
 #[derive(Debug)]
@@ -60,8 +58,9 @@ impl Drop for Reading {
 }
 
 fn read_all(tree: &Mutex<Tree>, mut comparer: Comparer, stop: &AtomicBool) {
+    std::thread::sleep(FIRST_PAUSE);
     let mut left = BUDGET;
-    let (mut since, mut stretch, mut pause) = (Instant::now(), FIRST_STRETCH, FIRST_PAUSE);
+    let mut since = Instant::now();
     // Asked before the loop: a lock taken in its head would be held through all of it.
     let dirs = unread_dirs(&locked(tree));
     for dir in dirs {
@@ -76,9 +75,9 @@ fn read_all(tree: &Mutex<Tree>, mut comparer: Comparer, stop: &AtomicBool) {
             if let Some(print) = comparer.print_in(&open, &name, &stamp) {
                 read.push((name, stamp, print));
             }
-            if since.elapsed() > stretch {
-                std::thread::sleep(since.elapsed().clamp(pause, LONGEST_PAUSE));
-                (since, stretch, pause) = (Instant::now(), STRETCH, Duration::ZERO);
+            if since.elapsed() > STRETCH {
+                std::thread::sleep(since.elapsed().min(LONGEST_PAUSE));
+                since = Instant::now();
             }
         }
         keep(&mut locked(tree), &dir, read);

@@ -26,8 +26,8 @@ impl Tally {
         self.0.ignored.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn finds(&self) {
-        self.0.found.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn finds(&self, files: usize) {
+        self.0.found.fetch_add(files, Ordering::Relaxed);
     }
 
     pub(crate) fn ignores(&self) {

@@ -240,12 +240,13 @@ fn take(
         match kind.or_else(|| stamp::look_in(open, name).ok().map(|stamp| stamp.kind)) {
             Some(Kind::Dir) if within.counts_dir(full) => dirs.push(name.into()),
             Some(kind) if kind.has_content() && !is_rule_file && within.counts_file(full) => {
-                filter.tally.finds();
                 files.extend(look_at(open, name, looked));
             }
             _ => {}
         }
     }
+    // Several threads count: not one by one.
+    filter.tally.finds(files.len());
     let mut dir = Dir::new(path.to_owned(), stamp, files, dirs);
     dir.set_rules(rules);
     dir

@@ -130,6 +130,24 @@ fn a_slow_reader_gets_everything_in_the_end() {
 }
 
 #[test]
+fn an_error_at_the_start_waits_for_whoever_reads_it() {
+    let sandbox = Sandbox::new();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let (read, write) = full_pipe();
+    let mut command = sandbox.devrun();
+    command.args(["-vvv", "--proxy", &taken.local_addr().unwrap().to_string()]);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(write);
+    logging(&sandbox, &mut command, "log {}/log up sleep");
+    let mut devrun = command.spawn().unwrap();
+    drop(command);
+    let mut text = String::new();
+    File::from(read).read_to_string(&mut text).unwrap();
+    assert!(text.contains("error: ") && text.contains("in use"), "{text}");
+    assert_eq!(wait_for("devrun ends", || devrun.try_wait().unwrap()).code(), Some(2));
+    assert_eq!(generations(&sandbox), 0);
+}
+
+#[test]
 fn head_takes_its_line_and_the_child_ends_as_without_devrun() {
     let sandbox = Sandbox::new();
     let script =

@@ -55,11 +55,12 @@ pub(crate) fn run(
     terminal: &mut Terminal,
 ) -> Result<ExitCode, Failure> {
     let mut options = settings.session_options()?;
+    // From here on nobody who traces waits for a reader.
+    options.supervise.streams = Some(terminal.share());
     // The first look takes longest: what else there is to begin goes on beside it.
     let beginning = begin(&options, standby)?;
     options.supervise.guard = guarded(guard, terminal);
     options.supervise.open_files = descriptors::raise_limit();
-    options.supervise.streams = Some(terminal.share());
     capture(&mut options, terminal);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -8,17 +8,22 @@ use std::io::{self, BufRead, BufReader};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
 
-use crate::aside::Away;
+use crate::aside::{Arrival, Away};
 
 #[cfg(target_os = "linux")]
 use super::linux::Trees;
 #[cfg(not(target_os = "linux"))]
 use super::other::Trees;
+#[cfg(target_os = "linux")]
+use super::unix::begin_successor;
 use super::unix::{block_all_signals, duplicate_high, pipe, restore_signals};
 
 /// A name that does not match a `killall` of devrun.
 #[cfg(target_os = "linux")]
 const NAME: &std::ffi::CStr = c"tree-guard";
+/// What it stands on, as much as other processes; what it does not touch costs nothing.
+#[cfg(target_os = "linux")]
+const STACK: usize = 2 << 20;
 /// Rounds without anybody left before it believes that everybody is gone, and the pause between two.
 const QUIET_ROUNDS: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(10);
@@ -89,29 +94,53 @@ fn fork_between(read: OwnedFd) -> io::Result<Between> {
     let pid = unsafe { libc::fork() };
     let error = io::Error::last_os_error();
     if pid == 0 {
-        between(read, away.as_ref());
+        between(read, away.as_ref().map(Away::arrival));
     }
     restore_signals(&blocked);
     if pid == -1 {
         return Err(error);
     }
     // This process has more to do than to wait for it.
-    if let Some(away) = &away {
+    if let Some(away) = away {
         away.send(pid);
     }
     Ok(Between(Some(pid)))
 }
 
-/// What the process between devrun and the guard does: it forks the guard, and ends with the number of the error, or 0.
-fn between(read: OwnedFd, away: Option<&Away>) -> ! {
-    // SAFETY: plain system calls, and a fork of a process with one thread, whose child may do whatever it might.
+/// What the process between devrun and the guard does: it begins the guard, and ends with the number of the error, or 0.
+fn between(read: OwnedFd, arrival: Option<Arrival>) -> ! {
+    // SAFETY: plain system calls.
     unsafe {
         libc::setsid();
-        match libc::fork() {
-            0 => watch(read, away),
-            -1 => libc::_exit(io::Error::last_os_error().raw_os_error().unwrap_or(libc::EAGAIN)),
-            _ => libc::_exit(0),
-        }
+        libc::_exit(match begin_watch(read, arrival) {
+            Ok(()) => 0,
+            Err(error) => error.raw_os_error().unwrap_or(libc::EAGAIN),
+        })
+    }
+}
+
+/// Begins the guard, for a process that ends at once.
+#[cfg(target_os = "linux")]
+fn begin_watch(read: OwnedFd, arrival: Option<Arrival>) -> io::Result<()> {
+    type Given = (OwnedFd, Option<Arrival>);
+
+    extern "C" fn run(given: *mut libc::c_void) -> libc::c_int {
+        // SAFETY: the box below, which is this process's alone.
+        let given = unsafe { Box::from_raw(given.cast::<Given>()) };
+        watch(given.0, given.1)
+    }
+    let given: *mut Given = Box::into_raw(Box::new((read, arrival)));
+    // SAFETY: this is the child of a fork, which has one thread and blocked signals, and ends now.
+    unsafe { begin_successor(STACK, run, given.cast()) }.map(drop)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn begin_watch(read: OwnedFd, arrival: Option<Arrival>) -> io::Result<()> {
+    // SAFETY: a fork of a process with one thread, whose child may do whatever it might.
+    match unsafe { libc::fork() } {
+        0 => watch(read, arrival),
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
     }
 }
 
@@ -145,10 +174,8 @@ fn threads() -> Option<usize> {
 }
 
 /// The life of the guard.
-fn watch(read: OwnedFd, away: Option<&Away>) -> ! {
-    if let Some(away) = away {
-        away.arrived();
-    }
+fn watch(read: OwnedFd, arrival: Option<Arrival>) -> ! {
+    arrival.inspect(Arrival::arrived);
     let _ = std::env::set_current_dir("/");
     close_all_but(read.as_raw_fd());
     // SAFETY: plain system calls; the guard ends with its pipe, or by SIGKILL.

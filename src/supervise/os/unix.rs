@@ -75,10 +75,40 @@ pub(super) unsafe fn begin_borrowing(
     argument: *mut libc::c_void,
 ) -> io::Result<libc::pid_t> {
     let mut stack: Vec<u128> = Vec::with_capacity(stack / size_of::<u128>());
-    // SAFETY: the stack is its alone, aligned, and outlives its use, since this thread goes on only after that.
+    // SAFETY: the stack is its alone and outlives its use, since this thread goes on only after that.
+    unsafe { begin_on(&mut stack, libc::CLONE_VFORK, run, argument) }
+}
+
+/// Begins a process that takes our memory over, where a fork would copy it for one of the two to throw it away. It stands on so
+/// many bytes of its own.
+///
+/// # Safety
+/// This process has one thread, all signals are blocked, and it does nothing from here on but `_exit`.
+#[cfg(target_os = "linux")]
+pub(super) unsafe fn begin_successor(
+    stack: usize,
+    run: extern "C" fn(*mut libc::c_void) -> libc::c_int,
+    argument: *mut libc::c_void,
+) -> io::Result<libc::pid_t> {
+    let mut stack: std::mem::ManuallyDrop<Vec<u128>> =
+        std::mem::ManuallyDrop::new(Vec::with_capacity(stack / size_of::<u128>()));
+    // SAFETY: the stack is its alone, and nobody ever frees it.
+    unsafe { begin_on(&mut stack, 0, run, argument) }
+}
+
+/// # Safety
+/// As for those above; the stack lives as long as the process.
+#[cfg(target_os = "linux")]
+unsafe fn begin_on(
+    stack: &mut Vec<u128>,
+    flags: libc::c_int,
+    run: extern "C" fn(*mut libc::c_void) -> libc::c_int,
+    argument: *mut libc::c_void,
+) -> io::Result<libc::pid_t> {
+    // SAFETY: the top is within the allocation, and aligned.
     let pid = unsafe {
         let top = stack.as_mut_ptr().add(stack.capacity());
-        libc::clone(run, top.cast(), libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD, argument)
+        libc::clone(run, top.cast(), libc::CLONE_VM | flags | libc::SIGCHLD, argument)
     };
     if pid == -1 { Err(io::Error::last_os_error()) } else { Ok(pid) }
 }

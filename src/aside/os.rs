@@ -1,0 +1,55 @@
+//! How Linux places who is made: what only the C library asks it for.
+
+#![allow(unsafe_code)]
+
+use std::os::unix::thread::JoinHandleExt;
+use std::thread::JoinHandle;
+
+use rustix::thread::CpuSet;
+
+/// While it lives, who is made by this thread waits for a turn and does not take the place of its maker at once: the batch policy
+/// (sched(7)), which those who are made inherit, lets nobody do so. It changes nothing else that matters for some microseconds.
+#[derive(Debug)]
+pub(super) struct Patience(());
+
+impl Patience {
+    /// `None` for a thread that has been given another policy than the usual one.
+    pub(super) fn begin() -> Option<Self> {
+        // SAFETY: plain system call about this thread.
+        let usual = unsafe { libc::sched_getscheduler(0) } == libc::SCHED_OTHER;
+        (usual && set_policy(libc::SCHED_BATCH)).then_some(Self(()))
+    }
+}
+
+impl Drop for Patience {
+    fn drop(&mut self) {
+        be_usual();
+    }
+}
+
+/// Takes the usual policy, for this thread.
+pub(super) fn be_usual() {
+    set_policy(libc::SCHED_OTHER);
+}
+
+fn set_policy(policy: libc::c_int) -> bool {
+    // SAFETY: 0 is the only priority that these policies have, and the type has nothing else on some systems but padding.
+    let plain: libc::sched_param = unsafe { std::mem::zeroed() };
+    // SAFETY: plain system call about this thread.
+    unsafe { libc::sched_setscheduler(0, policy, &plain) == 0 }
+}
+
+/// Sends a thread to some processors, at best before it has begun.
+pub(super) fn send<T>(thread: &JoinHandle<T>, processors: &CpuSet) {
+    // SAFETY: an empty set is all zeros, and no number in it is greater than it has room for.
+    let set = unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        let room = 8 * size_of::<libc::cpu_set_t>();
+        (0..CpuSet::MAX_CPU.min(room))
+            .filter(|cpu| processors.is_set(*cpu))
+            .for_each(|cpu| libc::CPU_SET(cpu, &mut set));
+        set
+    };
+    // SAFETY: the handle is that of a thread that was not joined yet.
+    unsafe { libc::pthread_setaffinity_np(thread.as_pthread_t(), size_of_val(&set), &set) };
+}
