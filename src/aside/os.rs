@@ -15,9 +15,8 @@ pub(super) struct Patience(());
 impl Patience {
     /// `None` for a thread that has been given another policy than the usual one.
     pub(super) fn begin() -> Option<Self> {
-        // SAFETY: plain system call about this thread.
-        let usual = unsafe { libc::sched_getscheduler(0) } == libc::SCHED_OTHER;
-        (usual && set_policy(libc::SCHED_BATCH)).then_some(Self(()))
+        // Made only then: whoever drops it takes the usual policy.
+        (policy() == libc::SCHED_OTHER && set_policy(libc::SCHED_BATCH)).then(|| Self(()))
     }
 }
 
@@ -30,6 +29,11 @@ impl Drop for Patience {
 /// Takes the usual policy, for this thread.
 pub(super) fn be_usual() {
     set_policy(libc::SCHED_OTHER);
+}
+
+fn policy() -> libc::c_int {
+    // SAFETY: plain system call about this thread.
+    unsafe { libc::sched_getscheduler(0) }
 }
 
 fn set_policy(policy: libc::c_int) -> bool {
@@ -52,4 +56,32 @@ pub(super) fn send<T>(thread: &JoinHandle<T>, processors: &CpuSet) {
     };
     // SAFETY: the handle is that of a thread that was not joined yet.
     unsafe { libc::pthread_setaffinity_np(thread.as_pthread_t(), size_of_val(&set), &set) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_patient_for_a_while_and_leaves_another_policy_alone() {
+        // A thread of its own: the policy is the thread's.
+        let patient = || {
+            let patience = Patience::begin();
+            let meanwhile = (patience.is_some(), policy());
+            drop(patience);
+            (meanwhile, policy())
+        };
+        let usual = std::thread::spawn(move || {
+            be_usual();
+            patient()
+        });
+        assert_eq!(usual.join().unwrap(), ((true, libc::SCHED_BATCH), libc::SCHED_OTHER));
+        for given in [libc::SCHED_BATCH, libc::SCHED_IDLE] {
+            let other = std::thread::spawn(move || {
+                assert!(set_policy(given));
+                patient()
+            });
+            assert_eq!(other.join().unwrap(), ((false, given), given));
+        }
+    }
 }
