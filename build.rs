@@ -22,13 +22,20 @@ fn main() {
     }
 }
 
-/// Only for the program: a library user's own program is linked as he likes.
+/// Only with the program's feature, which a library user leaves out: his own program is linked as he likes.
 fn is_wanted() -> bool {
     let is = |name: &str, value: &str| var(name).is_ok_and(|found| found == value);
     let has_cli = var("CARGO_FEATURE_CLI").is_ok();
+    // Who has wishes of his own for linking may link with another compiler than is asked here.
+    let wishes = var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
+    let has_wishes = ["link", "sanitizer"].iter().any(|word| wishes.contains(word));
     let is_static =
         var("CARGO_CFG_TARGET_FEATURE").is_ok_and(|all| all.split(',').any(|one| one == "crt-static"));
-    has_cli && !is_static && is("CARGO_CFG_TARGET_OS", "linux") && is("CARGO_CFG_TARGET_ENV", "gnu")
+    has_cli
+        && !has_wishes
+        && !is_static
+        && is("CARGO_CFG_TARGET_OS", "linux")
+        && is("CARGO_CFG_TARGET_ENV", "gnu")
 }
 
 /// Asks whoever will link, as far as that is known.
@@ -38,10 +45,15 @@ fn is_there() -> bool {
         (Err(_), true) => "cc".to_owned(),
         (Err(_), false) => return false,
     };
-    let asked = Command::new(linker).arg(format!("-print-file-name={ARCHIVE}")).output();
+    let Ok(said) = Command::new(linker).arg(format!("-print-file-name={ARCHIVE}")).output() else {
+        return false;
+    };
     // One that does not know it gives the name back as it is.
-    asked.is_ok_and(|said| {
-        let path = String::from_utf8_lossy(&said.stdout);
-        Path::new(path.trim()).is_absolute() && Path::new(path.trim()).exists()
-    })
+    let path = String::from_utf8_lossy(&said.stdout);
+    let path = Path::new(path.trim());
+    let is_there = path.is_absolute() && path.exists();
+    if is_there {
+        println!("cargo::rerun-if-changed={}", path.display());
+    }
+    is_there
 }

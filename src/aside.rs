@@ -5,6 +5,8 @@
 //! take turns for some milliseconds. The placing may be in vain, and never fails.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, JoinHandle, Scope, ScopedJoinHandle};
 
 /// Starts a thread that works beside this one.
@@ -14,13 +16,16 @@ use std::thread::{Builder, JoinHandle, Scope, ScopedJoinHandle};
 pub(crate) fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
     let away = Away::from_here();
     let arrival = away.as_ref().map(Away::arrival);
+    let is_there = Arc::new(AtomicBool::new(false));
+    let arrives = Arc::clone(&is_there);
     let arrived = move || {
+        arrives.store(true, Ordering::SeqCst);
         arrival.inspect(Arrival::arrived);
         work();
     };
     let started = Builder::new().name(name.to_owned()).spawn(arrived)?;
     if let Some(away) = away {
-        away.send_thread(&started);
+        away.send_thread(&started, &is_there);
     }
     Ok(started)
 }
@@ -58,6 +63,7 @@ use other::{leave, processor};
 
 #[cfg(target_os = "linux")]
 mod linux {
+    use std::sync::atomic::{AtomicBool, Ordering};
     use std::thread::JoinHandle;
 
     use rustix::process::Pid;
@@ -99,9 +105,13 @@ mod linux {
             let _ = sched_setaffinity(Pid::from_raw(pid), &self.others);
         }
 
-        /// Sends a thread that was started.
-        pub(super) fn send_thread<T>(self, thread: &JoinHandle<T>) {
+        /// Sends a thread that was started and says when it is there.
+        pub(super) fn send_thread<T>(self, thread: &JoinHandle<T>, is_there: &AtomicBool) {
             os::send(thread, &self.others);
+            // It may have been quicker, and what was just done the last that was done to it.
+            if is_there.load(Ordering::SeqCst) {
+                os::send(thread, &self.allowed);
+            }
         }
     }
 
@@ -142,6 +152,7 @@ mod linux {
 /// Elsewhere the placing is left to the system.
 #[cfg(not(target_os = "linux"))]
 mod other {
+    use std::sync::atomic::AtomicBool;
     use std::thread::JoinHandle;
 
     #[derive(Debug)]
@@ -161,7 +172,7 @@ mod other {
 
         pub(crate) fn send(self, _: i32) {}
 
-        pub(super) fn send_thread<T>(self, _: &JoinHandle<T>) {}
+        pub(super) fn send_thread<T>(self, _: &JoinHandle<T>, _: &AtomicBool) {}
     }
 
     impl Arrival {
@@ -177,6 +188,32 @@ mod other {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_thread_may_run_wherever_its_maker_may_whoever_is_quicker() {
+        use rustix::thread::sched_getaffinity;
+
+        let allowed = sched_getaffinity(None).unwrap();
+        for number in 0..500u32 {
+            let (say, said) = std::sync::mpsc::channel();
+            let (go, wait) = std::sync::mpsc::channel::<()>();
+            let work = move || {
+                // Some have ended before their maker knows that they have begun.
+                if number % 2 == 0 {
+                    let _ = wait.recv();
+                    say.send(sched_getaffinity(None).unwrap()).unwrap();
+                }
+            };
+            let thread = super::thread("aside", work).unwrap();
+            let _ = go.send(());
+            if number % 2 == 0 {
+                assert_eq!(said.recv().unwrap(), allowed);
+            }
+            thread.join().unwrap();
+            assert_eq!(sched_getaffinity(None).unwrap(), allowed);
+        }
+    }
+
     #[test]
     #[cfg(target_os = "linux")]
     fn a_helper_may_run_wherever_its_maker_may() {

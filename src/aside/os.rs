@@ -43,7 +43,8 @@ fn set_policy(policy: libc::c_int) -> bool {
     unsafe { libc::sched_setscheduler(0, policy, &plain) == 0 }
 }
 
-/// Sends a thread to some processors, at best before it has begun.
+/// Sends a thread to some processors, at best before it has begun. One that has ended may be taken for this thread, which then has to be
+/// sent back.
 pub(super) fn send<T>(thread: &JoinHandle<T>, processors: &CpuSet) {
     // SAFETY: an empty set is all zeros, and no number in it is greater than it has room for.
     let set = unsafe {
@@ -54,8 +55,11 @@ pub(super) fn send<T>(thread: &JoinHandle<T>, processors: &CpuSet) {
             .for_each(|cpu| libc::CPU_SET(cpu, &mut set));
         set
     };
+    // The C libraries have different types for it.
+    #[allow(clippy::unnecessary_cast)]
+    let thread = thread.as_pthread_t() as libc::pthread_t;
     // SAFETY: the handle is that of a thread that was not joined yet.
-    unsafe { libc::pthread_setaffinity_np(thread.as_pthread_t(), size_of_val(&set), &set) };
+    unsafe { libc::pthread_setaffinity_np(thread, size_of_val(&set), &set) };
 }
 
 #[cfg(test)]

@@ -101,7 +101,7 @@ impl Session {
     /// long as the process.
     ///
     /// # Errors
-    /// [`Error`] if one of the rooms cannot begin; nothing is left running then, but a first look that ends by itself.
+    /// [`Error`] if one of the rooms cannot begin; nothing is left running then.
     pub async fn start(options: Options) -> Result<Self, Error> {
         Self::begin(&options, None)?.wait(options).await
     }
@@ -148,8 +148,17 @@ impl SessionBeginning {
     pub async fn wait(self, options: Options) -> Result<Session, Error> {
         let Self { told_only, watch } = self;
         #[cfg(feature = "proxy")]
-        let front = match front_options(&options) {
-            Some(front) => Some(Front::start(front).await?),
+        let front = match front_options(&options).map(Front::start) {
+            Some(front) => match front.await {
+                Ok(front) => Some(front),
+                Err(error) => {
+                    // Whoever tries again at once finds no watches left of this.
+                    if let Some(Ok(watch)) = wait(watch).await.transpose() {
+                        watch.stop().await;
+                    }
+                    return Err(error.into());
+                }
+            },
             None => None,
         };
         let (events, receiver) = mpsc::unbounded_channel();
@@ -187,6 +196,13 @@ impl SessionBeginning {
     }
 }
 
+async fn wait(watch: Option<WatchBeginning>) -> Result<Option<Watch>, watch::Error> {
+    match watch {
+        Some(watch) => watch.wait().await.map(Some),
+        None => Ok(None),
+    }
+}
+
 /// Waits for the watch, then starts the child.
 async fn begin(
     watch: Option<WatchBeginning>,
@@ -195,10 +211,7 @@ async fn begin(
 ) -> Result<(Option<Watch>, Supervisor), Error> {
     // While the watches are placed on a thread of their own, all is prepared for the child.
     let prepared = Prepared::new(options.supervise.clone());
-    let watch = match watch {
-        Some(watch) => Some(watch.wait().await?),
-        None => None,
-    };
+    let watch = wait(watch).await?;
     // Sent before the supervisor begins, so that it is the first event whatever the child does.
     let summary = watch.as_ref().map(Watch::summary).unwrap_or_default();
     tell(events, Event::Watching(summary));

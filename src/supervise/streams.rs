@@ -131,6 +131,7 @@ impl Drop for End {
     fn drop(&mut self) {
         lock(&self.0.queue).over = true;
         self.0.filled.notify_one();
+        self.0.write_unstarted();
     }
 }
 
@@ -167,7 +168,10 @@ struct Queue {
     /// Nobody else writes to the same place: the few lines before the first child need no thread, and nobody has to be woken
     /// for them.
     alone: bool,
+    /// The thread writes.
     writing: bool,
+    /// Whoever says something writes it.
+    directly: bool,
     /// The child writes through here, and not past us.
     captures: bool,
     /// The owner has waited in vain, and does not wait again before everything is out.
@@ -234,10 +238,7 @@ impl Sink {
     }
 
     fn flush(&self) {
-        // Where no thread was started, whoever ends waits for the reader.
-        while let Some(Piece::Said(bytes) | Piece::Passed(bytes)) = self.0.unstarted() {
-            let _ = self.0.write_all(&bytes);
-        }
+        self.0.write_unstarted();
         while self.0.busy() {
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -253,7 +254,7 @@ impl Queue {
     }
 
     fn is_empty(&self) -> bool {
-        !self.writing && self.pieces.is_empty()
+        !self.writing && !self.directly && self.pieces.is_empty()
     }
 
     /// The next piece; a line of the child's that has begun comes to its end first.
@@ -280,9 +281,13 @@ impl Inner {
             false => !queue.started,
         };
         if at_once {
+            // There is room for one.
+            queue.directly = true;
             drop(queue);
             // Nothing can be done if that fails.
             let _ = self.write_all(&lines);
+            lock(&self.queue).directly = false;
+            self.written.notify_all();
             return;
         }
         if queue.said + lines.len() > SAID {
@@ -301,16 +306,18 @@ impl Inner {
         queue.slow |= waited.timed_out();
     }
 
-    /// What is to be written next where no thread does.
-    fn unstarted(&self) -> Option<Piece> {
-        let mut queue = lock(&self.queue);
-        if queue.started { None } else { queue.next(false) }
+    /// Where no thread was started, whoever ends waits for the reader.
+    fn write_unstarted(&self) {
+        let next = || Some(lock(&self.queue)).filter(|queue| !queue.started)?.next(false);
+        while let Some(Piece::Said(bytes) | Piece::Passed(bytes)) = next() {
+            let _ = self.write_all(&bytes);
+        }
     }
 
     /// Whether something is left that the reader may still take.
     fn busy(&self) -> bool {
         let queue = lock(&self.queue);
-        let left = queue.writing || !queue.pieces.is_empty() || queue.status.is_some();
+        let left = !queue.is_empty() || queue.status.is_some();
         left && queue.started && !queue.closed && queue.progress.is_none_or(|since| since.elapsed() < STUCK)
     }
 

@@ -25,7 +25,7 @@ use super::roots::Root;
 const SOON: Duration = Duration::from_micros(500);
 
 /// A watching thread that stands by. A program that makes it first of all has it ready, on a processor of its own, when it knows
-/// what to watch: see [`Watch::begin`](super::Watch::begin). Dropped, it ends.
+/// what to watch: see [`Watch::begin`](super::Watch::begin). What is mounted is looked up when it is made. Dropped, it ends.
 #[derive(Debug)]
 pub struct Standby {
     pub(super) inbox: Arc<Inbox>,

@@ -58,7 +58,7 @@ impl Between {
         let mut status = 0;
         // SAFETY: a child of ours that ends at once.
         unsafe { libc::waitpid(pid, &mut status, 0) };
-        libc::WEXITSTATUS(status)
+        if libc::WIFSIGNALED(status) { libc::ECHILD } else { libc::WEXITSTATUS(status) }
     }
 }
 
@@ -131,11 +131,21 @@ fn begin_watch(read: OwnedFd, arrival: Option<Arrival>) -> io::Result<()> {
     }
     let given: *mut Given = Box::into_raw(Box::new((read, arrival)));
     // SAFETY: this is the child of a fork, which has one thread and blocked signals, and ends now.
-    unsafe { begin_successor(STACK, run, given.cast()) }.map(drop)
+    if unsafe { begin_successor(STACK, run, given.cast()) }.is_ok() {
+        return Ok(());
+    }
+    // SAFETY: nobody has it.
+    let (read, arrival) = *unsafe { Box::from_raw(given) };
+    fork_watch(read, arrival)
 }
 
 #[cfg(not(target_os = "linux"))]
 fn begin_watch(read: OwnedFd, arrival: Option<Arrival>) -> io::Result<()> {
+    fork_watch(read, arrival)
+}
+
+/// The same where memory cannot be taken over, as under some emulators.
+fn fork_watch(read: OwnedFd, arrival: Option<Arrival>) -> io::Result<()> {
     // SAFETY: a fork of a process with one thread, whose child may do whatever it might.
     match unsafe { libc::fork() } {
         0 => watch(read, arrival),
