@@ -117,7 +117,8 @@ fn switches_at_rest(pid: u32) -> u64 {
 #[cfg(target_os = "linux")]
 fn switches(pid: u32) -> u64 {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
-    let status = threads.map(|thread| fs::read_to_string(thread.unwrap().path().join("status")).unwrap());
+    // One that has ended meanwhile is no longer there to be read.
+    let status = threads.filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("status")).ok());
     status.filter_map(|status| field(&status, "voluntary_ctxt_switches:")).sum()
 }
 
