@@ -35,18 +35,14 @@ pub(crate) fn helper<'scope, T: Send + 'scope>(
     scope: &'scope Scope<'scope, '_>,
     work: impl FnOnce() -> T + Send + 'scope,
 ) -> Option<ScopedJoinHandle<'scope, T>> {
-    let started = Builder::new().spawn_scoped(scope, elsewhere(work));
-    std::thread::yield_now();
-    started.ok()
-}
-
-/// The same work, away from this processor. If the thread was put here, it runs up to where it leaves when its maker yields.
-fn elsewhere<T>(work: impl FnOnce() -> T) -> impl FnOnce() -> T {
     let maker = processor();
-    move || {
+    let started = Builder::new().spawn_scoped(scope, move || {
         leave(maker);
         work()
-    }
+    });
+    // If it was put here, it runs now, up to where it leaves.
+    std::thread::yield_now();
+    started.ok()
 }
 
 #[cfg(target_os = "linux")]

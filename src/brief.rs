@@ -30,20 +30,24 @@ pub(crate) fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
 
 /// What it is tried to get, unless that takes too long to stay awake for.
 pub(crate) fn awake<T>(mut try_it: impl FnMut() -> Option<T>) -> Option<T> {
-    (0..TRIES).find_map(|_| try_it().or_else(pause))
+    for _ in 0..TRIES {
+        match try_it() {
+            None => std::thread::yield_now(),
+            got => return got,
+        }
+    }
+    None
 }
 
 /// The same for something that comes once, within this time if all goes well.
 pub(crate) fn awake_for<T>(time: Duration, mut try_it: impl FnMut() -> Option<T>) -> Option<T> {
     let begun = Instant::now();
-    std::iter::repeat_with(|| try_it().or_else(pause))
-        .take_while(|got| got.is_some() || begun.elapsed() < time)
-        .find_map(|got| got)
-}
-
-fn pause<T>() -> Option<T> {
-    std::thread::yield_now();
-    None
+    loop {
+        match try_it() {
+            None if begun.elapsed() < time => std::thread::yield_now(),
+            got => return got,
+        }
+    }
 }
 
 fn got<G>(tried: TryLockResult<G>) -> Option<G> {
