@@ -5,6 +5,7 @@ mod error;
 mod event;
 #[cfg(feature = "proxy")]
 mod routes;
+mod rooms;
 mod task;
 
 pub use error::Error;
