@@ -25,6 +25,13 @@ mod brief;
 #[cfg(unix)]
 mod aside;
 #[cfg(unix)]
+#[allow(dead_code, reason = "its users move to it one by one")]
+mod sync;
+#[cfg(unix)]
+mod generation;
+#[cfg(unix)]
+mod remedy;
+#[cfg(unix)]
 pub mod change;
 #[cfg(unix)]
 pub mod rules;
@@ -37,6 +44,10 @@ pub mod front;
 #[cfg(unix)]
 pub mod session;
 
+#[cfg(unix)]
+pub use generation::GenerationId;
+#[cfg(unix)]
+pub use remedy::Remedy;
 #[cfg(unix)]
 pub use session::{Error, Event, Handle, Options, Session, SessionBeginning};
 #[cfg(unix)]

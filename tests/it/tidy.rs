@@ -11,12 +11,15 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("platform", &[]),
     ("brief", &[]),
     ("aside", &[]),
+    ("sync", &[]),
+    ("generation", &[]),
+    ("remedy", &[]),
     ("change", &[]),
-    ("rules", &["brief"]),
-    ("watch", &["aside", "brief", "change", "rules"]),
-    ("supervise", &["aside", "change"]),
-    ("front", &[]),
-    ("session", &["change", "rules", "watch", "supervise", "front"]),
+    ("rules", &["brief", "sync", "remedy"]),
+    ("watch", &["aside", "brief", "sync", "remedy", "change", "rules"]),
+    ("supervise", &["aside", "sync", "generation", "remedy", "change"]),
+    ("front", &["sync", "generation", "remedy"]),
+    ("session", &["sync", "generation", "remedy", "change", "rules", "watch", "supervise", "front"]),
 ];
 
 /// One file per subcommand of the program; none imports another.
