@@ -8,12 +8,12 @@ use devrun::rules::{Defect, Rules};
 use devrun::supervise::{Endpoint, Shell};
 use devrun::watch::{Mode, Summary, Watch, Why};
 
-use crate::front_settings::shown_endpoint;
+use crate::config::server::shown_endpoint;
+use crate::config::settings::Settings;
 use crate::inotify;
 use crate::mode;
 use crate::ports::{self, Obstacle};
 use crate::project::{self, DataLike};
-use crate::settings::Settings;
 use crate::symptom::Symptom;
 use crate::terminal;
 

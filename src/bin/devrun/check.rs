@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use devrun::rules::{Expectation, Inspection, Report, Rules, Severity, lint, tracked_files};
 use devrun::watch::Selection;
 
+use crate::cli::choices::CheckFormat;
+use crate::config::settings::Settings;
+use crate::config::validate::is_below;
 use crate::failure::{ExitCode, Failure};
 use crate::report::finding::Names;
 use crate::report::{check_human, check_json, github, sarif};
-use crate::settings::Settings;
 use crate::terminal::{self, Terminal};
-use crate::typed::is_below;
-use crate::words::CheckFormat;
 
 /// Lints the rules and holds them to the expectations of `settings.check`.
 pub(crate) fn run(

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::config::settings::Settings;
 use crate::failure::{ExitCode, Failure};
-use crate::settings::Settings;
 use crate::symptom::{Level, Symptom};
 use crate::terminal::{self, ERROR, FAINT, GOOD, HELP, NAME, Terminal, WARNING, styled};
 use crate::{ailments, probe};

@@ -10,11 +10,11 @@ use devrun::rules::{DefectKind, Layer, Rule, Rules, Verdict};
 use devrun::watch::Selection;
 use serde::Serialize;
 
+use crate::config::settings::Settings;
+use crate::config::validate::is_below;
 use crate::failure::{ExitCode, Failure};
 use crate::name::{self, Name};
-use crate::settings::Settings;
 use crate::terminal::{self, ERROR, FAINT, GOOD, NAME, Terminal, styled};
-use crate::typed::is_below;
 
 /// What is asked.
 #[derive(Debug)]

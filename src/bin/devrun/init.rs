@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use devrun::rules::{self, Rules};
 
-use crate::config_file;
+use crate::config::file;
 use crate::failure::{ExitCode, Failure};
 use crate::name::Name;
 use crate::project::{self, DataLike, Project};
@@ -32,10 +32,10 @@ pub(crate) fn run(directory: &Path, dry_run: bool, terminal: &mut Terminal) -> R
         None => terminal.say("no kind of project that devrun knows: the command is left for you to fill in"),
     }
     if dry_run {
-        return show(&[(RULES, &rules), (config_file::NAME, config.as_bytes())], directory, terminal);
+        return show(&[(RULES, &rules), (file::NAME, config.as_bytes())], directory, terminal);
     }
     let wrote_rules = write_new(directory, RULES, &rules, terminal)?;
-    write_new(directory, config_file::NAME, config.as_bytes(), terminal)?;
+    write_new(directory, file::NAME, config.as_bytes(), terminal)?;
     if wrote_rules {
         tell_data(&data, terminal);
     } else {

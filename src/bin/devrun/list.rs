@@ -12,11 +12,11 @@ use devrun::watch::{self, Mode, Summary, Watch};
 use ignore::{WalkBuilder, WalkState};
 use serde_json::{Value, json};
 
+use crate::config::settings::Settings;
 use crate::failure::{ExitCode, Failure};
 use crate::inotify;
 use crate::mode;
 use crate::name::{self, Name};
-use crate::settings::Settings;
 use crate::terminal::{self, ERROR, FAINT, GOOD, HELP, NAME, Terminal, styled};
 
 /// What is ignored: whether it is a directory, and why.

@@ -2,28 +2,13 @@
 //!
 //! The modules in reading order; each uses only what stands above it.
 
-mod nearest;
+mod cli;
+mod config;
 mod failure;
+mod generate;
 mod terminal;
 mod name;
-mod own_files;
-mod shapes;
-mod values;
-mod addresses;
-mod words;
-mod args;
-mod verbs;
-mod usage;
-mod environment;
-mod config_file;
-mod merge;
-mod typed;
-mod command;
-mod settled;
-mod front_settings;
 mod trace;
-mod settings;
-mod difference;
 mod ports;
 mod unopened;
 mod mode;
@@ -42,23 +27,20 @@ mod symptom;
 mod probe;
 mod ailments;
 mod doctor;
-mod schema;
-mod reference;
-mod generate;
 
 use std::ffi::OsString;
 
-use crate::args::{Layer, Source};
+use crate::cli::args::{Layer, Source};
+use crate::cli::commands::{CommandArgs, Verb};
+use crate::config::settings::Settings;
+use crate::config::validate::Origin;
 use crate::failure::{ExitCode, Failure};
 use crate::run::Begun;
-use crate::settings::Settings;
 use crate::terminal::Terminal;
-use crate::typed::Origin;
-use crate::verbs::{CommandArgs, Verb};
 
 fn main() -> std::process::ExitCode {
     let words: Vec<OsString> = std::env::args_os().collect();
-    let begun = usage::begins_run(&words).then(Begun::begin);
+    let begun = cli::parse::begins_run(&words).then(Begun::begin);
     let mut terminal = Terminal::new(anstream::ColorChoice::Auto);
     let result = program(&words, begun, &mut terminal);
     let flushed = terminal.flush();
@@ -77,16 +59,16 @@ fn main() -> std::process::ExitCode {
 }
 
 fn program(words: &[OsString], begun: Option<Begun>, terminal: &mut Terminal) -> Result<ExitCode, Failure> {
-    let typed = match usage::parse(words)? {
-        usage::Typed::Asked(help) => return terminal.out(help.ansi()).map(|()| ExitCode::Success),
-        usage::Typed::Args(args) => *args,
+    let typed = match cli::parse::parse(words)? {
+        cli::parse::Typed::Asked(help) => return terminal.out(help.ansi()).map(|()| ExitCode::Success),
+        cli::parse::Typed::Args(args) => *args,
     };
     dispatch(typed, begun, terminal)
 }
 
 fn dispatch(typed: CommandArgs, begun: Option<Begun>, terminal: &mut Terminal) -> Result<ExitCode, Failure> {
     let Some(verb) = typed.subcommand else {
-        let args::RunGroups { source, watch, run, front, output } = typed.run.groups;
+        let cli::args::RunGroups { source, watch, run, front, output } = typed.run.groups;
         let layer = Layer { run, front, ..layer_of(watch, output) };
         let settings = settle(source, layer, typed.run.command, terminal)?;
         return run::run(settings, begun.unwrap_or_else(Begun::begin), terminal);
@@ -102,7 +84,7 @@ fn dispatch(typed: CommandArgs, begun: Option<Begun>, terminal: &mut Terminal) -
                 paths: args.asked,
                 stdin: args.stdin,
                 null: args.null,
-                json: args.format == words::Format::Json,
+                json: args.format == cli::choices::Format::Json,
             };
             explain::run(settle(args.source, layer, Vec::new(), terminal)?, question, terminal)
         }
@@ -115,36 +97,38 @@ fn dispatch(typed: CommandArgs, begun: Option<Begun>, terminal: &mut Terminal) -
                     (false, None) if args.flat => list::Show::Flat { null: args.null },
                     (false, None) => list::Show::Tree,
                 },
-                json: args.format == words::Format::Json,
+                json: args.format == cli::choices::Format::Json,
             };
             list::run(settle(args.source, layer, Vec::new(), terminal)?, question, terminal)
         }
         Verb::Init(args) => {
-            terminal.set_color(settled::color_of(&args.output));
+            terminal.set_color(config::resolve::color_of(&args.output));
             init::run(&current_directory()?, args.dry_run, terminal)
         }
         Verb::Doctor(args) => {
             let layer = Layer { front: args.front, ..layer_of(args.watch, args.output) };
-            terminal.set_color(settled::color_of(&layer.output));
-            let question =
-                doctor::Question { json: args.format == words::Format::Json, probe_roots: args.probe_roots };
+            terminal.set_color(config::resolve::color_of(&layer.output));
+            let question = doctor::Question {
+                json: args.format == cli::choices::Format::Json,
+                probe_roots: args.probe_roots,
+            };
             let settings = settle(args.source, layer, Vec::new(), terminal);
             doctor::run(settings, question, terminal)
         }
-        Verb::Completions(args) => generate::completions(args.shell, terminal),
+        Verb::Completions(args) => generate::completions::write(args.shell, terminal),
         Verb::Reference(args) => {
             let page = match args.page {
-                words::ReferencePage::Cli => reference::command_line(),
-                words::ReferencePage::Configuration => reference::configuration(),
-                words::ReferencePage::Schema => schema::schema(),
+                cli::choices::ReferencePage::Cli => generate::reference::command_line(),
+                cli::choices::ReferencePage::Configuration => generate::reference::configuration(),
+                cli::choices::ReferencePage::Schema => generate::schema::schema(),
             };
             terminal.out(page).map(|()| ExitCode::Success)
         }
-        Verb::Man(args) => generate::man(args.page.as_deref(), args.dir.as_deref(), terminal),
+        Verb::Man(args) => generate::man::write(args.page.as_deref(), args.dir.as_deref(), terminal),
     }
 }
 
-fn layer_of(watch: args::Watch, output: args::Output) -> Layer {
+fn layer_of(watch: cli::args::Watch, output: cli::args::Output) -> Layer {
     Layer { watch, output, ..Layer::default() }
 }
 
@@ -155,10 +139,10 @@ fn settle(
     command: Vec<OsString>,
     terminal: &mut Terminal,
 ) -> Result<Settings, Failure> {
-    terminal.set_color(settled::color_of(&typed.output));
-    let environment = environment::read(std::env::vars_os())?;
-    let said = merge::over(typed.clone(), environment.layer.clone()).output;
-    terminal.set_color(settled::color_of(&said));
+    terminal.set_color(config::resolve::color_of(&typed.output));
+    let environment = config::environment::read(std::env::vars_os())?;
+    let said = config::merge::over(typed.clone(), environment.layer.clone()).output;
+    terminal.set_color(config::resolve::color_of(&said));
     for (message, remedy) in &environment.doubts {
         terminal.warn(message, remedy);
     }

@@ -13,13 +13,13 @@ use devrun::supervise::{
 };
 use devrun::watch::{self, Standby};
 
+use crate::config::diff::{Need, difference};
+use crate::config::settings::Settings;
 use crate::descriptors;
-use crate::difference::{Need, difference};
 use crate::failure::{ExitCode, Failure};
 use crate::keys::{self, Key, Keyboard, Typed};
 use crate::name::Name;
 use crate::report::Reporter;
-use crate::settings::Settings;
 use crate::signals::{Asked, Signals};
 use crate::terminal::Terminal;
 use crate::trace;

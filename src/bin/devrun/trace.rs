@@ -7,8 +7,8 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, Registry, fmt, reload};
 
+use crate::config::resolve::Output;
 use crate::failure::Failure;
-use crate::settled::Output;
 use crate::terminal::Beside;
 
 const VARIABLE: &str = "DEVRUN_LOG";

@@ -7,8 +7,8 @@ use devrun::session::{Event, Options};
 use devrun::supervise::{Capture, Stdin};
 use devrun::watch::Tally;
 
+use crate::config::settings::Settings;
 use crate::name::Name;
-use crate::settings::Settings;
 use crate::terminal::{self, Terminal, styled};
 
 use super::chronicle::Chronicle;

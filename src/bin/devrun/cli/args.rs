@@ -9,13 +9,13 @@ use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{ArgAction, Args, Parser, ValueHint};
 use serde::Deserialize;
 
-use crate::addresses::{ListenOn, Proxy};
-use crate::shapes::{list, table};
-use crate::values::{
+use crate::cli::addresses::{ListenOn, Proxy};
+use crate::cli::choices::{Color, Compare, LogFormat, Mode, OnBusy, OnExit, OnLoop, PassSocket, Stdin};
+use crate::cli::serde_shapes::{list, table};
+use crate::cli::values::{
     CommandLine, Extension, Glob, Parsed, Pattern, ShellChoice, StopSignal, Time, UrlPath, Variable, truth,
     variables,
 };
-use crate::words::{Color, Compare, LogFormat, Mode, OnBusy, OnExit, OnLoop, PassSocket, Stdin};
 
 /// One source of options: what was typed, or the environment, or a file's tables.
 #[derive(Debug, Clone, Default, Args, Deserialize)]

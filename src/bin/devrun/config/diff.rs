@@ -1,7 +1,7 @@
 //! What differs between two settings, and what a running session must do about it: for live edits of
 //! devrun.toml. Pure.
 
-use crate::settings::Settings;
+use crate::config::settings::Settings;
 
 /// What a running session must do to follow new settings; the greater need includes the lesser ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueHint};
 
-use crate::args::{Check, Front, Output, RunGroups, Source, Watch};
-use crate::values::{Parsed, Time};
-use crate::words::{CheckFormat, Format, ReferencePage};
+use crate::cli::args::{Check, Front, Output, RunGroups, Source, Watch};
+use crate::cli::choices::{CheckFormat, Format, ReferencePage};
+use crate::cli::values::{Parsed, Time};
 
 /// Run COMMAND and restart it when a file that matters changes, and only then
 ///

@@ -7,12 +7,12 @@ use std::time::Duration;
 use devrun::supervise::{self, Signal};
 use devrun::{Command, watch};
 
-use crate::args;
-use crate::command::{command_of, of_line, with_surroundings};
+use crate::cli::args;
+use crate::cli::choices::{self, Color, LogFormat};
+use crate::config::command::{command_of, of_line, with_surroundings};
+use crate::config::validate::{is_path, resolved};
 use crate::failure::Failure;
 use crate::terminal;
-use crate::typed::{is_path, resolved};
-use crate::words::{self, Color, LogFormat};
 
 /// `[watch]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,15 +89,15 @@ pub(crate) fn watch_of(layer: args::Watch, base: &Path) -> Watch {
         vcs: !layer.no_vcs_ignore.unwrap_or(false),
         builtin: !layer.no_default_ignore.unwrap_or(false),
         mode: match layer.mode {
-            None | Some(words::Mode::Auto) => watch::Mode::Auto,
-            Some(words::Mode::Event) => watch::Mode::Event,
-            Some(words::Mode::Stat) => watch::Mode::Stat,
+            None | Some(choices::Mode::Auto) => watch::Mode::Auto,
+            Some(choices::Mode::Event) => watch::Mode::Event,
+            Some(choices::Mode::Stat) => watch::Mode::Stat,
         },
         poll_interval: layer.poll_interval.map_or(Duration::from_secs(1), |time| time.0.0),
         debounce: layer.debounce.map(|time| time.0.0),
         compare: match layer.compare {
-            None | Some(words::Compare::Content) => watch::Compare::Content,
-            Some(words::Compare::Stat) => watch::Compare::Stat,
+            None | Some(choices::Compare::Content) => watch::Compare::Content,
+            Some(choices::Compare::Stat) => watch::Compare::Stat,
         },
     }
 }
@@ -124,19 +124,19 @@ pub(crate) fn run_of(
             .map(|line| with_surroundings(of_line(line, &layer, base), &layer))
             .collect(),
         on_busy: match layer.on_busy {
-            None | Some(words::OnBusy::Restart) => supervise::OnBusy::Restart,
-            Some(words::OnBusy::Queue) => supervise::OnBusy::Queue,
-            Some(words::OnBusy::Signal) => supervise::OnBusy::Signal,
-            Some(words::OnBusy::Ignore) => supervise::OnBusy::Ignore,
+            None | Some(choices::OnBusy::Restart) => supervise::OnBusy::Restart,
+            Some(choices::OnBusy::Queue) => supervise::OnBusy::Queue,
+            Some(choices::OnBusy::Signal) => supervise::OnBusy::Signal,
+            Some(choices::OnBusy::Ignore) => supervise::OnBusy::Ignore,
         },
         on_exit: match layer.on_exit {
-            None | Some(words::OnExit::Wait) => supervise::OnExit::Wait,
-            Some(words::OnExit::Restart) => supervise::OnExit::Restart,
-            Some(words::OnExit::Quit) => supervise::OnExit::Quit,
+            None | Some(choices::OnExit::Wait) => supervise::OnExit::Wait,
+            Some(choices::OnExit::Restart) => supervise::OnExit::Restart,
+            Some(choices::OnExit::Quit) => supervise::OnExit::Quit,
         },
         on_loop: match layer.on_loop {
-            None | Some(words::OnLoop::Warn) => supervise::OnLoop::Warn,
-            Some(words::OnLoop::Restart) => supervise::OnLoop::Restart,
+            None | Some(choices::OnLoop::Warn) => supervise::OnLoop::Warn,
+            Some(choices::OnLoop::Restart) => supervise::OnLoop::Restart,
         },
         stop_signal: layer.stop_signal.map_or(Signal::TERM, |signal| signal.0.0),
         stop_timeout: layer.stop_timeout.map_or(Duration::from_secs(10), |time| time.0.0),

@@ -3,11 +3,11 @@
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 
-use crate::args::{Layer, Source};
-use crate::config_file;
-use crate::environment::Environment;
+use crate::cli::args::{Layer, Source};
+use crate::cli::suggest::nearest;
+use crate::config::environment::Environment;
+use crate::config::file;
 use crate::failure::Failure;
-use crate::nearest::nearest;
 use crate::terminal;
 
 /// What was typed and what the environment said.
@@ -38,7 +38,7 @@ pub(crate) fn locate(origin: &Origin) -> Result<Option<Found>, Failure> {
             must_exist(option, path, &origin.directory)?;
             Ok(Some(Found { path: resolved(&origin.directory.join(path)), explicit: true }))
         }
-        None => Ok(config_file::find(&origin.directory).map(|path| Found { path, explicit: false })),
+        None => Ok(file::find(&origin.directory).map(|path| Found { path, explicit: false })),
     }
 }
 

@@ -4,9 +4,10 @@ use std::ffi::{OsStr, OsString};
 
 use clap::{Arg, ArgAction, CommandFactory as _, FromArgMatches as _};
 
-use crate::args::{AllOptions, Layer, Source};
+use crate::cli::args::{AllOptions, Layer, Source};
+use crate::cli::suggest::nearest;
+use crate::cli::usage_error::usage_error;
 use crate::failure::Failure;
-use crate::nearest::nearest;
 
 const PREFIX: &str = "DEVRUN_";
 
@@ -60,9 +61,8 @@ pub(crate) fn read(variables: impl Iterator<Item = (OsString, OsString)>) -> Res
             None => doubts.extend(doubt(&command, name)),
         }
     }
-    let matches =
-        command.try_get_matches_from_mut(words).map_err(|error| Failure::usage(&error, "devrun"))?;
-    let options = AllOptions::from_arg_matches(&matches).map_err(|error| Failure::usage(&error, "devrun"))?;
+    let matches = command.try_get_matches_from_mut(words).map_err(|error| usage_error(&error, "devrun"))?;
+    let options = AllOptions::from_arg_matches(&matches).map_err(|error| usage_error(&error, "devrun"))?;
     Ok(Environment { source: options.source, layer: options.layer, doubts })
 }
 
@@ -76,7 +76,7 @@ fn probe(command: &clap::Command, typed: &[OsString], name: &str) -> Result<(), 
     match command.clone().try_get_matches_from(words) {
         Ok(_) => Ok(()),
         Err(error) => {
-            let failure = Failure::usage(&error, "devrun");
+            let failure = usage_error(&error, "devrun");
             let message = format!("the variable {name} is set wrongly: {}", failure.message);
             Err(Failure { message, ..failure })
         }

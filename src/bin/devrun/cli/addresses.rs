@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use devrun::supervise::Endpoint;
 
-use crate::values::Value;
+use crate::cli::values::Value;
 
 /// A TCP address: a port alone means the loopback of both families.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

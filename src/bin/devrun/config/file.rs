@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::args::{self, Check, Front, Layer, Output, Run, Watch};
+use crate::cli::args::{self, Check, Front, Layer, Output, Run, Watch};
+use crate::cli::serde_shapes::{Table, table};
+use crate::cli::suggest::nearest;
 use crate::failure::{Failure, Place};
-use crate::nearest::nearest;
-use crate::shapes::{Table, table};
 use crate::terminal;
 
 /// Its name.

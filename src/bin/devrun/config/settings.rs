@@ -9,16 +9,16 @@ use std::time::Duration;
 use devrun::supervise::{self, EnvFileError, Subreaper};
 use devrun::{rules, watch};
 
-use crate::args::{Layer, Source};
-use crate::config_file;
-use crate::environment::Environment;
+use crate::cli::args::{Layer, Source};
+use crate::config::environment::Environment;
+use crate::config::file;
+use crate::config::merge;
+use crate::config::output_files::own_files;
+use crate::config::resolve::{Check, Output, Run, Watch, check_of, output_of, run_of, watch_of};
+use crate::config::server::{Front, front_of};
+use crate::config::validate::{Found, Origin, check_typed, locate, profile};
 use crate::failure::{Failure, Place};
-use crate::front_settings::{Front, front_of};
-use crate::merge;
-use crate::own_files::own_files;
-use crate::settled::{Check, Output, Run, Watch, check_of, output_of, run_of, watch_of};
 use crate::terminal;
-use crate::typed::{Found, Origin, check_typed, locate, profile};
 
 /// Everything that is asked for, plain.
 #[derive(Debug, Clone)]
@@ -98,7 +98,7 @@ impl Settings {
             Some(Found { path, explicit }) => {
                 let own = path.parent().unwrap_or(&directory).to_owned();
                 let profile = profile(&origin);
-                let file = config_file::read(path, &terminal::relative(path, &directory), profile)?;
+                let file = file::read(path, &terminal::relative(path, &directory), profile)?;
                 let merged = merge::over(file.profile, file.layer);
                 let base = if *explicit { directory.clone() } else { own.clone() };
                 (merge::absolute(merged, &own), base)

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use devrun::supervise::Endpoint;
 
-use crate::args::{Check, Front, Layer, Output, Run, Watch};
-use crate::values::{Parsed, Pattern};
+use crate::cli::args::{Check, Front, Layer, Output, Run, Watch};
+use crate::cli::values::{Parsed, Pattern};
 
 /// The fields of a group, each the upper one's if it is given. Naming them all makes the compiler see to it
 /// that no new option is forgotten.

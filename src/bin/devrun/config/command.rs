@@ -6,10 +6,10 @@ use std::path::Path;
 use devrun::Command;
 use devrun::supervise::{self, Shell};
 
-use crate::args;
+use crate::cli::args;
+use crate::cli::choices;
+use crate::cli::values::{CommandLine, ShellChoice};
 use crate::failure::Failure;
-use crate::values::{CommandLine, ShellChoice};
-use crate::words;
 
 /// COMMAND as typed, in the directory where it was typed; else that of devrun.toml, in the project's directory.
 pub(crate) fn command_of(
@@ -37,9 +37,9 @@ pub(crate) fn command_of(
     }
     let mut command = with_surroundings(command, layer);
     command.stdin = match layer.stdin {
-        None | Some(words::Stdin::Pipe) => supervise::Stdin::Pipe,
-        Some(words::Stdin::Null) => supervise::Stdin::Null,
-        Some(words::Stdin::Inherit) => supervise::Stdin::Inherit,
+        None | Some(choices::Stdin::Pipe) => supervise::Stdin::Pipe,
+        Some(choices::Stdin::Null) => supervise::Stdin::Null,
+        Some(choices::Stdin::Inherit) => supervise::Stdin::Inherit,
     };
     Ok(Some(command))
 }

@@ -5,11 +5,12 @@ use std::ffi::{OsStr, OsString};
 use clap::error::ErrorKind;
 use clap::{Args as _, CommandFactory as _, FromArgMatches as _, Parser as _};
 
-use crate::args::RunGroups;
+use crate::cli::args::RunGroups;
+use crate::cli::commands::{CommandArgs, RunArgs};
+use crate::cli::suggest::nearest;
+use crate::cli::usage_error::usage_error;
 use crate::failure::Failure;
-use crate::nearest::nearest;
 use crate::terminal;
-use crate::verbs::{CommandArgs, RunArgs};
 
 /// What was typed.
 pub(crate) enum Typed {
@@ -39,7 +40,7 @@ pub(crate) fn parse(words: &[OsString]) -> Result<Typed, Failure> {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Ok(Typed::Asked(error.render())),
             _ => Err(command_without_dashes(words)
                 .or_else(|| dashes_for_value(words, error.kind()))
-                .unwrap_or_else(|| Failure::usage(&error, &program(words)))),
+                .unwrap_or_else(|| usage_error(&error, &program(words)))),
         },
     }
 }

@@ -7,11 +7,11 @@ use std::time::Duration;
 use devrun::supervise::{self, Endpoint, Listen, Port};
 use devrun::{Command, front};
 
-use crate::addresses::Proxy;
-use crate::args;
+use crate::cli::addresses::Proxy;
+use crate::cli::args;
+use crate::cli::choices;
 use crate::failure::Failure;
 use crate::terminal;
-use crate::words;
 
 /// `[front]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,8 +45,8 @@ pub(crate) fn front_of(layer: args::Front) -> Result<Front, Failure> {
             })
             .collect(),
         pass_socket: layer.pass_socket.map(|how| match how {
-            words::PassSocket::Systemd => supervise::PassSocket::Systemd,
-            words::PassSocket::Werkzeug => supervise::PassSocket::Werkzeug,
+            choices::PassSocket::Systemd => supervise::PassSocket::Systemd,
+            choices::PassSocket::Werkzeug => supervise::PassSocket::Werkzeug,
         }),
         ready_path: layer.ready_path.map(|path| path.0.0),
         ready_timeout: layer.ready_timeout.map_or(Duration::from_secs(60), |time| time.0.0),

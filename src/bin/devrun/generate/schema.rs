@@ -3,7 +3,7 @@
 use clap::{Arg, ArgAction};
 use serde_json::{Map, Value, json};
 
-use crate::args;
+use crate::cli::args;
 
 /// The type of a key's value.
 #[derive(Debug, Clone, PartialEq, Eq)]
