@@ -107,7 +107,7 @@ fn no_subcommand_imports_another() {
 #[test]
 fn only_the_terminal_prints() {
     for file in rust_files(&["src"]) {
-        if file == Path::new("src/bin/devrun/terminal.rs") {
+        if file == Path::new("src/bin/devrun/ui/terminal.rs") {
             continue;
         }
         let tokens = tokens(&without_tests(&read(&file)));

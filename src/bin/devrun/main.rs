@@ -1,42 +1,28 @@
-//! The program: parsing, words, exit statuses. Uses the public API only.
-//!
-//! The modules in reading order; each uses only what stands above it.
+//! The program `devrun`: reads the command line and the settings, and runs the command. Uses the library's public
+//! API only.
 
 mod cli;
+mod commands;
 mod config;
-mod failure;
+mod doctor;
 mod generate;
-mod terminal;
-mod name;
-mod trace;
-mod ports;
-mod unopened;
 mod mode;
-mod signals;
-mod descriptors;
-mod keys;
+mod project;
 mod report;
 mod run;
-mod check;
-mod explain;
-mod inotify;
-mod list;
-mod project;
-mod init;
-mod symptom;
-mod probe;
-mod ailments;
-mod doctor;
+mod system;
+mod ui;
 
 use std::ffi::OsString;
 
 use crate::cli::args::{Layer, Source};
 use crate::cli::commands::{CommandArgs, Verb};
+use crate::commands::{check, explain, init, list};
 use crate::config::settings::Settings;
 use crate::config::validate::Origin;
-use crate::failure::{ExitCode, Failure};
 use crate::run::Begun;
-use crate::terminal::Terminal;
+use crate::ui::error::{ExitCode, Failure};
+use crate::ui::terminal::Terminal;
 
 fn main() -> std::process::ExitCode {
     let words: Vec<OsString> = std::env::args_os().collect();
@@ -53,7 +39,7 @@ fn main() -> std::process::ExitCode {
     };
     terminal.settle();
     if let ExitCode::Signal(signal) = code {
-        signals::die_by(signal);
+        run::signals::die_by(signal);
     }
     code.number().into()
 }
@@ -149,7 +135,7 @@ fn settle(
     let directory = current_directory()?;
     let settings = Settings::new(Origin { directory, typed, command, source, environment })?;
     terminal.set_color(settings.output.color);
-    trace::follow(settings.output)?;
+    ui::trace::follow(settings.output)?;
     Ok(settings)
 }
 

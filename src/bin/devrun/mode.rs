@@ -2,7 +2,7 @@
 
 use devrun::watch::Why;
 
-use crate::terminal;
+use crate::ui::terminal;
 
 /// Why a root is watched the way it is.
 pub(crate) fn reason(why: &Why) -> String {

@@ -9,8 +9,8 @@ use crate::cli::args::RunGroups;
 use crate::cli::commands::{CommandArgs, RunArgs};
 use crate::cli::suggest::nearest;
 use crate::cli::usage_error::usage_error;
-use crate::failure::Failure;
-use crate::terminal;
+use crate::ui::error::Failure;
+use crate::ui::terminal;
 
 /// What was typed.
 pub(crate) enum Typed {

@@ -5,7 +5,7 @@ use std::error::Error as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::cli::suggest::nearest;
-use crate::failure::Failure;
+use crate::ui::error::Failure;
 
 /// What clap says, in our form: one sentence, and the remedy. `program` is `devrun` or `devrun check`: where
 /// help can be had.

@@ -9,7 +9,7 @@ use devrun::supervise::{self, Shell};
 use crate::cli::args;
 use crate::cli::choices;
 use crate::cli::values::{CommandLine, ShellChoice};
-use crate::failure::Failure;
+use crate::ui::error::Failure;
 
 /// COMMAND as typed, in the directory where it was typed; else that of devrun.toml, in the project's directory.
 pub(crate) fn command_of(

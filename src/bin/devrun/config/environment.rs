@@ -7,7 +7,7 @@ use clap::{Arg, ArgAction, CommandFactory as _, FromArgMatches as _};
 use crate::cli::args::{AllOptions, Layer, Source};
 use crate::cli::suggest::nearest;
 use crate::cli::usage_error::usage_error;
-use crate::failure::Failure;
+use crate::ui::error::Failure;
 
 const PREFIX: &str = "DEVRUN_";
 

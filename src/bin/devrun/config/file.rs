@@ -9,8 +9,8 @@ use serde::Deserialize;
 use crate::cli::args::{self, Check, Front, Layer, Output, Run, Watch};
 use crate::cli::serde_shapes::{Table, table};
 use crate::cli::suggest::nearest;
-use crate::failure::{Failure, Place};
-use crate::terminal;
+use crate::ui::error::{Failure, Place};
+use crate::ui::terminal;
 
 /// Its name.
 pub(crate) const NAME: &str = "devrun.toml";

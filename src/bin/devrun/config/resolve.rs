@@ -11,8 +11,8 @@ use crate::cli::args;
 use crate::cli::choices::{self, Color, LogFormat};
 use crate::config::command::{command_of, of_line, with_surroundings};
 use crate::config::validate::{is_path, resolved};
-use crate::failure::Failure;
-use crate::terminal;
+use crate::ui::error::Failure;
+use crate::ui::terminal;
 
 /// `[watch]`.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,8 +10,8 @@ use devrun::{Command, front};
 use crate::cli::addresses::Proxy;
 use crate::cli::args;
 use crate::cli::choices;
-use crate::failure::Failure;
-use crate::terminal;
+use crate::ui::error::Failure;
+use crate::ui::terminal;
 
 /// `[front]`.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -17,8 +17,8 @@ use crate::config::output_files::own_files;
 use crate::config::resolve::{Check, Output, Run, Watch, check_of, output_of, run_of, watch_of};
 use crate::config::server::{Front, front_of};
 use crate::config::validate::{Found, Origin, check_typed, locate, profile};
-use crate::failure::{Failure, Place};
-use crate::terminal;
+use crate::ui::error::{Failure, Place};
+use crate::ui::terminal;
 
 /// Everything that is asked for, plain.
 #[derive(Debug, Clone)]

@@ -7,8 +7,8 @@ use crate::cli::args::{Layer, Source};
 use crate::cli::suggest::nearest;
 use crate::config::environment::Environment;
 use crate::config::file;
-use crate::failure::Failure;
-use crate::terminal;
+use crate::ui::error::Failure;
+use crate::ui::terminal;
 
 /// What was typed and what the environment said.
 #[derive(Debug)]

@@ -3,8 +3,8 @@
 use clap::{Command, CommandFactory as _};
 
 use crate::cli::commands::CommandArgs;
-use crate::failure::{ExitCode, Failure};
-use crate::terminal::Terminal;
+use crate::ui::error::{ExitCode, Failure};
+use crate::ui::terminal::Terminal;
 
 /// Writes completions for a shell to standard output.
 pub(crate) fn write(shell: clap_complete::Shell, terminal: &mut Terminal) -> Result<ExitCode, Failure> {

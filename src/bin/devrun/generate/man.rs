@@ -6,8 +6,8 @@ use clap::{Command, CommandFactory as _};
 
 use crate::cli::commands::CommandArgs;
 use crate::cli::suggest::nearest;
-use crate::failure::{ExitCode, Failure};
-use crate::terminal::{self, Terminal};
+use crate::ui::error::{ExitCode, Failure};
+use crate::ui::terminal::{self, Terminal};
 
 /// Writes one manual page to standard output, or all of them into a directory.
 pub(crate) fn write(

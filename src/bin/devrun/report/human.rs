@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::chronicle::Cause;
-use crate::name::Name;
+use super::history::Cause;
+use crate::ui::byte_string::ByteString;
 
 use super::record::{ChangedPath, EndRecord, Record, RootRecord};
 
@@ -148,7 +148,7 @@ fn matters(record: &Record) -> Vec<Line> {
             let news = format!("rules read again: watching {}", amount(*watched_files, *watched_directories));
             let mut lines = vec![plain(format!("{} changed, {news}", names(files.iter().collect())))];
             lines.extend(defects.iter().map(|defect| {
-                let file = defect.file.as_ref().map_or_else(|| "-i".to_owned(), Name::shown);
+                let file = defect.file.as_ref().map_or_else(|| "-i".to_owned(), ByteString::shown);
                 let text = defect.text.shown();
                 warn(format!("{file}:{}:{}: {text}: {}", defect.line, defect.column, defect.reason))
             }));
@@ -242,9 +242,9 @@ fn changed(changes: &[ChangedPath]) -> String {
     parts.collect::<Vec<_>>().join(", ")
 }
 
-fn names(paths: Vec<&Name>) -> String {
+fn names(paths: Vec<&ByteString>) -> String {
     let count = paths.len();
-    let paths: Vec<String> = paths.into_iter().take(NAMED).map(Name::shown).collect();
+    let paths: Vec<String> = paths.into_iter().take(NAMED).map(ByteString::shown).collect();
     match &paths[..] {
         [] => String::new(),
         [one] => one.clone(),

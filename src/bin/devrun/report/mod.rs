@@ -1,14 +1,10 @@
-//! How events and findings are written: one file per format. No decisions.
+//! How the events of a run and the findings of `check` are written. One file for each format.
 
-mod record;
-mod chronicle;
+pub(crate) mod check;
+mod history;
 mod human;
 mod json;
+mod record;
 mod reporter;
-pub(crate) mod finding;
-pub(crate) mod check_human;
-pub(crate) mod check_json;
-pub(crate) mod github;
-pub(crate) mod sarif;
 
 pub(crate) use reporter::Reporter;

@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 
-use crate::name::{self, Name};
+use crate::ui::byte_string::{self, ByteString};
 
 /// The version of the schema; raised when a field changes its meaning or goes away, not when one is added.
 pub(crate) const VERSION: u32 = 1;
@@ -13,8 +13,8 @@ pub(crate) const VERSION: u32 = 1;
 /// One relevant path that changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct ChangedPath {
-    #[serde(flatten, serialize_with = "name::path")]
-    pub(crate) path: Name,
+    #[serde(flatten, serialize_with = "byte_string::path")]
+    pub(crate) path: ByteString,
     /// `created`, `changed` or `removed`.
     pub(crate) kind: &'static str,
 }
@@ -22,8 +22,8 @@ pub(crate) struct ChangedPath {
 /// How a root is watched.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct RootRecord {
-    #[serde(flatten, serialize_with = "name::path")]
-    pub(crate) path: Name,
+    #[serde(flatten, serialize_with = "byte_string::path")]
+    pub(crate) path: ByteString,
     /// `event` or `stat`.
     pub(crate) mode: &'static str,
     /// `asked`, `local`, `missing`, `no-events: nfs`, `limit: …`.
@@ -35,12 +35,12 @@ pub(crate) struct RootRecord {
 /// A bad line of a rule file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct DefectRecord {
-    #[serde(flatten, serialize_with = "name::file")]
-    pub(crate) file: Option<Name>,
+    #[serde(flatten, serialize_with = "byte_string::file")]
+    pub(crate) file: Option<ByteString>,
     pub(crate) line: u32,
     pub(crate) column: u32,
-    #[serde(flatten, serialize_with = "name::text")]
-    pub(crate) text: Name,
+    #[serde(flatten, serialize_with = "byte_string::text")]
+    pub(crate) text: ByteString,
     pub(crate) reason: String,
 }
 
@@ -76,8 +76,8 @@ pub(crate) enum Record {
     },
     Restarting {
         generation: u64,
-        #[serde(flatten, serialize_with = "name::because")]
-        because: Vec<Name>,
+        #[serde(flatten, serialize_with = "byte_string::because")]
+        because: Vec<ByteString>,
     },
     Building {
         generation: u64,
@@ -134,8 +134,8 @@ pub(crate) enum Record {
         backoff_us: Option<u64>,
     },
     Loop {
-        #[serde(flatten, serialize_with = "name::path")]
-        path: Name,
+        #[serde(flatten, serialize_with = "byte_string::path")]
+        path: ByteString,
         times: u32,
         left_out: bool,
         rule: String,
@@ -149,8 +149,8 @@ pub(crate) enum Record {
         address: String,
     },
     RulesReloaded {
-        #[serde(flatten, serialize_with = "name::files")]
-        files: Vec<Name>,
+        #[serde(flatten, serialize_with = "byte_string::files")]
+        files: Vec<ByteString>,
         defects: Vec<DefectRecord>,
         watched_files: usize,
         watched_directories: usize,
@@ -159,8 +159,8 @@ pub(crate) enum Record {
         root: RootRecord,
     },
     WaitingForGit {
-        #[serde(flatten, serialize_with = "name::marker")]
-        marker: Name,
+        #[serde(flatten, serialize_with = "byte_string::marker")]
+        marker: ByteString,
     },
     Rescanned {
         files: usize,
@@ -175,8 +175,8 @@ pub(crate) enum Record {
         detail: String,
     },
     Reconfigured {
-        #[serde(flatten, serialize_with = "name::file")]
-        file: Name,
+        #[serde(flatten, serialize_with = "byte_string::file")]
+        file: ByteString,
         restarted: bool,
     },
     Paused,

@@ -8,10 +8,10 @@ use devrun::supervise::{Capture, Stdin};
 use devrun::watch::Tally;
 
 use crate::config::settings::Settings;
-use crate::name::Name;
-use crate::terminal::{self, Terminal, styled};
+use crate::ui::byte_string::ByteString;
+use crate::ui::terminal::{self, Terminal, styled};
 
-use super::chronicle::Chronicle;
+use super::history::History;
 use super::human::{self, Line, Tone};
 use super::json;
 use super::record::Record;
@@ -38,7 +38,7 @@ struct Pending {
 /// Says what happens, as `--log-format`, `-v` and `-q` want it.
 #[derive(Debug)]
 pub(crate) struct Reporter {
-    chronicle: Chronicle,
+    history: History,
     tally: Tally,
     json: bool,
     level: Level,
@@ -53,7 +53,7 @@ impl Reporter {
         let base = &options.watch.rules.base;
         let base = base.canonicalize().unwrap_or_else(|_| base.clone());
         Self {
-            chronicle: Chronicle::new(base, options.watch.tally.clone(), now),
+            history: History::new(base, options.watch.tally.clone(), now),
             tally: options.watch.tally.clone(),
             json: settings.output.json,
             level: level(settings),
@@ -74,20 +74,20 @@ impl Reporter {
     pub(crate) fn begins(&mut self, options: &Options, draws: bool) {
         let command = &options.supervise.command;
         let words = std::iter::once(&command.program).chain(&command.args);
-        self.chronicle.runs(words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" "));
+        self.history.runs(words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" "));
         // What the child writes directly would stand in a status line, and so would what is typed for it.
         let lent = options.supervise.command.stdin == Stdin::Inherit;
         self.draws = draws && !lent && options.supervise.capture != Capture::No;
     }
 
     /// Tells that an edit of the configuration file is in effect.
-    pub(crate) fn reconfigured(&mut self, file: Name, restarted: bool, terminal: &mut Terminal) {
+    pub(crate) fn reconfigured(&mut self, file: ByteString, restarted: bool, terminal: &mut Terminal) {
         self.record(&Record::Reconfigured { file, restarted }, terminal);
     }
 
     /// Tells an event.
     pub(crate) fn event(&mut self, event: &Event, now: Instant, terminal: &mut Terminal) {
-        if let Some(record) = self.chronicle.record(event, now) {
+        if let Some(record) = self.history.record(event, now) {
             self.follow(&record, now, terminal);
             // Where it can be seen in the status line, it need not be said again and again.
             if !(matches!(record, Record::InFlight { .. }) && self.is_waiting()) {
@@ -115,11 +115,11 @@ impl Reporter {
 
     /// Answers "why did it restart": the last ten, with their paths.
     pub(crate) fn why(&mut self, now: Instant, terminal: &mut Terminal) {
-        if self.chronicle.causes().is_empty() {
+        if self.history.causes().is_empty() {
             return self.say("it has not been restarted", terminal);
         }
         let causes: Vec<String> =
-            self.chronicle.causes().iter().map(|cause| human::cause(cause, now)).collect();
+            self.history.causes().iter().map(|cause| human::cause(cause, now)).collect();
         for cause in causes {
             self.say(&cause, terminal);
         }

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use devrun::rules::{Finding, Place};
 
-use crate::name::Name;
-use crate::terminal;
+use crate::ui::byte_string::ByteString;
+use crate::ui::terminal;
 
 /// Names files relative to a directory, with `/`.
 #[derive(Debug)]
@@ -19,8 +19,8 @@ impl Names {
     }
 
     /// The name of a file; of patterns given by hand there is none.
-    pub(crate) fn of(&self, place: &Place) -> Option<Name> {
-        place.file.as_deref().map(|file| Name::of(self.path(file)))
+    pub(crate) fn of(&self, place: &Place) -> Option<ByteString> {
+        place.file.as_deref().map(|file| ByteString::of(self.path(file)))
     }
 
     /// The file's path, relative where it is below the directory.

@@ -16,7 +16,7 @@ use anstyle::{AnsiColor, Style};
 use devrun::supervise::Streams;
 use unicode_width::UnicodeWidthStr as _;
 
-use crate::failure::{Failure, Place};
+use crate::ui::error::{Failure, Place};
 
 /// Errors.
 pub(crate) const ERROR: Style = AnsiColor::Red.on_default().bold();

@@ -3,9 +3,9 @@
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
 use devrun::rules::{Finding, Place, Report, Severity};
 
-use super::finding::{Names, shown_line};
-use crate::failure::Failure;
-use crate::terminal::{ERROR, GOOD, NAME, Terminal, WARNING, styled};
+use super::location::{Names, shown_line};
+use crate::ui::error::Failure;
+use crate::ui::terminal::{ERROR, GOOD, NAME, Terminal, WARNING, styled};
 
 /// Writes all of it.
 pub(crate) fn write(report: &Report, names: &Names, terminal: &mut Terminal) -> Result<(), Failure> {
@@ -56,7 +56,7 @@ impl Shown {
     fn new(place: &Place, names: &Names) -> Self {
         let (text, span) = shown_line(place);
         let name = match place.file.as_deref() {
-            Some(file) => crate::terminal::path(names.path(file)),
+            Some(file) => crate::ui::terminal::path(names.path(file)),
             None => "(given by hand)".into(),
         };
         Self { name, line: (place.line as usize).max(1), text, span }

@@ -13,17 +13,17 @@ use devrun::supervise::{
 };
 use devrun::watch::{self, Standby};
 
+use super::keyboard::{self, Key, Keyboard, Typed};
+use super::rlimit;
+use super::signals::{Asked, Signals};
+use super::start_error::cannot_begin;
 use crate::config::diff::{Need, difference};
 use crate::config::settings::Settings;
-use crate::descriptors;
-use crate::failure::{ExitCode, Failure};
-use crate::keys::{self, Key, Keyboard, Typed};
-use crate::name::Name;
 use crate::report::Reporter;
-use crate::signals::{Asked, Signals};
-use crate::terminal::Terminal;
-use crate::trace;
-use crate::unopened::cannot_begin;
+use crate::ui::byte_string::ByteString;
+use crate::ui::error::{ExitCode, Failure};
+use crate::ui::terminal::Terminal;
+use crate::ui::trace;
 
 /// Two signals within this time are one press of a key.
 const ONE_PRESS: Duration = Duration::from_millis(30);
@@ -60,7 +60,7 @@ pub(crate) fn run(
     // The first look takes longest: what else there is to begin goes on beside it.
     let beginning = begin(&options, standby)?;
     options.supervise.guard = guarded(guard, terminal);
-    options.supervise.open_files = descriptors::raise_limit();
+    options.supervise.open_files = rlimit::raise_limit();
     capture(&mut options, terminal);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -312,8 +312,9 @@ impl Run<'_> {
         // The variable was good when devrun started.
         let _ = trace::follow(settings.output);
         self.settings = settings;
-        let file = self.settings.config.as_deref().map(|file| Name::below(&self.settings.directory, file));
-        self.reporter.reconfigured(file.unwrap_or_else(|| Name::new("")), restarted, self.terminal);
+        let file =
+            self.settings.config.as_deref().map(|file| ByteString::below(&self.settings.directory, file));
+        self.reporter.reconfigured(file.unwrap_or_else(|| ByteString::new("")), restarted, self.terminal);
     }
 
     /// Says what is wrong with an edit; what is in effect stays so.
@@ -396,7 +397,7 @@ impl Run<'_> {
             // Not a signal: the exit status is 0.
             Key::Quit => self.end(),
             Key::Room => self.terminal.say(""),
-            Key::Help => self.reporter.say(keys::HELP, self.terminal),
+            Key::Help => self.reporter.say(keyboard::HELP, self.terminal),
         }
     }
 

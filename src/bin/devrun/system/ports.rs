@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::Path;
 use std::time::Duration;
 
-use crate::terminal;
+use crate::ui::terminal;
 
 /// What stands in the way of listening at an address.
 #[derive(Debug)]

@@ -2,9 +2,9 @@
 
 use devrun::rules::{Finding, Report, Severity};
 
-use super::finding::{Names, character_columns, whole_text};
-use crate::failure::Failure;
-use crate::terminal::Terminal;
+use super::location::{Names, character_columns, whole_text};
+use crate::ui::error::Failure;
+use crate::ui::terminal::Terminal;
 
 /// Writes one command per finding.
 pub(crate) fn write(report: &Report, names: &Names, terminal: &mut Terminal) -> Result<(), Failure> {

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use devrun::rules::{self, Rules};
 
 use crate::config::file;
-use crate::failure::{ExitCode, Failure};
-use crate::name::Name;
 use crate::project::{self, DataLike, Project};
-use crate::terminal::{self, GOOD, NAME, Terminal, styled};
+use crate::ui::byte_string::ByteString;
+use crate::ui::error::{ExitCode, Failure};
+use crate::ui::terminal::{self, GOOD, NAME, Terminal, styled};
 
 const RULES: &str = ".watchignore";
 /// A file that people write because they believe that Python's watchdog reads it. Nothing does.
@@ -67,9 +67,9 @@ fn kept_rules(directory: &Path) -> Result<Option<Kept>, Failure> {
 }
 
 /// The lines of a `.watchdogignore`; none if there is no such file.
-fn take_over(directory: &Path) -> Result<Vec<Name>, Failure> {
+fn take_over(directory: &Path) -> Result<Vec<ByteString>, Failure> {
     match std::fs::read(directory.join(UNREAD)) {
-        Ok(bytes) => Ok(lines_of(&bytes).map(Name::new).collect()),
+        Ok(bytes) => Ok(lines_of(&bytes).map(ByteString::new).collect()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(Failure::to_do(format_args!("read {UNREAD}"), &error)),
     }
@@ -82,11 +82,11 @@ fn lines_of(text: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// The lines that are rules.
-fn rules_of(lines: &[Name]) -> impl Iterator<Item = &Name> {
+fn rules_of(lines: &[ByteString]) -> impl Iterator<Item = &ByteString> {
     lines.iter().filter(|line| !line.bytes().trim_ascii().is_empty() && !line.bytes().starts_with(b"#"))
 }
 
-fn rules_text(project: &Project, data: &[DataLike], taken: &[Name]) -> Vec<u8> {
+fn rules_text(project: &Project, data: &[DataLike], taken: &[ByteString]) -> Vec<u8> {
     let mut text = String::from(
         "# What devrun does not watch: a change here restarts nothing. The syntax is that of .gitignore, whose files\n\
          # are read too; a line here decides before one there, and `!` takes back.\n\
@@ -126,7 +126,7 @@ fn rules_text(project: &Project, data: &[DataLike], taken: &[Name]) -> Vec<u8> {
     let mut text = text.into_bytes();
     if rules_of(taken).next().is_some() {
         let known = text.clone();
-        let is_new = |line: &&Name| !lines_of(&known).any(|known| known == line.bytes());
+        let is_new = |line: &&ByteString| !lines_of(&known).any(|known| known == line.bytes());
         taken.iter().filter(is_new).for_each(|line| text.extend([line.bytes(), b"\n"].concat()));
     }
     text
@@ -285,7 +285,7 @@ fn tell(project: &Project, terminal: &mut Terminal) {
 }
 
 /// Says what became of a `.watchdogignore`.
-fn tell_taken(directory: &Path, taken: &[Name], wrote: bool, terminal: &mut Terminal) {
+fn tell_taken(directory: &Path, taken: &[ByteString], wrote: bool, terminal: &mut Terminal) {
     let count = rules_of(taken).count();
     if count == 0 {
         return;
@@ -298,8 +298,8 @@ fn tell_taken(directory: &Path, taken: &[Name], wrote: bool, terminal: &mut Term
         return;
     }
     let kept = std::fs::read(directory.join(RULES)).unwrap_or_default();
-    let is_missing = |rule: &&Name| !lines_of(&kept).any(|line| line == rule.bytes());
-    let missing: Vec<&Name> = rules_of(taken).filter(is_missing).collect();
+    let is_missing = |rule: &&ByteString| !lines_of(&kept).any(|line| line == rule.bytes());
+    let missing: Vec<&ByteString> = rules_of(taken).filter(is_missing).collect();
     if missing.is_empty() {
         terminal.say(format_args!("all rules of {UNREAD} are in {RULES} already: you can remove it"));
         return;

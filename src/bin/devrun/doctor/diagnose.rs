@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
+use super::finding::{Level, Symptom};
+use super::{checks, event_probe as probe};
 use crate::config::settings::Settings;
-use crate::failure::{ExitCode, Failure};
-use crate::symptom::{Level, Symptom};
-use crate::terminal::{self, ERROR, FAINT, GOOD, HELP, NAME, Terminal, WARNING, styled};
-use crate::{ailments, probe};
+use crate::ui::error::{ExitCode, Failure};
+use crate::ui::terminal::{self, ERROR, FAINT, GOOD, HELP, NAME, Terminal, WARNING, styled};
 
 /// The version of what `--format json` writes.
 const VERSION: u32 = 1;
@@ -32,17 +32,17 @@ pub(crate) fn run(
         .map_err(|error| Failure::to_do("start the runtime", &error))?;
     let (mut symptoms, settings) = configuration(settings)?;
     terminal.status("looking at limits, roots and ports");
-    symptoms.extend(ailments::limits());
-    symptoms.extend(runtime.block_on(ailments::watching(&settings)));
+    symptoms.extend(checks::limits());
+    symptoms.extend(runtime.block_on(checks::watching(&settings)));
     terminal.status("waiting for an event");
     symptoms.push(runtime.block_on(tried_in_temporary_directory()));
     if question.probe_roots {
         symptoms.extend(runtime.block_on(tried_in_roots(&settings)));
     }
-    symptoms.extend(ailments::ports(&settings));
-    symptoms.extend(ailments::git(&settings));
-    symptoms.extend(ailments::command(&settings));
-    symptoms.extend(ailments::project(&settings));
+    symptoms.extend(checks::ports(&settings));
+    symptoms.extend(checks::git(&settings));
+    symptoms.extend(checks::command(&settings));
+    symptoms.extend(checks::project(&settings));
     terminal.clear_status();
     show(&symptoms, question.json, terminal)?;
     let ill = symptoms.iter().any(|symptom| symptom.level >= Level::Warning);

@@ -8,14 +8,14 @@ use devrun::rules::{Defect, Rules};
 use devrun::supervise::{Endpoint, Shell};
 use devrun::watch::{Mode, Summary, Watch, Why};
 
+use super::finding::Symptom;
 use crate::config::server::shown_endpoint;
 use crate::config::settings::Settings;
-use crate::inotify;
 use crate::mode;
-use crate::ports::{self, Obstacle};
 use crate::project::{self, DataLike};
-use crate::symptom::Symptom;
-use crate::terminal;
+use crate::system::inotify;
+use crate::system::ports::{self, Obstacle};
+use crate::ui::terminal;
 
 /// The kernel's limits and their use.
 pub(crate) fn limits() -> Vec<Symptom> {

@@ -8,8 +8,8 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, Registry, fmt, reload};
 
 use crate::config::resolve::Output;
-use crate::failure::Failure;
-use crate::terminal::Beside;
+use crate::ui::error::Failure;
+use crate::ui::terminal::Beside;
 
 const VARIABLE: &str = "DEVRUN_LOG";
 /// The filter that lets nothing through.

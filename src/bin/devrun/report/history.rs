@@ -11,7 +11,7 @@ use devrun::supervise::{Ended, ExitReport, Phase};
 use devrun::watch::{RootReport, Summary, Tally, Why};
 use devrun::{front, supervise, watch};
 
-use crate::name::Name;
+use crate::ui::byte_string::ByteString;
 
 use super::record::{ChangedPath, DefectRecord, EndRecord, Record, RootRecord};
 
@@ -20,7 +20,7 @@ use super::record::{ChangedPath, DefectRecord, EndRecord, Record, RootRecord};
 pub(crate) struct Cause {
     pub(crate) generation: u64,
     pub(crate) at: Instant,
-    pub(crate) paths: Vec<Name>,
+    pub(crate) paths: Vec<ByteString>,
 }
 
 /// How many causes are kept.
@@ -28,7 +28,7 @@ const CAUSES: usize = 10;
 
 /// What has happened so far, as far as latencies and the summary need it.
 #[derive(Debug)]
-pub(crate) struct Chronicle {
+pub(crate) struct History {
     base: PathBuf,
     command: String,
     begun: Instant,
@@ -47,7 +47,7 @@ pub(crate) struct Chronicle {
     causes: Vec<Cause>,
 }
 
-impl Chronicle {
+impl History {
     pub(crate) fn new(base: PathBuf, tally: Tally, now: Instant) -> Self {
         Self {
             tally,
@@ -155,7 +155,7 @@ impl Chronicle {
     fn restarting(&mut self, generation: u64, because: Option<&Batch>, now: Instant) -> Record {
         self.due_since = Some(because.map_or(now, |batch| batch.first));
         let changes = because.map(|batch| batch.changes.as_slice()).unwrap_or_default();
-        let paths: Vec<Name> = changes.iter().map(|change| self.shown(&change.path)).collect();
+        let paths: Vec<ByteString> = changes.iter().map(|change| self.shown(&change.path)).collect();
         if self.causes.len() == CAUSES {
             self.causes.remove(0);
         }
@@ -265,7 +265,7 @@ impl Chronicle {
             file: defect.source.as_deref().map(|file| self.shown(file)),
             line: defect.line,
             column: defect.column,
-            text: Name::new(defect.text.clone()),
+            text: ByteString::new(defect.text.clone()),
             reason: match &defect.kind {
                 DefectKind::NeverMatches(flaw) => format!("this can never match: {}", flaw.as_str()),
                 DefectKind::Unreadable(reason) => format!("cannot be read: {reason}"),
@@ -275,8 +275,8 @@ impl Chronicle {
     }
 
     /// A path, relative to the working directory where it lies below it.
-    fn shown(&self, path: &Path) -> Name {
-        Name::below(&self.base, path)
+    fn shown(&self, path: &Path) -> ByteString {
+        ByteString::below(&self.base, path)
     }
 }
 

@@ -8,10 +8,10 @@ use devrun::watch::Selection;
 use crate::cli::choices::CheckFormat;
 use crate::config::settings::Settings;
 use crate::config::validate::is_below;
-use crate::failure::{ExitCode, Failure};
-use crate::report::finding::Names;
-use crate::report::{check_human, check_json, github, sarif};
-use crate::terminal::{self, Terminal};
+use crate::report::check::location::Names;
+use crate::report::check::{github, human, json, sarif};
+use crate::ui::error::{ExitCode, Failure};
+use crate::ui::terminal::{self, Terminal};
 
 /// Lints the rules and holds them to the expectations of `settings.check`.
 pub(crate) fn run(
@@ -22,8 +22,8 @@ pub(crate) fn run(
     let rules = Rules::new(settings.rules_options()).map_err(|error| Failure::of(&error))?;
     let report = lint(&rules, &inspection(&settings)?);
     match format {
-        CheckFormat::Human => check_human::write(&report, &Names::new(&settings.directory), terminal),
-        CheckFormat::Json => check_json::write(&report, &Names::new(&settings.directory), terminal),
+        CheckFormat::Human => human::write(&report, &Names::new(&settings.directory), terminal),
+        CheckFormat::Json => json::write(&report, &Names::new(&settings.directory), terminal),
         CheckFormat::Github => github::write(&report, &Names::new(workspace(&settings)), terminal),
         CheckFormat::Sarif => sarif::write(&report, &Names::new(workspace(&settings)), terminal),
     }?;

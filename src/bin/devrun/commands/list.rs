@@ -13,11 +13,11 @@ use ignore::{WalkBuilder, WalkState};
 use serde_json::{Value, json};
 
 use crate::config::settings::Settings;
-use crate::failure::{ExitCode, Failure};
-use crate::inotify;
 use crate::mode;
-use crate::name::{self, Name};
-use crate::terminal::{self, ERROR, FAINT, GOOD, HELP, NAME, Terminal, styled};
+use crate::system::inotify;
+use crate::ui::byte_string::{self, ByteString};
+use crate::ui::error::{ExitCode, Failure};
+use crate::ui::terminal::{self, ERROR, FAINT, GOOD, HELP, NAME, Terminal, styled};
 
 /// What is ignored: whether it is a directory, and why.
 type Ignored = BTreeMap<PathBuf, (bool, Verdict)>;
@@ -152,7 +152,7 @@ impl List<'_> {
                     "files": root.files,
                     "directories": root.directories,
                 });
-                name::with(root_alone, "path", &self.plain(&root.path))
+                byte_string::with(root_alone, "path", &self.plain(&root.path))
             })
             .collect();
         let directories: Vec<Value> = directories
@@ -160,10 +160,10 @@ impl List<'_> {
             .map(|(path, counts)| {
                 let mode = counts.mode.as_str();
                 let counted = json!({ "files": counts.own, "below": counts.below, "mode": mode });
-                name::with(counted, "path", &self.plain(path))
+                byte_string::with(counted, "path", &self.plain(path))
             })
             .collect();
-        let files: Vec<Name> = files.iter().map(|file| self.plain(file)).collect();
+        let files: Vec<ByteString> = files.iter().map(|file| self.plain(file)).collect();
         let limit = inotify::limits().map(|limits| limits.watches.limit);
         let all_but_files = json!({
             "version": VERSION,
@@ -171,14 +171,14 @@ impl List<'_> {
             "directories": directories,
             "watches": { "used": summary.watches, "limit": limit },
         });
-        name::with(all_but_files, "files", &files)
+        byte_string::with(all_but_files, "files", &files)
     }
 
     fn flat(&self, watch: &Watch, null: bool, terminal: &mut Terminal) -> Result<(), Failure> {
         let files = watch.files();
         if self.json {
-            let files: Vec<Name> = files.iter().map(|file| self.plain(file)).collect();
-            return terminal.out_line(name::with(json!({ "version": VERSION }), "files", &files));
+            let files: Vec<ByteString> = files.iter().map(|file| self.plain(file)).collect();
+            return terminal.out_line(byte_string::with(json!({ "version": VERSION }), "files", &files));
         }
         for file in files {
             let shown = file.strip_prefix(&self.settings.directory).unwrap_or(&file);
@@ -221,10 +221,10 @@ impl List<'_> {
         let rule = verdict.by.as_deref().map(|rule| {
             let place = json!({ "layer": rule.layer.as_str(), "line": rule.line });
             let source = rule.source.as_deref().map(|source| self.plain(source));
-            let pattern = Name::new(rule.pattern.clone());
-            name::with(name::with(place, "source", &source), "pattern", &pattern)
+            let pattern = ByteString::new(rule.pattern.clone());
+            byte_string::with(byte_string::with(place, "source", &source), "pattern", &pattern)
         });
-        name::with(json!({ "directory": is_dir, "rule": rule }), "path", &self.plain(path))
+        byte_string::with(json!({ "directory": is_dir, "rule": rule }), "path", &self.plain(path))
     }
 
     fn hot(&self, watch: &Watch, time: Duration, terminal: &mut Terminal) -> Result<(), Failure> {
@@ -242,7 +242,7 @@ impl List<'_> {
         if self.json {
             let paths = hot.iter().map(|(path, events)| {
                 let counted = json!({ "events": events, "ignored": !self.counts(watch, path) });
-                name::with(counted, "path", &self.plain(path))
+                byte_string::with(counted, "path", &self.plain(path))
             });
             return terminal.out_line(json!({ "version": VERSION, "hot": paths.collect::<Vec<_>>() }));
         }
@@ -258,7 +258,7 @@ impl List<'_> {
                 .out_line(format_args!("{events:>8}  {word}  {}", styled(NAME, self.settings.shown(path))))?;
         }
         if let Some((path, _)) = hot.iter().find(|(path, _)| self.counts(watch, path)) {
-            let path = Name::below(&self.settings.base, path);
+            let path = ByteString::below(&self.settings.base, path);
             terminal.out_line(format_args!(
                 "{}: if the program itself writes {}, add this line to .watchignore: {}",
                 styled(HELP, "help"),
@@ -276,8 +276,8 @@ impl List<'_> {
     }
 
     /// A path for programs: relative to where devrun was started, if it is below, and not escaped.
-    fn plain(&self, path: &Path) -> Name {
-        Name::below(&self.settings.directory, path)
+    fn plain(&self, path: &Path) -> ByteString {
+        ByteString::below(&self.settings.directory, path)
     }
 }
 

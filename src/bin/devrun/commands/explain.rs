@@ -12,9 +12,9 @@ use serde::Serialize;
 
 use crate::config::settings::Settings;
 use crate::config::validate::is_below;
-use crate::failure::{ExitCode, Failure};
-use crate::name::{self, Name};
-use crate::terminal::{self, ERROR, FAINT, GOOD, NAME, Terminal, styled};
+use crate::ui::byte_string::{self, ByteString};
+use crate::ui::error::{ExitCode, Failure};
+use crate::ui::terminal::{self, ERROR, FAINT, GOOD, NAME, Terminal, styled};
 
 /// What is asked.
 #[derive(Debug)]
@@ -127,20 +127,20 @@ impl Answers<'_> {
     fn json_answer(&self, path: &[u8], verdict: &Verdict, left_out: Option<LeftOut>) -> Answer {
         let source = |rule: &Rule| {
             let source = rule.source.as_deref()?;
-            Some(Name::of(&source_from(self.directory, source, rule.layer)))
+            Some(ByteString::of(&source_from(self.directory, source, rule.layer)))
         };
         let rule = verdict.by.as_deref().map(|rule| RuleAnswer {
             layer: rule.layer.as_str(),
             source: source(rule),
             line: rule.line,
-            pattern: Name::new(rule.pattern.clone()),
+            pattern: ByteString::new(rule.pattern.clone()),
         });
         Answer {
-            path: Name::new(path),
+            path: ByteString::new(path),
             ignored: verdict.is_ignored(),
             left_out: left_out.is_some(),
             rule,
-            parent: verdict.parent.as_deref().map(|parent| Name::of(&from(self.directory, parent))),
+            parent: verdict.parent.as_deref().map(|parent| ByteString::of(&from(self.directory, parent))),
         }
     }
 
@@ -188,26 +188,26 @@ enum LeftOut {
 
 #[derive(Serialize)]
 struct Answer {
-    #[serde(flatten, serialize_with = "name::path")]
-    path: Name,
+    #[serde(flatten, serialize_with = "byte_string::path")]
+    path: ByteString,
     ignored: bool,
     /// No rule ignores it, but it lies outside every root, or the extensions or filters do not want it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     left_out: bool,
     rule: Option<RuleAnswer>,
     /// The directory whose exclusion decided, if it is not the path itself.
-    #[serde(flatten, serialize_with = "name::parent", skip_serializing_if = "Option::is_none")]
-    parent: Option<Name>,
+    #[serde(flatten, serialize_with = "byte_string::parent", skip_serializing_if = "Option::is_none")]
+    parent: Option<ByteString>,
 }
 
 #[derive(Serialize)]
 struct RuleAnswer {
     layer: &'static str,
-    #[serde(flatten, serialize_with = "name::source")]
-    source: Option<Name>,
+    #[serde(flatten, serialize_with = "byte_string::source")]
+    source: Option<ByteString>,
     line: u32,
-    #[serde(flatten, serialize_with = "name::pattern")]
-    pattern: Name,
+    #[serde(flatten, serialize_with = "byte_string::pattern")]
+    pattern: ByteString,
 }
 
 /// A path from bytes as they were read.

@@ -7,8 +7,8 @@ use std::path::Path;
 use devrun::session::Error;
 use devrun::{front, supervise};
 
-use crate::failure::Failure;
-use crate::ports;
+use crate::system::ports;
+use crate::ui::error::Failure;
 
 /// The failure for an error, with a remedy where there is one.
 pub(crate) fn cannot_begin(error: &Error) -> Failure {

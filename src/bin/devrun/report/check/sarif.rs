@@ -3,10 +3,10 @@
 use devrun::rules::{Finding, FindingId, Place, Report, Severity};
 use serde::Serialize;
 
-use super::finding::{Names, character_columns, whole_text};
-use crate::failure::Failure;
-use crate::name::Name;
-use crate::terminal::Terminal;
+use super::location::{Names, character_columns, whole_text};
+use crate::ui::byte_string::ByteString;
+use crate::ui::error::Failure;
+use crate::ui::terminal::Terminal;
 
 const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
 /// The name by which a service knows the top of the sources.
@@ -164,7 +164,7 @@ fn location(place: &Place, message: Option<&str>, names: &Names) -> Option<Locat
     };
     let region = (place.line > 0).then(|| {
         let (start_column, end_column) = character_columns(place);
-        let line = Name::new(place.text.clone());
+        let line = ByteString::new(place.text.clone());
         let snippet = Snippet { text: line.text().into_owned(), binary: line.exact() };
         Region { start_line: place.line, start_column, end_column, snippet }
     });

@@ -3,10 +3,10 @@
 use devrun::rules::{Finding, Place, Report, Severity};
 use serde::Serialize;
 
-use super::finding::Names;
-use crate::failure::Failure;
-use crate::name::{self, Name};
-use crate::terminal::Terminal;
+use super::location::Names;
+use crate::ui::byte_string::{self, ByteString};
+use crate::ui::error::Failure;
+use crate::ui::terminal::Terminal;
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -29,15 +29,15 @@ struct Entry<'a> {
     id: &'static str,
     severity: &'static str,
     /// Relative to the working directory; null for patterns given by hand and for what is about no rule.
-    #[serde(flatten, serialize_with = "name::file")]
-    file: Option<Name>,
+    #[serde(flatten, serialize_with = "byte_string::file")]
+    file: Option<ByteString>,
     line: Option<u32>,
     /// In bytes, from 1.
     column: Option<u32>,
     /// In bytes, from 1; behind the last.
     end_column: Option<u32>,
-    #[serde(flatten, serialize_with = "name::text")]
-    text: Option<Name>,
+    #[serde(flatten, serialize_with = "byte_string::text")]
+    text: Option<ByteString>,
     message: &'a str,
     remedy: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -46,8 +46,8 @@ struct Entry<'a> {
 
 #[derive(Serialize)]
 struct RelatedEntry<'a> {
-    #[serde(flatten, serialize_with = "name::file")]
-    file: Option<Name>,
+    #[serde(flatten, serialize_with = "byte_string::file")]
+    file: Option<ByteString>,
     line: u32,
     column: u32,
     message: &'a str,
@@ -93,6 +93,6 @@ fn entry<'a>(finding: &'a Finding, names: &Names) -> Entry<'a> {
     }
 }
 
-fn text_of(place: &Place) -> Name {
-    Name::new(place.text.clone())
+fn text_of(place: &Place) -> ByteString {
+    ByteString::new(place.text.clone())
 }

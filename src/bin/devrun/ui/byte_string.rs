@@ -10,13 +10,13 @@ use serde::Serializer;
 use serde::ser::SerializeMap;
 use serde_json::Value;
 
-use crate::terminal;
+use crate::ui::terminal;
 
 /// A path, or a line of a rule file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Name(Vec<u8>);
+pub(crate) struct ByteString(Vec<u8>);
 
-impl Name {
+impl ByteString {
     pub(crate) fn new(bytes: impl Into<Vec<u8>>) -> Self {
         Self(bytes.into())
     }
@@ -84,7 +84,7 @@ pub(crate) trait Named {
     fn exact(&self) -> Value;
 }
 
-impl Named for Name {
+impl Named for ByteString {
     fn is_exact(&self) -> bool {
         std::str::from_utf8(&self.0).is_ok()
     }
@@ -94,11 +94,11 @@ impl Named for Name {
     }
 
     fn exact(&self) -> Value {
-        Name::exact(self).map_or(Value::Null, Value::String)
+        ByteString::exact(self).map_or(Value::Null, Value::String)
     }
 }
 
-impl Named for Option<Name> {
+impl Named for Option<ByteString> {
     fn is_exact(&self) -> bool {
         self.as_ref().is_none_or(Named::is_exact)
     }
@@ -112,7 +112,7 @@ impl Named for Option<Name> {
     }
 }
 
-impl Named for Vec<Name> {
+impl Named for Vec<ByteString> {
     fn is_exact(&self) -> bool {
         self.iter().all(Named::is_exact)
     }
