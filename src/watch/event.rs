@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::change::Batch;
 use crate::rules::Defect;
 
-use super::options::Mode;
+use crate::watch::options::Mode;
 
 /// What the watch room tells its owner.
 #[derive(Debug, Clone)]

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use crate::rules::{self, Rules};
 
-use super::error::Error;
-use super::options::Options;
-use super::selection::Selection;
-use super::tally::Tally;
+use crate::watch::error::Error;
+use crate::watch::options::Options;
+use crate::watch::selection::Selection;
+use crate::watch::stats::Tally;
 
 /// Decides which paths count.
 #[derive(Debug)]

@@ -2,40 +2,30 @@
 //!
 //! Knows the rules, and no child: source -> filter -> coalesce -> compare.
 
-mod tally;
+#[allow(clippy::module_inception)]
+mod watch;
+mod event;
+mod summary;
 mod options;
 mod error;
-mod event;
-mod hint;
-mod paths;
-mod stamp;
-mod hot;
-mod tree;
+mod stats;
 mod selection;
-mod filter;
-mod inbox;
-mod source;
-mod walk;
-mod hold;
-mod quiet;
-mod coalesce;
-mod compare;
-mod reading;
-mod proving;
-mod keeper;
-mod survey;
-mod roots;
-mod pace;
-mod writing;
-mod plan;
-mod room;
+
 mod standby;
-mod task;
+mod worker;
+mod snapshot;
+mod source;
+mod debounce;
+mod filter;
+mod event_counts;
+mod queue;
+mod raw_event;
+mod fs;
 
 pub use error::Error;
 pub use event::{Event, RootReport, Summary, Why};
 pub use options::{Compare, Mode, Options};
 pub use selection::Selection;
 pub use standby::Standby;
-pub use tally::Tally;
-pub use task::{Control, Watch, WatchBeginning};
+pub use stats::Tally;
+pub use watch::{Control, Watch, WatchBeginning};

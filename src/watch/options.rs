@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::rules;
 
-use super::tally::Tally;
+use crate::watch::stats::Tally;
 
 /// How changes are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

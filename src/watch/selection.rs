@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
-use super::error::Error;
-use super::options::Options;
+use crate::watch::error::Error;
+use crate::watch::options::Options;
 
 /// Which files are wanted, by [`Options::extensions`] and [`Options::filters`]. Directories always are.
 ///

@@ -12,14 +12,14 @@ use tokio::sync::oneshot::{self, error::TryRecvError};
 use crate::aside;
 use crate::brief::awake_for;
 
-use super::event::Event;
-use super::filter::Filter;
-use super::inbox::Inbox;
-use super::keeper::Keeper;
-use super::options::{Mode, Options};
-use super::plan::Shared;
-use super::room::Room;
-use super::roots::Root;
+use crate::watch::event::Event;
+use crate::watch::filter::Filter;
+use crate::watch::options::{Mode, Options};
+use crate::watch::queue::Inbox;
+use crate::watch::snapshot::watches::Keeper;
+use crate::watch::summary::Shared;
+use crate::watch::worker::Room;
+use crate::watch::worker::Root;
 
 /// Something is waited for awake for so long at most.
 const SOON: Duration = Duration::from_micros(500);

@@ -25,7 +25,7 @@ use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
 
-use super::table::{Table, Watch};
+use crate::watch::source::wd_table::{Table, Watch};
 
 /// What is asked of the kernel for each kind of event.
 const MASKS: [(EventKindMask, WatchFlags); 5] = [

@@ -9,20 +9,20 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::rules;
 
-use super::super::coalesce::Coalescer;
-use super::super::event::{Event, Summary};
-use super::super::inbox::Inbox;
-use super::super::options::Mode;
-use super::super::pace::Pace;
-use super::super::paths::PathMap;
-use super::super::plan::{Plan, Shared};
-use super::super::proving::{Means, Seen};
-use super::super::reading::Reading;
-use super::super::roots::{Root, State};
-use super::super::stamp::Stamp;
-use super::super::survey::{Noted, Survey};
-use super::super::tree::{Attention, Dir};
-use super::super::writing::Writing;
+use crate::watch::debounce::debouncer::Coalescer;
+use crate::watch::debounce::in_progress::Writing;
+use crate::watch::debounce::poll_schedule::Pace;
+use crate::watch::event::{Event, Summary};
+use crate::watch::fs::paths::PathMap;
+use crate::watch::fs::signature::Stamp;
+use crate::watch::options::Mode;
+use crate::watch::queue::Inbox;
+use crate::watch::snapshot::diff::{Means, Seen};
+use crate::watch::snapshot::prefetch::Reading;
+use crate::watch::snapshot::snapshot::{Attention, Dir};
+use crate::watch::snapshot::sync::{Noted, Survey};
+use crate::watch::summary::{Plan, Shared};
+use crate::watch::worker::root::{Root, State};
 
 /// What depends on the tree's shape is counted again so long after it has changed.
 const REFRESH: Duration = Duration::from_millis(20);

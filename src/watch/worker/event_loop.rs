@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use std::sync::PoisonError;
 use std::time::Instant;
 
-use super::super::hint::{Hint, Sign};
-use super::super::inbox::Message;
-use super::super::paths::{split, starts_with};
-use super::super::stamp::{self, Kind};
-use super::super::survey::How;
-use super::edits::RULES_QUIET;
-use super::state::Room;
+use crate::watch::fs::paths::{split, starts_with};
+use crate::watch::fs::signature::{self, Kind};
+use crate::watch::queue::Message;
+use crate::watch::raw_event::{Hint, Sign};
+use crate::watch::snapshot::sync::How;
+use crate::watch::worker::rule_reload::RULES_QUIET;
+use crate::watch::worker::worker::Room;
 
 /// In a burst of so many paths a known file that was closed is looked at only when the burst ends: to look twice at each
 /// costs as much as to compare it.
@@ -82,7 +82,7 @@ impl Room {
             self.anchor();
         }
         if is_outside {
-            self.outside.insert(path.clone().into(), stamp::look(&path).ok());
+            self.outside.insert(path.clone().into(), signature::look(&path).ok());
         }
         if is_outside || self.survey.filter.is_rule_file(&path) {
             tracing::debug!(?path, "a rule file was touched");
@@ -118,7 +118,7 @@ impl Room {
             self.coalescer.push(path, sign, at);
             return;
         }
-        let found = stamp::look(&path).ok();
+        let found = signature::look(&path).ok();
         if is_dir && found.is_none_or(|found| found.kind != Kind::Dir) {
             let mut noted = Vec::new();
             self.survey.lose_below(&path, &mut noted);

@@ -7,11 +7,11 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use std::{ffi::OsStr, path::PathBuf};
 
-use super::compare::Comparer;
-use super::options::Compare;
-use super::source::open_dir;
-use super::stamp::Stamp;
-use super::tree::{Print, Tree};
+use crate::watch::fs::read_dir::open_dir;
+use crate::watch::fs::signature::Stamp;
+use crate::watch::options::Compare;
+use crate::watch::snapshot::fingerprint::Comparer;
+use crate::watch::snapshot::snapshot::{Print, Tree};
 
 /// No more is read in the background than this, and no larger file: source files are small.
 const BUDGET: u64 = 256 << 20;
@@ -86,7 +86,7 @@ fn read_all(tree: &Mutex<Tree>, mut comparer: Comparer, stop: &AtomicBool) {
 
 /// Directories with unread files, those changed last first: they will be saved first.
 fn unread_dirs(tree: &Tree) -> Vec<PathBuf> {
-    let newest = |dir: &super::tree::Dir| {
+    let newest = |dir: &crate::watch::snapshot::snapshot::Dir| {
         let unread = dir.files().iter().filter(|file| file.print.is_none() && !file.racy);
         unread.map(|file| file.stamp.mtime).max()
     };

@@ -17,10 +17,10 @@ use rustix::io::Errno;
 use crate::aside::helper;
 use crate::brief;
 
-use super::filter::Filter;
-use super::source::{Entries, open_dir, open_with};
-use super::stamp::{self, Kind, Stamp};
-use super::tree::{Attention, Dir, Entry};
+use crate::watch::filter::Filter;
+use crate::watch::fs::read_dir::{Entries, open_dir, open_with};
+use crate::watch::fs::signature::{self, Kind, Stamp};
+use crate::watch::snapshot::snapshot::{Attention, Dir, Entry};
 
 /// What makes a directory a repository.
 const GIT: &str = ".git";
@@ -93,7 +93,7 @@ pub(crate) fn look_for<'a>(
     lookout: &impl Lookout,
 ) -> Option<Dir> {
     let open = open_dir(path).ok()?;
-    let stamp = stamp::look_at(&open).ok()?;
+    let stamp = signature::look_at(&open).ok()?;
     let attention = lookout.attend(path, stamp.inode)?;
     let taken = SystemTime::now();
     let files = names.filter_map(|name| look_at(&open, name, taken)).collect();
@@ -192,7 +192,7 @@ fn visit(
             return Vec::new();
         }
     };
-    let Ok(stamp) = stamp::look_at(&open) else { return Vec::new() };
+    let Ok(stamp) = signature::look_at(&open) else { return Vec::new() };
     let taken = SystemTime::now();
     // Gone: that is an event of its own.
     let Some(attention) = lookout.attend(path, stamp.inode) else { return Vec::new() };
@@ -237,7 +237,7 @@ fn take(
         if is_rule_file {
             rules.extend(rule_file(open, name, taken));
         }
-        match kind.or_else(|| stamp::look_in(open, name).ok().map(|stamp| stamp.kind)) {
+        match kind.or_else(|| signature::look_in(open, name).ok().map(|stamp| stamp.kind)) {
             Some(Kind::Dir) if within.counts_dir(full) => dirs.push(name.into()),
             Some(kind) if kind.has_content() && !is_rule_file && within.counts_file(full) => {
                 files.extend(look_at(open, name, looked));
@@ -254,14 +254,14 @@ fn take(
 
 /// A relevant file; `None` if it is none (any more).
 fn look_at(dir: &OwnedFd, name: &OsStr, taken: SystemTime) -> Option<Entry> {
-    let stamp = stamp::look_in(dir, name).ok().filter(|stamp| stamp.kind.has_content())?;
+    let stamp = signature::look_in(dir, name).ok().filter(|stamp| stamp.kind.has_content())?;
     Some(Entry { name: name.into(), stamp, print: None, racy: stamp.is_racy(taken) })
 }
 
 /// A rule file; racy if it can have been read before it was last written. Of a repository's directory only its
 /// presence matters.
 fn rule_file(dir: &OwnedFd, name: &OsStr, taken: SystemTime) -> Option<Entry> {
-    let stamp = stamp::look_in(dir, name).ok()?;
+    let stamp = signature::look_in(dir, name).ok()?;
     let (stamp, racy) = if name == GIT { (stamp.presence(), false) } else { (stamp, stamp.is_racy(taken)) };
     Some(Entry { name: name.into(), stamp, print: None, racy })
 }
@@ -272,7 +272,7 @@ fn unreadable(path: &Path, error: Errno, lookout: &impl Lookout) -> Option<Dir> 
         return None;
     }
     // The slash makes a root that is a symbolic link be followed.
-    let stamp = stamp::look(&path.join("")).ok().filter(|stamp| stamp.kind == Kind::Dir)?;
+    let stamp = signature::look(&path.join("")).ok().filter(|stamp| stamp.kind == Kind::Dir)?;
     let mut dir = Dir::new(path.to_owned(), stamp, Vec::new(), Vec::new());
     dir.attention = lookout.attend(path, stamp.inode)?;
     dir.unreadable = true;
@@ -280,5 +280,5 @@ fn unreadable(path: &Path, error: Errno, lookout: &impl Lookout) -> Option<Dir> 
 }
 
 fn inode_of(path: &Path) -> Option<u64> {
-    stamp::look(&path.join("")).ok().map(|stamp| stamp.inode)
+    signature::look(&path.join("")).ok().map(|stamp| stamp.inode)
 }

@@ -10,15 +10,15 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::rules::Rules;
 
-use super::error::Error;
-use super::event::{Event, Summary};
-use super::filter::Filter;
-use super::inbox::{Inbox, Message};
-use super::options::{Mode, Options};
-use super::plan::Shared;
-use super::roots::{Root, State};
-use super::standby::{Ready, Standby};
-use super::tree::{Attention, Dir};
+use crate::watch::error::Error;
+use crate::watch::event::{Event, Summary};
+use crate::watch::filter::Filter;
+use crate::watch::options::{Mode, Options};
+use crate::watch::queue::{Inbox, Message};
+use crate::watch::snapshot::snapshot::{Attention, Dir};
+use crate::watch::standby::{Ready, Standby};
+use crate::watch::summary::Shared;
+use crate::watch::worker::{Root, State};
 
 /// A running watch. Dropping it ends it.
 ///

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::super::event::Event;
-use super::super::hint::Sign;
-use super::super::roots::{Root, State};
-use super::super::stamp::{self, Kind, nanoseconds};
-use super::super::survey::{How, Noted};
-use super::super::tree::Entry;
-use super::state::{LONGEST_HOLD, Room};
+use crate::watch::event::Event;
+use crate::watch::fs::signature::{self, Kind, nanoseconds};
+use crate::watch::raw_event::Sign;
+use crate::watch::snapshot::snapshot::Entry;
+use crate::watch::snapshot::sync::{How, Noted};
+use crate::watch::worker::root::{Root, State};
+use crate::watch::worker::worker::{LONGEST_HOLD, Room};
 
 /// A rule file is read again once its saving has been over for so long.
 pub(super) const RULES_QUIET: Duration = Duration::from_millis(25);
@@ -123,7 +123,7 @@ impl Room {
         let now = Instant::now();
         let known = std::mem::take(&mut self.outside);
         for file in files {
-            let found = stamp::look(&file).ok();
+            let found = signature::look(&file).ok();
             if known.get(file.as_os_str()).is_some_and(|known| *known != found) {
                 self.rule_touched(file.clone(), now);
             }
@@ -138,7 +138,7 @@ impl Room {
 
     /// Whether a rule file outside the trees may have been read before its last write.
     pub(super) fn outside_changed_since(&self, begun: SystemTime) -> bool {
-        self.outside.keys().any(|file| stamp::look(file.as_ref()).is_ok_and(|stamp| stamp.is_racy(begun)))
+        self.outside.keys().any(|file| signature::look(file.as_ref()).is_ok_and(|stamp| stamp.is_racy(begun)))
     }
 
     /// Notes what was found, but not once more the rule files that it was found for.
@@ -186,5 +186,5 @@ impl Room {
 }
 
 fn is_empty(file: &Path) -> bool {
-    stamp::look(file).is_ok_and(|stamp| stamp.kind == Kind::File && stamp.size == 0)
+    signature::look(file).is_ok_and(|stamp| stamp.kind == Kind::File && stamp.size == 0)
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
-use super::paths::starts_with;
-use super::source::ANCHORS;
+use crate::watch::fs::paths::starts_with;
+use crate::watch::source::watcher::ANCHORS;
 
 /// As many links as the kernel follows.
 const MOST_LINKS: usize = 40;

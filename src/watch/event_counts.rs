@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::paths::PathMap;
+use crate::watch::fs::paths::PathMap;
 
 /// More paths than this are not counted apart.
 const MOST: usize = 4096;

@@ -4,11 +4,11 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use super::super::roots::{Root, State, probe};
-use super::super::stamp;
-use super::super::survey::{How, Noted};
-use super::super::tree::{Attention, Dir};
-use super::state::Room;
+use crate::watch::fs::signature;
+use crate::watch::snapshot::snapshot::{Attention, Dir};
+use crate::watch::snapshot::sync::{How, Noted};
+use crate::watch::worker::root::{Root, State, probe};
+use crate::watch::worker::worker::Room;
 
 /// So often in a row a root is entered that seems to be another one each time: some file systems number their
 /// directories anew with each look.
@@ -191,7 +191,7 @@ impl Room {
             (State::Missing, State::Missing) => false,
             (State::Dir, State::Dir) => {
                 // The slash makes a root that is a symbolic link be followed.
-                let inode = stamp::look(&root.path.join("")).map(|stamp| stamp.inode);
+                let inode = signature::look(&root.path.join("")).map(|stamp| stamp.inode);
                 seen_to(&root.path).is_none_or(|dir| inode.is_ok_and(|inode| inode != dir.stamp.inode))
             }
             (State::File, State::File) => root.path.parent().is_some_and(|home| seen_to(home).is_none()),

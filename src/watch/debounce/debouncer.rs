@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::hint::Sign;
-use super::paths::{PathMap, PathSet};
-use super::quiet::Quiet;
+use crate::watch::debounce::policy::Quiet;
+use crate::watch::fs::paths::{PathMap, PathSet};
+use crate::watch::raw_event::Sign;
 
 /// A file that was made is waited for until it is closed, so long.
 const OPEN_GRACE: Duration = Duration::from_millis(200);
@@ -274,8 +274,8 @@ impl Coalescer {
 
 #[cfg(test)]
 mod tests {
-    use super::super::quiet::{PER_PATH, SINGLE};
     use super::*;
+    use crate::watch::debounce::policy::{PER_PATH, SINGLE};
 
     fn ms(milliseconds: u64) -> Duration {
         Duration::from_millis(milliseconds)

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use crate::aside::helper;
 use crate::change::{Batch, Change, ChangeKind};
 
-use super::coalesce::Burst;
-use super::compare::{Comparer, Proof};
-use super::filter::Filter;
-use super::options::Compare;
-use super::paths::{PathMap, PathSet, order};
-use super::stamp::{Kind, Stamp};
-use super::tree::{Entry, Tree};
+use crate::watch::debounce::debouncer::Burst;
+use crate::watch::filter::Filter;
+use crate::watch::fs::paths::{PathMap, PathSet, order};
+use crate::watch::fs::signature::{Kind, Stamp};
+use crate::watch::options::Compare;
+use crate::watch::snapshot::fingerprint::{Comparer, Proof};
+use crate::watch::snapshot::snapshot::{Entry, Tree};
 
 /// A burst that is held back for a file being written is looked at again after so long.
 const AGAIN: Duration = Duration::from_millis(20);

@@ -3,7 +3,7 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::hint::Hint;
+use crate::watch::raw_event::Hint;
 
 /// What arrives.
 #[derive(Debug)]

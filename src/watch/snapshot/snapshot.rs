@@ -4,8 +4,8 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use super::paths::{PathMap, split};
-use super::stamp::{Kind, Stamp};
+use crate::watch::fs::paths::{PathMap, split};
+use crate::watch::fs::signature::{Kind, Stamp};
 
 /// A fingerprint of content: 128 bits.
 pub(crate) type Print = [u64; 2];

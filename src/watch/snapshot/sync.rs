@@ -7,13 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::brief;
 
-use super::filter::Filter;
-use super::hint::Sign;
-use super::hold::GitDirs;
-use super::keeper::Keeper;
-use super::stamp::Kind;
-use super::tree::{Attention, Dir, Entry, Tree};
-use super::walk::{self, Found, Lookout};
+use crate::watch::filter::Filter;
+use crate::watch::fs::git_lock::GitDirs;
+use crate::watch::fs::signature::Kind;
+use crate::watch::raw_event::Sign;
+use crate::watch::snapshot::snapshot::{Attention, Dir, Entry, Tree};
+use crate::watch::snapshot::walk::{self, Found, Lookout};
+use crate::watch::snapshot::watches::Keeper;
 
 /// A path whose state differs from the snapshot.
 pub(crate) type Noted = (PathBuf, Sign);

@@ -12,15 +12,15 @@ use notify::{
     Config, ErrorKind, EventHandler, EventKindMask, PathOp, RecursiveMode, WatchPathConfig, Watcher,
 };
 
-use super::super::hint::{Hint, Sign};
-use super::super::inbox::{Inbox, Message};
-use super::refusal::Refusal;
+use crate::watch::queue::{Inbox, Message};
+use crate::watch::raw_event::{Hint, Sign};
+use crate::watch::source::refusal::Refusal;
 
 /// What notify works with: a watcher of our own, on Linux to the kernel, elsewhere around the one it recommends.
 #[cfg(target_os = "linux")]
-type Backend = super::inotify::Inotify;
+type Backend = crate::watch::source::inotify::Inotify;
 #[cfg(not(target_os = "linux"))]
-type Backend = super::recursive::Recursive;
+type Backend = crate::watch::source::recursive::Recursive;
 
 /// So many of the directories above a root that is not there must be watched to see it come. Linux tells of a directory that
 /// is renamed only in the one above it; FSEvents tells of it wherever it is watched, and wakes for all that is below.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::stamp::Stamp;
+use crate::watch::fs::signature::Stamp;
 
 /// It is looked at again so often.
 const LOOK: Duration = Duration::from_millis(100);
@@ -133,8 +133,8 @@ impl Writing {
 
 #[cfg(test)]
 mod tests {
-    use super::super::stamp::Kind;
     use super::*;
+    use crate::watch::fs::signature::Kind;
 
     fn stamp(size: u64) -> Stamp {
         Stamp { size, inode: 2, mtime: size as i64, ctime: size as i64, kind: Kind::File, linked: false }

@@ -9,9 +9,9 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::aside::helper;
 
-use super::super::stamp::{self, Stamp};
-use super::super::tree::{Dir, Tree};
-use super::entries::open_dir;
+use crate::watch::fs::read_dir::open_dir;
+use crate::watch::fs::signature::{self, Stamp};
+use crate::watch::snapshot::snapshot::{Dir, Tree};
 
 /// What a scan noticed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,11 +69,11 @@ fn scan_dir(dir: &Dir, notices: &mut Vec<Notice>) {
         }
         return;
     };
-    if dir.racy || dir.unreadable || stamp::look_at(&open).ok() != Some(dir.stamp) {
+    if dir.racy || dir.unreadable || signature::look_at(&open).ok() != Some(dir.stamp) {
         notices.push(Notice::Dir(dir.path.to_path_buf()));
     }
     for entry in dir.rules().iter().chain(dir.files()) {
-        match stamp::look_in(&open, &entry.name) {
+        match signature::look_in(&open, &entry.name) {
             Ok(now) if now == entry.stamp && !entry.racy => {}
             Ok(now) if entry.stamp == entry.stamp.presence() && now.presence() == entry.stamp => {}
             Ok(now) => notices.push(Notice::File(dir.path.join(&*entry.name), now)),
@@ -89,13 +89,13 @@ pub(crate) fn glance(tree: &Tree, paths: &[PathBuf]) -> Vec<Notice> {
     parents.sort_unstable();
     parents.dedup();
     for dir in parents.into_iter().filter_map(|parent| tree.dir(parent)) {
-        if dir.racy || stamp::look(&dir.path.join("")).ok() != Some(dir.stamp) {
+        if dir.racy || signature::look(&dir.path.join("")).ok() != Some(dir.stamp) {
             notices.push(Notice::Dir(dir.path.to_path_buf()));
         }
     }
     for path in paths {
         let Some(entry) = tree.file(path) else { continue };
-        match stamp::look(path) {
+        match signature::look(path) {
             Ok(now) if now == entry.stamp && !entry.racy => {}
             Ok(now) => notices.push(Notice::File(path.clone(), now)),
             Err(_) => notices.push(Notice::Missing(path.clone())),

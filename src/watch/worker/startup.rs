@@ -7,23 +7,23 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::super::coalesce::Coalescer;
-use super::super::compare::{Comparer, Proof};
-use super::super::event::Event;
-use super::super::filter::Filter;
-use super::super::inbox::Inbox;
-use super::super::keeper::Keeper;
-use super::super::options::Options;
-use super::super::pace::Pace;
-use super::super::paths::PathMap;
-use super::super::plan::Shared;
-use super::super::proving::{Means, Seen};
-use super::super::roots::Root;
-use super::super::stamp;
-use super::super::survey::{How, Survey};
-use super::super::tree::Dir;
-use super::super::writing::Writing;
-use super::state::Room;
+use crate::watch::debounce::debouncer::Coalescer;
+use crate::watch::debounce::in_progress::Writing;
+use crate::watch::debounce::poll_schedule::Pace;
+use crate::watch::event::Event;
+use crate::watch::filter::Filter;
+use crate::watch::fs::paths::PathMap;
+use crate::watch::fs::signature;
+use crate::watch::options::Options;
+use crate::watch::queue::Inbox;
+use crate::watch::snapshot::diff::{Means, Seen};
+use crate::watch::snapshot::fingerprint::{Comparer, Proof};
+use crate::watch::snapshot::snapshot::Dir;
+use crate::watch::snapshot::sync::{How, Survey};
+use crate::watch::snapshot::watches::Keeper;
+use crate::watch::summary::Shared;
+use crate::watch::worker::root::Root;
+use crate::watch::worker::worker::Room;
 
 /// The tick by which older kernels stamp files.
 const TICK: Duration = Duration::from_millis(10);
@@ -142,7 +142,7 @@ impl Room {
         let mut comparer = Comparer::new(self.means.how, self.means.limit);
         for path in racy {
             let found = if many { None } else { Some(comparer.prove(&path, None, false)) };
-            let stamp = if many { stamp::look(&path).ok() } else { None };
+            let stamp = if many { signature::look(&path).ok() } else { None };
             let mut tree = self.survey.tree();
             let Some(file) = tree.file_mut(&path) else { continue };
             match (found, stamp) {

@@ -9,7 +9,7 @@ use std::path::Path;
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::super::stamp::Kind;
+use crate::watch::fs::signature::Kind;
 
 /// Room for one answer of the kernel: most directories are listed by one call, and one more that says that it was all.
 #[cfg(target_os = "linux")]

@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::sync::PoisonError;
 use std::time::Instant;
 
-use super::super::event::Event;
-use super::super::hint::Sign;
-use super::super::source::{Notice, glance, open_dir, scan, used};
-use super::super::stamp::{self, Stamp};
-use super::super::survey::How;
-use super::super::tree::{Attention, Dir};
-use super::state::Room;
+use crate::watch::event::Event;
+use crate::watch::fs::read_dir::open_dir;
+use crate::watch::fs::signature::{self, Stamp};
+use crate::watch::raw_event::Sign;
+use crate::watch::snapshot::scan::{Notice, glance, scan, used};
+use crate::watch::snapshot::snapshot::{Attention, Dir};
+use crate::watch::snapshot::sync::How;
+use crate::watch::worker::worker::Room;
 
 impl Room {
     pub(super) fn scan_if_due(&mut self, now: Instant) {
@@ -64,7 +65,7 @@ impl Room {
                     let noted =
                         if is_home { self.sync_home(&path, How::AGAIN) } else { self.survey.sync_one(&path) };
                     for (path, sign) in noted {
-                        let stamp = stamp::look(&path).ok();
+                        let stamp = signature::look(&path).ok();
                         self.saw(path, stamp, sign, now);
                     }
                 }

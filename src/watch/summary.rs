@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use super::event::{RootReport, Summary, Why};
-use super::hot::Hot;
-use super::options::Mode;
-use super::source::Mounts;
-use super::tree::{Attention, Dir, Tree};
+use crate::watch::event::{RootReport, Summary, Why};
+use crate::watch::event_counts::Hot;
+use crate::watch::options::Mode;
+use crate::watch::snapshot::snapshot::{Attention, Dir, Tree};
+use crate::watch::source::mounts::Mounts;
 
 /// What the room's thread shares with its owner, each behind a lock held for short.
 #[derive(Debug, Default)]

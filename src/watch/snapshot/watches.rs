@@ -4,10 +4,12 @@ use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::inbox::Inbox;
-use super::options::Mode;
-use super::source::{Events, Mounts, Refusal};
-use super::tree::Attention;
+use crate::watch::options::Mode;
+use crate::watch::queue::Inbox;
+use crate::watch::snapshot::snapshot::Attention;
+use crate::watch::source::mounts::Mounts;
+use crate::watch::source::refusal::Refusal;
+use crate::watch::source::watcher::Events;
 
 /// The watches, and what could not be watched.
 #[derive(Debug)]

@@ -10,10 +10,10 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use xxhash_rust::xxh3::Xxh3;
 
-use super::options::Compare;
-use super::source::UNNOTED;
-use super::stamp::{self, Kind, Stamp};
-use super::tree::{Entry, Print};
+use crate::watch::fs::read_dir::UNNOTED;
+use crate::watch::fs::signature::{self, Kind, Stamp};
+use crate::watch::options::Compare;
+use crate::watch::snapshot::snapshot::{Entry, Print};
 
 /// What a look at a path proved.
 #[derive(Debug)]
@@ -88,7 +88,7 @@ impl Comparer {
                 self.read_open(file, stamp).map(|(_, print)| print)
             }
         };
-        read.ok().filter(|_| stamp::look_in(dir, name).is_ok_and(|now| now == *stamp))
+        read.ok().filter(|_| signature::look_in(dir, name).is_ok_and(|now| now == *stamp))
     }
 
     /// What most often is all that is needed; `None` if it has to be looked at all the same.
@@ -98,12 +98,12 @@ impl Comparer {
         }
         let file = self.open(rustix::fs::CWD, path.as_os_str()).ok()?;
         let stamp =
-            stamp::look_at(&file).ok().filter(|stamp| stamp.kind == Kind::File && self.reads(stamp))?;
+            signature::look_at(&file).ok().filter(|stamp| stamp.kind == Kind::File && self.reads(stamp))?;
         Some((stamp, Read::of(self.read_on(file, &stamp))))
     }
 
     fn look_and_read(&mut self, path: &Path) -> Result<(Stamp, Read), Proof> {
-        match stamp::look(path) {
+        match signature::look(path) {
             Ok(stamp) if stamp.kind.has_content() => {
                 let read = if self.reads(&stamp) { self.read(path, &stamp) } else { Read::Refused };
                 Ok((stamp, read))
@@ -146,7 +146,7 @@ impl Comparer {
 
     /// Reads an open file to its end. `Interrupted`: it changed meanwhile, or is another file than the stamp's.
     fn read_open(&mut self, file: OwnedFd, stamp: &Stamp) -> io::Result<(Stamp, Print)> {
-        let before = stamp::look_at(&file)?;
+        let before = signature::look_at(&file)?;
         if before.kind != Kind::File || before.inode != stamp.inode {
             return Err(io::ErrorKind::Interrupted.into());
         }
@@ -174,7 +174,7 @@ impl Comparer {
                 Err(error) => return Err(error),
             }
         }
-        let after = stamp::look_at(file.as_fd())?;
+        let after = signature::look_at(file.as_fd())?;
         if after.mtime != before.mtime || after.size != before.size || length != after.size {
             return Err(io::ErrorKind::Interrupted.into());
         }

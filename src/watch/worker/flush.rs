@@ -6,13 +6,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::change::{Batch, Change};
 
-use super::super::event::Event;
-use super::super::hint::Sign;
-use super::super::proving::{Outcome, Unsettled, prove};
-use super::super::roots::probe;
-use super::super::stamp::{self, Stamp};
-use super::super::survey::How;
-use super::state::{Hold, LONGEST_HOLD, Room};
+use crate::watch::event::Event;
+use crate::watch::fs::signature::{self, Stamp};
+use crate::watch::raw_event::Sign;
+use crate::watch::snapshot::diff::{Outcome, Unsettled, prove};
+use crate::watch::snapshot::sync::How;
+use crate::watch::worker::root::probe;
+use crate::watch::worker::worker::{Hold, LONGEST_HOLD, Room};
 
 /// While git is at work it is looked at again after so long.
 const HOLD_POLL: Duration = Duration::from_millis(10);
@@ -91,7 +91,7 @@ impl Room {
     /// Looks again at the files that are still being written.
     pub(super) fn look_at_written(&mut self, now: Instant) {
         for path in self.writing.due(now) {
-            match stamp::look(&path).ok().filter(|stamp| stamp.kind.has_content()) {
+            match signature::look(&path).ok().filter(|stamp| stamp.kind.has_content()) {
                 Some(stamp) => {
                     if self.writing.looked(&path, stamp, now) {
                         self.take_as_it_is(path, Some(stamp), now);
