@@ -23,8 +23,6 @@ mod platform;
 #[cfg(unix)]
 mod brief;
 #[cfg(unix)]
-mod aside;
-#[cfg(unix)]
 #[allow(dead_code, reason = "its users move to it one by one")]
 mod sync;
 #[cfg(unix)]

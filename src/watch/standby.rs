@@ -9,7 +9,6 @@ use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::oneshot::{self, error::TryRecvError};
 
-use crate::aside;
 use crate::brief::awake_for;
 
 use crate::watch::event::Event;
@@ -90,7 +89,7 @@ impl Standby {
             }
             let _ = end.send(());
         };
-        let thread = aside::thread("devrun-watch", work)?;
+        let thread = std::thread::Builder::new().name("devrun-watch".to_owned()).spawn(work)?;
         Ok(Self { inbox, shared, events, task, ready: Ready { nearly, now }, ended, thread })
     }
 }

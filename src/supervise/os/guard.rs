@@ -8,8 +8,6 @@ use std::io::{self, BufRead, BufReader};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
 
-use crate::aside::{Arrival, Away};
-
 #[cfg(target_os = "linux")]
 use super::linux::Trees;
 #[cfg(not(target_os = "linux"))]
@@ -88,31 +86,26 @@ pub(crate) fn begin() -> io::Result<Beginning> {
 /// Forks twice: the guard has a session of its own, so that no signal for devrun's group or terminal meets it, and is no child
 /// of devrun's. The one between ends as soon as there is a guard.
 fn fork_between(read: OwnedFd) -> io::Result<Between> {
-    let away = Away::from_here();
     let blocked = block_all_signals();
     // SAFETY: there is one thread, so that the child may do whatever the parent may.
     let pid = unsafe { libc::fork() };
     let error = io::Error::last_os_error();
     if pid == 0 {
-        between(read, away.as_ref().map(Away::arrival));
+        between(read);
     }
     restore_signals(&blocked);
     if pid == -1 {
         return Err(error);
     }
-    // This process has more to do than to wait for it.
-    if let Some(away) = away {
-        away.send(pid);
-    }
     Ok(Between(Some(pid)))
 }
 
 /// What the process between devrun and the guard does: it begins the guard, and ends with the number of the error, or 0.
-fn between(read: OwnedFd, arrival: Option<Arrival>) -> ! {
+fn between(read: OwnedFd) -> ! {
     // SAFETY: plain system calls.
     unsafe {
         libc::setsid();
-        libc::_exit(match begin_watch(read, arrival) {
+        libc::_exit(match begin_watch(read) {
             Ok(()) => 0,
             Err(error) => error.raw_os_error().unwrap_or(libc::EAGAIN),
         })
@@ -121,34 +114,32 @@ fn between(read: OwnedFd, arrival: Option<Arrival>) -> ! {
 
 /// Begins the guard, for a process that ends at once.
 #[cfg(target_os = "linux")]
-fn begin_watch(read: OwnedFd, arrival: Option<Arrival>) -> io::Result<()> {
-    type Given = (OwnedFd, Option<Arrival>);
-
+fn begin_watch(read: OwnedFd) -> io::Result<()> {
     extern "C" fn run(given: *mut libc::c_void) -> libc::c_int {
         // SAFETY: the box below, which is this process's alone.
-        let given = unsafe { Box::from_raw(given.cast::<Given>()) };
-        watch(given.0, given.1)
+        let given = unsafe { Box::from_raw(given.cast::<OwnedFd>()) };
+        watch(*given)
     }
-    let given: *mut Given = Box::into_raw(Box::new((read, arrival)));
+    let given: *mut OwnedFd = Box::into_raw(Box::new(read));
     // SAFETY: this is the child of a fork, which has one thread and blocked signals, and ends now.
     if unsafe { begin_successor(STACK, run, given.cast()) }.is_ok() {
         return Ok(());
     }
     // SAFETY: nobody has it.
-    let (read, arrival) = *unsafe { Box::from_raw(given) };
-    fork_watch(read, arrival)
+    let read = *unsafe { Box::from_raw(given) };
+    fork_watch(read)
 }
 
 #[cfg(not(target_os = "linux"))]
-fn begin_watch(read: OwnedFd, arrival: Option<Arrival>) -> io::Result<()> {
-    fork_watch(read, arrival)
+fn begin_watch(read: OwnedFd) -> io::Result<()> {
+    fork_watch(read)
 }
 
 /// The same where memory cannot be taken over, as under some emulators.
-fn fork_watch(read: OwnedFd, arrival: Option<Arrival>) -> io::Result<()> {
+fn fork_watch(read: OwnedFd) -> io::Result<()> {
     // SAFETY: a fork of a process with one thread, whose child may do whatever it might.
     match unsafe { libc::fork() } {
-        0 => watch(read, arrival),
+        0 => watch(read),
         -1 => Err(io::Error::last_os_error()),
         _ => Ok(()),
     }
@@ -184,8 +175,7 @@ fn threads() -> Option<usize> {
 }
 
 /// The life of the guard.
-fn watch(read: OwnedFd, arrival: Option<Arrival>) -> ! {
-    arrival.inspect(Arrival::arrived);
+fn watch(read: OwnedFd) -> ! {
     let _ = std::env::set_current_dir("/");
     close_all_but(read.as_raw_fd());
     // SAFETY: plain system calls; the guard ends with its pipe, or by SIGKILL.

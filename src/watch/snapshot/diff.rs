@@ -4,7 +4,6 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::aside::helper;
 use crate::change::{Batch, Change, ChangeKind};
 
 use crate::watch::debounce::debouncer::Burst;
@@ -127,7 +126,7 @@ fn proofs<'a>(tree: &Tree, paths: &[&'a OsString], seen: &Seen, means: Means) ->
     }
     let (one, other) = paths.split_at(paths.len() / 2);
     std::thread::scope(|scope| {
-        let helper = helper(scope, || work(other));
+        let helper = std::thread::Builder::new().spawn_scoped(scope, || work(other)).ok();
         let mut proofs = work(one);
         // A helper that could not do its part leaves it to us.
         proofs.extend(helper.and_then(|helper| helper.join().ok()).unwrap_or_else(|| work(other)));

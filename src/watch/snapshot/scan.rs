@@ -7,8 +7,6 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::aside::helper;
-
 use crate::watch::fs::read_dir::open_dir;
 use crate::watch::fs::signature::{self, Stamp};
 use crate::watch::snapshot::snapshot::{Dir, Tree};
@@ -54,7 +52,7 @@ pub(crate) fn scan(dirs: &[&Dir]) -> (Vec<Notice>, Duration) {
         return (work(), Duration::ZERO);
     }
     std::thread::scope(|scope| {
-        let helper = helper(scope, || (work(), used()));
+        let helper = std::thread::Builder::new().spawn_scoped(scope, || (work(), used())).ok();
         let mut notices = work();
         let (others, elsewhere) = helper.and_then(|helper| helper.join().ok()).unwrap_or_default();
         notices.extend(others);

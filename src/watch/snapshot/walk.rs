@@ -14,7 +14,6 @@ use std::time::SystemTime;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-use crate::aside::helper;
 use crate::brief;
 
 use crate::watch::filter::Filter;
@@ -68,7 +67,8 @@ pub(crate) fn walk(start: &Path, filter: &Filter, lookout: &impl Lookout) -> Fou
                 return;
             }
             // Nobody waits for its end, but for what it has found.
-            has_help = helper(scope, || *brief::lock(helped) = walk.work(|| {})).is_some();
+            let help = || *brief::lock(helped) = walk.work(|| {});
+            has_help = std::thread::Builder::new().spawn_scoped(scope, help).is_ok();
         })
     });
     let other = other_found.into_inner().unwrap_or_else(PoisonError::into_inner);
