@@ -21,8 +21,6 @@
 // Where this fails, its message is the only one: everything else is left out.
 mod platform;
 #[cfg(unix)]
-mod brief;
-#[cfg(unix)]
 #[allow(dead_code, reason = "its users move to it one by one")]
 mod sync;
 #[cfg(unix)]

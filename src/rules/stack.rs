@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use crate::brief;
+use crate::sync;
 
 use super::dir::{Dir, Has, KeyHasher, may_have};
 use super::error::Error;
@@ -308,11 +308,11 @@ impl State {
 
 impl Shared {
     fn read(&self) -> RwLockReadGuard<'_, State> {
-        brief::read(&self.state)
+        sync::read(&self.state)
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, State> {
-        brief::write(&self.state)
+        sync::write(&self.state)
     }
 
     fn is_anchor(&self, path: &Path) -> bool {

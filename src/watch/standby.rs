@@ -4,12 +4,9 @@ use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
-use tokio::sync::oneshot::{self, error::TryRecvError};
-
-use crate::brief::awake_for;
+use tokio::sync::oneshot;
 
 use crate::watch::event::Event;
 use crate::watch::filter::Filter;
@@ -19,9 +16,6 @@ use crate::watch::snapshot::watches::Keeper;
 use crate::watch::summary::Shared;
 use crate::watch::worker::Room;
 use crate::watch::worker::Root;
-
-/// Something is waited for awake for so long at most.
-const SOON: Duration = Duration::from_micros(500);
 
 /// A watching thread that stands by. A program that makes it first of all has it ready, on a processor of its own, when it knows
 /// what to watch: see [`Watch::begin`](super::Watch::begin). What is mounted is looked up when it is made. Dropped, it ends.
@@ -46,13 +40,10 @@ pub(super) struct Ready {
 
 impl Ready {
     /// Waits for it; `false` if it does not come.
-    pub(super) async fn wait(mut self) -> bool {
+    pub(super) async fn wait(self) -> bool {
         // To be woken takes as long as what is left to do then.
         let _ = self.nearly.await;
-        match awake_for(SOON, || Some(self.now.try_recv()).filter(|got| *got != Err(TryRecvError::Empty))) {
-            Some(got) => got.is_ok(),
-            None => self.now.await.is_ok(),
-        }
+        self.now.await.is_ok()
     }
 }
 
@@ -79,7 +70,7 @@ impl Standby {
         let ends = (Arc::clone(&inbox), Arc::clone(&shared), out);
         let work = move || {
             let keeper = Keeper::new(mode, Arc::clone(&ends.0));
-            let given = awake_for(SOON, || is_given.try_recv().ok()).or_else(|| is_given.recv().ok());
+            let given = is_given.recv().ok();
             if let Some((options, filter, roots)) = given {
                 let nearly = || _ = is_nearly_ready.send(());
                 let room = Room::open(&options, (filter, roots, keeper), ends, nearly);

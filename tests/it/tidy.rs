@@ -9,13 +9,12 @@ use std::path::{Path, PathBuf};
 /// The rooms, and the rooms that each may enter.
 const ROOMS: &[(&str, &[&str])] = &[
     ("platform", &[]),
-    ("brief", &[]),
     ("sync", &[]),
     ("generation", &[]),
     ("remedy", &[]),
     ("change", &[]),
-    ("rules", &["brief", "sync", "remedy"]),
-    ("watch", &["brief", "sync", "remedy", "change", "rules"]),
+    ("rules", &["sync", "remedy"]),
+    ("watch", &["sync", "remedy", "change", "rules"]),
     ("supervise", &["sync", "generation", "remedy", "change"]),
     ("front", &["sync", "generation", "remedy"]),
     ("proxy", &["sync", "generation", "remedy"]),

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::brief;
+use crate::sync;
 
 use crate::watch::filter::Filter;
 use crate::watch::fs::git_lock::GitDirs;
@@ -237,14 +237,14 @@ struct Keeping<'a> {
 impl Lookout for Posts<'_> {
     fn attend(&self, dir: &Path, inode: u64) -> Option<Attention> {
         let known = {
-            let tree = brief::lock(self.tree);
+            let tree = sync::lock(self.tree);
             // A directory that is another one than the snapshot's has not the watch that its path had.
             tree.dir(dir).filter(|known| known.stamp.inode == inode).map(|known| known.attention)
         };
         if !self.how.rewatch && known == Some(Attention::Watched) {
             return known;
         }
-        let mut keeping = brief::lock(&self.keeping);
+        let mut keeping = sync::lock(&self.keeping);
         let (attention, limit_hit) = keeping.keeper.place_one(dir);
         keeping.limit_hit |= limit_hit;
         keeping.watched += usize::from(attention == Some(Attention::Watched));

@@ -8,13 +8,13 @@ use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::SystemTime;
 
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-use crate::brief;
+use crate::sync;
 
 use crate::watch::filter::Filter;
 use crate::watch::fs::read_dir::{Entries, open_dir, open_with};
@@ -67,11 +67,11 @@ pub(crate) fn walk(start: &Path, filter: &Filter, lookout: &impl Lookout) -> Fou
                 return;
             }
             // Nobody waits for its end, but for what it has found.
-            let help = || *brief::lock(helped) = walk.work(|| {});
+            let help = || *sync::lock(helped) = walk.work(|| {});
             has_help = std::thread::Builder::new().spawn_scoped(scope, help).is_ok();
         })
     });
-    let other = other_found.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let other = sync::into_inner(other_found);
     found.dirs.extend(other.dirs);
     found.repositories.extend(other.repositories);
     found.replaced.extend(other.replaced);
@@ -143,18 +143,13 @@ impl<L: Lookout> Walk<'_, L> {
 
     /// What to look at next; `None` once nothing more can come.
     fn next(&self) -> Option<Place> {
-        // While nothing waits the other one is about to bring more, or to be done: to be woken takes longer than most
-        // directories do.
-        if let Some(next) = brief::awake(|| self.queue().next()) {
-            return next;
-        }
         let mut queue = self.queue();
         loop {
             if let Some(next) = queue.next() {
                 return next;
             }
             queue.idle += 1;
-            queue = self.more.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue = sync::wait(&self.more, queue);
             queue.idle -= 1;
         }
     }
@@ -172,7 +167,7 @@ impl<L: Lookout> Walk<'_, L> {
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
-        brief::lock(&self.queue)
+        sync::lock(&self.queue)
     }
 }
 
