@@ -21,7 +21,7 @@ use crate::commands::{check, explain, init, list};
 use crate::config::settings::Settings;
 use crate::config::validate::Origin;
 use crate::run::Begun;
-use crate::ui::error::{ExitCode, Failure};
+use crate::ui::error::{CliError, ExitCode};
 use crate::ui::terminal::Terminal;
 
 fn main() -> std::process::ExitCode {
@@ -33,26 +33,26 @@ fn main() -> std::process::ExitCode {
     let code = match result.and_then(|code| flushed.map(|()| code)) {
         Ok(code) => code,
         Err(failure) => {
-            terminal.fail(&failure);
-            failure.code
+            terminal.print_error(&failure);
+            failure.exit_code()
         }
     };
-    terminal.settle();
+    terminal.drain();
     if let ExitCode::Signal(signal) = code {
         run::signals::die_by(signal);
     }
     code.number().into()
 }
 
-fn program(words: &[OsString], begun: Option<Begun>, terminal: &mut Terminal) -> Result<ExitCode, Failure> {
+fn program(words: &[OsString], begun: Option<Begun>, terminal: &mut Terminal) -> Result<ExitCode, CliError> {
     let typed = match cli::parse::parse(words)? {
-        cli::parse::Typed::Asked(help) => return terminal.out(help.ansi()).map(|()| ExitCode::Success),
+        cli::parse::Typed::Asked(help) => return terminal.print(help.ansi()).map(|()| ExitCode::Success),
         cli::parse::Typed::Args(args) => *args,
     };
     dispatch(typed, begun, terminal)
 }
 
-fn dispatch(typed: CommandArgs, begun: Option<Begun>, terminal: &mut Terminal) -> Result<ExitCode, Failure> {
+fn dispatch(typed: CommandArgs, begun: Option<Begun>, terminal: &mut Terminal) -> Result<ExitCode, CliError> {
     let Some(verb) = typed.subcommand else {
         let cli::args::RunGroups { source, watch, run, front, output } = typed.run.groups;
         let layer = Layer { run, front, ..layer_of(watch, output) };
@@ -108,7 +108,7 @@ fn dispatch(typed: CommandArgs, begun: Option<Begun>, terminal: &mut Terminal) -
                 cli::choices::ReferencePage::Configuration => generate::reference::configuration(),
                 cli::choices::ReferencePage::Schema => generate::schema::schema(),
             };
-            terminal.out(page).map(|()| ExitCode::Success)
+            terminal.print(page).map(|()| ExitCode::Success)
         }
         Verb::Man(args) => generate::man::write(args.page.as_deref(), args.dir.as_deref(), terminal),
     }
@@ -124,7 +124,7 @@ fn settle(
     typed: Layer,
     command: Vec<OsString>,
     terminal: &mut Terminal,
-) -> Result<Settings, Failure> {
+) -> Result<Settings, CliError> {
     terminal.set_color(config::resolve::color_of(&typed.output));
     let environment = config::environment::read(std::env::vars_os())?;
     let said = config::merge::over(typed.clone(), environment.layer.clone()).output;
@@ -135,12 +135,13 @@ fn settle(
     let directory = current_directory()?;
     let settings = Settings::new(Origin { directory, typed, command, source, environment })?;
     terminal.set_color(settings.output.color);
-    ui::trace::follow(settings.output)?;
+    report::log::configure(settings.output)?;
     Ok(settings)
 }
 
-fn current_directory() -> Result<std::path::PathBuf, Failure> {
+fn current_directory() -> Result<std::path::PathBuf, CliError> {
     std::env::current_dir().map_err(|error| {
-        Failure::to_do("find the working directory", &error).remedy("it was removed; cd into one that exists")
+        CliError::failed_to("find the working directory", &error)
+            .with_remedy("it was removed; cd into one that exists")
     })
 }

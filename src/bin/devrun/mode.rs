@@ -2,15 +2,15 @@
 
 use devrun::watch::Why;
 
-use crate::ui::terminal;
+use crate::ui::escape::escape_text;
 
 /// Why a root is watched the way it is.
 pub(crate) fn reason(why: &Why) -> String {
     match why {
         Why::Asked => "as asked".into(),
         Why::Local => "a local file system".into(),
-        Why::NoEvents(system) => format!("{} sends no events", terminal::escape_text(system)),
-        Why::Limit(limit) => terminal::escape_text(limit).into_owned(),
+        Why::NoEvents(system) => format!("{} sends no events", escape_text(system)),
+        Why::Limit(limit) => escape_text(limit).into_owned(),
         Why::Unreadable => "it may not be read".into(),
         Why::Missing => "does not exist yet".into(),
         _ => "for a reason of its own".into(),

@@ -9,8 +9,8 @@ use crate::cli::args::RunGroups;
 use crate::cli::commands::{CommandArgs, RunArgs};
 use crate::cli::suggest::nearest;
 use crate::cli::usage_error::usage_error;
-use crate::ui::error::Failure;
-use crate::ui::terminal;
+use crate::ui::error::CliError;
+use crate::ui::escape::escape_bytes;
 
 /// What was typed.
 pub(crate) enum Typed {
@@ -29,8 +29,8 @@ pub(crate) fn begins_run(words: &[OsString]) -> bool {
 /// Parses the words, the program's name first.
 ///
 /// # Errors
-/// A [`Failure`] with the line to type where a COMMAND stands without `--`.
-pub(crate) fn parse(words: &[OsString]) -> Result<Typed, Failure> {
+/// A [`CliError`] with the line to type where a COMMAND stands without `--`.
+pub(crate) fn parse(words: &[OsString]) -> Result<Typed, CliError> {
     if let Some(run) = run_alone(words) {
         return Ok(Typed::Args(Box::new(CommandArgs { subcommand: None, run })));
     }
@@ -70,11 +70,11 @@ fn program(words: &[OsString]) -> String {
 }
 
 /// `devrun -w src cargo run`: the first word that is neither an option, nor an option's value, nor a subcommand.
-fn command_without_dashes(words: &[OsString]) -> Option<Failure> {
+fn command_without_dashes(words: &[OsString]) -> Option<CliError> {
     let at = (1..words.len()).take_while(|at| words[*at] != *"--").find(|at| is_stray(words, *at))?;
     let (options, command) = words[1..].split_at(at - 1);
     let first = command.first()?;
-    let shown = terminal::bytes(first.as_encoded_bytes());
+    let shown = escape_bytes(first.as_encoded_bytes());
     let verbs = || CommandArgs::command().get_subcommands().map(|verb| verb.get_name().to_owned()).collect();
     let verbs: Vec<String> = verbs();
     if first == "help" {
@@ -83,24 +83,24 @@ fn command_without_dashes(words: &[OsString]) -> Option<Failure> {
             .and_then(|verb| verb.to_str())
             .filter(|verb| verbs.iter().any(|known| known == verb));
         let line = verb.map_or("devrun --help".to_owned(), |verb| format!("devrun {verb} --help"));
-        return Some(Failure::new("`help` is an option, no subcommand").remedy(line));
+        return Some(CliError::new("`help` is an option, no subcommand").with_remedy(line));
     }
     if let Some(verb) = verbs.iter().find(|verb| first == verb.as_str()) {
         let line = line(&[std::slice::from_ref(first), options, &command[1..]]);
-        return Some(Failure::new(format!("options of `{verb}` come after it")).remedy(line));
+        return Some(CliError::new(format!("options of `{verb}` come after it")).with_remedy(line));
     }
     let line = line(&[options, &["--".into()], command]);
-    let failure = Failure::new(format!("`{shown}` is no subcommand; a COMMAND comes after `--`"));
+    let failure = CliError::new(format!("`{shown}` is no subcommand; a COMMAND comes after `--`"));
     Some(match nearest(&shown, verbs.iter().map(String::as_str)) {
         Some(verb) if command.len() == 1 && options.is_empty() => {
-            failure.remedy(format!("did you mean `devrun {verb}`? To run a program: {line}"))
+            failure.with_remedy(format!("did you mean `devrun {verb}`? To run a program: {line}"))
         }
-        _ => failure.remedy(line),
+        _ => failure.with_remedy(line),
     })
 }
 
 /// `devrun --proxy -- app`: the `--` stands where the option's value should.
-fn dashes_for_value(words: &[OsString], kind: ErrorKind) -> Option<Failure> {
+fn dashes_for_value(words: &[OsString], kind: ErrorKind) -> Option<CliError> {
     if kind != ErrorKind::UnknownArgument {
         return None;
     }
@@ -113,8 +113,8 @@ fn dashes_for_value(words: &[OsString], kind: ErrorKind) -> Option<Failure> {
     })?;
     let needs_value = option.get_action().takes_values() && !option.is_require_equals_set();
     let long = option.get_long().filter(|_| needs_value)?;
-    let failure = Failure::new(format!("--{long} needs a value"));
-    Some(failure.remedy(format!("`devrun --help` shows an example of --{long}")))
+    let failure = CliError::new(format!("--{long} needs a value"));
+    Some(failure.with_remedy(format!("`devrun --help` shows an example of --{long}")))
 }
 
 /// A command line to type.
@@ -137,7 +137,7 @@ fn is_stray(words: &[OsString], at: usize) -> bool {
 pub(crate) fn quoted(word: &OsStr) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=,+@%".contains(&byte) || byte >= 0x80;
     let bytes = word.as_encoded_bytes();
-    let shown = terminal::bytes(bytes);
+    let shown = escape_bytes(bytes);
     if !bytes.is_empty() && bytes.iter().all(|byte| plain(*byte)) {
         return shown;
     }

@@ -5,47 +5,47 @@ use std::error::Error as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::cli::suggest::nearest;
-use crate::ui::error::Failure;
+use crate::ui::error::CliError;
 
 /// What clap says, in our form: one sentence, and the remedy. `program` is `devrun` or `devrun check`: where
 /// help can be had.
-pub(crate) fn usage_error(error: &clap::Error, program: &str) -> Failure {
+pub(crate) fn usage_error(error: &clap::Error, program: &str) -> CliError {
     let value = context(error, ContextKind::InvalidValue);
     let option = context(error, ContextKind::InvalidArg).map(bare_option);
     match (error.kind(), option, value) {
         (ErrorKind::ValueValidation, Some(option), Some(value)) => {
             let reason = error.source().map(ToString::to_string).unwrap_or_default();
             let (what, remedy) = reason.split_once("; ").unwrap_or((&reason, ""));
-            let failure = Failure::new(format!("{option}: bad value '{value}': {what}"));
-            if remedy.is_empty() { failure } else { failure.remedy(remedy) }
+            let failure = CliError::new(format!("{option}: bad value '{value}': {what}"));
+            if remedy.is_empty() { failure } else { failure.with_remedy(remedy) }
         }
         (ErrorKind::InvalidValue, Some(option), Some(value)) if !value.is_empty() => {
             let words = words_of(error);
-            let failure = Failure::new(format!("{option}: '{value}' is none of the words it takes"));
+            let failure = CliError::new(format!("{option}: '{value}' is none of the words it takes"));
             match nearest(&value, words.iter().map(String::as_str)) {
-                Some(near) => failure.remedy(format!("did you mean {near}? All: {}", words.join(", "))),
-                None => failure.remedy(format!("one of: {}", words.join(", "))),
+                Some(near) => failure.with_remedy(format!("did you mean {near}? All: {}", words.join(", "))),
+                None => failure.with_remedy(format!("one of: {}", words.join(", "))),
             }
         }
         (ErrorKind::InvalidValue, Some(option), _) => {
             let words = words_of(error);
             // `[PATH]...` is an argument by its place.
             if option.is_empty() {
-                return Failure::new("an argument is empty")
-                    .remedy("leave it out, or write `.` for this directory");
+                return CliError::new("an argument is empty")
+                    .with_remedy("leave it out, or write `.` for this directory");
             }
-            let failure = Failure::new(format!("{option} needs a value"));
+            let failure = CliError::new(format!("{option} needs a value"));
             match words.is_empty() {
-                true => failure.remedy(format!("`{program} --help` shows an example of {option}")),
-                false => failure.remedy(format!("one of: {}", words.join(", "))),
+                true => failure.with_remedy(format!("`{program} --help` shows an example of {option}")),
+                false => failure.with_remedy(format!("one of: {}", words.join(", "))),
             }
         }
         (ErrorKind::UnknownArgument, Some(option), _) => {
             let what = if option.starts_with('-') { "unknown option" } else { "unexpected argument" };
-            let failure = Failure::new(format!("{what} '{option}'"));
+            let failure = CliError::new(format!("{what} '{option}'"));
             match context(error, ContextKind::SuggestedArg) {
-                Some(near) => failure.remedy(format!("did you mean {}?", bare_option(near))),
-                None => failure.remedy(format!("`{program} -h` lists the options")),
+                Some(near) => failure.with_remedy(format!("did you mean {}?", bare_option(near))),
+                None => failure.with_remedy(format!("`{program} -h` lists the options")),
             }
         }
         (ErrorKind::MissingRequiredArgument, ..) => {
@@ -53,10 +53,10 @@ pub(crate) fn usage_error(error: &clap::Error, program: &str) -> Failure {
                 Some(ContextValue::Strings(missing)) => missing.join(", "),
                 _ => "an argument".into(),
             };
-            let failure = Failure::new(format!("{missing} is missing"));
+            let failure = CliError::new(format!("{missing} is missing"));
             match missing.starts_with("--") {
-                true => failure.remedy(format!("add {missing}: it goes with what was typed")),
-                false => failure.remedy(format!("`{program} -h` shows what is needed")),
+                true => failure.with_remedy(format!("add {missing}: it goes with what was typed")),
+                false => failure.with_remedy(format!("`{program} -h` shows what is needed")),
             }
         }
         _ => as_rendered(error, program),
@@ -64,7 +64,7 @@ pub(crate) fn usage_error(error: &clap::Error, program: &str) -> Failure {
 }
 
 /// The first sentence of what clap writes, and its tip.
-fn as_rendered(error: &clap::Error, program: &str) -> Failure {
+fn as_rendered(error: &clap::Error, program: &str) -> CliError {
     let text = error.render().to_string();
     let mut paragraphs = text.split("\n\n");
     let first = paragraphs.next().unwrap_or_default();
@@ -77,7 +77,7 @@ fn as_rendered(error: &clap::Error, program: &str) -> Failure {
         (true, ErrorKind::ArgumentConflict) => "leave one of them out".into(),
         (true, _) => format!("`{program} -h` lists the options"),
     };
-    Failure::new(message).remedy(remedy)
+    CliError::new(message).with_remedy(remedy)
 }
 
 fn context(error: &clap::Error, kind: ContextKind) -> Option<String> {

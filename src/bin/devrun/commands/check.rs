@@ -10,16 +10,17 @@ use crate::config::settings::Settings;
 use crate::config::validate::is_below;
 use crate::report::check::location::Names;
 use crate::report::check::{github, human, json, sarif};
-use crate::ui::error::{ExitCode, Failure};
-use crate::ui::terminal::{self, Terminal};
+use crate::ui::error::{CliError, ExitCode};
+use crate::ui::escape::escape_text;
+use crate::ui::terminal::Terminal;
 
 /// Lints the rules and holds them to the expectations of `settings.check`.
 pub(crate) fn run(
     settings: Settings,
     format: CheckFormat,
     terminal: &mut Terminal,
-) -> Result<ExitCode, Failure> {
-    let rules = Rules::new(settings.rules_options()).map_err(|error| Failure::of(&error))?;
+) -> Result<ExitCode, CliError> {
+    let rules = Rules::new(settings.rules_options()).map_err(|error| CliError::from_library(&error))?;
     let report = lint(&rules, &inspection(&settings)?);
     match format {
         CheckFormat::Human => human::write(&report, &Names::new(&settings.directory), terminal),
@@ -29,7 +30,7 @@ pub(crate) fn run(
     }?;
     terminal.flush()?;
     for (dir, why) in &report.unread {
-        let message = format!("{} cannot be read: {}", settings.shown(dir), terminal::escape_text(why));
+        let message = format!("{} cannot be read: {}", settings.shown(dir), escape_text(why));
         terminal.warn(message, "rule files in it are not checked; make it readable, or ignore it");
     }
     Ok(exit_code(&report, settings.check.strict))
@@ -47,9 +48,10 @@ fn exit_code(report: &Report, strict: bool) -> ExitCode {
     }
 }
 
-fn inspection(settings: &Settings) -> Result<Inspection, Failure> {
+fn inspection(settings: &Settings) -> Result<Inspection, CliError> {
     let check = &settings.check;
-    let selection = Selection::new(&settings.watch_options()).map_err(|error| Failure::of(&error))?;
+    let selection =
+        Selection::new(&settings.watch_options()).map_err(|error| CliError::from_library(&error))?;
     let roots = &settings.watch.roots;
     let ignored = check.expect_ignored.iter().map(|path| expectation(path, true, &selection, roots));
     let watched = check.expect_watched.iter().map(|path| expectation(path, false, &selection, roots));
@@ -72,14 +74,14 @@ fn expectation(path: &Path, ignored: bool, selection: &Selection, roots: &[PathB
 }
 
 /// Without git nothing is under version control, as far as anybody can say.
-fn tracked(root: &Path) -> Result<Vec<PathBuf>, Failure> {
+fn tracked(root: &Path) -> Result<Vec<PathBuf>, CliError> {
     if !root.is_dir() {
         return Ok(Vec::new());
     }
     match tracked_files(root, std::env::vars_os()) {
         Ok(files) => Ok(files),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(Failure::to_do("list the files under version control", &error)),
+        Err(error) => Err(CliError::failed_to("list the files under version control", &error)),
     }
 }
 

@@ -13,8 +13,10 @@ use serde::Serialize;
 use crate::config::settings::Settings;
 use crate::config::validate::is_below;
 use crate::ui::byte_string::{self, ByteString};
-use crate::ui::error::{ExitCode, Failure};
-use crate::ui::terminal::{self, ERROR, FAINT, GOOD, NAME, Terminal, styled};
+use crate::ui::error::{CliError, ExitCode};
+use crate::ui::escape::{escape_bytes, escape_path, escape_text};
+use crate::ui::style::{ERROR, FAINT, GOOD, NAME, styled};
+use crate::ui::terminal::Terminal;
 
 /// What is asked.
 #[derive(Debug)]
@@ -34,14 +36,15 @@ pub(crate) fn run(
     settings: Settings,
     question: Question,
     terminal: &mut Terminal,
-) -> Result<ExitCode, Failure> {
+) -> Result<ExitCode, CliError> {
     if question.paths.is_empty() && !question.stdin {
-        return Err(Failure::new("there is no path to explain").remedy(
+        return Err(CliError::new("there is no path to explain").with_remedy(
             "name one, such as `devrun explain src`, or pipe them in: git ls-files | devrun explain --stdin",
         ));
     }
-    let rules = Rules::new(settings.rules_options()).map_err(|error| Failure::of(&error))?;
-    let selection = Selection::new(&settings.watch_options()).map_err(|error| Failure::of(&error))?;
+    let rules = Rules::new(settings.rules_options()).map_err(|error| CliError::from_library(&error))?;
+    let selection =
+        Selection::new(&settings.watch_options()).map_err(|error| CliError::from_library(&error))?;
     let mut answers = Answers {
         directory: &settings.directory,
         rules: &rules,
@@ -66,8 +69,7 @@ pub(crate) fn run(
 fn warn_of_unread(rules: &Rules, settings: &Settings, terminal: &mut Terminal) {
     for defect in rules.defects() {
         if let (DefectKind::Unreadable(why), Some(source)) = (&defect.kind, &defect.source) {
-            let message =
-                format!("{} cannot be read: {}", settings.shown(source), terminal::escape_text(why));
+            let message = format!("{} cannot be read: {}", settings.shown(source), escape_text(why));
             terminal.warn(message, "its rules are left out; make it readable or remove it");
         }
     }
@@ -83,7 +85,7 @@ struct Answers<'a> {
 }
 
 impl Answers<'_> {
-    fn answer_stdin(&mut self, end: u8, terminal: &mut Terminal) -> Result<(), Failure> {
+    fn answer_stdin(&mut self, end: u8, terminal: &mut Terminal) -> Result<(), CliError> {
         let mut input = BufReader::with_capacity(1 << 16, std::io::stdin().lock());
         let mut path = Vec::new();
         loop {
@@ -93,7 +95,7 @@ impl Answers<'_> {
             }
             path.clear();
             let read = input.read_until(end, &mut path);
-            if read.map_err(|error| Failure::to_do("read standard input", &error))? == 0 {
+            if read.map_err(|error| CliError::failed_to("read standard input", &error))? == 0 {
                 return Ok(());
             }
             if path.last() == Some(&end) {
@@ -104,7 +106,7 @@ impl Answers<'_> {
         }
     }
 
-    fn answer(&mut self, bytes: &[u8], typed: &Path, terminal: &mut Terminal) -> Result<(), Failure> {
+    fn answer(&mut self, bytes: &[u8], typed: &Path, terminal: &mut Terminal) -> Result<(), CliError> {
         let full = self.directory.join(typed);
         let is_dir = bytes.ends_with(b"/") || full.symlink_metadata().is_ok_and(|kind| kind.is_dir());
         let verdict = self.rules.verdict(&full, is_dir);
@@ -117,17 +119,17 @@ impl Answers<'_> {
         if self.json {
             let answer = self.json_answer(bytes, &verdict, left_out);
             let line =
-                serde_json::to_string(&answer).map_err(|error| Failure::to_do("write JSON", &error))?;
-            terminal.out_line(line)
+                serde_json::to_string(&answer).map_err(|error| CliError::failed_to("write JSON", &error))?;
+            terminal.println(line)
         } else {
-            terminal.out_line(self.sentence(bytes, &verdict, left_out))
+            terminal.println(self.sentence(bytes, &verdict, left_out))
         }
     }
 
     fn json_answer(&self, path: &[u8], verdict: &Verdict, left_out: Option<LeftOut>) -> Answer {
         let source = |rule: &Rule| {
             let source = rule.source.as_deref()?;
-            Some(ByteString::of(&source_from(self.directory, source, rule.layer)))
+            Some(ByteString::from_path(&source_from(self.directory, source, rule.layer)))
         };
         let rule = verdict.by.as_deref().map(|rule| RuleAnswer {
             layer: rule.layer.as_str(),
@@ -140,12 +142,15 @@ impl Answers<'_> {
             ignored: verdict.is_ignored(),
             left_out: left_out.is_some(),
             rule,
-            parent: verdict.parent.as_deref().map(|parent| ByteString::of(&from(self.directory, parent))),
+            parent: verdict
+                .parent
+                .as_deref()
+                .map(|parent| ByteString::from_path(&from(self.directory, parent))),
         }
     }
 
     fn sentence(&self, path: &[u8], verdict: &Verdict, left_out: Option<LeftOut>) -> String {
-        let path = styled(NAME, terminal::bytes(path));
+        let path = styled(NAME, escape_bytes(path));
         let word = if verdict.is_ignored() { styled(ERROR, "ignored") } else { styled(GOOD, "watched") };
         let mut text = format!("{path}  {word}");
         if let Some(why) = left_out {
@@ -156,10 +161,10 @@ impl Answers<'_> {
             return format!("{path}  {}: {why}", styled(ERROR, "left out"));
         }
         if let Some(rule) = &verdict.by {
-            let _ = write!(text, " by {}  {}", self.place(rule), terminal::bytes(&rule.pattern));
+            let _ = write!(text, " by {}  {}", self.place(rule), escape_bytes(&rule.pattern));
         }
         if let Some(parent) = &verdict.parent {
-            let parent = terminal::path(&from(self.directory, parent));
+            let parent = escape_path(&from(self.directory, parent));
             let _ = write!(text, "  {}", styled(FAINT, format_args!("(with its parent {parent}/)")));
         }
         text
@@ -169,7 +174,7 @@ impl Answers<'_> {
     fn place(&self, rule: &Rule) -> String {
         match (&rule.source, rule.layer) {
             (Some(source), layer) => {
-                format!("{}:{}", terminal::path(&source_from(self.directory, source, layer)), rule.line)
+                format!("{}:{}", escape_path(&source_from(self.directory, source, layer)), rule.line)
             }
             (None, Layer::Flag) => "-i".into(),
             (None, _) => "the built-in rules".into(),

@@ -9,15 +9,17 @@ use devrun::rules::{self, Rules};
 use crate::config::file;
 use crate::project::{self, DataLike, Project};
 use crate::ui::byte_string::ByteString;
-use crate::ui::error::{ExitCode, Failure};
-use crate::ui::terminal::{self, GOOD, NAME, Terminal, styled};
+use crate::ui::error::{CliError, ExitCode};
+use crate::ui::escape::escape_path;
+use crate::ui::style::{GOOD, NAME, styled};
+use crate::ui::terminal::Terminal;
 
 const RULES: &str = ".watchignore";
 /// A file that people write because they believe that Python's watchdog reads it. Nothing does.
 const UNREAD: &str = ".watchdogignore";
 
 /// Writes a `.watchignore` and a `devrun.toml` that fit the project in `directory`.
-pub(crate) fn run(directory: &Path, dry_run: bool, terminal: &mut Terminal) -> Result<ExitCode, Failure> {
+pub(crate) fn run(directory: &Path, dry_run: bool, terminal: &mut Terminal) -> Result<ExitCode, CliError> {
     let project = project::recognise(directory);
     let data = project::data_like(directory, &project.made);
     let taken = take_over(directory)?;
@@ -27,9 +29,11 @@ pub(crate) fn run(directory: &Path, dry_run: bool, terminal: &mut Terminal) -> R
     match project.kind {
         Some(kind) => {
             let article = if kind.starts_with(['A', 'E', 'I', 'O', 'U']) { "an" } else { "a" };
-            terminal.say(format_args!("this is {article} {kind} project"));
+            terminal.eprintln(format_args!("this is {article} {kind} project"));
         }
-        None => terminal.say("no kind of project that devrun knows: the command is left for you to fill in"),
+        None => {
+            terminal.eprintln("no kind of project that devrun knows: the command is left for you to fill in")
+        }
     }
     if dry_run {
         return show(&[(RULES, &rules), (file::NAME, config.as_bytes())], directory, terminal);
@@ -58,20 +62,20 @@ impl Kept {
     }
 }
 
-fn kept_rules(directory: &Path) -> Result<Option<Kept>, Failure> {
+fn kept_rules(directory: &Path) -> Result<Option<Kept>, CliError> {
     if directory.join(RULES).symlink_metadata().is_err() {
         return Ok(None);
     }
-    let rules = Rules::new(rules::Options::new(directory)).map_err(|error| Failure::of(&error))?;
+    let rules = Rules::new(rules::Options::new(directory)).map_err(|error| CliError::from_library(&error))?;
     Ok(Some(Kept { rules, directory: directory.to_owned() }))
 }
 
 /// The lines of a `.watchdogignore`; none if there is no such file.
-fn take_over(directory: &Path) -> Result<Vec<ByteString>, Failure> {
+fn take_over(directory: &Path) -> Result<Vec<ByteString>, CliError> {
     match std::fs::read(directory.join(UNREAD)) {
         Ok(bytes) => Ok(lines_of(&bytes).map(ByteString::new).collect()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(Failure::to_do(format_args!("read {UNREAD}"), &error)),
+        Err(error) => Err(CliError::failed_to(format_args!("read {UNREAD}"), &error)),
     }
 }
 
@@ -83,7 +87,7 @@ fn lines_of(text: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// The lines that are rules.
 fn rules_of(lines: &[ByteString]) -> impl Iterator<Item = &ByteString> {
-    lines.iter().filter(|line| !line.bytes().trim_ascii().is_empty() && !line.bytes().starts_with(b"#"))
+    lines.iter().filter(|line| !line.as_bytes().trim_ascii().is_empty() && !line.as_bytes().starts_with(b"#"))
 }
 
 fn rules_text(project: &Project, data: &[DataLike], taken: &[ByteString]) -> Vec<u8> {
@@ -97,7 +101,7 @@ fn rules_text(project: &Project, data: &[DataLike], taken: &[ByteString]) -> Vec
         match &data.source_inside {
             None => line(&mut text, &data.pattern),
             Some(inside) => {
-                let inside = terminal::path(inside);
+                let inside = escape_path(inside);
                 let _ = writeln!(
                     text,
                     "# There is code in it, such as {inside}: take the # away if it is data all the same."
@@ -126,8 +130,8 @@ fn rules_text(project: &Project, data: &[DataLike], taken: &[ByteString]) -> Vec
     let mut text = text.into_bytes();
     if rules_of(taken).next().is_some() {
         let known = text.clone();
-        let is_new = |line: &&ByteString| !lines_of(&known).any(|known| known == line.bytes());
-        taken.iter().filter(is_new).for_each(|line| text.extend([line.bytes(), b"\n"].concat()));
+        let is_new = |line: &&ByteString| !lines_of(&known).any(|known| known == line.as_bytes());
+        taken.iter().filter(is_new).for_each(|line| text.extend([line.as_bytes(), b"\n"].concat()));
     }
     text
 }
@@ -213,7 +217,7 @@ fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-fn show(files: &[(&str, &[u8])], directory: &Path, terminal: &mut Terminal) -> Result<ExitCode, Failure> {
+fn show(files: &[(&str, &[u8])], directory: &Path, terminal: &mut Terminal) -> Result<ExitCode, CliError> {
     for (name, text) in files {
         let exists = directory.join(name).symlink_metadata().is_ok();
         let what = if exists {
@@ -221,49 +225,49 @@ fn show(files: &[(&str, &[u8])], directory: &Path, terminal: &mut Terminal) -> R
         } else {
             "would be written"
         };
-        terminal.say(format_args!("{} {what}:", styled(NAME, name)));
-        terminal.out_bytes(text)?;
-        terminal.out_line("")?;
+        terminal.eprintln(format_args!("{} {what}:", styled(NAME, name)));
+        terminal.print_bytes(text)?;
+        terminal.println("")?;
         terminal.flush()?;
     }
     Ok(ExitCode::Success)
 }
 
 /// Writes a file that does not exist yet, and tells whether it did.
-fn write_new(directory: &Path, name: &str, text: &[u8], terminal: &mut Terminal) -> Result<bool, Failure> {
+fn write_new(directory: &Path, name: &str, text: &[u8], terminal: &mut Terminal) -> Result<bool, CliError> {
     let made = std::fs::OpenOptions::new().write(true).create_new(true).open(directory.join(name));
     match made.and_then(|mut file| file.write_all(text)) {
         Ok(()) => {
-            terminal.say(format_args!("{} {}", styled(GOOD, "wrote"), styled(NAME, name)));
+            terminal.eprintln(format_args!("{} {}", styled(GOOD, "wrote"), styled(NAME, name)));
             Ok(true)
         }
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-            terminal.say(format_args!(
+            terminal.eprintln(format_args!(
                 "kept {}, which exists: `devrun init --dry-run` shows a new one",
                 styled(NAME, name)
             ));
             Ok(false)
         }
-        Err(error) => Err(Failure::to_do(format_args!("write {name}"), &error)),
+        Err(error) => Err(CliError::failed_to(format_args!("write {name}"), &error)),
     }
 }
 
 fn tell_data(data: &[DataLike], terminal: &mut Terminal) {
     for data in data {
         match &data.source_inside {
-            None => terminal.say(format_args!("  {} looks like data: left out", data.pattern)),
-            Some(inside) => terminal.say(format_args!(
+            None => terminal.eprintln(format_args!("  {} looks like data: left out", data.pattern)),
+            Some(inside) => terminal.eprintln(format_args!(
                 "  {} looks like data, but there is code in it ({}): watched, see {RULES}",
                 data.pattern,
-                terminal::path(inside)
+                escape_path(inside)
             )),
         }
     }
 }
 
 /// Data that the rules which were kept do not leave out.
-fn tell_watched_data(directory: &Path, data: &[DataLike], terminal: &mut Terminal) -> Result<(), Failure> {
-    let rules = Rules::new(rules::Options::new(directory)).map_err(|error| Failure::of(&error))?;
+fn tell_watched_data(directory: &Path, data: &[DataLike], terminal: &mut Terminal) -> Result<(), CliError> {
+    let rules = Rules::new(rules::Options::new(directory)).map_err(|error| CliError::from_library(&error))?;
     let watched = |data: &&DataLike| !rules.is_ignored(&directory.join(data.pattern.trim_matches('/')), true);
     for data in data.iter().filter(|data| data.source_inside.is_none()).filter(watched) {
         terminal.warn(
@@ -279,7 +283,7 @@ fn tell(project: &Project, terminal: &mut Terminal) {
         terminal.warn(note, "");
     }
     let start = if project.command.is_empty() { "devrun -- COMMAND" } else { "devrun" };
-    terminal.say(format_args!(
+    terminal.eprintln(format_args!(
         "start it with `{start}`; `devrun list` shows what is watched, `devrun doctor` what might go wrong"
     ));
 }
@@ -291,22 +295,22 @@ fn tell_taken(directory: &Path, taken: &[ByteString], wrote: bool, terminal: &mu
         return;
     }
     if wrote {
-        terminal.say(format_args!(
+        terminal.eprintln(format_args!(
             "took over {count} {} from {UNREAD}, which nothing reads: you can remove it now",
             if count == 1 { "rule" } else { "rules" }
         ));
         return;
     }
     let kept = std::fs::read(directory.join(RULES)).unwrap_or_default();
-    let is_missing = |rule: &&ByteString| !lines_of(&kept).any(|line| line == rule.bytes());
+    let is_missing = |rule: &&ByteString| !lines_of(&kept).any(|line| line == rule.as_bytes());
     let missing: Vec<&ByteString> = rules_of(taken).filter(is_missing).collect();
     if missing.is_empty() {
-        terminal.say(format_args!("all rules of {UNREAD} are in {RULES} already: you can remove it"));
+        terminal.eprintln(format_args!("all rules of {UNREAD} are in {RULES} already: you can remove it"));
         return;
     }
     terminal.warn(
         format_args!("{UNREAD} is read by nothing, and {RULES} was not touched"),
         &format!("add these lines to {RULES}:"),
     );
-    missing.iter().for_each(|rule| terminal.say(format_args!("    {}", rule.shown())));
+    missing.iter().for_each(|rule| terminal.eprintln(format_args!("    {}", rule.escaped())));
 }

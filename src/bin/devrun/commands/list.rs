@@ -16,8 +16,10 @@ use crate::config::settings::Settings;
 use crate::mode;
 use crate::system::inotify;
 use crate::ui::byte_string::{self, ByteString};
-use crate::ui::error::{ExitCode, Failure};
-use crate::ui::terminal::{self, ERROR, FAINT, GOOD, HELP, NAME, Terminal, styled};
+use crate::ui::error::{CliError, ExitCode};
+use crate::ui::escape::{escape_bytes, escape_path, escape_text};
+use crate::ui::style::{ERROR, FAINT, GOOD, HELP, NAME, styled};
+use crate::ui::terminal::Terminal;
 
 /// What is ignored: whether it is a directory, and why.
 type Ignored = BTreeMap<PathBuf, (bool, Verdict)>;
@@ -52,7 +54,7 @@ pub(crate) fn run(
     settings: Settings,
     question: Question,
     terminal: &mut Terminal,
-) -> Result<ExitCode, Failure> {
+) -> Result<ExitCode, CliError> {
     let list = List { settings: &settings, json: question.json };
     match question.show {
         Show::Ignored => list.ignored(terminal)?,
@@ -64,15 +66,18 @@ pub(crate) fn run(
 }
 
 /// Starts the watch of a run, and ends it.
-fn with_watch(settings: &Settings, show: impl FnOnce(&Watch) -> Result<(), Failure>) -> Result<(), Failure> {
+fn with_watch(
+    settings: &Settings,
+    show: impl FnOnce(&Watch) -> Result<(), CliError>,
+) -> Result<(), CliError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::to_do("start the runtime", &error))?;
+        .map_err(|error| CliError::failed_to("start the runtime", &error))?;
     runtime.block_on(async {
         let watch = Watch::start(settings.watch_options())
             .await
-            .map_err(|error: watch::Error| Failure::of(&error))?;
+            .map_err(|error: watch::Error| CliError::from_library(&error))?;
         let shown = show(&watch);
         watch.stop().await;
         shown
@@ -93,15 +98,15 @@ struct Counts {
 }
 
 impl List<'_> {
-    fn tree(&self, watch: &Watch, terminal: &mut Terminal) -> Result<(), Failure> {
+    fn tree(&self, watch: &Watch, terminal: &mut Terminal) -> Result<(), CliError> {
         let summary = watch.summary();
         let files = watch.files();
         let directories = count_by_directory(watch, &files, &self.settings.watch.roots);
         if self.json {
-            return terminal.out_line(self.tree_json(&summary, &files, &directories));
+            return terminal.println(self.tree_json(&summary, &files, &directories));
         }
         for root in &summary.roots {
-            terminal.out_line(format_args!(
+            terminal.println(format_args!(
                 "{}  {} ({}): {} in {}",
                 styled(NAME, self.settings.shown(&root.path)),
                 root.mode.as_str(),
@@ -112,9 +117,9 @@ impl List<'_> {
         }
         let mixed = summary.roots.windows(2).any(|pair| pair[0].mode != pair[1].mode);
         for (directory, counts) in &directories {
-            terminal.out_line(self.tree_line(directory, *counts, mixed))?;
+            terminal.println(self.tree_line(directory, *counts, mixed))?;
         }
-        terminal.out_line(watches_line(&summary))
+        terminal.println(watches_line(&summary))
     }
 
     /// A directory, as deep as it lies below its root.
@@ -124,7 +129,7 @@ impl List<'_> {
         let depth = below.map(|below| below.components().count()).min().unwrap_or(0);
         let name = match (depth, directory.file_name()) {
             (0, _) | (_, None) => self.settings.shown(directory),
-            (_, Some(name)) => terminal::bytes(name.as_encoded_bytes()),
+            (_, Some(name)) => escape_bytes(name.as_encoded_bytes()),
         };
         let mode = if mixed { format!(" ({})", counts.mode.as_str()) } else { String::new() };
         let files = match (counts.own, counts.below) {
@@ -174,35 +179,36 @@ impl List<'_> {
         byte_string::with(all_but_files, "files", &files)
     }
 
-    fn flat(&self, watch: &Watch, null: bool, terminal: &mut Terminal) -> Result<(), Failure> {
+    fn flat(&self, watch: &Watch, null: bool, terminal: &mut Terminal) -> Result<(), CliError> {
         let files = watch.files();
         if self.json {
             let files: Vec<ByteString> = files.iter().map(|file| self.plain(file)).collect();
-            return terminal.out_line(byte_string::with(json!({ "version": VERSION }), "files", &files));
+            return terminal.println(byte_string::with(json!({ "version": VERSION }), "files", &files));
         }
         for file in files {
             let shown = file.strip_prefix(&self.settings.directory).unwrap_or(&file);
             match null {
-                true => terminal.out_bytes(&[shown.as_os_str().as_encoded_bytes(), b"\0"].concat())?,
-                false => terminal.out_line(terminal::path(shown))?,
+                true => terminal.print_bytes(&[shown.as_os_str().as_encoded_bytes(), b"\0"].concat())?,
+                false => terminal.println(escape_path(shown))?,
             }
         }
         Ok(())
     }
 
-    fn ignored(&self, terminal: &mut Terminal) -> Result<(), Failure> {
-        let rules = Rules::new(self.settings.rules_options()).map_err(|error| Failure::of(&error))?;
+    fn ignored(&self, terminal: &mut Terminal) -> Result<(), CliError> {
+        let rules =
+            Rules::new(self.settings.rules_options()).map_err(|error| CliError::from_library(&error))?;
         let roots = &self.settings.watch.roots;
         let found: Ignored = roots.iter().flat_map(|root| ignored_below(root, &rules)).collect();
         if self.json {
             let entries =
                 found.iter().map(|(path, (is_dir, verdict))| self.ignored_json(path, *is_dir, verdict));
-            return terminal.out_line(json!({ "version": VERSION, "ignored": entries.collect::<Vec<_>>() }));
+            return terminal.println(json!({ "version": VERSION, "ignored": entries.collect::<Vec<_>>() }));
         }
         for (path, (is_dir, verdict)) in &found {
             let slash = if *is_dir { "/" } else { "" };
             let rule = verdict.by.as_deref().map(|rule| self.rule(rule)).unwrap_or_default();
-            terminal.out_line(format_args!("{}{slash}  {rule}", styled(NAME, self.settings.shown(path))))?;
+            terminal.println(format_args!("{}{slash}  {rule}", styled(NAME, self.settings.shown(path))))?;
         }
         Ok(())
     }
@@ -214,7 +220,7 @@ impl List<'_> {
             (None, Layer::Flag) => "-i".into(),
             (None, _) => "built-in".into(),
         };
-        format!("{}  {}", styled(FAINT, place), terminal::bytes(&rule.pattern))
+        format!("{}  {}", styled(FAINT, place), escape_bytes(&rule.pattern))
     }
 
     fn ignored_json(&self, path: &Path, is_dir: bool, verdict: &Verdict) -> Value {
@@ -227,14 +233,14 @@ impl List<'_> {
         byte_string::with(json!({ "directory": is_dir, "rule": rule }), "path", &self.plain(path))
     }
 
-    fn hot(&self, watch: &Watch, time: Duration, terminal: &mut Terminal) -> Result<(), Failure> {
+    fn hot(&self, watch: &Watch, time: Duration, terminal: &mut Terminal) -> Result<(), CliError> {
         let start = Instant::now();
         if !terminal.is_terminal() && !self.json {
-            terminal.say(format_args!("counting events for {}", humantime::format_duration(time)));
+            terminal.eprintln(format_args!("counting events for {}", humantime::format_duration(time)));
         }
         while let Some(left) = time.checked_sub(start.elapsed()) {
             let seconds = left.as_secs_f32().ceil();
-            terminal.status(&format!("counting events: {seconds} s to go"));
+            terminal.set_status(&format!("counting events: {seconds} s to go"));
             std::thread::sleep(left.min(Duration::from_secs(1)).max(Duration::from_millis(1)));
         }
         terminal.clear_status();
@@ -244,10 +250,10 @@ impl List<'_> {
                 let counted = json!({ "events": events, "ignored": !self.counts(watch, path) });
                 byte_string::with(counted, "path", &self.plain(path))
             });
-            return terminal.out_line(json!({ "version": VERSION, "hot": paths.collect::<Vec<_>>() }));
+            return terminal.println(json!({ "version": VERSION, "hot": paths.collect::<Vec<_>>() }));
         }
         if hot.is_empty() {
-            return terminal.out_line("no events: nothing that devrun sees was written");
+            return terminal.println("no events: nothing that devrun sees was written");
         }
         for (path, events) in &hot {
             let word = match self.counts(watch, path) {
@@ -255,15 +261,15 @@ impl List<'_> {
                 false => styled(ERROR, "ignored").to_string(),
             };
             terminal
-                .out_line(format_args!("{events:>8}  {word}  {}", styled(NAME, self.settings.shown(path))))?;
+                .println(format_args!("{events:>8}  {word}  {}", styled(NAME, self.settings.shown(path))))?;
         }
         if let Some((path, _)) = hot.iter().find(|(path, _)| self.counts(watch, path)) {
-            let path = ByteString::below(&self.settings.base, path);
-            terminal.out_line(format_args!(
+            let path = ByteString::from_relative_path(path, &self.settings.base);
+            terminal.println(format_args!(
                 "{}: if the program itself writes {}, add this line to .watchignore: {}",
                 styled(HELP, "help"),
-                path.shown(),
-                terminal::escape_text(&path.rule()),
+                path.escaped(),
+                escape_text(&path.ignore_rule()),
             ))?;
         }
         Ok(())
@@ -277,7 +283,7 @@ impl List<'_> {
 
     /// A path for programs: relative to where devrun was started, if it is below, and not escaped.
     fn plain(&self, path: &Path) -> ByteString {
-        ByteString::below(&self.settings.directory, path)
+        ByteString::from_relative_path(path, &self.settings.directory)
     }
 }
 

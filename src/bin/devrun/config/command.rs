@@ -9,7 +9,7 @@ use devrun::supervise::{self, Shell};
 use crate::cli::args;
 use crate::cli::choices;
 use crate::cli::values::{CommandLine, ShellChoice};
-use crate::ui::error::Failure;
+use crate::ui::error::CliError;
 
 /// COMMAND as typed, in the directory where it was typed; else that of devrun.toml, in the project's directory.
 pub(crate) fn command_of(
@@ -17,13 +17,12 @@ pub(crate) fn command_of(
     typed: &[OsString],
     directory: &Path,
     base: &Path,
-) -> Result<Option<Command>, Failure> {
+) -> Result<Option<Command>, CliError> {
     let mut command = match (typed.split_first(), &layer.command) {
         (Some((program, args)), _) => {
             if program.is_empty() {
-                return Err(
-                    Failure::new("the COMMAND after `--` is empty").remedy("such as: devrun -- cargo run")
-                );
+                return Err(CliError::new("the COMMAND after `--` is empty")
+                    .with_remedy("such as: devrun -- cargo run"));
             }
             let mut command = Command::new(program).args(args);
             command.workdir = Some(directory.to_owned());

@@ -7,7 +7,7 @@ use clap::{Arg, ArgAction, CommandFactory as _, FromArgMatches as _};
 use crate::cli::args::{AllOptions, Layer, Source};
 use crate::cli::suggest::nearest;
 use crate::cli::usage_error::usage_error;
-use crate::ui::error::Failure;
+use crate::ui::error::CliError;
 
 const PREFIX: &str = "DEVRUN_";
 
@@ -34,8 +34,8 @@ pub(crate) fn variable(long: &str) -> Option<String> {
 /// Reads the variables of this process.
 ///
 /// # Errors
-/// A [`Failure`] that names the variable and what is wrong with its value.
-pub(crate) fn read(variables: impl Iterator<Item = (OsString, OsString)>) -> Result<Environment, Failure> {
+/// A [`CliError`] that names the variable and what is wrong with its value.
+pub(crate) fn read(variables: impl Iterator<Item = (OsString, OsString)>) -> Result<Environment, CliError> {
     let ours = |(name, value): (OsString, OsString)| {
         Some((name.into_string().ok().filter(|name| name.starts_with(PREFIX))?, value))
     };
@@ -71,14 +71,13 @@ fn option_of<'a>(command: &'a clap::Command, name: &str) -> Option<&'a Arg> {
 }
 
 /// One variable alone, so that what is wrong can be said of it.
-fn probe(command: &clap::Command, typed: &[OsString], name: &str) -> Result<(), Failure> {
+fn probe(command: &clap::Command, typed: &[OsString], name: &str) -> Result<(), CliError> {
     let words = std::iter::once(OsString::from("devrun")).chain(typed.iter().cloned());
     match command.clone().try_get_matches_from(words) {
         Ok(_) => Ok(()),
         Err(error) => {
-            let failure = usage_error(&error, "devrun");
-            let message = format!("the variable {name} is set wrongly: {}", failure.message);
-            Err(Failure { message, ..failure })
+            let context = format!("the variable {name} is set wrongly");
+            Err(usage_error(&error, "devrun").with_context(&context))
         }
     }
 }
@@ -88,11 +87,11 @@ fn is_count(option: &Arg) -> bool {
 }
 
 /// `DEVRUN_VERBOSE=2` is `--verbose --verbose`.
-fn times(option: &Arg, name: &str, value: &OsStr) -> Result<Vec<OsString>, Failure> {
+fn times(option: &Arg, name: &str, value: &OsStr) -> Result<Vec<OsString>, CliError> {
     let times = value.to_str().and_then(|text| text.trim().parse::<u8>().ok()).ok_or_else(|| {
         let value = value.to_string_lossy();
-        Failure::new(format!("the variable {name} is set wrongly: '{value}' is not a number"))
-            .remedy(format!("write {name}=1 or {name}=2"))
+        CliError::new(format!("the variable {name} is set wrongly: '{value}' is not a number"))
+            .with_remedy(format!("write {name}=1 or {name}=2"))
     })?;
     let long = option.get_long().unwrap_or_default();
     Ok(vec![OsString::from(format!("--{long}")); usize::from(times.min(9))])

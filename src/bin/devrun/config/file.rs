@@ -9,8 +9,8 @@ use serde::Deserialize;
 use crate::cli::args::{self, Check, Front, Layer, Output, Run, Watch};
 use crate::cli::serde_shapes::{Table, table};
 use crate::cli::suggest::nearest;
-use crate::ui::error::{Failure, Place};
-use crate::ui::terminal;
+use crate::ui::error::{CliError, SourceSpan};
+use crate::ui::escape::escape_path;
 
 /// Its name.
 pub(crate) const NAME: &str = "devrun.toml";
@@ -59,8 +59,8 @@ pub(crate) fn find(directory: &Path) -> Option<PathBuf> {
 /// Reads a file. `shown` is its name in messages.
 ///
 /// # Errors
-/// A [`Failure`] that names the file, the line and the column, and what would be right.
-pub(crate) fn read(path: &Path, shown: &str, profile: Option<&str>) -> Result<ConfigFile, Failure> {
+/// A [`CliError`] that names the file, the line and the column, and what would be right.
+pub(crate) fn read(path: &Path, shown: &str, profile: Option<&str>) -> Result<ConfigFile, CliError> {
     let text = text_of(path, shown)?;
     // What editors on Windows put in front is no part of line 1.
     let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
@@ -76,29 +76,31 @@ pub(crate) fn read(path: &Path, shown: &str, profile: Option<&str>) -> Result<Co
     Ok(ConfigFile { layer: Layer { watch, run, front, check, output }, profile })
 }
 
-fn text_of(path: &Path, shown: &str) -> Result<String, Failure> {
+fn text_of(path: &Path, shown: &str) -> Result<String, CliError> {
     let bytes = bytes_of(path).map_err(|error| {
-        let failure = Failure::to_do(format_args!("read {shown}"), &error);
+        let failure = CliError::failed_to(format_args!("read {shown}"), &error);
         match (error.kind(), std::fs::read_link(path)) {
-            (ErrorKind::NotFound, Ok(target)) => failure.remedy(format!(
+            (ErrorKind::NotFound, Ok(target)) => failure.with_remedy(format!(
                 "it is a symbolic link to {}, which does not exist: make that, or remove the link",
-                terminal::path(&target)
+                escape_path(&target)
             )),
-            (ErrorKind::NotFound, Err(_)) => failure.remedy("`devrun init` writes a devrun.toml"),
+            (ErrorKind::NotFound, Err(_)) => failure.with_remedy("`devrun init` writes a devrun.toml"),
             (ErrorKind::PermissionDenied, _) => {
-                failure.remedy(format!("make it readable: chmod u+r {shown}"))
+                failure.with_remedy(format!("make it readable: chmod u+r {shown}"))
             }
-            (ErrorKind::IsADirectory, _) => failure.remedy("it must be a file"),
-            (ErrorKind::FileTooLarge, _) => failure.remedy("name another file: this can be no configuration"),
-            _ => failure.remedy("--config FILE names another"),
+            (ErrorKind::IsADirectory, _) => failure.with_remedy("it must be a file"),
+            (ErrorKind::FileTooLarge, _) => {
+                failure.with_remedy("name another file: this can be no configuration")
+            }
+            _ => failure.with_remedy("--config FILE names another"),
         }
     })?;
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
         let span = at..at + char::REPLACEMENT_CHARACTER.len_utf8();
-        let place = Place { file: shown.to_owned(), text, span, label: "not UTF-8".into() };
-        Failure::new("TOML must be UTF-8").at(place).remedy("save the file as UTF-8")
+        let place = SourceSpan::new(shown, text, span).with_label("not UTF-8");
+        CliError::new("TOML must be UTF-8").with_span(place).with_remedy("save the file as UTF-8")
     })
 }
 
@@ -109,26 +111,26 @@ fn bytes_of(path: &Path) -> std::io::Result<Vec<u8>> {
     if read as u64 > LARGEST { Err(ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
 }
 
-fn no_profile(shown: &str, name: &str, profiles: &BTreeMap<String, Table<Layer>>) -> Failure {
-    let failure = Failure::new(format!("there is no [profile.{name}] in {shown}"));
+fn no_profile(shown: &str, name: &str, profiles: &BTreeMap<String, Table<Layer>>) -> CliError {
+    let failure = CliError::new(format!("there is no [profile.{name}] in {shown}"));
     let known: Vec<&str> = profiles.keys().map(String::as_str).collect();
     match (nearest(name, known.iter().copied()), known.is_empty()) {
-        (Some(near), _) => failure.remedy(format!("did you mean `--profile {near}`?")),
+        (Some(near), _) => failure.with_remedy(format!("did you mean `--profile {near}`?")),
         (None, true) => {
-            failure.remedy(format!("add a table such as [profile.{name}.run], or leave --profile out"))
+            failure.with_remedy(format!("add a table such as [profile.{name}.run], or leave --profile out"))
         }
-        (None, false) => failure.remedy(format!("the profiles there are: {}", known.join(", "))),
+        (None, false) => failure.with_remedy(format!("the profiles there are: {}", known.join(", "))),
     }
 }
 
 /// What toml says, in our words: an unknown key gets the nearest valid one.
-fn mistake(shown: &str, text: &str, error: &toml::de::Error) -> Failure {
+fn mistake(shown: &str, text: &str, error: &toml::de::Error) -> CliError {
     let span = error.span().unwrap_or(0..0);
     let (message, label, remedy) = describe(error.message());
-    let place = Place { file: shown.to_owned(), text: text.to_owned(), span: visible(text, span), label };
-    let failure = Failure::new(message).at(place);
+    let place = SourceSpan::new(shown, text, visible(text, span)).with_label(label);
+    let failure = CliError::new(message).with_span(place);
     match remedy {
-        Some(remedy) => failure.remedy(remedy),
+        Some(remedy) => failure.with_remedy(remedy),
         None => failure,
     }
 }

@@ -11,8 +11,8 @@ use crate::cli::args;
 use crate::cli::choices::{self, Color, LogFormat};
 use crate::config::command::{command_of, of_line, with_surroundings};
 use crate::config::validate::{is_path, resolved};
-use crate::ui::error::Failure;
-use crate::ui::terminal;
+use crate::ui::error::CliError;
+use crate::ui::escape::escape_relative_path;
 
 /// `[watch]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,13 +107,13 @@ pub(crate) fn run_of(
     typed: &[OsString],
     directory: &Path,
     base: &Path,
-) -> Result<Run, Failure> {
+) -> Result<Run, CliError> {
     if let Some(workdir) = &layer.workdir
         && !workdir.is_dir()
     {
-        let shown = terminal::relative(workdir, directory);
-        return Err(Failure::new(format!("the working directory of COMMAND, {shown}, is no directory"))
-            .remedy("name one that exists with --workdir, or make it first"));
+        let shown = escape_relative_path(workdir, directory);
+        return Err(CliError::new(format!("the working directory of COMMAND, {shown}, is no directory"))
+            .with_remedy("name one that exists with --workdir, or make it first"));
     }
     Ok(Run {
         command: command_of(&layer, typed, directory, base)?,

@@ -10,8 +10,8 @@ use devrun::{Command, front};
 use crate::cli::addresses::Proxy;
 use crate::cli::args;
 use crate::cli::choices;
-use crate::ui::error::Failure;
-use crate::ui::terminal;
+use crate::ui::error::CliError;
+use crate::ui::escape::escape_path;
 
 /// `[front]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub(crate) struct Front {
     pub(crate) live_reload: bool,
 }
 
-pub(crate) fn front_of(layer: args::Front) -> Result<Front, Failure> {
+pub(crate) fn front_of(layer: args::Front) -> Result<Front, CliError> {
     let proxy = layer.proxy.map(|proxy| proxy.0);
     Ok(Front {
         addresses: proxy.map(|proxy| proxy.address.sockets(has_ipv6_loopback())).unwrap_or_default(),
@@ -62,32 +62,32 @@ pub(crate) fn has_ipv6_loopback() -> bool {
 }
 
 impl Front {
-    pub(crate) fn check_together(&self) -> Result<(), Failure> {
+    pub(crate) fn check_together(&self) -> Result<(), CliError> {
         if let (Some(Proxy { upstream: Some(upstream), .. }), Some(_)) = (self.proxy, self.pass_socket) {
-            return Err(Failure::new(
+            return Err(CliError::new(
                 "--pass-socket hands the server a socket, but --proxy says where it listens itself",
             )
-            .remedy(format!("leave out `={upstream}` or --pass-socket")));
+            .with_remedy(format!("leave out `={upstream}` or --pass-socket")));
         }
         for (at, listen) in self.listen.iter().enumerate() {
             if self.listen[..at]
                 .iter()
                 .any(|earlier| earlier.endpoint == listen.endpoint && !is_free(&listen.endpoint))
             {
-                return Err(Failure::new(format!(
+                return Err(CliError::new(format!(
                     "--listen opens {} twice",
                     shown_endpoint(&listen.endpoint)
                 ))
-                .remedy("leave one of them out"));
+                .with_remedy("leave one of them out"));
             }
             let taken = matches!(listen.endpoint, Endpoint::Tcp(address)
                 if address.port() != 0 && self.addresses.contains(&address));
             if taken {
-                return Err(Failure::new(format!(
+                return Err(CliError::new(format!(
                     "--proxy and --listen both want {}",
                     shown_endpoint(&listen.endpoint)
                 ))
-                .remedy("give one of them another port: clients talk to --proxy"));
+                .with_remedy("give one of them another port: clients talk to --proxy"));
             }
         }
         Ok(())
@@ -145,7 +145,7 @@ pub(crate) fn shown_endpoint(endpoint: &Endpoint) -> String {
     match endpoint {
         Endpoint::Tcp(address) => address.to_string(),
         Endpoint::Udp(address) => format!("udp:{address}"),
-        Endpoint::Unix(path) => format!("unix:{}", terminal::path(path)),
+        Endpoint::Unix(path) => format!("unix:{}", escape_path(path)),
         _ => "a socket".into(),
     }
 }

@@ -17,8 +17,8 @@ use crate::config::output_files::own_files;
 use crate::config::resolve::{Check, Output, Run, Watch, check_of, output_of, run_of, watch_of};
 use crate::config::server::{Front, front_of};
 use crate::config::validate::{Found, Origin, check_typed, locate, profile};
-use crate::ui::error::{Failure, Place};
-use crate::ui::terminal;
+use crate::ui::error::{CliError, SourceSpan};
+use crate::ui::escape::escape_relative_path;
 
 /// Everything that is asked for, plain.
 #[derive(Debug, Clone)]
@@ -48,8 +48,8 @@ impl Settings {
     /// Merges what was typed with the environment and devrun.toml.
     ///
     /// # Errors
-    /// A [`Failure`] that names the option, the file or the line, and the remedy.
-    pub(crate) fn new(origin: Origin) -> Result<Self, Failure> {
+    /// A [`CliError`] that names the option, the file or the line, and the remedy.
+    pub(crate) fn new(origin: Origin) -> Result<Self, CliError> {
         check_typed(&origin, &origin.directory)?;
         Self::resolve(Arc::new(origin))
     }
@@ -57,10 +57,10 @@ impl Settings {
     /// The defaults alone, for those who must go on although the settings are wrong.
     ///
     /// # Errors
-    /// A [`Failure`] if the working directory is gone.
-    pub(crate) fn defaults() -> Result<Self, Failure> {
-        let directory =
-            std::env::current_dir().map_err(|error| Failure::to_do("find the working directory", &error))?;
+    /// A [`CliError`] if the working directory is gone.
+    pub(crate) fn defaults() -> Result<Self, CliError> {
+        let directory = std::env::current_dir()
+            .map_err(|error| CliError::failed_to("find the working directory", &error))?;
         let (base, layer) = (directory.clone(), Layer::default());
         let origin = Arc::new(Origin {
             directory: directory.clone(),
@@ -86,11 +86,11 @@ impl Settings {
     ///
     /// # Errors
     /// As [`Settings::new`]: the caller goes on with what it has, and says what is wrong.
-    pub(crate) fn again(&self) -> Result<Self, Failure> {
+    pub(crate) fn again(&self) -> Result<Self, CliError> {
         Self::resolve(Arc::clone(&self.origin))
     }
 
-    fn resolve(origin: Arc<Origin>) -> Result<Self, Failure> {
+    fn resolve(origin: Arc<Origin>) -> Result<Self, CliError> {
         let directory = origin.directory.clone();
         let found = locate(&origin)?;
         let (lower, base) = match &found {
@@ -98,7 +98,7 @@ impl Settings {
             Some(Found { path, explicit }) => {
                 let own = path.parent().unwrap_or(&directory).to_owned();
                 let profile = profile(&origin);
-                let file = file::read(path, &terminal::relative(path, &directory), profile)?;
+                let file = file::read(path, &escape_relative_path(path, &directory), profile)?;
                 let merged = merge::over(file.profile, file.layer);
                 let base = if *explicit { directory.clone() } else { own.clone() };
                 (merge::absolute(merged, &own), base)
@@ -107,8 +107,8 @@ impl Settings {
         if found.is_none()
             && let Some(name) = profile(&origin)
         {
-            return Err(Failure::new(format!("there is no devrun.toml with a [profile.{name}]"))
-                .remedy("`devrun init` writes a devrun.toml; --config FILE names another"));
+            return Err(CliError::new(format!("there is no devrun.toml with a [profile.{name}]"))
+                .with_remedy("`devrun init` writes a devrun.toml; --config FILE names another"));
         }
         let upper = merge::over(origin.typed.clone(), origin.environment.layer.clone());
         let upper = merge::anchored(merge::absolute(upper, &directory), &directory, &base);
@@ -129,25 +129,23 @@ impl Settings {
     }
 
     /// What `check_typed` cannot see: values that are good alone and make no sense together.
-    fn check_together(&self) -> Result<(), Failure> {
+    fn check_together(&self) -> Result<(), CliError> {
         let Self { run, front, watch, origin, .. } = self;
         if watch.poll_interval < Duration::from_millis(10) {
-            return Err(
-                Failure::new("--poll-interval is too short").remedy("write 10ms or more, such as 500ms")
-            );
+            return Err(CliError::new("--poll-interval is too short")
+                .with_remedy("write 10ms or more, such as 500ms"));
         }
         if front.ready_timeout.is_zero() {
-            return Err(Failure::new("--ready-timeout cannot be 0: no server is ready at once")
-                .remedy("write a longer time, such as 60s"));
+            return Err(CliError::new("--ready-timeout cannot be 0: no server is ready at once")
+                .with_remedy("write a longer time, such as 60s"));
         }
         if !run.watching && run.postpone {
-            return Err(Failure::new("with --no-watch and --postpone COMMAND would never start")
-                .remedy("leave one of them out"));
+            return Err(CliError::new("with --no-watch and --postpone COMMAND would never start")
+                .with_remedy("leave one of them out"));
         }
         if !run.watching && origin.typed.watch.paths.is_some() {
-            return Err(
-                Failure::new("--watch and --no-watch contradict each other").remedy("leave one of them out")
-            );
+            return Err(CliError::new("--watch and --no-watch contradict each other")
+                .with_remedy("leave one of them out"));
         }
         let typed = &origin.typed.front;
         if front.proxy.is_none() && front.listen.is_empty() {
@@ -157,8 +155,8 @@ impl Settings {
                 (typed.drain_timeout.is_some(), "--drain-timeout"),
             ] {
                 if given {
-                    return Err(Failure::new(format!("{option} has no port to go with"))
-                        .remedy("add --proxy ADDR or --listen ADDR"));
+                    return Err(CliError::new(format!("{option} has no port to go with"))
+                        .with_remedy("add --proxy ADDR or --listen ADDR"));
                 }
             }
         }
@@ -203,8 +201,8 @@ impl Settings {
     /// The options of a whole session.
     ///
     /// # Errors
-    /// A [`Failure`] that shows the usage if there is no COMMAND.
-    pub(crate) fn session_options(&self) -> Result<devrun::Options, Failure> {
+    /// A [`CliError`] that shows the usage if there is no COMMAND.
+    pub(crate) fn session_options(&self) -> Result<devrun::Options, CliError> {
         let command = self.run.command.clone().ok_or_else(|| self.no_command())?;
         supervise::check_env_files(&command).map_err(|error| self.bad_env_file(&error))?;
         let mut options = devrun::Options::new(command);
@@ -241,10 +239,10 @@ impl Settings {
         options.parent_death_signal = true;
     }
 
-    fn bad_env_file(&self, error: &EnvFileError) -> Failure {
+    fn bad_env_file(&self, error: &EnvFileError) -> CliError {
         let file = self.shown(&error.file);
         let Some(line) = error.line else {
-            return Failure::new(format!("--env-file: {file} {}", error.message)).remedy(&error.remedy);
+            return CliError::new(format!("--env-file: {file} {}", error.message)).with_remedy(&error.remedy);
         };
         let text = std::fs::read(&error.file).unwrap_or_default();
         let text = String::from_utf8_lossy(&text).into_owned();
@@ -252,18 +250,18 @@ impl Settings {
         let words = text[before..].lines().next().unwrap_or_default();
         let start = before + words.len() - words.trim_start().len();
         let span = start..start + words.trim().len();
-        let place = Place { file, text, span, label: String::new() };
-        Failure::new(error.message.clone()).at(place).remedy(&error.remedy)
+        let place = SourceSpan::new(file, text, span);
+        CliError::new(error.message.clone()).with_span(place).with_remedy(&error.remedy)
     }
 
-    fn no_command(&self) -> Failure {
-        let failure = Failure::new("there is no COMMAND to run");
+    fn no_command(&self) -> CliError {
+        let failure = CliError::new("there is no COMMAND to run");
         match &self.config {
-            Some(path) => failure.remedy(format!(
+            Some(path) => failure.with_remedy(format!(
                 "write it after `--`: devrun -- cargo run\n        or into {}, under [run]: command = [\"cargo\", \"run\"]",
-                terminal::relative(path, &self.directory)
+                escape_relative_path(path, &self.directory)
             )),
-            None => failure.remedy(
+            None => failure.with_remedy(
                 "write it after `--`: devrun [OPTIONS] -- COMMAND [ARGS]...\n        \
                  such as: devrun -- cargo run\n        `devrun -h` lists the options, `devrun init` writes a devrun.toml",
             ),
@@ -279,6 +277,6 @@ impl Settings {
 
     /// A path as messages name it: relative to where devrun was started, if it is below, and escaped.
     pub(crate) fn shown(&self, path: &Path) -> String {
-        terminal::relative(path, &self.directory)
+        escape_relative_path(path, &self.directory)
     }
 }

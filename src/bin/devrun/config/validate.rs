@@ -7,8 +7,8 @@ use crate::cli::args::{Layer, Source};
 use crate::cli::suggest::nearest;
 use crate::config::environment::Environment;
 use crate::config::file;
-use crate::ui::error::Failure;
-use crate::ui::terminal;
+use crate::ui::error::CliError;
+use crate::ui::escape::escape_path;
 
 /// What was typed and what the environment said.
 #[derive(Debug)]
@@ -27,11 +27,11 @@ pub(crate) struct Found {
     pub(crate) explicit: bool,
 }
 
-pub(crate) fn locate(origin: &Origin) -> Result<Option<Found>, Failure> {
+pub(crate) fn locate(origin: &Origin) -> Result<Option<Found>, CliError> {
     let named = origin.source.config.as_ref().or(origin.environment.source.config.as_ref());
     match named {
         Some(path) if path.as_os_str().is_empty() => {
-            Err(Failure::new("--config names no file").remedy("write --config FILE"))
+            Err(CliError::new("--config names no file").with_remedy("write --config FILE"))
         }
         Some(path) => {
             let option = if origin.source.config.is_some() { "--config" } else { "DEVRUN_CONFIG" };
@@ -47,7 +47,7 @@ pub(crate) fn profile(origin: &Origin) -> Option<&str> {
 }
 
 /// Paths that were typed must exist when devrun starts (later they may come and go): a typing mistake would otherwise watch nothing, silently and for ever.
-pub(crate) fn check_typed(origin: &Origin, directory: &Path) -> Result<(), Failure> {
+pub(crate) fn check_typed(origin: &Origin, directory: &Path) -> Result<(), CliError> {
     let typed = &origin.typed;
     for path in typed.watch.paths.iter().flatten() {
         must_exist("--watch", path, directory)?;
@@ -63,46 +63,48 @@ pub(crate) fn check_typed(origin: &Origin, directory: &Path) -> Result<(), Failu
         }
     }
     if origin.source.profile.as_deref() == Some("") {
-        return Err(Failure::new("--profile names no profile").remedy("write --profile NAME"));
+        return Err(CliError::new("--profile names no profile").with_remedy("write --profile NAME"));
     }
     if typed.output.verbose > 0 && typed.output.quiet == Some(true) {
         return Err(
-            Failure::new("--verbose and --quiet contradict each other").remedy("leave one of them out")
+            CliError::new("--verbose and --quiet contradict each other").with_remedy("leave one of them out")
         );
     }
     Ok(())
 }
 
-fn must_be_file(option: &str, path: &Path, directory: &Path) -> Result<(), Failure> {
+fn must_be_file(option: &str, path: &Path, directory: &Path) -> Result<(), CliError> {
     match directory.join(path).is_dir() {
-        true => {
-            Err(Failure::new(format!("{option}: {} is a directory", terminal::path(path)))
-                .remedy("name a file"))
-        }
+        true => Err(CliError::new(format!("{option}: {} is a directory", escape_path(path)))
+            .with_remedy("name a file")),
         false => Ok(()),
     }
 }
 
-fn must_exist(option: &str, path: &Path, directory: &Path) -> Result<(), Failure> {
+fn must_exist(option: &str, path: &Path, directory: &Path) -> Result<(), CliError> {
     if path.as_os_str().is_empty() {
-        return Err(Failure::new(format!("{option} names no path")).remedy(format!("write {option} PATH")));
+        return Err(
+            CliError::new(format!("{option} names no path")).with_remedy(format!("write {option} PATH"))
+        );
     }
     let full = directory.join(path);
     match full.metadata() {
         Ok(_) => Ok(()),
         Err(error) if is_absence(&error) => {
-            let failure = Failure::new(format!("{option}: {} does not exist", terminal::path(path)));
+            let failure = CliError::new(format!("{option}: {} does not exist", escape_path(path)));
             Err(match beside(&full) {
                 Some(near) => {
-                    failure.remedy(format!("did you mean {}?", terminal::path(&path.with_file_name(near))))
+                    failure.with_remedy(format!("did you mean {}?", escape_path(&path.with_file_name(near))))
                 }
-                None if option == "--watch" => failure.remedy(
+                None if option == "--watch" => failure.with_remedy(
                     "make it first, or name a directory above it; in devrun.toml a path may be made later",
                 ),
-                None => failure.remedy("make it first, or name another"),
+                None => failure.with_remedy("make it first, or name another"),
             })
         }
-        Err(error) => Err(Failure::to_do(format_args!("look at {option} {}", terminal::path(path)), &error)),
+        Err(error) => {
+            Err(CliError::failed_to(format_args!("look at {option} {}", escape_path(path)), &error))
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::mode;
 use crate::project::{self, DataLike};
 use crate::system::inotify;
 use crate::system::ports::{self, Obstacle};
-use crate::ui::terminal;
+use crate::ui::escape::{escape_bytes, escape_path, escape_text};
 
 /// The kernel's limits and their use.
 pub(crate) fn limits() -> Vec<Symptom> {
@@ -64,7 +64,7 @@ pub(crate) async fn watching(settings: &Settings) -> Vec<Symptom> {
     let watch = match Watch::start(settings.watch_options()).await {
         Ok(watch) => watch,
         Err(error) => {
-            let message = format!("watching would fail to {}", terminal::escape_text(&error.to_string()));
+            let message = format!("watching would fail to {}", escape_text(&error.to_string()));
             return vec![Symptom::error("watch", message, "mend that first")];
         }
     };
@@ -121,10 +121,10 @@ fn roots(settings: &Settings, summary: &Summary) -> Vec<Symptom> {
 
 fn bad_line(settings: &Settings, defect: &Defect) -> Symptom {
     let place = defect.source.as_ref().map_or("-i".into(), |source| settings.shown(source));
-    let text = terminal::bytes(&defect.text);
+    let text = escape_bytes(&defect.text);
     let message = match defect.line {
-        0 => format!("{place}: {}", terminal::escape_text(&defect.to_string())),
-        line => format!("{place}:{line}: {}: {text}", terminal::escape_text(&defect.to_string())),
+        0 => format!("{place}: {}", escape_text(&defect.to_string())),
+        line => format!("{place}:{line}: {}: {text}", escape_text(&defect.to_string())),
     };
     Symptom::warning("rules", message, "`devrun check` says more")
 }
@@ -165,7 +165,7 @@ fn file_system(path: &Path) -> Option<String> {
             best = Some((length, after.split(' ').next()?));
         }
     }
-    best.map(|(_, system)| terminal::escape_text(system).into_owned())
+    best.map(|(_, system)| escape_text(system).into_owned())
 }
 
 /// Whether what is to be listened at is free.
@@ -198,7 +198,7 @@ fn port(option: &str, address: SocketAddr, tried: Result<(), Obstacle>) -> Sympt
     match tried {
         Ok(()) => Symptom::good("port", format!("{option}: {address} is free")),
         Err(Obstacle::Taken(holder)) => {
-            let (who, remedy) = ports::in_the_way(holder.as_ref(), address.port());
+            let (who, remedy) = ports::describe_holder(holder.as_ref(), address.port());
             Symptom::error(
                 "port",
                 format!("{option}: {address} is taken: {who}"),
@@ -271,10 +271,10 @@ pub(crate) fn git(settings: &Settings) -> Vec<Symptom> {
 pub(crate) fn command(settings: &Settings) -> Vec<Symptom> {
     let Some(command) = &settings.run.command else { return Vec::new() };
     let mut symptoms = Vec::new();
-    let shown = terminal::bytes(command.program.as_encoded_bytes());
+    let shown = escape_bytes(command.program.as_encoded_bytes());
     if command.shell == Shell::None {
         symptoms.push(match in_path(&command.program, command.workdir.as_deref()) {
-            Some(path) => Symptom::good("command", format!("COMMAND is {}", terminal::path(&path))),
+            Some(path) => Symptom::good("command", format!("COMMAND is {}", escape_path(&path))),
             None if settings.run.builds.is_empty() => Symptom::error(
                 "command",
                 format!("COMMAND {shown} is not found, or not executable"),

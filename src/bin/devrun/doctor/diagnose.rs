@@ -5,8 +5,10 @@ use serde_json::{Value, json};
 use super::finding::{Level, Symptom};
 use super::{checks, event_probe as probe};
 use crate::config::settings::Settings;
-use crate::ui::error::{ExitCode, Failure};
-use crate::ui::terminal::{self, ERROR, FAINT, GOOD, HELP, NAME, Terminal, WARNING, styled};
+use crate::ui::error::{CliError, ExitCode};
+use crate::ui::escape::{escape_path, escape_text};
+use crate::ui::style::{ERROR, FAINT, GOOD, HELP, NAME, WARNING, styled};
+use crate::ui::terminal::Terminal;
 
 /// The version of what `--format json` writes.
 const VERSION: u32 = 1;
@@ -22,19 +24,19 @@ pub(crate) struct Question {
 
 /// Looks for what would go wrong here. Bad settings are one of its findings.
 pub(crate) fn run(
-    settings: Result<Settings, Failure>,
+    settings: Result<Settings, CliError>,
     question: Question,
     terminal: &mut Terminal,
-) -> Result<ExitCode, Failure> {
+) -> Result<ExitCode, CliError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::to_do("start the runtime", &error))?;
+        .map_err(|error| CliError::failed_to("start the runtime", &error))?;
     let (mut symptoms, settings) = configuration(settings)?;
-    terminal.status("looking at limits, roots and ports");
+    terminal.set_status("looking at limits, roots and ports");
     symptoms.extend(checks::limits());
     symptoms.extend(runtime.block_on(checks::watching(&settings)));
-    terminal.status("waiting for an event");
+    terminal.set_status("waiting for an event");
     symptoms.push(runtime.block_on(tried_in_temporary_directory()));
     if question.probe_roots {
         symptoms.extend(runtime.block_on(tried_in_roots(&settings)));
@@ -50,7 +52,7 @@ pub(crate) fn run(
 }
 
 /// The settings, or what is wrong with them, and then the defaults to go on with.
-fn configuration(settings: Result<Settings, Failure>) -> Result<(Vec<Symptom>, Settings), Failure> {
+fn configuration(settings: Result<Settings, CliError>) -> Result<(Vec<Symptom>, Settings), CliError> {
     match settings {
         Ok(settings) => {
             let message = match &settings.config {
@@ -60,10 +62,9 @@ fn configuration(settings: Result<Settings, Failure>) -> Result<(Vec<Symptom>, S
             Ok((vec![Symptom::good("configuration", message)], settings))
         }
         Err(failure) => {
-            let place =
-                failure.place.as_ref().map(|place| format!("{}: ", place.named())).unwrap_or_default();
-            let message = [vec![format!("{place}{}", failure.message)], failure.causes].concat().join(": ");
-            let symptom = Symptom::error("configuration", message, failure.remedy.unwrap_or_default());
+            let place = failure.span().map(|span| format!("{}: ", span.location())).unwrap_or_default();
+            let message = [&[format!("{place}{}", failure.message())], failure.causes()].concat().join(": ");
+            let symptom = Symptom::error("configuration", message, failure.remedy().unwrap_or_default());
             Ok((vec![symptom], Settings::defaults()?))
         }
     }
@@ -71,7 +72,7 @@ fn configuration(settings: Result<Settings, Failure>) -> Result<(Vec<Symptom>, S
 
 async fn tried_in_temporary_directory() -> Symptom {
     let directory = std::env::temp_dir();
-    let shown = terminal::path(&directory);
+    let shown = escape_path(&directory);
     judged("event-self-test", &format!("a new directory in {shown}"), probe::in_temporary_directory().await)
 }
 
@@ -95,15 +96,13 @@ fn judged(id: &'static str, place: &str, outcome: probe::Outcome) -> Symptom {
             format!("a file was written in {place}, and no event came"),
             "use --mode stat there: it looks instead of waiting to be told",
         ),
-        probe::Outcome::Untried(why) => Symptom::note(
-            id,
-            format!("events could not be tried in {place}: {}", terminal::escape_text(&why)),
-            "",
-        ),
+        probe::Outcome::Untried(why) => {
+            Symptom::note(id, format!("events could not be tried in {place}: {}", escape_text(&why)), "")
+        }
     }
 }
 
-fn show(symptoms: &[Symptom], json: bool, terminal: &mut Terminal) -> Result<(), Failure> {
+fn show(symptoms: &[Symptom], json: bool, terminal: &mut Terminal) -> Result<(), CliError> {
     if json {
         let checks: Vec<Value> = symptoms
             .iter()
@@ -116,7 +115,7 @@ fn show(symptoms: &[Symptom], json: bool, terminal: &mut Terminal) -> Result<(),
                 })
             })
             .collect();
-        return terminal.out_line(json!({ "version": VERSION, "checks": checks }));
+        return terminal.println(json!({ "version": VERSION, "checks": checks }));
     }
     for symptom in symptoms {
         let style = match symptom.level {
@@ -126,9 +125,9 @@ fn show(symptoms: &[Symptom], json: bool, terminal: &mut Terminal) -> Result<(),
             Level::Error => ERROR,
         };
         let level = styled(style, format!("{:<7}", symptom.level.name()));
-        terminal.out_line(format_args!("{level}  {}: {}", styled(NAME, symptom.id), symptom.message))?;
+        terminal.println(format_args!("{level}  {}: {}", styled(NAME, symptom.id), symptom.message))?;
         for line in symptom.remedy.lines() {
-            terminal.out_line(format_args!("         {} {line}", styled(FAINT, "help:")))?;
+            terminal.println(format_args!("         {} {line}", styled(FAINT, "help:")))?;
         }
     }
     Ok(())

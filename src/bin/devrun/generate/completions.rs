@@ -3,17 +3,17 @@
 use clap::{Command, CommandFactory as _};
 
 use crate::cli::commands::CommandArgs;
-use crate::ui::error::{ExitCode, Failure};
+use crate::ui::error::{CliError, ExitCode};
 use crate::ui::terminal::Terminal;
 
 /// Writes completions for a shell to standard output.
-pub(crate) fn write(shell: clap_complete::Shell, terminal: &mut Terminal) -> Result<ExitCode, Failure> {
+pub(crate) fn write(shell: clap_complete::Shell, terminal: &mut Terminal) -> Result<ExitCode, CliError> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut shown(shell), "devrun", &mut script);
     if shell == clap_complete::Shell::Zsh {
         script = String::from_utf8_lossy(&script).replacen(ZSH_BEGINS, ZSH_COMMAND, 1).into_bytes();
     }
-    terminal.out_bytes(&script)?;
+    terminal.print_bytes(&script)?;
     Ok(ExitCode::Success)
 }
 

@@ -6,22 +6,23 @@ use clap::{Command, CommandFactory as _};
 
 use crate::cli::commands::CommandArgs;
 use crate::cli::suggest::nearest;
-use crate::ui::error::{ExitCode, Failure};
-use crate::ui::terminal::{self, Terminal};
+use crate::ui::error::{CliError, ExitCode};
+use crate::ui::escape::escape_path;
+use crate::ui::terminal::Terminal;
 
 /// Writes one manual page to standard output, or all of them into a directory.
 pub(crate) fn write(
     page: Option<&str>,
     dir: Option<&Path>,
     terminal: &mut Terminal,
-) -> Result<ExitCode, Failure> {
+) -> Result<ExitCode, CliError> {
     let pages = pages();
     if let Some(dir) = dir {
         return write_all(&pages, dir, terminal);
     }
     let wanted = page.map_or("devrun".into(), |verb| format!("devrun-{verb}"));
     match pages.iter().find(|(name, _)| *name == wanted) {
-        Some((name, command)) => terminal.out_bytes(&roff(name, command)?)?,
+        Some((name, command)) => terminal.print_bytes(&roff(name, command)?)?,
         None => return Err(no_page(page.unwrap_or_default(), &pages)),
     }
     Ok(ExitCode::Success)
@@ -38,34 +39,34 @@ fn pages() -> Vec<(String, Command)> {
     std::iter::once(("devrun".to_owned(), command.clone())).chain(verbs).collect()
 }
 
-fn roff(name: &str, command: &Command) -> Result<Vec<u8>, Failure> {
+fn roff(name: &str, command: &Command) -> Result<Vec<u8>, CliError> {
     let mut page = Vec::new();
     clap_mangen::Man::new(command.clone())
         .title(name)
         .manual("devrun manual")
         .render(&mut page)
-        .map_err(|error| Failure::to_do("write the manual page", &error))?;
+        .map_err(|error| CliError::failed_to("write the manual page", &error))?;
     Ok(page)
 }
 
-fn write_all(pages: &[(String, Command)], dir: &Path, terminal: &mut Terminal) -> Result<ExitCode, Failure> {
+fn write_all(pages: &[(String, Command)], dir: &Path, terminal: &mut Terminal) -> Result<ExitCode, CliError> {
     std::fs::create_dir_all(dir).map_err(|error| {
-        Failure::to_do(format_args!("make the directory {}", terminal::path(dir)), &error)
+        CliError::failed_to(format_args!("make the directory {}", escape_path(dir)), &error)
     })?;
     for (name, command) in pages {
         let path = dir.join(format!("{name}.1"));
         std::fs::write(&path, roff(name, command)?)
-            .map_err(|error| Failure::to_do(format_args!("write {}", terminal::path(&path)), &error))?;
-        terminal.say(format_args!("wrote {}", terminal::path(&path)));
+            .map_err(|error| CliError::failed_to(format_args!("write {}", escape_path(&path)), &error))?;
+        terminal.eprintln(format_args!("wrote {}", escape_path(&path)));
     }
     Ok(ExitCode::Success)
 }
 
-fn no_page(verb: &str, pages: &[(String, Command)]) -> Failure {
+fn no_page(verb: &str, pages: &[(String, Command)]) -> CliError {
     let verbs: Vec<&str> = pages.iter().filter_map(|(name, _)| name.strip_prefix("devrun-")).collect();
-    let failure = Failure::new(format!("there is no manual page for `{verb}`"));
+    let failure = CliError::new(format!("there is no manual page for `{verb}`"));
     match nearest(verb, verbs.iter().copied()) {
-        Some(near) => failure.remedy(format!("did you mean `devrun man {near}`?")),
-        None => failure.remedy(format!("the pages there are: {}", verbs.join(", "))),
+        Some(near) => failure.with_remedy(format!("did you mean `devrun man {near}`?")),
+        None => failure.with_remedy(format!("the pages there are: {}", verbs.join(", "))),
     }
 }

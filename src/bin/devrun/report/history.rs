@@ -139,7 +139,7 @@ impl History {
             supervise::Event::Waiting { backoff } => Record::Waiting { backoff_us: backoff.map(micros) },
             supervise::Event::Loop { path, times, left_out } => {
                 let path = self.shown(path);
-                Record::Loop { rule: path.rule(), path, times: *times, left_out: *left_out }
+                Record::Loop { rule: path.ignore_rule(), path, times: *times, left_out: *left_out }
             }
             supervise::Event::ReloaderInside { name, remedy } => {
                 Record::ReloaderInside { name: name.clone(), remedy: remedy.clone() }
@@ -276,7 +276,7 @@ impl History {
 
     /// A path, relative to the working directory where it lies below it.
     fn shown(&self, path: &Path) -> ByteString {
-        ByteString::below(&self.base, path)
+        ByteString::from_relative_path(path, &self.base)
     }
 }
 

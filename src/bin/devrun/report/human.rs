@@ -131,7 +131,7 @@ fn matters(record: &Record) -> Vec<Line> {
             vec![
                 warn(format!(
                     "{} changed right after each of the last {times} starts: {verdict}",
-                    path.shown()
+                    path.escaped()
                 )),
                 warn(format!("to ignore it, add this line to .watchignore: {rule}")),
             ]
@@ -148,8 +148,8 @@ fn matters(record: &Record) -> Vec<Line> {
             let news = format!("rules read again: watching {}", amount(*watched_files, *watched_directories));
             let mut lines = vec![plain(format!("{} changed, {news}", names(files.iter().collect())))];
             lines.extend(defects.iter().map(|defect| {
-                let file = defect.file.as_ref().map_or_else(|| "-i".to_owned(), ByteString::shown);
-                let text = defect.text.shown();
+                let file = defect.file.as_ref().map_or_else(|| "-i".to_owned(), ByteString::escaped);
+                let text = defect.text.escaped();
                 warn(format!("{file}:{}:{}: {text}: {}", defect.line, defect.column, defect.reason))
             }));
             lines
@@ -157,13 +157,13 @@ fn matters(record: &Record) -> Vec<Line> {
         Record::ModeChanged { root } => {
             vec![warn(format!(
                 "{} is watched by {} from now on ({})",
-                root.path.shown(),
+                root.path.escaped(),
                 way(root.mode),
                 root.why
             ))]
         }
         Record::WaitingForGit { marker } => {
-            vec![plain(format!("git is at work ({}): the restart waits for it", marker.shown()))]
+            vec![plain(format!("git is at work ({}): the restart waits for it", marker.escaped()))]
         }
         Record::Rescanned { files, took_us } => vec![plain(format!(
             "the kernel dropped events: compared {} again in {}, nothing is lost",
@@ -172,7 +172,7 @@ fn matters(record: &Record) -> Vec<Line> {
         ))],
         Record::Reconfigured { file, restarted } => {
             let effect = if *restarted { "in effect, with a restart" } else { "in effect" };
-            vec![plain(format!("{} changed: {effect}", file.shown()))]
+            vec![plain(format!("{} changed: {effect}", file.escaped()))]
         }
         Record::Warning { message, remedy } => with_remedy(message.clone(), remedy),
         _ => Vec::new(),
@@ -244,7 +244,7 @@ fn changed(changes: &[ChangedPath]) -> String {
 
 fn names(paths: Vec<&ByteString>) -> String {
     let count = paths.len();
-    let paths: Vec<String> = paths.into_iter().take(NAMED).map(ByteString::shown).collect();
+    let paths: Vec<String> = paths.into_iter().take(NAMED).map(ByteString::escaped).collect();
     match &paths[..] {
         [] => String::new(),
         [one] => one.clone(),
@@ -267,7 +267,7 @@ fn modes(roots: &[RootRecord]) -> String {
     match same {
         true => shown(first),
         false => {
-            let each = roots.iter().map(|root| format!("{}: {}", root.path.shown(), shown(root)));
+            let each = roots.iter().map(|root| format!("{}: {}", root.path.escaped(), shown(root)));
             each.collect::<Vec<_>>().join("; ")
         }
     }

@@ -4,6 +4,7 @@ pub(crate) mod check;
 mod history;
 mod human;
 mod json;
+pub(crate) mod log;
 mod record;
 mod reporter;
 

@@ -9,7 +9,9 @@ use devrun::watch::Tally;
 
 use crate::config::settings::Settings;
 use crate::ui::byte_string::ByteString;
-use crate::ui::terminal::{self, Terminal, styled};
+use crate::ui::escape::escape_text;
+use crate::ui::style::{self, styled};
+use crate::ui::terminal::Terminal;
 
 use super::history::History;
 use super::human::{self, Line, Tone};
@@ -138,7 +140,7 @@ impl Reporter {
             let looking = || format!("looking at the files: {}", self.tally.found());
             let what = if pending.what.is_empty() { looking() } else { pending.what.clone() };
             let line = format!("devrun: {what} ({})", human::seconds(passed));
-            terminal.status(&terminal::escape_text(&line));
+            terminal.set_status(&escape_text(&line));
         }
     }
 
@@ -177,7 +179,7 @@ impl Reporter {
     }
 
     fn record(&mut self, record: &Record, terminal: &mut Terminal) {
-        let left_out = terminal.left_out();
+        let left_out = terminal.take_dropped_lines();
         if left_out > 0 {
             let message = format!("{left_out} lines of devrun were left out here: nobody read them in time");
             self.write(&Record::Warning { message, remedy: String::new() }, terminal);
@@ -187,7 +189,7 @@ impl Reporter {
 
     fn write(&self, record: &Record, terminal: &mut Terminal) {
         if self.json {
-            return terminal.say(json::line(record, SystemTime::now()));
+            return terminal.eprintln(json::line(record, SystemTime::now()));
         }
         if self.clear && matches!(record, Record::Restarting { .. }) {
             terminal.clear_screen();
@@ -204,8 +206,8 @@ impl Reporter {
             Tone::Warning | Tone::Bad => true,
         };
         if shown {
-            let text = terminal::escape_text(&line.text);
-            terminal.say(format_args!("{} {}", styled(terminal::FAINT, "devrun:"), toned(line.tone, text)));
+            let text = escape_text(&line.text);
+            terminal.eprintln(format_args!("{} {}", styled(style::FAINT, "devrun:"), toned(line.tone, text)));
         }
     }
 }
@@ -220,11 +222,11 @@ fn level(settings: &Settings) -> Level {
 
 fn toned(tone: Tone, text: impl Display) -> impl Display {
     let style = match tone {
-        Tone::Detail => terminal::FAINT,
+        Tone::Detail => style::FAINT,
         Tone::Plain => anstyle::Style::new(),
-        Tone::Good => terminal::GOOD,
-        Tone::Warning => terminal::WARNING,
-        Tone::Bad => terminal::ERROR,
+        Tone::Good => style::GOOD,
+        Tone::Warning => style::WARNING,
+        Tone::Bad => style::ERROR,
     };
     styled(style, text)
 }

@@ -16,14 +16,13 @@ use devrun::watch::{self, Standby};
 use super::keyboard::{self, Key, Keyboard, Typed};
 use super::rlimit;
 use super::signals::{Asked, Signals};
-use super::start_error::cannot_begin;
+use super::start_error::start_error;
 use crate::config::diff::{Need, difference};
 use crate::config::settings::Settings;
-use crate::report::Reporter;
+use crate::report::{Reporter, log};
 use crate::ui::byte_string::ByteString;
-use crate::ui::error::{ExitCode, Failure};
+use crate::ui::error::{CliError, ExitCode};
 use crate::ui::terminal::Terminal;
-use crate::ui::trace;
 
 /// Two signals within this time are one press of a key.
 const ONE_PRESS: Duration = Duration::from_millis(30);
@@ -48,12 +47,12 @@ impl Begun {
 /// Runs COMMAND until it is told to stop.
 ///
 /// # Errors
-/// [`Failure`] if a room cannot begin; then nothing was started.
+/// [`CliError`] if a room cannot begin; then nothing was started.
 pub(crate) fn run(
     settings: Settings,
     Begun { guard, standby }: Begun,
     terminal: &mut Terminal,
-) -> Result<ExitCode, Failure> {
+) -> Result<ExitCode, CliError> {
     let mut options = settings.session_options()?;
     // From here on nobody who traces waits for a reader.
     options.supervise.streams = Some(terminal.share());
@@ -65,15 +64,15 @@ pub(crate) fn run(
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::to_do("start the event loop", &error))?;
+        .map_err(|error| CliError::failed_to("start the event loop", &error))?;
     let outcome = runtime.block_on(supervise(settings, options, beginning, terminal));
     // A thread that waits in the kernel for a slow file system must not hold up the end.
     runtime.shutdown_background();
     outcome
 }
 
-fn begin(options: &devrun::Options, standby: Option<Standby>) -> Result<SessionBeginning, Failure> {
-    Session::begin(options, standby).map_err(|error| cannot_begin(&error))
+fn begin(options: &devrun::Options, standby: Option<Standby>) -> Result<SessionBeginning, CliError> {
+    Session::begin(options, standby).map_err(|error| start_error(&error))
 }
 
 async fn supervise(
@@ -81,9 +80,9 @@ async fn supervise(
     mut options: devrun::Options,
     beginning: SessionBeginning,
     terminal: &mut Terminal,
-) -> Result<ExitCode, Failure> {
-    let signals = Signals::listen().map_err(|error| Failure::to_do("listen for signals", &error))?;
-    let reporter = Reporter::new(&settings, &options, terminal.draws(), Instant::now());
+) -> Result<ExitCode, CliError> {
+    let signals = Signals::listen().map_err(|error| CliError::failed_to("listen for signals", &error))?;
+    let reporter = Reporter::new(&settings, &options, terminal.supports_status(), Instant::now());
     let mut run = Run {
         handle: None,
         signals,
@@ -155,10 +154,10 @@ impl Run<'_> {
         &mut self,
         beginning: SessionBeginning,
         options: &devrun::Options,
-    ) -> Result<Option<Session>, Failure> {
+    ) -> Result<Option<Session>, CliError> {
         let starting = beginning.wait(options.clone());
         tokio::pin!(starting);
-        self.reporter.looks(self.terminal.draws(), Instant::now());
+        self.reporter.looks(self.terminal.supports_status(), Instant::now());
         loop {
             tokio::select! {
                 biased;
@@ -173,7 +172,7 @@ impl Run<'_> {
                 () = tick(self.reporter.is_waiting()) => self.reporter.tick(Instant::now(), self.terminal),
                 session = &mut starting => {
                     self.terminal.clear_status();
-                    return session.map(Some).map_err(|error| cannot_begin(&error));
+                    return session.map(Some).map_err(|error| start_error(&error));
                 }
             }
         }
@@ -184,7 +183,7 @@ impl Run<'_> {
         &mut self,
         next: Settings,
         old: devrun::Options,
-    ) -> Result<(Option<Session>, devrun::Options), Failure> {
+    ) -> Result<(Option<Session>, devrun::Options), CliError> {
         let terminal = &*self.terminal;
         let guarded = |mut options: devrun::Options| {
             options.supervise.guard.clone_from(&old.supervise.guard);
@@ -216,7 +215,7 @@ impl Run<'_> {
     fn adopt_session(&mut self, session: &Session, options: &devrun::Options) {
         self.inherits = options.supervise.command.stdin == Stdin::Inherit;
         self.keyboard = Keyboard::open(self.inherits);
-        self.reporter.begins(options, self.terminal.draws());
+        self.reporter.begins(options, self.terminal.supports_status());
         self.stopping = None;
         self.handle = Some(session.handle());
         if self.paused {
@@ -310,16 +309,19 @@ impl Run<'_> {
     fn adopt(&mut self, settings: Settings, restarted: bool) {
         self.reporter.adopt(&settings);
         // The variable was good when devrun started.
-        let _ = trace::follow(settings.output);
+        let _ = log::configure(settings.output);
         self.settings = settings;
-        let file =
-            self.settings.config.as_deref().map(|file| ByteString::below(&self.settings.directory, file));
+        let file = self
+            .settings
+            .config
+            .as_deref()
+            .map(|file| ByteString::from_relative_path(file, &self.settings.directory));
         self.reporter.reconfigured(file.unwrap_or_else(|| ByteString::new("")), restarted, self.terminal);
     }
 
     /// Says what is wrong with an edit; what is in effect stays so.
-    fn refuse(&mut self, failure: &Failure) {
-        self.terminal.fail(failure);
+    fn refuse(&mut self, failure: &CliError) {
+        self.terminal.print_error(failure);
         self.reporter.say("the settings stay as they were", self.terminal);
     }
 
@@ -369,7 +371,7 @@ impl Run<'_> {
 
     /// The shell gets the terminal as it was, and devrun stops here until it is continued.
     fn suspend(&mut self) {
-        self.terminal.settle();
+        self.terminal.drain();
         self.keyboard.suspend();
         match std::mem::take(&mut self.suspending) {
             true => tty::stop_self(),
@@ -396,7 +398,7 @@ impl Run<'_> {
             Key::Why => self.reporter.why(Instant::now(), self.terminal),
             // Not a signal: the exit status is 0.
             Key::Quit => self.end(),
-            Key::Room => self.terminal.say(""),
+            Key::Room => self.terminal.eprintln(""),
             Key::Help => self.reporter.say(keyboard::HELP, self.terminal),
         }
     }
@@ -416,7 +418,8 @@ impl Run<'_> {
 /// is COMMAND's own.
 fn capture(options: &mut devrun::Options, terminal: &Terminal) {
     let options = &mut options.supervise;
-    if options.capture == Capture::No && options.command.stdin != Stdin::Inherit && terminal.draws() {
+    if options.capture == Capture::No && options.command.stdin != Stdin::Inherit && terminal.supports_status()
+    {
         options.capture = Capture::Terminal;
     }
 }

@@ -1,4 +1,4 @@
-//! Why a session could not begin, in words; with who is in the way where a port is taken.
+//! Why a session cannot start, with the process that holds a port or a socket in use.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,56 +8,55 @@ use devrun::session::Error;
 use devrun::{front, supervise};
 
 use crate::system::ports;
-use crate::ui::error::Failure;
+use crate::ui::error::CliError;
 
-/// The failure for an error, with a remedy where there is one.
-pub(crate) fn cannot_begin(error: &Error) -> Failure {
-    let failure = Failure::of(error);
+/// The message and the remedy for an error of [`devrun::Session`].
+pub(crate) fn start_error(error: &Error) -> CliError {
+    let failure = CliError::from_library(error);
     match error {
-        Error::Front(front::Error::Bind { address, source }) => tcp(failure, *address, source),
-        Error::Supervise(supervise::Error::Listen { address, source }) => listen(failure, address, source),
+        Error::Front(front::Error::Bind { address, source }) => {
+            explain_port(failure, *address, "tcp", source)
+        }
+        Error::Supervise(supervise::Error::Listen { address, source }) => {
+            explain_listen(failure, address, source)
+        }
         _ => failure,
     }
 }
 
-fn listen(failure: Failure, address: &str, source: &io::Error) -> Failure {
+/// `address` is a value of `--listen`: `ADDR`, `udp:ADDR` or `unix:PATH`.
+fn explain_listen(failure: CliError, address: &str, source: &io::Error) -> CliError {
     if let Some(path) = address.strip_prefix("unix:") {
-        return unix(failure, Path::new(path), source);
+        return explain_unix_socket(failure, Path::new(path), source);
     }
-    let (protocol, bare) = match address.strip_prefix("udp:") {
-        Some(bare) => ("udp", bare),
+    let (protocol, address) = match address.strip_prefix("udp:") {
+        Some(address) => ("udp", address),
         None => ("tcp", address),
     };
-    match bare.parse() {
-        Ok(address) => port(failure, address, protocol, source),
+    match address.parse() {
+        Ok(address) => explain_port(failure, address, protocol, source),
         Err(_) => failure,
     }
 }
 
-fn tcp(failure: Failure, address: SocketAddr, source: &io::Error) -> Failure {
-    port(failure, address, "tcp", source)
-}
-
-fn port(mut failure: Failure, address: SocketAddr, protocol: &str, source: &io::Error) -> Failure {
+fn explain_port(failure: CliError, address: SocketAddr, protocol: &str, source: &io::Error) -> CliError {
     if source.kind() != io::ErrorKind::AddrInUse {
-        return failure.remedy(ports::remedy(source.kind()));
+        return failure.with_remedy(ports::remedy(source.kind()));
     }
-    let (who, remedy) = ports::in_the_way(ports::holder(address, protocol).as_ref(), address.port());
-    failure.causes.push(who);
-    failure.remedy(format!("{remedy}; or take another port"))
+    let (holder, remedy) = ports::describe_holder(ports::holder(address, protocol).as_ref(), address.port());
+    failure.with_cause(holder).with_remedy(format!("{remedy}; or use another port"))
 }
 
-fn unix(mut failure: Failure, path: &Path, source: &io::Error) -> Failure {
+fn explain_unix_socket(failure: CliError, path: &Path, source: &io::Error) -> CliError {
     match (source.kind(), ports::unix_holder(path)) {
         (io::ErrorKind::AddrInUse, Some(holder)) => {
-            let (who, remedy) = ports::in_the_way(Some(&holder), 0);
-            failure.causes.push(who);
-            failure.remedy(format!("{remedy}; or take another path"))
+            let (holder, remedy) = ports::describe_holder(Some(&holder), 0);
+            failure.with_cause(holder).with_remedy(format!("{remedy}; or use another path"))
         }
         (io::ErrorKind::AddrInUse, None) => {
-            failure.remedy("a file that is no socket of ours is in the way: take another path")
+            failure.with_remedy("a file that is not a socket of devrun has this name: use another path")
         }
-        (io::ErrorKind::NotFound, _) => failure.remedy("its directory does not exist: create it"),
+        (io::ErrorKind::NotFound, _) => failure.with_remedy("the directory does not exist: create it"),
         _ => failure,
     }
 }

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::Path;
 use std::time::Duration;
 
-use crate::ui::terminal;
+use crate::ui::escape::escape_text;
 
 /// What stands in the way of listening at an address.
 #[derive(Debug)]
@@ -25,10 +25,10 @@ pub(crate) struct Holder {
 }
 
 /// Who listens at a taken address, in words, and how to get rid of it or to find it.
-pub(crate) fn in_the_way(holder: Option<&Holder>, port: u16) -> (String, String) {
+pub(crate) fn describe_holder(holder: Option<&Holder>, port: u16) -> (String, String) {
     match holder {
         Some(Holder { pid, command }) => {
-            let command = terminal::escape_text(command);
+            let command = escape_text(command);
             (format!("process {pid} ({command}) listens there"), format!("end it: kill {pid}"))
         }
         None => (

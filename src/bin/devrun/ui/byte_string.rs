@@ -1,7 +1,7 @@
-//! Names of files, which need not be UTF-8, in words and in JSON, which must be.
+//! Paths and rule lines, which need not be UTF-8, as text and as JSON.
 //!
-//! In JSON a name is text, with U+FFFD for what is not UTF-8; only then a second key, with `_b64` behind the name of the
-//! first, has its very bytes (docs/reference/json.md).
+//! A JSON value is text, with U+FFFD for each byte that is not UTF-8. Only then a second key with the suffix `_b64`
+//! holds the exact bytes in base64 (docs/reference/json.md).
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -10,7 +10,7 @@ use serde::Serializer;
 use serde::ser::SerializeMap;
 use serde_json::Value;
 
-use crate::ui::terminal;
+use super::escape::escape_bytes;
 
 /// A path, or a line of a rule file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,38 +22,38 @@ impl ByteString {
     }
 
     /// A path, with `/` between its components.
-    pub(crate) fn of(path: &Path) -> Self {
+    pub(crate) fn from_path(path: &Path) -> Self {
         let bytes = path.as_os_str().as_encoded_bytes().iter();
         Self(bytes.map(|byte| if cfg!(windows) && *byte == b'\\' { b'/' } else { *byte }).collect())
     }
 
-    /// A path relative to a directory if it is below it; the directory itself is `.`.
-    pub(crate) fn below(directory: &Path, path: &Path) -> Self {
+    /// A path relative to `directory` if it is below it. The directory itself is `.`.
+    pub(crate) fn from_relative_path(path: &Path, directory: &Path) -> Self {
         match path.strip_prefix(directory) {
             Ok(below) if below.as_os_str().is_empty() => Self::new("."),
-            Ok(below) => Self::of(below),
-            Err(_) => Self::of(path),
+            Ok(below) => Self::from_path(below),
+            Err(_) => Self::from_path(path),
         }
     }
 
-    /// The very bytes.
-    pub(crate) fn bytes(&self) -> &[u8] {
+    /// The exact bytes.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// As text; what is not UTF-8 is U+FFFD.
-    pub(crate) fn text(&self) -> Cow<'_, str> {
+    /// Text with U+FFFD for each byte that is not UTF-8.
+    pub(crate) fn to_text(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.0)
     }
 
-    /// As people may be shown it: what is not UTF-8 is `\xff`.
-    pub(crate) fn shown(&self) -> String {
-        terminal::bytes(&self.0)
+    /// Text for the terminal: control characters escaped, and each byte that is not UTF-8 as `\xff`.
+    pub(crate) fn escaped(&self) -> String {
+        escape_bytes(&self.0)
     }
 
-    /// The line of a `.watchignore` that leaves this path out: anchored, special characters escaped, and `?` for each byte that
-    /// cannot be typed.
-    pub(crate) fn rule(&self) -> String {
+    /// The line of a `.watchignore` that ignores this path: anchored, special characters escaped, and `?` for each
+    /// byte that is not UTF-8.
+    pub(crate) fn ignore_rule(&self) -> String {
         let mut rule = String::from("/");
         for chunk in self.0.utf8_chunks() {
             for letter in chunk.valid().chars() {
@@ -70,81 +70,82 @@ impl ByteString {
         rule
     }
 
-    /// Its bytes in base64, if text cannot hold them.
-    pub(crate) fn exact(&self) -> Option<String> {
+    /// The bytes in base64, if they are not UTF-8.
+    pub(crate) fn to_base64(&self) -> Option<String> {
         std::str::from_utf8(&self.0).is_err().then(|| base64(&self.0))
     }
 }
 
-/// What a key can have: a name, one that may be missing, several.
-pub(crate) trait Named {
-    fn is_exact(&self) -> bool;
-    fn text(&self) -> Value;
-    /// The same shape in base64, null for what the text says already.
-    fn exact(&self) -> Value;
+/// A JSON value that consists of byte strings: one, an optional one, or several.
+pub(crate) trait ByteStrings {
+    /// Whether all of them are UTF-8.
+    fn is_utf8(&self) -> bool;
+    fn text_value(&self) -> Value;
+    /// The same value in base64, with null for each string that is UTF-8.
+    fn base64_value(&self) -> Value;
 }
 
-impl Named for ByteString {
-    fn is_exact(&self) -> bool {
+impl ByteStrings for ByteString {
+    fn is_utf8(&self) -> bool {
         std::str::from_utf8(&self.0).is_ok()
     }
 
-    fn text(&self) -> Value {
-        Value::String(self.text().into_owned())
+    fn text_value(&self) -> Value {
+        Value::String(self.to_text().into_owned())
     }
 
-    fn exact(&self) -> Value {
-        ByteString::exact(self).map_or(Value::Null, Value::String)
-    }
-}
-
-impl Named for Option<ByteString> {
-    fn is_exact(&self) -> bool {
-        self.as_ref().is_none_or(Named::is_exact)
-    }
-
-    fn text(&self) -> Value {
-        self.as_ref().map_or(Value::Null, Named::text)
-    }
-
-    fn exact(&self) -> Value {
-        self.as_ref().map_or(Value::Null, Named::exact)
+    fn base64_value(&self) -> Value {
+        self.to_base64().map_or(Value::Null, Value::String)
     }
 }
 
-impl Named for Vec<ByteString> {
-    fn is_exact(&self) -> bool {
-        self.iter().all(Named::is_exact)
+impl ByteStrings for Option<ByteString> {
+    fn is_utf8(&self) -> bool {
+        self.as_ref().is_none_or(ByteStrings::is_utf8)
     }
 
-    fn text(&self) -> Value {
-        self.iter().map(Named::text).collect()
+    fn text_value(&self) -> Value {
+        self.as_ref().map_or(Value::Null, ByteStrings::text_value)
     }
 
-    fn exact(&self) -> Value {
-        self.iter().map(Named::exact).collect()
+    fn base64_value(&self) -> Value {
+        self.as_ref().map_or(Value::Null, ByteStrings::base64_value)
     }
 }
 
-/// An object with one more key, or two.
-pub(crate) fn with(mut object: Value, key: &str, name: &impl Named) -> Value {
+impl ByteStrings for Vec<ByteString> {
+    fn is_utf8(&self) -> bool {
+        self.iter().all(ByteStrings::is_utf8)
+    }
+
+    fn text_value(&self) -> Value {
+        self.iter().map(ByteStrings::text_value).collect()
+    }
+
+    fn base64_value(&self) -> Value {
+        self.iter().map(ByteStrings::base64_value).collect()
+    }
+}
+
+/// The object with the key added, and with `KEY_b64` if the value is not UTF-8.
+pub(crate) fn with(mut object: Value, key: &str, value: &impl ByteStrings) -> Value {
     if let Value::Object(fields) = &mut object {
-        fields.insert(key.to_owned(), name.text());
-        if !name.is_exact() {
-            fields.insert(format!("{key}_b64"), name.exact());
+        fields.insert(key.to_owned(), value.text_value());
+        if !value.is_utf8() {
+            fields.insert(format!("{key}_b64"), value.base64_value());
         }
     }
     object
 }
 
-/// One function a key, for `#[serde(flatten, serialize_with = "…")]`.
+/// Declares one function for each key, for `#[serde(flatten, serialize_with = "…")]`.
 macro_rules! keys {
     ($($key:ident),*) => {$(
-        pub(crate) fn $key<N: Named, S: Serializer>(name: &N, serializer: S) -> Result<S::Ok, S::Error> {
+        pub(crate) fn $key<B: ByteStrings, S: Serializer>(value: &B, serializer: S) -> Result<S::Ok, S::Error> {
             let mut map = serializer.serialize_map(None)?;
-            map.serialize_entry(stringify!($key), &name.text())?;
-            if !name.is_exact() {
-                map.serialize_entry(concat!(stringify!($key), "_b64"), &name.exact())?;
+            map.serialize_entry(stringify!($key), &value.text_value())?;
+            if !value.is_utf8() {
+                map.serialize_entry(concat!(stringify!($key), "_b64"), &value.base64_value())?;
             }
             map.end()
         }

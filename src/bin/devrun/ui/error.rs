@@ -1,6 +1,7 @@
-//! The program's one error type, and its exit statuses. Prints nothing: `terminal.rs` does.
+//! The error type of the program, and the exit statuses. The terminal prints errors; this file prints nothing.
 
 use std::error::Error;
+use std::fmt::Display;
 use std::ops::Range;
 
 use devrun::supervise::Signal;
@@ -8,9 +9,9 @@ use devrun::supervise::Signal;
 /// How the program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ExitCode {
-    /// As asked; nothing found; some path is ignored (`explain`).
+    /// The program did what was asked. `check`: no findings. `explain`: some path is ignored.
     Success,
-    /// There are findings (`check`, `doctor`); no path is ignored (`explain`).
+    /// `check` and `doctor`: there are findings. `explain`: no path is ignored.
     Findings,
     /// Usage, configuration or I/O error.
     Failed,
@@ -18,9 +19,9 @@ pub(crate) enum ExitCode {
     NotExecutable,
     /// COMMAND was not found.
     NotFound,
-    /// COMMAND's own status, with `--on-exit quit`.
+    /// The exit status of COMMAND, with `--on-exit quit`.
     Child(u8),
-    /// Died by this signal, or COMMAND did: devrun dies by it too.
+    /// A signal ended devrun or COMMAND. devrun then kills itself by the same signal.
     Signal(Signal),
 }
 
@@ -39,92 +40,156 @@ impl ExitCode {
     }
 }
 
-/// Why the program did not do what was asked: what, why, and what to do about it.
+/// Why the program did not do what was asked: a message, its causes and a remedy.
 #[derive(Debug)]
-pub(crate) struct Failure {
-    /// One sentence, lowercase.
-    pub(crate) message: String,
+pub(crate) struct CliError {
+    message: String,
+    causes: Vec<String>,
+    span: Option<Box<SourceSpan>>,
+    remedy: Option<String>,
+    exit_code: ExitCode,
+    silent: bool,
+}
+
+impl CliError {
+    /// A usage, configuration or I/O error (status 2). `message` is one sentence in lower case.
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            causes: Vec::new(),
+            span: None,
+            remedy: None,
+            exit_code: ExitCode::Failed,
+            silent: false,
+        }
+    }
+
+    /// `failed to ACTION: ERROR: ITS SOURCE …`
+    pub(crate) fn failed_to(action: impl Display, error: &dyn Error) -> Self {
+        Self { causes: chain(Some(error)), ..Self::new(format!("failed to {action}")) }
+    }
+
+    /// An error of the library. Its own message continues "failed to …".
+    pub(crate) fn from_library(error: &dyn Error) -> Self {
+        Self { causes: chain(error.source()), ..Self::new(format!("failed to {error}")) }
+    }
+
+    /// The reader of standard output closed it, as `head` does. The program prints nothing and exits with status 0.
+    pub(crate) fn closed_pipe() -> Self {
+        Self { silent: true, exit_code: ExitCode::Success, ..Self::new("standard output was closed") }
+    }
+
+    /// Adds what the user can do about the error.
+    #[must_use]
+    pub(crate) fn with_remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.remedy = Some(remedy.into());
+        self
+    }
+
+    /// Adds the lines of the file that the error is about.
+    #[must_use]
+    pub(crate) fn with_span(mut self, span: SourceSpan) -> Self {
+        self.span = Some(Box::new(span));
+        self
+    }
+
+    /// Adds a cause behind those that are known.
+    #[must_use]
+    pub(crate) fn with_cause(mut self, cause: impl Into<String>) -> Self {
+        self.causes.push(cause.into());
+        self
+    }
+
+    /// Puts `CONTEXT: ` in front of the message.
+    #[must_use]
+    pub(crate) fn with_context(mut self, context: &str) -> Self {
+        self.message = format!("{context}: {}", self.message);
+        self
+    }
+
+    /// The message, without causes.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// The chain of causes, outermost first.
-    pub(crate) causes: Vec<String>,
-    /// Where in a file.
-    pub(crate) place: Option<Box<Place>>,
-    /// What to do about it.
-    pub(crate) remedy: Option<String>,
-    /// How the program ends.
-    pub(crate) code: ExitCode,
-    /// Nothing is printed: the reader of our output has gone, which is its good right.
-    pub(crate) silent: bool,
+    pub(crate) fn causes(&self) -> &[String] {
+        &self.causes
+    }
+
+    /// The part of a file that the error is about.
+    pub(crate) fn span(&self) -> Option<&SourceSpan> {
+        self.span.as_deref()
+    }
+
+    /// What the user can do about the error.
+    pub(crate) fn remedy(&self) -> Option<&str> {
+        self.remedy.as_deref()
+    }
+
+    /// How the program ends after this error.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        self.exit_code
+    }
+
+    /// Whether the error is not printed.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.silent
+    }
 }
 
-/// A place in a text file: shown with its line and a caret.
+/// A part of a text file. The terminal shows it as a source line with carets.
 #[derive(Debug)]
-pub(crate) struct Place {
-    /// The file, as it should be named.
-    pub(crate) file: String,
-    /// Its whole text.
-    pub(crate) text: String,
-    /// The bytes in question.
-    pub(crate) span: Range<usize>,
-    /// What stands beside the caret; may be empty.
-    pub(crate) label: String,
+pub(crate) struct SourceSpan {
+    file: String,
+    text: String,
+    range: Range<usize>,
+    label: String,
 }
 
-impl Place {
-    /// `devrun.toml:2:1`
-    pub(crate) fn named(&self) -> String {
-        let before = self.text.get(..self.span.start).unwrap_or_default();
+impl SourceSpan {
+    /// `file` is the name to show, `text` the whole text of the file, `range` counts bytes of `text`.
+    pub(crate) fn new(file: impl Into<String>, text: impl Into<String>, range: Range<usize>) -> Self {
+        Self { file: file.into(), text: text.into(), range, label: String::new() }
+    }
+
+    /// Adds a note that is shown next to the carets.
+    #[must_use]
+    pub(crate) fn with_label(mut self, label: impl Into<String>) -> Self {
+        self.label = label.into();
+        self
+    }
+
+    /// The name of the file.
+    pub(crate) fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// The whole text of the file.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The marked bytes of the text.
+    pub(crate) fn range(&self) -> Range<usize> {
+        self.range.clone()
+    }
+
+    /// The note next to the carets; may be empty.
+    pub(crate) fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// `FILE:LINE:COLUMN`, such as `devrun.toml:2:1`. The column counts characters.
+    pub(crate) fn location(&self) -> String {
+        let before = self.text.get(..self.range.start).unwrap_or_default();
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
         format!("{}:{line}:{column}", self.file)
     }
 }
 
-impl Failure {
-    /// A usage, configuration or I/O error: status 2.
-    pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            causes: Vec::new(),
-            place: None,
-            remedy: None,
-            code: ExitCode::Failed,
-            silent: false,
-        }
-    }
-
-    /// `failed to DO`, with the error and its causes.
-    pub(crate) fn to_do(what: impl std::fmt::Display, error: &dyn Error) -> Self {
-        let mut failure = Self::new(format!("failed to {what}"));
-        failure.causes = chain(Some(error));
-        failure
-    }
-
-    /// An error of the library, whose own words fit "failed to …".
-    pub(crate) fn of(error: &dyn Error) -> Self {
-        let mut failure = Self::new(format!("failed to {error}"));
-        failure.causes = chain(error.source());
-        failure
-    }
-
-    /// The output's reader has gone: the program ends well, and at once.
-    pub(crate) fn closed_pipe() -> Self {
-        Self { silent: true, code: ExitCode::Success, ..Self::new("the output was closed") }
-    }
-
-    #[must_use]
-    pub(crate) fn remedy(mut self, remedy: impl Into<String>) -> Self {
-        self.remedy = Some(remedy.into());
-        self
-    }
-
-    #[must_use]
-    pub(crate) fn at(mut self, place: Place) -> Self {
-        self.place = Some(Box::new(place));
-        self
-    }
-}
-
-/// An error and its causes, as sentences.
+/// The message of an error and of each source behind it.
 fn chain(mut next: Option<&dyn Error>) -> Vec<String> {
     let mut causes = Vec::new();
     while let Some(error) = next {

@@ -1,145 +1,98 @@
-//! The only place that prints: standard output and standard error, with colour where it is wanted.
-//!
-//! Control and bidirectional characters in paths are escaped here, since a file's name must not be able to
-//! drive the terminal. Knows no options, no rooms.
+//! Standard output and standard error of the program. No other file prints.
 
 use std::borrow::Cow;
-use std::fmt::{self, Display, Write as _};
+use std::fmt::{Display, Write as _};
 use std::io::{self, IsTerminal as _, Write};
-use std::path::Path;
 use std::sync::OnceLock;
 
 use annotate_snippets::renderer::DecorStyle;
-use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use anstream::{AutoStream, ColorChoice};
-use anstyle::{AnsiColor, Style};
 use devrun::supervise::Streams;
 use unicode_width::UnicodeWidthStr as _;
 
-use crate::ui::error::{Failure, Place};
+use super::error::{CliError, SourceSpan};
+use super::escape::escape_lines;
+use super::style::{ERROR, FAINT, HELP, WARNING, styled};
 
-/// Errors.
-pub(crate) const ERROR: Style = AnsiColor::Red.on_default().bold();
-/// Warnings, and what will take a while.
-pub(crate) const WARNING: Style = AnsiColor::Yellow.on_default().bold();
-/// What went well.
-pub(crate) const GOOD: Style = AnsiColor::Green.on_default().bold();
-/// Remedies.
-pub(crate) const HELP: Style = AnsiColor::Cyan.on_default().bold();
-/// Paths and commands.
-pub(crate) const NAME: Style = Style::new().bold();
-/// What matters less.
-pub(crate) const FAINT: Style = Style::new().dimmed();
+/// Moves the cursor to the start of the line and erases the line.
+const ERASE_LINE: &[u8] = b"\r\x1b[2K";
+/// Erases the screen and the scrollback, and moves the cursor to the top left.
+const CLEAR_SCREEN: &[u8] = b"\x1b[2J\x1b[3J\x1b[H";
+/// Size from which pending output is written.
+const FLUSH_THRESHOLD: usize = 64 * 1024;
+/// Columns of a terminal whose size is unknown.
+const DEFAULT_COLUMNS: usize = 80;
 
-/// `text` in a style; without colour the stream leaves the escapes out.
-pub(crate) fn styled(style: Style, text: impl Display) -> impl Display {
-    struct Styled<T>(Style, T);
-
-    impl<T: Display> Display for Styled<T> {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            write!(f, "{}{}{}", self.0, self.1, self.0.render_reset())
-        }
-    }
-
-    Styled(style, text)
-}
-
-/// Back to the start of the line, and empty it.
-const ERASE: &[u8] = b"\r\x1b[2K";
-
-/// What a run writes with, once there is one; the log of the inner workings writes with it too, from anywhere.
+/// The threads that write standard output and standard error during a run. The log writes through them too, from
+/// any thread.
 static SHARED: OnceLock<Streams> = OnceLock::new();
 
-/// Both streams of the program.
+/// Standard output and standard error.
 #[derive(Debug)]
 pub(crate) struct Terminal {
     out: AutoStream<io::Stdout>,
-    /// What is not yet handed to `out`: a list of a large tree is written in large pieces.
+    /// Output that is not yet written, because a long listing is written in large pieces.
     pending: Vec<u8>,
     err: AutoStream<io::Stderr>,
-    /// Whether a status line stands on the terminal, without an end of line.
-    status: bool,
+    /// Whether the last line on the terminal is a status line, without an end of line.
+    has_status: bool,
     color: ColorChoice,
 }
 
 impl Terminal {
-    /// The streams, with colour as NO_COLOR, CLICOLOR and the kind of stream say, unless `choice` does.
+    /// Opens both streams. With [`ColorChoice::Auto`], NO_COLOR, CLICOLOR and the kind of stream decide about colour.
     pub(crate) fn new(choice: ColorChoice) -> Self {
         let out = io::stdout();
         let err = io::stderr();
-        let out_choice = choose(choice, || AutoStream::choice(&out));
-        let err_choice = choose(choice, || AutoStream::choice(&err));
+        let out_choice = resolve_color(choice, || AutoStream::choice(&out));
+        let err_choice = resolve_color(choice, || AutoStream::choice(&err));
         Self {
             out: AutoStream::new(out, out_choice),
             pending: Vec::new(),
             err: AutoStream::new(err, err_choice),
-            status: false,
+            has_status: false,
             color: choice,
         }
     }
 
-    /// The same streams with another choice; nothing has been written yet.
+    /// Changes the use of colour. Call it before anything is printed.
     pub(crate) fn set_color(&mut self, choice: ColorChoice) {
         if choice != self.color {
             *self = Self::new(choice);
         }
     }
 
-    /// Writes to standard output: soon, and at the latest at the end of the program or of [`Terminal::flush`].
+    /// Prints text to standard output. It is written at the latest by [`Terminal::flush`].
     ///
     /// # Errors
-    /// The silent [`Failure::closed_pipe`] if nobody reads any more, another one if it cannot be written.
-    pub(crate) fn out(&mut self, text: impl Display) -> Result<(), Failure> {
-        written(write!(self.pending, "{text}"))?;
-        if self.pending.len() < 1 << 16 { Ok(()) } else { self.hand_on() }
+    /// [`CliError::closed_pipe`] if the reader closed the stream, another error if the write fails.
+    pub(crate) fn print(&mut self, text: impl Display) -> Result<(), CliError> {
+        to_cli_error(write!(self.pending, "{text}"))?;
+        if self.pending.len() < FLUSH_THRESHOLD { Ok(()) } else { self.write_pending() }
     }
 
-    /// Writes a line to standard output. Errors as [`Terminal::out`].
-    pub(crate) fn out_line(&mut self, text: impl Display) -> Result<(), Failure> {
-        self.out(format_args!("{text}\n"))
+    /// Prints a line to standard output. Errors as [`Terminal::print`].
+    pub(crate) fn println(&mut self, text: impl Display) -> Result<(), CliError> {
+        self.print(format_args!("{text}\n"))
     }
 
-    /// Writes bytes to standard output unchanged: paths that another program will read. Errors as
-    /// [`Terminal::out`].
-    pub(crate) fn out_bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        self.hand_on()?;
-        written(io::stdout().write_all(bytes))
+    /// Prints bytes to standard output without a change, for other programs to read. Errors as [`Terminal::print`].
+    pub(crate) fn print_bytes(&mut self, bytes: &[u8]) -> Result<(), CliError> {
+        self.write_pending()?;
+        to_cli_error(io::stdout().write_all(bytes))
     }
 
-    /// Hands on what standard output still buffers. Errors as [`Terminal::out`].
-    pub(crate) fn flush(&mut self) -> Result<(), Failure> {
-        self.hand_on()?;
-        written(self.out.flush())
+    /// Writes what is pending for standard output. Errors as [`Terminal::print`].
+    pub(crate) fn flush(&mut self) -> Result<(), CliError> {
+        self.write_pending()?;
+        to_cli_error(self.out.flush())
     }
 
-    fn hand_on(&mut self) -> Result<(), Failure> {
-        let pending = std::mem::take(&mut self.pending);
-        written(self.out.write_all(&pending))
-    }
-
-    /// Once a session runs with them, standard error is written by a thread, together with what COMMAND writes: whoever reads
-    /// it may be slow or gone, and nothing waits for that.
-    pub(crate) fn share(&self) -> Streams {
-        SHARED.get_or_init(|| Streams::open(self.draws())).clone()
-    }
-
-    /// Waits until everything is written, but not for a reader that takes nothing.
-    pub(crate) fn settle(&mut self) {
-        self.clear_status();
-        if let Some(shared) = SHARED.get() {
-            shared.flush();
-        }
-    }
-
-    /// How many lines were left out since this was last asked, because nobody read them.
-    pub(crate) fn left_out(&self) -> u64 {
-        SHARED.get().map_or(0, Streams::left_out)
-    }
-
-    /// Writes a line to standard error. Nothing can be done if that fails, so nothing is.
-    pub(crate) fn say(&mut self, line: impl Display) {
-        // One write for one line: lines of several processes do not mix.
-        let line = self.painted(format_args!("{line}\n"));
+    /// Prints a line to standard error. A failed write is ignored, because there is nowhere to report it.
+    pub(crate) fn eprintln(&mut self, line: impl Display) {
+        // One write per line, so that the lines of several processes do not mix.
+        let line = self.render(format_args!("{line}\n"));
         match SHARED.get() {
             Some(shared) => shared.say(line),
             None => {
@@ -149,48 +102,82 @@ impl Terminal {
         }
     }
 
-    /// Shows a line that the next one replaces, shortened to the width there is. Does nothing where none can be drawn.
-    pub(crate) fn status(&mut self, line: &str) {
-        if !self.draws() {
+    /// Prints a warning and its remedy to standard error. An empty remedy is left out.
+    pub(crate) fn warn(&mut self, message: impl Display, remedy: &str) {
+        self.eprintln(format_args!("{}: {message}", styled(WARNING, "warning")));
+        if !remedy.is_empty() {
+            self.eprintln(format_args!("  {}: {remedy}", styled(HELP, "help")));
+        }
+    }
+
+    /// Prints an error to standard error.
+    pub(crate) fn print_error(&mut self, error: &CliError) {
+        if error.is_silent() {
             return;
         }
-        // The last column stays free: some terminals begin a new line when it is written.
-        let line = self.painted(styled(FAINT, fitting(line, self.width().saturating_sub(1))));
+        match error.span() {
+            Some(span) => {
+                let rendered = self.render_snippet(error, span);
+                self.eprintln(rendered);
+            }
+            None => self.print_plain_error(error),
+        }
+    }
+
+    /// Shows a status line that the next one replaces. It is cut to the width of the terminal. Does nothing if standard
+    /// error cannot show a status line.
+    pub(crate) fn set_status(&mut self, line: &str) {
+        if !self.supports_status() {
+            return;
+        }
+        // The last column stays free, because some terminals begin a new line after it.
+        let line = self.render(styled(FAINT, truncate(line, self.width().saturating_sub(1))));
         match SHARED.get() {
             Some(shared) => shared.status(Some(line)),
             None => {
-                let _ = io::stderr().write_all(&[ERASE, &line].concat());
+                let _ = io::stderr().write_all(&[ERASE_LINE, &line].concat());
             }
         }
-        self.status = true;
+        self.has_status = true;
     }
 
-    /// Takes the status line away.
+    /// Removes the status line.
     pub(crate) fn clear_status(&mut self) {
-        if std::mem::take(&mut self.status) {
+        if std::mem::take(&mut self.has_status) {
             match SHARED.get() {
                 Some(shared) => shared.status(None),
-                None => _ = io::stderr().write_all(ERASE),
+                None => _ = io::stderr().write_all(ERASE_LINE),
             }
         }
     }
 
-    /// Clears the screen, if standard error is one.
+    /// Clears the screen if standard error is a terminal that can.
     pub(crate) fn clear_screen(&mut self) {
-        const CLEAR: &[u8] = b"\x1b[2J\x1b[3J\x1b[H";
+        if !self.supports_status() {
+            return;
+        }
         match SHARED.get() {
-            Some(shared) if self.draws() => shared.say(CLEAR.to_vec()),
-            None if self.draws() => _ = io::stderr().write_all(CLEAR),
-            _ => {}
+            Some(shared) => shared.say(CLEAR_SCREEN.to_vec()),
+            None => _ = io::stderr().write_all(CLEAR_SCREEN),
         }
     }
 
-    /// What is to be written for this, with colour or without.
-    fn painted(&self, text: impl Display) -> Vec<u8> {
-        let mut painted = AutoStream::new(Vec::new(), self.err.current_choice());
-        // A vector takes everything.
-        let _ = write!(painted, "{text}");
-        painted.into_inner()
+    /// Starts writing by threads, shared with the output of COMMAND, so that a slow reader never blocks the program.
+    pub(crate) fn share(&self) -> Streams {
+        SHARED.get_or_init(|| Streams::open(self.supports_status())).clone()
+    }
+
+    /// Blocks until all output is written, or until a reader stops reading.
+    pub(crate) fn drain(&mut self) {
+        self.clear_status();
+        if let Some(shared) = SHARED.get() {
+            shared.flush();
+        }
+    }
+
+    /// Number of lines that were dropped since the last call, because a slow reader did not take them.
+    pub(crate) fn take_dropped_lines(&self) -> u64 {
+        SHARED.get().map_or(0, Streams::left_out)
     }
 
     /// Whether standard error is a terminal.
@@ -198,94 +185,79 @@ impl Terminal {
         self.err.is_terminal()
     }
 
-    /// Whether what stands on standard error can be taken away again.
-    pub(crate) fn draws(&self) -> bool {
+    /// Whether standard error is a terminal that can erase a line.
+    pub(crate) fn supports_status(&self) -> bool {
         if let Some(shared) = SHARED.get() {
             return shared.draws();
         }
         self.is_terminal() && std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb")
     }
 
-    /// Columns of the terminal; 80 where there is none.
-    pub(crate) fn width(&self) -> usize {
-        rustix::termios::tcgetwinsize(io::stderr()).map_or(80, |size| match size.ws_col {
-            0 => 80,
-            columns => usize::from(columns),
-        })
+    /// The renderer of source snippets, with the colour of standard error and the width of the terminal.
+    pub(crate) fn renderer(&self) -> Renderer {
+        let has_color = self.err.current_choice() != ColorChoice::Never;
+        let renderer = if has_color { Renderer::styled() } else { Renderer::plain() };
+        renderer.decor_style(DecorStyle::Ascii).term_width(self.width())
     }
 
-    /// Whether standard error takes colour.
-    pub(crate) fn has_color(&self) -> bool {
-        self.err.current_choice() != ColorChoice::Never
+    /// Columns of the terminal on standard error.
+    fn width(&self) -> usize {
+        let columns = rustix::termios::tcgetwinsize(io::stderr()).map_or(0, |size| usize::from(size.ws_col));
+        if columns == 0 { DEFAULT_COLUMNS } else { columns }
     }
 
-    /// Shows a warning and its remedy.
-    pub(crate) fn warn(&mut self, message: impl Display, remedy: &str) {
-        self.say(format_args!("{}: {message}", styled(WARNING, "warning")));
-        if !remedy.is_empty() {
-            self.say(format_args!("  {}: {remedy}", styled(HELP, "help")));
-        }
+    fn write_pending(&mut self) -> Result<(), CliError> {
+        let pending = std::mem::take(&mut self.pending);
+        to_cli_error(self.out.write_all(&pending))
     }
 
-    /// Shows why the program did not do what was asked.
-    pub(crate) fn fail(&mut self, failure: &Failure) {
-        if failure.silent {
-            return;
-        }
-        match &failure.place {
-            Some(place) => {
-                let rendered = self.snippet(failure, place);
-                self.say(rendered);
-            }
-            None => self.plain(failure),
-        }
+    /// The bytes to write to standard error for a text, with or without colour.
+    fn render(&self, text: impl Display) -> Vec<u8> {
+        let mut rendered = AutoStream::new(Vec::new(), self.err.current_choice());
+        // Writing to a vector does not fail.
+        let _ = write!(rendered, "{text}");
+        rendered.into_inner()
     }
 
-    fn plain(&mut self, failure: &Failure) {
-        let mut text = format!("{}: {}", styled(ERROR, "error"), lines(&failure.message));
-        for cause in &failure.causes {
-            let _ = write!(text, ": {}", lines(cause));
+    fn print_plain_error(&mut self, error: &CliError) {
+        let mut text = format!("{}: {}", styled(ERROR, "error"), escape_lines(error.message()));
+        for cause in error.causes() {
+            let _ = write!(text, ": {}", escape_lines(cause));
         }
-        self.say(text);
-        if let Some(remedy) = &failure.remedy {
-            self.say(format_args!("  {}: {}", styled(HELP, "help"), lines(remedy)));
+        self.eprintln(text);
+        if let Some(remedy) = error.remedy() {
+            self.eprintln(format_args!("  {}: {}", styled(HELP, "help"), escape_lines(remedy)));
         }
     }
 
-    /// The line and a caret, as rustc shows them.
-    fn snippet(&self, failure: &Failure, place: &Place) -> String {
-        let mut annotation = AnnotationKind::Primary.span(place.span.clone());
-        if !place.label.is_empty() {
-            annotation = annotation.label(place.label.as_str());
+    /// The source line with carets, in the form of rustc.
+    fn render_snippet(&self, error: &CliError, span: &SourceSpan) -> String {
+        let mut annotation = AnnotationKind::Primary.span(span.range());
+        if !span.label().is_empty() {
+            annotation = annotation.label(span.label());
         }
-        let snippet = Snippet::source(place.text.as_str()).path(place.file.as_str()).annotation(annotation);
-        let mut report = vec![Level::ERROR.primary_title(failure.message.as_str()).element(snippet)];
-        if let Some(remedy) = &failure.remedy {
-            report.push(annotate_snippets::Group::with_title(Level::HELP.secondary_title(remedy.as_str())));
+        let snippet = Snippet::source(span.text()).path(span.file()).annotation(annotation);
+        let mut report = vec![Level::ERROR.primary_title(error.message()).element(snippet)];
+        if let Some(remedy) = error.remedy() {
+            report.push(Group::with_title(Level::HELP.secondary_title(remedy)));
         }
         self.renderer().render(&report).to_string()
     }
-
-    /// The renderer for findings in files, with this terminal's colour and width.
-    pub(crate) fn renderer(&self) -> Renderer {
-        let renderer = if self.has_color() { Renderer::styled() } else { Renderer::plain() };
-        renderer.decor_style(DecorStyle::Ascii).term_width(self.width())
-    }
 }
 
-/// Standard error for whole lines from anywhere, other threads included. A status line there is written over, and
-/// comes back with its next tick.
+/// Writer of whole lines to standard error, for any thread. The log uses it. A status line is overwritten and comes
+/// back with its next update.
 #[derive(Debug)]
-pub(crate) struct Beside;
+pub(crate) struct StderrWriter;
 
-impl Beside {
-    /// Whether it takes colour, if this is wanted.
+impl StderrWriter {
+    /// Whether standard error takes colour under this choice.
     pub(crate) fn has_color(choice: ColorChoice) -> bool {
-        choose(choice, || AutoStream::choice(&io::stderr())) != ColorChoice::Never
+        resolve_color(choice, || AutoStream::choice(&io::stderr())) != ColorChoice::Never
     }
 }
 
-impl Write for Beside {
+impl Write for StderrWriter {
     fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
         if let Some(shared) = SHARED.get() {
             shared.say(lines.to_vec());
@@ -293,7 +265,7 @@ impl Write for Beside {
         }
         let mut err = io::stderr().lock();
         if err.is_terminal() {
-            err.write_all(ERASE)?;
+            err.write_all(ERASE_LINE)?;
         }
         err.write_all(lines)?;
         Ok(lines.len())
@@ -304,22 +276,19 @@ impl Write for Beside {
     }
 }
 
-fn choose(choice: ColorChoice, automatic: impl FnOnce() -> ColorChoice) -> ColorChoice {
-    match choice {
-        ColorChoice::Auto => automatic(),
-        decided => decided,
-    }
+fn resolve_color(choice: ColorChoice, detect: impl FnOnce() -> ColorChoice) -> ColorChoice {
+    if choice == ColorChoice::Auto { detect() } else { choice }
 }
 
-fn written(result: io::Result<()>) -> Result<(), Failure> {
+fn to_cli_error(result: io::Result<()>) -> Result<(), CliError> {
     result.map_err(|error| match error.kind() {
-        io::ErrorKind::BrokenPipe => Failure::closed_pipe(),
-        _ => Failure::to_do("write to standard output", &error),
+        io::ErrorKind::BrokenPipe => CliError::closed_pipe(),
+        _ => CliError::failed_to("write to standard output", &error),
     })
 }
 
-/// As much of a text as has room in so many columns, with an ellipsis for what has not. Wide characters take two columns.
-fn fitting(text: &str, columns: usize) -> Cow<'_, str> {
+/// The text cut to a number of columns, with an ellipsis if it was longer. A wide character takes two columns.
+fn truncate(text: &str, columns: usize) -> Cow<'_, str> {
     if text.width() <= columns {
         return Cow::Borrowed(text);
     }
@@ -332,63 +301,4 @@ fn fitting(text: &str, columns: usize) -> Cow<'_, str> {
         end = next;
     }
     Cow::Owned(format!("{}…", &text[..end]))
-}
-
-/// A message may have several lines; each is escaped.
-fn lines(text: &str) -> String {
-    text.split('\n').map(escape_text).collect::<Vec<_>>().join("\n")
-}
-
-/// A path as it may be shown: control, bidirectional and invalid characters escaped.
-pub(crate) fn path(path: &Path) -> String {
-    bytes(path.as_os_str().as_encoded_bytes())
-}
-
-/// A path relative to a directory, if it is below it, as it may be shown.
-pub(crate) fn relative(full: &Path, directory: &Path) -> String {
-    match full.strip_prefix(directory) {
-        Ok(below) if below.as_os_str().is_empty() => ".".into(),
-        Ok(below) => path(below),
-        Err(_) => path(full),
-    }
-}
-
-/// Bytes as they may be shown: control, bidirectional and invalid characters escaped.
-pub(crate) fn bytes(bytes: &[u8]) -> String {
-    let mut shown = String::with_capacity(bytes.len());
-    for chunk in bytes.utf8_chunks() {
-        shown.push_str(&escape_text(chunk.valid()));
-        for byte in chunk.invalid() {
-            let _ = write!(shown, "\\x{byte:02x}");
-        }
-    }
-    shown
-}
-
-/// Text as it may be shown: control and bidirectional characters escaped.
-pub(crate) fn escape_text(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(is_unsafe) {
-        return Cow::Borrowed(text);
-    }
-    let mut shown = String::with_capacity(text.len() + 8);
-    for character in text.chars() {
-        match character {
-            '\n' => shown.push_str("\\n"),
-            '\r' => shown.push_str("\\r"),
-            '\t' => shown.push_str("\\t"),
-            character if is_unsafe(character) => {
-                let _ = write!(shown, "\\u{{{:x}}}", u32::from(character));
-            }
-            character => shown.push(character),
-        }
-    }
-    Cow::Owned(shown)
-}
-
-/// Control characters, and those that reorder or hide text (Unicode TR 36, "Trojan Source").
-fn is_unsafe(character: char) -> bool {
-    character.is_control()
-        || matches!(character,
-            '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-            | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }

@@ -3,12 +3,12 @@
 use devrun::rules::{Finding, Report, Severity};
 
 use super::location::{Names, character_columns, whole_text};
-use crate::ui::error::Failure;
+use crate::ui::error::CliError;
 use crate::ui::terminal::Terminal;
 
 /// Writes one command per finding.
-pub(crate) fn write(report: &Report, names: &Names, terminal: &mut Terminal) -> Result<(), Failure> {
-    report.findings.iter().try_for_each(|finding| terminal.out_line(command(finding, names)))
+pub(crate) fn write(report: &Report, names: &Names, terminal: &mut Terminal) -> Result<(), CliError> {
+    report.findings.iter().try_for_each(|finding| terminal.println(command(finding, names)))
 }
 
 fn command(finding: &Finding, names: &Names) -> String {
@@ -21,7 +21,7 @@ fn command(finding: &Finding, names: &Names) -> String {
     if let Some(place) = &finding.place
         && let Some(file) = names.of(place)
     {
-        properties.push(format!("file={}", property(&file.text())));
+        properties.push(format!("file={}", property(&file.to_text())));
         if place.line > 0 {
             let (column, end) = character_columns(place);
             properties.push(format!("line={}", place.line));

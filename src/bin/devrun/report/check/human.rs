@@ -4,16 +4,18 @@ use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snip
 use devrun::rules::{Finding, Place, Report, Severity};
 
 use super::location::{Names, shown_line};
-use crate::ui::error::Failure;
-use crate::ui::terminal::{ERROR, GOOD, NAME, Terminal, WARNING, styled};
+use crate::ui::error::CliError;
+use crate::ui::escape::escape_path;
+use crate::ui::style::{ERROR, GOOD, NAME, WARNING, styled};
+use crate::ui::terminal::Terminal;
 
 /// Writes all of it.
-pub(crate) fn write(report: &Report, names: &Names, terminal: &mut Terminal) -> Result<(), Failure> {
+pub(crate) fn write(report: &Report, names: &Names, terminal: &mut Terminal) -> Result<(), CliError> {
     let renderer = terminal.renderer();
     for finding in &report.findings {
-        terminal.out_line(format_args!("{}\n", render(finding, names, &renderer)))?;
+        terminal.println(format_args!("{}\n", render(finding, names, &renderer)))?;
     }
-    terminal.out_line(summary(report))
+    terminal.println(summary(report))
 }
 
 fn render(finding: &Finding, names: &Names, renderer: &Renderer) -> String {
@@ -56,7 +58,7 @@ impl Shown {
     fn new(place: &Place, names: &Names) -> Self {
         let (text, span) = shown_line(place);
         let name = match place.file.as_deref() {
-            Some(file) => crate::ui::terminal::path(names.path(file)),
+            Some(file) => escape_path(names.path(file)),
             None => "(given by hand)".into(),
         };
         Self { name, line: (place.line as usize).max(1), text, span }

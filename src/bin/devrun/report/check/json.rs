@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::location::Names;
 use crate::ui::byte_string::{self, ByteString};
-use crate::ui::error::Failure;
+use crate::ui::error::CliError;
 use crate::ui::terminal::Terminal;
 
 #[derive(Serialize)]
@@ -54,7 +54,7 @@ struct RelatedEntry<'a> {
 }
 
 /// Writes all of it.
-pub(crate) fn write(report: &Report, names: &Names, terminal: &mut Terminal) -> Result<(), Failure> {
+pub(crate) fn write(report: &Report, names: &Names, terminal: &mut Terminal) -> Result<(), CliError> {
     let document = Document {
         findings: report.findings.iter().map(|finding| entry(finding, names)).collect(),
         summary: Summary {
@@ -67,8 +67,8 @@ pub(crate) fn write(report: &Report, names: &Names, terminal: &mut Terminal) -> 
         },
     };
     let text =
-        serde_json::to_string_pretty(&document).map_err(|error| Failure::to_do("write JSON", &error))?;
-    terminal.out_line(text)
+        serde_json::to_string_pretty(&document).map_err(|error| CliError::failed_to("write JSON", &error))?;
+    terminal.println(text)
 }
 
 fn entry<'a>(finding: &'a Finding, names: &Names) -> Entry<'a> {

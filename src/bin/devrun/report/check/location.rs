@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use devrun::rules::{Finding, Place};
 
 use crate::ui::byte_string::ByteString;
-use crate::ui::terminal;
+use crate::ui::escape::escape_bytes;
 
 /// Names files relative to a directory, with `/`.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ impl Names {
 
     /// The name of a file; of patterns given by hand there is none.
     pub(crate) fn of(&self, place: &Place) -> Option<ByteString> {
-        place.file.as_deref().map(|file| ByteString::of(self.path(file)))
+        place.file.as_deref().map(|file| ByteString::from_path(self.path(file)))
     }
 
     /// The file's path, relative where it is below the directory.
@@ -33,10 +33,10 @@ impl Names {
 pub(crate) fn shown_line(place: &Place) -> (String, std::ops::Range<usize>) {
     let start = (place.column as usize - 1).min(place.text.len());
     let end = (start + place.len as usize).min(place.text.len());
-    let before = terminal::bytes(&place.text[..start]);
-    let inside = terminal::bytes(&place.text[start..end]);
+    let before = escape_bytes(&place.text[..start]);
+    let inside = escape_bytes(&place.text[start..end]);
     let span = before.len()..before.len() + inside.len();
-    (before + &inside + &terminal::bytes(&place.text[end..]), span)
+    (before + &inside + &escape_bytes(&place.text[end..]), span)
 }
 
 /// Columns of the first character in question and of the one behind the last, counted from 1 in characters.

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::location::{Names, character_columns, whole_text};
 use crate::ui::byte_string::ByteString;
-use crate::ui::error::Failure;
+use crate::ui::error::CliError;
 use crate::ui::terminal::Terminal;
 
 const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
@@ -113,7 +113,7 @@ struct Snippet {
 }
 
 /// Writes the log.
-pub(crate) fn write(report: &Report, names: &Names, terminal: &mut Terminal) -> Result<(), Failure> {
+pub(crate) fn write(report: &Report, names: &Names, terminal: &mut Terminal) -> Result<(), CliError> {
     let driver = Driver {
         name: "devrun",
         version: env!("CARGO_PKG_VERSION"),
@@ -122,8 +122,9 @@ pub(crate) fn write(report: &Report, names: &Names, terminal: &mut Terminal) -> 
     let results = report.findings.iter().map(|finding| result(finding, names)).collect();
     let run = Run { tool: Tool { driver }, column_kind: "unicodeCodePoints", results };
     let log = Log { schema: SCHEMA, version: "2.1.0", runs: [run] };
-    let text = serde_json::to_string_pretty(&log).map_err(|error| Failure::to_do("write JSON", &error))?;
-    terminal.out_line(text)
+    let text =
+        serde_json::to_string_pretty(&log).map_err(|error| CliError::failed_to("write JSON", &error))?;
+    terminal.println(text)
 }
 
 fn rule(id: FindingId) -> RuleEntry {
@@ -165,7 +166,7 @@ fn location(place: &Place, message: Option<&str>, names: &Names) -> Option<Locat
     let region = (place.line > 0).then(|| {
         let (start_column, end_column) = character_columns(place);
         let line = ByteString::new(place.text.clone());
-        let snippet = Snippet { text: line.text().into_owned(), binary: line.exact() };
+        let snippet = Snippet { text: line.to_text().into_owned(), binary: line.to_base64() };
         Region { start_line: place.line, start_column, end_column, snippet }
     });
     let message = message.map(|text| Text { text: text.into() });
