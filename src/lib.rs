@@ -9,7 +9,7 @@
 //! - [`rules`]: which paths count, exactly as git would decide, and why;
 //! - [`watch`]: which changes happened: system noise in, proven batches out;
 //! - [`supervise`]: the child: built, started, stopped and restarted, nothing left behind;
-//! - `front`: the port the client sees (feature `proxy`);
+//! - `proxy`: the port the client sees (feature `proxy`);
 //! - [`session`]: all of them together.
 //!
 //! The library is silent: it prints nothing, exits nothing, reads no environment variable and no home
@@ -36,7 +36,7 @@ pub mod watch;
 #[cfg(unix)]
 pub mod supervise;
 #[cfg(all(unix, feature = "proxy"))]
-pub mod front;
+pub mod proxy;
 #[cfg(unix)]
 pub mod session;
 

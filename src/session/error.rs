@@ -13,5 +13,5 @@ pub enum Error {
     /// The port could not be opened.
     #[cfg(feature = "proxy")]
     #[error(transparent)]
-    Front(#[from] crate::front::Error),
+    Proxy(#[from] crate::proxy::Error),
 }

@@ -14,9 +14,9 @@ pub enum Event {
     Watch(watch::Event),
     /// From the supervise room.
     Child(supervise::Event),
-    /// From the front.
+    /// From the proxy.
     #[cfg(feature = "proxy")]
-    Front(crate::front::Event),
+    Proxy(crate::proxy::Event),
     /// The session has ended; nothing of the child's tree lives. The last event.
     Ended(Exit),
 }

@@ -1,4 +1,4 @@
-//! All rooms together: the only code that sees watch, supervise and front at once. Routes, decides nothing.
+//! All rooms together: the only code that sees watch, supervise and proxy at once. Routes, decides nothing.
 
 mod options;
 mod error;

@@ -20,11 +20,11 @@ pub struct Options {
     pub supervise: supervise::Options,
     /// What clients see; `None`: they talk to the child directly.
     #[cfg(feature = "proxy")]
-    pub front: Option<crate::front::Options>,
+    pub proxy: Option<crate::proxy::Options>,
 }
 
 impl Options {
-    /// The defaults for a command: the current directory is watched in auto mode, there is no front.
+    /// The defaults for a command: the current directory is watched in auto mode, there is no proxy.
     #[must_use]
     pub fn new(command: Command) -> Self {
         Self {
@@ -33,7 +33,7 @@ impl Options {
             told_only: Vec::new(),
             supervise: supervise::Options::new(command),
             #[cfg(feature = "proxy")]
-            front: None,
+            proxy: None,
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 #[cfg(feature = "proxy")]
-use crate::front::{self, Front};
+use crate::proxy::{self, Proxy};
 use crate::supervise::{self, Exit, Request, Supervisor};
 use crate::watch::{self, Control, Watch};
 
@@ -32,7 +32,7 @@ pub(super) struct Rooms {
     pub(super) watch: Option<Watch>,
     pub(super) orders: UnboundedReceiver<Order>,
     #[cfg(feature = "proxy")]
-    pub(super) front: Option<Front>,
+    pub(super) proxy: Option<Proxy>,
 }
 
 /// Where things go.
@@ -42,7 +42,7 @@ pub(super) struct Router {
     pub(super) events: UnboundedSender<Event>,
     pub(super) told_only: Arc<Vec<PathBuf>>,
     #[cfg(feature = "proxy")]
-    pub(super) front: Option<front::Handle>,
+    pub(super) proxy: Option<proxy::Handle>,
     #[cfg(feature = "proxy")]
     pub(super) routes: Routes,
 }
@@ -54,9 +54,9 @@ enum Heard {
     Order(Order),
     Child(supervise::Event),
     #[cfg(feature = "proxy")]
-    Front(front::Event),
+    Proxy(proxy::Event),
     #[cfg(feature = "proxy")]
-    FrontEnded,
+    ProxyEnded,
 }
 
 impl Rooms {
@@ -70,9 +70,9 @@ impl Rooms {
                 Some(Heard::Child(supervise::Event::Ended(exit))) => break exit,
                 Some(Heard::Child(event)) => self.child(&mut router, event).await,
                 #[cfg(feature = "proxy")]
-                Some(Heard::Front(event)) => router.front(event),
+                Some(Heard::Proxy(event)) => router.proxy(event),
                 #[cfg(feature = "proxy")]
-                Some(Heard::FrontEnded) => self.front = None,
+                Some(Heard::ProxyEnded) => self.proxy = None,
                 None => break Exit::Asked,
             }
         };
@@ -84,14 +84,14 @@ impl Rooms {
     /// The next event of any room; `None` once the supervisor is gone.
     async fn hear(&mut self) -> Option<Heard> {
         #[cfg(feature = "proxy")]
-        let front = next_of_front(&mut self.front);
+        let proxy = next_of_proxy(&mut self.proxy);
         #[cfg(not(feature = "proxy"))]
-        let front = std::future::pending::<Heard>();
+        let proxy = std::future::pending::<Heard>();
         tokio::select! {
-            // The child's phases first: what the front hears must not lag behind a flood of changes.
+            // The child's phases first: what the proxy hears must not lag behind a flood of changes.
             biased;
             event = self.supervisor.next_event() => event.map(Heard::Child),
-            heard = front => Some(heard),
+            heard = proxy => Some(heard),
             Some(order) = self.orders.recv() => Some(Heard::Order(order)),
             heard = next_of_watch(&mut self.watch) => Some(heard),
         }
@@ -101,18 +101,18 @@ impl Rooms {
     async fn child(&mut self, router: &mut Router, event: supervise::Event) {
         router.started(&event);
         #[cfg(feature = "proxy")]
-        if let Some(front) = router.front.clone() {
+        if let Some(proxy) = router.proxy.clone() {
             for route in router.routes(&event) {
                 match route {
-                    Route::Publish(upstream) => front.publish(upstream),
-                    Route::Hold => front.hold(),
-                    Route::Banner(report) => front.banner(report),
-                    Route::ReleaseStreams(generation) => front.release_streams(generation),
+                    Route::Publish(upstream) => proxy.publish(upstream),
+                    Route::Hold => proxy.hold(),
+                    Route::Banner(report) => proxy.banner(report),
+                    Route::ReleaseStreams(generation) => proxy.release_streams(generation),
                     Route::Answer(report) => {
                         let sockets = self.supervisor.answering_sockets(report.generation);
-                        front.answer_on(sockets, report);
+                        proxy.answer_on(sockets, report);
                     }
-                    Route::AnswerNoMore => front.answer_no_more().await,
+                    Route::AnswerNoMore => proxy.answer_no_more().await,
                 }
             }
         }
@@ -151,8 +151,8 @@ impl Rooms {
 
     async fn close(self) {
         #[cfg(feature = "proxy")]
-        if let Some(front) = self.front {
-            front.stop().await;
+        if let Some(proxy) = self.proxy {
+            proxy.stop().await;
         }
         if let Some(watch) = self.watch {
             watch.stop().await;
@@ -191,11 +191,11 @@ impl Router {
     }
 
     #[cfg(feature = "proxy")]
-    fn front(&self, event: front::Event) {
-        if let front::Event::Drained { generation } = event {
+    fn proxy(&self, event: proxy::Event) {
+        if let proxy::Event::Drained { generation } = event {
             self.child.send(Request::Drained(generation));
         }
-        tell(&self.events, Event::Front(event));
+        tell(&self.events, Event::Proxy(event));
     }
 
     #[cfg(feature = "proxy")]
@@ -219,9 +219,9 @@ async fn next_of_watch(watch: &mut Option<Watch>) -> Heard {
 }
 
 #[cfg(feature = "proxy")]
-async fn next_of_front(front: &mut Option<Front>) -> Heard {
-    match front {
-        Some(front) => front.next_event().await.map_or(Heard::FrontEnded, Heard::Front),
+async fn next_of_proxy(proxy: &mut Option<Proxy>) -> Heard {
+    match proxy {
+        Some(proxy) => proxy.next_event().await.map_or(Heard::ProxyEnded, Heard::Proxy),
         None => std::future::pending().await,
     }
 }

@@ -1,13 +1,13 @@
-//! Pure: what a phase of the child means for the front. Knows no channel and no socket.
+//! Pure: what a phase of the child means for the proxy. Knows no channel and no socket.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::change::Batch;
-use crate::front::{Report, Upstream};
+use crate::proxy::{FailureReport, Upstream};
 use crate::supervise::{ExitReport, Phase};
 
-/// What the front is to be told, in order.
+/// What the proxy is to be told, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Route {
     /// What serves new requests.
@@ -15,16 +15,16 @@ pub(super) enum Route {
     /// The gate closes; the serving generation drains.
     Hold,
     /// The banner over pages of a generation that serves on.
-    Banner(Option<Arc<Report>>),
+    Banner(Option<Arc<FailureReport>>),
     /// Streams of this generation end, so that they come back to new code.
     ReleaseStreams(u64),
     /// No generation lives: devrun answers on the shared sockets itself.
-    Answer(Arc<Report>),
+    Answer(Arc<FailureReport>),
     /// A generation is about to live: devrun stops answering there.
     AnswerNoMore,
 }
 
-/// Follows the generations, as far as the front is concerned.
+/// Follows the generations, as far as the proxy is concerned.
 #[derive(Debug)]
 pub(super) struct Routes {
     base: PathBuf,
@@ -49,7 +49,7 @@ impl Routes {
         self.because = because;
     }
 
-    /// What a phase means for the front.
+    /// What a phase means for the proxy.
     pub(super) fn phase(&mut self, generation: u64, phase: &Phase) -> Vec<Route> {
         match phase {
             Phase::Building | Phase::Starting { .. } => self.coming(generation),
@@ -118,14 +118,14 @@ impl Routes {
         }
     }
 
-    fn report(&self, generation: u64, report: &ExitReport, how: &str) -> Report {
+    fn report(&self, generation: u64, report: &ExitReport, how: &str) -> FailureReport {
         let subject = if how == "build" { "the build " } else { "" };
         let headline = match &report.message {
             Some(message) => message.clone(),
             None => format!("{subject}{} after {:.2} s", report.ended, report.ran.as_secs_f64()),
         };
         let changes = self.because.as_ref().map(|batch| batch.changes.as_slice()).unwrap_or_default();
-        Report {
+        FailureReport {
             generation,
             headline,
             command: self.command.clone(),

@@ -7,7 +7,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::task::JoinHandle;
 
 #[cfg(feature = "proxy")]
-use crate::front::{self, Front};
+use crate::proxy::{self, Proxy};
 use crate::supervise::{self, Exit, Prepared, Request, Supervisor};
 use crate::watch::{self, Standby, Watch, WatchBeginning};
 
@@ -85,7 +85,7 @@ impl Handle {
 }
 
 impl Session {
-    /// Starts watching, opens the front, then starts the child: when the child starts, the watches are in place.
+    /// Starts watching, opens the proxy, then starts the child: when the child starts, the watches are in place.
     /// Must be called in a tokio runtime; with [`supervise::Options::parent_death_signal`] on a thread that lives as
     /// long as the process.
     ///
@@ -129,7 +129,7 @@ impl Session {
 }
 
 impl SessionBeginning {
-    /// Opens the front and, once the watches are in place, starts the child. What is to be watched, and whether, is settled;
+    /// Opens the proxy and, once the watches are in place, starts the child. What is to be watched, and whether, is settled;
     /// the other options may have been filled in since.
     ///
     /// # Errors
@@ -137,9 +137,9 @@ impl SessionBeginning {
     pub async fn wait(self, options: Options) -> Result<Session, Error> {
         let Self { told_only, watch } = self;
         #[cfg(feature = "proxy")]
-        let front = match front_options(&options).map(Front::start) {
-            Some(front) => match front.await {
-                Ok(front) => Some(front),
+        let proxy = match proxy_options(&options).map(Proxy::start) {
+            Some(proxy) => match proxy.await {
+                Ok(proxy) => Some(proxy),
                 Err(error) => {
                     // Whoever tries again at once finds no watches left of this.
                     if let Some(Ok(watch)) = wait(watch).await.transpose() {
@@ -153,13 +153,13 @@ impl SessionBeginning {
         let (events, receiver) = mpsc::unbounded_channel();
         let begun = begin(watch, &options, &events).await;
         #[cfg(feature = "proxy")]
-        let front = match (begun.is_err(), front) {
+        let proxy = match (begun.is_err(), proxy) {
             // Whoever tries again at once finds the port free.
-            (true, Some(front)) => {
-                front.stop().await;
+            (true, Some(proxy)) => {
+                proxy.stop().await;
                 None
             }
-            (_, front) => front,
+            (_, proxy) => proxy,
         };
         let (watch, supervisor) = begun?;
         let (orders, ordered) = mpsc::unbounded_channel();
@@ -170,7 +170,7 @@ impl SessionBeginning {
             events,
             told_only,
             #[cfg(feature = "proxy")]
-            front: front.as_ref().map(Front::handle),
+            proxy: proxy.as_ref().map(Proxy::handle),
             #[cfg(feature = "proxy")]
             routes: Routes::new(base(&options), command_line(&options.supervise.command)),
         };
@@ -179,7 +179,7 @@ impl SessionBeginning {
             watch,
             orders: ordered,
             #[cfg(feature = "proxy")]
-            front,
+            proxy,
         };
         Ok(Session { handle, events: receiver, task: tokio::spawn(rooms.route(router)) })
     }
@@ -213,11 +213,11 @@ impl Drop for Session {
     }
 }
 
-/// The front's options. Shared sockets alone need one too: it answers on them while no generation lives.
+/// The proxy's options. Shared sockets alone need one too: it answers on them while no generation lives.
 #[cfg(feature = "proxy")]
-fn front_options(options: &Options) -> Option<front::Options> {
+fn proxy_options(options: &Options) -> Option<proxy::Options> {
     let answers = options.supervise.listen.iter().any(|listen| listen.answer);
-    options.front.clone().or_else(|| answers.then(|| front::Options::new(Vec::new())))
+    options.proxy.clone().or_else(|| answers.then(|| proxy::Options::new(Vec::new())))
 }
 
 /// What relative paths are relative to.

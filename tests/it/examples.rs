@@ -42,7 +42,7 @@ fn the_supervisor_alone_restarts_and_stops() {
 #[test]
 fn the_front_alone_holds_a_request_until_somebody_serves() {
     let sandbox = Sandbox::new();
-    let mut running = Running::start(&mut sandbox.command(example("front_only")));
+    let mut running = Running::start(&mut sandbox.command(example("proxy_only")));
     assert_eq!(running.wait().code(), Some(0));
     running.wait_for_line("answered: hello");
 }

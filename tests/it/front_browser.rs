@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use devrun::front::Report;
+use devrun::proxy::FailureReport;
 use serde_json::{Value, json};
 
 use crate::front_stage::{Client, Server, Stage, soon};
@@ -195,8 +195,8 @@ async fn site(name: &'static str) -> Server {
     .await
 }
 
-fn crash() -> Report {
-    Report {
+fn crash() -> FailureReport {
+    FailureReport {
         generation: 2,
         headline: "exited with status 1 after 0.31 s".into(),
         command: "flask --app portal run".into(),
@@ -208,7 +208,7 @@ fn crash() -> Report {
         \x1b[1;31m^\x1b[0m\n\x1b[1;35mSyntaxError\x1b[0m: \x1b[35m'(' was never closed\x1b[0m\n\
         آخر ملف: كراسة الشروط والمرفقات.zip <script>document.title='broken'</script>\n"
         .into(),
-        ..Report::default()
+        ..FailureReport::default()
     }
 }
 

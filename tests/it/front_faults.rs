@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use devrun::front::{Event, Report, Upstream};
+use devrun::proxy::{Event, FailureReport, Upstream};
 
 use crate::front_stage::{Answer, Client, Server, Stage, header, plain, soon, until};
 
@@ -116,10 +116,10 @@ async fn a_502_tells_how_the_server_died() {
     let asked = tokio::spawn(async move { asking.get("/crash").await });
     until("the request is there", || server.accepted() == 1).await;
     server.die().await;
-    stage.down(Report {
+    stage.down(FailureReport {
         headline: "was killed by SIGSEGV after 2 s".into(),
         output: b"boom".to_vec(),
-        ..Report::default()
+        ..FailureReport::default()
     });
     let answer = soon("the answer comes", asked).await.unwrap();
     assert_eq!(answer.status, 502);
@@ -288,7 +288,7 @@ async fn targets_and_hosts_are_checked() {
 #[tokio::test]
 async fn a_request_that_comes_back_is_stopped() {
     let stage = Stage::new().await;
-    stage.handle.publish(devrun::front::Upstream::Ready { generation: 1, address: stage.address });
+    stage.handle.publish(devrun::proxy::Upstream::Ready { generation: 1, address: stage.address });
     assert_eq!(stage.get("/").await.status, 508);
     stage.stop().await;
 }
@@ -296,7 +296,7 @@ async fn a_request_that_comes_back_is_stopped() {
 #[tokio::test]
 async fn an_early_answer_arrives_although_the_request_still_comes() {
     let stage = Stage::new().await;
-    stage.down(Report::default());
+    stage.down(FailureReport::default());
     let mut client = stage.client().await;
     let body = vec![7; 20 * 1024 * 1024];
     client
@@ -356,8 +356,11 @@ async fn devrun_answers_in_the_place_of_a_dead_server_on_its_own_socket() {
     let stage = Stage::new().await;
     let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
-    let report =
-        Report { headline: "exited with status 1".into(), output: b"oops <b>".to_vec(), ..Report::default() };
+    let report = FailureReport {
+        headline: "exited with status 1".into(),
+        output: b"oops <b>".to_vec(),
+        ..FailureReport::default()
+    };
     socket.set_nonblocking(true).unwrap();
     stage.handle.answer_on(vec![socket.try_clone().unwrap().into()], Arc::new(report));
     let ask = async |fields: &str| {

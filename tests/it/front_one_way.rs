@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use devrun::front::Report;
+use devrun::proxy::FailureReport;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::watch;
 
@@ -87,14 +87,14 @@ async fn a_client_that_said_all_and_leaves_takes_its_request_with_it() {
 #[tokio::test]
 async fn a_client_that_has_said_all_it_wants_hears_of_a_dead_server_too() {
     let stage = Stage::new().await;
-    stage.down(Report::default());
+    stage.down(FailureReport::default());
     for request in [GET, POST, SHORT] {
         assert_eq!(one_way(&stage, request).await.answer(false).await.status, 503);
     }
     let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
     socket.set_nonblocking(true).unwrap();
-    stage.handle.answer_on(vec![socket.into()], std::sync::Arc::new(Report::default()));
+    stage.handle.answer_on(vec![socket.into()], std::sync::Arc::new(FailureReport::default()));
     for request in [GET, POST, SHORT] {
         let mut client = Client::connect(address).await;
         client.send(request).await;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use devrun::front::Report;
+use devrun::proxy::FailureReport;
 
 use crate::front_stage::{Answer, Server, Stage, until};
 
@@ -178,14 +178,14 @@ async fn without_live_reload_pages_are_left_alone() {
     stage.stop().await;
 }
 
-fn hostile() -> Report {
-    Report {
+fn hostile() -> FailureReport {
+    FailureReport {
         headline: "exited with <b>status</b> 1".into(),
         command: "sh -c '<script>alert(1)</script>'".into(),
         changed: vec!["<img src=x onerror=alert(1)>".into(), "{{output}} \u{202e}gpj".into()],
         output: b"</pre><script>alert(2)</script>\x1b]0;t\x07\x1b[31mred\x1b[0m \"q\" {{title}} \xff\r\n"
             .to_vec(),
-        ..Report::default()
+        ..FailureReport::default()
     }
 }
 

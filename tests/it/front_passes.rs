@@ -408,12 +408,12 @@ async fn any_upgrade_is_bridged_and_refusals_pass() {
 
 #[tokio::test]
 async fn both_loopback_families_share_one_free_port() {
-    use devrun::front::{Event, Front, Options};
+    use devrun::proxy::{Event, Options, Proxy};
     let options = Options::new(vec!["127.0.0.1:0".parse().unwrap(), "[::1]:0".parse().unwrap()]);
-    let mut front = Front::start(options).await.unwrap();
-    let Some(Event::Listening { addresses }) = front.next_event().await else { panic!("no address") };
+    let mut proxy = Proxy::start(options).await.unwrap();
+    let Some(Event::Listening { addresses }) = proxy.next_event().await else { panic!("no address") };
     assert!(addresses.iter().all(|address| address.port() == addresses[0].port() && address.port() != 0));
-    let again = Front::start(Options::new(vec![addresses[0]])).await;
+    let again = Proxy::start(Options::new(vec![addresses[0]])).await;
     assert_eq!(again.unwrap_err().to_string(), format!("listen on {}", addresses[0]));
-    front.stop().await;
+    proxy.stop().await;
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use devrun::front::{Event, Report, Upstream};
+use devrun::proxy::{Event, FailureReport, Upstream};
 
 use crate::front_stage::{Client, Server, Stage, plain, soon, until};
 
@@ -103,11 +103,11 @@ async fn what_waits_is_answered_at_once_when_there_will_be_no_server() {
     let mut held = stage.client().await;
     held.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
     stage.held(1).await;
-    let report = Report {
+    let report = FailureReport {
         generation: 1,
         headline: "exited with status 1 after 0.3 s".into(),
         output: b"\x1b[31mSyntaxError: bad\x1b[0m\n".to_vec(),
-        ..Report::default()
+        ..FailureReport::default()
     };
     stage.down(report);
     let answer = held.answer(false).await;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
-use devrun::front::Upstream;
+use devrun::proxy::Upstream;
 
 use crate::front_stage::{Stage, header, until};
 use crate::sandbox::{Sandbox, python};

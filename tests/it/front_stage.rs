@@ -1,11 +1,11 @@
-//! The stage for the front's tests: servers that play what they are told on raw sockets, and clients that read every byte.
+//! The stage for the proxy's tests: servers that play what they are told on raw sockets, and clients that read every byte.
 #![allow(dead_code)]
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use devrun::front::{Event, Front, Handle, Options, Report, Upstream};
+use devrun::proxy::{Event, FailureReport, Handle, Options, Proxy, Upstream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -30,7 +30,7 @@ pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     .await;
 }
 
-/// A front with its events collected.
+/// A proxy with its events collected.
 pub(crate) struct Stage {
     pub(crate) handle: Handle,
     pub(crate) address: SocketAddr,
@@ -47,17 +47,17 @@ impl Stage {
     pub(crate) async fn with(set: impl FnOnce(&mut Options)) -> Self {
         let mut options = Options::new(vec!["127.0.0.1:0".parse().unwrap()]);
         set(&mut options);
-        let mut front = Front::start(options).await.unwrap();
-        let handle = front.handle();
-        let Some(Event::Listening { addresses }) = front.next_event().await else { panic!("no address") };
+        let mut proxy = Proxy::start(options).await.unwrap();
+        let handle = proxy.handle();
+        let Some(Event::Listening { addresses }) = proxy.next_event().await else { panic!("no address") };
         let events = Arc::new(Mutex::new(Vec::new()));
         let collected = Arc::clone(&events);
         let (stop, mut stopped) = tokio::sync::oneshot::channel();
         let task = tokio::spawn(async move {
             loop {
                 tokio::select! {
-                    event = front.next_event() => collected.lock().unwrap().extend(event),
-                    _ = &mut stopped => return front.stop().await,
+                    event = proxy.next_event() => collected.lock().unwrap().extend(event),
+                    _ = &mut stopped => return proxy.stop().await,
                 }
             }
         });
@@ -69,7 +69,7 @@ impl Stage {
         self.handle.publish(Upstream::Ready { generation, address: server.address });
     }
 
-    pub(crate) fn down(&self, report: Report) {
+    pub(crate) fn down(&self, report: FailureReport) {
         self.handle.publish(Upstream::Down(Arc::new(report)));
     }
 
@@ -115,7 +115,7 @@ impl Stage {
 
     pub(crate) async fn stop(self) {
         let _ = self.stop.send(());
-        soon("the front stops", self.task).await.unwrap();
+        soon("the proxy stops", self.task).await.unwrap();
     }
 }
 
@@ -125,7 +125,7 @@ pub(crate) struct Server {
     task: JoinHandle<()>,
     /// How many connections it has accepted.
     accepted: Arc<Mutex<usize>>,
-    /// How many have ended: the part was played, or the front left.
+    /// How many have ended: the part was played, or the proxy left.
     ended: Arc<Mutex<usize>>,
 }
 

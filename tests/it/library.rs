@@ -76,7 +76,7 @@ async fn several_sessions_live_in_one_process() {
 #[tokio::test]
 async fn a_session_that_is_dropped_ends_its_child_and_closes_its_port() {
     let sandbox = Sandbox::new();
-    let mut session = Session::start(with_front(&sandbox, free_address()).0).await.unwrap();
+    let mut session = Session::start(with_proxy(&sandbox, free_address()).0).await.unwrap();
     ready(&mut session, 1).await;
     let pid = child(&sandbox);
     drop(session);
@@ -89,12 +89,12 @@ async fn a_session_that_is_dropped_ends_its_child_and_closes_its_port() {
 }
 
 /// A session with a port, where there is one in this build.
-fn with_front(sandbox: &Sandbox, address: SocketAddr) -> (Options, SocketAddr) {
+fn with_proxy(sandbox: &Sandbox, address: SocketAddr) -> (Options, SocketAddr) {
     #[cfg_attr(not(feature = "proxy"), expect(unused_mut))]
     let mut options = options(sandbox);
     #[cfg(feature = "proxy")]
     {
-        options.front = Some(devrun::front::Options::new(vec![address]));
+        options.proxy = Some(devrun::proxy::Options::new(vec![address]));
     }
     (options, address)
 }
@@ -124,7 +124,7 @@ async fn polled<F: Future>(future: F, times: usize) -> Option<F::Output> {
 async fn a_start_that_is_given_up_anywhere_leaves_nothing() {
     for times in [0, 1, 2, 3, 5, 10, 100, 1000, usize::MAX] {
         let sandbox = Sandbox::new();
-        let (options, address) = with_front(&sandbox, free_address());
+        let (options, address) = with_proxy(&sandbox, free_address());
         let started = polled(Session::start(options), times).await;
         let was_started = started.is_some();
         drop(started.map(Result::unwrap));
@@ -143,7 +143,7 @@ async fn a_start_that_is_given_up_anywhere_leaves_nothing() {
 #[tokio::test]
 async fn a_start_that_fails_leaves_nothing() {
     let sandbox = Sandbox::new();
-    let (mut options, address) = with_front(&sandbox, free_address());
+    let (mut options, address) = with_proxy(&sandbox, free_address());
     options.watch.filters = vec!["[".into()];
     assert!(matches!(Session::start(options.clone()).await, Err(devrun::Error::Watch(_))));
     options.watch.filters.clear();
@@ -265,11 +265,11 @@ async fn a_front_that_is_dropped_closes_its_port_and_lets_its_clients_go() {
     use tokio::io::AsyncWriteExt as _;
 
     let address = free_address();
-    let front = devrun::front::Front::start(devrun::front::Options::new(vec![address])).await.unwrap();
-    let handle = front.handle();
+    let proxy = devrun::proxy::Proxy::start(devrun::proxy::Options::new(vec![address])).await.unwrap();
+    let handle = proxy.handle();
     let mut client = tokio::net::TcpStream::connect(address).await.unwrap();
     client.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
-    drop(front);
+    drop(proxy);
     let mut answer = Vec::new();
     let end = tokio::time::timeout(PATIENCE, client.read_to_end(&mut answer)).await;
     assert!(end.is_ok(), "the client is let go");
@@ -280,7 +280,7 @@ async fn a_front_that_is_dropped_closes_its_port_and_lets_its_clients_go() {
     };
     tokio::time::timeout(PATIENCE, closed).await.expect("the port is free again");
     // A handle outlives it and does nothing.
-    handle.publish(devrun::front::Upstream::Starting);
+    handle.publish(devrun::proxy::Upstream::Starting);
 }
 
 /// What an embedder's process catches and says with a session in it: what it has asked for itself.

@@ -16,9 +16,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("rules", &["sync", "remedy"]),
     ("watch", &["sync", "remedy", "change", "rules"]),
     ("supervise", &["sync", "generation", "remedy", "change"]),
-    ("front", &["sync", "generation", "remedy"]),
     ("proxy", &["sync", "generation", "remedy"]),
-    ("session", &["sync", "generation", "remedy", "change", "rules", "watch", "supervise", "front", "proxy"]),
+    ("session", &["sync", "generation", "remedy", "change", "rules", "watch", "supervise", "proxy"]),
 ];
 
 /// One file per subcommand of the program; none imports another.

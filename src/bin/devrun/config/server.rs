@@ -5,7 +5,7 @@ use std::net::{Ipv6Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
 use devrun::supervise::{self, Endpoint, Listen, Port};
-use devrun::{Command, front};
+use devrun::{Command, proxy};
 
 use crate::cli::addresses::Proxy;
 use crate::cli::args;
@@ -125,12 +125,12 @@ impl Front {
         }
     }
 
-    /// The options of the front room: a proxy, or only somebody who answers on the sockets of `--listen`.
-    pub(crate) fn options(&self) -> Option<front::Options> {
+    /// The options of the proxy module: a proxy, or only somebody who answers on the sockets of `--listen`.
+    pub(crate) fn options(&self) -> Option<proxy::Options> {
         if self.proxy.is_none() && !self.listen.iter().any(|listen| listen.answer) {
             return None;
         }
-        let mut options = front::Options::new(self.addresses.clone());
+        let mut options = proxy::Options::new(self.addresses.clone());
         options.live_reload = self.live_reload;
         Some(options)
     }

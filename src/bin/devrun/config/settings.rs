@@ -211,7 +211,7 @@ impl Settings {
         // An edit there is followed by comparing settings, not by a restart of its own.
         options.told_only.extend(self.config_files());
         self.fill_supervise(&mut options.supervise);
-        options.front = self.front.options();
+        options.proxy = self.front.options();
         Ok(options)
     }
 

@@ -9,7 +9,7 @@ use devrun::rules::{Defect, DefectKind};
 use devrun::session::Event;
 use devrun::supervise::{Ended, ExitReport, Phase};
 use devrun::watch::{RootReport, Summary, Tally, Why};
-use devrun::{front, supervise, watch};
+use devrun::{proxy, supervise, watch};
 
 use crate::ui::byte_string::ByteString;
 
@@ -83,7 +83,7 @@ impl History {
             Event::Watching(summary) => Some(self.watching(summary)),
             Event::Watch(event) => Some(self.watch(event)),
             Event::Child(event) => self.child(event, now),
-            Event::Front(event) => Some(front_record(event)),
+            Event::Proxy(event) => Some(proxy_record(event)),
             Event::Ended(_) => Some(self.summary(now)),
             _ => None,
         }
@@ -280,21 +280,21 @@ impl History {
     }
 }
 
-fn front_record(event: &front::Event) -> Record {
+fn proxy_record(event: &proxy::Event) -> Record {
     match event {
-        front::Event::Listening { addresses } => {
+        proxy::Event::Listening { addresses } => {
             Record::Listening { addresses: addresses.iter().map(ToString::to_string).collect() }
         }
-        front::Event::InFlight { generation, responses, bytes, oldest, since } => Record::InFlight {
+        proxy::Event::InFlight { generation, responses, bytes, oldest, since } => Record::InFlight {
             generation: *generation,
             responses: *responses,
             bytes: *bytes,
             oldest: oldest.clone(),
             since_us: micros(*since),
         },
-        front::Event::Drained { generation } => Record::Drained { generation: *generation },
-        front::Event::Held { requests } => Record::Held { requests: *requests },
-        front::Event::Answered { status, request, detail } => {
+        proxy::Event::Drained { generation } => Record::Drained { generation: *generation },
+        proxy::Event::Held { requests } => Record::Held { requests: *requests },
+        proxy::Event::Answered { status, request, detail } => {
             Record::Answered { status: *status, request: request.clone(), detail: detail.clone() }
         }
         other => warning(&format!("{other:?}"), ""),

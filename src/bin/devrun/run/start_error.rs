@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use devrun::session::Error;
-use devrun::{front, supervise};
+use devrun::{proxy, supervise};
 
 use crate::system::ports;
 use crate::ui::error::CliError;
@@ -14,7 +14,7 @@ use crate::ui::error::CliError;
 pub(crate) fn start_error(error: &Error) -> CliError {
     let failure = CliError::from_library(error);
     match error {
-        Error::Front(front::Error::Bind { address, source }) => {
+        Error::Proxy(proxy::Error::Bind { address, source }) => {
             explain_port(failure, *address, "tcp", source)
         }
         Error::Supervise(supervise::Error::Listen { address, source }) => {

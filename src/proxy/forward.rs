@@ -375,7 +375,7 @@ impl Exchange {
         let (status, detail) = (trouble.status().as_u16(), trouble.summary());
         self.port.teller.note(Event::Answered { status, request: self.line.to_string(), detail });
         let id = self.generation_of(trouble).map(|generation| self.port.page_id(generation));
-        let place = Place::Front(id.as_deref().unwrap_or_default());
+        let place = Place::Proxy(id.as_deref().unwrap_or_default());
         let mut answer = trouble.answer(headers::is_navigation(&self.head.headers), place);
         if self.parcel.is_unread() {
             // The rest of the request goes nowhere, and its connection with it: the client should know.

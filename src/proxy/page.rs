@@ -1,7 +1,7 @@
 //! The page for a browser's navigation that devrun answers itself.
 
 use super::ansi;
-use super::upstream::Report;
+use super::upstream::FailureReport;
 
 const PAGE: &str = include_str!("assets/page.html");
 /// How much of the output is shown, in lines.
@@ -15,15 +15,15 @@ pub(super) struct Page<'a> {
     pub(super) status: &'a str,
     pub(super) title: &'a str,
     pub(super) detail: &'a str,
-    pub(super) report: Option<&'a Report>,
+    pub(super) report: Option<&'a FailureReport>,
     pub(super) place: Place<'a>,
     pub(super) outlook: Outlook,
 }
 
 /// Who will tell the page's script that there is something new.
 pub(super) enum Place<'a> {
-    /// The front: once another generation serves than the one of this identity, if it is about one.
-    Front(&'a str),
+    /// The proxy: once another generation serves than the one of this identity, if it is about one.
+    Proxy(&'a str),
     /// A server's own socket, once the server has it back.
     Socket,
 }
@@ -42,7 +42,7 @@ impl Page<'_> {
     pub(super) fn render(&self) -> String {
         let output = self.report.map(|report| ansi::to_html(&report.output, PAGE_LINES)).unwrap_or_default();
         let (place, id) = match self.place {
-            Place::Front(id) => ("own", id),
+            Place::Proxy(id) => ("own", id),
             Place::Socket => ("listen", ""),
         };
         fill(PAGE, |name| match name {
@@ -79,14 +79,14 @@ fn pane(output: &str) -> String {
     )
 }
 
-fn command(report: &Report) -> String {
+fn command(report: &FailureReport) -> String {
     if report.command.is_empty() {
         return String::new();
     }
     format!("<p class=\"command\"><code dir=\"auto\">{}</code></p>", ansi::escape(&report.command))
 }
 
-fn changed(report: &Report) -> String {
+fn changed(report: &FailureReport) -> String {
     if report.changed.is_empty() {
         return String::new();
     }

@@ -36,5 +36,5 @@ mod task;
 pub use error::Error;
 pub use event::Event;
 pub use options::Options;
-pub use task::{Front, Handle};
-pub use upstream::{Report, Upstream};
+pub use task::{Handle, Proxy};
+pub use upstream::{FailureReport, Upstream};

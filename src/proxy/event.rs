@@ -1,11 +1,11 @@
-//! What the front tells its owner.
+//! What the proxy tells its owner.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-/// What the front tells its owner.
+/// What the proxy tells its owner.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Event {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 /// Why a generation does not serve: what the page shows.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Report {
+pub struct FailureReport {
     /// The generation it is about.
     pub generation: u64,
     /// One line: `exited with status 1 after 0.31 s`, `the build failed with status 101`.
@@ -36,5 +36,5 @@ pub enum Upstream {
         address: SocketAddr,
     },
     /// Nothing, until the next change: requests are answered 503 with the report, those held included.
-    Down(Arc<Report>),
+    Down(Arc<FailureReport>),
 }

@@ -23,7 +23,7 @@ const NO_HTTP2: &str =
 /// How long to wait before accepting again when no descriptor is left.
 const NO_ROOM_PAUSE: Duration = Duration::from_millis(5);
 
-/// Accepts until the front is stopped.
+/// Accepts until the proxy is stopped.
 pub(super) async fn accept(port: Arc<Port>, listener: TcpListener) {
     loop {
         let accepted = tokio::select! {

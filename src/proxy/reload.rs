@@ -16,7 +16,7 @@ use super::gate::View;
 use super::headers;
 use super::port::Port;
 use super::reply::{self, Trouble, quote};
-use super::upstream::Report;
+use super::upstream::FailureReport;
 
 /// Everything below is devrun's own, and never asked of the server.
 const PREFIX: &str = "/__devrun/";
@@ -91,7 +91,7 @@ fn wait(mut changed: watch::Receiver<u64>) -> Next {
     Box::pin(async move { changed.changed().await.ok().map(|()| changed) })
 }
 
-/// The state of the front, whenever it changes. Says nothing in between, so that an idle page costs nothing.
+/// The state of the proxy, whenever it changes. Says nothing in between, so that an idle page costs nothing.
 struct Events {
     port: Arc<Port>,
     told: Option<View>,
@@ -130,7 +130,8 @@ fn describe(port: &Port, view: &View, first: bool) -> Bytes {
     let (state, id, banner) = match view {
         View::Starting => ("starting", None, None),
         View::Ready { generation, failed, patience } => {
-            let text = |report: &Report| format!("The old code serves on: the new one {}", report.headline);
+            let text =
+                |report: &FailureReport| format!("The old code serves on: the new one {}", report.headline);
             // What is not "ready" changes nothing on a page but the banner.
             let state = if *patience { "draining" } else { "ready" };
             (state, Some(port.page_id(*generation)), failed.as_deref().map(text))

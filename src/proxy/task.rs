@@ -1,4 +1,4 @@
-//! The running front, and the handle that tells it what serves.
+//! The running proxy, and the handle that tells it what serves.
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -11,42 +11,42 @@ use super::event::{Event, Listener, Teller};
 use super::options::Options;
 use super::port::Port;
 use super::serve::accept;
-use super::upstream::{Report, Upstream};
+use super::upstream::{FailureReport, Upstream};
 
 /// How long a stop waits for what is in flight.
 const STOP_PATIENCE: Duration = Duration::from_secs(1);
 
-/// A running front. Dropped, it closes its port and cuts what is in flight.
+/// A running proxy. Dropped, it closes its port and cuts what is in flight.
 ///
 /// ```
-/// use devrun::front::{Event, Front, Options, Report, Upstream};
+/// use devrun::proxy::{Event, Proxy, Options, FailureReport, Upstream};
 /// use tokio::io::{AsyncReadExt, AsyncWriteExt};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let mut front = Front::start(Options::new(vec!["127.0.0.1:0".parse()?])).await?;
-/// let Some(Event::Listening { addresses }) = front.next_event().await else { panic!("not listening") };
+/// let mut proxy = Proxy::start(Options::new(vec!["127.0.0.1:0".parse()?])).await?;
+/// let Some(Event::Listening { addresses }) = proxy.next_event().await else { panic!("not listening") };
 ///
 /// // Nothing serves yet: this request would wait. Then the server turns out to be broken.
 /// let mut client = tokio::net::TcpStream::connect(addresses[0]).await?;
 /// client.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await?;
-/// let report = Report { headline: "exited with status 1".into(), ..Report::default() };
-/// front.handle().publish(Upstream::Down(report.into()));
+/// let report = FailureReport { headline: "exited with status 1".into(), ..FailureReport::default() };
+/// proxy.handle().publish(Upstream::Down(report.into()));
 ///
 /// let mut answer = String::new();
 /// client.read_to_string(&mut answer).await?;
 /// assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("exited with status 1"));
-/// front.stop().await;
+/// proxy.stop().await;
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Debug)]
-pub struct Front {
+pub struct Proxy {
     handle: Handle,
     events: Listener,
 }
 
-/// Tells a running front what serves. Cheap to clone; never blocks.
+/// Tells a running proxy what serves. Cheap to clone; never blocks.
 #[derive(Debug, Clone)]
 pub struct Handle {
     port: Arc<Port>,
@@ -69,7 +69,7 @@ impl Handle {
     }
 
     /// The old generation serves on because this one failed: HTML pages show a banner. `None` takes it away.
-    pub fn banner(&self, report: Option<Arc<Report>>) {
+    pub fn banner(&self, report: Option<Arc<FailureReport>>) {
         self.port.gate.set_banner(report);
     }
 
@@ -83,7 +83,7 @@ impl Handle {
     ///
     /// They must be non-blocking, which whoever shares them sees too. One that is made blocking is left alone from then on:
     /// a server has it.
-    pub fn answer_on(&self, sockets: Vec<OwnedFd>, report: Arc<Report>) {
+    pub fn answer_on(&self, sockets: Vec<OwnedFd>, report: Arc<FailureReport>) {
         self.answerers.start(&self.port, &self.runtime, sockets, report);
     }
 
@@ -94,7 +94,7 @@ impl Handle {
     }
 }
 
-impl Front {
+impl Proxy {
     /// Opens the port and begins to serve. Must be called in a tokio runtime.
     ///
     /// # Errors
@@ -140,7 +140,7 @@ impl Front {
     }
 }
 
-impl Drop for Front {
+impl Drop for Proxy {
     fn drop(&mut self) {
         let port = &self.handle.port;
         port.stop.cancel();

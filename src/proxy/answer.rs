@@ -31,7 +31,7 @@ use super::reload;
 use super::reply::Trouble;
 use super::shared::Shared;
 use super::upload::Parcel;
-use super::upstream::Report;
+use super::upstream::FailureReport;
 
 /// How long a client may take to ask: its connection is one that the server will not get.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -49,7 +49,7 @@ pub(super) struct Answerers {
 /// What is answered, and for how long.
 struct Duty {
     port: Arc<Port>,
-    report: Arc<Report>,
+    report: Arc<FailureReport>,
     over: CancellationToken,
 }
 
@@ -60,7 +60,7 @@ impl Answerers {
         port: &Arc<Port>,
         runtime: &tokio::runtime::Handle,
         sockets: Vec<OwnedFd>,
-        report: Arc<Report>,
+        report: Arc<FailureReport>,
     ) {
         let over = CancellationToken::new();
         std::mem::replace(&mut *self.current(), over.clone()).cancel();

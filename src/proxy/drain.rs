@@ -43,7 +43,7 @@ impl std::fmt::Display for RequestLine {
     }
 }
 
-/// One generation as the front sees it: an address, and what is in flight on it.
+/// One generation as the proxy sees it: an address, and what is in flight on it.
 #[derive(Debug)]
 pub(super) struct Generation {
     pub(super) number: u64,

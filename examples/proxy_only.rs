@@ -1,31 +1,31 @@
 //! The port that clients see, alone: a request sent before any server is ready waits, and is answered by it. Runs no child.
 //!
 //! ```console
-//! $ cargo run --example front_only
+//! $ cargo run --example proxy_only
 //! ```
 #![allow(clippy::print_stdout)]
 
 use std::net::SocketAddr;
 
-use devrun::front::{Event, Front, Options, Upstream};
+use devrun::proxy::{Event, Options, Proxy, Upstream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut front = Front::start(Options::new(vec!["127.0.0.1:0".parse()?])).await?;
-    let Some(Event::Listening { addresses }) = front.next_event().await else {
+    let mut proxy = Proxy::start(Options::new(vec!["127.0.0.1:0".parse()?])).await?;
+    let Some(Event::Listening { addresses }) = proxy.next_event().await else {
         return Err("not listening".into());
     };
     println!("clients connect to {}", addresses[0]);
     let client = tokio::spawn(get(addresses[0]));
 
     let (address, server) = serve_once().await?;
-    front.handle().publish(Upstream::Ready { generation: 1, address });
+    proxy.handle().publish(Upstream::Ready { generation: 1, address });
     let answer = client.await??;
     println!("answered: {}", answer.lines().last().unwrap_or_default());
     server.await??;
-    front.stop().await;
+    proxy.stop().await;
     Ok(())
 }
 

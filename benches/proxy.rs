@@ -1,8 +1,8 @@
-//! What the front costs: the same requests to a server directly, through devrun's front, and through nginx where it is
+//! What the proxy costs: the same requests to a server directly, through devrun's proxy, and through nginx where it is
 //! installed, in one run on one machine. Look at the ratios; the figures themselves depend on the machine.
 //!
 //! ```console
-//! $ cargo bench --bench front
+//! $ cargo bench --bench proxy
 //! ```
 //!
 //! All three have the same settings: keep-alive towards clients, a fresh connection to the server for each request.
@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use devrun::front::{Event, Front, Options, Upstream};
+use devrun::proxy::{Event, Options, Proxy, Upstream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -22,9 +22,9 @@ const TIME: Duration = Duration::from_secs(3);
 
 fn main() {
     let server = on_a_thread(server());
-    let front = on_a_thread(front(server));
+    let proxy = on_a_thread(proxy(server));
     let nginx = Nginx::start(server);
-    let mut ways = vec![("direct", server), ("devrun", front)];
+    let mut ways = vec![("direct", server), ("devrun", proxy)];
     ways.extend(nginx.as_ref().map(|nginx| ("nginx", nginx.address)));
     println!("{:8} {:>24} {:>34} {:>16}", "", "one client", "16 clients", "one download");
     println!(
@@ -58,11 +58,11 @@ fn on_a_thread(
     receive.recv().unwrap()
 }
 
-async fn front(server: SocketAddr) -> (SocketAddr, impl Future<Output = ()>) {
-    let mut front = Front::start(Options::new(vec!["127.0.0.1:0".parse().unwrap()])).await.unwrap();
-    let Some(Event::Listening { addresses }) = front.next_event().await else { panic!("not listening") };
-    front.handle().publish(Upstream::Ready { generation: 1, address: server });
-    (addresses[0], async move { while front.next_event().await.is_some() {} })
+async fn proxy(server: SocketAddr) -> (SocketAddr, impl Future<Output = ()>) {
+    let mut proxy = Proxy::start(Options::new(vec!["127.0.0.1:0".parse().unwrap()])).await.unwrap();
+    let Some(Event::Listening { addresses }) = proxy.next_event().await else { panic!("not listening") };
+    proxy.handle().publish(Upstream::Ready { generation: 1, address: server });
+    (addresses[0], async move { while proxy.next_event().await.is_some() {} })
 }
 
 /// As fast a server as can be: the same bytes for everybody.

@@ -1,4 +1,4 @@
-//! What all connections of a front share.
+//! What all connections of a proxy share.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -19,12 +19,12 @@ const CROWDED_PAUSE: Duration = Duration::from_millis(1);
 /// Descriptors that are left for everything but clients and their server connections.
 const OTHER_DESCRIPTORS: u64 = 64;
 
-/// What all connections of a front share.
+/// What all connections of a proxy share.
 #[derive(Debug)]
 pub(super) struct Port {
     pub(super) gate: Gate,
     pub(super) teller: Teller,
-    /// Every connection, bridge and report; the front has ended when it is empty.
+    /// Every connection, bridge and report; the proxy has ended when it is empty.
     pub(super) tasks: TaskTracker,
     /// No new requests.
     pub(super) stop: CancellationToken,
@@ -34,7 +34,7 @@ pub(super) struct Port {
     pub(super) room: Arc<Semaphore>,
     /// Somebody waits for a connection to close.
     pub(super) crowded: Notify,
-    /// Tells this front from all others, those of other devruns included.
+    /// Tells this proxy from all others, those of other devruns included.
     pub(super) token: String,
     /// Its line in `Via`.
     pub(super) via: HeaderValue,
@@ -112,7 +112,7 @@ fn affordable() -> usize {
     limit.map_or(usize::MAX, |limit| usize::try_from(clients(limit)).unwrap_or(usize::MAX))
 }
 
-/// Differs between any two fronts: only told apart by it, nothing is kept secret with it.
+/// Differs between any two proxies: only told apart by it, nothing is kept secret with it.
 fn token() -> String {
     use std::sync::atomic::{AtomicU64, Ordering};
     static COUNT: AtomicU64 = AtomicU64::new(0);

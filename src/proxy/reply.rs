@@ -14,7 +14,7 @@ use super::dial::is_crowded;
 use super::gate::Denied;
 use super::headers::Unfit;
 use super::page::{Outlook, Page, Place};
-use super::upstream::Report;
+use super::upstream::FailureReport;
 
 const NOT_RUNNING: &str = "the server is not running";
 /// How much of the output a JSON answer shows, in lines.
@@ -28,7 +28,7 @@ pub(super) enum Trouble {
     /// The server does not accept.
     Unreachable(SocketAddr, io::Error),
     /// The server broke off before an answer; with how its generation ended, if it did.
-    Broke(String, Option<Arc<Report>>),
+    Broke(String, Option<Arc<FailureReport>>),
     /// The server gave no answer in time.
     TimedOut(Duration),
     /// The request has been here before.
@@ -47,7 +47,7 @@ pub(super) enum Trouble {
 struct Words {
     title: &'static str,
     detail: String,
-    report: Option<Arc<Report>>,
+    report: Option<Arc<FailureReport>>,
 }
 
 impl Trouble {
@@ -149,14 +149,14 @@ impl Words {
 }
 
 /// The page about a newer generation that failed while `current` serves on.
-pub(super) fn report_page(report: Option<Arc<Report>>, current: &str) -> Response<Body> {
+pub(super) fn report_page(report: Option<Arc<FailureReport>>, current: &str) -> Response<Body> {
     let (title, outlook) = match (&report, current) {
         (None, _) => ("all is well", Outlook::Fine),
         (Some(_), "") => (NOT_RUNNING, Outlook::Change),
         (Some(_), _) => ("the new code failed, the old code serves on", Outlook::Change),
     };
     let words = Words { title, detail: "the newest code is running".to_owned(), report };
-    html(StatusCode::OK, words.page("", Place::Front(current), outlook))
+    html(StatusCode::OK, words.page("", Place::Proxy(current), outlook))
 }
 
 fn denied_words(denied: &Denied) -> Words {
@@ -172,7 +172,7 @@ fn denied_words(denied: &Denied) -> Words {
     }
 }
 
-fn failed_words(report: Arc<Report>) -> Words {
+fn failed_words(report: Arc<FailureReport>) -> Words {
     Words { title: NOT_RUNNING, detail: report.headline.clone(), report: Some(report) }
 }
 

@@ -28,7 +28,7 @@ pub(super) struct Bridge {
 }
 
 impl Bridge {
-    /// Copies until both sides have ended, or the generation is released, or the front is stopped at once.
+    /// Copies until both sides have ended, or the generation is released, or the proxy is stopped at once.
     pub(super) async fn run(self, kill: CancellationToken) {
         let upgraded = async { tokio::try_join!(self.client, self.server) };
         let Some(Ok((client, server))) = kill.run_until_cancelled(upgraded).await else { return };

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::drain::{Generation, RequestLine, Seat};
 use super::event::{Event, Teller};
-use super::upstream::{Report, Upstream};
+use super::upstream::{FailureReport, Upstream};
 
 /// What the gate lets requests to.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub(super) struct Gate {
 #[derive(Debug, Default)]
 struct State {
     serving: Serving,
-    banner: Option<Arc<Report>>,
+    banner: Option<Arc<FailureReport>>,
     held: usize,
     /// Generations that may still have something in flight or streams open, the serving one included.
     known: Vec<Arc<Generation>>,
@@ -39,7 +39,7 @@ enum Serving {
     #[default]
     Nothing,
     Generation(Arc<Generation>),
-    Down(Arc<Report>),
+    Down(Arc<FailureReport>),
 }
 
 /// Why a request was not let through.
@@ -50,8 +50,8 @@ pub(super) enum Denied {
     /// It has waited as long as it may.
     TimedOut(Duration),
     /// There will be no server until the next change.
-    Down(Arc<Report>),
-    /// The front is being stopped.
+    Down(Arc<FailureReport>),
+    /// The proxy is being stopped.
     Closed,
 }
 
@@ -65,12 +65,12 @@ pub(super) enum View {
         /// Which.
         generation: u64,
         /// A newer one that failed.
-        failed: Option<Arc<Report>>,
+        failed: Option<Arc<FailureReport>>,
         /// Pages of older ones should not reload yet: what their scripts have asked for is still on its way.
         patience: bool,
     },
     /// Nothing will be, until the next change.
-    Down(Arc<Report>),
+    Down(Arc<FailureReport>),
 }
 
 enum Entry {
@@ -139,7 +139,7 @@ impl Gate {
         self.hold_timeout
     }
 
-    /// Waits until this generation no longer gets requests, or the front is stopped.
+    /// Waits until this generation no longer gets requests, or the proxy is stopped.
     pub(super) async fn replaced(&self, generation: &Generation) {
         let mut changed = self.changed.subscribe();
         while !generation.is_retired() && !self.state().closed {
@@ -191,7 +191,7 @@ impl Gate {
     }
 
     /// The newer generation that failed while this one serves on.
-    pub(super) fn set_banner(&self, report: Option<Arc<Report>>) {
+    pub(super) fn set_banner(&self, report: Option<Arc<FailureReport>>) {
         let mut state = self.state();
         if state.banner != report {
             state.banner = report;
