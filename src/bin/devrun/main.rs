@@ -26,9 +26,8 @@ use crate::ui::terminal::Terminal;
 
 fn main() -> std::process::ExitCode {
     let words: Vec<OsString> = std::env::args_os().collect();
-    let begun = cli::parse::begins_run(&words).then(Begun::begin);
     let mut terminal = Terminal::new(anstream::ColorChoice::Auto);
-    let result = program(&words, begun, &mut terminal);
+    let result = program(&words, &mut terminal);
     let flushed = terminal.flush();
     let code = match result.and_then(|code| flushed.map(|()| code)) {
         Ok(code) => code,
@@ -44,20 +43,20 @@ fn main() -> std::process::ExitCode {
     code.number().into()
 }
 
-fn program(words: &[OsString], begun: Option<Begun>, terminal: &mut Terminal) -> Result<ExitCode, CliError> {
+fn program(words: &[OsString], terminal: &mut Terminal) -> Result<ExitCode, CliError> {
     let typed = match cli::parse::parse(words)? {
         cli::parse::Typed::Asked(help) => return terminal.print(help.ansi()).map(|()| ExitCode::Success),
         cli::parse::Typed::Args(args) => *args,
     };
-    dispatch(typed, begun, terminal)
+    dispatch(typed, terminal)
 }
 
-fn dispatch(typed: CommandArgs, begun: Option<Begun>, terminal: &mut Terminal) -> Result<ExitCode, CliError> {
+fn dispatch(typed: CommandArgs, terminal: &mut Terminal) -> Result<ExitCode, CliError> {
     let Some(verb) = typed.subcommand else {
         let cli::args::RunGroups { source, watch, run, front, output } = typed.run.groups;
         let layer = Layer { run, front, ..layer_of(watch, output) };
         let settings = settle(source, layer, typed.run.command, terminal)?;
-        return run::run(settings, begun.unwrap_or_else(Begun::begin), terminal);
+        return run::run(settings, Begun::begin(), terminal);
     };
     match verb {
         Verb::Check(args) => {

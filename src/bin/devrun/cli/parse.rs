@@ -3,10 +3,9 @@
 use std::ffi::{OsStr, OsString};
 
 use clap::error::ErrorKind;
-use clap::{Args as _, CommandFactory as _, FromArgMatches as _, Parser as _};
+use clap::{CommandFactory as _, Parser as _};
 
-use crate::cli::args::RunGroups;
-use crate::cli::commands::{CommandArgs, RunArgs};
+use crate::cli::commands::CommandArgs;
 use crate::cli::suggest::nearest;
 use crate::cli::usage_error::usage_error;
 use crate::ui::error::CliError;
@@ -20,20 +19,11 @@ pub(crate) enum Typed {
     Args(Box<CommandArgs>),
 }
 
-/// Whether these words can only be a run, at first sight. Some runs are not seen to be one: their COMMAND is in devrun.toml.
-pub(crate) fn begins_run(words: &[OsString]) -> bool {
-    let is_option = |word: &OsString| word.as_encoded_bytes().starts_with(b"-");
-    words.get(1).is_some_and(is_option) && words.iter().any(|word| word == "--")
-}
-
 /// Parses the words, the program's name first.
 ///
 /// # Errors
 /// A [`CliError`] with the line to type where a COMMAND stands without `--`.
 pub(crate) fn parse(words: &[OsString]) -> Result<Typed, CliError> {
-    if let Some(run) = run_alone(words) {
-        return Ok(Typed::Args(Box::new(CommandArgs { subcommand: None, run })));
-    }
     match CommandArgs::try_parse_from(words) {
         Ok(args) => Ok(Typed::Args(Box::new(args))),
         Err(error) => match error.kind() {
@@ -42,22 +32,6 @@ pub(crate) fn parse(words: &[OsString]) -> Result<Typed, CliError> {
                 .or_else(|| dashes_for_value(words, error.kind()))
                 .unwrap_or_else(|| usage_error(&error, &program(words)))),
         },
-    }
-}
-
-/// A run, if the words are one beyond doubt. Most are, and none has to wait for definitions that it does not need: these take
-/// longer than all else that is done with the words.
-fn run_alone(words: &[OsString]) -> Option<RunArgs> {
-    let plain = |command: &[OsString]| RunArgs { groups: RunGroups::default(), command: command.to_vec() };
-    match words {
-        [_] => Some(plain(&[])),
-        [_, dashes, command @ ..] if dashes == "--" => Some(plain(command)),
-        _ if begins_run(words) => {
-            let command = clap::Command::new("devrun").disable_help_flag(true);
-            let matches = RunArgs::augment_args(command).try_get_matches_from(words).ok()?;
-            RunArgs::from_arg_matches(&matches).ok()
-        }
-        _ => None,
     }
 }
 
@@ -142,67 +116,4 @@ pub(crate) fn quoted(word: &OsStr) -> String {
         return shown;
     }
     format!("'{}'", shown.replace('\'', r"'\''"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn words(line: &str) -> Vec<OsString> {
-        std::iter::once("devrun").chain(line.split_whitespace()).map(OsString::from).collect()
-    }
-
-    #[test]
-    fn a_run_alone_is_what_it_is_among_the_subcommands() {
-        for line in [
-            "",
-            "--",
-            "-- app",
-            "-- app --proxy 1 -- -x",
-            "-q -- app",
-            "-w src -w check -e rs,toml -- app -v",
-            "-vv --proxy 8000 -- app",
-            "--color=never --mode stat -d 1ms -i *.log --env A=b --on-exit quit -- app",
-        ] {
-            let full = CommandArgs::try_parse_from(words(line)).unwrap();
-            let alone = run_alone(&words(line)).unwrap_or_else(|| panic!("`{line}` is a run"));
-            assert!(full.subcommand.is_none(), "`{line}`");
-            assert_eq!(format!("{alone:?}"), format!("{:?}", full.run), "`{line}`");
-        }
-    }
-
-    #[test]
-    fn what_is_no_run_beyond_doubt_is_left_to_the_whole_parser() {
-        for line in [
-            "app",
-            "-q",
-            "check",
-            "check -- app",
-            "-w src check",
-            "help",
-            "--help",
-            "-h -- app",
-            "-qh -- app",
-            "-V",
-            "-w -- app",
-            "--no-such -- app",
-            "-d never -- app",
-        ] {
-            assert!(run_alone(&words(line)).is_none(), "`{line}`");
-        }
-    }
-
-    #[test]
-    fn a_run_is_seen_at_first_sight() {
-        for (line, is_run) in [
-            ("-- app", true),
-            ("-q -- app", true),
-            ("check -- app", false),
-            ("app", false),
-            ("-q", false),
-            ("", false),
-        ] {
-            assert_eq!(begins_run(&words(line)), is_run, "`{line}`");
-        }
-    }
 }
