@@ -77,7 +77,7 @@ fn dispatch(typed: CommandArgs, terminal: &mut Terminal) -> Result<ExitCode, Cli
             let layer = layer_of(args.watch, args.output);
             let question = list::Question {
                 show: match (args.ignored, args.hot) {
-                    (_, Some(time)) => list::Show::Hot(time.0.0),
+                    (_, Some(time)) => list::Show::Hot(time),
                     (true, None) => list::Show::Ignored,
                     (false, None) if args.flat => list::Show::Flat { null: args.null },
                     (false, None) => list::Show::Tree,

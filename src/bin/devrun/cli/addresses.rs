@@ -7,8 +7,6 @@ use std::str::FromStr;
 
 use devrun::supervise::Endpoint;
 
-use crate::cli::values::Value;
-
 /// A TCP address: a port alone means the loopback of both families.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Address {
@@ -98,10 +96,6 @@ pub(crate) struct Proxy {
     pub(crate) upstream: Option<Address>,
 }
 
-impl Value for Proxy {
-    const NUMBER: bool = true;
-}
-
 impl FromStr for Proxy {
     type Err = String;
 
@@ -140,10 +134,6 @@ pub(crate) struct ListenOn {
     pub(crate) endpoint: Endpoint,
     /// Whether devrun answers while no generation lives; `tcp:` turns it off.
     pub(crate) answer: bool,
-}
-
-impl Value for ListenOn {
-    const NUMBER: bool = true;
 }
 
 impl FromStr for ListenOn {

@@ -4,37 +4,29 @@
 //! option has its key and its variable by construction. Decides nothing: `settings.rs` merges.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{ArgAction, Args, Parser, ValueHint};
-use serde::Deserialize;
 
 use crate::cli::addresses::{ListenOn, Proxy};
 use crate::cli::choices::{Color, Compare, LogFormat, Mode, OnBusy, OnExit, OnLoop, PassSocket, Stdin};
-use crate::cli::serde_shapes::{list, table};
 use crate::cli::values::{
-    CommandLine, Extension, Glob, Parsed, Pattern, ShellChoice, StopSignal, Time, UrlPath, Variable, truth,
-    variables,
+    CommandLine, Extension, Glob, Pattern, ShellChoice, StopSignal, UrlPath, Variable, duration, truth,
 };
 
 /// One source of options: what was typed, or the environment, or a file's tables.
-#[derive(Debug, Clone, Default, Args, Deserialize)]
-#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+#[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Layer {
     #[command(flatten)]
-    #[serde(deserialize_with = "table")]
     pub(crate) watch: Watch,
     #[command(flatten)]
-    #[serde(deserialize_with = "table")]
     pub(crate) run: Run,
     #[command(flatten)]
-    #[serde(deserialize_with = "table")]
     pub(crate) front: Front,
     #[command(flatten)]
-    #[serde(deserialize_with = "table")]
     pub(crate) check: Check,
     #[command(flatten)]
-    #[serde(deserialize_with = "table")]
     pub(crate) output: Output,
 }
 
@@ -71,11 +63,6 @@ pub(crate) fn tables() -> Vec<(&'static str, Vec<clap::Arg>)> {
     ]
 }
 
-/// The key of an option in devrun.toml.
-pub(crate) fn key(option: &clap::Arg) -> String {
-    option.get_id().as_str().replace('_', "-")
-}
-
 /// The options of a run, by group.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct RunGroups {
@@ -109,8 +96,7 @@ pub(crate) struct Source {
 }
 
 /// Which paths count, and how changes are found: `[watch]` in devrun.toml.
-#[derive(Debug, Clone, Default, Args, Deserialize)]
-#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+#[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Watching")]
 pub(crate) struct Watch {
     /// Watch this directory or file; repeatable [default: .]
@@ -118,35 +104,30 @@ pub(crate) struct Watch {
     /// On the command line the path must exist; in devrun.toml (`paths`) it may be made later.
     /// Example: `devrun -w src -w Cargo.toml -- cargo run`
     #[arg(short = 'w', long = "watch", value_name = "PATH", value_hint = ValueHint::AnyPath)]
-    #[serde(deserialize_with = "list")]
     pub(crate) paths: Option<Vec<PathBuf>>,
     /// Only files with these extensions: rs,toml
     ///
     /// Example: `devrun -e py,html -- python app.py`
     #[arg(short = 'e', long, value_name = "LIST", value_delimiter = ',')]
-    #[serde(deserialize_with = "list")]
-    pub(crate) ext: Option<Vec<Parsed<Extension>>>,
+    pub(crate) ext: Option<Vec<Extension>>,
     /// Only paths that match this glob; repeatable
     ///
     /// A glob without `/` is held against the file's name, another against its path from the working
     /// directory. Example: `devrun -f 'src/**/*.rs' -- cargo run`
     #[arg(short = 'f', long, value_name = "GLOB", hide_short_help = true)]
-    #[serde(deserialize_with = "list")]
-    pub(crate) filter: Option<Vec<Parsed<Glob>>>,
+    pub(crate) filter: Option<Vec<Glob>>,
     /// Leave out what matches, gitignore syntax; repeatable
     ///
     /// Anchored at the working directory; decides before every ignore file, `!` takes back. Adds to the
     /// patterns of devrun.toml. Example: `devrun -i downloads/ -i '*.sqlite' -- python app.py`
     #[arg(short = 'i', long, value_name = "PATTERN", allow_hyphen_values = true,
         value_parser = OsStringValueParser::new().try_map(Pattern::from_os))]
-    #[serde(deserialize_with = "list")]
-    pub(crate) ignore: Option<Vec<Parsed<Pattern>>>,
+    pub(crate) ignore: Option<Vec<Pattern>>,
     /// Per-directory ignore file; repeatable [default: .watchignore]
     ///
     /// A name is looked for in every directory; a path with a `/` is read once, anchored at the working
     /// directory. Example: `devrun --ignore-file .watchignore --ignore-file .dockerignore -- npm start`
     #[arg(long, value_name = "NAME", value_hint = ValueHint::FilePath, hide_short_help = true)]
-    #[serde(deserialize_with = "list")]
     pub(crate) ignore_file: Option<Vec<PathBuf>>,
     /// Leave out .gitignore, .git/info/exclude and core.excludesFile
     ///
@@ -169,14 +150,14 @@ pub(crate) struct Watch {
     /// Stat mode: time between two scans [default: 1s]
     ///
     /// Example: `devrun -m stat --poll-interval 300ms -- npm start`
-    #[arg(long, value_name = "DUR", hide_short_help = true, allow_hyphen_values = true)]
-    pub(crate) poll_interval: Option<Parsed<Time>>,
+    #[arg(long, value_name = "DUR", value_parser = duration, hide_short_help = true, allow_hyphen_values = true)]
+    pub(crate) poll_interval: Option<Duration>,
     /// Quiet time that ends a burst of changes
     ///
     /// The default is a few milliseconds, and grows while changes keep coming.
     /// Example: `devrun -d 200ms -- make serve`
-    #[arg(short = 'd', long, value_name = "DUR", allow_hyphen_values = true)]
-    pub(crate) debounce: Option<Parsed<Time>>,
+    #[arg(short = 'd', long, value_name = "DUR", value_parser = duration, allow_hyphen_values = true)]
+    pub(crate) debounce: Option<Duration>,
     /// What proves a change: content or stat [default: content]
     ///
     /// content: other bytes. stat: any difference of size, times or inode, so that a `touch` restarts too.
@@ -186,8 +167,7 @@ pub(crate) struct Watch {
 }
 
 /// What is run, and how: `[run]` in devrun.toml.
-#[derive(Debug, Clone, Default, Args, Deserialize)]
-#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+#[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Running")]
 pub(crate) struct Run {
     /// COMMAND in devrun.toml; on the command line it comes after `--`.
@@ -215,18 +195,17 @@ pub(crate) struct Run {
     ///
     /// Example: `devrun --stop-signal SIGINT -- node server.js`
     #[arg(long, value_name = "SIG", hide_short_help = true, allow_hyphen_values = true)]
-    pub(crate) stop_signal: Option<Parsed<StopSignal>>,
+    pub(crate) stop_signal: Option<StopSignal>,
     /// Time to end, then it is killed [default: 10s]
     ///
     /// The whole tree is, by SIGKILL, and who was in the way is named. Example: `devrun --stop-timeout 2s -- node server.js`
-    #[arg(long, value_name = "DUR", allow_hyphen_values = true)]
-    pub(crate) stop_timeout: Option<Parsed<Time>>,
+    #[arg(long, value_name = "DUR", value_parser = duration, allow_hyphen_values = true)]
+    pub(crate) stop_timeout: Option<Duration>,
     /// Run before each start; if it fails, the old stays
     ///
     /// Repeatable. The line is given to `sh -c`, while the old generation goes on serving.
     /// Example: `devrun --build 'cargo build' -- target/debug/server`
     #[arg(long, value_name = "COMMAND", value_hint = ValueHint::CommandString)]
-    #[serde(deserialize_with = "list")]
     pub(crate) build: Option<Vec<CommandLine>>,
     /// First start at the first change
     ///
@@ -250,13 +229,11 @@ pub(crate) struct Run {
     /// Adds to those of devrun.toml, where it is a table. Example: `devrun --env DEBUG=1 -- ./server`
     #[arg(long, value_name = "KEY=VALUE", hide_short_help = true,
         value_parser = OsStringValueParser::new().try_map(Variable::from_os))]
-    #[serde(deserialize_with = "variables")]
-    pub(crate) env: Option<Vec<Parsed<Variable>>>,
+    pub(crate) env: Option<Vec<Variable>>,
     /// Read variables for COMMAND from this file at each start, and watch it; repeatable
     ///
     /// Example: `devrun --env-file .env -- ./server`
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, hide_short_help = true)]
-    #[serde(deserialize_with = "list")]
     pub(crate) env_file: Option<Vec<PathBuf>>,
     /// Let a shell run COMMAND [default shell: sh]
     ///
@@ -280,8 +257,7 @@ pub(crate) struct Run {
 }
 
 /// The port that clients see: `[front]` in devrun.toml.
-#[derive(Debug, Clone, Default, Args, Deserialize)]
-#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+#[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Front")]
 pub(crate) struct Front {
     /// HTTP proxy: clients see no restart
@@ -291,14 +267,13 @@ pub(crate) struct Front {
     /// it the server always listens there and generations take turns. A port alone means the loopback.
     /// Example: `devrun --proxy 8000 -- flask run --port {port}`
     #[arg(long, value_name = "ADDR[=UPSTREAM]", allow_hyphen_values = true)]
-    pub(crate) proxy: Option<Parsed<Proxy>>,
+    pub(crate) proxy: Option<Proxy>,
     /// Socket that outlives restarts
     ///
     /// Repeatable. Opened once and handed to every generation: descriptors from 3, LISTEN_FDS and {fd} in COMMAND.
     /// `unix:PATH`, `udp:ADDR`; with `tcp:ADDR` devrun never answers on it itself. Example: `devrun --listen 8000 -- uvicorn app:app --fd {fd}`
     #[arg(long, value_name = "[NAME=]ADDR", allow_hyphen_values = true)]
-    #[serde(deserialize_with = "list")]
-    pub(crate) listen: Option<Vec<Parsed<ListenOn>>>,
+    pub(crate) listen: Option<Vec<ListenOn>>,
     /// How sockets are handed over: systemd or werkzeug [default: systemd]
     ///
     /// With --proxy each generation then inherits a listening socket of its own instead of a port number.
@@ -309,17 +284,17 @@ pub(crate) struct Front {
     ///
     /// Example: `devrun --proxy 8000 --ready-path /health -- ./server`
     #[arg(long, value_name = "PATH", hide_short_help = true)]
-    pub(crate) ready_path: Option<Parsed<UrlPath>>,
+    pub(crate) ready_path: Option<UrlPath>,
     /// A generation that is not ready by then has failed [default: 60s]
     ///
     /// Example: `devrun --proxy 8000 --ready-timeout 3m -- ./gradlew bootRun`
-    #[arg(long, value_name = "DUR", hide_short_help = true, allow_hyphen_values = true)]
-    pub(crate) ready_timeout: Option<Parsed<Time>>,
+    #[arg(long, value_name = "DUR", value_parser = duration, hide_short_help = true, allow_hyphen_values = true)]
+    pub(crate) ready_timeout: Option<Duration>,
     /// Responses in flight may take this long to finish [default: 30s]
     ///
     /// Example: `devrun --proxy 8000 --drain-timeout 5m -- ./server`
-    #[arg(long, value_name = "DUR", hide_short_help = true, allow_hyphen_values = true)]
-    pub(crate) drain_timeout: Option<Parsed<Time>>,
+    #[arg(long, value_name = "DUR", value_parser = duration, hide_short_help = true, allow_hyphen_values = true)]
+    pub(crate) drain_timeout: Option<Duration>,
     /// Stop the old generation before the new one starts
     ///
     /// For servers with schedulers or database locks. Example: `devrun --proxy 8000 --no-overlap -- ./server`
@@ -335,8 +310,7 @@ pub(crate) struct Front {
 }
 
 /// How devrun speaks: `[output]` in devrun.toml. All on stderr; stdout belongs to COMMAND.
-#[derive(Debug, Clone, Default, Args, Deserialize)]
-#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+#[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct Output {
     /// Say more; twice: the inner workings too
@@ -364,8 +338,7 @@ pub(crate) struct Output {
 }
 
 /// What `check` looks for: `[check]` in devrun.toml.
-#[derive(Debug, Clone, Default, Args, Deserialize)]
-#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+#[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Checking")]
 pub(crate) struct Check {
     /// This path must be ignored; repeatable
@@ -373,13 +346,11 @@ pub(crate) struct Check {
     /// A path that ends in `/` is a directory, whether it exists or not. Adds to those of devrun.toml.
     /// Example: `devrun check --expect-ignored downloads/a.zip`
     #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
-    #[serde(deserialize_with = "list")]
     pub(crate) expect_ignored: Option<Vec<PathBuf>>,
     /// This path must be watched; repeatable
     ///
     /// Example: `devrun check --expect-watched src/main.rs`
     #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
-    #[serde(deserialize_with = "list")]
     pub(crate) expect_watched: Option<Vec<PathBuf>>,
     /// Warnings fail too
     ///

@@ -1,14 +1,12 @@
-//! The words that options take, for clap and serde alike.
+//! The words that options take.
 
 use clap::ValueEnum;
-use serde::Deserialize;
 
-/// Declares the words that an option takes, for clap and serde alike.
+/// Declares the words that an option takes.
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident),+ $(,)? }) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
-        #[serde(rename_all = "kebab-case")]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
         pub(crate) enum $name { $($(#[$variant_doc])* $variant),+ }
     };
 }

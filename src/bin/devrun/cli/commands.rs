@@ -2,12 +2,13 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueHint};
 
 use crate::cli::args::{Check, Front, Output, RunGroups, Source, Watch};
 use crate::cli::choices::{CheckFormat, Format, ReferencePage};
-use crate::cli::values::{Parsed, Time};
+use crate::cli::values::duration;
 
 /// Run COMMAND and restart it when a file that matters changes, and only then
 ///
@@ -160,9 +161,9 @@ pub(crate) struct ListArgs {
     /// Watch for a while and show which paths make most events [default: 10s]
     ///
     /// Example: `devrun list --hot 1m`
-    #[arg(long, value_name = "DUR", num_args = 0..=1, default_missing_value = "10s", allow_hyphen_values = true,
+    #[arg(long, value_name = "DUR", value_parser = duration, num_args = 0..=1, default_missing_value = "10s", allow_hyphen_values = true,
         conflicts_with = "flat")]
-    pub(crate) hot: Option<Parsed<Time>>,
+    pub(crate) hot: Option<Duration>,
     /// human or json [default: human]
     ///
     /// Example: `devrun list --format json`

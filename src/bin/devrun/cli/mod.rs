@@ -5,7 +5,6 @@ pub(crate) mod args;
 pub(crate) mod choices;
 pub(crate) mod commands;
 pub(crate) mod parse;
-pub(crate) mod serde_shapes;
 pub(crate) mod suggest;
 pub(crate) mod usage_error;
 pub(crate) mod values;

@@ -2,97 +2,37 @@
 //! Each says in one sentence what is wrong with a bad value and what a good one looks like. Reads no files.
 
 use std::ffi::{OsStr, OsString};
-use std::fmt;
 use std::os::unix::ffi::OsStrExt as _;
 use std::str::FromStr;
 use std::time::Duration;
 
 use devrun::supervise::Signal;
-use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
-/// A value that is written as text.
-pub(crate) trait Value: FromStr<Err = String> {
-    /// Whether it may stand in devrun.toml as a number too: `proxy = 8000`. A duration may, to be told its unit is missing.
-    const NUMBER: bool = false;
-}
-
-/// A value given as text: the same parser serves clap (`FromStr`) and serde.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Parsed<T>(pub(crate) T);
-
-impl<T: Value> FromStr for Parsed<T> {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        text.parse().map(Self)
+/// Parses a length of time: `10ms`, `1s`, `1m30s`; at most a year, so that it can be added to any instant.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    if text.is_empty() {
+        return Err("a duration is missing; write it with its unit, such as 50ms, 1s or 2m".into());
     }
-}
-
-impl<'de, T: Value> Deserialize<'de> for Parsed<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text<T>(std::marker::PhantomData<T>);
-
-        impl<T: Value> Visitor<'_> for Text<T> {
-            type Value = Parsed<T>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-                text.parse().map_err(E::custom)
-            }
-
-            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Self::Value, E> {
-                match T::NUMBER {
-                    true => self.visit_str(&number.to_string()),
-                    false => Err(E::invalid_type(de::Unexpected::Signed(number), &self)),
-                }
-            }
-        }
-
-        deserializer.deserialize_any(Text(std::marker::PhantomData))
+    if text.starts_with('-') {
+        return Err(format!("a duration cannot be negative; write {}", text.trim_start_matches('-')));
     }
+    if text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+        return Err(format!("the unit is missing; write {text}ms or {text}s"));
+    }
+    if text.contains(char::is_whitespace) {
+        let joined: String = text.split_whitespace().collect();
+        return Err(format!("a duration has no blanks; write {joined}"));
+    }
+    let duration = humantime::parse_duration(text).map_err(|_| {
+        format!("`{text}` is not a duration; write a number and its unit (ms, s, m, h), such as 50ms or 2m")
+    })?;
+    if duration > YEAR {
+        return Err("a duration of more than a year is surely a mistake".into());
+    }
+    Ok(duration)
 }
-
-/// A length of time: `10ms`, `1s`, `1m 30s`; at most a year, so that it can be added to any instant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Time(pub(crate) Duration);
 
 const YEAR: Duration = Duration::from_secs(366 * 24 * 60 * 60);
-
-impl Value for Time {
-    const NUMBER: bool = true;
-}
-
-impl FromStr for Time {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if text.is_empty() {
-            return Err("a duration is missing; write it with its unit, such as 50ms, 1s or 2m".into());
-        }
-        if text.starts_with('-') {
-            return Err(format!("a duration cannot be negative; write {}", text.trim_start_matches('-')));
-        }
-        if text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
-            return Err(format!("the unit is missing; write {text}ms or {text}s"));
-        }
-        if text.contains(char::is_whitespace) {
-            let joined: String = text.split_whitespace().collect();
-            return Err(format!("a duration has no blanks; write {joined}"));
-        }
-        let duration = humantime::parse_duration(text).map_err(|_| {
-            format!(
-                "`{text}` is not a duration; write a number and its unit (ms, s, m, h), such as 50ms or 2m"
-            )
-        })?;
-        if duration > YEAR {
-            return Err("a duration of more than a year is surely a mistake".into());
-        }
-        Ok(Self(duration))
-    }
-}
 
 /// `--flag=BOOL`, and the value of a flag's variable.
 pub(crate) fn truth(text: &str) -> Result<bool, String> {
@@ -106,8 +46,6 @@ pub(crate) fn truth(text: &str) -> Result<bool, String> {
 /// A file extension without its dot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Extension(pub(crate) String);
-
-impl Value for Extension {}
 
 impl FromStr for Extension {
     type Err = String;
@@ -131,8 +69,6 @@ impl FromStr for Extension {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Glob(pub(crate) String);
 
-impl Value for Glob {}
-
 impl FromStr for Glob {
     type Err = String;
 
@@ -155,19 +91,17 @@ impl FromStr for Glob {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Pattern(pub(crate) Vec<u8>);
 
-impl Value for Pattern {}
-
 impl FromStr for Pattern {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        Self::from_os(text.into()).map(|Parsed(pattern)| pattern)
+        Self::from_os(text.into())
     }
 }
 
 impl Pattern {
     /// Patterns are bytes, as paths are: clap hands them over unchanged.
-    pub(crate) fn from_os(text: OsString) -> Result<Parsed<Self>, String> {
+    pub(crate) fn from_os(text: OsString) -> Result<Self, String> {
         let bytes = text.into_encoded_bytes();
         if matches!(bytes.trim_ascii(), b"" | b"!" | b"/" | b"!/") {
             return Err("the pattern is empty; write one as in a .gitignore, such as downloads/".into());
@@ -175,17 +109,13 @@ impl Pattern {
         if bytes.contains(&b'\n') {
             return Err("a pattern is one line; give --ignore once for each".into());
         }
-        Ok(Parsed(Self(bytes)))
+        Ok(Self(bytes))
     }
 }
 
 /// A stop signal, by name or number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct StopSignal(pub(crate) Signal);
-
-impl Value for StopSignal {
-    const NUMBER: bool = true;
-}
 
 impl FromStr for StopSignal {
     type Err = String;
@@ -206,8 +136,6 @@ impl FromStr for StopSignal {
 /// A path inside a URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct UrlPath(pub(crate) String);
-
-impl Value for UrlPath {}
 
 impl FromStr for UrlPath {
     type Err = String;
@@ -234,8 +162,6 @@ pub(crate) struct Variable {
     pub(crate) value: OsString,
 }
 
-impl Value for Variable {}
-
 impl FromStr for Variable {
     type Err = String;
 
@@ -249,7 +175,7 @@ impl FromStr for Variable {
 
 impl Variable {
     /// The value may be any bytes; what stands before the first `=` is the name.
-    pub(crate) fn from_os(text: OsString) -> Result<Parsed<Self>, String> {
+    pub(crate) fn from_os(text: OsString) -> Result<Self, String> {
         if let Some(text) = text.to_str() {
             return text.parse();
         }
@@ -258,7 +184,7 @@ impl Variable {
             None => Err("`=` is missing; write NAME=VALUE".into()),
             Some(at) => {
                 let (key, value) = (OsStr::from_bytes(&bytes[..at]), OsStr::from_bytes(&bytes[at + 1..]));
-                Self::new(key.into(), value.into()).map(Parsed)
+                Self::new(key.into(), value.into())
             }
         }
     }
@@ -275,70 +201,6 @@ impl Variable {
             );
         }
         Ok(Self { key, value })
-    }
-}
-
-/// The variables of `env = { KEY = "value" }`, or of a list of `KEY=VALUE`.
-pub(crate) fn variables<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Vec<Parsed<Variable>>>, D::Error> {
-    struct Variables;
-
-    impl<'de> Visitor<'de> for Variables {
-        type Value = Option<Vec<Parsed<Variable>>>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a table such as { KEY = \"value\" }")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut variables = Vec::new();
-            while let Some((key, Scalar(value))) = map.next_entry::<String, Scalar>()? {
-                variables.push(Parsed(Variable::new(key.into(), value.into()).map_err(de::Error::custom)?));
-            }
-            Ok(Some(variables))
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-            let mut variables = Vec::new();
-            while let Some(variable) = seq.next_element()? {
-                variables.push(variable);
-            }
-            Ok(Some(variables))
-        }
-    }
-
-    deserializer.deserialize_any(Variables)
-}
-
-/// A string, a number or a boolean, as text: `env = { DEBUG = 1 }`.
-struct Scalar(String);
-
-impl<'de> Deserialize<'de> for Scalar {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
-
-        impl Visitor<'_> for Text {
-            type Value = Scalar;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Scalar, E> {
-                Ok(Scalar(text.to_owned()))
-            }
-
-            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Scalar, E> {
-                Ok(Scalar(number.to_string()))
-            }
-
-            fn visit_bool<E: de::Error>(self, truth: bool) -> Result<Scalar, E> {
-                Ok(Scalar(truth.to_string()))
-            }
-        }
-
-        deserializer.deserialize_any(Text)
     }
 }
 
@@ -359,37 +221,6 @@ impl FromStr for CommandLine {
             return Err("the command is empty; write one such as 'cargo build'".into());
         }
         Ok(Self::Line(line.to_owned()))
-    }
-}
-
-impl<'de> Deserialize<'de> for CommandLine {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Words;
-
-        impl<'de> Visitor<'de> for Words {
-            type Value = CommandLine;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a list of words such as [\"cargo\", \"run\"], or a string for the shell")
-            }
-
-            fn visit_str<E: de::Error>(self, line: &str) -> Result<CommandLine, E> {
-                line.parse().map_err(E::custom)
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<CommandLine, A::Error> {
-                let mut words: Vec<OsString> = Vec::new();
-                while let Some(word) = seq.next_element::<String>()? {
-                    words.push(word.into());
-                }
-                if words.first().is_none_or(|program| program.is_empty()) {
-                    return Err(de::Error::custom("the command is empty"));
-                }
-                Ok(CommandLine::Words(words))
-            }
-        }
-
-        deserializer.deserialize_any(Words)
     }
 }
 
@@ -414,29 +245,5 @@ impl FromStr for ShellChoice {
             }
             shell => Ok(Self::Program(shell.into())),
         }
-    }
-}
-
-impl<'de> Deserialize<'de> for ShellChoice {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Choice;
-
-        impl Visitor<'_> for Choice {
-            type Value = ShellChoice;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("true, false or the name of a shell")
-            }
-
-            fn visit_bool<E: de::Error>(self, truth: bool) -> Result<ShellChoice, E> {
-                Ok(if truth { ShellChoice::Program("sh".into()) } else { ShellChoice::No })
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<ShellChoice, E> {
-                text.parse().map_err(E::custom)
-            }
-        }
-
-        deserializer.deserialize_any(Choice)
     }
 }

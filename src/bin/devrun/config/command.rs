@@ -71,12 +71,8 @@ pub(crate) fn with_surroundings(mut command: Command, layer: &args::Run) -> Comm
     if let Some(workdir) = &layer.workdir {
         command.workdir = Some(workdir.clone());
     }
-    command.envs = layer
-        .env
-        .iter()
-        .flatten()
-        .map(|variable| (variable.0.key.clone(), variable.0.value.clone()))
-        .collect();
+    command.envs =
+        layer.env.iter().flatten().map(|variable| (variable.key.clone(), variable.value.clone())).collect();
     command.env_files = layer.env_file.clone().unwrap_or_default();
     command
 }

@@ -7,6 +7,7 @@ use clap::{Arg, ArgAction, CommandFactory as _, FromArgMatches as _};
 use crate::cli::args::{AllOptions, Layer, Source};
 use crate::cli::suggest::nearest;
 use crate::cli::usage_error::usage_error;
+use crate::config::toml_options::check_word;
 use crate::ui::error::CliError;
 
 const PREFIX: &str = "DEVRUN_";
@@ -55,7 +56,7 @@ pub(crate) fn read(variables: impl Iterator<Item = (OsString, OsString)>) -> Res
             Some(option) if is_count(option) => words.extend(times(option, name, value)?),
             Some(option) => {
                 let typed = as_typed(option, value);
-                probe(&command, &typed, name)?;
+                probe(option, &typed, name)?;
                 words.extend(typed);
             }
             None => doubts.extend(doubt(&command, name)),
@@ -70,16 +71,11 @@ fn option_of<'a>(command: &'a clap::Command, name: &str) -> Option<&'a Arg> {
     command.get_arguments().find(|arg| arg.get_long().and_then(variable).as_deref() == Some(name))
 }
 
-/// One variable alone, so that what is wrong can be said of it.
-fn probe(command: &clap::Command, typed: &[OsString], name: &str) -> Result<(), CliError> {
-    let words = std::iter::once(OsString::from("devrun")).chain(typed.iter().cloned());
-    match command.clone().try_get_matches_from(words) {
-        Ok(_) => Ok(()),
-        Err(error) => {
-            let context = format!("the variable {name} is set wrongly");
-            Err(usage_error(&error, "devrun").with_context(&context))
-        }
-    }
+/// Parses the words of one variable alone, so that the error names the variable.
+fn probe(option: &Arg, typed: &[OsString], name: &str) -> Result<(), CliError> {
+    typed.iter().try_for_each(|word| check_word(option, word)).map_err(|error| {
+        usage_error(&error, "devrun").with_context(&format!("the variable {name} is set wrongly"))
+    })
 }
 
 fn is_count(option: &Arg) -> bool {

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
-
-use crate::cli::args::{self, Check, Front, Layer, Output, Run, Watch};
-use crate::cli::serde_shapes::{Table, table};
+use crate::cli::args::Layer;
 use crate::cli::suggest::nearest;
+use crate::cli::usage_error::usage_error;
+use crate::config::toml_options::{Document, Mistake, OptionWords};
 use crate::ui::error::{CliError, SourceSpan};
 use crate::ui::escape::escape_path;
 
@@ -22,22 +21,6 @@ pub(crate) struct ConfigFile {
     pub(crate) layer: Layer,
     /// The tables of the profile that was asked for.
     pub(crate) profile: Layer,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
-struct Document {
-    #[serde(deserialize_with = "table")]
-    watch: Watch,
-    #[serde(deserialize_with = "table")]
-    run: Run,
-    #[serde(deserialize_with = "table")]
-    front: Front,
-    #[serde(deserialize_with = "table")]
-    check: Check,
-    #[serde(deserialize_with = "table")]
-    output: Output,
-    profile: BTreeMap<String, Table<Layer>>,
 }
 
 /// A devrun.toml is written by hand; what is larger is something else, such as a device or a download.
@@ -64,16 +47,15 @@ pub(crate) fn read(path: &Path, shown: &str, profile: Option<&str>) -> Result<Co
     let text = text_of(path, shown)?;
     // What editors on Windows put in front is no part of line 1.
     let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
-    let document: Document = toml::from_str(&text).map_err(|error| mistake(shown, &text, &error))?;
-    let Document { watch, run, front, check, output, profile: mut profiles } = document;
+    let mut document = Document::parse(&text).map_err(|mistake| shown_in(shown, &text, mistake))?;
     let profile = match profile {
-        None => Layer::default(),
-        Some(name) => match profiles.remove(name) {
-            Some(Table(layer)) => layer,
-            None => return Err(no_profile(shown, name, &profiles)),
-        },
+        None => OptionWords::default(),
+        Some(name) => {
+            document.profiles.remove(name).ok_or_else(|| no_profile(shown, name, &document.profiles))?
+        }
     };
-    Ok(ConfigFile { layer: Layer { watch, run, front, check, output }, profile })
+    let options = |words: OptionWords| words.options().map_err(|error| usage_error(&error, "devrun"));
+    Ok(ConfigFile { layer: options(document.top)?, profile: options(profile)? })
 }
 
 fn text_of(path: &Path, shown: &str) -> Result<String, CliError> {
@@ -111,7 +93,7 @@ fn bytes_of(path: &Path) -> std::io::Result<Vec<u8>> {
     if read as u64 > LARGEST { Err(ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
 }
 
-fn no_profile(shown: &str, name: &str, profiles: &BTreeMap<String, Table<Layer>>) -> CliError {
+fn no_profile(shown: &str, name: &str, profiles: &BTreeMap<String, OptionWords>) -> CliError {
     let failure = CliError::new(format!("there is no [profile.{name}] in {shown}"));
     let known: Vec<&str> = profiles.keys().map(String::as_str).collect();
     match (nearest(name, known.iter().copied()), known.is_empty()) {
@@ -123,10 +105,8 @@ fn no_profile(shown: &str, name: &str, profiles: &BTreeMap<String, Table<Layer>>
     }
 }
 
-/// What toml says, in our words: an unknown key gets the nearest valid one.
-fn mistake(shown: &str, text: &str, error: &toml::de::Error) -> CliError {
-    let span = error.span().unwrap_or(0..0);
-    let (message, label, remedy) = describe(error.message());
+fn shown_in(shown: &str, text: &str, mistake: Mistake) -> CliError {
+    let Mistake { message, label, remedy, span } = mistake;
     let place = SourceSpan::new(shown, text, visible(text, span)).with_label(label);
     let failure = CliError::new(message).with_span(place);
     match remedy {
@@ -141,75 +121,4 @@ fn visible(text: &str, span: std::ops::Range<usize>) -> std::ops::Range<usize> {
     // A value over several lines is shown by its first.
     let line_end = text[start..].find('\n').map_or(text.len(), |at| start + at);
     start..span.end.clamp(start, line_end.max(start))
-}
-
-fn describe(message: &str) -> (String, String, Option<String>) {
-    if let Some(rest) = message.strip_prefix("unknown field `") {
-        let (key, expected) = rest.split_once('`').unwrap_or((rest, ""));
-        let known: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
-        let remedy = match nearest(key, known.iter().copied()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => match moved(key) {
-                Some(table) => format!("`{key}` belongs in [{table}]"),
-                None => format!("the keys that are known here: {}", known.join(", ")),
-            },
-        };
-        return (format!("unknown key `{}`", short(key)), "not known here".into(), Some(remedy));
-    }
-    if let Some(rest) = message.strip_prefix("unknown variant `") {
-        let (word, expected) = rest.split_once('`').unwrap_or((rest, ""));
-        let known: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
-        let remedy = match nearest(word, known.iter().copied()) {
-            Some(near) => format!("did you mean \"{near}\"?"),
-            None => format!("one of: {}", known.join(", ")),
-        };
-        return (format!("unknown value \"{word}\""), "not known here".into(), Some(remedy));
-    }
-    let typed = ["invalid type: ", "invalid value: "].iter().find_map(|start| message.strip_prefix(start));
-    if let Some(rest) = typed {
-        let (found, wanted) = rest.split_once(", expected ").unwrap_or((rest, "something else"));
-        return ("wrong type".into(), format!("expected {}, found {}", noun(wanted), noun(found)), None);
-    }
-    if message == "duplicate key" {
-        return ("duplicate key".into(), "given before".into(), Some("leave one of them out".into()));
-    }
-    if message.starts_with("cannot recurse further") {
-        return ("tables or lists are nested too deeply".into(), String::new(), None);
-    }
-    if message == "wanted string or table" {
-        return ("wrong type".into(), "expected a string".into(), None);
-    }
-    // Our own values say what is wrong and, after the semicolon, what would be right.
-    match message.split_once("; ") {
-        Some((what, remedy)) => (what.to_owned(), String::new(), Some(remedy.to_owned())),
-        None => (message.to_owned(), String::new(), None),
-    }
-}
-
-/// A key that fits a line: what is longer was pasted by mistake.
-fn short(key: &str) -> String {
-    match key.char_indices().nth(60) {
-        Some((at, _)) => format!("{}…", &key[..at]),
-        None => key.to_owned(),
-    }
-}
-
-/// serde's and Rust's words for things, in TOML's.
-fn noun(word: &str) -> &str {
-    match word {
-        "map" | "a map" => "a table",
-        "sequence" => "a list",
-        "path string" => "a string",
-        "u8" => "a number from 0 to 255",
-        _ if word.starts_with("struct ") => "a table",
-        _ => word,
-    }
-}
-
-/// The table that knows a key put into another one.
-fn moved(key: &str) -> Option<&'static str> {
-    let tables = args::tables();
-    let mut known =
-        tables.iter().filter(|(_, options)| options.iter().any(|option| args::key(option) == key));
-    known.next().map(|(table, _)| *table)
 }

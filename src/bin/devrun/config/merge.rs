@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use devrun::supervise::Endpoint;
 
 use crate::cli::args::{Check, Front, Layer, Output, Run, Watch};
-use crate::cli::values::{Parsed, Pattern};
+use crate::cli::values::Pattern;
 
 /// The fields of a group, each the upper one's if it is given. Naming them all makes the compiler see to it
 /// that no new option is forgotten.
@@ -84,7 +84,7 @@ pub(crate) fn absolute(mut layer: Layer, dir: &Path) -> Layer {
         }
     }
     for listen in layer.front.listen.iter_mut().flatten() {
-        if let Endpoint::Unix(path) = &mut listen.0.endpoint {
+        if let Endpoint::Unix(path) = &mut listen.endpoint {
             join(path);
         }
     }
@@ -102,7 +102,7 @@ pub(crate) fn anchored(mut layer: Layer, directory: &Path, base: &Path) -> Layer
         && !below.as_os_str().is_empty()
     {
         let below = escaped(below.as_os_str().as_encoded_bytes());
-        for Parsed(Pattern(pattern)) in layer.watch.ignore.iter_mut().flatten() {
+        for Pattern(pattern) in layer.watch.ignore.iter_mut().flatten() {
             *pattern = moved(pattern, &below);
         }
     }

@@ -30,7 +30,7 @@ pub(crate) struct Front {
 }
 
 pub(crate) fn front_of(layer: args::Front) -> Result<Front, CliError> {
-    let proxy = layer.proxy.map(|proxy| proxy.0);
+    let proxy = layer.proxy;
     Ok(Front {
         addresses: proxy.map(|proxy| proxy.address.sockets(has_ipv6_loopback())).unwrap_or_default(),
         proxy,
@@ -38,19 +38,15 @@ pub(crate) fn front_of(layer: args::Front) -> Result<Front, CliError> {
             .listen
             .into_iter()
             .flatten()
-            .map(|listen| Listen {
-                name: listen.0.name,
-                endpoint: listen.0.endpoint,
-                answer: listen.0.answer,
-            })
+            .map(|listen| Listen { name: listen.name, endpoint: listen.endpoint, answer: listen.answer })
             .collect(),
         pass_socket: layer.pass_socket.map(|how| match how {
             choices::PassSocket::Systemd => supervise::PassSocket::Systemd,
             choices::PassSocket::Werkzeug => supervise::PassSocket::Werkzeug,
         }),
-        ready_path: layer.ready_path.map(|path| path.0.0),
-        ready_timeout: layer.ready_timeout.map_or(Duration::from_secs(60), |time| time.0.0),
-        drain_timeout: layer.drain_timeout.map_or(Duration::from_secs(30), |time| time.0.0),
+        ready_path: layer.ready_path.map(|path| path.0),
+        ready_timeout: layer.ready_timeout.map_or(Duration::from_secs(60), |time| time),
+        drain_timeout: layer.drain_timeout.map_or(Duration::from_secs(30), |time| time),
         overlap: !layer.no_overlap.unwrap_or(false),
         live_reload: !layer.no_live_reload.unwrap_or(false),
     })

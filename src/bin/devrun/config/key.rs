@@ -1,0 +1,113 @@
+//! The tables and keys of devrun.toml: a key for each option, with the kind of value that it takes.
+
+use clap::{Arg, ArgAction};
+
+use crate::cli::args;
+
+/// A table of devrun.toml with its keys.
+pub(crate) struct Table {
+    pub(crate) name: &'static str,
+    pub(crate) keys: Vec<Key>,
+}
+
+impl Table {
+    /// All tables, in the order of the reference.
+    pub(crate) fn all() -> Vec<Self> {
+        let table =
+            |(name, options): (_, Vec<Arg>)| Self { name, keys: options.into_iter().map(Key::new).collect() };
+        args::tables().into_iter().map(table).collect()
+    }
+
+    /// The key of this name.
+    pub(crate) fn key(&self, name: &str) -> Option<&Key> {
+        self.keys.iter().find(|key| key.name == name)
+    }
+}
+
+/// A key of devrun.toml: it has the name of its option.
+pub(crate) struct Key {
+    pub(crate) name: String,
+    pub(crate) kind: Kind,
+    pub(crate) option: Arg,
+}
+
+impl Key {
+    fn new(option: Arg) -> Self {
+        let name = option.get_id().as_str().replace('_', "-");
+        Self { kind: Kind::of(&option, &name), name, option }
+    }
+
+    /// The short help of the option. Says nothing about repetition, because the file has lists.
+    pub(crate) fn description(&self) -> String {
+        self.option.get_help().map(ToString::to_string).unwrap_or_default().replace("; repeatable", "")
+    }
+}
+
+/// The kind of value that a key takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Boolean,
+    /// 0 to 255.
+    Count,
+    Duration,
+    /// One of these words.
+    Words(Vec<String>),
+    Text,
+    /// A string, or a number in this range that stands for it: ports, signals.
+    NumberOrText(u16, u16),
+    /// The path of a URL.
+    UrlPath,
+    /// A program with its arguments, or a line for the shell.
+    Command,
+    /// `true`, `false` or the name of a shell.
+    Shell,
+    /// A table of environment variables.
+    Variables,
+    List(Box<Self>),
+}
+
+impl Kind {
+    fn of(option: &Arg, name: &str) -> Self {
+        let one = Self::of_one(option, name);
+        match option.get_action() {
+            ArgAction::Append if one != Self::Variables => Self::List(Box::new(one)),
+            _ => one,
+        }
+    }
+
+    fn of_one(option: &Arg, name: &str) -> Self {
+        let words: Vec<String> =
+            option.get_possible_values().iter().map(|word| word.get_name().to_owned()).collect();
+        let value_name = option.get_value_names().and_then(<[_]>::first).map_or("", |name| name.as_str());
+        match (name, value_name) {
+            ("command" | "build", _) => Self::Command,
+            ("proxy" | "listen", _) => Self::NumberOrText(0, u16::MAX),
+            ("stop-signal", _) => Self::NumberOrText(1, 64),
+            ("ready-path", _) => Self::UrlPath,
+            ("shell", _) => Self::Shell,
+            ("env", _) => Self::Variables,
+            (_, "BOOL") => Self::Boolean,
+            (_, "DUR") => Self::Duration,
+            _ if matches!(option.get_action(), ArgAction::Count) => Self::Count,
+            _ if !words.is_empty() => Self::Words(words),
+            _ => Self::Text,
+        }
+    }
+
+    /// What an error message says that was expected.
+    pub(crate) fn expected(&self) -> &'static str {
+        match self {
+            Self::Boolean => "a boolean",
+            Self::Count => "a number from 0 to 255",
+            Self::Command => "a list of words such as [\"cargo\", \"run\"], or a string for the shell",
+            Self::Shell => "true, false or the name of a shell",
+            Self::Variables => "a table such as { KEY = \"value\" }",
+            Self::Duration
+            | Self::Words(_)
+            | Self::Text
+            | Self::NumberOrText(..)
+            | Self::UrlPath
+            | Self::List(_) => "a string",
+        }
+    }
+}
