@@ -52,7 +52,7 @@ impl Machine {
         self.actions.push(Action::Build { generation, because });
         if self.settings.builds {
             self.tell(generation, Phase::Building);
-            self.loops.building(now);
+            self.loops.build_started(now);
         }
     }
 
@@ -61,7 +61,7 @@ impl Machine {
             return;
         };
         if self.settings.builds {
-            self.loops.built(now);
+            self.loops.build_ended(now);
         }
         match (next.progress, failure) {
             _ if self.ending.is_some() => return,
@@ -114,7 +114,7 @@ impl Machine {
         if !self.settings.builds {
             self.basis = Some(now);
         }
-        self.loops.started(now, self.settings.builds);
+        self.loops.generation_started(now, self.settings.builds);
         self.generations.push(Generation {
             number: next.number,
             stage: Stage::Starting { failed_at: now + self.settings.ready_timeout },

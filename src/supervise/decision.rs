@@ -7,7 +7,6 @@ use std::time::Duration;
 use crate::change::Batch;
 
 use super::event::{Event, Exit};
-use super::evidence::Evidence;
 use super::phase::ExitReport;
 use super::signal::Signal;
 
@@ -16,8 +15,8 @@ use super::signal::Signal;
 pub(super) enum Input {
     /// Supervising begins.
     Begin,
-    /// Relevant content has changed, and so much is known of who did it.
-    Changed(Batch, Evidence),
+    /// Relevant content has changed.
+    Changed(Batch),
     /// Restart now.
     Restart,
     /// Nothing is in flight on this generation any more.

@@ -82,15 +82,15 @@ pub enum Event {
         /// Time to the next start; `None`: until the next change.
         backoff: Option<Duration>,
     },
-    /// A path restarts the child again and again right after each start.
+    /// A path changes right after each start, so the child restarts again and again. From now on, restarts for this path
+    /// alone are delayed by 0.3 s, doubling with each start up to 30 s.
     Loop {
-        /// The path, absolute.
+        /// The absolute path of the file that changed last.
         path: PathBuf,
-        /// How often it has.
+        /// Its directory, if a file of another name appears or vanishes in it after each start.
+        directory: Option<PathBuf>,
+        /// Number of starts in a row that were followed by a change.
         times: u32,
-        /// Whether it is left out from now on: the child was proven to write it. Otherwise nobody can tell, and what it alone
-        /// restarts waits longer and longer.
-        left_out: bool,
     },
     /// There is a reloader inside the child: two supervisors would fight.
     ReloaderInside {

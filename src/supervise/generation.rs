@@ -74,7 +74,7 @@ pub(super) struct Next {
 pub(super) struct Due {
     pub(super) batch: Option<Batch>,
     pub(super) asked: bool,
-    /// It waits until then: it may be the child's own doing.
+    /// It waits until then: the child may have written it itself.
     until: Option<Instant>,
 }
 

@@ -7,11 +7,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::change::Batch;
-
 use super::decision::Input;
 use super::event::{Event, Exit};
-use super::evidence::{Evidence, Suspected};
 use super::jobs::{Jobs, Stop};
 use super::options::{Capture, Options, Subreaper};
 use super::os::Trees;
@@ -22,7 +19,6 @@ use super::running::{Builds, Happening, Running};
 use super::signal::Signal;
 use super::sockets::Held;
 use super::streams::Streams;
-use super::witness::Witness;
 
 /// What performs: everything that runs, and what it takes to run it.
 #[derive(Debug)]
@@ -33,7 +29,6 @@ pub(super) struct Hands {
     /// What the machine is to be told next.
     pub(super) inputs: VecDeque<Input>,
     pub(super) trees: Trees,
-    pub(super) witness: Witness,
     /// Each process that is started gets a key of its own, builds too.
     pub(super) keys: u64,
     pub(super) sockets: Vec<Arc<Held>>,
@@ -71,7 +66,6 @@ impl Hands {
             guard.begins(trees.session());
         }
         Ok(Self {
-            witness: Witness::new(trees.session()),
             trees,
             streams,
             jobs: Jobs::new(options.command.stdin),
@@ -89,17 +83,6 @@ impl Hands {
             reap_at: None,
             habits: Habits::default(),
         })
-    }
-
-    /// What is known of who wrote the files of a batch.
-    pub(super) fn evidence(&mut self, batch: &Batch) -> Evidence {
-        let trees = &mut self.trees;
-        self.witness.evidence(batch, || trees.everything().iter().map(|(one, _)| one.pid).collect())
-    }
-
-    /// Listens for the writers of these files, and of no others.
-    pub(super) fn suspect(&mut self, files: Vec<Suspected>) {
-        self.witness.watch(files);
     }
 
     /// When to look around next, if nothing happens before.
@@ -126,7 +109,6 @@ impl Hands {
 
     /// Lets everything go on.
     pub(super) fn go_on(&mut self) {
-        self.witness.attend(Duration::ZERO);
         let mut live = self.running.values().rev().filter(|run| !run.leader_ended);
         self.jobs.go_on(live.next().map(|run| run.pid));
         self.send_all(Signal::CONT);
@@ -144,7 +126,6 @@ impl Hands {
 
     pub(super) fn suspended(&mut self) {
         self.send_all(Signal::STOP);
-        self.witness.rest();
         self.jobs.suspended();
         self.tell(Event::Suspended);
     }

@@ -1,255 +1,239 @@
-//! Pure: names the paths that restart the child again and again right after each start, and says what becomes of them.
+//! Pure: finds restart loops by their rhythm, names them and slows them down.
 //!
-//! A server that writes a watched file while it starts would restart itself for ever. Two things give it away: the rhythm (the
-//! same path changes shortly after each start, several starts in a row) and who wrote it. The rhythm alone proves nothing: a
-//! script may save a file right after each start. So a path is left out only once the child is proven to write it, and from then
-//! on what it is proven to write, or what nobody saw written but came when the child writes; what nobody can tell of waits longer
-//! and longer before it restarts, and never for good; what somebody else wrote is none of this.
+//! A server that writes a watched file while it starts restarts itself for ever. Such a file changes shortly after each
+//! start. A path that follows [`MIN_STARTS`] starts in a row is named. From then on, a change of that path alone restarts
+//! the server only after a delay, which doubles with each start up to [`MAX_RESTART_DELAY`]. If the server writes a file of
+//! another name each time, its directory is named instead. A change of any other path restarts at once, and an edit of the
+//! path itself outside of the window after a start ends the suspicion. No change is ever dropped.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::change::Batch;
+use crate::change::{Batch, Change, ChangeKind};
 
 use super::event::Event;
-use super::evidence::{Evidence, Interest, Suspected, Writer};
 
-/// A change later than this after the start has nothing to do with it.
-const SHORTLY: Duration = Duration::from_secs(3);
-/// How many starts in a row a path must follow to be suspicious.
-const TIMES: u32 = 3;
-/// Once one path is proven to loop, the others that the child writes at its start need only so many.
-const TIMES_MORE: u32 = 2;
-/// A generation that is stopped early may not come to write a file: so many starts may lie between two that it follows, if the
-/// child is proven to write it.
-const GAP: u64 = 4;
-/// What follows starts without a proof waits: so long from so many times on. A script that saves a file right after each of
-/// twenty starts hardly feels it; a server that nobody can watch writing starts every two seconds in the end.
-const WAITS: [(u32, Duration); 4] = [
-    (TIMES, Duration::from_millis(300)),
-    (10, Duration::from_millis(600)),
-    (20, Duration::from_secs(1)),
-    (40, Duration::from_secs(2)),
-];
-/// A path that was left alone for this long is forgiven.
-const FORGIVEN: Duration = Duration::from_secs(60);
-/// So many paths are looked at closely at most.
-const SUSPECTS: usize = 32;
+/// Time after a start in which a change follows it.
+const WINDOW: Duration = Duration::from_secs(3);
+/// Number of starts in a row that a path follows before it is named.
+const MIN_STARTS: u32 = 3;
+/// Maximum difference between the times from a start to a change, unless [`MAX_SPREAD_RATIO`] allows more. A person
+/// saves less regularly. A scan that runs each second can notice a change up to a second late.
+const MAX_SPREAD: Duration = Duration::from_millis(1200);
+/// Maximum difference between these times, relative to the longest. Builds take minutes and vary.
+const MAX_SPREAD_RATIO: f32 = 0.4;
+/// Delay of the first restart for a path that was just named.
+const FIRST_RESTART_DELAY: Duration = Duration::from_millis(300);
+/// Maximum delay of a restart.
+const MAX_RESTART_DELAY: Duration = Duration::from_secs(30);
+/// Maximum number of tracked paths, and of tracked directories.
+const MAX_TRACKED_PATHS: usize = 256;
 
-/// What is known of one path.
-#[derive(Debug)]
-struct Suspect {
-    /// Starts in a row that it followed.
-    times: u32,
-    /// The shortest and the longest delay after the start.
-    least: Duration,
-    most: Duration,
-    /// The start it followed last, counted.
-    start: u64,
-    last: Instant,
-    /// It was proven, and what the child writes there counts no longer.
-    left_out: bool,
-    told: Verdict,
-}
-
-impl Suspect {
-    fn new(delay: Duration, start: u64, now: Instant) -> Self {
-        Self { times: 1, least: delay, most: delay, start, last: now, left_out: false, told: Verdict::Counts }
-    }
-
-    /// Whether the delays are as regular as a program's: within 40 % of each other, or 300 ms.
-    fn regular(&self, delay: Duration) -> bool {
-        let (least, most) = (self.least.min(delay), self.most.max(delay));
-        most - least <= Duration::from_millis(300).max(most.mul_f32(0.4))
-    }
-
-    /// It has followed one more start.
-    fn follow(&mut self, delay: Duration, start: u64) {
-        self.times += 1;
-        self.start = start;
-        self.least = self.least.min(delay);
-        self.most = self.most.max(delay);
-    }
-
-    /// From this start on, as if it was the first.
-    fn begin_again(&mut self, delay: Duration, start: u64) {
-        (self.times, self.least, self.most, self.start) = (1, delay, delay, start);
-    }
-
-    fn wait(&self) -> Duration {
-        let wait = WAITS.iter().rev().find(|(times, _)| *times <= self.times);
-        wait.map_or(Duration::ZERO, |(_, wait)| *wait)
-    }
-}
-
-/// What is to become of one change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
-    /// It counts, at once.
-    Counts,
-    /// It counts, after a while.
-    Waits(Duration),
-    /// It is the child's own.
-    LeftOut,
-}
-
-/// What is to become of a batch.
+/// What follows from the changes of a batch.
 #[derive(Debug, Default)]
 #[must_use]
-pub(super) struct Judgement {
-    pub(super) told: Vec<Event>,
-    /// Nothing but suspicious paths is in it: they may wait.
-    pub(super) wait: Option<Duration>,
+pub(super) struct LoopDecision {
+    /// One [`Event::Loop`] for each path that has just been found to loop.
+    pub(super) events: Vec<Event>,
+    /// Delay of the restart; `None` if any change of the batch restarts at once.
+    pub(super) delay: Option<Duration>,
 }
 
-/// The paths under suspicion.
+/// Detects restart loops.
 #[derive(Debug)]
-pub(super) struct Loops {
-    guard: bool,
-    suspects: BTreeMap<PathBuf, Suspect>,
+pub(super) struct RestartLoops {
+    enabled: bool,
+    /// Number of starts.
     starts: u64,
-    started: Option<Instant>,
-    /// Builds run, since then: what they write comes at any time until they are over.
+    /// Time of the last start, or of the last begin or end of its builds.
+    started_at: Option<Instant>,
+    /// Builds run since `started_at`. What they write may come at any time until their end.
     building: bool,
+    paths: Candidates,
+    /// Parent directories of the files that appear or vanish after a start.
+    directories: Candidates,
 }
 
-impl Loops {
-    pub(super) fn new(guard: bool) -> Self {
-        Self { guard, suspects: BTreeMap::new(), starts: 0, started: None, building: false }
+impl RestartLoops {
+    pub(super) fn new(enabled: bool) -> Self {
+        Self {
+            enabled,
+            starts: 0,
+            started_at: None,
+            building: false,
+            paths: Candidates::default(),
+            directories: Candidates::default(),
+        }
     }
 
     /// The builds of a generation have begun.
-    pub(super) fn building(&mut self, now: Instant) {
-        self.one_more(now);
-        (self.started, self.building) = (Some(now), true);
+    pub(super) fn build_started(&mut self, now: Instant) {
+        self.count_start(now);
+        (self.started_at, self.building) = (Some(now), true);
     }
 
-    /// Builds have ended.
-    pub(super) fn built(&mut self, now: Instant) {
-        // What they wrote last is looked at a little later.
-        (self.started, self.building) = (Some(now), false);
+    /// The builds have ended.
+    pub(super) fn build_ended(&mut self, now: Instant) {
+        // The watch may notice their last writes a little later, so the window starts again.
+        (self.started_at, self.building) = (Some(now), false);
     }
 
-    /// A generation has been started.
-    pub(super) fn started(&mut self, now: Instant, built: bool) {
+    /// A generation has been started, after its builds if there are any.
+    pub(super) fn generation_started(&mut self, now: Instant, built: bool) {
         if !built {
-            self.one_more(now);
+            self.count_start(now);
         }
-        self.started = Some(now);
+        self.started_at = Some(now);
     }
 
-    /// One more start. Who had the time to follow the last one, and did not, is no loop: generated code that is new after an
-    /// edit, and the same after the restart that it brings.
-    fn one_more(&mut self, now: Instant) {
-        let had_time = self.started.is_some_and(|started| now.saturating_duration_since(started) > SHORTLY);
-        let last = self.starts;
-        self.suspects.retain(|_, one| one.left_out || one.start == last || !had_time);
+    fn count_start(&mut self, now: Instant) {
+        let window_passed =
+            self.started_at.is_some_and(|started_at| now.saturating_duration_since(started_at) > WINDOW);
+        for candidates in [&mut self.paths, &mut self.directories] {
+            candidates.forget_unless_followed(self.starts, window_passed);
+        }
         self.starts += 1;
     }
 
-    /// The paths whose next writer is of interest.
-    pub(super) fn suspects(&self) -> impl Iterator<Item = Suspected> {
-        let enough = self.enough();
-        self.suspects.iter().map(move |(path, one)| {
-            let interest = match one.times + 1 {
-                _ if one.left_out => Interest::Lasting,
-                next if next >= enough => Interest::Close,
-                _ => Interest::Passing,
-            };
-            Suspected { path: path.clone(), interest }
-        })
-    }
-
-    /// How many starts a path must follow, if the child is proven to write it.
-    fn enough(&self) -> u32 {
-        if self.suspects.values().any(|one| one.left_out) { TIMES_MORE } else { TIMES }
-    }
-
-    /// Takes out of the batch what the child wrote itself, and says so once for each path.
-    pub(super) fn judge(&mut self, batch: &mut Batch, evidence: &Evidence, now: Instant) -> Judgement {
-        let mut judgement = Judgement::default();
-        let Some(started) = self.started.filter(|_| self.guard) else { return judgement };
-        self.suspects.retain(|_, one| one.left_out || now.saturating_duration_since(one.last) < FORGIVEN);
-        // The last write counts: a file that is written twice in a burst follows the start with its last.
-        let delay = batch.last.checked_duration_since(started);
-        let delay = delay.filter(|delay| self.building || *delay <= SHORTLY);
-        let mut waits = Vec::new();
-        let changes = std::mem::take(&mut batch.changes);
-        for change in changes {
-            let verdict = self.judge_one(&change.path, delay, evidence.get(&change.path), now);
-            judgement.told.extend(self.name(&change.path, verdict));
-            match verdict {
-                Verdict::LeftOut => continue,
-                Verdict::Waits(wait) => waits.push(Some(wait)),
-                Verdict::Counts => waits.push(None),
-            }
-            batch.changes.push(change);
+    /// Counts the changes that follow the last start, and decides how long their restart is delayed.
+    pub(super) fn decide(&mut self, batch: &Batch) -> LoopDecision {
+        let mut decision = LoopDecision::default();
+        let Some(started_at) = self.started_at.filter(|_| self.enabled) else { return decision };
+        let moment =
+            Moment { start: self.starts, started_at, building: self.building, changed_at: batch.last };
+        let mut delays = Vec::with_capacity(batch.changes.len());
+        for change in &batch.changes {
+            delays.push(self.decide_one(change, &moment, &mut decision.events));
         }
-        // One that counts at once takes the others along.
-        judgement.wait = waits.into_iter().min().flatten();
-        judgement
+        // `None` is the least: one change that restarts at once is enough.
+        decision.delay = delays.into_iter().min().flatten();
+        decision
     }
 
-    fn judge_one(
-        &mut self,
-        path: &Path,
-        delay: Option<Duration>,
-        writer: Option<&Writer>,
-        now: Instant,
-    ) -> Verdict {
-        let starts = self.starts;
-        let is_child = writer == Some(&Writer::Child);
-        let enough = is_child.then(|| self.enough());
-        let Some(suspect) = self.suspects.get_mut(path) else {
-            if let Some(delay) =
-                delay.filter(|_| writer != Some(&Writer::Other) && self.suspects.len() < SUSPECTS)
-            {
-                self.suspects.insert(path.to_owned(), Suspect::new(delay, starts, now));
-            }
-            return Verdict::Counts;
+    fn decide_one(&mut self, change: &Change, moment: &Moment, events: &mut Vec<Event>) -> Option<Duration> {
+        let appears_or_vanishes = change.kind != ChangeKind::Modified;
+        let mut path = self.paths.record(&change.path, moment, appears_or_vanishes);
+        let mut newly_named = None;
+        let mut directory = None;
+        let mut delay = path.as_mut().and_then(|path| path.restart_delay(&mut newly_named));
+        if delay.is_none() && path.map_or(appears_or_vanishes, |path| path.is_new_name) {
+            let parent = change.path.parent()?;
+            delay = self.directories.record(parent, moment, true)?.restart_delay(&mut newly_named);
+            directory = Some(parent.to_owned());
+        }
+        events.extend(newly_named.map(|times| Event::Loop { path: change.path.clone(), directory, times }));
+        delay
+    }
+}
+
+/// When a change happened, relative to the last start.
+#[derive(Debug)]
+struct Moment {
+    /// Number of the last start.
+    start: u64,
+    started_at: Instant,
+    building: bool,
+    changed_at: Instant,
+}
+
+/// What is known of one path.
+#[derive(Debug, Clone)]
+struct Candidate {
+    /// Number of starts in a row that the path followed.
+    times: u32,
+    /// Number of the last start that it followed.
+    last_start: u64,
+    last_change: Instant,
+    /// Shortest and longest time from a start to the first change that follows it.
+    shortest: Duration,
+    longest: Duration,
+    /// The path appeared or vanished after each start that it followed.
+    is_new_name: bool,
+    is_named: bool,
+}
+
+impl Candidate {
+    fn new(elapsed: Duration, moment: &Moment, is_new_name: bool) -> Self {
+        Self {
+            times: 1,
+            last_start: moment.start,
+            last_change: moment.changed_at,
+            shortest: elapsed,
+            longest: elapsed,
+            is_new_name,
+            is_named: false,
+        }
+    }
+
+    /// Records that the path has followed one more start.
+    fn follow(&mut self, elapsed: Duration, start: u64, is_new_name: bool) {
+        self.times += 1;
+        self.last_start = start;
+        self.shortest = self.shortest.min(elapsed);
+        self.longest = self.longest.max(elapsed);
+        self.is_new_name &= is_new_name;
+    }
+
+    /// Whether a change after `elapsed` fits the times so far.
+    fn is_regular(&self, elapsed: Duration) -> bool {
+        let (shortest, longest) = (self.shortest.min(elapsed), self.longest.max(elapsed));
+        longest - shortest <= MAX_SPREAD.max(longest.mul_f32(MAX_SPREAD_RATIO))
+    }
+
+    /// Delay of a restart for this path alone. Sets `newly_named` to the number of starts if the path loops and has not
+    /// been named before.
+    fn restart_delay(&mut self, newly_named: &mut Option<u32>) -> Option<Duration> {
+        let doublings = self.times.checked_sub(MIN_STARTS)?;
+        if !self.is_named {
+            self.is_named = true;
+            *newly_named = Some(self.times);
+        }
+        let factor = 2_u32.saturating_pow(doublings);
+        Some(FIRST_RESTART_DELAY.saturating_mul(factor).min(MAX_RESTART_DELAY))
+    }
+}
+
+/// The paths that followed the last start.
+#[derive(Debug, Default)]
+struct Candidates(BTreeMap<PathBuf, Candidate>);
+
+impl Candidates {
+    /// Records a change. Returns the candidate if the change follows a start, `None` if it restarts at once.
+    fn record(&mut self, path: &Path, moment: &Moment, is_new_name: bool) -> Option<&mut Candidate> {
+        // A change from before the start belongs to the generation before, and says nothing about this one.
+        let Some(elapsed) = moment.changed_at.checked_duration_since(moment.started_at) else {
+            return self.0.get_mut(path);
         };
-        suspect.last = now;
-        // Whom nobody has seen, at the time after a start at which the child was proven to write there, is the child.
-        let as_ever = writer.is_none() && delay.is_some_and(|delay| suspect.regular(delay));
-        if suspect.left_out && (is_child || as_ever) {
-            return Verdict::LeftOut;
-        }
-        let Some(delay) = delay.filter(|_| writer != Some(&Writer::Other)) else {
-            // Somebody's own edit, or one that follows no start: it counts, and a mere suspicion ends.
-            if !suspect.left_out && !is_child {
-                self.suspects.remove(path);
+        let follows_start = moment.building || elapsed <= WINDOW;
+        let Some(known) = self.0.get(path) else {
+            if !follows_start || self.0.len() >= MAX_TRACKED_PATHS {
+                return None;
             }
-            return Verdict::Counts;
+            let candidate = Candidate::new(elapsed, moment, is_new_name);
+            return Some(self.0.entry(path.to_owned()).or_insert(candidate));
         };
-        let since = starts - suspect.start;
-        if since > 0 && (is_child && since <= GAP || since == 1 && suspect.regular(delay)) {
-            suspect.follow(delay, starts);
-        } else if since > 0 {
-            suspect.begin_again(delay, starts);
-        }
-        match suspect.times {
-            times if enough.is_some_and(|enough| times >= enough) => {
-                suspect.left_out = true;
-                Verdict::LeftOut
-            }
-            times if times < TIMES => Verdict::Counts,
-            _ => Verdict::Waits(suspect.wait()),
-        }
-    }
-
-    /// The event that names a path for the first time, or says for the first time that it is left out.
-    fn name(&mut self, path: &Path, verdict: Verdict) -> Option<Event> {
-        let suspect = self.suspects.get_mut(path)?;
-        let news = match (verdict, suspect.told) {
-            (Verdict::Counts, _) | (_, Verdict::LeftOut) | (Verdict::Waits(_), Verdict::Waits(_)) => false,
-            (Verdict::Waits(_) | Verdict::LeftOut, _) => true,
-        };
-        if !news {
+        // A server that goes on writing the file extends the window: its next write is no edit either.
+        let goes_on = moment.changed_at.saturating_duration_since(known.last_change) <= WINDOW;
+        if !follows_start && !goes_on {
+            self.0.remove(path);
             return None;
         }
-        suspect.told = verdict;
-        let left_out = verdict == Verdict::LeftOut;
-        Some(Event::Loop { path: path.to_owned(), times: suspect.times, left_out })
+        let candidate = self.0.get_mut(path)?;
+        candidate.last_change = moment.changed_at;
+        if candidate.last_start != moment.start {
+            if candidate.is_named || candidate.is_regular(elapsed) {
+                candidate.follow(elapsed, moment.start, is_new_name);
+            } else {
+                *candidate = Candidate::new(elapsed, moment, is_new_name);
+            }
+        }
+        Some(candidate)
+    }
+
+    /// Forgets the paths that did not follow `start`. A named path is kept if the generation was stopped before it
+    /// had the time to write.
+    fn forget_unless_followed(&mut self, start: u64, window_passed: bool) {
+        self.0.retain(|_, candidate| candidate.last_start == start || candidate.is_named && !window_passed);
     }
 }

@@ -14,7 +14,6 @@ use crate::change::Batch;
 
 use super::decision::{Action, Input};
 use super::event::Exit;
-use super::evidence::Evidence;
 use super::generation::{Due, Progress, Stage};
 use super::options::OnBusy;
 use super::phase::{Ended, ExitReport, Phase};
@@ -38,7 +37,7 @@ impl Machine {
         match input {
             Input::Begin if self.settings.postpone => {}
             Input::Begin | Input::Restart => self.due.asked |= self.ending.is_none(),
-            Input::Changed(batch, evidence) => self.changed(batch, &evidence, now),
+            Input::Changed(batch) => self.changed(batch, now),
             Input::Drained(number) => self.drained(number, now),
             Input::Pause => self.paused = true,
             Input::Resume => self.paused = false,
@@ -57,14 +56,14 @@ impl Machine {
         }
     }
 
-    fn changed(&mut self, mut batch: Batch, evidence: &Evidence, now: Instant) {
+    fn changed(&mut self, batch: Batch, now: Instant) {
         if self.ending.is_some() {
             return;
         }
-        let judgement = self.loops.judge(&mut batch, evidence, now);
-        self.actions.extend(judgement.told.into_iter().map(Action::Tell));
+        let decision = self.loops.decide(&batch);
+        self.actions.extend(decision.events.into_iter().map(Action::Tell));
         if !batch.changes.is_empty() {
-            self.due.add(batch, judgement.wait.map(|wait| now + wait));
+            self.due.add(batch, decision.delay.map(|delay| now + delay));
         }
     }
 

@@ -37,15 +37,16 @@ pub enum OnExit {
     Quit,
 }
 
-/// What happens to a path that restarts the child again and again right after each start.
+/// What happens if a path changes right after each start, so that the child restarts again and again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum OnLoop {
-    /// Name it, with the rule that would stop it. If the child is proven to write it, it no longer restarts the child; if
-    /// nobody can tell who does, it waits longer and longer; what somebody else writes counts at once.
+    /// Name the path with [`super::Event::Loop`], and delay the restarts for it alone: by 0.3 s, doubling with each start
+    /// up to 30 s. Changes of other paths restart at once. An edit of the path later than 3 s after a start, and later than
+    /// 3 s after its last change, restarts at once too and resets the delay.
     #[default]
     Warn,
-    /// Go on restarting.
+    /// Restart at once each time, and name no path.
     Restart,
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::change::Batch;
 
@@ -19,11 +19,6 @@ use super::ready;
 use super::running::{Builds, Happening, Running};
 use super::signal::Signal;
 use super::sockets::Held;
-
-/// So long from the start of a process, what it writes may be what will restart it again and again.
-const ITS_START: Duration = Duration::from_secs(5);
-/// A build writes when it is done.
-const ITS_BUILDS: Duration = Duration::from_secs(600);
 
 impl Hands {
     pub(super) fn surroundings<'a>(
@@ -60,7 +55,6 @@ impl Hands {
         let mut around = self.surroundings(generation, because.as_deref(), key);
         around.port = port;
         around.sockets = socket.iter().chain(self.sockets.iter().map(Arc::as_ref)).collect();
-        self.witness.attend(ITS_START);
         // Before the fork: a busy machine may let the child run before us.
         let began = Instant::now();
         let child = match child::spawn(&self.options.command, &around) {
@@ -175,7 +169,6 @@ impl Hands {
         };
         self.keys += 1;
         let key = self.keys;
-        self.witness.attend(ITS_BUILDS);
         let mut around = self.surroundings(generation, because.as_deref(), key);
         around.interactive = false;
         let began = Instant::now();

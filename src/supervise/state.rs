@@ -5,9 +5,8 @@ use std::time::Instant;
 use super::backoff::Backoff;
 use super::decision::Action;
 use super::event::{Event, Exit};
-use super::evidence::Suspected;
 use super::generation::{Due, Generation, Next, Progress};
-use super::loops::Loops;
+use super::loops::RestartLoops;
 use super::options::{OnLoop, Options};
 use super::phase::Phase;
 use super::policy::Settings;
@@ -28,7 +27,7 @@ pub(super) struct Machine {
     pub(super) backoff: Backoff,
     pub(super) ending: Option<Exit>,
     pub(super) ended: bool,
-    pub(super) loops: Loops,
+    pub(super) loops: RestartLoops,
     pub(super) actions: Vec<Action>,
 }
 
@@ -45,7 +44,7 @@ impl Machine {
             backoff: Backoff::new(),
             ending: None,
             ended: false,
-            loops: Loops::new(options.on_loop == OnLoop::Warn),
+            loops: RestartLoops::new(options.on_loop == OnLoop::Warn),
             actions: Vec::new(),
         }
     }
@@ -58,11 +57,6 @@ impl Machine {
         };
         let generations = self.generations.iter().filter_map(Generation::deadline);
         generations.chain(cancel).chain(self.backoff.at()).chain(self.due.until()).min()
-    }
-
-    /// The paths whose next writer is of interest, because they have changed right after a start.
-    pub(super) fn suspects(&self) -> impl Iterator<Item = Suspected> {
-        self.loops.suspects()
     }
 
     pub(super) fn find(&self, number: u64) -> Option<usize> {

@@ -216,10 +216,7 @@ impl Loop {
             Request::Suspend => return self.hands.suspend(),
             Request::Resized => return self.hands.resized(),
             Request::Continue => return self.hands.go_on(),
-            Request::Changed(batch) => {
-                let evidence = self.hands.evidence(&batch);
-                Input::Changed(batch, evidence)
-            }
+            Request::Changed(batch) => Input::Changed(batch),
             Request::Restart => Input::Restart,
             Request::Drained(generation) => Input::Drained(generation),
             Request::Pause => Input::Pause,
@@ -234,7 +231,6 @@ impl Loop {
     /// Runs the machine until nothing follows any more.
     fn settle(&mut self) {
         while let Some(input) = self.hands.inputs.pop_front() {
-            let is_change = matches!(input, Input::Changed(..));
             // From time passing, most often nothing follows.
             let quiet = matches!(input, Input::Time);
             if !quiet {
@@ -243,10 +239,6 @@ impl Loop {
             let actions = self.machine.step(input, Instant::now());
             if actions.is_empty() && !quiet {
                 tracing::debug!("nothing follows");
-            }
-            if is_change {
-                // Before the next generation starts, and writes.
-                self.hands.suspect(self.machine.suspects().collect());
             }
             for action in actions {
                 tracing::debug!(?action, "decided");

@@ -115,28 +115,15 @@ fn what_they_write_where_it_is_ignored_or_as_it_was_restarts_nothing() {
 }
 
 #[test]
-#[cfg(target_os = "linux")]
-#[ignore = "needs root"]
-fn what_they_write_anew_each_time_is_named_and_left_out() {
-    if !crate::loops::is_told() {
-        return eprintln!("skipped: this container's root is not told who writes");
-    }
+fn what_they_write_anew_each_time_is_named_and_slowed_down() {
     for mode in ["event", "stat"] {
         let sandbox = Sandbox::new();
         sandbox.write("src/main.c", "1");
         // Written at once, and again at the end: before and after the change can be noticed.
         let build = "say build; date +%N > src/generated.c; sleep 0.5; date +%N > src/generated.c";
         let run = start(&sandbox, &["--mode", mode, "--poll-interval", "100ms"], &[build]);
-        run.wait_for_line(
-            "src/generated.c changed right after each of the last 3 starts: it no longer restarts",
-        );
+        run.wait_for_line("src/generated.c changed right after each of the last 3 starts");
+        run.wait_for_line("add this line to .watchignore: /src/generated.c");
         wait_until("it is up", || count(&sandbox, "up") >= 1);
-        settle(&sandbox);
-        let builds = count(&sandbox, "build");
-        assert!(builds <= 5, "{:#?} {:#?}", told(&sandbox), run.lines());
-        sandbox.write("src/main.c", "2");
-        wait_until("an edit is built", || count(&sandbox, "build") > builds);
-        settle(&sandbox);
-        assert_eq!(count(&sandbox, "build"), builds + 1, "{:#?} {:#?}", told(&sandbox), run.lines());
     }
 }

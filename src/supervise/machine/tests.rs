@@ -11,7 +11,6 @@ use super::*;
 use crate::change::{Change, ChangeKind};
 use crate::supervise::command::{Command, Stdin};
 use crate::supervise::event::Event;
-use crate::supervise::evidence::Writer;
 use crate::supervise::generation::Stage;
 use crate::supervise::options::{OnExit, OnLoop, Options, Port};
 use crate::supervise::phase::Ended;
@@ -56,24 +55,23 @@ fn batch(at: Instant) -> Batch {
     Batch { changes: vec![change], first: at, last: at }
 }
 
-/// `change [PATH[=child|=other]]…`
+/// `change [PATH[=created|=removed]]…`
 fn changed(words: &[&str], at: Instant) -> Input {
     let mut batch = batch(at);
-    let mut evidence = Evidence::new();
     if !words.is_empty() {
         batch.changes.clear();
     }
     for word in words {
-        let (name, writer) = word.split_once('=').unwrap_or((word, ""));
+        let (name, kind) = word.split_once('=').unwrap_or((word, ""));
         let path = std::path::Path::new("/project").join(name);
-        match writer {
-            "child" => drop(evidence.insert(path.clone(), Writer::Child)),
-            "other" => drop(evidence.insert(path.clone(), Writer::Other)),
-            _ => {}
-        }
-        batch.changes.push(Change { path, kind: ChangeKind::Modified });
+        let kind = match kind {
+            "created" => ChangeKind::Created,
+            "removed" => ChangeKind::Removed,
+            _ => ChangeKind::Modified,
+        };
+        batch.changes.push(Change { path, kind });
     }
-    Input::Changed(batch, evidence)
+    Input::Changed(batch)
 }
 
 fn report(ended: Ended) -> ExitReport {
@@ -86,7 +84,7 @@ fn input(words: &str, now: Instant) -> Input {
     match words[0] {
         "begin" => Input::Begin,
         "change" => changed(&words[1..], now),
-        "stale-change" => Input::Changed(batch(now - Duration::from_secs(1)), Evidence::new()),
+        "stale-change" => Input::Changed(batch(now - Duration::from_secs(1))),
         "restart" => Input::Restart,
         "drained" => Input::Drained(generation),
         "pause" => Input::Pause,
@@ -131,10 +129,11 @@ fn line(action: &Action) -> String {
             None => "tell waiting".to_owned(),
         },
         Action::Tell(Event::ListensElsewhere { generation, .. }) => format!("tell elsewhere {generation}"),
-        Action::Tell(Event::Loop { path, times, left_out }) => {
-            let name = path.file_name().unwrap_or_default().display();
-            let what = if *left_out { "left-out" } else { "waits" };
-            format!("tell loop {name} {times} {what}")
+        Action::Tell(Event::Loop { path, directory, times }) => {
+            let looping = directory.as_ref().unwrap_or(path);
+            let name = looping.strip_prefix("/project").unwrap_or(looping).display();
+            let what = if directory.is_some() { "directory" } else { "file" };
+            format!("tell loop {what} {name} {times}")
         }
         Action::Tell(other) => format!("tell {other:?}"),
     }
@@ -269,7 +268,7 @@ impl World {
         match (choice % 12, generation) {
             (0 | 1, _) if !self.stopping => {
                 self.changed = Some(self.now);
-                self.feed(Input::Changed(batch(self.now), Evidence::new()));
+                self.feed(Input::Changed(batch(self.now)));
             }
             (2, Some(generation)) => {
                 if let Some((ready, _)) = self.living.get_mut(&generation) {

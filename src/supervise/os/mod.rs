@@ -17,16 +17,6 @@ mod other;
 pub(super) mod guard;
 #[cfg(target_os = "linux")]
 pub(super) mod listening;
-#[cfg(target_os = "linux")]
-mod heard;
-#[cfg(target_os = "linux")]
-mod ear;
-#[cfg(target_os = "linux")]
-mod hold;
-#[cfg(target_os = "linux")]
-mod lease;
-#[cfg(target_os = "linux")]
-pub(super) mod witness;
 
 #[cfg(target_os = "linux")]
 pub(super) use linux::{Trees, adopt_orphans, ended};

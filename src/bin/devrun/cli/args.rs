@@ -187,7 +187,8 @@ pub(crate) struct Run {
     pub(crate) on_exit: Option<OnExit>,
     /// A file that restarts COMMAND after each start: warn or restart [default: warn]
     ///
-    /// warn: it is named, with the rule to add, and restarts nothing any more.
+    /// warn: print the file and the ignore rule to add; delay restarts for this file alone by 0.3 s, doubling up to 30 s.
+    /// restart: restart at once each time.
     /// Example: `devrun --on-loop restart -- ./generator`
     #[arg(long, value_name = "POLICY", hide_possible_values = true, hide_short_help = true)]
     pub(crate) on_loop: Option<OnLoop>,

@@ -137,9 +137,8 @@ impl History {
                 Record::Blocked { pid: *pid, command: command.clone(), waited_us: micros(*waited) }
             }
             supervise::Event::Waiting { backoff } => Record::Waiting { backoff_us: backoff.map(micros) },
-            supervise::Event::Loop { path, times, left_out } => {
-                let path = self.shown(path);
-                Record::Loop { rule: path.ignore_rule(), path, times: *times, left_out: *left_out }
+            supervise::Event::Loop { path, directory, times } => {
+                self.restart_loop(path, directory.as_deref(), *times)
             }
             supervise::Event::ReloaderInside { name, remedy } => {
                 Record::ReloaderInside { name: name.clone(), remedy: remedy.clone() }
@@ -150,6 +149,20 @@ impl History {
             supervise::Event::Warning { message, remedy } => warning(message, remedy),
             _ => return None,
         })
+    }
+
+    fn restart_loop(&self, path: &Path, directory: Option<&Path>, times: u32) -> Record {
+        let (path, rule) = match directory {
+            None => (self.shown(path), self.shown(path).ignore_rule()),
+            // No rule can name the directory of the rule file itself.
+            Some(directory) if directory == self.base => {
+                let extension = path.extension().and_then(|extension| extension.to_str());
+                let rule = extension.map(|extension| format!("/*.{extension}"));
+                (self.shown(directory), rule.unwrap_or_else(|| self.shown(path).ignore_rule()))
+            }
+            Some(directory) => (self.shown(directory), self.shown(directory).ignore_rule() + "/"),
+        };
+        Record::Loop { path, directory: directory.is_some(), times, rule }
     }
 
     fn restarting(&mut self, generation: u64, because: Option<&Batch>, now: Instant) -> Record {

@@ -122,15 +122,12 @@ fn course(record: &Record) -> Vec<Line> {
 /// What the developer should know.
 fn matters(record: &Record) -> Vec<Line> {
     match record {
-        Record::Loop { path, times, left_out, rule } => {
-            let verdict = if *left_out {
-                "it no longer restarts the server"
-            } else {
-                "if nothing else has changed, the restart waits a little (nobody can tell who writes it)"
-            };
+        Record::Loop { path, directory, times, rule } => {
+            let what = if *directory { "new files in " } else { "" };
             vec![
                 warn(format!(
-                    "{} changed right after each of the last {times} starts: {verdict}",
+                    "{what}{} changed right after each of the last {times} starts: if nothing else changes, \
+                     the restart is delayed (0.3 s, doubling up to 30 s)",
                     path.escaped()
                 )),
                 warn(format!("to ignore it, add this line to .watchignore: {rule}")),

@@ -136,8 +136,9 @@ pub(crate) enum Record {
     Loop {
         #[serde(flatten, serialize_with = "byte_string::path")]
         path: ByteString,
+        /// Files of other names in this directory changed each time.
+        directory: bool,
         times: u32,
-        left_out: bool,
         rule: String,
     },
     ReloaderInside {
