@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use ignore::{DirEntry, WalkBuilder, WalkState};
 
@@ -15,6 +15,7 @@ use crate::rules::index::Query;
 use crate::rules::key;
 use crate::rules::pattern::Shape;
 use crate::rules::stack::Rules;
+use crate::sync;
 
 /// The ignore file of a tool that devrun takes over from.
 const DEAD_NAME: &str = ".watchdogignore";
@@ -41,12 +42,12 @@ pub(super) fn survey(rules: &Rules) -> Survey {
             return WalkState::Skip;
         }
         if is_dir {
-            locked(&survey).directories += 1;
+            sync::lock(&survey).directories += 1;
         } else if names.iter().any(|name| name == entry.file_name()) {
             // Any question about an entry makes the rules of its directory known.
             let _ = rules.is_ignored(path, false);
         } else if dead_name.is_some_and(|dead| entry.file_name() == dead) && !rules.is_ignored(path, false) {
-            locked(&survey).dead.push(path.to_owned());
+            sync::lock(&survey).dead.push(path.to_owned());
         }
         WalkState::Continue
     };
@@ -59,13 +60,13 @@ pub(super) fn survey(rules: &Rules) -> Survey {
             Box::new(|result| match result {
                 Ok(entry) => look(entry),
                 Err(error) => {
-                    locked(&survey).unread.extend(unread(&error, root));
+                    sync::lock(&survey).unread.extend(unread(&error, root));
                     WalkState::Continue
                 }
             })
         });
     }
-    let mut survey = survey.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut survey = sync::into_inner(survey);
     survey.dead.sort_unstable();
     survey.dead.dedup();
     survey.unread.sort_unstable();
@@ -90,10 +91,6 @@ fn path_of(error: &ignore::Error) -> Option<&Path> {
         ignore::Error::WithDepth { err, .. } | ignore::Error::WithLineNumber { err, .. } => path_of(err),
         _ => None,
     }
-}
-
-fn locked(survey: &Mutex<Survey>) -> MutexGuard<'_, Survey> {
-    survey.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 pub(super) fn dead_file(path: PathBuf) -> Finding {
