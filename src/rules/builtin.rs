@@ -6,8 +6,8 @@
 //! an edit is worse than one that restarts once too often. Only names that no project gives to its sources
 //! are here, and any other layer can take them back with `!`.
 
-use super::file::RuleFile;
 use super::layer::Layer;
+use super::rule_file::RuleFile;
 
 /// One line is one rule; its number is what a verdict names.
 pub(super) const TABLE: &str = r"# Version control; `.git` is a file in worktrees and submodules.

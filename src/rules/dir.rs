@@ -5,9 +5,9 @@ use std::hash::Hasher;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::file::RuleFile;
-use super::fixed::Fixed;
-use super::key;
+use super::global::Fixed;
+use super::path_key as key;
+use super::rule_file::RuleFile;
 use super::sources::{Match, Sources};
 
 /// What is known of one directory.

@@ -4,9 +4,9 @@
 
 use std::sync::Arc;
 
-use super::file::RuleFile;
-use super::index::Query;
 use super::layer::Layer;
+use super::pattern::Query;
+use super::rule_file::RuleFile;
 use super::verdict::Rule;
 
 /// Where in an absolute path the part begins that a source's rules see.

@@ -1,13 +1,13 @@
 //! Findings for `check`: what is wrong, doubtful or without effect in rule files. No output formats.
 
 mod finding;
-mod cover;
-mod lines;
-mod inspection;
-mod effect;
-mod survey;
-mod report;
+mod subsumption;
+mod line_checks;
+mod options;
+mod effect_checks;
+mod tree_walk;
+mod lint;
 
 pub use finding::{Finding, FindingId, Place, Related, Severity};
-pub use inspection::{Expectation, Inspection};
-pub use report::{Report, lint};
+pub use lint::{Report, lint};
+pub use options::{Expectation, Inspection};

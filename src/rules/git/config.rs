@@ -7,11 +7,11 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::key;
-use super::options::GitEnv;
+use crate::rules::options::GitEnv;
+use crate::rules::path_key as key;
 
 /// The top directory of the repository that a directory is in: itself or the nearest above.
-pub(super) fn top_of(dir: &Path) -> Option<&Path> {
+pub(in crate::rules) fn top_of(dir: &Path) -> Option<&Path> {
     top_and_common(dir).map(|(top, _)| top)
 }
 
@@ -24,7 +24,7 @@ fn top_and_common(dir: &Path) -> Option<(&Path, PathBuf)> {
 ///
 /// In a linked worktree and in a submodule `.git` is a file that names the directory; what the worktrees of a
 /// repository share is where `commondir` says.
-pub(super) fn common_dir(dir: &Path) -> Option<PathBuf> {
+pub(in crate::rules) fn common_dir(dir: &Path) -> Option<PathBuf> {
     let dot_git = dir.join(".git");
     let kind = std::fs::metadata(&dot_git).ok()?;
     let git_dir = if kind.is_dir() { dot_git } else { named_in(&dot_git, b"gitdir:", dir)? };

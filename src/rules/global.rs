@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use super::builtin;
 use super::error::Error;
-use super::file::RuleFile;
 use super::git;
-use super::key;
 use super::layer::Layer;
 use super::options::Options;
+use super::path_key as key;
+use super::rule_file::RuleFile;
 use super::sources::{Reach, Sources};
 
 /// Read anew when one of its files or what stands above the trees changed.

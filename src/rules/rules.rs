@@ -11,12 +11,12 @@ use crate::sync;
 
 use super::dir::{Dir, Has, KeyHasher, may_have};
 use super::error::Error;
-use super::file::{Defect, RuleFile};
-use super::fixed::Fixed;
 use super::git;
-use super::key;
+use super::global::Fixed;
 use super::layer::Layer;
 use super::options::Options;
+use super::path_key as key;
+use super::rule_file::{Defect, RuleFile};
 use super::sources::Reach;
 use super::verdict::{Decision, Verdict};
 

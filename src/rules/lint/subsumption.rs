@@ -1,6 +1,6 @@
 //! Whether one pattern matches all that another one matches, where that can be proven. Unproven is no.
 
-use crate::rules::glob::Glob;
+use crate::rules::pattern::Glob;
 use crate::rules::pattern::{Pattern, Shape};
 
 /// Whether `wide` matches all that `narrow` matches; both stand in the same file.

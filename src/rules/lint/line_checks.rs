@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::cover::covers;
 use super::finding::{Finding, FindingId, Place, Severity};
-use crate::rules::file::{Line, RuleFile};
-use crate::rules::flaw::{Fault, Flaw};
-use crate::rules::index::Query;
+use super::subsumption::covers;
+use crate::rules::pattern::Query;
 use crate::rules::pattern::Shape;
+use crate::rules::pattern::{Fault, Flaw};
+use crate::rules::rule_file::{Line, RuleFile};
 
 /// Finds it.
 pub(super) fn inspect(file: &RuleFile) -> Vec<Finding> {

@@ -38,10 +38,10 @@ impl Flaw {
 
 /// A [`Flaw`] and where in the pattern's text it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Fault {
-    pub(super) flaw: Flaw,
+pub(in crate::rules) struct Fault {
+    pub(in crate::rules) flaw: Flaw,
     /// The offset of its first byte in the text.
-    pub(super) at: usize,
+    pub(in crate::rules) at: usize,
     /// How many bytes are to blame.
-    pub(super) len: usize,
+    pub(in crate::rules) len: usize,
 }

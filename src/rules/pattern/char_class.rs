@@ -1,17 +1,17 @@
 //! Sets in patterns (`[a-z]`), read as git reads them. Knows nothing of what stands around them.
 
-use super::flaw::{Fault, Flaw};
+use super::error::{Fault, Flaw};
 
 /// A set of bytes.
-pub(super) type Set = [u64; 4];
+pub(in crate::rules) type Set = [u64; 4];
 
 /// Whether a byte is a member.
-pub(super) fn has(set: &Set, byte: u8) -> bool {
+pub(in crate::rules) fn has(set: &Set, byte: u8) -> bool {
     set[usize::from(byte >> 6)] >> (byte & 63) & 1 == 1
 }
 
 /// Reads a set that opens at `at`: its members, and the offset behind its `]`. No set holds the slash.
-pub(super) fn read_set(body: &[u8], at: usize, fold: bool) -> Result<(Set, usize), Fault> {
+pub(in crate::rules) fn read_set(body: &[u8], at: usize, fold: bool) -> Result<(Set, usize), Fault> {
     let unclosed = Fault { flaw: Flaw::UnclosedSet, at, len: body.len() - at };
     let byte_at = |at: usize| body.get(at).copied().ok_or(unclosed);
     let mut members = Members { set: [0; 4], fold };

@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::effect;
+use super::effect_checks as effect;
 use super::finding::{Finding, Severity};
-use super::inspection::Inspection;
-use super::lines;
-use super::survey;
-use crate::rules::file::RuleFile;
+use super::line_checks as lines;
+use super::options::Inspection;
+use super::tree_walk as survey;
 use crate::rules::layer::Layer;
-use crate::rules::stack::Rules;
+use crate::rules::rule_file::RuleFile;
+use crate::rules::rules::Rules;
 
 /// What was found.
 #[derive(Debug, Clone, Default)]

@@ -3,23 +3,23 @@
 //! Matching keeps at most one way back per kind of star, so it takes at most text times pattern steps: no pattern is
 //! exponential.
 
-use super::set::{Set, has};
+use super::char_class::{Set, has};
 use super::token::Token;
 
 /// What a pattern with wildcards is taken apart into: fixed ends and a middle.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Glob {
+pub(in crate::rules) struct Glob {
     /// What every match begins with.
-    pub(super) head: Box<[u8]>,
+    pub(in crate::rules) head: Box<[u8]>,
     /// What every match ends with, after the middle.
-    pub(super) tail: Box<[u8]>,
+    pub(in crate::rules) tail: Box<[u8]>,
     middle: Box<[Token]>,
     sets: Box<[Set]>,
 }
 
 impl Glob {
     /// Made of tokens; without any wildcard among them it is a literal, and comes back as that.
-    pub(super) fn new(tokens: &[Token], sets: Vec<Set>) -> Result<Self, Box<[u8]>> {
+    pub(in crate::rules) fn new(tokens: &[Token], sets: Vec<Set>) -> Result<Self, Box<[u8]>> {
         let literal = |tokens: &[Token]| -> Box<[u8]> { tokens.iter().filter_map(byte).collect() };
         let is_byte = |token: &&Token| byte(token).is_some();
         let head = tokens.iter().take_while(is_byte).count();
@@ -37,23 +37,23 @@ impl Glob {
     }
 
     /// The bytes that every match has.
-    pub(super) fn bytes(&self) -> impl Iterator<Item = u8> {
+    pub(in crate::rules) fn bytes(&self) -> impl Iterator<Item = u8> {
         let ends = self.head.iter().chain(&*self.tail).copied();
         ends.chain(self.middle.iter().filter_map(byte))
     }
 
     /// Whether all of it is one star between its ends.
-    pub(super) fn is_one_star(&self) -> bool {
+    pub(in crate::rules) fn is_one_star(&self) -> bool {
         *self.middle == [Token::Star]
     }
 
     /// Whether it matches all that begins with its head.
-    pub(super) fn takes_everything_below(&self) -> bool {
+    pub(in crate::rules) fn takes_everything_below(&self) -> bool {
         *self.middle == [Token::Everything] && self.tail.is_empty()
     }
 
     /// Whether it matches; its ends are folded already if `fold`.
-    pub(super) fn matches(&self, text: &[u8], fold: bool) -> bool {
+    pub(in crate::rules) fn matches(&self, text: &[u8], fold: bool) -> bool {
         let (head, tail) = (self.head.len(), self.tail.len());
         if text.len() < head + tail {
             return false;
@@ -140,6 +140,6 @@ fn byte(token: &Token) -> Option<u8> {
 }
 
 /// Compares a literal, folded already if `fold`, with a text of any case.
-pub(super) fn equal(literal: &[u8], text: &[u8], fold: bool) -> bool {
+pub(in crate::rules) fn equal(literal: &[u8], text: &[u8], fold: bool) -> bool {
     if fold { literal.eq_ignore_ascii_case(text) } else { literal == text }
 }

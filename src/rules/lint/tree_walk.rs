@@ -10,11 +10,11 @@ use std::sync::{Arc, Mutex};
 use ignore::{DirEntry, WalkBuilder, WalkState};
 
 use super::finding::{Finding, FindingId, Place};
-use crate::rules::file::RuleFile;
-use crate::rules::index::Query;
-use crate::rules::key;
+use crate::rules::path_key as key;
+use crate::rules::pattern::Query;
 use crate::rules::pattern::Shape;
-use crate::rules::stack::Rules;
+use crate::rules::rule_file::RuleFile;
+use crate::rules::rules::Rules;
 use crate::sync;
 
 /// The ignore file of a tool that devrun takes over from.

@@ -47,31 +47,31 @@ impl Kind {
 
 /// A path as the rules of one file see it.
 #[derive(Clone, Copy)]
-pub(super) struct Query<'a> {
+pub(in crate::rules) struct Query<'a> {
     /// The last component.
-    pub(super) name: &'a [u8],
+    pub(in crate::rules) name: &'a [u8],
     /// The path from the file's directory; `None` if it is elsewhere, and then only rules on the last
     /// component can match.
-    pub(super) path: Option<&'a [u8]>,
-    pub(super) is_dir: bool,
+    pub(in crate::rules) path: Option<&'a [u8]>,
+    pub(in crate::rules) is_dir: bool,
     /// Those of the last component.
     letters: Letters,
 }
 
 impl<'a> Query<'a> {
-    pub(super) fn new(name: &'a [u8], path: Option<&'a [u8]>, is_dir: bool) -> Self {
+    pub(in crate::rules) fn new(name: &'a [u8], path: Option<&'a [u8]>, is_dir: bool) -> Self {
         Self { name, path, is_dir, letters: Letters::of(name.iter().copied()) }
     }
 
     /// The same entry as another file sees it.
-    pub(super) fn seen_by(self, path: Option<&'a [u8]>) -> Self {
+    pub(in crate::rules) fn seen_by(self, path: Option<&'a [u8]>) -> Self {
         Self { path, ..self }
     }
 }
 
 /// The index of one file's rules.
 #[derive(Debug, Default)]
-pub(super) struct Index {
+pub(in crate::rules) struct Index {
     /// Which kinds are in use, by [`Kind::bit`].
     kinds: u8,
     /// Open addressing over a power of two: a key and its range in `rules`; an empty range is a free slot.
@@ -81,7 +81,7 @@ pub(super) struct Index {
 }
 
 impl Index {
-    pub(super) fn new<'a>(patterns: impl Iterator<Item = &'a Pattern>, fold: bool) -> Self {
+    pub(in crate::rules) fn new<'a>(patterns: impl Iterator<Item = &'a Pattern>, fold: bool) -> Self {
         let mut filed: Vec<(u64, u32)> = Vec::new();
         let mut kinds = 0;
         for (number, pattern) in patterns.enumerate() {
@@ -107,7 +107,7 @@ impl Index {
     }
 
     /// Whether no rule is in it.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::rules) fn is_empty(&self) -> bool {
         self.rules.is_empty()
     }
 
@@ -122,7 +122,7 @@ impl Index {
     }
 
     /// The greatest number of a rule that matches.
-    pub(super) fn last_match<'p>(
+    pub(in crate::rules) fn last_match<'p>(
         &self,
         query: Query<'_>,
         fold: bool,
@@ -138,7 +138,7 @@ impl Index {
     }
 
     /// All numbers of rules that match, in no order.
-    pub(super) fn each_match<'p>(
+    pub(in crate::rules) fn each_match<'p>(
         &self,
         query: Query<'_>,
         fold: bool,

@@ -7,9 +7,9 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::flaw::Flaw;
-use super::index::{Index, Query};
 use super::layer::Layer;
+use super::pattern::Flaw;
+use super::pattern::{Index, Query};
 use super::pattern::{Pattern, Shape};
 
 /// What is wrong with a line. The other lines of the file still apply.

@@ -3,14 +3,14 @@
 //! The reading is git's (`dir.c`, `wildmatch.c`), byte for byte, with the reading of `foo**/bar` that git has
 //! had since 2.52: two stars cross directories only when they are a whole component.
 
-use super::flaw::Fault;
+use super::char_class::Set;
+use super::error::Fault;
 use super::glob::{Glob, equal};
-use super::set::Set;
 use super::token::{Token, read};
 
 /// How a pattern is matched.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Shape {
+pub(in crate::rules) enum Shape {
     /// It can never match.
     Never(Fault),
     /// It matches exactly these bytes.
@@ -21,31 +21,31 @@ pub(super) enum Shape {
 
 /// A pattern, ready to match.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Pattern {
+pub(in crate::rules) struct Pattern {
     /// It re-includes (`!`).
-    pub(super) negated: bool,
+    pub(in crate::rules) negated: bool,
     /// It matches directories only (a final `/`).
-    pub(super) dir_only: bool,
+    pub(in crate::rules) dir_only: bool,
     /// It is matched on the last component, wherever that is; else on the path from its file's directory.
-    pub(super) basename: bool,
+    pub(in crate::rules) basename: bool,
     /// The bytes that no match can be without.
-    pub(super) letters: Letters,
-    pub(super) shape: Shape,
+    pub(in crate::rules) letters: Letters,
+    pub(in crate::rules) shape: Shape,
 }
 
 /// A set of bytes of any case, by their lowest six bits: may hold too many, never too few. With it most patterns that begin
 /// and end with a star are ruled out at a glance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Letters(u64);
+pub(in crate::rules) struct Letters(u64);
 
 impl Letters {
-    pub(super) fn of(bytes: impl IntoIterator<Item = u8>) -> Self {
+    pub(in crate::rules) fn of(bytes: impl IntoIterator<Item = u8>) -> Self {
         let bit = |byte: u8| 1 << (byte.to_ascii_lowercase() & 63);
         Self(bytes.into_iter().fold(0, |all, byte| all | bit(byte)))
     }
 
     /// Whether all of them are among others.
-    pub(super) fn are_in(self, other: Self) -> bool {
+    pub(in crate::rules) fn are_in(self, other: Self) -> bool {
         self.0 & !other.0 == 0
     }
 }
@@ -53,7 +53,7 @@ impl Letters {
 impl Pattern {
     /// Reads a pattern's text: without its line end and without the blanks that git trims. `fold`: ASCII
     /// case does not count (`core.ignoreCase`).
-    pub(super) fn parse(text: &[u8], fold: bool) -> Self {
+    pub(in crate::rules) fn parse(text: &[u8], fold: bool) -> Self {
         let negated = text.first() == Some(&b'!');
         let mut start = usize::from(negated);
         let mut body = &text[start..];
@@ -78,7 +78,7 @@ impl Pattern {
     }
 
     /// Whether it matches: `text` is the last component or the path, as [`Pattern::basename`] says.
-    pub(super) fn matches(&self, text: &[u8], fold: bool) -> bool {
+    pub(in crate::rules) fn matches(&self, text: &[u8], fold: bool) -> bool {
         match &self.shape {
             Shape::Never(_) => false,
             Shape::Literal(literal) => equal(literal, text, fold),
@@ -117,7 +117,7 @@ impl Shape {
 
 #[cfg(test)]
 mod tests {
-    use super::super::flaw::Flaw;
+    use super::super::error::Flaw;
     use super::*;
 
     fn matches(pattern: &str, text: &str) -> bool {

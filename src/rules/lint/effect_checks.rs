@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::finding::{Finding, FindingId, Place, Severity};
-use super::inspection::Expectation;
-use crate::rules::file::{Line, RuleFile};
-use crate::rules::key;
+use super::options::Expectation;
 use crate::rules::layer::Layer;
+use crate::rules::path_key as key;
 use crate::rules::pattern::Shape;
-use crate::rules::stack::Rules;
+use crate::rules::rule_file::{Line, RuleFile};
+use crate::rules::rules::Rules;
 use crate::rules::verdict::Rule;
 
 /// Rules that speak of what lies below an excluded directory: a `!` there has no effect, and no other rule

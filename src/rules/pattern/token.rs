@@ -1,11 +1,11 @@
 //! A pattern's text taken apart into tokens, or the reason why it can match nothing. Matches nothing itself.
 
-use super::flaw::{Fault, Flaw};
-use super::set::{Set, read_set};
+use super::char_class::{Set, read_set};
+use super::error::{Fault, Flaw};
 
 /// One element of a pattern. Bytes are folded already where case does not count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Token {
+pub(in crate::rules) enum Token {
     Byte(u8),
     /// `?`: any byte but the slash.
     Any,
@@ -21,7 +21,7 @@ pub(super) enum Token {
 
 /// Reads the body of a pattern: without `!`, the leading and the final slash. `path`: slashes count, since it is matched on a
 /// path and not on one component.
-pub(super) fn read(body: &[u8], path: bool, fold: bool) -> Result<(Vec<Token>, Vec<Set>), Fault> {
+pub(in crate::rules) fn read(body: &[u8], path: bool, fold: bool) -> Result<(Vec<Token>, Vec<Set>), Fault> {
     Parser::new(body, path, fold).run()
 }
 
