@@ -8,7 +8,7 @@ use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use devrun::rules::{Options, Rules};
+use devrun::rules::{EntryKind, Options, Rules};
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
 const PATHS: usize = 100_000;
@@ -97,7 +97,7 @@ fn peer(top: &Path) -> Gitignore {
 /// From the file to the first answer.
 fn build(top: &Path, count: usize) {
     let first = top.join("a");
-    let own = || black_box(own(top).is_ignored(&first, false));
+    let own = || black_box(own(top).is_ignored(&first, EntryKind::File));
     let peer = || black_box(peer(top).matched_path_or_any_parents(&first, false).is_ignore());
     let [own, peer] = rounds([
         &mut || {
@@ -117,7 +117,7 @@ fn build(top: &Path, count: usize) {
 
 fn matching(top: &Path, paths: &[PathBuf], count: usize) {
     let (own, peer) = (own(top), peer(top));
-    let own_count = || paths.iter().filter(|path| own.is_ignored(path, false)).count();
+    let own_count = || paths.iter().filter(|path| own.is_ignored(path, EntryKind::File)).count();
     let peer_count =
         || paths.iter().filter(|path| peer.matched_path_or_any_parents(path, false).is_ignore()).count();
     assert_eq!(own_count(), peer_count(), "both say the same of these rules");
@@ -137,7 +137,7 @@ fn matching(top: &Path, paths: &[PathBuf], count: usize) {
         each(own_time) / each(peer_time),
         own_count()
     );
-    let explained = || paths.iter().filter(|path| own.verdict(path, false).is_ignored()).count();
+    let explained = || paths.iter().filter(|path| own.verdict(path, EntryKind::File).is_ignored()).count();
     let [time] = rounds([&mut || {
         black_box(explained());
     }]);

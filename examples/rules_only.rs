@@ -5,15 +5,14 @@
 //! ```
 #![allow(clippy::print_stdout)]
 
-use devrun::rules::{Options, Rules};
+use devrun::rules::{EntryKind, Options, Rules};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let base = std::env::current_dir()?;
     let rules = Rules::new(Options::new(&base))?;
     for word in std::env::args().skip(1) {
-        let path = base.join(word.trim_end_matches('/'));
-        let is_dir = word.ends_with('/') || path.symlink_metadata().is_ok_and(|found| found.is_dir());
-        let verdict = rules.verdict(&path, is_dir);
+        let path = base.join(&word);
+        let verdict = rules.verdict(&path, EntryKind::of_path(&path));
         let word_for = if verdict.is_ignored() { "ignored" } else { "watched" };
         match &verdict.by {
             Some(rule) => {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use bstr::ByteSlice as _;
-use devrun::rules::{Options, Rules};
+use devrun::rules::{EntryKind, Options, Rules};
 use gix_ignore::search::Ignore;
 use gix_ignore::{Kind, Search};
 
@@ -25,12 +25,12 @@ fn main() {
         let paths: Vec<PathBuf> = relative_paths(count);
         let full: Vec<PathBuf> = paths.iter().map(|path| top.join(path)).collect();
         let (own, peer) = (own(&top), gix(&text));
-        let own_count = || full.iter().filter(|path| own.is_ignored(path, false)).count();
+        let own_count = || full.iter().filter(|path| own.is_ignored(path, EntryKind::File)).count();
         let peer_count = || paths.iter().filter(|path| gix_ignores(&peer, path)).count();
         assert_eq!(own_count(), peer_count(), "both say the same of these rules");
         let [own_build, peer_build, own_match, peer_match] = rounds([
             &mut || {
-                black_box(self::own(&top).is_ignored(&full[0], false));
+                black_box(self::own(&top).is_ignored(&full[0], EntryKind::File));
             },
             &mut || {
                 black_box(gix(&text));

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 
-use devrun::rules::{Options, Rules};
+use devrun::rules::{EntryKind, Options, Rules};
 use libfuzzer_sys::fuzz_target;
 
 static REPOSITORY: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
@@ -46,7 +46,7 @@ fuzz_target!(|input: &[u8]| {
     let rules = Rules::new(options).expect("a directory that is there");
     let answers = ask(&top, &paths);
     for (path, git) in paths.iter().zip(answers.split(|byte| *byte == 0).collect::<Vec<_>>().chunks_exact(4)) {
-        let own = rules.verdict(&top.join(OsStr::from_bytes(path)), false).by;
+        let own = rules.verdict(&top.join(OsStr::from_bytes(path)), EntryKind::File).by;
         let own = own.map(|by| (by.line.to_string().into_bytes(), by.pattern.clone())).unwrap_or_default();
         assert_eq!((git[1].to_vec(), git[2].to_vec()), own, "{}", path.escape_ascii());
     }

@@ -7,7 +7,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::sync::LazyLock;
 
-use devrun::rules::{Inspection, Options, Rules, lint};
+use devrun::rules::{EntryKind, LintOptions, Options, Rules, lint};
 use libfuzzer_sys::fuzz_target;
 
 static DIR: LazyLock<tempfile::TempDir> = LazyLock::new(|| tempfile::tempdir().expect("a temporary directory"));
@@ -23,11 +23,11 @@ fuzz_target!(|input: (&[u8], &[u8], &[u8], bool)| {
     options.git.ignore_case = fold;
     let rules = Rules::new(options).expect("a directory that is there");
     let path = DIR.path().join(OsStr::from_bytes(path));
-    for is_dir in [false, true] {
-        let verdict = rules.verdict(&path, is_dir);
-        assert_eq!(verdict.is_ignored(), rules.is_ignored(&path, is_dir));
+    for kind in [EntryKind::File, EntryKind::Dir] {
+        let verdict = rules.verdict(&path, kind);
+        assert_eq!(verdict.is_ignored(), rules.is_ignored(&path, kind));
         rules.forget(DIR.path());
-        assert_eq!(verdict, rules.verdict(&path, is_dir));
+        assert_eq!(verdict, rules.verdict(&path, kind));
         if let Some(by) = verdict.by.filter(|by| by.source.is_some()) {
             assert!(by.line >= 1 && content.windows(by.pattern.len()).any(|part| part == by.pattern));
         }
@@ -35,7 +35,7 @@ fuzz_target!(|input: (&[u8], &[u8], &[u8], bool)| {
     for defect in rules.defects() {
         assert!(defect.line as usize <= content.iter().filter(|byte| **byte == b'\n').count() + 1);
     }
-    let report = lint(&rules, &Inspection::default());
+    let report = lint(&rules, &LintOptions::default());
     for finding in report.findings {
         assert!(!finding.message.is_empty() && !finding.remedy.is_empty());
     }

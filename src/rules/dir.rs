@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::global::Fixed;
 use super::path_key as key;
+use super::pattern::EntryKind;
 use super::rule_file::RuleFile;
 use super::sources::{Match, Sources};
 
@@ -59,7 +60,7 @@ impl Dir {
             return Some(Arc::clone(exclusion));
         }
         let (_, name) = key::split(key)?;
-        let by = self.sources.decide(key, name, true).filter(|by| !by.is_negated())?;
+        let by = self.sources.decide(key, name, EntryKind::Dir).filter(|by| !by.is_negated())?;
         Some(Arc::new(Exclusion { dir: path.to_path_buf(), by }))
     }
 }

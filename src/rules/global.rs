@@ -55,7 +55,7 @@ impl Fixed {
             .collect();
         let global = options.git.excludes_file.as_deref().filter(|_| options.vcs);
         Ok(Self {
-            flags: Arc::new(RuleFile::from_patterns(Layer::Flag, &options.patterns, fold)),
+            flags: Arc::new(RuleFile::from_patterns(Layer::Patterns, &options.patterns, fold)),
             files,
             global: global.and_then(|path| RuleFile::read(path, Layer::GitGlobal, true, fold)).map(Arc::new),
             builtin: options.builtin.then(|| Arc::new(builtin::file(fold))),

@@ -17,7 +17,7 @@ pub enum Layer {
     /// `.watchignore` (or the name given by `--ignore-file`), nested.
     Watchignore,
     /// Patterns given by hand (`-i`).
-    Flag,
+    Patterns,
 }
 
 impl Layer {
@@ -30,7 +30,7 @@ impl Layer {
             Self::GitExclude => "git-exclude",
             Self::Gitignore => "gitignore",
             Self::Watchignore => "watchignore",
-            Self::Flag => "flag",
+            Self::Patterns => "flag",
         }
     }
 }

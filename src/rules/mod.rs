@@ -14,15 +14,18 @@ mod git;
 mod sources;
 mod global;
 mod dir;
+#[allow(clippy::module_inception, reason = "the file holds the type that the module is named after")]
 mod rules;
 mod lint;
 
 pub use error::Error;
 pub use git::tracked_files;
 pub use layer::Layer;
-pub use lint::{Expectation, Finding, FindingId, Inspection, Place, Related, Report, Severity, lint};
+pub use lint::{
+    Expectation, Finding, FindingId, LintOptions, LintReport, Location, Related, Scope, Severity, lint,
+};
 pub use options::{GitEnv, Options};
-pub use pattern::Flaw;
+pub use pattern::{EntryKind, PatternErrorKind};
 pub use rule_file::{Defect, DefectKind};
 pub use rules::Rules;
 pub(crate) use rules::Within;

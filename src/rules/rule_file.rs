@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::layer::Layer;
-use super::pattern::Flaw;
+use super::pattern::PatternErrorKind;
 use super::pattern::{Index, Query};
 use super::pattern::{Pattern, Shape};
 
@@ -17,7 +17,7 @@ use super::pattern::{Pattern, Shape};
 #[non_exhaustive]
 pub enum DefectKind {
     /// The pattern can never match, and why.
-    NeverMatches(Flaw),
+    NeverMatches(PatternErrorKind),
     /// The file could not be read.
     Unreadable(String),
 }
@@ -282,6 +282,6 @@ mod tests {
         assert_eq!(file.lines.len(), 3);
         let defects: Vec<Defect> = file.defects().collect();
         assert_eq!((defects.len(), defects[0].line, defects[0].column), (1, 1, 2));
-        assert_eq!(defects[0].kind, DefectKind::NeverMatches(Flaw::UnclosedSet));
+        assert_eq!(defects[0].kind, DefectKind::NeverMatches(PatternErrorKind::UnclosedSet));
     }
 }

@@ -16,6 +16,7 @@ use super::global::Fixed;
 use super::layer::Layer;
 use super::options::Options;
 use super::path_key as key;
+use super::pattern::EntryKind;
 use super::rule_file::{Defect, RuleFile};
 use super::sources::Reach;
 use super::verdict::{Decision, Verdict};
@@ -26,22 +27,22 @@ use super::verdict::{Decision, Verdict};
 /// that was asked about before costs no system call, no allocation and no exclusive lock.
 ///
 /// ```
-/// use devrun::rules::{Options, Rules};
+/// use devrun::rules::{EntryKind, Options, Rules};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let dir = tempfile::tempdir()?;
 /// std::fs::write(dir.path().join(".watchignore"), "# saved by the server\n/downloads/\n")?;
 /// let rules = Rules::new(Options::new(dir.path()))?;
 ///
-/// let verdict = rules.verdict(&dir.path().join("downloads/boq.zip"), false);
+/// let verdict = rules.verdict(&dir.path().join("downloads/boq.zip"), EntryKind::File);
 /// assert!(verdict.is_ignored());
 /// assert_eq!(verdict.by.as_ref().map(|rule| rule.line), Some(2));
-/// assert!(!rules.is_ignored(&dir.path().join("src/main.rs"), false));
+/// assert!(!rules.is_ignored(&dir.path().join("src/main.rs"), EntryKind::File));
 ///
 /// // An edit of a rule file is seen once its directory is forgotten.
 /// std::fs::write(dir.path().join(".watchignore"), "")?;
 /// rules.forget(dir.path());
-/// assert!(!rules.is_ignored(&dir.path().join("downloads/boq.zip"), false));
+/// assert!(!rules.is_ignored(&dir.path().join("downloads/boq.zip"), EntryKind::File));
 /// # Ok(())
 /// # }
 /// ```
@@ -99,16 +100,16 @@ impl Rules {
     /// What decides for an absolute path. `is_dir` is the type by `lstat`: a symbolic link to a directory is
     /// not a directory. The path need not exist; `.` and `..` in it are taken out by text.
     #[must_use]
-    pub fn verdict(&self, path: &Path, is_dir: bool) -> Verdict {
+    pub fn verdict(&self, path: &Path, kind: EntryKind) -> Verdict {
         let watched = Verdict { decision: Decision::Watched, by: None, parent: None };
         let bytes = key::of(path);
         let Some((parent, name)) = key::split(&bytes) else {
             let clean = key::clean(path);
             let is_same = clean.as_os_str() == path.as_os_str();
-            return if is_same || !clean.has_root() { watched } else { self.verdict(&clean, is_dir) };
+            return if is_same || !clean.has_root() { watched } else { self.verdict(&clean, kind) };
         };
         let Some(dir) = self.known(parent).or_else(|| self.learn_above(path, &bytes)) else {
-            return self.verdict(&key::clean(path), is_dir);
+            return self.verdict(&key::clean(path), kind);
         };
         if dir.holds_anchor && self.shared.is_anchor(path) {
             return watched;
@@ -120,7 +121,7 @@ impl Rules {
                 parent: Some(exclusion.dir.clone()),
             };
         }
-        match dir.sources.decide(&bytes, name, is_dir) {
+        match dir.sources.decide(&bytes, name, kind) {
             None => watched,
             Some(by) => Verdict {
                 decision: if by.is_negated() { Decision::Watched } else { Decision::Ignored },
@@ -132,13 +133,13 @@ impl Rules {
 
     /// Whether an absolute path is ignored: [`Rules::verdict`] without the explanation, for hot paths.
     #[must_use]
-    pub fn is_ignored(&self, path: &Path, is_dir: bool) -> bool {
+    pub fn is_ignored(&self, path: &Path, kind: EntryKind) -> bool {
         let bytes = key::of(path);
-        let Some((parent, name)) = key::split(&bytes) else { return self.verdict(path, is_dir).is_ignored() };
+        let Some((parent, name)) = key::split(&bytes) else { return self.verdict(path, kind).is_ignored() };
         let Some(dir) = self.known(parent).or_else(|| self.learn_above(path, &bytes)) else {
-            return self.verdict(path, is_dir).is_ignored();
+            return self.verdict(path, kind).is_ignored();
         };
-        self.shared.ignores(&dir, path, (&bytes, name), is_dir)
+        self.shared.ignores(&dir, path, (&bytes, name), kind)
     }
 
     /// What holds for the entries of a directory, for whoever has just listed it: `has` says whether a name is among them
@@ -324,11 +325,11 @@ impl Shared {
         self.options.names().any(|(known, _)| known == name) || (self.options.vcs && name == ".git")
     }
 
-    fn ignores(&self, dir: &Dir, path: &Path, (bytes, name): (&[u8], &[u8]), is_dir: bool) -> bool {
+    fn ignores(&self, dir: &Dir, path: &Path, (bytes, name): (&[u8], &[u8]), kind: EntryKind) -> bool {
         if dir.holds_anchor && self.is_anchor(path) {
             return false;
         }
-        dir.excluded.is_some() || dir.sources.ignores(bytes, name, is_dir)
+        dir.excluded.is_some() || dir.sources.ignores(bytes, name, kind)
     }
 
     /// What holds in a directory, from what holds in the one above it.
@@ -355,7 +356,7 @@ impl Shared {
         }
         if *path == *self.anchors[0] {
             let by_hand = |file: &RuleFile| {
-                file.layer == Layer::Flag || fixed.files.iter().any(|known| std::ptr::eq(&**known, file))
+                file.layer == Layer::Patterns || fixed.files.iter().any(|known| std::ptr::eq(&**known, file))
             };
             dir.sources = dir.sources.anchored(by_hand, Reach::below(key));
         }
@@ -410,10 +411,10 @@ pub(crate) struct Within {
 
 impl Within {
     /// As [`Rules::is_ignored`], for an entry of this directory.
-    pub(crate) fn is_ignored(&self, path: &Path, is_dir: bool) -> bool {
+    pub(crate) fn is_ignored(&self, path: &Path, kind: EntryKind) -> bool {
         let bytes = key::of(path);
-        let Some((_, name)) = key::split(&bytes) else { return self.rules.is_ignored(path, is_dir) };
-        self.rules.shared.ignores(&self.dir, path, (&bytes, name), is_dir)
+        let Some((_, name)) = key::split(&bytes) else { return self.rules.is_ignored(path, kind) };
+        self.rules.shared.ignores(&self.dir, path, (&bytes, name), kind)
     }
 
     /// As [`Rules::is_rule_file`], for an entry of this directory.

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::layer::Layer;
-use super::pattern::Query;
+use super::pattern::{EntryKind, Query};
 use super::rule_file::RuleFile;
 use super::verdict::Rule;
 
@@ -66,19 +66,19 @@ pub(super) struct Sources {
 impl Sources {
     /// Whether the entry of this directory is ignored, and by which rule: the first source with a match has
     /// the word. `path` is its whole key, `name` the last component.
-    pub(super) fn decide(&self, path: &[u8], name: &[u8], is_dir: bool) -> Option<Match> {
-        let (source, line) = self.find(path, name, is_dir)?;
+    pub(super) fn decide(&self, path: &[u8], name: &[u8], kind: EntryKind) -> Option<Match> {
+        let (source, line) = self.find(path, name, kind)?;
         Some(Match { file: Arc::clone(&source.file), line })
     }
 
     /// [`Sources::decide`] without the explanation.
-    pub(super) fn ignores(&self, path: &[u8], name: &[u8], is_dir: bool) -> bool {
-        self.find(path, name, is_dir)
+    pub(super) fn ignores(&self, path: &[u8], name: &[u8], kind: EntryKind) -> bool {
+        self.find(path, name, kind)
             .is_some_and(|(source, line)| !source.file.lines[line as usize].pattern.negated)
     }
 
-    fn find(&self, path: &[u8], name: &[u8], is_dir: bool) -> Option<(&Source, u32)> {
-        let query = Query::new(name, None, is_dir);
+    fn find(&self, path: &[u8], name: &[u8], kind: EntryKind) -> Option<(&Source, u32)> {
+        let query = Query::new(name, None, kind);
         self.list.iter().find_map(|source| {
             let path = match source.reach {
                 Reach::Below(start) => path.get(start..),

@@ -15,6 +15,23 @@ pub enum Decision {
     Watched,
 }
 
+impl Decision {
+    /// `ignored` or `watched`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ignored => "ignored",
+            Self::Watched => "watched",
+        }
+    }
+}
+
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// The one rule that decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -39,7 +56,7 @@ impl fmt::Display for Rule {
         let pattern = String::from_utf8_lossy(&self.pattern);
         match (&self.source, self.layer) {
             (Some(source), _) => write!(f, "{}:{} {pattern}", source.display(), self.line),
-            (None, Layer::Flag) => write!(f, "-i {pattern}"),
+            (None, Layer::Patterns) => write!(f, "-i {pattern}"),
             (None, _) => write!(f, "built-in {pattern}"),
         }
     }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use crate::rules::{self, Rules};
+use crate::rules::{self, EntryKind, Rules};
 
 use crate::watch::error::Error;
 use crate::watch::options::Options;
@@ -45,12 +45,12 @@ impl Filter {
 
     /// Whether a directory is to be watched and looked into.
     pub(crate) fn counts_dir(&self, path: &Path) -> bool {
-        !self.rules.is_ignored(path, true)
+        !self.rules.is_ignored(path, EntryKind::Dir)
     }
 
     /// Whether a file is relevant.
     pub(crate) fn counts_file(&self, path: &Path) -> bool {
-        self.counts(path, || self.rules.is_ignored(path, false))
+        self.counts(path, || self.rules.is_ignored(path, EntryKind::File))
     }
 
     fn counts(&self, path: &Path, is_ignored: impl FnOnce() -> bool) -> bool {
@@ -60,9 +60,9 @@ impl Filter {
 
     /// Why a file does not count, for those who look into the inner workings.
     pub(crate) fn why_not(&self, path: &Path) -> String {
-        match self.rules.verdict(path, false).by {
+        match self.rules.verdict(path, EntryKind::File).by {
             _ if self.never.contains(path) => "written by devrun itself".to_owned(),
-            Some(rule) if self.rules.is_ignored(path, false) => format!("ignored by {rule}"),
+            Some(rule) if self.rules.is_ignored(path, EntryKind::File) => format!("ignored by {rule}"),
             _ => "no extension or filter wants it".to_owned(),
         }
     }
@@ -90,13 +90,13 @@ impl Within<'_> {
     pub(crate) fn counts_dir(&self, path: &Path) -> bool {
         self.rules
             .as_ref()
-            .map_or_else(|| self.filter.counts_dir(path), |rules| !rules.is_ignored(path, true))
+            .map_or_else(|| self.filter.counts_dir(path), |rules| !rules.is_ignored(path, EntryKind::Dir))
     }
 
     /// As [`Filter::counts_file`].
     pub(crate) fn counts_file(&self, path: &Path) -> bool {
         let Some(rules) = &self.rules else { return self.filter.counts_file(path) };
-        self.filter.counts(path, || rules.is_ignored(path, false))
+        self.filter.counts(path, || rules.is_ignored(path, EntryKind::File))
     }
 
     /// As [`Filter::is_rule_file`].

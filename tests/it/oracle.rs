@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::process::Stdio;
 
-use devrun::rules::{Options, Rules};
+use devrun::rules::{EntryKind, Options, Rules};
 
 use crate::sandbox::Sandbox;
 
@@ -81,9 +81,9 @@ pub(crate) fn git_rules(top: &Path) -> Options {
 /// that is one.
 pub(crate) fn ask_rules(rules: &Rules, top: &Path, path: &[u8]) -> Option<Decided> {
     let full = top.join(OsStr::from_bytes(path.strip_suffix(b"/").unwrap_or(path)));
-    let is_dir = path.ends_with(b"/") || full.symlink_metadata().is_ok_and(|kind| kind.is_dir());
-    let verdict = rules.verdict(&full, is_dir);
-    assert_eq!(rules.is_ignored(&full, is_dir), verdict.is_ignored(), "{full:?}");
+    let kind = if path.ends_with(b"/") { EntryKind::Dir } else { EntryKind::of_path(&full) };
+    let verdict = rules.verdict(&full, kind);
+    assert_eq!(rules.is_ignored(&full, kind), verdict.is_ignored(), "{full:?}");
     let by = verdict.by.clone()?;
     assert_eq!(by.negated, !verdict.is_ignored(), "{full:?}");
     let source = by.source.as_deref().map(|source| source.strip_prefix(top).unwrap_or(source).to_path_buf());

@@ -3,7 +3,9 @@
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use devrun::rules::{Decision, DefectKind, Error, Flaw, GitEnv, Layer, Options, Rules};
+use devrun::rules::{
+    Decision, DefectKind, EntryKind, Error, GitEnv, Layer, Options, PatternErrorKind, Rules,
+};
 
 use crate::oracle::{ask_git_in, ask_rules, git_rules};
 use crate::sandbox::{Sandbox, fifo};
@@ -15,8 +17,8 @@ fn rules(sandbox: &Sandbox) -> Rules {
 /// `LAYER SOURCE:LINE PATTERN`, with `!` in front for what is watched; `-` where no rule matches.
 fn said(rules: &Rules, sandbox: &Sandbox, path: &str) -> String {
     let full = sandbox.path(path);
-    let verdict = rules.verdict(&full, path.ends_with('/'));
-    assert_eq!(verdict.is_ignored(), rules.is_ignored(&full, path.ends_with('/')));
+    let verdict = rules.verdict(&full, EntryKind::from_is_dir(path.ends_with('/')));
+    assert_eq!(verdict.is_ignored(), rules.is_ignored(&full, EntryKind::from_is_dir(path.ends_with('/'))));
     let Some(by) = verdict.by else { return "-".into() };
     let source = by.source.as_deref().map(|source| source.strip_prefix(sandbox.outside()).unwrap_or(source));
     let source = source.unwrap_or(Path::new("")).display();
@@ -67,7 +69,7 @@ fn what_lies_below_an_ignored_directory_is_ignored_whatever_deeper_files_say() {
     sandbox.write("generated/.watchignore", "!*\n");
     let rules = rules(&sandbox);
     let path = sandbox.path("generated/deep/a.rs");
-    let verdict = rules.verdict(&path, false);
+    let verdict = rules.verdict(&path, EntryKind::File);
     assert_eq!(verdict.decision, Decision::Ignored);
     assert_eq!(verdict.parent, Some(sandbox.path("generated")));
     assert_eq!(verdict.by.unwrap().line, 1);
@@ -76,7 +78,7 @@ fn what_lies_below_an_ignored_directory_is_ignored_whatever_deeper_files_say() {
     sandbox.write(".watchignore", "generated/\n!sub/generated/\n");
     sandbox.write("sub/.watchignore", "!generated/\n");
     rules.forget(sandbox.root());
-    assert!(!rules.is_ignored(&sandbox.path("sub/generated/a.rs"), false));
+    assert!(!rules.is_ignored(&sandbox.path("sub/generated/a.rs"), EntryKind::File));
 }
 
 #[test]
@@ -116,8 +118,11 @@ fn built_in_rules_cover_what_no_project_counts_as_its_source() {
         "a.bak",
     ];
     for path in ignored {
-        assert!(rules.is_ignored(&sandbox.path(path), path.ends_with('/')), "{path}");
-        assert_eq!(rules.verdict(&sandbox.path(path), path.ends_with('/')).by.unwrap().layer, Layer::Builtin);
+        assert!(rules.is_ignored(&sandbox.path(path), EntryKind::from_is_dir(path.ends_with('/'))), "{path}");
+        assert_eq!(
+            rules.verdict(&sandbox.path(path), EntryKind::from_is_dir(path.ends_with('/'))).by.unwrap().layer,
+            Layer::Builtin
+        );
     }
     let watched = [
         "target/",
@@ -141,16 +146,19 @@ fn built_in_rules_cover_what_no_project_counts_as_its_source() {
         "venv/",
     ];
     for path in watched {
-        assert!(!rules.is_ignored(&sandbox.path(path), path.ends_with('/')), "{path}");
+        assert!(
+            !rules.is_ignored(&sandbox.path(path), EntryKind::from_is_dir(path.ends_with('/'))),
+            "{path}"
+        );
     }
     // They are the lowest layer: anything takes them back.
     sandbox.write(".watchignore", "!node_modules/\n!*.orig\n");
     rules.forget(sandbox.root());
-    assert!(!rules.is_ignored(&sandbox.path("node_modules/a/b.js"), false));
-    assert!(!rules.is_ignored(&sandbox.path("a.orig"), false));
+    assert!(!rules.is_ignored(&sandbox.path("node_modules/a/b.js"), EntryKind::File));
+    assert!(!rules.is_ignored(&sandbox.path("a.orig"), EntryKind::File));
     let mut options = Options::new(sandbox.root());
     options.builtin = false;
-    assert!(!Rules::new(options).unwrap().is_ignored(&sandbox.path("a.pyc"), false));
+    assert!(!Rules::new(options).unwrap().is_ignored(&sandbox.path("a.pyc"), EntryKind::File));
 }
 
 #[test]
@@ -159,7 +167,7 @@ fn an_edit_takes_effect_when_its_directory_is_forgotten() {
     sandbox.write(".watchignore", "*.log\n");
     sandbox.write("sub/.watchignore", "a\n");
     let rules = rules(&sandbox);
-    let ignored = |path: &str| rules.is_ignored(&sandbox.path(path), false);
+    let ignored = |path: &str| rules.is_ignored(&sandbox.path(path), EntryKind::File);
     assert!(ignored("x.log") && ignored("sub/a") && !ignored("sub/b") && ignored("sub/deep/a"));
     sandbox.write("sub/.watchignore", "b\n");
     assert!(ignored("sub/a"), "what was read is kept");
@@ -191,17 +199,17 @@ fn a_broken_line_is_named_and_the_others_count() {
     let sandbox = Sandbox::new();
     sandbox.write(".watchignore", b"ok\nab[c\n\xff\nlast\n");
     let rules = rules(&sandbox);
-    assert!(rules.is_ignored(&sandbox.path("ok"), false));
-    assert!(rules.is_ignored(&sandbox.path("last"), false));
+    assert!(rules.is_ignored(&sandbox.path("ok"), EntryKind::File));
+    assert!(rules.is_ignored(&sandbox.path("last"), EntryKind::File));
     let defects = rules.defects();
     assert_eq!(defects.len(), 1);
     assert_eq!(defects[0].source, Some(sandbox.path(".watchignore")));
     assert_eq!((defects[0].line, defects[0].column), (2, 3));
-    assert_eq!(defects[0].kind, DefectKind::NeverMatches(Flaw::UnclosedSet));
+    assert_eq!(defects[0].kind, DefectKind::NeverMatches(PatternErrorKind::UnclosedSet));
     assert!(defects[0].to_string().contains(".watchignore:2:3: `ab[c` never matches"), "{}", defects[0]);
     sandbox.write(".watchignore", "ok\nab[c]\n");
     rules.forget(sandbox.root());
-    assert!(rules.is_ignored(&sandbox.path("abc"), false));
+    assert!(rules.is_ignored(&sandbox.path("abc"), EntryKind::File));
     assert!(rules.defects().is_empty());
 }
 
@@ -218,23 +226,24 @@ fn what_is_no_regular_file_is_no_rule_file() {
     fifo(&sandbox.path("fifo/.watchignore"));
     let rules = rules(&sandbox);
     for dir in ["link", "directory", "fifo", "dangling"] {
-        assert!(!rules.is_ignored(&sandbox.path(dir).join("a"), false), "{dir}");
+        assert!(!rules.is_ignored(&sandbox.path(dir).join("a"), EntryKind::File), "{dir}");
     }
     assert!(rules.defects().is_empty(), "{:?}", rules.defects());
     // A directory behind a link is no directory of the tree.
     symlink("elsewhere", sandbox.path("linked")).unwrap();
     sandbox.write("elsewhere/.watchignore", "a\n");
-    assert!(rules.is_ignored(&sandbox.path("elsewhere/a"), false));
-    assert!(!rules.is_ignored(&sandbox.path("linked/a"), false));
+    assert!(rules.is_ignored(&sandbox.path("elsewhere/a"), EntryKind::File));
+    assert!(!rules.is_ignored(&sandbox.path("linked/a"), EntryKind::File));
     // Named by path it may be a link, and it is anchored at the working directory.
     symlink(sandbox.write("elsewhere/more", "/b\nc\n"), sandbox.path("more")).unwrap();
     let mut options = Options::new(sandbox.root());
     options.files = vec!["more".into()];
     let rules = Rules::new(options).unwrap();
     assert!(
-        rules.is_ignored(&sandbox.path("b"), false) && !rules.is_ignored(&sandbox.path("elsewhere/b"), false)
+        rules.is_ignored(&sandbox.path("b"), EntryKind::File)
+            && !rules.is_ignored(&sandbox.path("elsewhere/b"), EntryKind::File)
     );
-    assert!(rules.is_ignored(&sandbox.path("elsewhere/c"), false));
+    assert!(rules.is_ignored(&sandbox.path("elsewhere/c"), EntryKind::File));
 }
 
 #[test]
@@ -286,7 +295,7 @@ fn several_roots_each_have_their_own_rules() {
     options.roots = vec![".".into(), other.clone(), "build/kept".into(), "../file.y".into()];
     options.patterns = vec![b"*.z".to_vec(), b"/top.z".to_vec(), b"/anchored".to_vec()];
     let rules = Rules::new(options).unwrap();
-    let ignored = |path: &Path| rules.is_ignored(path, false);
+    let ignored = |path: &Path| rules.is_ignored(path, EntryKind::File);
     assert!(ignored(&other.join("a.x")) && ignored(&other.join("sub/a.x")) && !ignored(&other.join("a.y")));
     assert!(ignored(&other.join("top")) && !ignored(&other.join("sub/top")));
     assert!(ignored(&sandbox.path("a.y")) && !ignored(&sandbox.path("a.x")));
@@ -295,7 +304,7 @@ fn several_roots_each_have_their_own_rules() {
     assert!(ignored(&sandbox.path("anchored")) && !ignored(&other.join("anchored")));
     // What was named counts, whatever stands above it; its own rules still hold.
     assert!(ignored(&sandbox.path("build/a")));
-    assert!(!rules.is_ignored(&sandbox.path("build/kept"), true));
+    assert!(!rules.is_ignored(&sandbox.path("build/kept"), EntryKind::Dir));
     assert!(!ignored(&sandbox.path("build/kept/a")) && ignored(&sandbox.path("build/kept/a.y")));
     assert!(!ignored(&sandbox.outside().join("file.y")));
     // Outside of every root nothing is read, and names still count.
@@ -316,7 +325,7 @@ fn rules_above_the_working_directory_count_up_to_the_top_of_its_repository() {
     std::fs::write(sandbox.outside().join(".gitignore"), "*\n").unwrap();
     std::fs::create_dir_all(sandbox.path("sub/deep")).unwrap();
     let rules = Rules::new(Options::new(sandbox.path("sub/deep"))).unwrap();
-    let ignored = |path: &str| rules.is_ignored(&sandbox.path(path), false);
+    let ignored = |path: &str| rules.is_ignored(&sandbox.path(path), EntryKind::File);
     assert!(ignored("sub/deep/a.log") && ignored("sub/deep/top") && ignored("sub/deep/a.tmp2"));
     assert!(!ignored("sub/deep/a"));
     for file in [".gitignore", ".watchignore", "sub/.gitignore", "sub/.watchignore", ".git/info/exclude"] {
@@ -336,8 +345,8 @@ fn rules_above_the_working_directory_count_up_to_the_top_of_its_repository() {
     sandbox.write(".gitignore", "build/\n");
     std::fs::create_dir_all(sandbox.path("build/x")).unwrap();
     let rules = Rules::new(Options::new(sandbox.path("build/x"))).unwrap();
-    assert!(!rules.is_ignored(&sandbox.path("build/x/a"), false));
-    assert!(rules.is_ignored(&sandbox.path("build/y"), false));
+    assert!(!rules.is_ignored(&sandbox.path("build/x/a"), EntryKind::File));
+    assert!(rules.is_ignored(&sandbox.path("build/y"), EntryKind::File));
 }
 
 #[test]
@@ -345,12 +354,12 @@ fn a_directory_that_becomes_a_repository_has_other_rules() {
     let sandbox = Sandbox::new();
     sandbox.write("sub/a", "");
     let rules = rules(&sandbox);
-    assert!(!rules.is_ignored(&sandbox.path("sub/a"), false));
+    assert!(!rules.is_ignored(&sandbox.path("sub/a"), EntryKind::File));
     sandbox.git(&["init", "-q"]);
     sandbox.write(".git/info/exclude", "a\n");
     assert!(rules.is_rule_file(&sandbox.path(".git")));
     rules.forget(sandbox.root());
-    assert!(rules.is_ignored(&sandbox.path("sub/a"), false));
+    assert!(rules.is_ignored(&sandbox.path("sub/a"), EntryKind::File));
     assert!(rules.outside_files().contains(&sandbox.path(".git/info/exclude")));
 }
 
@@ -373,18 +382,18 @@ fn at_a_nested_repository_the_outer_rules_of_git_end() {
         assert_eq!(ask_rules(&only_git, &inner, path), git, "{}", path.escape_ascii());
     }
     // devrun's own rules go on, and what is excluded from outside is not looked into.
-    assert!(rules.is_ignored(&sandbox.path("inner/a.zip"), false));
-    assert!(!rules.is_ignored(&sandbox.path("inner/a.log"), false));
-    assert!(rules.is_ignored(&sandbox.path("vendor/lib/a"), false));
+    assert!(rules.is_ignored(&sandbox.path("inner/a.zip"), EntryKind::File));
+    assert!(!rules.is_ignored(&sandbox.path("inner/a.log"), EntryKind::File));
+    assert!(rules.is_ignored(&sandbox.path("vendor/lib/a"), EntryKind::File));
     assert!(rules.is_rule_file(&sandbox.path("inner/.git/info/exclude")));
     sandbox.write("inner/.git/info/exclude", "b\n");
     rules.forget(&sandbox.path("inner/.git/info"));
-    assert!(rules.is_ignored(&sandbox.path("inner/b"), false));
+    assert!(rules.is_ignored(&sandbox.path("inner/b"), EntryKind::File));
     // Neither an empty `.git` directory nor a file that leads nowhere makes a repository.
     std::fs::create_dir_all(sandbox.path("fake/.git")).unwrap();
     sandbox.write("false/.git", "gitdir: nowhere\n");
-    assert!(rules.is_ignored(&sandbox.path("fake/a.log"), false));
-    assert!(rules.is_ignored(&sandbox.path("false/a.log"), false));
+    assert!(rules.is_ignored(&sandbox.path("fake/a.log"), EntryKind::File));
+    assert!(rules.is_ignored(&sandbox.path("false/a.log"), EntryKind::File));
 }
 
 #[test]
@@ -427,7 +436,7 @@ fn worktrees_and_submodules_share_what_git_shares() {
         }
     }
     let tree = Rules::new(Options::new(sandbox.path("tree"))).unwrap();
-    assert!(tree.is_ignored(&sandbox.path("tree/shared"), false));
+    assert!(tree.is_ignored(&sandbox.path("tree/shared"), EntryKind::File));
     assert!(
         tree.outside_files().contains(&sandbox.path("main/.git/info/exclude")),
         "{:?}",
@@ -492,14 +501,14 @@ fn paths_are_cleaned_by_text() {
     sandbox.write(".watchignore", "/a/b\n");
     let rules = rules(&sandbox);
     for path in ["a/b", "a//b", "./a/b", "a/./b", "a/x/../b", "a/b/", "a/b/.", "x/../a/b/c"] {
-        assert!(rules.is_ignored(&sandbox.path(path), false), "{path}");
-        assert_eq!(rules.verdict(&sandbox.path(path), false).by.unwrap().line, 1, "{path}");
+        assert!(rules.is_ignored(&sandbox.path(path), EntryKind::File), "{path}");
+        assert_eq!(rules.verdict(&sandbox.path(path), EntryKind::File).by.unwrap().line, 1, "{path}");
     }
-    assert!(!rules.is_ignored(&sandbox.path("a/b/.."), true));
-    assert!(!rules.is_ignored(Path::new("/"), true));
-    assert!(!rules.is_ignored(Path::new("/.."), true));
-    assert!(!rules.is_ignored(Path::new(""), true));
-    assert!(!rules.is_ignored(Path::new("relative"), false));
+    assert!(!rules.is_ignored(&sandbox.path("a/b/.."), EntryKind::Dir));
+    assert!(!rules.is_ignored(Path::new("/"), EntryKind::Dir));
+    assert!(!rules.is_ignored(Path::new("/.."), EntryKind::Dir));
+    assert!(!rules.is_ignored(Path::new(""), EntryKind::Dir));
+    assert!(!rules.is_ignored(Path::new("relative"), EntryKind::File));
 }
 
 #[test]
@@ -513,8 +522,8 @@ fn many_threads_ask_while_rules_change() {
             scope.spawn(move || {
                 for number in 0..2000 {
                     let dir = format!("d{thread}/e{}/f{number}", number % 7);
-                    assert!(rules.is_ignored(&sandbox.path(format!("{dir}/a.log")), false));
-                    assert!(!rules.is_ignored(&sandbox.path(format!("{dir}/a.rs")), false));
+                    assert!(rules.is_ignored(&sandbox.path(format!("{dir}/a.log")), EntryKind::File));
+                    assert!(!rules.is_ignored(&sandbox.path(format!("{dir}/a.rs")), EntryKind::File));
                 }
             });
         }
@@ -527,6 +536,7 @@ fn many_threads_ask_while_rules_change() {
     // Whatever the threads raced for, what was read last is what is on disk.
     rules.forget(&sandbox.path("d0"));
     assert!(
-        rules.is_ignored(&sandbox.path("d0/199"), false) && !rules.is_ignored(&sandbox.path("d0/198"), false)
+        rules.is_ignored(&sandbox.path("d0/199"), EntryKind::File)
+            && !rules.is_ignored(&sandbox.path("d0/198"), EntryKind::File)
     );
 }

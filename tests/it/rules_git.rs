@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 
-use devrun::rules::{Options, Rules};
+use devrun::rules::{EntryKind, Options, Rules};
 
 #[cfg(feature = "cli")]
 use crate::oracle::ask_git;
@@ -422,8 +422,8 @@ fn deep_directories_are_decided_as_git_decides() {
     compare(&sandbox, git_rules(sandbox.root()), &[], &paths, "deep");
     let rules = Rules::new(git_rules(sandbox.root())).unwrap();
     let endless = sandbox.root().join(vec!["d"; 30_000].join("/"));
-    assert!(rules.is_ignored(&endless.join("a.log"), false));
-    assert!(!rules.is_ignored(&endless.join("a"), false));
+    assert!(rules.is_ignored(&endless.join("a.log"), EntryKind::File));
+    assert!(!rules.is_ignored(&endless.join("a"), EntryKind::File));
 }
 
 /// proptest's shrinking finds the smallest rule and path that differ; one git answers a whole case.

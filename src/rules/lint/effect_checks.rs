@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::finding::{Finding, FindingId, Place, Severity};
-use super::options::Expectation;
+use super::finding::{Finding, FindingId, Location, Severity};
+use super::options::{Expectation, Scope};
 use crate::rules::layer::Layer;
 use crate::rules::path_key as key;
-use crate::rules::pattern::Shape;
+use crate::rules::pattern::{EntryKind, Shape};
 use crate::rules::rule_file::{Line, RuleFile};
 use crate::rules::rules::Rules;
-use crate::rules::verdict::Rule;
+use crate::rules::verdict::{Decision, Rule};
 
 /// Rules that speak of what lies below an excluded directory: a `!` there has no effect, and no other rule
 /// is needed there.
@@ -29,7 +29,7 @@ fn finding_under_excluded(rules: &Rules, file: &RuleFile, line: &Line, base: &Pa
         return None;
     }
     let shown = dir.strip_prefix(base).unwrap_or(&dir).display();
-    let place = Place::rule(file, line);
+    let place = Location::rule(file, line);
     let finding = if line.pattern.negated {
         let message =
             format!("this rule has no effect: `{shown}/` above it is excluded, and git never looks in there");
@@ -55,7 +55,7 @@ fn excluded_above(rules: &Rules, line: &Line, base: &Path) -> Option<(PathBuf, A
     let slashes = head.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
     for slash in slashes.filter(|_| !line.pattern.basename) {
         let dir = base.join(key::to_path(&head[..slash]));
-        let verdict = rules.verdict(&dir, true);
+        let verdict = rules.verdict(&dir, EntryKind::Dir);
         if verdict.is_ignored() {
             return verdict.by.map(|by| (dir, by));
         }
@@ -64,11 +64,11 @@ fn excluded_above(rules: &Rules, line: &Line, base: &Path) -> Option<(PathBuf, A
 }
 
 /// Where a rule stands, for those in files and those given by hand.
-fn place_of(rules: &Rules, rule: &Rule) -> Option<Place> {
+fn place_of(rules: &Rules, rule: &Rule) -> Option<Location> {
     let files = rules.rule_files();
     let file = files.iter().find(|file| file.source == rule.source && file.layer == rule.layer)?;
     let line = file.lines.iter().find(|line| line.number == rule.line)?;
-    (rule.layer != Layer::Builtin).then(|| Place::rule(file, line))
+    (rule.layer != Layer::Builtin).then(|| Location::rule(file, line))
 }
 
 fn words_for(rule: &Rule) -> String {
@@ -83,8 +83,8 @@ fn words_for(rule: &Rule) -> String {
 pub(super) fn hidden_tracked(rules: &Rules, tracked: &[PathBuf]) -> Vec<Finding> {
     type Hidden<'a> = (Arc<Rule>, Vec<&'a Path>);
     let mut hidden: BTreeMap<(Layer, Option<PathBuf>, u32), Hidden<'_>> = BTreeMap::new();
-    for path in tracked.iter().filter(|path| rules.is_ignored(path, false)) {
-        let Some(by) = rules.verdict(path, false).by else { continue };
+    for path in tracked.iter().filter(|path| rules.is_ignored(path, EntryKind::File)) {
+        let Some(by) = rules.verdict(path, EntryKind::File).by else { continue };
         let key = (by.layer, by.source.clone(), by.line);
         hidden.entry(key).or_insert_with(|| (by, Vec::new())).1.push(path);
     }
@@ -102,7 +102,7 @@ fn hidden_by(rules: &Rules, by: &Rule, paths: &[&Path]) -> Finding {
     let finding = Finding::new(FindingId::HidesTrackedFile, place_of(rules, by), message);
     match by.layer {
         // In devrun's own files that is what they are for: documents are under version control, and no sources.
-        Layer::Watchignore | Layer::Flag => finding.severity(Severity::Note).remedy(format!(
+        Layer::Watchignore | Layer::Patterns => finding.severity(Severity::Note).remedy(format!(
             "nothing, if an edit there is no reason to restart; else take {them} back with `!`"
         )),
         _ => finding
@@ -110,34 +110,38 @@ fn hidden_by(rules: &Rules, by: &Rule, paths: &[&Path]) -> Finding {
     }
 }
 
-/// What must be ignored and is not, and the other way round.
+/// A path whose decision is not the expected one.
 pub(super) fn broken_expectation(rules: &Rules, expectation: &Expectation) -> Option<Finding> {
-    let verdict = rules.verdict(&expectation.path, expectation.is_dir);
-    if (verdict.is_ignored() || expectation.left_out || expectation.outside) == expectation.ignored {
+    let verdict = rules.verdict(&expectation.path, expectation.kind);
+    let in_scope = expectation.scope == Scope::Inside;
+    let decision = if in_scope { verdict.decision } else { Decision::Ignored };
+    if decision == expectation.expected {
         return None;
     }
     let path = expectation.path.strip_prefix(rules.base()).unwrap_or(&expectation.path).display();
-    let slash = if expectation.is_dir { "/" } else { "" };
-    let wanted = if expectation.ignored { "ignored" } else { "watched" };
-    if expectation.outside && !verdict.is_ignored() {
-        let message = format!("{path}{slash} must be {wanted}, and lies outside what is watched");
-        let remedy = "watch it too: `--watch`, or `paths` in [watch]";
+    let slash = if expectation.kind == EntryKind::Dir { "/" } else { "" };
+    let expected = expectation.expected;
+    if !verdict.is_ignored() && !in_scope {
+        let (reason, remedy) = match expectation.scope {
+            Scope::OutsideRoots => {
+                ("lies outside what is watched", "watch it too: `--watch`, or `paths` in [watch]")
+            }
+            _ => (
+                "no extension or filter wants it",
+                "add its extension to `ext`, or a glob for it to `filter`",
+            ),
+        };
+        let message = format!("{path}{slash} must be {expected}, and {reason}");
         return Some(Finding::new(FindingId::ExpectationFailed, None, message).remedy(remedy));
     }
-    if expectation.left_out && !verdict.is_ignored() {
-        let message = format!("{path}{slash} must be {wanted}, and no extension or filter wants it");
-        let remedy = "add its extension to `ext`, or a glob for it to `filter`";
-        return Some(Finding::new(FindingId::ExpectationFailed, None, message).remedy(remedy));
-    }
-    let is = if verdict.is_ignored() { "ignored" } else { "watched" };
     let because =
         verdict.by.as_deref().map_or(": no rule matches it".into(), |by| format!(" by {}", words_for(by)));
-    let message = format!("{path}{slash} must be {wanted}, and is {is}{because}");
-    let place = verdict.by.as_deref().and_then(|by| place_of(rules, by));
-    let remedy = match (expectation.ignored, &verdict.by) {
-        (true, None) => format!("add a rule for it, such as `/{path}{slash}`, to .watchignore"),
-        (true, Some(_)) => "put a rule for it below this one".into(),
-        (false, _) => "narrow the rule, or take the path back with `!` below it".into(),
+    let message = format!("{path}{slash} must be {expected}, and is {decision}{because}");
+    let location = verdict.by.as_deref().and_then(|by| place_of(rules, by));
+    let remedy = match (expected, &verdict.by) {
+        (Decision::Ignored, None) => format!("add a rule for it, such as `/{path}{slash}`, to .watchignore"),
+        (Decision::Ignored, Some(_)) => "put a rule for it below this one".into(),
+        (Decision::Watched, _) => "narrow the rule, or take the path back with `!` below it".into(),
     };
-    Some(Finding::new(FindingId::ExpectationFailed, place, message).label("decides").remedy(remedy))
+    Some(Finding::new(FindingId::ExpectationFailed, location, message).label("decides").remedy(remedy))
 }

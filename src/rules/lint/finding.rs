@@ -110,7 +110,7 @@ impl fmt::Display for FindingId {
 /// A part of a line in a rule file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Place {
+pub struct Location {
     /// The file, absolute; `None` for patterns given by hand.
     pub file: Option<PathBuf>,
     /// The line, counted from 1; 0 for the file as a whole.
@@ -123,7 +123,7 @@ pub struct Place {
     pub text: Vec<u8>,
 }
 
-impl Place {
+impl Location {
     /// Some bytes of a rule's text.
     pub(super) fn part(file: &RuleFile, line: &Line, at: usize, len: usize) -> Self {
         Self {
@@ -151,7 +151,7 @@ impl Place {
 #[non_exhaustive]
 pub struct Related {
     /// Where.
-    pub place: Place,
+    pub location: Location,
     /// What it has to do with the finding.
     pub label: String,
 }
@@ -165,7 +165,7 @@ pub struct Finding {
     /// How bad.
     pub severity: Severity,
     /// Where; `None` if it is about no line of a rule file.
-    pub place: Option<Place>,
+    pub location: Option<Location>,
     /// What is wrong, one sentence.
     pub message: String,
     /// What stands beside the caret; may be empty.
@@ -177,11 +177,15 @@ pub struct Finding {
 }
 
 impl Finding {
-    pub(super) fn new(id: FindingId, place: impl Into<Option<Place>>, message: impl Into<String>) -> Self {
+    pub(super) fn new(
+        id: FindingId,
+        location: impl Into<Option<Location>>,
+        message: impl Into<String>,
+    ) -> Self {
         Self {
             id,
             severity: id.severity(),
-            place: place.into(),
+            location: location.into(),
             message: message.into(),
             label: String::new(),
             related: None,
@@ -197,8 +201,8 @@ impl Finding {
         Self { label: label.into(), ..self }
     }
 
-    pub(super) fn related(self, place: Place, label: impl Into<String>) -> Self {
-        Self { related: Some(Related { place, label: label.into() }), ..self }
+    pub(super) fn related(self, location: Location, label: impl Into<String>) -> Self {
+        Self { related: Some(Related { location, label: label.into() }), ..self }
     }
 
     pub(super) fn remedy(self, remedy: impl Into<String>) -> Self {

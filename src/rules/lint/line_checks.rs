@@ -2,24 +2,23 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::finding::{Finding, FindingId, Place, Severity};
+use super::finding::{Finding, FindingId, Location, Severity};
 use super::subsumption::covers;
-use crate::rules::pattern::Query;
-use crate::rules::pattern::Shape;
-use crate::rules::pattern::{Fault, Flaw};
+use crate::rules::pattern::{EntryKind, Query, Shape};
+use crate::rules::pattern::{Fault, PatternErrorKind};
 use crate::rules::rule_file::{Line, RuleFile};
 
 /// Finds it.
 pub(super) fn inspect(file: &RuleFile) -> Vec<Finding> {
     if let (Some(why), Some(path)) = (file.unreadable_because(), &file.source) {
-        let finding = Finding::new(FindingId::UnreadableFile, Place::file(path.clone()), why);
+        let finding = Finding::new(FindingId::UnreadableFile, Location::file(path.clone()), why);
         return vec![finding.remedy("make it readable, or remove it: until then none of its rules counts")];
     }
     if file.content.starts_with(b"\xff\xfe") || file.content.starts_with(b"\xfe\xff") {
         return file
             .source
             .iter()
-            .map(|path| utf16(Place { line: 1, ..Place::file(path.clone()) }))
+            .map(|path| utf16(Location { line: 1, ..Location::file(path.clone()) }))
             .collect();
     }
     let mut findings = Vec::new();
@@ -38,7 +37,7 @@ pub(super) fn inspect(file: &RuleFile) -> Vec<Finding> {
     findings
 }
 
-fn utf16(place: Place) -> Finding {
+fn utf16(place: Location) -> Finding {
     let message = "the file is UTF-16, and git reads bytes: none of its rules works";
     Finding::new(FindingId::NotUtf8, place, message)
         .severity(Severity::Error)
@@ -54,7 +53,7 @@ struct Rule<'a> {
 
 impl Rule<'_> {
     fn finding(&self, id: FindingId, at: usize, len: usize, message: impl Into<String>) -> Finding {
-        Finding::new(id, Place::part(self.file, self.line, at, len), message)
+        Finding::new(id, Location::part(self.file, self.line, at, len), message)
     }
 
     /// The line behind the text of the rule, as it stands in the file.
@@ -71,27 +70,33 @@ impl Rule<'_> {
         Some(finding.label(flaw.as_str()).remedy(self.mend(flaw, at)))
     }
 
-    fn mend(&self, flaw: Flaw, at: usize) -> String {
+    fn mend(&self, flaw: PatternErrorKind, at: usize) -> String {
         match flaw {
-            Flaw::Empty => "remove the line, or write a name".into(),
-            Flaw::UnclosedSet => r"close the set with `]`, or write `\[` for a bracket in a name".into(),
-            Flaw::UnknownClass => {
+            PatternErrorKind::Empty => "remove the line, or write a name".into(),
+            PatternErrorKind::UnclosedSet => {
+                r"close the set with `]`, or write `\[` for a bracket in a name".into()
+            }
+            PatternErrorKind::UnknownClass => {
                 "one of [:alnum:] [:alpha:] [:blank:] [:cntrl:] [:digit:] [:graph:] [:lower:] \
                                    [:print:] [:punct:] [:space:] [:upper:] [:xdigit:]"
                     .into()
             }
-            Flaw::EmptySet if self.text[at] == b'\\' => {
+            PatternErrorKind::EmptySet if self.text[at] == b'\\' => {
                 "take the backslash out: case does not count here (core.ignoreCase), and git never matches a \
                  protected capital then"
                     .into()
             }
-            Flaw::EmptySet => "write the ends of a range in order; a set never holds the slash".into(),
-            Flaw::FinalBackslash if self.text.ends_with(b"/") => {
+            PatternErrorKind::EmptySet => {
+                "write the ends of a range in order; a set never holds the slash".into()
+            }
+            PatternErrorKind::FinalBackslash if self.text.ends_with(b"/") => {
                 "take the backslash out: a final `/` marks directories".into()
             }
-            Flaw::FinalBackslash => r"write `\\` for a backslash in a name, `/` between directories".into(),
-            Flaw::EmptyComponent => "write one slash between two names".into(),
-            Flaw::DotComponent => {
+            PatternErrorKind::FinalBackslash => {
+                r"write `\\` for a backslash in a name, `/` between directories".into()
+            }
+            PatternErrorKind::EmptyComponent => "write one slash between two names".into(),
+            PatternErrorKind::DotComponent => {
                 let body = self.text.strip_prefix(b"!").unwrap_or(self.text);
                 match body.strip_prefix(b"./") {
                     Some(rest) => {
@@ -261,7 +266,7 @@ fn covering(file: &RuleFile, number: usize) -> Vec<usize> {
         Shape::Glob(glob) => (last(&glob.tail), Some([&*glob.head, b"x"].concat())),
     };
     let mut found = Vec::new();
-    let query = Query::new(&name, path.as_deref(), true);
+    let query = Query::new(&name, path.as_deref(), EntryKind::Dir);
     file.each_match(query, |other| found.push(other as usize));
     found.retain(|other| {
         let wide = &file.lines[*other].pattern;
@@ -272,21 +277,21 @@ fn covering(file: &RuleFile, number: usize) -> Vec<usize> {
 }
 
 fn duplicate(file: &RuleFile, line: &Line, first: &Line) -> Finding {
-    Finding::new(FindingId::DuplicateRule, Place::rule(file, line), "this rule stands here twice")
-        .related(Place::rule(file, first), "first here")
+    Finding::new(FindingId::DuplicateRule, Location::rule(file, line), "this rule stands here twice")
+        .related(Location::rule(file, first), "first here")
         .remedy("remove one of the two")
 }
 
 fn overtaken(file: &RuleFile, line: &Line, later: &Line) -> Finding {
     let message = "this rule has no effect: the same one stands below, and the last one decides";
-    Finding::new(FindingId::DuplicateRule, Place::rule(file, line), message)
-        .related(Place::rule(file, later), "decides")
+    Finding::new(FindingId::DuplicateRule, Location::rule(file, line), message)
+        .related(Location::rule(file, later), "decides")
         .remedy("remove this one")
 }
 
 fn shadow(file: &RuleFile, number: usize, run: usize, covering: &[usize]) -> Option<Finding> {
     let line = &file.lines[number];
-    let place = Place::rule(file, line);
+    let place = Location::rule(file, line);
     if let Some(later) = covering.iter().find(|other| **other > number).map(|other| &file.lines[*other]) {
         let same = later.pattern.negated == line.pattern.negated;
         let (severity, message, remedy) = match same {
@@ -302,12 +307,12 @@ fn shadow(file: &RuleFile, number: usize, run: usize, covering: &[usize]) -> Opt
             ),
         };
         let finding = Finding::new(FindingId::ShadowedRule, place, message).severity(severity);
-        return Some(finding.related(Place::rule(file, later), "decides").remedy(remedy));
+        return Some(finding.related(Location::rule(file, later), "decides").remedy(remedy));
     }
     // An earlier rule makes this one needless if nothing in between could take back what it said.
     let earlier =
         covering.iter().rfind(|other| (run..number).contains(other)).map(|other| &file.lines[*other])?;
     let message = "this rule is not needed: an earlier one says the same of all it matches";
     let finding = Finding::new(FindingId::ShadowedRule, place, message).severity(Severity::Note);
-    Some(finding.related(Place::rule(file, earlier), "decides already").remedy("remove one of the two"))
+    Some(finding.related(Location::rule(file, earlier), "decides already").remedy("remove one of the two"))
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::effect_checks as effect;
 use super::finding::{Finding, Severity};
 use super::line_checks as lines;
-use super::options::Inspection;
+use super::options::LintOptions;
 use super::tree_walk as survey;
 use crate::rules::layer::Layer;
 use crate::rules::rule_file::RuleFile;
@@ -15,7 +15,7 @@ use crate::rules::rules::Rules;
 /// What was found.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
-pub struct Report {
+pub struct LintReport {
     /// By file, line and column; those about no file last.
     pub findings: Vec<Finding>,
     /// How many rule files were looked at (patterns given by hand count as one).
@@ -25,10 +25,10 @@ pub struct Report {
     /// How many directories count.
     pub directories: u64,
     /// Directories that could not be read, and why.
-    pub unread: Vec<(PathBuf, String)>,
+    pub unreadable_dirs: Vec<(PathBuf, String)>,
 }
 
-impl Report {
+impl LintReport {
     /// How many findings have a severity.
     #[must_use]
     pub fn count(&self, severity: Severity) -> usize {
@@ -42,21 +42,21 @@ impl Report {
 /// Walks the trees, without what is ignored.
 ///
 /// ```
-/// use devrun::rules::{FindingId, Inspection, Options, Rules, lint};
+/// use devrun::rules::{FindingId, LintOptions, Options, Rules, lint};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let dir = tempfile::tempdir()?;
 /// std::fs::write(dir.path().join(".watchignore"), "/downloads/\n!/downloads/keep.py\n")?;
-/// let report = lint(&Rules::new(Options::new(dir.path()))?, &Inspection::default());
+/// let report = lint(&Rules::new(Options::new(dir.path()))?, &LintOptions::default());
 ///
 /// let finding = &report.findings[0];
 /// assert_eq!(finding.id, FindingId::UnreachableNegation);
-/// assert_eq!(finding.place.as_ref().map(|place| place.line), Some(2));
+/// assert_eq!(finding.location.as_ref().map(|place| place.line), Some(2));
 /// # Ok(())
 /// # }
 /// ```
 #[must_use]
-pub fn lint(rules: &Rules, inspection: &Inspection) -> Report {
+pub fn lint(rules: &Rules, inspection: &LintOptions) -> LintReport {
     let seen = survey::survey(rules);
     let files = judged_files(rules);
     let mut findings: Vec<Finding> = seen.dead.into_iter().map(survey::dead_file).collect();
@@ -72,12 +72,12 @@ pub fn lint(rules: &Rules, inspection: &Inspection) -> Report {
         findings.extend(survey::idle_rules(rules, &files));
     }
     sort(&mut findings);
-    Report {
+    LintReport {
         findings,
         files: files.len(),
         rules: files.iter().map(|(file, _)| file.lines.len()).sum(),
         directories: seen.directories,
-        unread: seen.unread,
+        unreadable_dirs: seen.unread,
     }
 }
 
@@ -85,7 +85,7 @@ pub fn lint(rules: &Rules, inspection: &Inspection) -> Report {
 fn judged_files(rules: &Rules) -> Vec<(Arc<RuleFile>, PathBuf)> {
     let by_path = rules.files_by_path();
     let judged = |file: &Arc<RuleFile>| match (file.layer, &file.source) {
-        (Layer::Flag, _) => (!file.lines.is_empty()).then(|| rules.base().to_path_buf()),
+        (Layer::Patterns, _) => (!file.lines.is_empty()).then(|| rules.base().to_path_buf()),
         (Layer::Watchignore | Layer::Gitignore, Some(source)) if by_path.contains(source) => {
             Some(rules.base().to_path_buf())
         }
@@ -98,7 +98,7 @@ fn judged_files(rules: &Rules) -> Vec<(Arc<RuleFile>, PathBuf)> {
 fn sort(findings: &mut [Finding]) {
     findings.sort_by(|a, b| {
         let key = |finding: &Finding| {
-            let place = finding.place.as_ref();
+            let place = finding.location.as_ref();
             let file = place.and_then(|place| place.file.clone());
             (place.is_none(), file, place.map(|place| (place.line, place.column)), finding.id)
         };

@@ -8,6 +8,6 @@ mod effect_checks;
 mod tree_walk;
 mod lint;
 
-pub use finding::{Finding, FindingId, Place, Related, Severity};
-pub use lint::{Report, lint};
-pub use options::{Expectation, Inspection};
+pub use finding::{Finding, FindingId, Location, Related, Severity};
+pub use lint::{LintReport, lint};
+pub use options::{Expectation, LintOptions, Scope};

@@ -1,29 +1,43 @@
-//! What is looked for: plain data.
+//! The options of [`lint`](super::lint()).
 
 use std::path::PathBuf;
 
-/// A path and what must be said of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Expectation {
-    /// Absolute.
-    pub path: PathBuf,
-    /// It is a directory, whether it exists or not.
-    pub is_dir: bool,
-    /// Extensions or filters leave it out, whatever the rules say.
-    pub left_out: bool,
-    /// It lies in no root: nothing is ever watched there.
-    pub outside: bool,
-    /// It must be ignored; else it must be watched.
-    pub ignored: bool,
+use crate::rules::pattern::EntryKind;
+use crate::rules::verdict::Decision;
+
+/// The checks that [`lint`](super::lint()) makes besides those of every rule file.
+#[derive(Debug, Clone, Default)]
+pub struct LintOptions {
+    /// Files under version control, absolute; those that a rule ignores are reported. See
+    /// [`tracked_files`](crate::rules::tracked_files).
+    pub tracked: Vec<PathBuf>,
+    /// Report rules that match nothing. This walks the whole tree, ignored directories included.
+    pub matches_nothing: bool,
+    /// Paths whose decision is fixed in advance; each other decision is reported.
+    pub expectations: Vec<Expectation>,
 }
 
-/// What is looked for besides what every rule file shows.
-#[derive(Debug, Clone, Default)]
-pub struct Inspection {
-    /// Files under version control, absolute: which of them are hidden? See [`crate::rules::tracked_files`].
-    pub tracked: Vec<PathBuf>,
-    /// Rules that match nothing: walks the whole tree, also what is ignored.
-    pub matches_nothing: bool,
-    /// What must be said of some paths.
-    pub expectations: Vec<Expectation>,
+/// A path and the decision that the rules must make about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expectation {
+    /// The path, absolute.
+    pub path: PathBuf,
+    /// The kind of the path; the path need not exist.
+    pub kind: EntryKind,
+    /// The decision that is expected.
+    pub expected: Decision,
+    /// Whether the watch looks at the path at all.
+    pub scope: Scope,
+}
+
+/// Whether a watch looks at a path, before any rule is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Scope {
+    /// The rules decide.
+    Inside,
+    /// The path lies in no root, so nothing there is watched.
+    OutsideRoots,
+    /// The extensions and filters of the watch leave the file out.
+    NotSelected,
 }

@@ -9,10 +9,9 @@ use std::sync::{Arc, Mutex};
 
 use ignore::{DirEntry, WalkBuilder, WalkState};
 
-use super::finding::{Finding, FindingId, Place};
+use super::finding::{Finding, FindingId, Location};
 use crate::rules::path_key as key;
-use crate::rules::pattern::Query;
-use crate::rules::pattern::Shape;
+use crate::rules::pattern::{EntryKind, Query, Shape};
 use crate::rules::rule_file::RuleFile;
 use crate::rules::rules::Rules;
 use crate::sync;
@@ -38,22 +37,24 @@ pub(super) fn survey(rules: &Rules) -> Survey {
     let survey = Mutex::new(Survey::default());
     let look = |entry: DirEntry| {
         let (path, is_dir) = (entry.path(), entry.file_type().is_some_and(|kind| kind.is_dir()));
-        if is_dir && entry.depth() > 0 && rules.is_ignored(path, true) {
+        if is_dir && entry.depth() > 0 && rules.is_ignored(path, EntryKind::Dir) {
             return WalkState::Skip;
         }
         if is_dir {
             sync::lock(&survey).directories += 1;
         } else if names.iter().any(|name| name == entry.file_name()) {
             // Any question about an entry makes the rules of its directory known.
-            let _ = rules.is_ignored(path, false);
-        } else if dead_name.is_some_and(|dead| entry.file_name() == dead) && !rules.is_ignored(path, false) {
+            let _ = rules.is_ignored(path, EntryKind::File);
+        } else if dead_name.is_some_and(|dead| entry.file_name() == dead)
+            && !rules.is_ignored(path, EntryKind::File)
+        {
             sync::lock(&survey).dead.push(path.to_owned());
         }
         WalkState::Continue
     };
     for root in rules.roots() {
         // Makes known what decides about it from above, too, even if nothing in it is asked about.
-        let _ = rules.is_ignored(root, true);
+        let _ = rules.is_ignored(root, EntryKind::Dir);
         // The slash makes a root that is a symbolic link be followed.
         let walk = WalkBuilder::new(root.join("")).standard_filters(false).build_parallel();
         walk.run(|| {
@@ -95,7 +96,7 @@ fn path_of(error: &ignore::Error) -> Option<&Path> {
 
 pub(super) fn dead_file(path: PathBuf) -> Finding {
     let message = "nothing reads this file: devrun reads .watchignore";
-    Finding::new(FindingId::DeadWatchdogignore, Place::file(path), message)
+    Finding::new(FindingId::DeadWatchdogignore, Location::file(path), message)
         .remedy("rename it to .watchignore (`devrun init` does), or pass --ignore-file .watchdogignore")
 }
 
@@ -111,7 +112,7 @@ pub(super) fn idle_rules(rules: &Rules, files: &[(Arc<RuleFile>, PathBuf)]) -> V
             if !used && !matches!(line.pattern.shape, Shape::Never(_)) {
                 let finding = Finding::new(
                     FindingId::MatchesNothing,
-                    Place::rule(file, line),
+                    Location::rule(file, line),
                     "nothing in the tree matches this rule",
                 );
                 findings.push(finding.remedy("remove it, or keep it for what is not there yet"));
@@ -150,7 +151,7 @@ impl<'a> Tally<'a> {
             for entry in entries.flatten() {
                 let path = entry.path();
                 let is_dir = entry.file_type().is_ok_and(|kind| kind.is_dir());
-                active.iter().for_each(|number| self.mark(*number, &path, is_dir));
+                active.iter().for_each(|number| self.mark(*number, &path, EntryKind::from_is_dir(is_dir)));
                 if is_dir && entry.file_name() != ".git" {
                     let mut active = active.clone();
                     active.extend(self.by_dir.get(path.as_path()).into_iter().flatten());
@@ -160,12 +161,12 @@ impl<'a> Tally<'a> {
         }
     }
 
-    fn mark(&mut self, number: usize, path: &Path, is_dir: bool) {
+    fn mark(&mut self, number: usize, path: &Path, kind: EntryKind) {
         let (file, base) = &self.files[number];
         let bytes = key::of(path);
         let Some((_, name)) = key::split(&bytes) else { return };
         let below = bytes.get(key::of(base).len() + 1..);
         let used = &mut self.used[number];
-        file.each_match(Query::new(name, below, is_dir), |line| used[line as usize] = true);
+        file.each_match(Query::new(name, below, kind), |line| used[line as usize] = true);
     }
 }

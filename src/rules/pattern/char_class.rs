@@ -1,6 +1,6 @@
 //! Sets in patterns (`[a-z]`), read as git reads them. Knows nothing of what stands around them.
 
-use super::error::{Fault, Flaw};
+use super::error::{Fault, PatternErrorKind};
 
 /// A set of bytes.
 pub(in crate::rules) type Set = [u64; 4];
@@ -12,7 +12,7 @@ pub(in crate::rules) fn has(set: &Set, byte: u8) -> bool {
 
 /// Reads a set that opens at `at`: its members, and the offset behind its `]`. No set holds the slash.
 pub(in crate::rules) fn read_set(body: &[u8], at: usize, fold: bool) -> Result<(Set, usize), Fault> {
-    let unclosed = Fault { flaw: Flaw::UnclosedSet, at, len: body.len() - at };
+    let unclosed = Fault { flaw: PatternErrorKind::UnclosedSet, at, len: body.len() - at };
     let byte_at = |at: usize| body.get(at).copied().ok_or(unclosed);
     let mut members = Members { set: [0; 4], fold };
     let mut at = at + 1;
@@ -41,7 +41,7 @@ pub(in crate::rules) fn read_set(body: &[u8], at: usize, fold: bool) -> Result<(
             let close = body[at + 2..].iter().position(|byte| *byte == b']').ok_or(unclosed)? + at + 2;
             if close > at + 2 && body[close - 1] == b':' {
                 let class = &body[at + 2..close - 1];
-                let unknown = Fault { flaw: Flaw::UnknownClass, at, len: close + 1 - at };
+                let unknown = Fault { flaw: PatternErrorKind::UnknownClass, at, len: close + 1 - at };
                 members.class(class).ok_or(unknown)?;
                 at = close;
                 byte = 0;

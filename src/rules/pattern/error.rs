@@ -3,7 +3,7 @@
 /// Why a pattern can never match anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Flaw {
+pub enum PatternErrorKind {
     /// Nothing is left of it: `!`, `/`, `//`, only blanks.
     Empty,
     /// A `[` without its `]`.
@@ -20,7 +20,7 @@ pub enum Flaw {
     DotComponent,
 }
 
-impl Flaw {
+impl PatternErrorKind {
     /// What is wrong, as a part of a sentence.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -36,10 +36,10 @@ impl Flaw {
     }
 }
 
-/// A [`Flaw`] and where in the pattern's text it is.
+/// A [`PatternErrorKind`] and where in the pattern's text it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(in crate::rules) struct Fault {
-    pub(in crate::rules) flaw: Flaw,
+    pub(in crate::rules) flaw: PatternErrorKind,
     /// The offset of its first byte in the text.
     pub(in crate::rules) at: usize,
     /// How many bytes are to blame.

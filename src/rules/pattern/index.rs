@@ -4,6 +4,7 @@
 //! extension, its first byte, … A path is looked up by what it has, and only the rules found so are asked.
 //! Knows no lines and no layers.
 
+use super::entry_kind::EntryKind;
 use super::glob::Glob;
 use super::pattern::{Letters, Pattern, Shape};
 
@@ -53,14 +54,14 @@ pub(in crate::rules) struct Query<'a> {
     /// The path from the file's directory; `None` if it is elsewhere, and then only rules on the last
     /// component can match.
     pub(in crate::rules) path: Option<&'a [u8]>,
-    pub(in crate::rules) is_dir: bool,
+    kind: EntryKind,
     /// Those of the last component.
     letters: Letters,
 }
 
 impl<'a> Query<'a> {
-    pub(in crate::rules) fn new(name: &'a [u8], path: Option<&'a [u8]>, is_dir: bool) -> Self {
-        Self { name, path, is_dir, letters: Letters::of(name.iter().copied()) }
+    pub(in crate::rules) fn new(name: &'a [u8], path: Option<&'a [u8]>, kind: EntryKind) -> Self {
+        Self { name, path, kind, letters: Letters::of(name.iter().copied()) }
     }
 
     /// The same entry as another file sees it.
@@ -190,7 +191,7 @@ impl Index {
 }
 
 fn matches(pattern: &Pattern, query: Query<'_>, fold: bool) -> bool {
-    if pattern.dir_only && !query.is_dir {
+    if pattern.dir_only && query.kind != EntryKind::Dir {
         return false;
     }
     match (pattern.basename, query.path) {

@@ -117,7 +117,7 @@ impl Shape {
 
 #[cfg(test)]
 mod tests {
-    use super::super::error::Flaw;
+    use super::super::error::PatternErrorKind;
     use super::*;
 
     fn matches(pattern: &str, text: &str) -> bool {
@@ -153,14 +153,14 @@ mod tests {
             Shape::Never(fault) => Some((fault.flaw, fault.at)),
             _ => None,
         };
-        assert_eq!(flaw("ab[c"), Some((Flaw::UnclosedSet, 2)));
-        assert_eq!(flaw("!/x[[:word:]]"), Some((Flaw::UnknownClass, 4)));
-        assert_eq!(flaw("a\\/"), Some((Flaw::FinalBackslash, 1)));
+        assert_eq!(flaw("ab[c"), Some((PatternErrorKind::UnclosedSet, 2)));
+        assert_eq!(flaw("!/x[[:word:]]"), Some((PatternErrorKind::UnknownClass, 4)));
+        assert_eq!(flaw("a\\/"), Some((PatternErrorKind::FinalBackslash, 1)));
         assert_eq!(flaw("[z-a]"), None);
         assert_eq!(flaw("[b-a]"), None);
-        assert_eq!(flaw("a//b"), Some((Flaw::EmptyComponent, 0)));
-        assert_eq!(flaw("../b"), Some((Flaw::DotComponent, 0)));
-        assert_eq!(flaw("!"), Some((Flaw::Empty, 1)));
+        assert_eq!(flaw("a//b"), Some((PatternErrorKind::EmptyComponent, 0)));
+        assert_eq!(flaw("../b"), Some((PatternErrorKind::DotComponent, 0)));
+        assert_eq!(flaw("!"), Some((PatternErrorKind::Empty, 1)));
     }
 
     #[test]

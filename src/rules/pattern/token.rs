@@ -1,7 +1,7 @@
 //! A pattern's text taken apart into tokens, or the reason why it can match nothing. Matches nothing itself.
 
 use super::char_class::{Set, read_set};
-use super::error::{Fault, Flaw};
+use super::error::{Fault, PatternErrorKind};
 
 /// One element of a pattern. Bytes are folded already where case does not count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -40,7 +40,7 @@ impl<'a> Parser<'a> {
 
     fn run(mut self) -> Result<(Vec<Token>, Vec<Set>), Fault> {
         if self.body.is_empty() {
-            return Err(Fault { flaw: Flaw::Empty, at: 0, len: 1 });
+            return Err(Fault { flaw: PatternErrorKind::Empty, at: 0, len: 1 });
         }
         let mut at = 0;
         while let Some(byte) = self.body.get(at) {
@@ -84,11 +84,11 @@ impl<'a> Parser<'a> {
 
     fn escape(&mut self, at: usize) -> Result<usize, Fault> {
         let Some(byte) = self.body.get(at + 1) else {
-            return Err(Fault { flaw: Flaw::FinalBackslash, at, len: 1 });
+            return Err(Fault { flaw: PatternErrorKind::FinalBackslash, at, len: 1 });
         };
         if self.fold && byte.is_ascii_uppercase() {
             // git folds the text and not the protected letter, so the two are never the same.
-            return Err(Fault { flaw: Flaw::EmptySet, at, len: 2 });
+            return Err(Fault { flaw: PatternErrorKind::EmptySet, at, len: 2 });
         }
         Ok(self.push(Token::Byte(*byte), at + 2))
     }
@@ -96,7 +96,7 @@ impl<'a> Parser<'a> {
     fn set(&mut self, at: usize) -> Result<usize, Fault> {
         let (set, next) = read_set(self.body, at, self.fold)?;
         if set == [0; 4] {
-            return Err(Fault { flaw: Flaw::EmptySet, at, len: next - at });
+            return Err(Fault { flaw: PatternErrorKind::EmptySet, at, len: next - at });
         }
         self.sets.push(set);
         Ok(self.push(Token::Set((self.sets.len() - 1) as u32), next))
@@ -104,15 +104,15 @@ impl<'a> Parser<'a> {
 }
 
 /// A component that no path has: an empty one, `.` or `..`.
-fn impossible_component(tokens: &[Token]) -> Option<Flaw> {
+fn impossible_component(tokens: &[Token]) -> Option<PatternErrorKind> {
     const SLASH: Token = Token::Byte(b'/');
     const DOT: Token = Token::Byte(b'.');
     if tokens.last() == Some(&SLASH) {
-        return Some(Flaw::EmptyComponent);
+        return Some(PatternErrorKind::EmptyComponent);
     }
     tokens.split_inclusive(|token| matches!(token, &SLASH | Token::Directories)).find_map(|part| match part {
-        [SLASH] => Some(Flaw::EmptyComponent),
-        [DOT] | [DOT, DOT] | [DOT, SLASH] | [DOT, DOT, SLASH] => Some(Flaw::DotComponent),
+        [SLASH] => Some(PatternErrorKind::EmptyComponent),
+        [DOT] | [DOT, DOT] | [DOT, SLASH] | [DOT, DOT, SLASH] => Some(PatternErrorKind::DotComponent),
         _ => None,
     })
 }

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use devrun::rules::{Expectation, Inspection, Report, Rules, Severity, lint, tracked_files};
+use devrun::rules::{
+    Decision, EntryKind, Expectation, LintOptions, LintReport, Rules, Scope, Severity, lint, tracked_files,
+};
 use devrun::watch::Selection;
 
 use crate::cli::choices::CheckFormat;
@@ -21,7 +23,7 @@ pub(crate) fn run(
     terminal: &mut Terminal,
 ) -> Result<ExitCode, CliError> {
     let rules = Rules::new(settings.rules_options()).map_err(|error| CliError::from_library(&error))?;
-    let report = lint(&rules, &inspection(&settings)?);
+    let report = lint(&rules, &lint_options(&settings)?);
     match format {
         CheckFormat::Human => human::write(&report, &Names::new(&settings.directory), terminal),
         CheckFormat::Json => json::write(&report, &Names::new(&settings.directory), terminal),
@@ -29,7 +31,7 @@ pub(crate) fn run(
         CheckFormat::Sarif => sarif::write(&report, &Names::new(workspace(&settings)), terminal),
     }?;
     terminal.flush()?;
-    for (dir, why) in &report.unread {
+    for (dir, why) in &report.unreadable_dirs {
         let message = format!("{} cannot be read: {}", settings.shown(dir), escape_text(why));
         terminal.warn(message, "rule files in it are not checked; make it readable, or ignore it");
     }
@@ -37,24 +39,26 @@ pub(crate) fn run(
 }
 
 /// 1 if something fails: errors, and with `--strict` warnings too. 2 if a part could not be looked at.
-fn exit_code(report: &Report, strict: bool) -> ExitCode {
+fn exit_code(report: &LintReport, strict: bool) -> ExitCode {
     let bar = if strict { Severity::Warning } else { Severity::Error };
     if report.findings.iter().any(|finding| finding.severity >= bar) {
         ExitCode::Findings
-    } else if !report.unread.is_empty() {
+    } else if !report.unreadable_dirs.is_empty() {
         ExitCode::Failed
     } else {
         ExitCode::Success
     }
 }
 
-fn inspection(settings: &Settings) -> Result<Inspection, CliError> {
+fn lint_options(settings: &Settings) -> Result<LintOptions, CliError> {
     let check = &settings.check;
     let selection =
         Selection::new(&settings.watch_options()).map_err(|error| CliError::from_library(&error))?;
     let roots = &settings.watch.roots;
-    let ignored = check.expect_ignored.iter().map(|path| expectation(path, true, &selection, roots));
-    let watched = check.expect_watched.iter().map(|path| expectation(path, false, &selection, roots));
+    let ignored =
+        check.expect_ignored.iter().map(|path| expectation(path, Decision::Ignored, &selection, roots));
+    let watched =
+        check.expect_watched.iter().map(|path| expectation(path, Decision::Watched, &selection, roots));
     let expectations = ignored.chain(watched).collect();
     let mut files = Vec::new();
     for root in &settings.watch.roots {
@@ -62,15 +66,19 @@ fn inspection(settings: &Settings) -> Result<Inspection, CliError> {
     }
     files.sort_unstable();
     files.dedup();
-    Ok(Inspection { tracked: files, matches_nothing: check.matches_nothing, expectations })
+    Ok(LintOptions { tracked: files, matches_nothing: check.matches_nothing, expectations })
 }
 
-fn expectation(path: &Path, ignored: bool, selection: &Selection, roots: &[PathBuf]) -> Expectation {
-    let typed_as_dir = path.as_os_str().as_encoded_bytes().ends_with(b"/");
-    let is_dir = typed_as_dir || path.symlink_metadata().is_ok_and(|kind| kind.is_dir());
-    let left_out = !is_dir && !selection.wants(path);
-    let outside = !is_below(path, roots);
-    Expectation { path: path.to_path_buf(), is_dir, left_out, outside, ignored }
+fn expectation(path: &Path, expected: Decision, selection: &Selection, roots: &[PathBuf]) -> Expectation {
+    let kind = EntryKind::of_path(path);
+    let scope = if !is_below(path, roots) {
+        Scope::OutsideRoots
+    } else if kind == EntryKind::File && !selection.wants(path) {
+        Scope::NotSelected
+    } else {
+        Scope::Inside
+    };
+    Expectation { path: path.to_path_buf(), kind, expected, scope }
 }
 
 /// Without git nothing is under version control, as far as anybody can say.

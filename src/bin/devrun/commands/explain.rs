@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
-use devrun::rules::{DefectKind, Layer, Rule, Rules, Verdict};
+use devrun::rules::{DefectKind, EntryKind, Layer, Rule, Rules, Verdict};
 use devrun::watch::Selection;
 use serde::Serialize;
 
@@ -108,13 +108,13 @@ impl Answers<'_> {
 
     fn answer(&mut self, bytes: &[u8], typed: &Path, terminal: &mut Terminal) -> Result<(), CliError> {
         let full = self.directory.join(typed);
-        let is_dir = bytes.ends_with(b"/") || full.symlink_metadata().is_ok_and(|kind| kind.is_dir());
-        let verdict = self.rules.verdict(&full, is_dir);
+        let kind = EntryKind::of_path(&full);
+        let verdict = self.rules.verdict(&full, kind);
         self.some_ignored |= verdict.is_ignored();
         let left_out = match verdict.is_ignored() {
             true => None,
             false if !is_below(&full, self.roots) => Some(LeftOut::Outside),
-            false => (!is_dir && !self.selection.wants(&full)).then_some(LeftOut::Unwanted),
+            false => (kind == EntryKind::File && !self.selection.wants(&full)).then_some(LeftOut::Unwanted),
         };
         if self.json {
             let answer = self.json_answer(bytes, &verdict, left_out);
@@ -176,7 +176,7 @@ impl Answers<'_> {
             (Some(source), layer) => {
                 format!("{}:{}", escape_path(&source_from(self.directory, source, layer)), rule.line)
             }
-            (None, Layer::Flag) => "-i".into(),
+            (None, Layer::Patterns) => "-i".into(),
             (None, _) => "the built-in rules".into(),
         }
     }

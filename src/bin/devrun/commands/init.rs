@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use devrun::rules::{self, Rules};
+use devrun::rules::{self, EntryKind, Rules};
 
 use crate::config::file;
 use crate::project::{self, DataLike, Project};
@@ -58,7 +58,7 @@ struct Kept {
 
 impl Kept {
     fn ignores(&self, path: &str) -> bool {
-        self.rules.is_ignored(&self.directory.join(path), false)
+        self.rules.is_ignored(&self.directory.join(path), EntryKind::File)
     }
 }
 
@@ -268,7 +268,8 @@ fn tell_data(data: &[DataLike], terminal: &mut Terminal) {
 /// Data that the rules which were kept do not leave out.
 fn tell_watched_data(directory: &Path, data: &[DataLike], terminal: &mut Terminal) -> Result<(), CliError> {
     let rules = Rules::new(rules::Options::new(directory)).map_err(|error| CliError::from_library(&error))?;
-    let watched = |data: &&DataLike| !rules.is_ignored(&directory.join(data.pattern.trim_matches('/')), true);
+    let watched =
+        |data: &&DataLike| !rules.is_ignored(&directory.join(data.pattern.trim_matches('/')), EntryKind::Dir);
     for data in data.iter().filter(|data| data.source_inside.is_none()).filter(watched) {
         terminal.warn(
             format_args!("{} looks like data, and is watched", data.pattern.trim_matches('/')),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use devrun::rules::{Layer, Rule, Rules, Verdict};
+use devrun::rules::{EntryKind, Layer, Rule, Rules, Verdict};
 use devrun::watch::{self, Mode, Summary, Watch};
 use ignore::{WalkBuilder, WalkState};
 use serde_json::{Value, json};
@@ -217,7 +217,7 @@ impl List<'_> {
     fn rule(&self, rule: &Rule) -> String {
         let place = match (&rule.source, rule.layer) {
             (Some(source), _) => format!("{}:{}", self.settings.shown(source), rule.line),
-            (None, Layer::Flag) => "-i".into(),
+            (None, Layer::Patterns) => "-i".into(),
             (None, _) => "built-in".into(),
         };
         format!("{}  {}", styled(FAINT, place), escape_bytes(&rule.pattern))
@@ -277,8 +277,7 @@ impl List<'_> {
 
     /// Whether a path restarts COMMAND when it changes; a removed one is judged as a file.
     fn counts(&self, watch: &Watch, path: &Path) -> bool {
-        let is_dir = path.symlink_metadata().is_ok_and(|kind| kind.is_dir());
-        watch.knows(path) || !watch.rules().is_ignored(path, is_dir)
+        watch.knows(path) || !watch.rules().is_ignored(path, EntryKind::of_path(path))
     }
 
     /// A path for programs: relative to where devrun was started, if it is below, and not escaped.
@@ -318,7 +317,7 @@ fn count_by_directory(watch: &Watch, files: &[PathBuf], roots: &[PathBuf]) -> BT
 fn ignored_below(root: &Path, rules: &Rules) -> Ignored {
     let found = Mutex::new(Ignored::new());
     let note = |path: &Path, is_dir| {
-        let verdict = rules.verdict(path, is_dir);
+        let verdict = rules.verdict(path, EntryKind::from_is_dir(is_dir));
         if !verdict.is_ignored() {
             return WalkState::Continue;
         }

@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use devrun::rules::{Defect, Rules};
+use devrun::rules::{Defect, EntryKind, Rules};
 use devrun::supervise::{Endpoint, Shell};
 use devrun::watch::{Mode, Summary, Watch, Why};
 
@@ -139,7 +139,7 @@ fn data(settings: &Settings, rules: &Rules) -> Vec<Symptom> {
     let data = project::data_like(&settings.base, &project::recognise(&settings.base).made);
     let folder = |data: &DataLike| settings.base.join(data.pattern.trim_matches('/'));
     let plain = data.iter().filter(|data| data.source_inside.is_none() && within(settings, &folder(data)));
-    let watched = plain.filter(|data| !rules.is_ignored(&folder(data), true));
+    let watched = plain.filter(|data| !rules.is_ignored(&folder(data), EntryKind::Dir));
     watched
         .map(|data| {
             let folder = data.pattern.trim_start_matches('/');

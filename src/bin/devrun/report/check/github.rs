@@ -1,13 +1,13 @@
 //! Findings as annotations of GitHub workflows (workflow commands on standard output).
 
-use devrun::rules::{Finding, Report, Severity};
+use devrun::rules::{Finding, LintReport, Severity};
 
 use super::location::{Names, character_columns, whole_text};
 use crate::ui::error::CliError;
 use crate::ui::terminal::Terminal;
 
 /// Writes one command per finding.
-pub(crate) fn write(report: &Report, names: &Names, terminal: &mut Terminal) -> Result<(), CliError> {
+pub(crate) fn write(report: &LintReport, names: &Names, terminal: &mut Terminal) -> Result<(), CliError> {
     report.findings.iter().try_for_each(|finding| terminal.println(command(finding, names)))
 }
 
@@ -18,7 +18,7 @@ fn command(finding: &Finding, names: &Names) -> String {
         Severity::Note => "notice",
     };
     let mut properties = Vec::new();
-    if let Some(place) = &finding.place
+    if let Some(place) = &finding.location
         && let Some(file) = names.of(place)
     {
         properties.push(format!("file={}", property(&file.to_text())));

@@ -1,7 +1,7 @@
 //! The findings of `check` for people: the line and a caret, as rustc shows them.
 
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
-use devrun::rules::{Finding, Place, Report, Severity};
+use devrun::rules::{Finding, LintReport, Location, Severity};
 
 use super::location::{Names, shown_line};
 use crate::ui::error::CliError;
@@ -10,7 +10,7 @@ use crate::ui::style::{ERROR, GOOD, NAME, WARNING, styled};
 use crate::ui::terminal::Terminal;
 
 /// Writes all of it.
-pub(crate) fn write(report: &Report, names: &Names, terminal: &mut Terminal) -> Result<(), CliError> {
+pub(crate) fn write(report: &LintReport, names: &Names, terminal: &mut Terminal) -> Result<(), CliError> {
     let renderer = terminal.renderer();
     for finding in &report.findings {
         terminal.println(format_args!("{}\n", render(finding, names, &renderer)))?;
@@ -25,8 +25,9 @@ fn render(finding: &Finding, names: &Names, renderer: &Renderer) -> String {
         Severity::Note => Level::NOTE,
     };
     let title = level.primary_title(finding.message.as_str()).id(finding.id.as_str());
-    let place = finding.place.as_ref().map(|place| Shown::new(place, names));
-    let related = finding.related.as_ref().map(|related| (Shown::new(&related.place, names), &related.label));
+    let place = finding.location.as_ref().map(|place| Shown::new(place, names));
+    let related =
+        finding.related.as_ref().map(|related| (Shown::new(&related.location, names), &related.label));
     let mut group = Group::with_title(title);
     if let Some(shown) = &place {
         let mut primary = AnnotationKind::Primary.span(shown.span.clone());
@@ -55,7 +56,7 @@ struct Shown {
 }
 
 impl Shown {
-    fn new(place: &Place, names: &Names) -> Self {
+    fn new(place: &Location, names: &Names) -> Self {
         let (text, span) = shown_line(place);
         let name = match place.file.as_deref() {
             Some(file) => escape_path(names.path(file)),
@@ -72,7 +73,7 @@ impl Shown {
     }
 }
 
-fn summary(report: &Report) -> String {
+fn summary(report: &LintReport) -> String {
     let counted = |count: usize, one: &str| match count {
         1 => format!("1 {one}"),
         count => format!("{count} {one}s"),

@@ -1,6 +1,6 @@
 //! The findings of `check` as one JSON document. Its form is described in docs/ci.md.
 
-use devrun::rules::{Finding, Place, Report, Severity};
+use devrun::rules::{Finding, LintReport, Location, Severity};
 use serde::Serialize;
 
 use super::location::Names;
@@ -54,7 +54,7 @@ struct RelatedEntry<'a> {
 }
 
 /// Writes all of it.
-pub(crate) fn write(report: &Report, names: &Names, terminal: &mut Terminal) -> Result<(), CliError> {
+pub(crate) fn write(report: &LintReport, names: &Names, terminal: &mut Terminal) -> Result<(), CliError> {
     let document = Document {
         findings: report.findings.iter().map(|finding| entry(finding, names)).collect(),
         summary: Summary {
@@ -72,7 +72,7 @@ pub(crate) fn write(report: &Report, names: &Names, terminal: &mut Terminal) -> 
 }
 
 fn entry<'a>(finding: &'a Finding, names: &Names) -> Entry<'a> {
-    let place = finding.place.as_ref();
+    let place = finding.location.as_ref();
     let in_line = place.filter(|place| place.line > 0);
     Entry {
         id: finding.id.as_str(),
@@ -85,14 +85,14 @@ fn entry<'a>(finding: &'a Finding, names: &Names) -> Entry<'a> {
         message: &finding.message,
         remedy: &finding.remedy,
         related: finding.related.as_ref().map(|related| RelatedEntry {
-            file: names.of(&related.place),
-            line: related.place.line,
-            column: related.place.column,
+            file: names.of(&related.location),
+            line: related.location.line,
+            column: related.location.column,
             message: &related.label,
         }),
     }
 }
 
-fn text_of(place: &Place) -> ByteString {
+fn text_of(place: &Location) -> ByteString {
     ByteString::new(place.text.clone())
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use devrun::rules::{Finding, Place};
+use devrun::rules::{Finding, Location};
 
 use crate::ui::byte_string::ByteString;
 use crate::ui::escape::escape_bytes;
@@ -19,7 +19,7 @@ impl Names {
     }
 
     /// The name of a file; of patterns given by hand there is none.
-    pub(crate) fn of(&self, place: &Place) -> Option<ByteString> {
+    pub(crate) fn of(&self, place: &Location) -> Option<ByteString> {
         place.file.as_deref().map(|file| ByteString::from_path(self.path(file)))
     }
 
@@ -30,7 +30,7 @@ impl Names {
 }
 
 /// The line of a place as it may be shown, and where in it the bytes in question are.
-pub(crate) fn shown_line(place: &Place) -> (String, std::ops::Range<usize>) {
+pub(crate) fn shown_line(place: &Location) -> (String, std::ops::Range<usize>) {
     let start = (place.column as usize - 1).min(place.text.len());
     let end = (start + place.len as usize).min(place.text.len());
     let before = escape_bytes(&place.text[..start]);
@@ -40,7 +40,7 @@ pub(crate) fn shown_line(place: &Place) -> (String, std::ops::Range<usize>) {
 }
 
 /// Columns of the first character in question and of the one behind the last, counted from 1 in characters.
-pub(crate) fn character_columns(place: &Place) -> (usize, usize) {
+pub(crate) fn character_columns(place: &Location) -> (usize, usize) {
     let count =
         |end: usize| String::from_utf8_lossy(&place.text[..end.min(place.text.len())]).chars().count() + 1;
     let start = place.column as usize - 1;

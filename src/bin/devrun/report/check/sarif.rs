@@ -1,6 +1,6 @@
 //! Findings as SARIF 2.1.0, the form that code scanning services read.
 
-use devrun::rules::{Finding, FindingId, Place, Report, Severity};
+use devrun::rules::{self, Finding, FindingId, LintReport, Severity};
 use serde::Serialize;
 
 use super::location::{Names, character_columns, whole_text};
@@ -113,7 +113,7 @@ struct Snippet {
 }
 
 /// Writes the log.
-pub(crate) fn write(report: &Report, names: &Names, terminal: &mut Terminal) -> Result<(), CliError> {
+pub(crate) fn write(report: &LintReport, names: &Names, terminal: &mut Terminal) -> Result<(), CliError> {
     let driver = Driver {
         name: "devrun",
         version: env!("CARGO_PKG_VERSION"),
@@ -146,15 +146,15 @@ fn result(finding: &Finding, names: &Names) -> ResultEntry {
         rule_index: FindingId::ALL.iter().position(|id| *id == finding.id).unwrap_or_default(),
         level: level(finding.severity),
         message: Text { text: whole_text(finding) },
-        locations: finding.place.iter().filter_map(|place| location(place, None, names)).collect(),
+        locations: finding.location.iter().filter_map(|place| location(place, None, names)).collect(),
         related_locations: related
-            .and_then(|related| location(&related.place, Some(&related.label), names))
+            .and_then(|related| location(&related.location, Some(&related.label), names))
             .into_iter()
             .collect(),
     }
 }
 
-fn location(place: &Place, message: Option<&str>, names: &Names) -> Option<Location> {
+fn location(place: &rules::Location, message: Option<&str>, names: &Names) -> Option<Location> {
     let file = place.file.as_deref()?;
     let named = names.path(file);
     let uri = encoded(named.as_os_str().as_encoded_bytes());
