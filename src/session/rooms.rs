@@ -10,7 +10,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 #[cfg(feature = "proxy")]
 use crate::proxy::{self, Proxy};
 use crate::supervise::{self, Exit, Request, Supervisor};
-use crate::watch::{self, Control, Watch};
+use crate::watch::{self, Watch};
 
 use super::event::Event;
 #[cfg(feature = "proxy")]
@@ -37,7 +37,7 @@ pub(super) struct Rooms {
 
 /// Where things go.
 pub(super) struct Router {
-    pub(super) control: Option<Control>,
+    pub(super) watch_handle: Option<watch::Handle>,
     pub(super) child: supervise::Handle,
     pub(super) events: UnboundedSender<Event>,
     pub(super) told_only: Arc<Vec<PathBuf>>,
@@ -123,7 +123,7 @@ impl Rooms {
         match order {
             Order::Rescan => {
                 if let Some(watch) = &self.watch {
-                    watch.control().rescan();
+                    watch.handle().rescan();
                 }
             }
             Order::Rewatch(options) => self.rewatch(router, *options).await,
@@ -136,9 +136,9 @@ impl Rooms {
             Ok(fresh) => fresh,
             Err(error) => return router.watch(not_rewatched(&error)),
         };
-        router.control = Some(fresh.control());
+        router.watch_handle = Some(fresh.handle());
         if let Some(mut old) = self.watch.replace(fresh) {
-            old.control().rescan();
+            old.handle().rescan();
             if tokio::time::timeout(LAST_WORDS, router.last_words(&mut old)).await.is_err() {
                 // What it holds back still, since git is at work, nobody else will tell: a restart includes it.
                 router.child.send(Request::Restart);
@@ -185,8 +185,8 @@ impl Router {
     /// The watch gathers what comes right after a start for longer.
     fn started(&self, event: &supervise::Event) {
         let supervise::Event::Phase { phase: supervise::Phase::Starting { .. }, .. } = event else { return };
-        if let Some(control) = &self.control {
-            control.child_started();
+        if let Some(watch_handle) = &self.watch_handle {
+            watch_handle.generation_started();
         }
     }
 

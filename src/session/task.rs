@@ -165,7 +165,7 @@ impl SessionBeginning {
         let (orders, ordered) = mpsc::unbounded_channel();
         let handle = Handle { child: supervisor.handle(), orders };
         let router = Router {
-            control: watch.as_ref().map(Watch::control),
+            watch_handle: watch.as_ref().map(Watch::handle),
             child: handle.child.clone(),
             events,
             told_only,

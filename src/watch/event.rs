@@ -34,7 +34,7 @@ pub enum Event {
     Rescanned {
         /// Files compared.
         files: usize,
-        /// How long it took.
+        /// SyncMode long it took.
         took: Duration,
     },
     /// Something the developer should know: one sentence, and the remedy.
@@ -64,7 +64,7 @@ pub enum Why {
     Missing,
 }
 
-/// How one root, or one part of it, is watched.
+/// SyncMode one root, or one part of it, is watched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RootReport {
@@ -90,6 +90,6 @@ pub struct Summary {
     pub directories: usize,
     /// Kernel watches in use by this watch.
     pub watches: usize,
-    /// How each root is watched.
+    /// SyncMode each root is watched.
     pub roots: Vec<RootReport>,
 }

@@ -9,11 +9,11 @@ const MOST: usize = 4096;
 
 /// Hints per path.
 #[derive(Debug, Default)]
-pub(crate) struct Hot {
+pub(crate) struct EventCounts {
     counts: PathMap<u64>,
 }
 
-impl Hot {
+impl EventCounts {
     /// A hint for a path came.
     pub(crate) fn count(&mut self, path: &Path) {
         if let Some(count) = self.counts.get_mut(path.as_os_str()) {
@@ -51,7 +51,7 @@ mod tests {
 
     #[test]
     fn the_noisy_stay_however_many_others_come() {
-        let mut hot = Hot::default();
+        let mut hot = EventCounts::default();
         for number in 0..3 * MOST {
             hot.count(format!("/{number}").as_ref());
             hot.count("/log".as_ref());

@@ -9,7 +9,7 @@ use crate::rules::{self, EntryKind, Rules};
 use crate::watch::error::Error;
 use crate::watch::options::Options;
 use crate::watch::selection::Selection;
-use crate::watch::stats::Tally;
+use crate::watch::stats::Stats;
 
 /// Decides which paths count.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub(crate) struct Filter {
     selection: Selection,
     always: HashSet<PathBuf>,
     /// What was found, and what was no change.
-    pub(crate) tally: Tally,
+    pub(crate) stats: Stats,
     never: HashSet<PathBuf>,
 }
 
@@ -30,7 +30,7 @@ impl Filter {
     pub(crate) fn new(options: &Options, rules: Rules, always: HashSet<PathBuf>) -> Result<Self, Error> {
         let never = options.never.iter().cloned().collect();
         let selection = Selection::new(options)?;
-        Ok(Self { rules, selection, always, never, tally: options.tally.clone() })
+        Ok(Self { rules, selection, always, never, stats: options.stats.clone() })
     }
 
     /// The rules it goes by.

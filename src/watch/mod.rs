@@ -27,5 +27,5 @@ pub use event::{Event, RootReport, Summary, Why};
 pub use options::{Compare, Mode, Options};
 pub use selection::Selection;
 pub use standby::Standby;
-pub use stats::Tally;
-pub use watch::{Control, Watch, WatchBeginning};
+pub use stats::Stats;
+pub use watch::{Handle, Watch, WatchBeginning};

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use crate::rules;
 
-use crate::watch::stats::Tally;
+use crate::watch::stats::Stats;
 
-/// How changes are found.
+/// SyncMode changes are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Mode {
-    /// Events where they work, scans elsewhere, decided per mount.
+    /// EventSource where they work, scans elsewhere, decided per mount.
     #[default]
     Auto,
     /// The kernel's events, one watch per directory that counts.
@@ -58,7 +58,7 @@ pub struct Options {
     pub always: Vec<PathBuf>,
     /// Files that never count, absolute, whatever else is said of them: what the owner itself writes, its log for instance.
     pub never: Vec<PathBuf>,
-    /// How changes are found.
+    /// SyncMode changes are found.
     pub mode: Mode,
     /// Stat mode: the time between scans.
     pub poll_interval: Duration,
@@ -72,7 +72,7 @@ pub struct Options {
     /// Which paths count.
     pub rules: rules::Options,
     /// What is counted meanwhile; a clone kept by the owner shows it.
-    pub tally: Tally,
+    pub stats: Stats,
 }
 
 impl Options {
@@ -91,7 +91,7 @@ impl Options {
             compare: Compare::Content,
             content_limit: 64 << 20,
             rules,
-            tally: Tally::default(),
+            stats: Stats::default(),
         }
     }
 }

@@ -3,15 +3,15 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use crate::watch::raw_event::Hint;
+use crate::watch::raw_event::RawEvent;
 
 /// What arrives.
 #[derive(Debug)]
 pub(crate) enum Message {
     /// From the source.
-    Hint(Hint),
+    RawEvent(RawEvent),
     /// A generation of the child has just been started.
-    ChildStarted,
+    GenerationStarted,
     /// Compare everything.
     Rescan,
     /// End.
@@ -21,7 +21,7 @@ pub(crate) enum Message {
 /// The queue. Hints do not wake a reader that waits for a burst to end anyway: a storm of events then costs a
 /// wakeup per quiet time and not one per event.
 #[derive(Debug, Default)]
-pub(crate) struct Inbox {
+pub(crate) struct EventQueue {
     queue: Mutex<Queue>,
     arrival: Condvar,
 }
@@ -32,11 +32,11 @@ struct Queue {
     asleep: bool,
 }
 
-impl Inbox {
+impl EventQueue {
     /// Adds a message. Never blocks.
     pub(crate) fn push(&self, message: Message) {
         let mut queue = self.locked();
-        let wakes = !matches!(message, Message::Hint(_)) || queue.asleep;
+        let wakes = !matches!(message, Message::RawEvent(_)) || queue.asleep;
         queue.messages.push((message, Instant::now()));
         queue.asleep &= !wakes;
         drop(queue);
@@ -50,7 +50,7 @@ impl Inbox {
     pub(crate) fn take(&self, deadline: Option<Instant>, patient: bool) -> Vec<(Message, Instant)> {
         let mut queue = self.locked();
         loop {
-            let urgent = queue.messages.iter().any(|(message, _)| !matches!(message, Message::Hint(_)));
+            let urgent = queue.messages.iter().any(|(message, _)| !matches!(message, Message::RawEvent(_)));
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             let expired = left.is_some_and(|left| left.is_zero());
             if urgent || expired || (!patient && !queue.messages.is_empty()) {

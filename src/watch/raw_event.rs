@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 /// What the source believes has happened to a path. Only its timing depends on it, never the outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Sign {
+pub(crate) enum RawEventKind {
     /// It was made, and may still be open for writing: its end is worth waiting for.
     Opened,
     /// It was moved here, or is otherwise complete.
@@ -17,13 +17,13 @@ pub(crate) enum Sign {
 
 /// Where to look.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Hint {
+pub(crate) enum RawEvent {
     /// At one path.
     Path {
         /// The absolute path.
         path: PathBuf,
         /// What is believed to have happened.
-        sign: Sign,
+        sign: RawEventKind,
     },
     /// Everywhere: events were lost, and the source cannot say which.
     Everything,

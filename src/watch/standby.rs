@@ -11,17 +11,17 @@ use tokio::sync::oneshot;
 use crate::watch::event::Event;
 use crate::watch::filter::Filter;
 use crate::watch::options::{Mode, Options};
-use crate::watch::queue::Inbox;
-use crate::watch::snapshot::watches::Keeper;
+use crate::watch::queue::EventQueue;
+use crate::watch::snapshot::watches::WatchRegistry;
 use crate::watch::summary::Shared;
-use crate::watch::worker::Room;
 use crate::watch::worker::Root;
+use crate::watch::worker::Worker;
 
 /// A watching thread that stands by. A program that makes it first of all has it ready, on a processor of its own, when it knows
 /// what to watch: see [`Watch::begin`](super::Watch::begin). What is mounted is looked up when it is made. Dropped, it ends.
 #[derive(Debug)]
 pub struct Standby {
-    pub(super) inbox: Arc<Inbox>,
+    pub(super) queue: Arc<EventQueue>,
     pub(super) shared: Arc<Shared>,
     pub(super) events: UnboundedReceiver<Event>,
     /// Dropped without a task, it ends the thread.
@@ -61,19 +61,19 @@ impl Standby {
 
     /// The same for one mode: nothing is begun that it does without.
     pub(super) fn for_mode(mode: Mode) -> io::Result<Self> {
-        let (inbox, shared) = (Arc::new(Inbox::default()), Arc::new(Shared::default()));
+        let (queue, shared) = (Arc::new(EventQueue::default()), Arc::new(Shared::default()));
         let (out, events) = unbounded_channel();
         let (task, is_given) = channel::<Task>();
         let (is_nearly_ready, nearly) = oneshot::channel();
         let (is_ready, now) = oneshot::channel();
         let (end, ended) = oneshot::channel();
-        let ends = (Arc::clone(&inbox), Arc::clone(&shared), out);
+        let ends = (Arc::clone(&queue), Arc::clone(&shared), out);
         let work = move || {
-            let keeper = Keeper::new(mode, Arc::clone(&ends.0));
+            let watches = WatchRegistry::new(mode, Arc::clone(&ends.0));
             let given = is_given.recv().ok();
             if let Some((options, filter, roots)) = given {
                 let nearly = || _ = is_nearly_ready.send(());
-                let room = Room::open(&options, (filter, roots, keeper), ends, nearly);
+                let room = Worker::open(&options, (filter, roots, watches), ends, nearly);
                 if is_ready.send(()).is_ok() {
                     room.run();
                 }
@@ -81,6 +81,6 @@ impl Standby {
             let _ = end.send(());
         };
         let thread = std::thread::Builder::new().name("devrun-watch".to_owned()).spawn(work)?;
-        Ok(Self { inbox, shared, events, task, ready: Ready { nearly, now }, ended, thread })
+        Ok(Self { queue, shared, events, task, ready: Ready { nearly, now }, ended, thread })
     }
 }

@@ -14,8 +14,8 @@ use crate::watch::error::Error;
 use crate::watch::event::{Event, Summary};
 use crate::watch::filter::Filter;
 use crate::watch::options::{Mode, Options};
-use crate::watch::queue::{Inbox, Message};
-use crate::watch::snapshot::snapshot::{Attention, Dir};
+use crate::watch::queue::{EventQueue, Message};
+use crate::watch::snapshot::snapshot::{Coverage, Dir};
 use crate::watch::standby::{Ready, Standby};
 use crate::watch::summary::Shared;
 use crate::watch::worker::{Root, State};
@@ -47,7 +47,7 @@ use crate::watch::worker::{Root, State};
 #[derive(Debug)]
 pub struct Watch {
     rules: Rules,
-    inbox: Arc<Inbox>,
+    queue: Arc<EventQueue>,
     shared: Arc<Shared>,
     events: mpsc::UnboundedReceiver<Event>,
     thread: Option<JoinHandle<()>>,
@@ -77,20 +77,20 @@ impl WatchBeginning {
 
 /// Tells a running watch what it cannot see itself. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Control {
-    inbox: Arc<Inbox>,
+pub struct Handle {
+    queue: Arc<EventQueue>,
 }
 
-impl Control {
+impl Handle {
     /// A generation of the child has just been started: changes that arrive right after it are gathered for
     /// longer, so that a slow formatter costs a few restarts and not one per file.
-    pub fn child_started(&self) {
-        self.inbox.push(Message::ChildStarted);
+    pub fn generation_started(&self) {
+        self.queue.push(Message::GenerationStarted);
     }
 
     /// Compare everything with the snapshot now, as after a queue overflow.
     pub fn rescan(&self) {
-        self.inbox.push(Message::Rescan);
+        self.queue.push(Message::Rescan);
     }
 }
 
@@ -111,14 +111,14 @@ impl Watch {
     /// As for [`Watch::start`].
     pub fn begin(options: Options, standby: Option<Standby>) -> Result<WatchBeginning, Error> {
         let standby = standby.map_or_else(|| Standby::for_mode(options.mode), Ok).map_err(no_thread)?;
-        let Standby { inbox, shared, events, task, ready, ended, thread } = standby;
+        let Standby { queue, shared, events, task, ready, ended, thread } = standby;
         let rules = Rules::new(options.rules.clone())?;
         let roots = roots(&options);
         let always = roots.iter().filter(|root| root.state != State::Dir).map(|root| root.path.clone());
         let filter = Arc::new(Filter::new(&options, rules.clone(), always.collect())?);
         // A thread that has ended early says so by never being ready.
         let _ = task.send((options, filter, roots));
-        let watch = Self { rules, inbox, shared, events, thread: Some(thread), ended: Some(ended) };
+        let watch = Self { rules, queue, shared, events, thread: Some(thread), ended: Some(ended) };
         Ok(WatchBeginning { watch, ready })
     }
 
@@ -137,8 +137,8 @@ impl Watch {
 
     /// A handle to tell it things.
     #[must_use]
-    pub fn control(&self) -> Control {
-        Control { inbox: Arc::clone(&self.inbox) }
+    pub fn handle(&self) -> Handle {
+        Handle { queue: Arc::clone(&self.queue) }
     }
 
     /// Waits for the next event; `None` once the watch has ended. Cancel-safe.
@@ -149,7 +149,7 @@ impl Watch {
     /// The paths with the most hints since the start, most first, with their count: to find what to ignore.
     /// Also such that are ignored but share a directory with what is watched.
     #[must_use]
-    pub fn hot(&self, most: usize) -> Vec<(PathBuf, u64)> {
+    pub fn busiest_paths(&self, most: usize) -> Vec<(PathBuf, u64)> {
         self.shared.hot.lock().unwrap_or_else(PoisonError::into_inner).most(most)
     }
 
@@ -167,10 +167,10 @@ impl Watch {
     #[must_use]
     pub fn directories(&self) -> Vec<(PathBuf, Mode)> {
         let tree = self.shared.tree.lock().unwrap_or_else(PoisonError::into_inner);
-        let mode = |dir: &Dir| match dir.attention {
-            Attention::Watched => Some(Mode::Event),
-            Attention::Scanned => Some(Mode::Stat),
-            Attention::Absent => None,
+        let mode = |dir: &Dir| match dir.coverage {
+            Coverage::Events => Some(Mode::Event),
+            Coverage::Polling => Some(Mode::Stat),
+            Coverage::Missing => None,
         };
         let dirs = tree.dirs().filter_map(|dir| Some((dir.path.to_path_buf(), mode(dir)?)));
         let mut dirs: Vec<_> = dirs.collect();
@@ -187,7 +187,7 @@ impl Watch {
 
     /// Ends it; returns once its threads have ended.
     pub async fn stop(mut self) {
-        self.inbox.push(Message::Stop);
+        self.queue.push(Message::Stop);
         if let Some(ended) = self.ended.take() {
             let _ = ended.await;
         }
@@ -200,7 +200,7 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.inbox.push(Message::Stop);
+        self.queue.push(Message::Stop);
     }
 }
 

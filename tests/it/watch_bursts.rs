@@ -217,7 +217,7 @@ fn a_formatter_that_goes_on_after_the_start_is_gathered() {
     let mut spy = Spy::new(&sandbox, Mode::Event);
     sandbox.write("0", "formatted");
     spy.changes();
-    spy.watch.control().child_started();
+    spy.watch.handle().generation_started();
     // The next file starts a burst that waits as long as the formatter needs for two more.
     for number in 1..20 {
         sandbox.write(number.to_string(), "formatted");

@@ -145,7 +145,7 @@ fn what_comparing_everything_brings_is_told_before_that_it_was_done() {
         for round in 0..5 {
             // An owner who replaces this watch stops listening once it is done.
             sandbox.write("app.py", format!("round {round}"));
-            spy.watch.control().rescan();
+            spy.watch.handle().rescan();
             // A busy machine may make a scan slow, which is said as well.
             let mut next = || loop {
                 let event = spy.event();

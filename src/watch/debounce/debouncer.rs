@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::watch::debounce::policy::Quiet;
+use crate::watch::debounce::policy::DebouncePolicy;
 use crate::watch::fs::paths::{PathMap, PathSet};
-use crate::watch::raw_event::Sign;
+use crate::watch::raw_event::RawEventKind;
 
 /// A file that was made is waited for until it is closed, so long.
 const OPEN_GRACE: Duration = Duration::from_millis(200);
@@ -40,8 +40,8 @@ pub(crate) struct Burst {
 
 /// Gathers hints until they pause.
 #[derive(Debug)]
-pub(crate) struct Coalescer {
-    quiet: Quiet,
+pub(crate) struct Debouncer {
+    quiet: DebouncePolicy,
     burst: Option<Pending>,
     started: Option<Instant>,
     /// What the last burst that was decided was about.
@@ -85,31 +85,31 @@ impl Pending {
     }
 }
 
-impl Coalescer {
+impl Debouncer {
     /// `debounce`: the quiet time after a single change. None: the default. Zero: bursts end at once.
     pub(crate) fn new(debounce: Option<Duration>) -> Self {
-        let quiet = Quiet::new(debounce);
+        let quiet = DebouncePolicy::new(debounce);
         Self { quiet, burst: None, started: None, previous: PathSet::new(), kept: PathSet::new() }
     }
 
     /// A path was hinted at.
-    pub(crate) fn push(&mut self, path: PathBuf, sign: Sign, now: Instant) {
+    pub(crate) fn push(&mut self, path: PathBuf, sign: RawEventKind, now: Instant) {
         let stretch = self.stretch(&path, now);
         let path = path.into_os_string();
         let burst = self.pending(now);
         burst.stretch = burst.stretch.max(stretch);
         match sign {
-            Sign::Opened => {
+            RawEventKind::Opened => {
                 let is_new = burst.passing.remove(&path).is_none();
                 burst.open.entry(path.clone()).or_insert(Open { since: now, is_new });
             }
-            Sign::Written | Sign::Closed => {
+            RawEventKind::Written | RawEventKind::Closed => {
                 burst.passing.remove(&path);
                 if burst.open.remove(&path).is_some_and(|open| open.is_new) {
                     burst.passing.insert(path.clone(), now + MADE_GRACE);
                 }
             }
-            Sign::Gone => {
+            RawEventKind::Gone => {
                 burst.open.remove(&path);
                 let grace = if burst.paths.len() < FEW { GONE_GRACE } else { MADE_GRACE };
                 burst.passing.insert(path.clone(), now + grace);
@@ -118,7 +118,7 @@ impl Coalescer {
         burst.paths.insert(path);
     }
 
-    /// Events were lost.
+    /// EventSource were lost.
     pub(crate) fn push_everything(&mut self, now: Instant) {
         self.pending(now).everything = true;
     }
@@ -138,7 +138,7 @@ impl Coalescer {
     }
 
     /// A generation of the child has just been started.
-    pub(crate) fn child_started(&mut self, now: Instant) {
+    pub(crate) fn generation_started(&mut self, now: Instant) {
         self.started = Some(now);
     }
 
@@ -193,7 +193,7 @@ impl Coalescer {
     }
 
     /// A burst could not be decided, since a file is just being written: it goes on, until then at least.
-    pub(crate) fn put_back(&mut self, burst: Burst, until: Instant) {
+    pub(crate) fn extend_until(&mut self, burst: Burst, until: Instant) {
         let held_since = burst.held_since;
         self.resume(burst);
         if let Some(pending) = &mut self.burst {
@@ -230,12 +230,12 @@ impl Coalescer {
         self.burst.iter().flat_map(|burst| &burst.paths).map(Path::new)
     }
 
-    /// How many they are.
+    /// SyncMode many they are.
     pub(crate) fn count(&self) -> usize {
         self.burst.as_ref().map_or(0, |burst| burst.paths.len())
     }
 
-    /// Quiet starts anew from now: what held the burst back has just ended.
+    /// DebouncePolicy starts anew from now: what held the burst back has just ended.
     pub(crate) fn restart_quiet(&mut self, now: Instant) {
         if let Some(burst) = &mut self.burst {
             burst.last = burst.last.max(now);
@@ -261,7 +261,7 @@ impl Coalescer {
         burst
     }
 
-    /// How much longer to gather because of this path: not after one that a developer saves again.
+    /// SyncMode much longer to gather because of this path: not after one that a developer saves again.
     fn stretch(&self, path: &Path, now: Instant) -> Duration {
         match self.started {
             Some(started) if !self.previous.contains(path.as_os_str()) => {
@@ -281,150 +281,150 @@ mod tests {
         Duration::from_millis(milliseconds)
     }
 
-    fn decide(coalescer: &mut Coalescer, now: Instant) {
-        let burst = coalescer.take(now).unwrap();
-        coalescer.decided(burst);
+    fn decide(debouncer: &mut Debouncer, now: Instant) {
+        let burst = debouncer.take(now).unwrap();
+        debouncer.decided(burst);
     }
 
     /// Pushes writes of distinct paths at these milliseconds; gives when each burst would end.
-    fn ends(coalescer: &mut Coalescer, zero: Instant, writes: &[u64]) -> Vec<u64> {
+    fn ends(debouncer: &mut Debouncer, zero: Instant, writes: &[u64]) -> Vec<u64> {
         let mut ends = Vec::new();
-        let mut end = |coalescer: &mut Coalescer, until: Option<Instant>| {
-            while let Some(deadline) = coalescer.deadline()
+        let mut end = |debouncer: &mut Debouncer, until: Option<Instant>| {
+            while let Some(deadline) = debouncer.deadline()
                 && until.is_none_or(|until| deadline <= until)
             {
-                decide(coalescer, deadline);
-                coalescer.child_started(deadline);
+                decide(debouncer, deadline);
+                debouncer.generation_started(deadline);
                 ends.push((deadline - zero).as_millis() as u64);
             }
         };
         for (number, at) in writes.iter().enumerate() {
-            end(coalescer, Some(zero + ms(*at)));
-            coalescer.push(format!("/{number}").into(), Sign::Written, zero + ms(*at));
+            end(debouncer, Some(zero + ms(*at)));
+            debouncer.push(format!("/{number}").into(), RawEventKind::Written, zero + ms(*at));
         }
-        end(coalescer, None);
+        end(debouncer, None);
         ends
     }
 
     #[test]
     fn a_single_save_is_not_made_to_wait() {
-        assert_eq!(ends(&mut Coalescer::new(None), Instant::now(), &[0]), [4]);
+        assert_eq!(ends(&mut Debouncer::new(None), Instant::now(), &[0]), [4]);
     }
 
     #[test]
     fn five_hundred_files_in_300_ms_are_one_burst_that_ends_soon_after_the_last() {
         let writes: Vec<u64> = (0..500).map(|number| number * 3 / 5).collect();
-        assert_eq!(ends(&mut Coalescer::new(None), Instant::now(), &writes), [299 + 15]);
+        assert_eq!(ends(&mut Debouncer::new(None), Instant::now(), &writes), [299 + 15]);
     }
 
     #[test]
     fn a_formatter_that_writes_every_50_ms_costs_two_bursts() {
         let writes: Vec<u64> = (0..20).map(|number| number * 50).collect();
-        assert_eq!(ends(&mut Coalescer::new(None), Instant::now(), &writes).len(), 2);
+        assert_eq!(ends(&mut Debouncer::new(None), Instant::now(), &writes).len(), 2);
     }
 
     #[test]
     fn the_same_file_saved_again_soon_is_not_stretched() {
-        let (mut coalescer, zero) = (Coalescer::new(None), Instant::now());
+        let (mut debouncer, zero) = (Debouncer::new(None), Instant::now());
         for save in [0, 100, 200] {
-            coalescer.push("/a".into(), Sign::Written, zero + ms(save));
-            assert_eq!(coalescer.deadline(), Some(zero + ms(save + 4)));
-            decide(&mut coalescer, zero + ms(save + 4));
-            coalescer.child_started(zero + ms(save + 5));
+            debouncer.push("/a".into(), RawEventKind::Written, zero + ms(save));
+            assert_eq!(debouncer.deadline(), Some(zero + ms(save + 4)));
+            decide(&mut debouncer, zero + ms(save + 4));
+            debouncer.generation_started(zero + ms(save + 5));
         }
     }
 
     #[test]
     fn an_open_file_is_waited_for_and_a_gone_one_too() {
-        let (mut coalescer, zero) = (Coalescer::new(None), Instant::now());
-        coalescer.push("/a".into(), Sign::Gone, zero);
-        assert_eq!(coalescer.deadline(), Some(zero + GONE_GRACE));
-        coalescer.push("/a".into(), Sign::Opened, zero + ms(1));
-        assert_eq!(coalescer.deadline(), Some(zero + ms(1) + OPEN_GRACE));
-        coalescer.push("/a".into(), Sign::Written, zero + ms(30));
-        assert_eq!(coalescer.deadline(), Some(zero + ms(34)));
+        let (mut debouncer, zero) = (Debouncer::new(None), Instant::now());
+        debouncer.push("/a".into(), RawEventKind::Gone, zero);
+        assert_eq!(debouncer.deadline(), Some(zero + GONE_GRACE));
+        debouncer.push("/a".into(), RawEventKind::Opened, zero + ms(1));
+        assert_eq!(debouncer.deadline(), Some(zero + ms(1) + OPEN_GRACE));
+        debouncer.push("/a".into(), RawEventKind::Written, zero + ms(30));
+        assert_eq!(debouncer.deadline(), Some(zero + ms(34)));
     }
 
     #[test]
     fn a_file_that_was_just_made_may_be_about_to_be_renamed() {
-        let (mut coalescer, zero) = (Coalescer::new(None), Instant::now());
-        coalescer.push("/a.new".into(), Sign::Opened, zero);
-        coalescer.push("/a.new".into(), Sign::Written, zero + ms(1));
-        assert_eq!(coalescer.deadline(), Some(zero + ms(1) + MADE_GRACE));
-        coalescer.push("/a".into(), Sign::Written, zero + ms(2));
-        coalescer.withdraw(Path::new("/a.new"));
-        assert_eq!(coalescer.deadline(), Some(zero + ms(2) + SINGLE));
+        let (mut debouncer, zero) = (Debouncer::new(None), Instant::now());
+        debouncer.push("/a.new".into(), RawEventKind::Opened, zero);
+        debouncer.push("/a.new".into(), RawEventKind::Written, zero + ms(1));
+        assert_eq!(debouncer.deadline(), Some(zero + ms(1) + MADE_GRACE));
+        debouncer.push("/a".into(), RawEventKind::Written, zero + ms(2));
+        debouncer.withdraw(Path::new("/a.new"));
+        assert_eq!(debouncer.deadline(), Some(zero + ms(2) + SINGLE));
     }
 
     #[test]
     fn what_was_held_back_for_long_waits_for_what_comes_last_as_any_other_burst() {
-        let (mut coalescer, zero) = (Coalescer::new(None), Instant::now());
-        coalescer.push("/a".into(), Sign::Written, zero);
+        let (mut debouncer, zero) = (Debouncer::new(None), Instant::now());
+        debouncer.push("/a".into(), RawEventKind::Written, zero);
         let end = zero + LONGEST_OF_MANY;
-        coalescer.restart_quiet(end);
-        assert!(coalescer.deadline() == Some(end + SINGLE) && coalescer.take(end).is_none());
-        coalescer.push("/b".into(), Sign::Written, end + ms(1));
-        let burst = coalescer.take(end + ms(1) + SINGLE + PER_PATH);
+        debouncer.restart_quiet(end);
+        assert!(debouncer.deadline() == Some(end + SINGLE) && debouncer.take(end).is_none());
+        debouncer.push("/b".into(), RawEventKind::Written, end + ms(1));
+        let burst = debouncer.take(end + ms(1) + SINGLE + PER_PATH);
         assert_eq!(burst.map(|burst| (burst.paths.len(), burst.first)), Some((2, zero)));
     }
 
     #[test]
     fn a_withdrawn_path_leaves_nothing_behind() {
-        let (mut coalescer, zero) = (Coalescer::new(None), Instant::now());
-        coalescer.push("/sedA1".into(), Sign::Opened, zero);
-        coalescer.withdraw(Path::new("/sedA1"));
-        assert_eq!(coalescer.deadline(), None);
+        let (mut debouncer, zero) = (Debouncer::new(None), Instant::now());
+        debouncer.push("/sedA1".into(), RawEventKind::Opened, zero);
+        debouncer.withdraw(Path::new("/sedA1"));
+        assert_eq!(debouncer.deadline(), None);
     }
 
     #[test]
     fn an_explicit_quiet_time_is_kept_and_zero_means_at_once() {
         let zero = Instant::now();
-        assert_eq!(ends(&mut Coalescer::new(Some(ms(80))), zero, &[0]), [80]);
-        assert_eq!(ends(&mut Coalescer::new(Some(ms(0))), zero, &[0, 1, 2]), [0, 1, 2]);
+        assert_eq!(ends(&mut Debouncer::new(Some(ms(80))), zero, &[0]), [80]);
+        assert_eq!(ends(&mut Debouncer::new(Some(ms(0))), zero, &[0, 1, 2]), [0, 1, 2]);
     }
 
     #[test]
     fn a_burst_is_held_back_for_a_file_being_written_and_not_for_long() {
-        let (mut coalescer, zero) = (Coalescer::new(None), Instant::now());
-        coalescer.push("/a".into(), Sign::Written, zero);
+        let (mut debouncer, zero) = (Debouncer::new(None), Instant::now());
+        debouncer.push("/a".into(), RawEventKind::Written, zero);
         // Git held it back until now.
         let mut now = zero + ms(5000);
-        coalescer.restart_quiet(now);
+        debouncer.restart_quiet(now);
         let begun = now;
         loop {
-            now = now.max(coalescer.deadline().unwrap());
-            let burst = coalescer.take(now).unwrap();
+            now = now.max(debouncer.deadline().unwrap());
+            let burst = debouncer.take(now).unwrap();
             if burst.hold_until <= now {
                 break;
             }
-            coalescer.put_back(burst, now + ms(20));
-            coalescer.push("/b".into(), Sign::Written, now);
+            debouncer.extend_until(burst, now + ms(20));
+            debouncer.push("/b".into(), RawEventKind::Written, now);
         }
         assert!((ms(100)..ms(150)).contains(&(now - begun)), "{:?}", now - begun);
     }
 
     #[test]
     fn a_burst_that_never_pauses_is_cut() {
-        let (mut coalescer, zero) = (Coalescer::new(None), Instant::now());
+        let (mut debouncer, zero) = (Debouncer::new(None), Instant::now());
         for at in 0..2000 {
-            coalescer.push("/log".into(), Sign::Written, zero + ms(at));
+            debouncer.push("/log".into(), RawEventKind::Written, zero + ms(at));
         }
-        assert_eq!(coalescer.deadline(), Some(zero + LONGEST_OF_FEW));
+        assert_eq!(debouncer.deadline(), Some(zero + LONGEST_OF_FEW));
     }
 
     #[test]
     fn a_burst_is_not_cut_in_the_middle_of_a_save_but_once() {
-        let (mut coalescer, zero) = (Coalescer::new(None), Instant::now());
+        let (mut debouncer, zero) = (Debouncer::new(None), Instant::now());
         let mut cuts = Vec::new();
         for at in 0..7000 {
             let now = zero + ms(at);
-            coalescer.push("/log".into(), Sign::Written, now);
-            coalescer.push("/a.new".into(), Sign::Opened, now);
-            if coalescer.deadline().unwrap() <= now {
-                cuts.push(coalescer.take(now).unwrap().paths.len());
+            debouncer.push("/log".into(), RawEventKind::Written, now);
+            debouncer.push("/a.new".into(), RawEventKind::Opened, now);
+            if debouncer.deadline().unwrap() <= now {
+                cuts.push(debouncer.take(now).unwrap().paths.len());
             }
             if at % 2 == 0 {
-                coalescer.withdraw(Path::new("/a.new"));
+                debouncer.withdraw(Path::new("/a.new"));
             }
         }
         assert_eq!(cuts, [1, 2, 1]);

@@ -5,14 +5,14 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::watch::fs::signature::Stamp;
+use crate::watch::fs::signature::FileSignature;
 
 /// It is looked at again so often.
 const LOOK: Duration = Duration::from_millis(100);
 /// Unchanged for so long, it rests; longer each time it went on after all.
 const REST: Duration = Duration::from_millis(250);
 const LONGEST_REST: Duration = Duration::from_secs(2);
-/// How long it is waited for, the first time and each further time.
+/// SyncMode long it is waited for, the first time and each further time.
 const PATIENCE: [Duration; 4] =
     [Duration::from_secs(1), Duration::from_secs(4), Duration::from_secs(16), Duration::from_secs(30)];
 /// A file that has grown again so soon after it counted is still being written.
@@ -23,15 +23,15 @@ const REMEMBERED: Duration = Duration::from_secs(60);
 
 /// The files that are being written, and those that counted lately.
 #[derive(Debug, Default)]
-pub(crate) struct Writing {
-    pens: HashMap<PathBuf, Pen>,
-    counted: HashMap<PathBuf, Counted>,
+pub(crate) struct InProgressWrites {
+    pens: HashMap<PathBuf, PendingFile>,
+    counted: HashMap<PathBuf, Reported>,
 }
 
 /// One file that is being written.
 #[derive(Debug)]
-struct Pen {
-    stamp: Stamp,
+struct PendingFile {
+    signature: FileSignature,
     since: Instant,
     moved: Instant,
     next: Instant,
@@ -40,29 +40,29 @@ struct Pen {
 
 /// A file that counted.
 #[derive(Debug)]
-struct Counted {
-    stamp: Stamp,
+struct Reported {
+    signature: FileSignature,
     at: Instant,
-    /// How many times in quick succession.
+    /// SyncMode many times in quick succession.
     streak: usize,
 }
 
-impl Writing {
+impl InProgressWrites {
     /// The file looks like this and goes on being written: from now on it waits for itself.
-    pub(crate) fn wait(&mut self, path: PathBuf, stamp: Stamp, now: Instant) {
-        let level = self.restlessness(&path, &stamp, now);
-        let pen = Pen { stamp, since: now, moved: now, next: now + LOOK, level };
+    pub(crate) fn wait(&mut self, path: PathBuf, signature: FileSignature, now: Instant) {
+        let level = self.growth_streak(&path, &signature, now);
+        let pen = PendingFile { signature, since: now, moved: now, next: now + LOOK, level };
         self.pens.entry(path).or_insert(pen);
     }
 
     /// Whether this file counted lately and has grown again so soon that it is to wait: no save does that.
-    pub(crate) fn is_restless(&self, path: &Path, stamp: &Stamp, now: Instant) -> bool {
-        self.restlessness(path, stamp, now) > 0
+    pub(crate) fn is_growing(&self, path: &Path, signature: &FileSignature, now: Instant) -> bool {
+        self.growth_streak(path, signature, now) > 0
     }
 
-    fn restlessness(&self, path: &Path, stamp: &Stamp, now: Instant) -> usize {
+    fn growth_streak(&self, path: &Path, signature: &FileSignature, now: Instant) -> usize {
         let Some(counted) = self.counted.get(path) else { return 0 };
-        let grows = stamp.inode == counted.stamp.inode && stamp.size > counted.stamp.size;
+        let grows = signature.inode == counted.signature.inode && signature.size > counted.signature.size;
         let is_soon = now.saturating_duration_since(counted.at) < GROWS_ON;
         if grows && is_soon { counted.streak } else { 0 }
     }
@@ -100,10 +100,10 @@ impl Writing {
 
     /// The file looks like this now. Gives whether it counts, as it is; it is then waited for no longer.
     #[must_use]
-    pub(crate) fn looked(&mut self, path: &Path, stamp: Stamp, now: Instant) -> bool {
+    pub(crate) fn looked(&mut self, path: &Path, signature: FileSignature, now: Instant) -> bool {
         let Some(pen) = self.pens.get_mut(path) else { return false };
-        if pen.stamp != stamp {
-            (pen.stamp, pen.moved) = (stamp, now);
+        if pen.signature != signature {
+            (pen.signature, pen.moved) = (signature, now);
         }
         let rest = REST.saturating_mul(1 << pen.level.saturating_sub(1).min(8)).min(LONGEST_REST);
         let end = (pen.moved + rest).min(pen.since + PATIENCE[pen.level.min(PATIENCE.len() - 1)]);
@@ -116,7 +116,13 @@ impl Writing {
     }
 
     /// The file counted, and looked like this.
-    pub(crate) fn counted(&mut self, path: &Path, stamp: Stamp, was_waited_for: bool, now: Instant) {
+    pub(crate) fn counted(
+        &mut self,
+        path: &Path,
+        signature: FileSignature,
+        was_waited_for: bool,
+        now: Instant,
+    ) {
         if self.counted.len() >= MOST {
             self.counted.retain(|_, counted| now.saturating_duration_since(counted.at) < GROWS_ON);
         }
@@ -125,9 +131,9 @@ impl Writing {
             return;
         }
         let goes_on =
-            |counted: &&Counted| was_waited_for || now.saturating_duration_since(counted.at) < GROWS_ON;
+            |counted: &&Reported| was_waited_for || now.saturating_duration_since(counted.at) < GROWS_ON;
         let streak = self.counted.get(path).filter(goes_on).map_or(0, |counted| counted.streak) + 1;
-        self.counted.insert(path.to_owned(), Counted { stamp, at: now, streak });
+        self.counted.insert(path.to_owned(), Reported { signature, at: now, streak });
     }
 }
 
@@ -136,8 +142,15 @@ mod tests {
     use super::*;
     use crate::watch::fs::signature::Kind;
 
-    fn stamp(size: u64) -> Stamp {
-        Stamp { size, inode: 2, mtime: size as i64, ctime: size as i64, kind: Kind::File, linked: false }
+    fn signature(size: u64) -> FileSignature {
+        FileSignature {
+            size,
+            inode: 2,
+            mtime: size as i64,
+            ctime: size as i64,
+            kind: Kind::File,
+            linked: false,
+        }
     }
 
     fn ms(milliseconds: u64) -> Duration {
@@ -146,23 +159,23 @@ mod tests {
 
     /// When a file counts that is written every `pace` for `length`, as scans see it every 100 ms.
     fn counts(pace: u64, length: u64, size: impl Fn(u64) -> u64) -> Vec<u64> {
-        let (mut writing, zero, path) = (Writing::default(), Instant::now(), Path::new("/a"));
-        let (mut counts, mut known) = (Vec::new(), stamp(0));
+        let (mut writing, zero, path) = (InProgressWrites::default(), Instant::now(), Path::new("/a"));
+        let (mut counts, mut known) = (Vec::new(), signature(0));
         for tick in (0..length + 10_000).step_by(100) {
-            let (now, stamp) = (zero + ms(tick), stamp(size(tick.min(length) / pace + 1)));
-            let (held, news) = (writing.holds(path), stamp != known);
+            let (now, signature) = (zero + ms(tick), signature(size(tick.min(length) / pace + 1)));
+            let (held, news) = (writing.holds(path), signature != known);
             let count = match held {
-                true => writing.looked(path, stamp, now),
-                false if news && writing.is_restless(path, &stamp, now) => {
-                    writing.wait(path.into(), stamp, now);
+                true => writing.looked(path, signature, now),
+                false if news && writing.is_growing(path, &signature, now) => {
+                    writing.wait(path.into(), signature, now);
                     false
                 }
                 false => news,
             };
             if count {
-                writing.counted(path, stamp, held, now);
+                writing.counted(path, signature, held, now);
                 counts.push(tick);
-                known = stamp;
+                known = signature;
             }
         }
         counts
@@ -185,23 +198,23 @@ mod tests {
 
     #[test]
     fn a_file_that_goes_on_being_written_is_taken_as_it_is_when_patience_is_over() {
-        let (mut writing, zero, path) = (Writing::default(), Instant::now(), Path::new("/a"));
-        writing.wait(path.into(), stamp(0), zero);
+        let (mut writing, zero, path) = (InProgressWrites::default(), Instant::now(), Path::new("/a"));
+        writing.wait(path.into(), signature(0), zero);
         for tick in 1..10 {
             assert_eq!(writing.due(zero + LOOK * tick), [path]);
-            assert!(!writing.looked(path, stamp(u64::from(tick)), zero + LOOK * tick));
+            assert!(!writing.looked(path, signature(u64::from(tick)), zero + LOOK * tick));
         }
-        assert!(writing.looked(path, stamp(10), zero + PATIENCE[0]));
+        assert!(writing.looked(path, signature(10), zero + PATIENCE[0]));
         assert_eq!(writing.deadline(), None);
     }
 
     #[test]
     fn a_file_that_rests_counts_soon() {
-        let (mut writing, zero, path) = (Writing::default(), Instant::now(), Path::new("/a"));
-        writing.wait(path.into(), stamp(0), zero);
-        assert!(!writing.looked(path, stamp(1), zero + LOOK));
-        assert!(!writing.looked(path, stamp(1), zero + 3 * LOOK));
+        let (mut writing, zero, path) = (InProgressWrites::default(), Instant::now(), Path::new("/a"));
+        writing.wait(path.into(), signature(0), zero);
+        assert!(!writing.looked(path, signature(1), zero + LOOK));
+        assert!(!writing.looked(path, signature(1), zero + 3 * LOOK));
         assert_eq!(writing.deadline(), Some(zero + LOOK + REST));
-        assert!(writing.looked(path, stamp(1), zero + LOOK + REST));
+        assert!(writing.looked(path, signature(1), zero + LOOK + REST));
     }
 }

@@ -19,11 +19,11 @@ const LONGEST_STRETCH: Duration = Duration::from_millis(500);
 
 /// The quiet time that was asked for, and what it grows to.
 #[derive(Debug)]
-pub(crate) struct Quiet {
+pub(crate) struct DebouncePolicy {
     single: Duration,
 }
 
-impl Quiet {
+impl DebouncePolicy {
     /// `debounce`: the quiet time after a single change. None: the default. Zero: there is none.
     pub(crate) fn new(debounce: Option<Duration>) -> Self {
         Self { single: debounce.unwrap_or(SINGLE) }

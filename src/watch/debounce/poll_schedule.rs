@@ -14,7 +14,7 @@ const SHARE: u32 = 33;
 
 /// The rhythm of scans.
 #[derive(Debug)]
-pub(crate) struct Pace {
+pub(crate) struct PollSchedule {
     asked: Duration,
     interval: Duration,
     next_scan: Instant,
@@ -22,7 +22,7 @@ pub(crate) struct Pace {
     lately: VecDeque<(PathBuf, Instant)>,
 }
 
-impl Pace {
+impl PollSchedule {
     pub(crate) fn new(asked: Duration, now: Instant) -> Self {
         let asked = asked.max(Duration::from_millis(1));
         let next_glance = now + GLANCE;
@@ -80,7 +80,7 @@ mod tests {
     #[test]
     fn a_cheap_scan_keeps_the_interval_and_a_dear_one_stretches_it_once() {
         let zero = Instant::now();
-        let mut pace = Pace::new(SECOND, zero);
+        let mut pace = PollSchedule::new(SECOND, zero);
         assert_eq!(pace.scanned(zero, Duration::from_millis(10)), None);
         assert_eq!(pace.deadline(), zero + SECOND);
         let stretched = Duration::from_millis(100) * SHARE;
@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn what_changed_lately_is_looked_at_more_often_for_a_while() {
         let zero = Instant::now();
-        let mut pace = Pace::new(SECOND, zero);
+        let mut pace = PollSchedule::new(SECOND, zero);
         pace.changed(Path::new("/a"), zero);
         assert_eq!(pace.deadline(), zero + GLANCE);
         assert!(pace.glance(zero).is_empty());

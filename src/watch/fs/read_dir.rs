@@ -11,7 +11,7 @@ use rustix::io::Errno;
 
 use crate::watch::fs::signature::Kind;
 
-/// Room for one answer of the kernel: most directories are listed by one call, and one more that says that it was all.
+/// Worker for one answer of the kernel: most directories are listed by one call, and one more that says that it was all.
 #[cfg(target_os = "linux")]
 const ROOM: usize = 32 << 10;
 
@@ -30,7 +30,7 @@ pub(crate) const UNNOTED: OFlags = {
 
 /// The names in a directory. Used for one after another, it allocates nothing more.
 #[derive(Debug, Default)]
-pub(crate) struct Entries {
+pub(crate) struct DirListing {
     names: Vec<u8>,
     /// Where each name ends, and what it is.
     ends: Vec<(usize, Option<Kind>)>,
@@ -38,7 +38,7 @@ pub(crate) struct Entries {
     buffer: Vec<u8>,
 }
 
-impl Entries {
+impl DirListing {
     /// Lists an open directory. After an error there is what was listed until then.
     ///
     /// # Errors
@@ -92,7 +92,7 @@ impl Entries {
         })
     }
 
-    /// How many there are.
+    /// SyncMode many there are.
     pub(crate) fn len(&self) -> usize {
         self.ends.len()
     }

@@ -31,7 +31,7 @@ impl Kind {
 /// The facts by which two looks at one path are compared. They are compared for equality only: an older time is
 /// as much a difference as a newer one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Stamp {
+pub(crate) struct FileSignature {
     pub(crate) size: u64,
     pub(crate) inode: u64,
     /// Nanoseconds since the epoch.
@@ -43,11 +43,11 @@ pub(crate) struct Stamp {
     pub(crate) linked: bool,
 }
 
-/// Kernels before 6.13 stamp files by the tick of the clock, up to 10 ms long: two writes within one tick
+/// Kernels before 6.13 signature files by the tick of the clock, up to 10 ms long: two writes within one tick
 /// look the same.
 const TICK: Duration = Duration::from_millis(20);
 
-impl Stamp {
+impl FileSignature {
     /// Only that it is there, and as what.
     pub(crate) fn presence(self) -> Self {
         Self { size: 0, inode: 0, mtime: 0, ctime: 0, linked: false, ..self }
@@ -58,14 +58,14 @@ impl Stamp {
         (self.kind, self.inode, self.size, self.mtime) == (other.kind, other.inode, other.size, other.mtime)
     }
 
-    /// Whether a later write could have left the very same stamp, if this one was taken at `taken`: git's
+    /// Whether a later write could have left the very same signature, if this one was taken at `taken`: git's
     /// "racily clean".
     pub(crate) fn is_racy(&self, taken: SystemTime) -> bool {
         nanoseconds(taken).saturating_sub(TICK.as_nanos() as i64) <= self.ctime
     }
 }
 
-/// A point in time as in a [`Stamp`].
+/// A point in time as in a [`FileSignature`].
 pub(crate) fn nanoseconds(time: SystemTime) -> i64 {
     match time.duration_since(SystemTime::UNIX_EPOCH) {
         Ok(after) => i64::try_from(after.as_nanos()).unwrap_or(i64::MAX),
@@ -77,27 +77,27 @@ pub(crate) fn nanoseconds(time: SystemTime) -> i64 {
 ///
 /// # Errors
 /// What `lstat` says.
-pub(crate) fn look(path: &Path) -> io::Result<Stamp> {
-    Ok(rustix::fs::lstat(path).map(Stamp::from)?)
+pub(crate) fn look(path: &Path) -> io::Result<FileSignature> {
+    Ok(rustix::fs::lstat(path).map(FileSignature::from)?)
 }
 
 /// Looks at a name in an open directory: several times cheaper than by its whole path.
 ///
 /// # Errors
 /// What `fstatat` says.
-pub(crate) fn look_in(dir: impl AsFd, name: &OsStr) -> io::Result<Stamp> {
-    Ok(rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).map(Stamp::from)?)
+pub(crate) fn look_in(dir: impl AsFd, name: &OsStr) -> io::Result<FileSignature> {
+    Ok(rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).map(FileSignature::from)?)
 }
 
 /// Looks at something open.
 ///
 /// # Errors
 /// What `fstat` says.
-pub(crate) fn look_at(open: impl AsFd) -> io::Result<Stamp> {
-    Ok(rustix::fs::fstat(open).map(Stamp::from)?)
+pub(crate) fn look_at(open: impl AsFd) -> io::Result<FileSignature> {
+    Ok(rustix::fs::fstat(open).map(FileSignature::from)?)
 }
 
-impl From<Stat> for Stamp {
+impl From<Stat> for FileSignature {
     // The fields' types differ between systems.
     #[allow(clippy::unnecessary_cast)]
     fn from(found: Stat) -> Self {

@@ -9,39 +9,39 @@ use crate::change::{Batch, Change, ChangeKind};
 use crate::watch::debounce::debouncer::Burst;
 use crate::watch::filter::Filter;
 use crate::watch::fs::paths::{PathMap, PathSet, order};
-use crate::watch::fs::signature::{Kind, Stamp};
+use crate::watch::fs::signature::{FileSignature, Kind};
 use crate::watch::options::Compare;
-use crate::watch::snapshot::fingerprint::{Comparer, Proof};
-use crate::watch::snapshot::snapshot::{Entry, Tree};
+use crate::watch::snapshot::fingerprint::{Comparison, FileComparer};
+use crate::watch::snapshot::snapshot::{Entry, Snapshot};
 
 /// A burst that is held back for a file being written is looked at again after so long.
-const AGAIN: Duration = Duration::from_millis(20);
+const RESCAN: Duration = Duration::from_millis(20);
 /// Below this many paths a second thread costs more than it brings.
 const WORTH_THREADS: usize = 128;
 
 /// What a burst came to.
 #[derive(Debug)]
-pub(crate) enum Outcome {
+pub(crate) enum DiffResult {
     /// These paths have changed; the snapshot knows. None: nothing has.
-    Proven(Option<Batch>, Vec<Unsettled>),
+    Proven(Option<Batch>, Vec<StillChanging>),
     /// Some files are just being written. Nothing was decided; to be looked at again then.
-    Held(Vec<Unsettled>, Instant),
+    Held(Vec<StillChanging>, Instant),
 }
 
 /// A file that is still being written, and how it looks.
-pub(crate) type Unsettled = (PathBuf, Stamp);
+pub(crate) type StillChanging = (PathBuf, FileSignature);
 
 /// What is known of the paths of a burst beside the snapshot.
 #[derive(Debug, Default)]
-pub(crate) struct Seen {
+pub(crate) struct BurstState {
     /// What they looked like when they were last hinted at: what looks otherwise at the burst's end is still being
     /// written. None: it was not there.
-    pub(crate) stamps: PathMap<Option<Stamp>>,
+    pub(crate) stamps: PathMap<Option<FileSignature>>,
     /// They were waited for long enough: they are taken as they are.
     pub(crate) waited_for: PathSet,
 }
 
-impl Seen {
+impl BurstState {
     /// The burst is over.
     pub(crate) fn clear(&mut self) {
         self.stamps.clear();
@@ -50,19 +50,19 @@ impl Seen {
 
     /// Whether it was a regular file when it was last hinted at, or, if it was not looked at then, when it was last reported.
     fn was_file(&self, path: &OsString, known: Option<&Entry>) -> bool {
-        let seen = self.stamps.get(path).copied().unwrap_or_else(|| known.map(|known| known.stamp));
+        let seen = self.stamps.get(path).copied().unwrap_or_else(|| known.map(|known| known.signature));
         seen.is_some_and(|seen| seen.kind == Kind::File)
     }
 
     /// Whether it was written since it was hinted at.
-    fn moves(&self, path: &OsString, now: &Stamp) -> bool {
+    fn changed_since_event(&self, path: &OsString, now: &FileSignature) -> bool {
         matches!(self.stamps.get(path), Some(Some(seen)) if !seen.is_same_write(now))
     }
 }
 
-/// How to compare.
+/// SyncMode to compare.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Means {
+pub(crate) struct CompareOptions {
     pub(crate) how: Compare,
     pub(crate) limit: u64,
 }
@@ -70,34 +70,34 @@ pub(crate) struct Means {
 /// Compares the paths of a burst with the snapshot, and brings it up to date, but for the files that are still
 /// being written: for these the burst is held back for a moment, then they are left out of it.
 pub(crate) fn prove(
-    tree: &mut Tree,
+    tree: &mut Snapshot,
     filter: &Filter,
     burst: &Burst,
-    seen: &Seen,
-    means: Means,
+    seen: &BurstState,
+    means: CompareOptions,
     now: Instant,
-) -> Outcome {
+) -> DiffResult {
     let mut paths: Vec<&OsString> = burst.paths.iter().collect();
     paths.sort_unstable_by(|one, other| order(one, other));
     let proofs = proofs(tree, &paths, seen, means);
     let may_hold = now < burst.hold_until;
-    let unsettled = |path: &OsString, proof: &Proof| match proof {
+    let unsettled = |path: &OsString, proof: &Comparison| match proof {
         _ if seen.waited_for.contains(path) => None,
-        Proof::Unsettled(entry) => Some(entry.stamp),
-        Proof::Changed(entry) => {
-            let was_emptied =
-                entry.stamp.size == 0 && tree.file(path.as_ref()).is_some_and(|known| known.stamp.size > 0);
+        Comparison::StillChanging(entry) => Some(entry.signature),
+        Comparison::Changed(entry) => {
+            let was_emptied = entry.signature.size == 0
+                && tree.file(path.as_ref()).is_some_and(|known| known.signature.size > 0);
             // Most likely it is about to be filled again; what stays empty was meant to be.
-            (was_emptied || seen.moves(path, &entry.stamp)).then_some(entry.stamp)
+            (was_emptied || seen.changed_since_event(path, &entry.signature)).then_some(entry.signature)
         }
         _ => None,
     };
-    let is_unsettled = |(path, proof): &(&OsString, Proof)| unsettled(path, proof);
+    let is_unsettled = |(path, proof): &(&OsString, Comparison)| unsettled(path, proof);
     let unsettled: PathMap<_> =
         proofs.iter().filter_map(|one| Some((one.0.clone(), is_unsettled(one)?))).collect();
-    let told = || unsettled.iter().map(|(path, stamp)| (path.into(), *stamp)).collect();
+    let reported = || unsettled.iter().map(|(path, signature)| (path.into(), *signature)).collect();
     if may_hold && !unsettled.is_empty() {
-        return Outcome::Held(told(), burst.hold_until.min(now + AGAIN));
+        return DiffResult::Held(reported(), burst.hold_until.min(now + RESCAN));
     }
     let settled = proofs.into_iter().filter(|(path, _)| !unsettled.contains_key(*path));
     let changes = settled.filter_map(|(path, proof)| {
@@ -109,12 +109,17 @@ pub(crate) fn prove(
     // only a generation that starts from now on has surely seen it.
     let (first, last) = (burst.first, Instant::now());
     let batch = (!changes.is_empty()).then_some(Batch { changes, first, last });
-    Outcome::Proven(batch, told())
+    DiffResult::Proven(batch, reported())
 }
 
-fn proofs<'a>(tree: &Tree, paths: &[&'a OsString], seen: &Seen, means: Means) -> Vec<(&'a OsString, Proof)> {
+fn proofs<'a>(
+    tree: &Snapshot,
+    paths: &[&'a OsString],
+    seen: &BurstState,
+    means: CompareOptions,
+) -> Vec<(&'a OsString, Comparison)> {
     let work = |paths: &[&'a OsString]| {
-        let mut comparer = Comparer::new(means.how, means.limit);
+        let mut comparer = FileComparer::new(means.how, means.limit);
         let prove = |path: &&'a OsString| {
             let known = tree.file(path.as_ref());
             (*path, comparer.prove(path.as_ref(), known, seen.was_file(path, known)))
@@ -135,37 +140,37 @@ fn proofs<'a>(tree: &Tree, paths: &[&'a OsString], seen: &Seen, means: Means) ->
 }
 
 /// Takes one proof into the snapshot; gives what kind of change it is, if it is one.
-fn take(tree: &mut Tree, filter: &Filter, path: &Path, proof: Proof) -> Option<ChangeKind> {
+fn take(tree: &mut Snapshot, filter: &Filter, path: &Path, proof: Comparison) -> Option<ChangeKind> {
     let known = tree.file_mut(path);
     match proof {
-        Proof::Same(entry) => {
-            filter.tally.ignores();
+        Comparison::Same(entry) => {
+            filter.stats.add_event_ignored();
             tracing::debug!(?path, "no change: the same content as before");
             if let Some(known) = known {
                 *known = entry;
             }
             None
         }
-        Proof::Changed(entry) | Proof::Unsettled(entry) => {
+        Comparison::Changed(entry) | Comparison::StillChanging(entry) => {
             if let Some(known) = known {
                 *known = entry;
                 return Some(ChangeKind::Modified);
             }
             // The rules may have changed since the hint.
             if !filter.counts_file(path) {
-                filter.tally.ignores();
+                filter.stats.add_event_ignored();
                 tracing::debug!(?path, why = filter.why_not(path), "no change");
                 return None;
             }
             tree.put_file(path.parent()?, entry).then_some(ChangeKind::Created)
         }
-        Proof::Missing => {
+        Comparison::Missing => {
             let is_known = known.is_some();
             tracing::debug!(?path, was_known = is_known, "it is gone");
             tree.remove_file(path);
             path.parent().inspect(|parent| tree.prune(parent));
             is_known.then_some(ChangeKind::Removed)
         }
-        Proof::Unknown => None,
+        Comparison::Unknown => None,
     }
 }

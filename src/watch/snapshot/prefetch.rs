@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use std::{ffi::OsStr, path::PathBuf};
 
 use crate::watch::fs::read_dir::open_dir;
-use crate::watch::fs::signature::Stamp;
+use crate::watch::fs::signature::FileSignature;
 use crate::watch::options::Compare;
-use crate::watch::snapshot::fingerprint::Comparer;
-use crate::watch::snapshot::snapshot::{Print, Tree};
+use crate::watch::snapshot::fingerprint::FileComparer;
+use crate::watch::snapshot::snapshot::{Fingerprint, Snapshot};
 
 /// No more is read in the background than this, and no larger file: source files are small.
 const BUDGET: u64 = 256 << 20;
@@ -24,17 +24,17 @@ const FIRST_PAUSE: Duration = Duration::from_millis(3);
 
 /// The thread that reads.
 #[derive(Debug)]
-pub(crate) struct Reading {
+pub(crate) struct Prefetch {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Reading {
+impl Prefetch {
     /// Starts to read what has not been read yet.
-    pub(crate) fn start(tree: Arc<Mutex<Tree>>, how: Compare, limit: u64) -> Self {
+    pub(crate) fn start(tree: Arc<Mutex<Snapshot>>, how: Compare, limit: u64) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
-        let work = move || read_all(&tree, Comparer::new(how, limit.min(LARGEST)), &stopped);
+        let work = move || read_all(&tree, FileComparer::new(how, limit.min(LARGEST)), &stopped);
         // Without a thread every first save counts as a change: late, but never wrong.
         let thread = (how == Compare::Content)
             .then(|| std::thread::Builder::new().name("devrun-read".into()).spawn(work).ok())
@@ -48,7 +48,7 @@ impl Reading {
     }
 }
 
-impl Drop for Reading {
+impl Drop for Prefetch {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
@@ -57,7 +57,7 @@ impl Drop for Reading {
     }
 }
 
-fn read_all(tree: &Mutex<Tree>, mut comparer: Comparer, stop: &AtomicBool) {
+fn read_all(tree: &Mutex<Snapshot>, mut comparer: FileComparer, stop: &AtomicBool) {
     std::thread::sleep(FIRST_PAUSE);
     let mut left = BUDGET;
     let mut since = Instant::now();
@@ -67,13 +67,13 @@ fn read_all(tree: &Mutex<Tree>, mut comparer: Comparer, stop: &AtomicBool) {
         let unread = unread_files(&locked(tree), &dir);
         let Ok(open) = open_dir(&dir) else { continue };
         let mut read = Vec::with_capacity(unread.len());
-        for (name, stamp) in unread {
-            if stop.load(Ordering::Relaxed) || left < stamp.size {
+        for (name, signature) in unread {
+            if stop.load(Ordering::Relaxed) || left < signature.size {
                 return;
             }
-            left -= stamp.size;
-            if let Some(print) = comparer.print_in(&open, &name, &stamp) {
-                read.push((name, stamp, print));
+            left -= signature.size;
+            if let Some(fingerprint) = comparer.fingerprint_in(&open, &name, &signature) {
+                read.push((name, signature, fingerprint));
             }
             if since.elapsed() > STRETCH {
                 std::thread::sleep(since.elapsed().min(LONGEST_PAUSE));
@@ -85,10 +85,10 @@ fn read_all(tree: &Mutex<Tree>, mut comparer: Comparer, stop: &AtomicBool) {
 }
 
 /// Directories with unread files, those changed last first: they will be saved first.
-fn unread_dirs(tree: &Tree) -> Vec<PathBuf> {
+fn unread_dirs(tree: &Snapshot) -> Vec<PathBuf> {
     let newest = |dir: &crate::watch::snapshot::snapshot::Dir| {
-        let unread = dir.files().iter().filter(|file| file.print.is_none() && !file.racy);
-        unread.map(|file| file.stamp.mtime).max()
+        let unread = dir.files().iter().filter(|file| file.fingerprint.is_none() && !file.racy);
+        unread.map(|file| file.signature.mtime).max()
     };
     let mut dirs: Vec<_> =
         tree.dirs().filter_map(|dir| Some((newest(dir)?, dir.path.to_path_buf()))).collect();
@@ -96,23 +96,23 @@ fn unread_dirs(tree: &Tree) -> Vec<PathBuf> {
     dirs.into_iter().map(|(_, path)| path).collect()
 }
 
-fn unread_files(tree: &Tree, dir: &std::path::Path) -> Vec<(Box<OsStr>, Stamp)> {
+fn unread_files(tree: &Snapshot, dir: &std::path::Path) -> Vec<(Box<OsStr>, FileSignature)> {
     let Some(dir) = tree.dir(dir) else { return Vec::new() };
-    // The content of a racy one may already be newer than its stamp: the child may not have seen it.
-    let unread = dir.files().iter().filter(|file| file.print.is_none() && !file.racy);
-    unread.map(|file| (file.name.clone(), file.stamp)).collect()
+    // The content of a racy one may already be newer than its signature: the child may not have seen it.
+    let unread = dir.files().iter().filter(|file| file.fingerprint.is_none() && !file.racy);
+    unread.map(|file| (file.name.clone(), file.signature)).collect()
 }
 
 /// A fingerprint counts only while the snapshot still says what it said when the file was read.
-fn keep(tree: &mut Tree, dir: &std::path::Path, read: Vec<(Box<OsStr>, Stamp, Print)>) {
+fn keep(tree: &mut Snapshot, dir: &std::path::Path, read: Vec<(Box<OsStr>, FileSignature, Fingerprint)>) {
     let Some(dir) = tree.dir_mut(dir) else { return };
-    for (name, stamp, print) in read {
-        if let Some(file) = dir.file_mut(&name).filter(|file| file.stamp == stamp && !file.racy) {
-            file.print = Some(print);
+    for (name, signature, fingerprint) in read {
+        if let Some(file) = dir.file_mut(&name).filter(|file| file.signature == signature && !file.racy) {
+            file.fingerprint = Some(fingerprint);
         }
     }
 }
 
-fn locked(tree: &Mutex<Tree>) -> MutexGuard<'_, Tree> {
+fn locked(tree: &Mutex<Snapshot>) -> MutexGuard<'_, Snapshot> {
     tree.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -5,31 +5,31 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use crate::watch::fs::paths::{PathMap, split};
-use crate::watch::fs::signature::{Kind, Stamp};
+use crate::watch::fs::signature::{FileSignature, Kind};
 
 /// A fingerprint of content: 128 bits.
-pub(crate) type Print = [u64; 2];
+pub(crate) type Fingerprint = [u64; 2];
 
 /// One relevant file, as last reported.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
     pub(crate) name: Box<OsStr>,
-    pub(crate) stamp: Stamp,
+    pub(crate) signature: FileSignature,
     /// The fingerprint of its content, once it was read.
-    pub(crate) print: Option<Print>,
-    /// A later write could have left the same stamp: only the content can tell.
+    pub(crate) fingerprint: Option<Fingerprint>,
+    /// A later write could have left the same signature: only the content can tell.
     pub(crate) racy: bool,
 }
 
-/// How a directory's changes are found.
+/// SyncMode a directory's changes are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Attention {
+pub(crate) enum Coverage {
     /// It has a kernel watch.
-    Watched,
+    Events,
     /// It is scanned.
-    Scanned,
+    Polling,
     /// It is gone, or not seen to yet; its entries wait to be compared.
-    Absent,
+    Missing,
 }
 
 /// One directory that counts.
@@ -37,9 +37,9 @@ pub(crate) enum Attention {
 pub(crate) struct Dir {
     pub(crate) path: Box<Path>,
     /// As it was before it was last listed.
-    pub(crate) stamp: Stamp,
-    pub(crate) attention: Attention,
-    /// A later change could have left the same stamp: it is listed again at the next scan.
+    pub(crate) signature: FileSignature,
+    pub(crate) coverage: Coverage,
+    /// A later change could have left the same signature: it is listed again at the next scan.
     pub(crate) racy: bool,
     /// It could not be listed.
     pub(crate) unreadable: bool,
@@ -55,14 +55,19 @@ pub(crate) struct Dir {
 
 impl Dir {
     /// A directory as it was found; `files` and `dirs` in any order.
-    pub(crate) fn new(path: PathBuf, stamp: Stamp, mut files: Vec<Entry>, mut dirs: Vec<Box<OsStr>>) -> Self {
+    pub(crate) fn new(
+        path: PathBuf,
+        signature: FileSignature,
+        mut files: Vec<Entry>,
+        mut dirs: Vec<Box<OsStr>>,
+    ) -> Self {
         files.sort_unstable_by(|one, other| one.name.cmp(&other.name));
         dirs.sort_unstable();
         files.shrink_to_fit();
         dirs.shrink_to_fit();
         let (path, rules) = (path.into_boxed_path(), Box::default());
         let (racy, unreadable, partial) = (false, false, false);
-        Self { path, stamp, attention: Attention::Absent, racy, unreadable, partial, files, dirs, rules }
+        Self { path, signature, coverage: Coverage::Missing, racy, unreadable, partial, files, dirs, rules }
     }
 
     /// Its relevant files.
@@ -103,13 +108,13 @@ impl Dir {
 
 /// Every directory that counts.
 #[derive(Debug, Default)]
-pub(crate) struct Tree {
+pub(crate) struct Snapshot {
     dirs: PathMap<Dir>,
     files: usize,
 }
 
-impl Tree {
-    /// How many relevant files there are.
+impl Snapshot {
+    /// SyncMode many relevant files there are.
     pub(crate) fn files(&self) -> usize {
         self.files
     }
@@ -214,7 +219,7 @@ impl Tree {
         let mut at = Some(path);
         while let Some(path) = at {
             let empty = self.dir(path).is_some_and(|dir| {
-                dir.attention == Attention::Absent && dir.files.is_empty() && dir.dirs.is_empty()
+                dir.coverage == Coverage::Missing && dir.files.is_empty() && dir.dirs.is_empty()
             });
             if !empty {
                 return;
@@ -236,10 +241,10 @@ impl Tree {
 
     /// Whether a path is in the snapshot.
     pub(crate) fn knows(&self, path: &Path) -> bool {
-        self.file(path).is_some_and(|entry| entry.stamp.kind.has_content())
+        self.file(path).is_some_and(|entry| entry.signature.kind.has_content())
             || self
                 .dir(path)
-                .is_some_and(|dir| dir.attention != Attention::Absent && dir.stamp.kind == Kind::Dir)
+                .is_some_and(|dir| dir.coverage != Coverage::Missing && dir.signature.kind == Kind::Dir)
     }
 }
 
@@ -247,21 +252,26 @@ impl Tree {
 mod tests {
     use super::*;
 
-    fn stamp(kind: Kind) -> Stamp {
-        Stamp { size: 1, inode: 2, mtime: 3, ctime: 4, kind, linked: false }
+    fn signature(kind: Kind) -> FileSignature {
+        FileSignature { size: 1, inode: 2, mtime: 3, ctime: 4, kind, linked: false }
     }
 
     fn entry(name: &str) -> Entry {
-        Entry { name: OsStr::new(name).into(), stamp: stamp(Kind::File), print: None, racy: false }
+        Entry {
+            name: OsStr::new(name).into(),
+            signature: signature(Kind::File),
+            fingerprint: None,
+            racy: false,
+        }
     }
 
     fn dir(path: &str, files: &[&str], dirs: &[&str]) -> Dir {
         let dirs = dirs.iter().map(|name| OsStr::new(name).into()).collect();
-        Dir::new(path.into(), stamp(Kind::Dir), files.iter().map(|name| entry(name)).collect(), dirs)
+        Dir::new(path.into(), signature(Kind::Dir), files.iter().map(|name| entry(name)).collect(), dirs)
     }
 
-    fn tree() -> Tree {
-        let mut tree = Tree::default();
+    fn tree() -> Snapshot {
+        let mut tree = Snapshot::default();
         tree.put_dir(dir("/r", &["b", "a"], &["s"]));
         tree.put_dir(dir("/r/s", &["c"], &["t"]));
         tree.put_dir(dir("/r/s/t", &["d"], &[]));

@@ -17,9 +17,9 @@ use rustix::io::Errno;
 use crate::sync;
 
 use crate::watch::filter::Filter;
-use crate::watch::fs::read_dir::{Entries, open_dir, open_with};
-use crate::watch::fs::signature::{self, Kind, Stamp};
-use crate::watch::snapshot::snapshot::{Attention, Dir, Entry};
+use crate::watch::fs::read_dir::{DirListing, open_dir, open_with};
+use crate::watch::fs::signature::{self, FileSignature, Kind};
+use crate::watch::snapshot::snapshot::{Coverage, Dir, Entry};
 
 /// What makes a directory a repository.
 const GIT: &str = ".git";
@@ -28,14 +28,14 @@ const GIT: &str = ".git";
 const WORTH_THREADS: usize = 16;
 
 /// Whoever sees to it that a directory's changes are found.
-pub(crate) trait Lookout: Sync {
+pub(crate) trait PlaceWatch: Sync {
     /// Watches a directory with this inode number, if it is one to be watched. `None`: it does not exist any more.
-    fn attend(&self, dir: &Path, inode: u64) -> Option<Attention>;
+    fn place_watch(&self, dir: &Path, inode: u64) -> Option<Coverage>;
 }
 
 /// What a walk found.
 #[derive(Debug, Default)]
-pub(crate) struct Found {
+pub(crate) struct WalkResult {
     pub(crate) dirs: Vec<Dir>,
     /// Directories with a `.git` in them.
     pub(crate) repositories: Vec<PathBuf>,
@@ -45,7 +45,7 @@ pub(crate) struct Found {
 
 /// A directory to be looked at.
 #[derive(Debug)]
-struct Place {
+struct WalkItem {
     path: PathBuf,
     /// It may be a symbolic link.
     is_start: bool,
@@ -54,11 +54,11 @@ struct Place {
 }
 
 /// Looks at the directories that count from `start` down, and at the relevant files in them.
-pub(crate) fn walk(start: &Path, filter: &Filter, lookout: &impl Lookout) -> Found {
-    let first = Place { path: start.to_owned(), is_start: true, is_told: false };
+pub(crate) fn walk(start: &Path, filter: &Filter, lookout: &impl PlaceWatch) -> WalkResult {
+    let first = WalkItem { path: start.to_owned(), is_start: true, is_told: false };
     let queue = Queue { waiting: VecDeque::from([first]), busy: 0, idle: 0 };
     let walk = Walk { filter, lookout, queue: Mutex::new(queue), more: Condvar::new() };
-    let other_found = Mutex::new(Found::default());
+    let other_found = Mutex::new(WalkResult::default());
     let (walk, helped) = (&walk, &other_found);
     let mut found = std::thread::scope(|scope| {
         let mut has_help = false;
@@ -79,9 +79,9 @@ pub(crate) fn walk(start: &Path, filter: &Filter, lookout: &impl Lookout) -> Fou
 }
 
 /// Looks at one directory without those below it; `None` if it is none (any more).
-pub(crate) fn look_into(path: &Path, filter: &Filter, lookout: &impl Lookout) -> Option<Found> {
-    let (mut found, mut names) = (Found::default(), Entries::default());
-    let place = Place { path: path.to_owned(), is_start: true, is_told: false };
+pub(crate) fn look_into(path: &Path, filter: &Filter, lookout: &impl PlaceWatch) -> Option<WalkResult> {
+    let (mut found, mut names) = (WalkResult::default(), DirListing::default());
+    let place = WalkItem { path: path.to_owned(), is_start: true, is_told: false };
     visit(&place, (filter, lookout), &mut names, &mut found);
     (!found.dirs.is_empty()).then_some(found)
 }
@@ -90,22 +90,22 @@ pub(crate) fn look_into(path: &Path, filter: &Filter, lookout: &impl Lookout) ->
 pub(crate) fn look_for<'a>(
     path: &Path,
     names: impl Iterator<Item = &'a OsStr>,
-    lookout: &impl Lookout,
+    lookout: &impl PlaceWatch,
 ) -> Option<Dir> {
     let open = open_dir(path).ok()?;
-    let stamp = signature::look_at(&open).ok()?;
-    let attention = lookout.attend(path, stamp.inode)?;
+    let signature = signature::look_at(&open).ok()?;
+    let coverage = lookout.place_watch(path, signature.inode)?;
     let taken = SystemTime::now();
     let files = names.filter_map(|name| look_at(&open, name, taken)).collect();
-    let mut dir = Dir::new(path.to_owned(), stamp, files, Vec::new());
-    (dir.attention, dir.racy, dir.partial) = (attention, stamp.is_racy(taken), true);
+    let mut dir = Dir::new(path.to_owned(), signature, files, Vec::new());
+    (dir.coverage, dir.racy, dir.partial) = (coverage, signature.is_racy(taken), true);
     Some(dir)
 }
 
 /// The directories that wait to be looked at.
 #[derive(Debug)]
 struct Queue {
-    waiting: VecDeque<Place>,
+    waiting: VecDeque<WalkItem>,
     /// So many are being looked at: they may bring more.
     busy: usize,
     /// So many threads have nothing to do.
@@ -114,7 +114,7 @@ struct Queue {
 
 impl Queue {
     /// What to look at next, `None` if nothing more can come; nothing yet if that is not known.
-    fn next(&mut self) -> Option<Option<Place>> {
+    fn next(&mut self) -> Option<Option<WalkItem>> {
         let next = self.waiting.pop_front();
         self.busy += usize::from(next.is_some());
         (next.is_some() || self.busy == 0).then_some(next)
@@ -128,10 +128,10 @@ struct Walk<'a, L> {
     more: Condvar,
 }
 
-impl<L: Lookout> Walk<'_, L> {
+impl<L: PlaceWatch> Walk<'_, L> {
     /// Looks at what waits until nothing more comes. `help` is called while much waits.
-    fn work(&self, mut help: impl FnMut()) -> Found {
-        let (mut found, mut names) = (Found::default(), Entries::default());
+    fn work(&self, mut help: impl FnMut()) -> WalkResult {
+        let (mut found, mut names) = (WalkResult::default(), DirListing::default());
         while let Some(place) = self.next() {
             let below = visit(&place, (self.filter, self.lookout), &mut names, &mut found);
             if self.done(below) > WORTH_THREADS {
@@ -142,7 +142,7 @@ impl<L: Lookout> Walk<'_, L> {
     }
 
     /// What to look at next; `None` once nothing more can come.
-    fn next(&self) -> Option<Place> {
+    fn next(&self) -> Option<WalkItem> {
         let mut queue = self.queue();
         loop {
             if let Some(next) = queue.next() {
@@ -155,7 +155,7 @@ impl<L: Lookout> Walk<'_, L> {
     }
 
     /// A directory was looked at. Gives how many wait now.
-    fn done(&self, below: Vec<Place>) -> usize {
+    fn done(&self, below: Vec<WalkItem>) -> usize {
         let mut queue = self.queue();
         queue.busy -= 1;
         queue.waiting.extend(below);
@@ -173,11 +173,11 @@ impl<L: Lookout> Walk<'_, L> {
 
 /// Looks at a directory. Gives the directories in it that count.
 fn visit(
-    place: &Place,
-    (filter, lookout): (&Filter, &impl Lookout),
-    names: &mut Entries,
-    found: &mut Found,
-) -> Vec<Place> {
+    place: &WalkItem,
+    (filter, lookout): (&Filter, &impl PlaceWatch),
+    names: &mut DirListing,
+    found: &mut WalkResult,
+) -> Vec<WalkItem> {
     let path = &*place.path;
     let flags = if place.is_start { OFlags::empty() } else { OFlags::NOFOLLOW };
     let open = match open_with(path, flags) {
@@ -187,23 +187,26 @@ fn visit(
             return Vec::new();
         }
     };
-    let Ok(stamp) = signature::look_at(&open) else { return Vec::new() };
+    let Ok(signature) = signature::look_at(&open) else { return Vec::new() };
     let taken = SystemTime::now();
     // Gone: that is an event of its own.
-    let Some(attention) = lookout.attend(path, stamp.inode) else { return Vec::new() };
+    let Some(coverage) = lookout.place_watch(path, signature.inode) else { return Vec::new() };
     let listed = names.read(&open);
-    let mut dir = take(path, &open, (stamp, taken), filter, (names, listed.is_ok()));
-    (dir.attention, dir.racy, dir.unreadable) = (attention, stamp.is_racy(taken), listed.is_err());
+    let mut dir = take(path, &open, (signature, taken), filter, (names, listed.is_ok()));
+    (dir.coverage, dir.racy, dir.unreadable) = (coverage, signature.is_racy(taken), listed.is_err());
     if names.iter().any(|(name, _)| name == GIT) {
         found.repositories.push(path.to_owned());
     }
-    if attention == Attention::Watched && !place.is_told && inode_of(path) != Some(stamp.inode) {
-        dir.attention = Attention::Absent;
+    if coverage == Coverage::Events && !place.is_told && inode_of(path) != Some(signature.inode) {
+        dir.coverage = Coverage::Missing;
         found.replaced.push(path.to_owned());
     }
-    let is_told = dir.attention == Attention::Watched;
-    let below =
-        dir.dirs().iter().map(|name| Place { path: path.join(&**name), is_start: false, is_told }).collect();
+    let is_told = dir.coverage == Coverage::Events;
+    let below = dir
+        .dirs()
+        .iter()
+        .map(|name| WalkItem { path: path.join(&**name), is_start: false, is_told })
+        .collect();
     found.dirs.push(dir);
     below
 }
@@ -212,9 +215,9 @@ fn visit(
 fn take(
     path: &Path,
     open: &OwnedFd,
-    (stamp, taken): (Stamp, SystemTime),
+    (signature, taken): (FileSignature, SystemTime),
     filter: &Filter,
-    (names, is_whole): (&Entries, bool),
+    (names, is_whole): (&DirListing, bool),
 ) -> Dir {
     let within = filter.within(path, &|name| !is_whole || names.has(name));
     let (mut files, mut dirs, mut rules) = (Vec::with_capacity(names.len()), Vec::new(), Vec::new());
@@ -232,7 +235,7 @@ fn take(
         if is_rule_file {
             rules.extend(rule_file(open, name, taken));
         }
-        match kind.or_else(|| signature::look_in(open, name).ok().map(|stamp| stamp.kind)) {
+        match kind.or_else(|| signature::look_in(open, name).ok().map(|signature| signature.kind)) {
             Some(Kind::Dir) if within.counts_dir(full) => dirs.push(name.into()),
             Some(kind) if kind.has_content() && !is_rule_file && within.counts_file(full) => {
                 files.extend(look_at(open, name, looked));
@@ -241,39 +244,40 @@ fn take(
         }
     }
     // Several threads count: not one by one.
-    filter.tally.finds(files.len());
-    let mut dir = Dir::new(path.to_owned(), stamp, files, dirs);
+    filter.stats.add_files_found(files.len());
+    let mut dir = Dir::new(path.to_owned(), signature, files, dirs);
     dir.set_rules(rules);
     dir
 }
 
 /// A relevant file; `None` if it is none (any more).
 fn look_at(dir: &OwnedFd, name: &OsStr, taken: SystemTime) -> Option<Entry> {
-    let stamp = signature::look_in(dir, name).ok().filter(|stamp| stamp.kind.has_content())?;
-    Some(Entry { name: name.into(), stamp, print: None, racy: stamp.is_racy(taken) })
+    let signature = signature::look_in(dir, name).ok().filter(|signature| signature.kind.has_content())?;
+    Some(Entry { name: name.into(), signature, fingerprint: None, racy: signature.is_racy(taken) })
 }
 
 /// A rule file; racy if it can have been read before it was last written. Of a repository's directory only its
 /// presence matters.
 fn rule_file(dir: &OwnedFd, name: &OsStr, taken: SystemTime) -> Option<Entry> {
-    let stamp = signature::look_in(dir, name).ok()?;
-    let (stamp, racy) = if name == GIT { (stamp.presence(), false) } else { (stamp, stamp.is_racy(taken)) };
-    Some(Entry { name: name.into(), stamp, print: None, racy })
+    let signature = signature::look_in(dir, name).ok()?;
+    let (signature, racy) =
+        if name == GIT { (signature.presence(), false) } else { (signature, signature.is_racy(taken)) };
+    Some(Entry { name: name.into(), signature, fingerprint: None, racy })
 }
 
 /// A directory that cannot be opened: known, and asked again later, if it is not gone.
-fn unreadable(path: &Path, error: Errno, lookout: &impl Lookout) -> Option<Dir> {
+fn unreadable(path: &Path, error: Errno, lookout: &impl PlaceWatch) -> Option<Dir> {
     if matches!(error, Errno::NOENT | Errno::NOTDIR | Errno::LOOP) {
         return None;
     }
     // The slash makes a root that is a symbolic link be followed.
-    let stamp = signature::look(&path.join("")).ok().filter(|stamp| stamp.kind == Kind::Dir)?;
-    let mut dir = Dir::new(path.to_owned(), stamp, Vec::new(), Vec::new());
-    dir.attention = lookout.attend(path, stamp.inode)?;
+    let signature = signature::look(&path.join("")).ok().filter(|signature| signature.kind == Kind::Dir)?;
+    let mut dir = Dir::new(path.to_owned(), signature, Vec::new(), Vec::new());
+    dir.coverage = lookout.place_watch(path, signature.inode)?;
     dir.unreadable = true;
     Some(dir)
 }
 
 fn inode_of(path: &Path) -> Option<u64> {
-    signature::look(&path.join("")).ok().map(|stamp| stamp.inode)
+    signature::look(&path.join("")).ok().map(|signature| signature.inode)
 }

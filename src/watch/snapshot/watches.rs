@@ -5,24 +5,24 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::watch::options::Mode;
-use crate::watch::queue::Inbox;
-use crate::watch::snapshot::snapshot::Attention;
+use crate::watch::queue::EventQueue;
+use crate::watch::snapshot::snapshot::Coverage;
 use crate::watch::source::mounts::Mounts;
-use crate::watch::source::refusal::Refusal;
-use crate::watch::source::watcher::Events;
+use crate::watch::source::refusal::WatchError;
+use crate::watch::source::watcher::EventSource;
 
 /// The watches, and what could not be watched.
 #[derive(Debug)]
-pub(crate) struct Keeper {
+pub(crate) struct WatchRegistry {
     mode: Mode,
-    inbox: Arc<Inbox>,
-    events: Option<Events>,
+    queue: Arc<EventQueue>,
+    events: Option<EventSource>,
     mounts: Arc<Mounts>,
     /// Directories that may be symbolic links.
     roots: HashSet<PathBuf>,
     /// Watched for what comes and goes in them, beside the tree.
     anchors: BTreeSet<PathBuf>,
-    /// A limit is used up: nothing more is tried until [`Keeper::retry`].
+    /// A limit is used up: nothing more is tried until [`WatchRegistry::retry`].
     limited: bool,
 }
 
@@ -37,16 +37,16 @@ pub(crate) struct Placed {
     pub(crate) limit_hit: bool,
 }
 
-impl Keeper {
-    /// Begins with what needs no knowledge of the tree; the rest is for [`Keeper::aim`].
-    pub(crate) fn new(mode: Mode, inbox: Arc<Inbox>) -> Self {
+impl WatchRegistry {
+    /// Begins with what needs no knowledge of the tree; the rest is for [`WatchRegistry::aim`].
+    pub(crate) fn new(mode: Mode, queue: Arc<EventQueue>) -> Self {
         let mounts = Arc::new(if mode == Mode::Auto { Mounts::current() } else { Mounts::default() });
         let (events, roots, anchors) = (None, HashSet::new(), BTreeSet::new());
-        let mut keeper = Self { mode, inbox, events, mounts, roots, anchors, limited: false };
+        let mut watches = Self { mode, queue, events, mounts, roots, anchors, limited: false };
         if mode != Mode::Stat {
-            keeper.open();
+            watches.open();
         }
-        keeper
+        watches
     }
 
     /// Takes the mode that is asked for after all, the one it was made for or a narrower one, and the roots, which may be
@@ -73,7 +73,7 @@ impl Keeper {
 
     /// Whether something that has happened is still on its way to us.
     pub(crate) fn is_behind(&self) -> bool {
-        self.events.as_ref().is_some_and(Events::is_behind)
+        self.events.as_ref().is_some_and(EventSource::is_behind)
     }
 
     /// The mounts it goes by.
@@ -83,11 +83,11 @@ impl Keeper {
 
     /// Whether a directory would have a watch if there were enough.
     pub(crate) fn is_for_events(&self, dir: &Path) -> bool {
-        self.mode != Mode::Stat && self.mounts.silent(dir).is_none()
+        self.mode != Mode::Stat && self.mounts.without_events(dir).is_none()
     }
 
     fn open(&mut self) {
-        match Events::open(&self.inbox) {
+        match EventSource::open(&self.queue) {
             Ok(events) => self.events = Some(events),
             Err(_) => self.limited = true,
         }
@@ -95,23 +95,23 @@ impl Keeper {
 
     /// Watches one directory. Gives how its changes are found, `None` if it does not exist any more, and whether the limit
     /// was hit just now.
-    pub(crate) fn place_one(&mut self, dir: &Path) -> (Option<Attention>, bool) {
+    pub(crate) fn place_one(&mut self, dir: &Path) -> (Option<Coverage>, bool) {
         if self.limited || !self.is_for_events(dir) {
-            return (Some(Attention::Scanned), false);
+            return (Some(Coverage::Polling), false);
         }
-        let Some(events) = &mut self.events else { return (Some(Attention::Scanned), false) };
+        let Some(events) = &mut self.events else { return (Some(Coverage::Polling), false) };
         let refusal = events.watch_one(dir, self.roots.contains(dir));
         tracing::trace!(?dir, ?refusal, "a watch is placed");
         if let Some(refusal) = refusal {
             tracing::debug!(?dir, ?refusal, "it gets no watch");
         }
-        self.limited |= refusal == Some(Refusal::Limit);
-        let attention = match refusal {
-            None => Some(Attention::Watched),
-            Some(Refusal::Limit | Refusal::Denied) => Some(Attention::Scanned),
-            Some(Refusal::Gone) => None,
+        self.limited |= refusal == Some(WatchError::Limit);
+        let coverage = match refusal {
+            None => Some(Coverage::Events),
+            Some(WatchError::Limit | WatchError::Denied) => Some(Coverage::Polling),
+            Some(WatchError::Gone) => None,
         };
-        (attention, refusal == Some(Refusal::Limit))
+        (coverage, refusal == Some(WatchError::Limit))
     }
 
     /// Watches directories, shallow ones first: what is deep is scanned if not all can be watched.
@@ -119,10 +119,10 @@ impl Keeper {
         dirs.sort_unstable_by_key(|dir| dir.components().count());
         let mut placed = Placed::default();
         for dir in dirs {
-            let (attention, limit_hit) = self.place_one(&dir);
+            let (coverage, limit_hit) = self.place_one(&dir);
             placed.limit_hit |= limit_hit;
-            match attention {
-                Some(Attention::Scanned) => _ = placed.scanned.insert(dir),
+            match coverage {
+                Some(Coverage::Polling) => _ = placed.scanned.insert(dir),
                 Some(_) => {}
                 None => _ = placed.gone.insert(dir),
             }
@@ -143,7 +143,7 @@ impl Keeper {
         if old.is_none() {
             return Placed::default();
         }
-        let Ok(mut new) = Events::open(&self.inbox) else {
+        let Ok(mut new) = EventSource::open(&self.queue) else {
             self.events = old;
             return Placed::default();
         };

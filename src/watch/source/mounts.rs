@@ -35,7 +35,7 @@ const SILENT: [&str; 19] = [
 ];
 /// Shared folders of virtual machines under other names.
 const SILENT_PREFIXES: [&str; 3] = ["fuse.", "vmhgfs", "drvfs"];
-/// Room for the mount table of most machines.
+/// Worker for the mount table of most machines.
 const TABLE_ROOM: usize = 16 << 10;
 
 impl Mounts {
@@ -62,7 +62,7 @@ impl Mounts {
     }
 
     /// The name of the file system a path is on, if it reports no events.
-    pub(crate) fn silent(&self, path: &Path) -> Option<&str> {
+    pub(crate) fn without_events(&self, path: &Path) -> Option<&str> {
         let (_, system) = self.mounts.iter().find(|(mount, _)| path.starts_with(mount))?;
         is_silent(system).then_some(system)
     }
@@ -127,20 +127,20 @@ mod tests {
     #[test]
     fn network_and_shared_file_systems_are_silent_and_the_deepest_mount_decides() {
         let mounts = Mounts::parse(TABLE);
-        let silent = |path: &str| mounts.silent(Path::new(path)).map(str::to_owned);
-        assert_eq!(silent("/home/me/app"), None);
-        assert_eq!(silent("/home/me/my share/app"), Some("cifs".into()));
-        assert_eq!(silent("/home/me/my share/local/app"), None);
-        assert_eq!(silent("/mnt/c/app"), Some("9p".into()));
-        assert_eq!(silent("/data"), Some("nfs4".into()));
-        assert_eq!(silent("/database"), None);
-        assert_eq!(silent("/disk"), None);
-        assert_eq!(silent("/over/app"), None);
+        let without_events = |path: &str| mounts.without_events(Path::new(path)).map(str::to_owned);
+        assert_eq!(without_events("/home/me/app"), None);
+        assert_eq!(without_events("/home/me/my share/app"), Some("cifs".into()));
+        assert_eq!(without_events("/home/me/my share/local/app"), None);
+        assert_eq!(without_events("/mnt/c/app"), Some("9p".into()));
+        assert_eq!(without_events("/data"), Some("nfs4".into()));
+        assert_eq!(without_events("/database"), None);
+        assert_eq!(without_events("/disk"), None);
+        assert_eq!(without_events("/over/app"), None);
         assert_eq!(mounts.of(Path::new("/data/x/y")), Some(Path::new("/data")));
     }
 
     #[test]
     fn a_table_that_makes_no_sense_means_events() {
-        assert_eq!(Mounts::parse(b"\n\nx y z\n\xff").silent(Path::new("/a")), None);
+        assert_eq!(Mounts::parse(b"\n\nx y z\n\xff").without_events(Path::new("/a")), None);
     }
 }

@@ -1,6 +1,6 @@
 //! A notify watcher for systems that watch whole trees: one watch per root, and none for what lies below it.
 //!
-//! Ignored directories are not free here: what happens in them is told too, and left out later.
+//! Ignored directories are not free here: what happens in them is reported too, and left out later.
 
 use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt;
@@ -19,7 +19,7 @@ pub(crate) struct Recursive {
 }
 
 impl Recursive {
-    /// Whether a directory lies below one that is watched with all below it, on the same device: a mount may not be told of.
+    /// Whether a directory lies below one that is watched with all below it, on the same device: a mount may not be reported of.
     fn is_covered(&self, path: &Path, device: Option<u64>) -> bool {
         let above = path.ancestors().skip(1).filter_map(|dir| self.watched.get(dir).copied().flatten());
         device.is_some() && above.into_iter().any(|covering| Some(covering) == device)
@@ -50,7 +50,7 @@ impl Watcher for Recursive {
         }
         let device = device.filter(|_| config.recursive_mode() == RecursiveMode::Recursive);
         if device.is_none() && self.watched.contains_key(path) {
-            // Events are told by path, whatever directory is there by now.
+            // EventSource are reported by path, whatever directory is there by now.
             return Ok(());
         }
         self.watcher.watch_with(path, config)?;

@@ -2,7 +2,7 @@
 
 /// Why a directory has no watch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refusal {
+pub(crate) enum WatchError {
     /// It does not exist (any more).
     Gone,
     /// The limit of watches or instances is used up.
@@ -11,7 +11,7 @@ pub(crate) enum Refusal {
     Denied,
 }
 
-impl Refusal {
+impl WatchError {
     /// What a failed call means.
     pub(crate) fn of(error: rustix::io::Errno) -> Self {
         use rustix::io::Errno;

@@ -12,9 +12,9 @@ use notify::{
     Config, ErrorKind, EventHandler, EventKindMask, PathOp, RecursiveMode, WatchPathConfig, Watcher,
 };
 
-use crate::watch::queue::{Inbox, Message};
-use crate::watch::raw_event::{Hint, Sign};
-use crate::watch::source::refusal::Refusal;
+use crate::watch::queue::{EventQueue, Message};
+use crate::watch::raw_event::{RawEvent, RawEventKind};
+use crate::watch::source::refusal::WatchError;
 
 /// What notify works with: a watcher of our own, on Linux to the kernel, elsewhere around the one it recommends.
 #[cfg(target_os = "linux")]
@@ -28,7 +28,7 @@ pub(crate) const ANCHORS: usize = if cfg!(target_os = "linux") { usize::MAX } el
 
 /// The watches in the kernel.
 #[derive(Debug)]
-pub(crate) struct Events {
+pub(crate) struct EventSource {
     watcher: Backend,
     /// Disconnected once the watcher's thread has let go of the handler.
     ended: mpsc::Receiver<()>,
@@ -37,19 +37,19 @@ pub(crate) struct Events {
 /// The end of the watcher's thread is waited for so long.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-impl Events {
-    /// Opens an instance without watches; its hints go to `inbox`.
+impl EventSource {
+    /// Opens an instance without watches; its hints go to `queue`.
     ///
     /// # Errors
-    /// [`Refusal::Limit`] if there are too many instances, else [`Refusal::Denied`].
-    pub(crate) fn open(inbox: &Arc<Inbox>) -> Result<Self, Refusal> {
+    /// [`WatchError::Limit`] if there are too many instances, else [`WatchError::Denied`].
+    pub(crate) fn open(queue: &Arc<EventQueue>) -> Result<Self, WatchError> {
         let (alive, ended) = mpsc::channel();
-        let handler = Handler { inbox: Arc::clone(inbox), _alive: alive };
+        let handler = Handler { queue: Arc::clone(queue), _alive: alive };
         let mask = EventKindMask::CREATE
             | EventKindMask::REMOVE
             | EventKindMask::MODIFY_NAME
             | EventKindMask::ACCESS_CLOSE;
-        // Elsewhere the change of data is told, by FSEvents when the file is closed (`vn_close` in xnu's vfs_vnops.c).
+        // Elsewhere the change of data is reported, by FSEvents when the file is closed (`vn_close` in xnu's vfs_vnops.c).
         let mask = if cfg!(target_os = "linux") { mask } else { mask | EventKindMask::MODIFY_DATA };
         let config = Config::default().with_event_kinds(mask).with_follow_symlinks(false);
         let watcher = Backend::new(handler, config).map_err(|error| refusal(&error))?;
@@ -58,7 +58,7 @@ impl Events {
 
     /// Watches a directory of a tree; one that is a symbolic link only if it is a root. Gives why it got no watch, if it got
     /// none. Watching what is watched already does nothing.
-    pub(crate) fn watch_one(&mut self, dir: &Path, is_root: bool) -> Option<Refusal> {
+    pub(crate) fn watch_one(&mut self, dir: &Path, is_root: bool) -> Option<WatchError> {
         // Only where a watch can be for a whole tree this makes a difference.
         let mode = if is_root { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
         let config = WatchPathConfig::new(mode).with_dereference_symlinks(is_root);
@@ -66,7 +66,7 @@ impl Events {
     }
 
     /// Watches directories beside the trees for what is in them, not below. Gives those that got no watch.
-    pub(crate) fn watch_beside(&mut self, dirs: Vec<PathBuf>) -> Vec<(PathBuf, Refusal)> {
+    pub(crate) fn watch_beside(&mut self, dirs: Vec<PathBuf>) -> Vec<(PathBuf, WatchError)> {
         let config = || WatchPathConfig::new(RecursiveMode::NonRecursive).with_dereference_symlinks(true);
         self.apply(dirs.into_iter().map(|dir| PathOp::Watch(dir, config())).collect())
     }
@@ -76,7 +76,7 @@ impl Events {
         self.apply(dirs.into_iter().map(PathOp::Unwatch).collect());
     }
 
-    /// Whether something that has happened is still on its way into the inbox.
+    /// Whether something that has happened is still on its way into the queue.
     pub(crate) fn is_behind(&self) -> bool {
         self.watcher.is_behind()
     }
@@ -88,7 +88,7 @@ impl Events {
     }
 
     /// A batch stops at its first failure: go on with what remains of it.
-    fn apply(&mut self, mut ops: Vec<PathOp>) -> Vec<(PathBuf, Refusal)> {
+    fn apply(&mut self, mut ops: Vec<PathOp>) -> Vec<(PathBuf, WatchError)> {
         let mut refused = Vec::new();
         while !ops.is_empty() {
             let Err(failure) = self.watcher.update_paths(ops) else { break };
@@ -96,7 +96,7 @@ impl Events {
             // What was not watched need not be unwatched.
             let origin = failure.origin.filter(|op| matches!(op, PathOp::Watch(..)));
             refused.extend(origin.map(|op| (op.into_path(), refusal)));
-            if refusal == Refusal::Limit {
+            if refusal == WatchError::Limit {
                 // The rest would fail in the same way.
                 refused.extend(failure.remaining.into_iter().map(|op| (op.into_path(), refusal)));
                 break;
@@ -107,18 +107,20 @@ impl Events {
     }
 }
 
-fn refusal(error: &notify::Error) -> Refusal {
+fn refusal(error: &notify::Error) -> WatchError {
     match &error.kind {
-        ErrorKind::PathNotFound => Refusal::Gone,
-        ErrorKind::MaxFilesWatch => Refusal::Limit,
-        ErrorKind::Io(error) => rustix::io::Errno::from_io_error(error).map_or(Refusal::Denied, Refusal::of),
-        _ => Refusal::Denied,
+        ErrorKind::PathNotFound => WatchError::Gone,
+        ErrorKind::MaxFilesWatch => WatchError::Limit,
+        ErrorKind::Io(error) => {
+            rustix::io::Errno::from_io_error(error).map_or(WatchError::Denied, WatchError::of)
+        }
+        _ => WatchError::Denied,
     }
 }
 
 /// Runs on notify's thread: translates, passes on, never waits.
 struct Handler {
-    inbox: Arc<Inbox>,
+    queue: Arc<EventQueue>,
     _alive: mpsc::Sender<()>,
 }
 
@@ -126,27 +128,29 @@ impl EventHandler for Handler {
     fn handle_event(&mut self, event: notify::Result<notify::Event>) {
         let Ok(event) = event else {
             // Whatever was not delivered is found by comparing.
-            self.inbox.push(Message::Hint(Hint::Everything));
+            self.queue.push(Message::RawEvent(RawEvent::Everything));
             return;
         };
         if event.need_rescan() {
-            self.inbox.push(Message::Hint(Hint::Everything));
+            self.queue.push(Message::RawEvent(RawEvent::Everything));
             return;
         }
         let Some(sign) = sign(&event.kind) else { return };
         for path in event.paths {
-            self.inbox.push(Message::Hint(Hint::Path { path, sign }));
+            self.queue.push(Message::RawEvent(RawEvent::Path { path, sign }));
         }
     }
 }
 
 /// A rename is taken as its two halves; the event that joins them repeats both.
-fn sign(kind: &EventKind) -> Option<Sign> {
+fn sign(kind: &EventKind) -> Option<RawEventKind> {
     match kind {
-        EventKind::Create(CreateKind::File) if cfg!(target_os = "linux") => Some(Sign::Opened),
-        EventKind::Access(AccessKind::Close(AccessMode::Write)) => Some(Sign::Closed),
+        EventKind::Create(CreateKind::File) if cfg!(target_os = "linux") => Some(RawEventKind::Opened),
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) => Some(RawEventKind::Closed),
         EventKind::Access(_) | EventKind::Modify(ModifyKind::Name(RenameMode::Both)) => None,
-        EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(RenameMode::From)) => Some(Sign::Gone),
-        _ => Some(Sign::Written),
+        EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(RenameMode::From)) => {
+            Some(RawEventKind::Gone)
+        }
+        _ => Some(RawEventKind::Written),
     }
 }

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::change::{Batch, Change};
 
 use crate::watch::event::Event;
-use crate::watch::fs::signature::{self, Stamp};
-use crate::watch::raw_event::Sign;
-use crate::watch::snapshot::diff::{Outcome, Unsettled, prove};
-use crate::watch::snapshot::sync::How;
+use crate::watch::fs::signature::{self, FileSignature};
+use crate::watch::raw_event::RawEventKind;
+use crate::watch::snapshot::diff::{DiffResult, StillChanging, prove};
+use crate::watch::snapshot::sync::SyncMode;
 use crate::watch::worker::root::probe;
-use crate::watch::worker::worker::{Hold, LONGEST_HOLD, Room};
+use crate::watch::worker::worker::{Hold, LONGEST_HOLD, Worker};
 
 /// While git is at work it is looked at again after so long.
 const HOLD_POLL: Duration = Duration::from_millis(10);
@@ -23,44 +23,44 @@ const HOLD_SAID: Duration = Duration::from_millis(100);
 /// A file that grows is followed in bursts of so many paths at most.
 const FEW: usize = 64;
 
-impl Room {
+impl Worker {
     pub(super) fn end_burst(&mut self, now: Instant) {
-        let Some(deadline) = self.coalescer.deadline() else {
+        let Some(deadline) = self.debouncer.deadline() else {
             self.hold = None;
             return;
         };
         if deadline > now || self.is_held(now) || !self.is_scanned_through(now) {
             return;
         }
-        let Some(burst) = self.coalescer.take(now) else { return };
+        let Some(burst) = self.debouncer.take(now) else { return };
         if burst.everything {
-            self.coalescer.resume(burst);
+            self.debouncer.resume(burst);
             self.rescan(now);
             return;
         }
         let outcome = {
             let mut tree = self.shared.tree.lock().unwrap_or_else(PoisonError::into_inner);
-            prove(&mut tree, &self.survey.filter, &burst, &self.seen, self.means, now)
+            prove(&mut tree, &self.sync.filter, &burst, &self.seen, self.means, now)
         };
         match outcome {
-            Outcome::Held(unsettled, until) => {
+            DiffResult::Held(unsettled, until) => {
                 tracing::debug!(paths = ?unsettled, "just being written: the burst goes on");
-                let seen = unsettled.into_iter().map(|(path, stamp)| (path.into(), Some(stamp)));
+                let seen = unsettled.into_iter().map(|(path, signature)| (path.into(), Some(signature)));
                 self.seen.stamps.extend(seen);
-                self.coalescer.put_back(burst, until);
+                self.debouncer.extend_until(burst, until);
             }
-            Outcome::Proven(batch, unsettled) => {
-                self.coalescer.decided(burst);
+            DiffResult::Proven(batch, unsettled) => {
+                self.debouncer.decided(burst);
                 self.conclude(batch, unsettled, now);
             }
         }
     }
 
     /// A burst was decided, but for the files that are still being written.
-    fn conclude(&mut self, batch: Option<Batch>, unsettled: Vec<Unsettled>, now: Instant) {
-        for (path, stamp) in unsettled {
+    fn conclude(&mut self, batch: Option<Batch>, unsettled: Vec<StillChanging>, now: Instant) {
+        for (path, signature) in unsettled {
             tracing::debug!(?path, "still being written: waits for itself");
-            self.writing.wait(path, stamp, now);
+            self.writing.wait(path, signature, now);
         }
         if let Some(batch) = batch {
             self.remember(&batch, now);
@@ -83,7 +83,12 @@ impl Room {
         for Change { path, .. } in &batch.changes {
             self.pace.changed(path, now);
             if let Some(file) = tree.file(path).filter(|_| few) {
-                self.writing.counted(path, file.stamp, self.seen.waited_for.contains(path.as_os_str()), now);
+                self.writing.counted(
+                    path,
+                    file.signature,
+                    self.seen.waited_for.contains(path.as_os_str()),
+                    now,
+                );
             }
         }
     }
@@ -91,35 +96,35 @@ impl Room {
     /// Looks again at the files that are still being written.
     pub(super) fn look_at_written(&mut self, now: Instant) {
         for path in self.writing.due(now) {
-            match signature::look(&path).ok().filter(|stamp| stamp.kind.has_content()) {
-                Some(stamp) => {
-                    if self.writing.looked(&path, stamp, now) {
-                        self.take_as_it_is(path, Some(stamp), now);
+            match signature::look(&path).ok().filter(|signature| signature.kind.has_content()) {
+                Some(signature) => {
+                    if self.writing.looked(&path, signature, now) {
+                        self.take_as_it_is(path, Some(signature), now);
                     }
                 }
                 None => {
                     self.writing.release(&path);
-                    self.coalescer.push(path, Sign::Gone, now);
+                    self.debouncer.push(path, RawEventKind::Gone, now);
                 }
             }
         }
     }
 
     /// A file that was being written is compared with the next burst, whatever happens to it meanwhile.
-    fn take_as_it_is(&mut self, path: PathBuf, stamp: Option<Stamp>, now: Instant) {
-        self.seen.stamps.insert(path.clone().into(), stamp);
+    fn take_as_it_is(&mut self, path: PathBuf, signature: Option<FileSignature>, now: Instant) {
+        self.seen.stamps.insert(path.clone().into(), signature);
         self.seen.waited_for.insert(path.clone().into());
-        self.coalescer.push(path, Sign::Written, now);
+        self.debouncer.push(path, RawEventKind::Written, now);
     }
 
     /// While git is at work the burst goes on; that is said once.
     pub(super) fn is_held(&mut self, now: Instant) -> bool {
         let since = self.hold.as_ref().map_or(now, |hold| hold.since);
         let waited = now.saturating_duration_since(since);
-        let marker = self.survey.git.marker(SystemTime::now()).filter(|_| waited < LONGEST_HOLD);
+        let marker = self.sync.git.marker(SystemTime::now()).filter(|_| waited < LONGEST_HOLD);
         let Some(marker) = marker else {
             if let Some(hold) = &mut self.hold
-                && self.survey.keeper.is_behind()
+                && self.sync.watches.is_behind()
                 && now.saturating_duration_since(*hold.over.get_or_insert(now)) < LONGEST_WAY
             {
                 // What git wrote last belongs to it, and is still on its way to us.
@@ -129,7 +134,7 @@ impl Room {
             let was_held = self.hold.take().is_some();
             if was_held {
                 // It may not have been looked at, or not have been scanned yet.
-                self.coalescer.restart_quiet(now);
+                self.debouncer.restart_quiet(now);
                 if self.has_scanned {
                     self.scan_all();
                 }
@@ -151,22 +156,22 @@ impl Room {
         if self.has_scanned && self.seen.stamps.len() > 1 {
             self.scan_all();
         }
-        self.coalescer.deadline().is_none_or(|deadline| deadline <= now)
+        self.debouncer.deadline().is_none_or(|deadline| deadline <= now)
     }
 
-    /// Events were lost: watch with a new instance, and compare everything.
+    /// EventSource were lost: watch with a new instance, and compare everything.
     pub(super) fn rescan(&mut self, now: Instant) {
         for path in self.writing.release_all() {
             self.take_as_it_is(path, None, now);
         }
-        self.survey.renew();
+        self.sync.renew();
         for index in 0..self.roots.len() {
             self.roots[index].state = probe(&self.roots[index].path);
-            let noted = self.enter_root(index, How::AGAIN);
+            let noted = self.enter_root(index, SyncMode::RESCAN);
             self.note(noted, now);
         }
         self.anchor();
         self.refresh();
-        self.rescanned = Some((self.survey.tree().files(), now.elapsed()));
+        self.rescanned = Some((self.sync.tree().files(), now.elapsed()));
     }
 }

@@ -10,4 +10,4 @@ mod startup;
 mod worker;
 
 pub(super) use root::{Root, State};
-pub(super) use worker::Room;
+pub(super) use worker::Worker;

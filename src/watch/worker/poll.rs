@@ -6,14 +6,14 @@ use std::time::Instant;
 
 use crate::watch::event::Event;
 use crate::watch::fs::read_dir::open_dir;
-use crate::watch::fs::signature::{self, Stamp};
-use crate::watch::raw_event::Sign;
-use crate::watch::snapshot::scan::{Notice, glance, scan, used};
-use crate::watch::snapshot::snapshot::{Attention, Dir};
-use crate::watch::snapshot::sync::How;
-use crate::watch::worker::worker::Room;
+use crate::watch::fs::signature::{self, FileSignature};
+use crate::watch::raw_event::RawEventKind;
+use crate::watch::snapshot::scan::{ScanDiff, glance, scan, used};
+use crate::watch::snapshot::snapshot::{Coverage, Dir};
+use crate::watch::snapshot::sync::SyncMode;
+use crate::watch::worker::worker::Worker;
 
-impl Room {
+impl Worker {
     pub(super) fn scan_if_due(&mut self, now: Instant) {
         if !self.has_scanned {
             return;
@@ -23,13 +23,13 @@ impl Room {
             return;
         }
         let lately = self.pace.glance(now);
-        let notices = glance(&self.survey.tree(), &lately);
+        let notices = glance(&self.sync.tree(), &lately);
         self.heed(notices, Instant::now());
     }
 
     pub(super) fn scan_all(&mut self) {
         let before = used();
-        if !self.survey.keeper.has_events() {
+        if !self.sync.watches.has_events() {
             if self.any_root_moved() {
                 self.anchor();
                 self.refresh();
@@ -37,8 +37,8 @@ impl Room {
             self.scan_outside();
         }
         let (notices, elsewhere) = {
-            let tree = self.survey.tree();
-            let dirs: Vec<_> = tree.dirs().filter(|dir| dir.attention == Attention::Scanned).collect();
+            let tree = self.sync.tree();
+            let dirs: Vec<_> = tree.dirs().filter(|dir| dir.coverage == Coverage::Polling).collect();
             scan(&dirs)
         };
         let cost = used().saturating_sub(before) + elsewhere;
@@ -52,21 +52,26 @@ impl Room {
         }
     }
 
-    pub(super) fn heed(&mut self, notices: Vec<Notice>, now: Instant) {
+    pub(super) fn heed(&mut self, notices: Vec<ScanDiff>, now: Instant) {
         let (mut reshaped, mut at_home) = (false, false);
         for notice in notices {
             match notice {
-                Notice::File(path, stamp) => self.saw(path, Some(stamp), Sign::Written, now),
-                Notice::Missing(path) => self.saw(path, None, Sign::Gone, now),
-                Notice::Dir(path) => {
+                ScanDiff::File(path, signature) => {
+                    self.saw(path, Some(signature), RawEventKind::Written, now)
+                }
+                ScanDiff::Missing(path) => self.saw(path, None, RawEventKind::Gone, now),
+                ScanDiff::Dir(path) => {
                     reshaped = true;
-                    let is_home = self.survey.tree().dir(&path).is_some_and(|dir| dir.partial);
+                    let is_home = self.sync.tree().dir(&path).is_some_and(|dir| dir.partial);
                     at_home |= is_home;
-                    let noted =
-                        if is_home { self.sync_home(&path, How::AGAIN) } else { self.survey.sync_one(&path) };
+                    let noted = if is_home {
+                        self.sync_home(&path, SyncMode::RESCAN)
+                    } else {
+                        self.sync.sync_one(&path)
+                    };
                     for (path, sign) in noted {
-                        let stamp = signature::look(&path).ok();
-                        self.saw(path, stamp, sign, now);
+                        let signature = signature::look(&path).ok();
+                        self.saw(path, signature, sign, now);
                     }
                 }
             }
@@ -81,20 +86,26 @@ impl Room {
     }
 
     /// A scan saw this; only if it is news does it prolong the burst.
-    pub(super) fn saw(&mut self, path: PathBuf, stamp: Option<Stamp>, sign: Sign, now: Instant) {
-        if self.survey.filter.is_rule_file(&path) {
+    pub(super) fn saw(
+        &mut self,
+        path: PathBuf,
+        signature: Option<FileSignature>,
+        sign: RawEventKind,
+        now: Instant,
+    ) {
+        if self.sync.filter.is_rule_file(&path) {
             self.rule_touched(path, now);
             return;
         }
         self.shared.hot.lock().unwrap_or_else(PoisonError::into_inner).count(&path);
-        if let Some(stamp) = stamp
-            && (self.writing.holds(&path) || self.writing.is_restless(&path, &stamp, now))
+        if let Some(signature) = signature
+            && (self.writing.holds(&path) || self.writing.is_growing(&path, &signature, now))
         {
-            self.writing.wait(path, stamp, now);
+            self.writing.wait(path, signature, now);
             return;
         }
-        if self.seen.stamps.insert(path.clone().into(), stamp) != Some(stamp) {
-            self.coalescer.push(path, if stamp.is_none() { Sign::Gone } else { sign }, now);
+        if self.seen.stamps.insert(path.clone().into(), signature) != Some(signature) {
+            self.debouncer.push(path, if signature.is_none() { RawEventKind::Gone } else { sign }, now);
         }
     }
 
@@ -103,28 +114,28 @@ impl Room {
             return;
         }
         self.retry_at = None;
-        let was_limited = self.survey.keeper.is_limited();
-        let back = self.survey.recover();
+        let was_limited = self.sync.watches.is_limited();
+        let back = self.sync.recover();
         let notices = {
-            let tree = self.survey.tree();
+            let tree = self.sync.tree();
             scan(&back.iter().filter_map(|path| tree.dir(path)).collect::<Vec<_>>()).0
         };
         self.heed(notices, now);
         let readable = |dir: &&Dir| dir.unreadable && open_dir(&dir.path).is_ok();
         let readable: Vec<_> = {
-            let tree = self.survey.tree();
+            let tree = self.sync.tree();
             tree.dirs().filter(readable).map(|dir| dir.path.to_path_buf()).collect()
         };
         for path in readable {
-            let noted = self.survey.sync(&path, How::ANEW);
+            let noted = self.sync.sync(&path, SyncMode::REWATCH);
             self.note(noted, now);
         }
-        self.survey.limit_hit = false;
-        if was_limited && !self.survey.keeper.is_limited() {
+        self.sync.limit_hit = false;
+        if was_limited && !self.sync.watches.is_limited() {
             self.anchor();
         }
         self.refresh();
-        if was_limited && !self.survey.keeper.is_limited() {
+        if was_limited && !self.sync.watches.is_limited() {
             self.summary().roots.into_iter().for_each(|report| self.tell(Event::ModeChanged(report)));
         }
     }

@@ -7,53 +7,53 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::watch::debounce::debouncer::Coalescer;
-use crate::watch::debounce::in_progress::Writing;
-use crate::watch::debounce::poll_schedule::Pace;
+use crate::watch::debounce::debouncer::Debouncer;
+use crate::watch::debounce::in_progress::InProgressWrites;
+use crate::watch::debounce::poll_schedule::PollSchedule;
 use crate::watch::event::Event;
 use crate::watch::filter::Filter;
 use crate::watch::fs::paths::PathMap;
 use crate::watch::fs::signature;
 use crate::watch::options::Options;
-use crate::watch::queue::Inbox;
-use crate::watch::snapshot::diff::{Means, Seen};
-use crate::watch::snapshot::fingerprint::{Comparer, Proof};
+use crate::watch::queue::EventQueue;
+use crate::watch::snapshot::diff::{BurstState, CompareOptions};
+use crate::watch::snapshot::fingerprint::{Comparison, FileComparer};
 use crate::watch::snapshot::snapshot::Dir;
-use crate::watch::snapshot::sync::{How, Survey};
-use crate::watch::snapshot::watches::Keeper;
+use crate::watch::snapshot::sync::{SnapshotSync, SyncMode};
+use crate::watch::snapshot::watches::WatchRegistry;
 use crate::watch::summary::Shared;
 use crate::watch::worker::root::Root;
-use crate::watch::worker::worker::Room;
+use crate::watch::worker::worker::Worker;
 
-/// The tick by which older kernels stamp files.
+/// The tick by which older kernels signature files.
 const TICK: Duration = Duration::from_millis(10);
 /// So many bad lines of rule files are named at the start.
 const TOLD_DEFECTS: usize = 5;
 /// More files than this that were written just before the start are waited out rather than read at once.
 const MANY_RACY: usize = 500;
 
-impl Room {
+impl Worker {
     /// Places the watches and takes the snapshot; `nearly` is called when little of that is left.
     pub(crate) fn open(
         options: &Options,
-        (filter, roots, mut keeper): (Arc<Filter>, Vec<Root>, Keeper),
-        (inbox, shared, out): (Arc<Inbox>, Arc<Shared>, UnboundedSender<Event>),
+        (filter, roots, mut watches): (Arc<Filter>, Vec<Root>, WatchRegistry),
+        (queue, shared, out): (Arc<EventQueue>, Arc<Shared>, UnboundedSender<Event>),
         nearly: impl FnOnce(),
     ) -> Self {
-        keeper.aim(options.mode, roots.iter().map(|root| root.path.clone()).collect());
-        let survey = Survey::new(Arc::clone(&shared.tree), filter, keeper);
+        watches.aim(options.mode, roots.iter().map(|root| root.path.clone()).collect());
+        let sync = SnapshotSync::new(Arc::clone(&shared.tree), filter, watches);
         let mut room = Self {
-            inbox,
+            queue,
             shared,
             out,
-            survey,
+            sync,
             roots,
             asked: options.mode,
-            coalescer: Coalescer::new(options.debounce),
-            means: Means { how: options.compare, limit: options.content_limit },
-            pace: Pace::new(options.poll_interval, Instant::now()),
-            seen: Seen::default(),
-            writing: Writing::default(),
+            debouncer: Debouncer::new(options.debounce),
+            means: CompareOptions { how: options.compare, limit: options.content_limit },
+            pace: PollSchedule::new(options.poll_interval, Instant::now()),
+            seen: BurstState::default(),
+            writing: InProgressWrites::default(),
             rule_edits: BTreeSet::new(),
             rule_edits_at: None,
             outside: PathMap::new(),
@@ -72,9 +72,9 @@ impl Room {
         room
     }
 
-    /// Lines that can never match are told at the start too, not only after an edit: the rest of their files holds.
+    /// Lines that can never match are reported at the start too, not only after an edit: the rest of their files holds.
     fn say_defects(&self) {
-        let defects = self.survey.filter.rules().defects();
+        let defects = self.sync.filter.rules().defects();
         let base = self.rules.base.as_path();
         for defect in defects.iter().take(TOLD_DEFECTS) {
             let mut shown = defect.clone();
@@ -94,9 +94,9 @@ impl Room {
         let mut entered = Vec::with_capacity(self.roots.len());
         for at in 0..self.roots.len() {
             let path = self.roots[at].path.clone();
-            self.survey.git.add(&path);
+            self.sync.git.add(&path);
             let begun = SystemTime::now();
-            let touched = self.enter_root(at, How::FIRST);
+            let touched = self.enter_root(at, SyncMode::INITIAL);
             entered.push((path, begun, touched));
         }
         nearly();
@@ -105,13 +105,13 @@ impl Room {
         for (at, (path, begun, touched)) in entered.into_iter().enumerate() {
             if !touched.is_empty() || self.outside_changed_since(begun) {
                 // Rules may have been read before the last write to them; now the watches are in place.
-                touched.iter().filter_map(|(file, _)| file.parent()).for_each(|dir| self.survey.forget(dir));
-                self.survey.forget(&path);
-                if !self.survey.keeper.has_events() {
+                touched.iter().filter_map(|(file, _)| file.parent()).for_each(|dir| self.sync.forget(dir));
+                self.sync.forget(&path);
+                if !self.sync.watches.has_events() {
                     // No event will tell of a further write within the same tick: let it pass.
                     std::thread::sleep(3 * TICK);
                 }
-                self.enter_root(at, How::FIRST);
+                self.enter_root(at, SyncMode::INITIAL);
                 again = true;
             }
         }
@@ -119,7 +119,7 @@ impl Room {
             self.anchor();
         }
         // Without an instance no watch was even tried.
-        self.survey.limit_hit |= self.survey.keeper.is_limited();
+        self.sync.limit_hit |= self.sync.watches.is_limited();
         self.settle_racy();
         self.refresh();
     }
@@ -128,7 +128,7 @@ impl Room {
     /// nobody depends on them yet, or, if they are many, wait until the clock has moved on.
     fn settle_racy(&mut self) {
         let racy: Vec<PathBuf> = {
-            let tree = self.survey.tree();
+            let tree = self.sync.tree();
             let racy = |dir: &Dir| {
                 let racy = dir.files().iter().filter(|file| file.racy);
                 racy.map(|file| dir.path.join(&*file.name)).collect::<Vec<_>>()
@@ -139,16 +139,16 @@ impl Room {
         if many {
             std::thread::sleep(2 * TICK);
         }
-        let mut comparer = Comparer::new(self.means.how, self.means.limit);
+        let mut comparer = FileComparer::new(self.means.how, self.means.limit);
         for path in racy {
             let found = if many { None } else { Some(comparer.prove(&path, None, false)) };
-            let stamp = if many { signature::look(&path).ok() } else { None };
-            let mut tree = self.survey.tree();
+            let signature = if many { signature::look(&path).ok() } else { None };
+            let mut tree = self.sync.tree();
             let Some(file) = tree.file_mut(&path) else { continue };
-            match (found, stamp) {
-                (Some(Proof::Changed(entry)), _) => *file = entry,
-                (_, Some(stamp)) if stamp.kind.has_content() => {
-                    (file.stamp, file.racy) = (stamp, stamp.is_racy(SystemTime::now()));
+            match (found, signature) {
+                (Some(Comparison::Changed(entry)), _) => *file = entry,
+                (_, Some(signature)) if signature.kind.has_content() => {
+                    (file.signature, file.racy) = (signature, signature.is_racy(SystemTime::now()));
                 }
                 _ => {}
             }

@@ -9,19 +9,19 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::rules;
 
-use crate::watch::debounce::debouncer::Coalescer;
-use crate::watch::debounce::in_progress::Writing;
-use crate::watch::debounce::poll_schedule::Pace;
+use crate::watch::debounce::debouncer::Debouncer;
+use crate::watch::debounce::in_progress::InProgressWrites;
+use crate::watch::debounce::poll_schedule::PollSchedule;
 use crate::watch::event::{Event, Summary};
 use crate::watch::fs::paths::PathMap;
-use crate::watch::fs::signature::Stamp;
+use crate::watch::fs::signature::FileSignature;
 use crate::watch::options::Mode;
-use crate::watch::queue::Inbox;
-use crate::watch::snapshot::diff::{Means, Seen};
-use crate::watch::snapshot::prefetch::Reading;
-use crate::watch::snapshot::snapshot::{Attention, Dir};
-use crate::watch::snapshot::sync::{Noted, Survey};
-use crate::watch::summary::{Plan, Shared};
+use crate::watch::queue::EventQueue;
+use crate::watch::snapshot::diff::{BurstState, CompareOptions};
+use crate::watch::snapshot::prefetch::Prefetch;
+use crate::watch::snapshot::snapshot::{Coverage, Dir};
+use crate::watch::snapshot::sync::{PathEvent, SnapshotSync};
+use crate::watch::summary::{Shared, SummaryContext};
 use crate::watch::worker::root::{Root, State};
 
 /// What depends on the tree's shape is counted again so long after it has changed.
@@ -44,23 +44,23 @@ pub(super) struct Hold {
 
 /// Everything the thread owns.
 #[derive(Debug)]
-pub(crate) struct Room {
-    pub(super) inbox: Arc<Inbox>,
+pub(crate) struct Worker {
+    pub(super) queue: Arc<EventQueue>,
     pub(super) shared: Arc<Shared>,
     pub(super) out: UnboundedSender<Event>,
-    pub(super) survey: Survey,
+    pub(super) sync: SnapshotSync,
     pub(super) roots: Vec<Root>,
     pub(super) asked: Mode,
-    pub(super) coalescer: Coalescer,
-    pub(super) means: Means,
-    pub(super) pace: Pace,
-    pub(super) seen: Seen,
-    pub(super) writing: Writing,
+    pub(super) debouncer: Debouncer,
+    pub(super) means: CompareOptions,
+    pub(super) pace: PollSchedule,
+    pub(super) seen: BurstState,
+    pub(super) writing: InProgressWrites,
     /// Rule files that were touched, and when the first and the last of them was.
     pub(super) rule_edits: BTreeSet<PathBuf>,
     pub(super) rule_edits_at: Option<(Instant, Instant)>,
     /// Rule files that no watch or scan of a tree would see, and how they looked.
-    pub(super) outside: PathMap<Option<Stamp>>,
+    pub(super) outside: PathMap<Option<FileSignature>>,
     /// The directories that those were ever seen in, or could have been.
     pub(super) homes: BTreeSet<PathBuf>,
     pub(super) rules: rules::Options,
@@ -68,24 +68,24 @@ pub(crate) struct Room {
     pub(super) retry_at: Option<Instant>,
     pub(super) refresh_at: Option<Instant>,
     pub(super) anchors: BTreeSet<PathBuf>,
-    pub(super) reading: Option<Reading>,
+    pub(super) reading: Option<Prefetch>,
     pub(super) has_scanned: bool,
     /// Everything was compared, so many files in so long; said once what that has brought is decided.
     pub(super) rescanned: Option<(usize, Duration)>,
 }
 
-impl Room {
+impl Worker {
     pub(super) fn tell(&self, event: Event) {
         // Nobody listens: the loop ends at its next turn.
         let _ = self.out.send(event);
     }
 
-    pub(super) fn note(&mut self, noted: Vec<Noted>, at: Instant) {
+    pub(super) fn note(&mut self, noted: Vec<PathEvent>, at: Instant) {
         for (path, sign) in noted {
-            if self.survey.filter.is_rule_file(&path) {
+            if self.sync.filter.is_rule_file(&path) {
                 self.rule_touched(path, at);
             } else {
-                self.coalescer.push(path, sign, at);
+                self.debouncer.push(path, sign, at);
             }
         }
     }
@@ -102,7 +102,7 @@ impl Room {
     }
 
     pub(super) fn refresh_if_due(&mut self, now: Instant) {
-        if self.refresh_at.is_some_and(|at| at <= now) || self.survey.limit_hit {
+        if self.refresh_at.is_some_and(|at| at <= now) || self.sync.limit_hit {
             self.refresh();
         }
     }
@@ -111,26 +111,26 @@ impl Room {
     pub(super) fn refresh(&mut self) {
         self.refresh_at = None;
         let (has_scanned, has_unreadable) = {
-            let tree = self.survey.tree();
-            let scanned = |dir: &Dir| dir.attention == Attention::Scanned && !dir.unreadable;
+            let tree = self.sync.tree();
+            let scanned = |dir: &Dir| dir.coverage == Coverage::Polling && !dir.unreadable;
             (tree.dirs().any(scanned), tree.dirs().any(|dir| dir.unreadable))
         };
         // Without events the roots themselves are looked at by scans.
-        self.has_scanned = has_scanned || !self.survey.keeper.has_events();
-        let limited = self.survey.keeper.is_limited();
+        self.has_scanned = has_scanned || !self.sync.watches.has_events();
+        let limited = self.sync.watches.is_limited();
         let retry = if limited { Some(RETRY) } else { has_unreadable.then_some(RETRY_UNREADABLE) };
         self.retry_at = retry.map(|retry| self.retry_at.unwrap_or_else(|| Instant::now() + retry));
         self.publish();
-        if std::mem::take(&mut self.survey.limit_hit) {
+        if std::mem::take(&mut self.sync.limit_hit) {
             self.say_limited();
         }
     }
 
     pub(super) fn publish(&self) {
-        let plan = Plan {
+        let plan = SummaryContext {
             asked: self.asked,
             roots: self.roots.iter().map(|root| (root.path.clone(), root.state == State::Missing)).collect(),
-            mounts: self.survey.keeper.mounts(),
+            mounts: self.sync.watches.mounts(),
             anchors: self.anchors.len(),
         };
         *self.shared.plan.lock().unwrap_or_else(PoisonError::into_inner) = plan;
@@ -138,7 +138,7 @@ impl Room {
 
     pub(super) fn summary(&self) -> Summary {
         let plan = self.shared.plan.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        plan.summary(&self.survey.tree())
+        plan.summary(&self.sync.tree())
     }
 
     pub(super) fn say_limited(&self) {
@@ -158,9 +158,9 @@ impl Room {
 
     /// Reads in the background what has not been read.
     pub(super) fn read_on(&mut self) {
-        if self.reading.as_ref().is_none_or(Reading::is_done) {
+        if self.reading.as_ref().is_none_or(Prefetch::is_done) {
             let tree = Arc::clone(&self.shared.tree);
-            self.reading = Some(Reading::start(tree, self.means.how, self.means.limit));
+            self.reading = Some(Prefetch::start(tree, self.means.how, self.means.limit));
         }
     }
 }

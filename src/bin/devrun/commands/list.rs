@@ -244,7 +244,7 @@ impl List<'_> {
             std::thread::sleep(left.min(Duration::from_secs(1)).max(Duration::from_millis(1)));
         }
         terminal.clear_status();
-        let hot = watch.hot(50);
+        let hot = watch.busiest_paths(50);
         if self.json {
             let paths = hot.iter().map(|(path, events)| {
                 let counted = json!({ "events": events, "ignored": !self.counts(watch, path) });

@@ -8,7 +8,7 @@ use devrun::change::Batch;
 use devrun::rules::{Defect, DefectKind};
 use devrun::session::Event;
 use devrun::supervise::{Ended, ExitReport, Phase};
-use devrun::watch::{RootReport, Summary, Tally, Why};
+use devrun::watch::{RootReport, Stats, Summary, Why};
 use devrun::{proxy, supervise, watch};
 
 use crate::ui::byte_string::ByteString;
@@ -43,14 +43,14 @@ pub(crate) struct History {
     generations: u64,
     batches: u64,
     changes: u64,
-    tally: Tally,
+    stats: Stats,
     causes: Vec<Cause>,
 }
 
 impl History {
-    pub(crate) fn new(base: PathBuf, tally: Tally, now: Instant) -> Self {
+    pub(crate) fn new(base: PathBuf, stats: Stats, now: Instant) -> Self {
         Self {
-            tally,
+            stats,
             base,
             command: String::new(),
             begun: now,
@@ -254,7 +254,7 @@ impl History {
             restarts: self.generations.saturating_sub(1),
             batches: self.batches,
             changes: self.changes,
-            ignored: self.tally.ignored(),
+            ignored: self.stats.events_ignored(),
             ran_us: micros(now.saturating_duration_since(self.begun)),
             down_us: micros(
                 self.down

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use devrun::session::{Event, Options};
 use devrun::supervise::{Capture, Stdin};
-use devrun::watch::Tally;
+use devrun::watch::Stats;
 
 use crate::config::settings::Settings;
 use crate::ui::byte_string::ByteString;
@@ -41,7 +41,7 @@ struct Pending {
 #[derive(Debug)]
 pub(crate) struct Reporter {
     history: History,
-    tally: Tally,
+    stats: Stats,
     json: bool,
     level: Level,
     clear: bool,
@@ -55,8 +55,8 @@ impl Reporter {
         let base = &options.watch.rules.base;
         let base = base.canonicalize().unwrap_or_else(|_| base.clone());
         Self {
-            history: History::new(base, options.watch.tally.clone(), now),
-            tally: options.watch.tally.clone(),
+            history: History::new(base, options.watch.stats.clone(), now),
+            stats: options.watch.stats.clone(),
             json: settings.output.json,
             level: level(settings),
             clear: settings.run.clear,
@@ -137,7 +137,7 @@ impl Reporter {
         let Some(pending) = &self.pending else { return };
         let passed = now.saturating_duration_since(pending.since);
         if passed >= PATIENCE {
-            let looking = || format!("looking at the files: {}", self.tally.found());
+            let looking = || format!("looking at the files: {}", self.stats.files_found());
             let what = if pending.what.is_empty() { looking() } else { pending.what.clone() };
             let line = format!("devrun: {what} ({})", human::seconds(passed));
             terminal.set_status(&escape_text(&line));

@@ -88,7 +88,7 @@ async fn supervise(
         signals,
         keyboard: Keyboard::none(),
         inherits: false,
-        tally: options.watch.tally.clone(),
+        stats: options.watch.stats.clone(),
         doubt: settings.front.unfilled(&options.supervise.command),
         settings,
         next: None,
@@ -129,7 +129,7 @@ struct Run<'a> {
     keyboard: Keyboard,
     settings: Settings,
     /// What the watch counts, over all sessions.
-    tally: watch::Tally,
+    stats: watch::Stats,
     /// What is odd about the settings, and its remedy: said once, after the first event.
     doubt: Option<(String, String)>,
     /// Settings that need a new session, once this one has ended.
@@ -189,7 +189,7 @@ impl Run<'_> {
             options.supervise.guard.clone_from(&old.supervise.guard);
             options.supervise.open_files = old.supervise.open_files;
             options.supervise.streams.clone_from(&old.supervise.streams);
-            options.watch.tally = old.watch.tally.clone();
+            options.watch.stats = old.watch.stats.clone();
             capture(&mut options, terminal);
             options
         };
@@ -290,7 +290,7 @@ impl Run<'_> {
             Need::Watch => {
                 if let Some(handle) = &self.handle {
                     let mut options = next.watch_options();
-                    options.tally = self.tally.clone();
+                    options.stats = self.stats.clone();
                     handle.rewatch(options);
                 }
                 self.adopt(next, false);
