@@ -18,7 +18,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::TaskTracker;
 
-use super::body::{Body, Busy};
+use super::body::Body;
 use super::client::{Client, ClientStream};
 use super::download::Cut;
 use super::drain::RequestLine;
@@ -115,9 +115,7 @@ async fn accept_one(port: &Port, listener: &Shared) -> io::Result<Option<Client>
 
 async fn serve(duty: Arc<Duty>, client: Arc<Client>) {
     let service = service_fn(|request| {
-        // Busy before hyper looks whether the client is still there: it may have said all it wants.
-        let busy = Busy::new(&client);
-        let answer = answer(&duty, &client, request).map(|body| body.keep(busy));
+        let answer = answer(&duty, &client, request);
         async { Ok::<_, Infallible>(answer) }
     });
     // One answer each, so that the next request finds the server as soon as it lives.

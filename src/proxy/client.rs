@@ -15,12 +15,6 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 
-use super::end::End;
-use super::peer;
-
-/// The first pause between two looks whether a client that has closed its side still listens; it doubles up to the last.
-const FIRST_LOOK: Duration = Duration::from_millis(5);
-const LAST_LOOK: Duration = Duration::from_millis(250);
 /// A client that has asked for nothing yet is about to, for so long.
 const FRESH: Duration = Duration::from_secs(2);
 
@@ -34,10 +28,6 @@ pub(super) struct Client {
     served: AtomicBool,
     /// A request is being answered: the connection must not be closed to make room.
     busy: AtomicBool,
-    /// Of the request that is being answered, more has yet to come.
-    sending: AtomicBool,
-    /// Whether there is more.
-    pub(super) end: End,
     /// An answer was given before the whole request was read: closing at once would reset the connection and might
     /// destroy that answer on its way.
     unread: AtomicBool,
@@ -63,8 +53,6 @@ impl Client {
             since: Instant::now(),
             served: AtomicBool::new(false),
             busy: AtomicBool::new(false),
-            sending: AtomicBool::new(false),
-            end: End::default(),
             unread: AtomicBool::new(false),
             head_only: AtomicBool::new(true),
             cut: AtomicBool::new(false),
@@ -97,11 +85,6 @@ impl Client {
         socket2::SockRef::from(&self.stream).peek(&mut byte).is_ok_and(|count| count > 0)
     }
 
-    /// Whether the request that is being answered has yet to come to its end.
-    pub(super) fn set_sending(&self, sending: bool) {
-        self.sending.store(sending, Ordering::Relaxed);
-    }
-
     pub(super) fn set_unread(&self) {
         self.unread.store(true, Ordering::Relaxed);
     }
@@ -122,7 +105,8 @@ impl Client {
         self.last.notified().await;
     }
 
-    /// Waits until the client has left. Needed only while hyper does not read: while it does, it notices itself.
+    /// Waits until the client has closed its sending side. Needed only while hyper does not read: while it does, it notices
+    /// itself.
     pub(super) async fn left(&self) {
         loop {
             match self.stream.ready(Interest::READABLE).await {
@@ -130,26 +114,8 @@ impl Client {
                     // Bytes of the request wait unread, and there is no way to wait for the end behind them.
                     tokio::time::sleep(Duration::from_millis(250)).await;
                 }
-                _ => return self.listens_no_more().await,
+                _ => return,
             }
-        }
-    }
-
-    /// Waits until a client that has closed its side does not listen for its answer either.
-    async fn listens_no_more(&self) {
-        let mut pause = FIRST_LOOK;
-        while self.stream.local_addr().is_ok_and(|here| peer::holds(self.peer, here)) {
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LAST_LOOK);
-        }
-    }
-
-    /// Its socket is at the end. Ready if it breaks off: in a request, or between two.
-    fn poll_break(&self, cx: &mut Context<'_>) -> Poll<()> {
-        match (self.busy.load(Ordering::Relaxed), self.sending.load(Ordering::Relaxed)) {
-            (false, _) => Poll::Ready(()),
-            (true, false) => Poll::Pending,
-            (true, true) => self.end.poll_short(cx),
         }
     }
 
@@ -218,46 +184,22 @@ impl Client {
     }
 }
 
-/// The side of a [`Client`] that hyper reads and writes. hyper takes the end of what a client says for its leaving, so
-/// that is not told while a client that may still listen waits for its answer.
-pub(super) struct ClientStream {
-    client: Arc<Client>,
-    /// Done once the client has left.
-    leaving: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
-}
+/// The side of a [`Client`] that hyper reads and writes.
+pub(super) struct ClientStream(Arc<Client>);
 
 impl ClientStream {
     pub(super) fn new(client: Arc<Client>) -> Self {
-        Self { client, leaving: None }
-    }
-
-    /// Ready when the end may be told.
-    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.client.poll_break(cx).is_ready() {
-            return Poll::Ready(());
-        }
-        let leaving = self.leaving.get_or_insert_with(|| {
-            let client = Arc::clone(&self.client);
-            Box::pin(async move { client.listens_no_more().await })
-        });
-        ready!(leaving.as_mut().poll(cx));
-        self.leaving = None;
-        Poll::Ready(())
+        Self(client)
     }
 }
 
 impl AsyncRead for ClientStream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let client = Arc::clone(&self.client);
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let client = &self.0;
         loop {
             ready!(client.stream.poll_read_ready(cx))?;
             let before = buf.filled().len();
             match client.stream.try_read_buf(buf) {
-                Ok(0) if buf.remaining() > 0 => return self.poll_end(cx).map(Ok),
                 Ok(_) => {
                     let head_only = buf.filled()[before..].ends_with(b"\r\n\r\n");
                     client.head_only.store(head_only, Ordering::Relaxed);
@@ -272,7 +214,7 @@ impl AsyncRead for ClientStream {
 
 impl AsyncWrite for ClientStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.client.poll_write(cx, |stream| stream.try_write(buf))
+        self.0.poll_write(cx, |stream| stream.try_write(buf))
     }
 
     fn poll_write_vectored(
@@ -280,7 +222,7 @@ impl AsyncWrite for ClientStream {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.client.poll_write(cx, |stream| stream.try_write_vectored(bufs))
+        self.0.poll_write(cx, |stream| stream.try_write_vectored(bufs))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -288,11 +230,11 @@ impl AsyncWrite for ClientStream {
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.client.flushed.store(true, Ordering::Release);
+        self.0.flushed.store(true, Ordering::Release);
         Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(socket2::SockRef::from(&self.client.stream).shutdown(std::net::Shutdown::Write))
+        Poll::Ready(socket2::SockRef::from(&self.0.stream).shutdown(std::net::Shutdown::Write))
     }
 }

@@ -49,22 +49,19 @@ pub(super) struct Gone;
 ///
 /// # Errors
 /// [`Gone`] if the client left while its request was held.
-pub(super) fn answer(
+pub(super) async fn answer(
     port: Arc<Port>,
     client: Arc<Client>,
     request: Request<Incoming>,
-) -> impl Future<Output = Result<Response<Body>, Gone>> {
-    // At once, not when hyper first polls: it looks before that whether the client is still there.
+) -> Result<Response<Body>, Gone> {
     let busy = Busy::new(&client);
     let mut exchange = Exchange::new(port, client, request);
-    async move {
-        let response = match exchange.run().await {
-            Ok(response) => response,
-            Err(Failure::Gone) => return Err(Gone),
-            Err(Failure::Trouble(trouble)) => exchange.answer_trouble(&trouble),
-        };
-        Ok(response.map(|body| body.keep(busy)))
-    }
+    let response = match exchange.run().await {
+        Ok(response) => response,
+        Err(Failure::Gone) => return Err(Gone),
+        Err(Failure::Trouble(trouble)) => exchange.answer_trouble(&trouble),
+    };
+    Ok(response.map(|body| body.keep(busy)))
 }
 
 /// One request and all that is known of it.

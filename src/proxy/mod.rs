@@ -6,8 +6,6 @@ mod options;
 mod error;
 mod event;
 mod upstream;
-mod end;
-mod peer;
 mod client;
 mod server;
 mod dial;

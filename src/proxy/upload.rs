@@ -45,7 +45,6 @@ impl Parcel {
         if body.is_end_stream() {
             return Self(None);
         }
-        client.set_sending(true);
         let content = Content { body, touched: false, ended: false, broken: false, progress: Instant::now() };
         let client = Arc::clone(client);
         let wanted = Notify::new();
@@ -115,7 +114,6 @@ impl Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        self.client.set_sending(false);
         if !self.content().ended {
             self.client.set_unread();
         }
@@ -144,17 +142,10 @@ impl Body for Upload {
         }
         let Some(shared) = &self.shared else { return Poll::Ready(None) };
         let mut content = shared.content();
-        let reached = shared.client.end.is_reached();
-        let Poll::Ready(frame) = Pin::new(&mut content.body).poll_frame(cx) else {
-            shared.client.end.wait(reached, cx);
-            return Poll::Pending;
-        };
+        let frame = ready!(Pin::new(&mut content.body).poll_frame(cx));
         content.touched = true;
         content.broken |= matches!(frame, Some(Err(_)));
         content.ended |= frame.is_none() || content.body.is_end_stream();
-        if content.ended {
-            shared.client.set_sending(false);
-        }
         content.progress = Instant::now();
         Poll::Ready(frame)
     }

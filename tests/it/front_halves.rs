@@ -5,14 +5,14 @@ use tokio::io::AsyncWriteExt;
 use crate::front_stage::{Client, Server, Stage, until};
 
 /// A client that sends this and closes its sending side.
-pub(crate) async fn one_way(stage: &Stage, request: &str) -> Client {
+async fn one_way(stage: &Stage, request: &str) -> Client {
     let mut client = stage.client().await;
     client.send(request).await;
     client.stream.shutdown().await.unwrap();
     client
 }
 
-pub(crate) const SHORT: &str = "POST /short HTTP/1.1\r\nHost: localhost\r\nContent-Length: 40\r\n\r\nbody";
+const SHORT: &str = "POST /short HTTP/1.1\r\nHost: localhost\r\nContent-Length: 40\r\n\r\nbody";
 const SHORT_CHUNK: &str =
     "POST /short HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n";
 

@@ -133,8 +133,8 @@ mod front_faults;
 /// Requests that end short, and answers that come before all is read.
 #[cfg(feature = "proxy")]
 mod front_halves;
-/// Clients that have said all they want and still listen. Linux: elsewhere they are taken to have left.
-#[cfg(all(target_os = "linux", feature = "proxy"))]
+/// Clients that close their sending side: they count as gone.
+#[cfg(feature = "proxy")]
 mod front_one_way;
 /// Which changes happened: real files, in event and in stat mode.
 mod watch;
