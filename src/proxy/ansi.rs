@@ -1,14 +1,54 @@
-//! Terminal output as HTML: colours rendered, everything escaped, every other escape sequence dropped. Pure.
+//! Terminal output as HTML or plain text: colours become spans, other escape sequences are dropped.
 
 use std::fmt::Write;
 
-use super::colour::{Colour, INK, PANE};
+use anstyle_parse::{Params, Parser, Perform};
+
+use super::colour::{Colour, PANE, TEXT};
 
 /// Escapes text for HTML content and quoted attributes.
 pub(super) fn escape(text: &str) -> String {
     let mut html = String::with_capacity(text.len());
-    text.chars().for_each(|letter| push_escaped(&mut html, letter));
+    for letter in text.chars() {
+        push_escaped(&mut html, letter);
+    }
     html
+}
+
+/// The last `max_lines` lines of terminal output as plain text.
+pub(super) fn to_text(output: &[u8], max_lines: usize) -> String {
+    let lines = last_lines(output, max_lines);
+    let texts = lines.iter().map(|line| line.iter().map(|(_, letter)| *letter).collect::<String>());
+    texts.collect::<Vec<_>>().join("\n")
+}
+
+/// The last `max_lines` lines of terminal output as HTML for a `pre` element.
+///
+/// Each line is a block with its own text direction, so that right-to-left text in a line does not reorder the next one.
+pub(super) fn to_html(output: &[u8], max_lines: usize) -> String {
+    let mut html = String::new();
+    for line in last_lines(output, max_lines) {
+        html.push_str("<span class=\"l\" dir=\"auto\">");
+        push_line(&mut html, &line);
+        html.push_str(if line.is_empty() { "<br></span>" } else { "</span>" });
+    }
+    html
+}
+
+fn push_line(html: &mut String, line: &Line) {
+    for run in line.chunk_by(|(one, _), (other, _)| one == other) {
+        let style = run[0].0;
+        let is_styled = style != Style::default();
+        if is_styled {
+            style.push_span(html);
+        }
+        for (_, letter) in run {
+            push_escaped(html, *letter);
+        }
+        if is_styled {
+            html.push_str("</span>");
+        }
+    }
 }
 
 fn push_escaped(html: &mut String, letter: char) {
@@ -22,77 +62,73 @@ fn push_escaped(html: &mut String, letter: char) {
     }
 }
 
-/// The last `most` lines of some output as text, without any escape sequence.
-pub(super) fn to_text(output: &[u8], most: usize) -> String {
-    let lines = last(parse(output), most);
-    let texts = lines.iter().map(|line| line.iter().map(|(_, letter)| *letter).collect::<String>());
-    texts.collect::<Vec<_>>().join("\n")
-}
-
-/// The last `most` lines of some output as HTML, for a `pre`: spans with the classes and styles of [`Style`], a block for
-/// each line. A line has a direction of its own, and what is written in another one must not turn its numbers round.
-pub(super) fn to_html(output: &[u8], most: usize) -> String {
-    let mut html = String::new();
-    for line in last(parse(output), most) {
-        html.push_str("<span class=\"l\" dir=\"auto\">");
-        push_line(&mut html, &line);
-        html.push_str(if line.is_empty() { "<br></span>" } else { "</span>" });
-    }
-    html
-}
-
-fn push_line(html: &mut String, line: &[(Style, char)]) {
-    for run in line.chunk_by(|(one, _), (other, _)| one == other) {
-        let style = run[0].0;
-        let plain = style == Style::default();
-        if !plain {
-            style.open(html);
-        }
-        run.iter().for_each(|(_, letter)| push_escaped(html, *letter));
-        if !plain {
-            html.push_str("</span>");
-        }
-    }
-}
-
 type Line = Vec<(Style, char)>;
 
-fn last(mut lines: Vec<Line>, most: usize) -> Vec<Line> {
+/// The last lines of the output without empty ones at its end.
+fn last_lines(output: &[u8], max_lines: usize) -> Vec<Line> {
+    let mut screen = Screen::default();
+    let mut lines: Vec<Line> =
+        String::from_utf8_lossy(output).split('\n').map(|text| screen.line(text)).collect();
     while lines.last().is_some_and(Vec::is_empty) {
         lines.pop();
     }
-    lines.split_off(lines.len().saturating_sub(most))
+    lines.split_off(lines.len().saturating_sub(max_lines))
 }
 
-/// A colour as a program names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wanted {
-    /// One of 256.
-    Numbered(u8),
-    Exact(Colour),
+/// Performs what the escape sequences of one line say, as a terminal does.
+#[derive(Debug, Default)]
+struct Screen {
+    style: Style,
+    line: Line,
+    /// A carriage return was the last control character: the next letter starts the line again.
+    is_rewound: bool,
 }
 
-impl Wanted {
-    fn letter(self) -> Colour {
-        match self {
-            Self::Numbered(number) => Colour::letter(number),
-            Self::Exact(colour) => colour,
+impl Screen {
+    /// The letters of one line. The style goes on in the next line; an escape sequence that does not end in its line
+    /// does not.
+    fn line(&mut self, text: &str) -> Line {
+        let mut parser = Parser::<anstyle_parse::DefaultCharAccumulator>::new();
+        self.is_rewound = false;
+        for byte in text.bytes() {
+            parser.advance(self, byte);
         }
-    }
-
-    fn ground(self) -> Colour {
-        match self {
-            Self::Numbered(number) => Colour::ground(number),
-            Self::Exact(colour) => colour,
-        }
+        std::mem::take(&mut self.line)
     }
 }
 
-/// How a letter looks (ECMA-48, 8.3.117).
+impl Perform for Screen {
+    fn print(&mut self, letter: char) {
+        if letter.is_control() {
+            return;
+        }
+        if std::mem::take(&mut self.is_rewound) {
+            self.line.clear();
+        }
+        self.line.push((self.style, letter));
+    }
+
+    fn execute(&mut self, byte: u8) {
+        match byte {
+            b'\r' => self.is_rewound = true,
+            b'\t' => self.line.push((self.style, '\t')),
+            b'\x08' => drop(self.line.pop()),
+            _ => {}
+        }
+    }
+
+    fn csi_dispatch(&mut self, params: &Params, intermediates: &[u8], is_invalid: bool, action: u8) {
+        if action == b'm' && intermediates.is_empty() && !is_invalid {
+            self.style.apply(params);
+        }
+    }
+}
+
+/// How a letter looks (ECMA-48, SGR).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Style {
-    front: Option<Wanted>,
-    back: Option<Wanted>,
+    foreground: Option<Colour>,
+    background: Option<Colour>,
     bold: bool,
     faint: bool,
     italic: bool,
@@ -102,58 +138,73 @@ struct Style {
 }
 
 impl Style {
-    fn open(self, html: &mut String) {
-        let (letter, ground) = self.colours();
-        let flags = [(self.bold, 'b'), (self.italic, 'i'), (self.underlined, 'u'), (self.struck, 's')];
-        let classes: Vec<_> =
-            flags.iter().filter(|(set, _)| *set).map(|(_, name)| name.to_string()).collect();
+    /// Writes the start tag of a span with this style. The classes are those of `assets/page.html`.
+    fn push_span(self, html: &mut String) {
         html.push_str("<span");
-        if !classes.is_empty() {
-            let _ = write!(html, " class=\"{}\"", classes.join(" "));
+        let flags = [(self.bold, 'b'), (self.italic, 'i'), (self.underlined, 'u'), (self.struck, 's')];
+        let mut separator = " class=\"";
+        for (_, class) in flags.iter().filter(|(is_set, _)| *is_set) {
+            let _ = write!(html, "{separator}{class}");
+            separator = " ";
         }
-        let style = match (letter == INK, ground == PANE) {
-            (true, true) => String::new(),
-            (false, true) => format!("color:{letter}"),
-            (_, false) => format!("color:{letter};background:{ground}"),
-        };
-        if !style.is_empty() {
-            let _ = write!(html, " style=\"{style}\"");
+        if separator == " " {
+            html.push('"');
         }
+        self.push_colours(html);
         html.push('>');
     }
 
-    /// What is shown, and on what.
-    fn colours(self) -> (Colour, Colour) {
-        let (front, back) = if self.inverse { (self.back, self.front) } else { (self.front, self.back) };
-        let (ink, pane) = if self.inverse { (PANE, INK) } else { (INK, PANE) };
-        let ground = back.map_or(pane, Wanted::ground);
-        let mut letter = front.map_or(ink, Wanted::letter);
-        if self.faint {
-            letter = letter.mixed(ground, 0.35);
+    /// Writes the colours, where they are not those of the pane. The background decides about the text on it, because
+    /// only those pairs have a known contrast.
+    fn push_colours(self, html: &mut String) {
+        let (foreground, background) = if self.inverse {
+            (self.background, self.foreground)
+        } else {
+            (self.foreground, self.background)
+        };
+        let (text, background) = match (background, foreground.or(self.faint.then_some(Colour::GREY))) {
+            (Some(background), _) => {
+                let (background, text) = background.background();
+                (text, background)
+            }
+            (None, _) if self.inverse => (PANE, TEXT),
+            (None, foreground) => (foreground.map_or(TEXT, Colour::foreground), PANE),
+        };
+        if background != PANE {
+            let _ = write!(html, " style=\"color:{text};background:{background}\"");
+        } else if text != TEXT {
+            let _ = write!(html, " style=\"color:{text}\"");
         }
-        (letter.readable_on(ground), ground)
     }
 
-    /// Takes the parameters of one `m` sequence.
-    fn set(&mut self, parameters: &str) {
-        let mut numbers = parameters.split([';', ':']).map(|number| match number {
-            "" => Some(0),
-            number => number.parse::<u16>().ok(),
-        });
-        while let Some(number) = numbers.next() {
-            let Some(number) = number else { continue };
-            match number {
-                38 => self.front = extended(&mut numbers).or(self.front),
-                48 => self.back = extended(&mut numbers).or(self.back),
-                58 => drop(extended(&mut numbers)),
-                _ => self.set_one(number),
+    /// Applies the parameters of one SGR sequence.
+    fn apply(&mut self, params: &Params) {
+        let mut groups = params.iter();
+        while let Some(group) = groups.next() {
+            let (code, rest) = group.split_first().map_or((0, group), |(code, rest)| (*code, rest));
+            match code {
+                38 | 48 | 58 => {
+                    let colour = if rest.is_empty() {
+                        parse_colour(&mut groups.by_ref().map(|group| group[0]))
+                    } else {
+                        parse_colour(&mut rest.iter().copied())
+                    };
+                    match code {
+                        38 => self.foreground = colour.or(self.foreground),
+                        48 => self.background = colour.or(self.background),
+                        // The colour of the underline is not shown.
+                        _ => {}
+                    }
+                }
+                4 if rest == [0] => self.underlined = false,
+                code => self.apply_code(code),
             }
         }
     }
 
-    fn set_one(&mut self, number: u16) {
-        let low = |base: u16| Some(Wanted::Numbered((number - base) as u8));
-        match number {
+    fn apply_code(&mut self, code: u16) {
+        let colour = |base: u16| Some(Colour::from_index((code - base) as u8));
+        match code {
             0 => *self = Self::default(),
             1 => self.bold = true,
             2 => self.faint = true,
@@ -166,99 +217,24 @@ impl Style {
             24 => self.underlined = false,
             27 => self.inverse = false,
             29 => self.struck = false,
-            30..=37 => self.front = low(30),
-            39 => self.front = None,
-            40..=47 => self.back = low(40),
-            49 => self.back = None,
-            90..=97 => self.front = low(82),
-            100..=107 => self.back = low(92),
+            30..=37 => self.foreground = colour(30),
+            39 => self.foreground = None,
+            40..=47 => self.background = colour(40),
+            49 => self.background = None,
+            90..=97 => self.foreground = colour(82),
+            100..=107 => self.background = colour(92),
             _ => {}
         }
     }
 }
 
-/// `5;N` or `2;R;G;B` after 38 or 48.
-fn extended(numbers: &mut impl Iterator<Item = Option<u16>>) -> Option<Wanted> {
-    let mut byte = || u8::try_from(numbers.next()??).ok();
-    match byte()? {
-        2 => Some(Wanted::Exact(Colour(byte()?, byte()?, byte()?))),
-        5 => Some(Wanted::Numbered(byte()?)),
+/// The colour in `5;INDEX` or `2;RED;GREEN;BLUE`.
+fn parse_colour(numbers: &mut impl Iterator<Item = u16>) -> Option<Colour> {
+    let mut next = || u8::try_from(numbers.next()?).ok();
+    match next()? {
+        2 => Some(Colour::from_rgb(next()?, next()?, next()?)),
+        5 => Some(Colour::from_index(next()?)),
         _ => None,
-    }
-}
-
-/// Splits output into lines of styled letters, as a terminal would show them: a carriage return starts its line anew.
-fn parse(output: &[u8]) -> Vec<Line> {
-    let text = String::from_utf8_lossy(output);
-    let mut letters = text.chars().peekable();
-    let (mut lines, mut style, mut rewound) = (vec![Line::new()], Style::default(), false);
-    while let Some(letter) = letters.next() {
-        let Some(line) = lines.last_mut() else { break };
-        match letter {
-            '\u{1b}' => escape_sequence(&mut letters, &mut style),
-            '\u{9b}' => control_sequence(&mut letters, &mut style),
-            '\u{90}' | '\u{98}' | '\u{9d}'..='\u{9f}' => skip_string(&mut letters),
-            '\n' => {
-                lines.push(Line::new());
-                rewound = false;
-            }
-            '\r' => rewound = true,
-            '\u{8}' => drop(line.pop()),
-            '\t' => line.push((style, letter)),
-            letter if letter.is_control() => {}
-            letter => {
-                if std::mem::take(&mut rewound) {
-                    line.clear();
-                }
-                line.push((style, letter));
-            }
-        }
-    }
-    lines
-}
-
-type Letters<'a> = std::iter::Peekable<std::str::Chars<'a>>;
-
-/// What follows an ESC (ECMA-35, 13.2).
-fn escape_sequence(letters: &mut Letters<'_>, style: &mut Style) {
-    match letters.peek() {
-        Some('[') => {
-            letters.next();
-            control_sequence(letters, style);
-        }
-        Some(']' | 'P' | 'X' | '^' | '_') => {
-            letters.next();
-            skip_string(letters);
-        }
-        _ => {
-            while letters.next_if(|letter| (' '..='/').contains(letter)).is_some() {}
-            letters.next_if(|letter| ('0'..='~').contains(letter));
-        }
-    }
-}
-
-/// What follows a CSI: parameters, and a final letter of which only `m` means anything here.
-fn control_sequence(letters: &mut Letters<'_>, style: &mut Style) {
-    let mut parameters = String::new();
-    while let Some(letter) = letters.next_if(|letter| (' '..='?').contains(letter)) {
-        parameters.push(letter);
-    }
-    if letters.next_if(|letter| ('@'..='~').contains(letter)) == Some('m') {
-        style.set(&parameters);
-    }
-}
-
-/// A string that ends with BEL or ST: titles, links, images. One that does not end by its line never will.
-fn skip_string(letters: &mut Letters<'_>) {
-    while let Some(letter) = letters.next_if(|letter| *letter != '\n') {
-        match letter {
-            '\u{7}' | '\u{9c}' => return,
-            '\u{1b}' => {
-                letters.next_if(|letter| *letter == '\\');
-                return;
-            }
-            _ => {}
-        }
     }
 }
 
@@ -266,24 +242,31 @@ fn skip_string(letters: &mut Letters<'_>) {
 mod tests {
     use super::*;
 
-    #[test]
-    fn colours_become_spans_and_everything_is_escaped() {
-        let html = to_html(b"\x1b[1;31mE<b>\x1b[0m & \x1b[38;5;208mx\x1b[48;2;1;2;3my\x1b[m", 10);
-        assert_eq!(
-            html,
-            "<span class=\"l\" dir=\"auto\"><span class=\"b\" style=\"color:#ff7b80\">E&lt;b&gt;</span> &amp; \
-             <span style=\"color:#ff8700\">x</span><span style=\"color:#ff8700;background:#010203\">y</span></span>"
-        );
-        let inverse = to_html(b"\x1b[7mi\x1b[0m\n\nend", 10);
-        assert_eq!(
-            inverse,
-            "<span class=\"l\" dir=\"auto\"><span style=\"color:#1b1e25;background:#e6e4df\">i</span></span>\
-             <span class=\"l\" dir=\"auto\"><br></span><span class=\"l\" dir=\"auto\">end</span>"
-        );
+    fn line(content: &str) -> String {
+        format!("<span class=\"l\" dir=\"auto\">{content}</span>")
     }
 
     #[test]
-    fn other_sequences_leave_no_trace() {
+    fn colours_become_spans_and_all_text_is_escaped() {
+        let cases: [(&[u8], &str); 5] = [
+            (
+                b"\x1b[1;31mE<b>\x1b[0m & \x1b[38;5;208mx\x1b[48;2;1;2;3my\x1b[m",
+                "<span class=\"b\" style=\"color:#ff7b80\">E&lt;b&gt;</span> &amp; \
+                 <span style=\"color:#e5b95c\">x</span><span style=\"color:#ffffff;background:#0b0d11\">y</span>",
+            ),
+            (b"\x1b[7mi", "<span style=\"color:#1b1e25;background:#e6e4df\">i</span>"),
+            (b"\x1b[2mf", "<span style=\"color:#9ba1ad\">f</span>"),
+            (b"\x1b[3;4:3;9mw", "<span class=\"i u s\">w</span>"),
+            (b"\x1b[38:2:255:0:0mr", "<span style=\"color:#ff7b80\">r</span>"),
+        ];
+        for (output, html) in cases {
+            assert_eq!(to_html(output, 10), line(html), "{}", output.escape_ascii());
+        }
+        assert_eq!(to_html(b"a\n\nb", 10), line("a") + &line("<br>") + &line("b"));
+    }
+
+    #[test]
+    fn other_sequences_are_dropped() {
         let cases: [(&[u8], &str); 8] = [
             (b"a\x1b[2Jb\x1b[?25lc", "abc"),
             (b"a\x1b]0;title\x07b\x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\", "ablink"),

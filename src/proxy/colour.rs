@@ -1,150 +1,152 @@
-//! The colours of terminal output on the page's dark pane: what a program asks for, and what can be read of it. Pure.
+//! The fixed palette of terminal output on the page's dark pane.
+//!
+//! A program names one of 16, one of 256 or any RGB colour. All of them are reduced to these 16, whose contrast is
+//! known: text that the program's own terminal theme made readable stays readable here.
 
-/// A colour: red, green, blue.
+use std::fmt;
+
+/// An RGB colour. `Display` writes it as CSS does: `#rrggbb`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Colour(pub(super) u8, pub(super) u8, pub(super) u8);
+pub(super) struct Rgb(u32);
 
-/// The pane, as in `assets/page.html`.
-pub(super) const PANE: Colour = Colour(0x1b, 0x1e, 0x25);
-/// What is written on it, as in `assets/page.html`.
-pub(super) const INK: Colour = Colour(0xe6, 0xe4, 0xdf);
+/// Background of the pane, as in `assets/page.html`.
+pub(super) const PANE: Rgb = Rgb(0x1b_1e25);
+/// Default text colour on [`PANE`], as in `assets/page.html`.
+pub(super) const TEXT: Rgb = Rgb(0xe6_e4df);
+/// Text colour on light backgrounds.
+const DARK_TEXT: Rgb = Rgb(0x0b_0d11);
+/// Text colour on dark backgrounds.
+const LIGHT_TEXT: Rgb = Rgb(0xff_ffff);
 
-/// The contrast that small text needs (WCAG 2.2, 1.4.3).
-const READABLE: f64 = 4.5;
-
-/// The sixteen that a theme sets, as letters.
-const LETTERS: [Colour; 16] = [
-    Colour(0x8a, 0x90, 0x9c),
-    Colour(0xff, 0x7b, 0x80),
-    Colour(0x6f, 0xcf, 0x8a),
-    Colour(0xe5, 0xb9, 0x5c),
-    Colour(0x7f, 0xb0, 0xf7),
-    Colour(0xd8, 0x94, 0xe8),
-    Colour(0x5c, 0xc5, 0xd6),
-    Colour(0xc9, 0xcc, 0xd3),
-    Colour(0x9b, 0xa1, 0xad),
-    Colour(0xff, 0x9a, 0x9e),
-    Colour(0x8e, 0xe6, 0xa5),
-    Colour(0xf5, 0xd0, 0x7f),
-    Colour(0xa5, 0xc8, 0xfb),
-    Colour(0xe6, 0xb0, 0xf2),
-    Colour(0x8a, 0xdd, 0xe9),
-    Colour(0xff, 0xff, 0xff),
+/// The 16 colours as text on [`PANE`]. Black is shown as grey.
+const FOREGROUND: [Rgb; 16] = [
+    Rgb(0x8a_909c),
+    Rgb(0xff_7b80),
+    Rgb(0x6f_cf8a),
+    Rgb(0xe5_b95c),
+    Rgb(0x7f_b0f7),
+    Rgb(0xd8_94e8),
+    Rgb(0x5c_c5d6),
+    Rgb(0xc9_ccd3),
+    Rgb(0x9b_a1ad),
+    Rgb(0xff_9a9e),
+    Rgb(0x8e_e6a5),
+    Rgb(0xf5_d07f),
+    Rgb(0xa5_c8fb),
+    Rgb(0xe6_b0f2),
+    Rgb(0x8a_dde9),
+    Rgb(0xff_ffff),
 ];
 
-/// The same behind letters: deeper, so that white can be read on red.
-const GROUNDS: [Colour; 16] = [
-    Colour(0x0b, 0x0d, 0x11),
-    Colour(0xb4, 0x30, 0x38),
-    Colour(0x2b, 0x75, 0x41),
-    Colour(0xc9, 0xa2, 0x27),
-    Colour(0x2c, 0x66, 0xbd),
-    Colour(0x93, 0x41, 0xa6),
-    Colour(0x14, 0x72, 0x80),
-    Colour(0xc9, 0xcc, 0xd3),
-    Colour(0x56, 0x5c, 0x68),
-    Colour(0xff, 0x7b, 0x80),
-    Colour(0x8e, 0xe6, 0xa5),
-    Colour(0xf5, 0xd0, 0x7f),
-    Colour(0x9c, 0xc2, 0xfa),
-    Colour(0xe0, 0xa6, 0xee),
-    Colour(0x86, 0xdb, 0xe8),
-    Colour(0xff, 0xff, 0xff),
+/// The 16 colours as backgrounds, each with the colour of the text on it.
+const BACKGROUND: [(Rgb, Rgb); 16] = [
+    (Rgb(0x0b_0d11), LIGHT_TEXT),
+    (Rgb(0xb4_3038), LIGHT_TEXT),
+    (Rgb(0x2b_7541), LIGHT_TEXT),
+    (Rgb(0xc9_a227), DARK_TEXT),
+    (Rgb(0x2c_66bd), LIGHT_TEXT),
+    (Rgb(0x93_41a6), LIGHT_TEXT),
+    (Rgb(0x14_7280), LIGHT_TEXT),
+    (Rgb(0xc9_ccd3), DARK_TEXT),
+    (Rgb(0x56_5c68), LIGHT_TEXT),
+    (Rgb(0xff_7b80), DARK_TEXT),
+    (Rgb(0x8e_e6a5), DARK_TEXT),
+    (Rgb(0xf5_d07f), DARK_TEXT),
+    (Rgb(0x9c_c2fa), DARK_TEXT),
+    (Rgb(0xe0_a6ee), DARK_TEXT),
+    (Rgb(0x86_dbe8), DARK_TEXT),
+    (Rgb(0xff_ffff), DARK_TEXT),
 ];
+
+/// One of the 16 colours of the palette: black, red, green, yellow, blue, magenta, cyan, white, then the bright ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Colour(u8);
 
 impl Colour {
-    /// One of the 256 that terminals know by number, as letters.
-    pub(super) fn letter(number: u8) -> Self {
-        LETTERS.get(usize::from(number)).copied().unwrap_or_else(|| Self::exact(number))
-    }
+    const BLACK: Self = Self(0);
+    const WHITE: Self = Self(7);
+    /// Bright black: a readable grey.
+    pub(super) const GREY: Self = Self(8);
 
-    /// The same behind letters.
-    pub(super) fn ground(number: u8) -> Self {
-        GROUNDS.get(usize::from(number)).copied().unwrap_or_else(|| Self::exact(number))
-    }
-
-    /// From 16 on they are a cube and a scale of greys, the same everywhere.
-    fn exact(number: u8) -> Self {
-        match number {
-            ..232 => {
-                let level = |part: u8| if part == 0 { 0 } else { 55 + 40 * part };
-                let cube = number.saturating_sub(16);
-                Self(level(cube / 36), level(cube / 6 % 6), level(cube % 6))
+    /// The palette's colour for a number of the 256-colour table: 16 colours, a cube of 6×6×6, and 24 greys.
+    pub(super) fn from_index(index: u8) -> Self {
+        match index {
+            ..16 => Self(index),
+            16..232 => {
+                let cube = index - 16;
+                let level = |step: u8| if step == 0 { 0 } else { 55 + 40 * step };
+                Self::from_rgb(level(cube / 36), level(cube / 6 % 6), level(cube % 6))
             }
-            _ => {
-                let grey = 8 + 10 * (number - 232);
-                Self(grey, grey, grey)
+            232.. => {
+                let grey = 8 + 10 * (index - 232);
+                Self::from_rgb(grey, grey, grey)
             }
         }
     }
 
-    /// A part of another one mixed in, from 0 to 1.
-    pub(super) fn mixed(self, other: Self, part: f64) -> Self {
-        let mix =
-            |own: u8, other: u8| (f64::from(own) * (1.0 - part) + f64::from(other) * part).round() as u8;
-        Self(mix(self.0, other.0), mix(self.1, other.1), mix(self.2, other.2))
+    /// The palette's colour for an RGB colour: each channel is on or off, compared with the strongest one.
+    pub(super) fn from_rgb(red: u8, green: u8, blue: u8) -> Self {
+        let strongest = red.max(green).max(blue);
+        if strongest < 64 {
+            return Self::BLACK;
+        }
+        let is_on = |channel: u8| u8::from(channel >= strongest / 2);
+        let colour = Self(is_on(red) | is_on(green) << 1 | is_on(blue) << 2);
+        if colour == Self::WHITE && strongest < 160 { Self::GREY } else { colour }
     }
 
-    /// As near to itself as can be read on this ground.
-    pub(super) fn readable_on(self, ground: Self) -> Self {
-        let (white, black) = (Self(255, 255, 255), Self(0, 0, 0));
-        let end = if white.contrast(ground) >= black.contrast(ground) { white } else { black };
-        let steps = (0..=20).map(|step| self.mixed(end, f64::from(step) / 20.0));
-        steps.into_iter().find(|colour| colour.contrast(ground) >= READABLE).unwrap_or(end)
+    /// Colour of text on the pane.
+    pub(super) fn foreground(self) -> Rgb {
+        FOREGROUND[usize::from(self.0 & 15)]
     }
 
-    /// From 1 to 21 (WCAG 2.2, contrast ratio).
-    fn contrast(self, other: Self) -> f64 {
-        let (one, other) = (self.luminance() + 0.05, other.luminance() + 0.05);
-        one.max(other) / one.min(other)
-    }
-
-    fn luminance(self) -> f64 {
-        let linear = |part: u8| {
-            let part = f64::from(part) / 255.0;
-            if part <= 0.040_45 { part / 12.92 } else { to_2_4((part + 0.055) / 1.055) }
-        };
-        0.2126 * linear(self.0) + 0.7152 * linear(self.1) + 0.0722 * linear(self.2)
+    /// Colour behind text, and the colour of the text on it.
+    pub(super) fn background(self) -> (Rgb, Rgb) {
+        BACKGROUND[usize::from(self.0 & 15)]
     }
 }
 
-impl std::fmt::Display for Colour {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "#{:02x}{:02x}{:02x}", self.0, self.1, self.2)
+impl fmt::Display for Rgb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{:06x}", self.0)
     }
-}
-
-/// A part of 1 to the power of 2.4. `powf` would be the only reason to load the mathematical library with every start.
-fn to_2_4(part: f64) -> f64 {
-    let square = part * part;
-    // Newton's way to its fifth root; the parts that come here are not far below 1.
-    let root = (0..16).fold(1.0, |root: f64, _| root - (root - square / root.powi(4)) / 5.0);
-    square * root
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// Contrast ratio, from 1 to 21 (WCAG 2.2).
+    fn contrast(one: Rgb, other: Rgb) -> f64 {
+        let luminance = |colour: Rgb| {
+            let linear = |shift: u32| {
+                let channel = f64::from(colour.0 >> shift & 0xff) / 255.0;
+                if channel <= 0.040_45 { channel / 12.92 } else { ((channel + 0.055) / 1.055).powf(2.4) }
+            };
+            0.2126 * linear(16) + 0.7152 * linear(8) + 0.0722 * linear(0) + 0.05
+        };
+        let (one, other) = (luminance(one), luminance(other));
+        one.max(other) / one.min(other)
+    }
+
     #[test]
-    fn the_power_is_as_good_as_the_library_s() {
-        for part in 20..=255 {
-            let part = f64::from(part) / 255.0;
-            assert!((to_2_4(part) - part.powf(2.4)).abs() < 1e-12, "{part}");
+    fn every_colour_has_the_contrast_that_small_text_needs() {
+        let mut pairs = vec![(TEXT, PANE), (PANE, TEXT)];
+        pairs.extend(FOREGROUND.iter().map(|text| (*text, PANE)));
+        pairs.extend(BACKGROUND.iter().map(|(background, text)| (*text, *background)));
+        for (text, background) in pairs {
+            // WCAG 2.2, success criterion 1.4.3.
+            assert!(contrast(text, background) >= 4.5, "{text} on {background}");
         }
     }
 
     #[test]
-    fn every_pair_of_colours_can_be_read() {
-        for ground in (0..=255).map(Colour::ground).chain([PANE]) {
-            for letter in (0..=255).map(Colour::letter).chain([INK]) {
-                let shown = letter.readable_on(ground);
-                assert!(shown.contrast(ground) >= READABLE, "{letter} on {ground} is {shown}");
-            }
-        }
-        for number in 0..16 {
-            let letter = Colour::letter(number);
-            assert_eq!(letter.readable_on(PANE), letter, "the theme's own need no help: {number}");
-        }
+    fn any_colour_is_one_of_the_palette() {
+        assert_eq!(Colour::from_index(9), Colour(9));
+        assert_eq!(Colour::from_index(16), Colour::BLACK);
+        assert_eq!(Colour::from_index(208), Colour(3), "orange is yellow");
+        assert_eq!(Colour::from_index(243), Colour::GREY);
+        assert_eq!(Colour::from_index(255), Colour::WHITE);
+        assert_eq!(Colour::from_rgb(0x20, 0x60, 0xff), Colour(4));
     }
 }
