@@ -14,6 +14,15 @@ pub enum Remedy {
     None,
     /// A sentence that names no option of devrun, such as one about the syntax of a file.
     Text(Cow<'static, str>),
+    /// Nothing reads an ignore file of this name: rename it to `.watchignore`, or make the rules read it.
+    ReadIgnoreFile {
+        /// The file's name.
+        name: Cow<'static, str>,
+    },
+    /// A path lies in no root of the watch: add a root.
+    AddRoot,
+    /// A file in a root is neither of a watched extension nor matched by a filter: add one.
+    SelectFile,
 }
 
 impl fmt::Display for Remedy {
@@ -21,6 +30,13 @@ impl fmt::Display for Remedy {
         match self {
             Self::None => Ok(()),
             Self::Text(text) => f.write_str(text),
+            Self::ReadIgnoreFile { name } => {
+                write!(f, "rename it to .watchignore, or add {name} to `file_names` of `rules::Options`")
+            }
+            Self::AddRoot => f.write_str("add a directory that contains it to `roots` of `watch::Options`"),
+            Self::SelectFile => f.write_str(
+                "add its extension to `extensions` of `watch::Options`, or a glob for it to `filters`",
+            ),
         }
     }
 }

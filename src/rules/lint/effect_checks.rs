@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::finding::{Finding, FindingId, Location, Severity};
 use super::options::{Expectation, Scope};
+use crate::Remedy;
 use crate::rules::layer::Layer;
 use crate::rules::path_key as key;
 use crate::rules::pattern::{EntryKind, Shape};
@@ -34,10 +35,12 @@ fn finding_under_excluded(rules: &Rules, file: &RuleFile, line: &Line, base: &Pa
         let message =
             format!("this rule has no effect: `{shown}/` above it is excluded, and git never looks in there");
         let remedy = format!("exclude the entries instead of the directory: `{shown}/*`, and then this line");
-        Finding::new(FindingId::UnreachableNegation, place, message).remedy(remedy)
+        Finding::new(FindingId::UnreachableNegation, place, message).remedy_text(remedy)
     } else {
         let message = format!("this rule is not needed: all of `{shown}/` is excluded already");
-        Finding::new(FindingId::ShadowedRule, place, message).severity(Severity::Note).remedy("remove it")
+        Finding::new(FindingId::ShadowedRule, place, message)
+            .severity(Severity::Note)
+            .remedy_text("remove it")
     };
     Some(match place_of(rules, &by) {
         Some(place) => finding.related(place, format!("excludes `{shown}/`")),
@@ -102,11 +105,12 @@ fn hidden_by(rules: &Rules, by: &Rule, paths: &[&Path]) -> Finding {
     let finding = Finding::new(FindingId::HidesTrackedFile, place_of(rules, by), message);
     match by.layer {
         // In devrun's own files that is what they are for: documents are under version control, and no sources.
-        Layer::Watchignore | Layer::Patterns => finding.severity(Severity::Note).remedy(format!(
+        Layer::Watchignore | Layer::Patterns => finding.severity(Severity::Note).remedy_text(format!(
             "nothing, if an edit there is no reason to restart; else take {them} back with `!`"
         )),
-        _ => finding
-            .remedy(format!("an edit there restarts nothing: take {them} back with `!` in .watchignore")),
+        _ => finding.remedy_text(format!(
+            "an edit there restarts nothing: take {them} back with `!` in .watchignore"
+        )),
     }
 }
 
@@ -123,13 +127,8 @@ pub(super) fn broken_expectation(rules: &Rules, expectation: &Expectation) -> Op
     let expected = expectation.expected;
     if !verdict.is_ignored() && !in_scope {
         let (reason, remedy) = match expectation.scope {
-            Scope::OutsideRoots => {
-                ("lies outside what is watched", "watch it too: `--watch`, or `paths` in [watch]")
-            }
-            _ => (
-                "no extension or filter wants it",
-                "add its extension to `ext`, or a glob for it to `filter`",
-            ),
+            Scope::NotSelected => ("no extension or filter wants it", Remedy::SelectFile),
+            _ => ("lies outside what is watched", Remedy::AddRoot),
         };
         let message = format!("{path}{slash} must be {expected}, and {reason}");
         return Some(Finding::new(FindingId::ExpectationFailed, None, message).remedy(remedy));
@@ -143,5 +142,5 @@ pub(super) fn broken_expectation(rules: &Rules, expectation: &Expectation) -> Op
         (Decision::Ignored, Some(_)) => "put a rule for it below this one".into(),
         (Decision::Watched, _) => "narrow the rule, or take the path back with `!` below it".into(),
     };
-    Some(Finding::new(FindingId::ExpectationFailed, location, message).label("decides").remedy(remedy))
+    Some(Finding::new(FindingId::ExpectationFailed, location, message).label("decides").remedy_text(remedy))
 }

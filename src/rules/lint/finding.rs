@@ -1,8 +1,10 @@
 //! A finding: plain data.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::Remedy;
 use crate::rules::rule_file::{Line, RuleFile};
 
 /// How bad a finding is.
@@ -173,7 +175,7 @@ pub struct Finding {
     /// Another place that explains it.
     pub related: Option<Related>,
     /// What to do about it.
-    pub remedy: String,
+    pub remedy: Remedy,
 }
 
 impl Finding {
@@ -189,7 +191,7 @@ impl Finding {
             message: message.into(),
             label: String::new(),
             related: None,
-            remedy: String::new(),
+            remedy: Remedy::None,
         }
     }
 
@@ -205,7 +207,12 @@ impl Finding {
         Self { related: Some(Related { location, label: label.into() }), ..self }
     }
 
-    pub(super) fn remedy(self, remedy: impl Into<String>) -> Self {
-        Self { remedy: remedy.into(), ..self }
+    pub(super) fn remedy(self, remedy: Remedy) -> Self {
+        Self { remedy, ..self }
+    }
+
+    /// Sets a remedy that names no option of devrun.
+    pub(super) fn remedy_text(self, text: impl Into<Cow<'static, str>>) -> Self {
+        self.remedy(Remedy::Text(text.into()))
     }
 }

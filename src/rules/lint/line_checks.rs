@@ -1,5 +1,6 @@
 //! What one rule file shows by itself: bad patterns, doubtful spellings, rules that others make useless.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use super::finding::{Finding, FindingId, Location, Severity};
@@ -12,7 +13,9 @@ use crate::rules::rule_file::{Line, RuleFile};
 pub(super) fn inspect(file: &RuleFile) -> Vec<Finding> {
     if let (Some(why), Some(path)) = (file.unreadable_because(), &file.source) {
         let finding = Finding::new(FindingId::UnreadableFile, Location::file(path.clone()), why);
-        return vec![finding.remedy("make it readable, or remove it: until then none of its rules counts")];
+        return vec![
+            finding.remedy_text("make it readable, or remove it: until then none of its rules counts"),
+        ];
     }
     if file.content.starts_with(b"\xff\xfe") || file.content.starts_with(b"\xfe\xff") {
         return file
@@ -41,7 +44,7 @@ fn utf16(place: Location) -> Finding {
     let message = "the file is UTF-16, and git reads bytes: none of its rules works";
     Finding::new(FindingId::NotUtf8, place, message)
         .severity(Severity::Error)
-        .remedy("save it as UTF-8 (in PowerShell: `Set-Content -Encoding utf8`)")
+        .remedy_text("save it as UTF-8 (in PowerShell: `Set-Content -Encoding utf8`)")
 }
 
 /// A rule as it is looked at.
@@ -67,10 +70,10 @@ impl Rule<'_> {
         let at = at.min(self.text.len().saturating_sub(1));
         let len = len.min(self.text.len() - at);
         let finding = self.finding(FindingId::InvalidPattern, at, len, "this rule can never match");
-        Some(finding.label(flaw.as_str()).remedy(self.mend(flaw, at)))
+        Some(finding.label(flaw.as_str()).remedy_text(self.mend(flaw, at)))
     }
 
-    fn mend(&self, flaw: PatternErrorKind, at: usize) -> String {
+    fn mend(&self, flaw: PatternErrorKind, at: usize) -> Cow<'static, str> {
         match flaw {
             PatternErrorKind::Empty => "remove the line, or write a name".into(),
             PatternErrorKind::UnclosedSet => {
@@ -101,7 +104,7 @@ impl Rule<'_> {
                 match body.strip_prefix(b"./") {
                     Some(rest) => {
                         let sign = if self.line.pattern.negated { "!" } else { "" };
-                        format!("write `{sign}/{}`: rules are relative to their file", String::from_utf8_lossy(rest))
+                        format!("write `{sign}/{}`: rules are relative to their file", String::from_utf8_lossy(rest)).into()
                     }
                     None => "write the path from the rule file's directory down; what is above needs a rule file there"
                         .into(),
@@ -114,7 +117,7 @@ impl Rule<'_> {
         let at = self.rest().iter().position(|byte| *byte == 0)?;
         let message = "the line holds a NUL byte, and git reads it only up to there";
         let finding = self.finding(FindingId::InvalidPattern, self.text.len() + at, 1, message);
-        Some(finding.severity(Severity::Warning).remedy("remove the byte"))
+        Some(finding.severity(Severity::Warning).remedy_text("remove the byte"))
     }
 
     fn encoding(&self) -> Option<Finding> {
@@ -122,14 +125,14 @@ impl Rule<'_> {
         let message = "the line is not UTF-8: it matches only names with the very same bytes";
         let len = error.error_len().unwrap_or(self.text.len() - error.valid_up_to());
         let finding = self.finding(FindingId::NotUtf8, error.valid_up_to(), len, message);
-        Some(finding.severity(Severity::Warning).remedy("save the file as UTF-8, if the names are"))
+        Some(finding.severity(Severity::Warning).remedy_text("save the file as UTF-8, if the names are"))
     }
 
     fn blanks_at_the_end(&self) -> Option<Finding> {
         if let Some(len) = kept_blank(self.text) {
             let message = "the blank at the end is a part of the pattern: git drops spaces only";
             let finding = self.finding(FindingId::TrailingSpace, self.text.len() - len, len, message);
-            return Some(finding.remedy("remove it"));
+            return Some(finding.remedy_text("remove it"));
         }
         let spaces = self.rest().iter().take_while(|byte| **byte == b' ').count();
         if spaces == 0 {
@@ -137,7 +140,11 @@ impl Rule<'_> {
         }
         let message = "git drops spaces at the end of a line";
         let finding = self.finding(FindingId::TrailingSpace, self.text.len(), spaces, message);
-        Some(finding.severity(Severity::Note).remedy(r"remove them, or write `\ ` for a space that counts"))
+        Some(
+            finding
+                .severity(Severity::Note)
+                .remedy_text(r"remove them, or write `\ ` for a space that counts"),
+        )
     }
 
     fn blanks_at_the_start(&self) -> Option<Finding> {
@@ -147,14 +154,14 @@ impl Rule<'_> {
         }
         let message = "blanks at the start of a line are a part of the pattern";
         let finding = self.finding(FindingId::LeadingSpace, 0, blanks, message);
-        Some(finding.remedy(r"remove them, or write `\ ` if the name begins so"))
+        Some(finding.remedy_text(r"remove them, or write `\ ` if the name begins so"))
     }
 
     fn comment(&self) -> Option<Finding> {
         let at = self.text.windows(2).position(|pair| matches!(pair, [b' ' | b'\t', b'#']))? + 1;
         let message = "a comment stands on a line of its own: this one is a part of the pattern";
         let finding = self.finding(FindingId::InlineComment, at, self.text.len() - at, message);
-        Some(finding.remedy("put the comment on the line above"))
+        Some(finding.remedy_text("put the comment on the line above"))
     }
 
     fn braces(&self) -> Option<Finding> {
@@ -166,7 +173,7 @@ impl Rule<'_> {
             .collect();
         let message = "git has no alternatives in braces: they are taken literally";
         let finding = self.finding(FindingId::LiteralBrace, open, close + 1 - open, message);
-        Some(finding.remedy(format!("write a line for each: {}", each.join(", "))))
+        Some(finding.remedy_text(format!("write a line for each: {}", each.join(", "))))
     }
 
     fn backslash(&self) -> Option<Finding> {
@@ -186,7 +193,9 @@ impl Rule<'_> {
         }
         let message = "a backslash protects the next character, it does not stand between directories";
         let finding = self.finding(FindingId::BackslashPath, at, 1, message);
-        Some(finding.remedy(format!("write `{}`", String::from_utf8_lossy(self.text).replace('\\', "/"))))
+        Some(
+            finding.remedy_text(format!("write `{}`", String::from_utf8_lossy(self.text).replace('\\', "/"))),
+        )
     }
 }
 
@@ -279,14 +288,14 @@ fn covering(file: &RuleFile, number: usize) -> Vec<usize> {
 fn duplicate(file: &RuleFile, line: &Line, first: &Line) -> Finding {
     Finding::new(FindingId::DuplicateRule, Location::rule(file, line), "this rule stands here twice")
         .related(Location::rule(file, first), "first here")
-        .remedy("remove one of the two")
+        .remedy_text("remove one of the two")
 }
 
 fn overtaken(file: &RuleFile, line: &Line, later: &Line) -> Finding {
     let message = "this rule has no effect: the same one stands below, and the last one decides";
     Finding::new(FindingId::DuplicateRule, Location::rule(file, line), message)
         .related(Location::rule(file, later), "decides")
-        .remedy("remove this one")
+        .remedy_text("remove this one")
 }
 
 fn shadow(file: &RuleFile, number: usize, run: usize, covering: &[usize]) -> Option<Finding> {
@@ -307,12 +316,16 @@ fn shadow(file: &RuleFile, number: usize, run: usize, covering: &[usize]) -> Opt
             ),
         };
         let finding = Finding::new(FindingId::ShadowedRule, place, message).severity(severity);
-        return Some(finding.related(Location::rule(file, later), "decides").remedy(remedy));
+        return Some(finding.related(Location::rule(file, later), "decides").remedy_text(remedy));
     }
     // An earlier rule makes this one needless if nothing in between could take back what it said.
     let earlier =
         covering.iter().rfind(|other| (run..number).contains(other)).map(|other| &file.lines[*other])?;
     let message = "this rule is not needed: an earlier one says the same of all it matches";
     let finding = Finding::new(FindingId::ShadowedRule, place, message).severity(Severity::Note);
-    Some(finding.related(Location::rule(file, earlier), "decides already").remedy("remove one of the two"))
+    Some(
+        finding
+            .related(Location::rule(file, earlier), "decides already")
+            .remedy_text("remove one of the two"),
+    )
 }

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use ignore::{DirEntry, WalkBuilder, WalkState};
 
 use super::finding::{Finding, FindingId, Location};
+use crate::Remedy;
 use crate::rules::path_key as key;
 use crate::rules::pattern::{EntryKind, Query, Shape};
 use crate::rules::rule_file::RuleFile;
@@ -97,7 +98,7 @@ fn path_of(error: &ignore::Error) -> Option<&Path> {
 pub(super) fn dead_file(path: PathBuf) -> Finding {
     let message = "nothing reads this file: devrun reads .watchignore";
     Finding::new(FindingId::DeadWatchdogignore, Location::file(path), message)
-        .remedy("rename it to .watchignore (`devrun init` does), or pass --ignore-file .watchdogignore")
+        .remedy(Remedy::ReadIgnoreFile { name: DEAD_NAME.into() })
 }
 
 /// The rules that match nothing at all: walks everything, also what is ignored.
@@ -115,7 +116,7 @@ pub(super) fn idle_rules(rules: &Rules, files: &[(Arc<RuleFile>, PathBuf)]) -> V
                     Location::rule(file, line),
                     "nothing in the tree matches this rule",
                 );
-                findings.push(finding.remedy("remove it, or keep it for what is not there yet"));
+                findings.push(finding.remedy_text("remove it, or keep it for what is not there yet"));
             }
         }
     }

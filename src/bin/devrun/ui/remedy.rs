@@ -3,11 +3,15 @@
 use devrun::Remedy;
 
 /// Words a remedy for the user of the command line. Empty if there is nothing to do.
-#[expect(dead_code, reason = "the library does not return remedies yet")]
 pub(crate) fn worded(remedy: &Remedy) -> String {
     match remedy {
         Remedy::None => String::new(),
         Remedy::Text(text) => text.clone().into_owned(),
+        Remedy::ReadIgnoreFile { name } => {
+            format!("rename it to .watchignore (`devrun init` does), or pass --ignore-file {name}")
+        }
+        Remedy::AddRoot => "watch it too: `--watch`, or `paths` in [watch]".into(),
+        Remedy::SelectFile => "add its extension to `ext`, or a glob for it to `filter`".into(),
         // A variant without words of its own here. `Display` names the library's options.
         other => other.to_string(),
     }

@@ -6,6 +6,7 @@ use devrun::rules::{Finding, LintReport, Location, Severity};
 use super::location::{Names, shown_line};
 use crate::ui::error::CliError;
 use crate::ui::escape::escape_path;
+use crate::ui::remedy::worded;
 use crate::ui::style::{ERROR, GOOD, NAME, WARNING, styled};
 use crate::ui::terminal::Terminal;
 
@@ -41,8 +42,9 @@ fn render(finding: &Finding, names: &Names, renderer: &Renderer) -> String {
             .element(shown.snippet(AnnotationKind::Context.span(shown.span.clone()).label(label.as_str())));
     }
     let mut groups = vec![group];
-    if !finding.remedy.is_empty() {
-        groups.push(Group::with_title(Level::HELP.secondary_title(finding.remedy.as_str())));
+    let remedy = worded(&finding.remedy);
+    if !remedy.is_empty() {
+        groups.push(Group::with_title(Level::HELP.secondary_title(remedy.as_str())));
     }
     renderer.render(&groups).to_string()
 }

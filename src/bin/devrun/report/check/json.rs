@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::location::Names;
 use crate::ui::byte_string::{self, ByteString};
 use crate::ui::error::CliError;
+use crate::ui::remedy::worded;
 use crate::ui::terminal::Terminal;
 
 #[derive(Serialize)]
@@ -39,7 +40,7 @@ struct Entry<'a> {
     #[serde(flatten, serialize_with = "byte_string::text")]
     text: Option<ByteString>,
     message: &'a str,
-    remedy: &'a str,
+    remedy: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     related: Option<RelatedEntry<'a>>,
 }
@@ -83,7 +84,7 @@ fn entry<'a>(finding: &'a Finding, names: &Names) -> Entry<'a> {
         end_column: place.map(|place| place.column + place.len),
         text: in_line.map(text_of),
         message: &finding.message,
-        remedy: &finding.remedy,
+        remedy: worded(&finding.remedy),
         related: finding.related.as_ref().map(|related| RelatedEntry {
             file: names.of(&related.location),
             line: related.location.line,

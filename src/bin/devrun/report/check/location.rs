@@ -6,6 +6,7 @@ use devrun::rules::{Finding, Location};
 
 use crate::ui::byte_string::ByteString;
 use crate::ui::escape::escape_bytes;
+use crate::ui::remedy::worded;
 
 /// Names files relative to a directory, with `/`.
 #[derive(Debug)]
@@ -53,8 +54,9 @@ pub(crate) fn whole_text(finding: &Finding) -> String {
     if !finding.label.is_empty() && finding.label != "decides" {
         text = format!("{text} ({})", finding.label);
     }
-    if !finding.remedy.is_empty() {
-        text = format!("{text}. Remedy: {}", finding.remedy);
+    let remedy = worded(&finding.remedy);
+    if !remedy.is_empty() {
+        text = format!("{text}. Remedy: {remedy}");
     }
     text
 }
