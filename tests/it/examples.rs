@@ -1,6 +1,7 @@
 //! The programs of `examples/` for embedders: each room alone, and all of them, run to their end.
 
-use super::sandbox::{Running, Sandbox, example};
+use crate::support::process::TestProcess;
+use crate::support::sandbox::{Sandbox, example};
 
 #[test]
 fn the_rules_alone_say_which_line_decides() {
@@ -20,7 +21,7 @@ fn the_watch_alone_tells_changes() {
     let sandbox = Sandbox::new();
     sandbox.write(".watchignore", "/downloads/\n");
     sandbox.write("app.py", "one");
-    let running = Running::start(&mut sandbox.command(example("watch_only")));
+    let running = TestProcess::start(&mut sandbox.command(example("watch_only")));
     running.wait_for_line("watching ");
     sandbox.write("downloads/a.zip", "no source");
     sandbox.write("app.py", "two");
@@ -31,7 +32,7 @@ fn the_watch_alone_tells_changes() {
 #[test]
 fn the_supervisor_alone_restarts_and_stops() {
     let sandbox = Sandbox::new();
-    let mut running = Running::start(&mut sandbox.command(example("supervise_only")));
+    let mut running = TestProcess::start(&mut sandbox.command(example("supervise_only")));
     assert_eq!(running.wait().code(), Some(0));
     running.wait_for_line("generation 2: Stopped");
     running.wait_for_line("ended: Asked");
@@ -42,7 +43,7 @@ fn the_supervisor_alone_restarts_and_stops() {
 #[test]
 fn the_front_alone_holds_a_request_until_somebody_serves() {
     let sandbox = Sandbox::new();
-    let mut running = Running::start(&mut sandbox.command(example("proxy_only")));
+    let mut running = TestProcess::start(&mut sandbox.command(example("proxy_only")));
     assert_eq!(running.wait().code(), Some(0));
     running.wait_for_line("answered: hello");
 }
@@ -52,7 +53,7 @@ fn a_whole_session_is_embedded() {
     let sandbox = Sandbox::new();
     sandbox.write("src/app.sh", "one");
     let mut command = sandbox.command(example("embed"));
-    let mut running = Running::start(command.args(["sleep", "1000"]));
+    let mut running = TestProcess::start(command.args(["sleep", "1000"]));
     running.wait_for_line("1: Ready");
     sandbox.write("src/app.sh", "two");
     running.wait_for_line("2: Ready");

@@ -8,7 +8,7 @@ use devrun::supervise::{self, Phase, Request};
 use devrun::watch::{Mode, Standby, Watch};
 use devrun::{Command, Event, Options, Session, rules, watch};
 
-use crate::sandbox::{PATIENCE, Sandbox, lives, wait_until};
+use crate::support::sandbox::{PATIENCE, Sandbox, lives, wait_until};
 
 /// A session over a sandbox whose child writes its process id into the file `pid`.
 fn options(sandbox: &Sandbox) -> Options {
@@ -36,7 +36,7 @@ async fn ready(session: &mut Session, wanted: u64) {
 
 /// The child of a sandbox, once it has said who it is.
 fn child(sandbox: &Sandbox) -> i32 {
-    crate::sandbox::wait_for("the child has said who it is", || said(sandbox))
+    crate::support::sandbox::wait_for("the child has said who it is", || said(sandbox))
 }
 
 fn said(sandbox: &Sandbox) -> Option<i32> {
@@ -289,8 +289,9 @@ async fn a_front_that_is_dropped_closes_its_port_and_lets_its_clients_go() {
 fn it_catches_no_signal_and_says_nothing() {
     let sandbox = Sandbox::new();
     sandbox.write("src/app.py", "one");
-    let program = crate::sandbox::example("embed");
-    let mut running = crate::sandbox::Running::start(sandbox.command(program).args(["sleep", "1000"]));
+    let program = crate::support::sandbox::example("embed");
+    let mut running =
+        crate::support::process::TestProcess::start(sandbox.command(program).args(["sleep", "1000"]));
     running.wait_for_line("1: Ready");
     let status = std::fs::read_to_string(format!("/proc/{}/status", running.pid())).unwrap();
     let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:\t")).unwrap();

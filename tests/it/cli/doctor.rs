@@ -1,0 +1,100 @@
+//! `devrun doctor` names what would go wrong, who is in the way, and how to mend it.
+
+use serde_json::Value;
+
+use crate::support::sandbox::Sandbox;
+
+/// The checks of `doctor --format json`, and its exit status.
+fn doctor(sandbox: &Sandbox, args: &[&str]) -> (Vec<Value>, i32) {
+    let output = sandbox.devrun().args(["doctor", "--format", "json"]).args(args).output().unwrap();
+    let json: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
+    assert_eq!(json["version"], 1);
+    (json["checks"].as_array().unwrap().clone(), output.status.code().unwrap())
+}
+
+fn level<'a>(checks: &'a [Value], id: &str) -> &'a str {
+    let check = checks.iter().find(|check| check["id"] == id);
+    check.unwrap_or_else(|| panic!("no {id} in {checks:#?}"))["level"].as_str().unwrap()
+}
+
+fn message(checks: &[Value], id: &str) -> String {
+    let check = checks.iter().rfind(|check| check["id"] == id && check["level"] != "ok").unwrap();
+    format!("{}; {}", check["message"].as_str().unwrap(), check["remedy"].as_str().unwrap())
+}
+
+#[test]
+fn events_arrive_here() {
+    let sandbox = Sandbox::new();
+    sandbox.write("src/main.rs", "");
+    let (checks, _) = doctor(&sandbox, &["--probe-roots"]);
+    assert_eq!(level(&checks, "event-self-test"), "ok");
+    assert_eq!(level(&checks, "event-in-root"), "ok");
+    assert_eq!(level(&checks, "configuration"), "ok");
+    assert_eq!(level(&checks, "root"), "ok");
+    let left: Vec<_> =
+        std::fs::read_dir(sandbox.root()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["src"], "the probe is removed");
+}
+
+#[test]
+fn a_taken_port_is_named_with_the_process_that_holds_it() {
+    let sandbox = Sandbox::new();
+    sandbox.write("src/main.rs", "");
+    let held = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let address = held.local_addr().unwrap().to_string();
+    let (checks, status) = doctor(&sandbox, &["--proxy", &address]);
+    assert_eq!((level(&checks, "port"), status), ("error", 1));
+    if cfg!(target_os = "linux") {
+        let text = message(&checks, "port");
+        assert!(text.contains(&format!("process {} ", std::process::id())), "{text}");
+    }
+}
+
+#[test]
+fn mistakes_in_files_are_findings() {
+    let sandbox = Sandbox::new();
+    sandbox.write("devrun.toml", "[watch]\ndebonce = 1\n");
+    sandbox.write(".watchignore", "a[\n");
+    sandbox.write("logs/a", "");
+    let (checks, status) = doctor(&sandbox, &[]);
+    assert_eq!((level(&checks, "configuration"), status), ("error", 1));
+    let text = message(&checks, "configuration");
+    assert!(text.contains("devrun.toml:2:1") && text.contains("`debounce`"), "{text}");
+    assert!(message(&checks, "rules").contains(".watchignore:1"));
+    assert!(message(&checks, "data-watched").contains("/logs/"));
+}
+
+#[test]
+fn a_command_that_cannot_work_is_named_before_it_fails() {
+    let sandbox = Sandbox::new();
+    sandbox.write("manage.py", "");
+    sandbox.write(
+        "devrun.toml",
+        "[watch]\npaths = ['src']\n[run]\ncommand = ['./uvicorn', 'app', '--reload', '--port', '{port}']\n",
+    );
+    let (checks, status) = doctor(&sandbox, &[]);
+    assert_eq!(status, 1);
+    assert_eq!(level(&checks, "command"), "error");
+    assert_eq!(level(&checks, "reloader-inside"), "warning");
+    assert_eq!(level(&checks, "port-placeholder"), "warning");
+    assert_eq!(level(&checks, "python-bytecode"), "ok");
+    assert!(message(&checks, "root").contains("src"));
+}
+
+#[test]
+fn every_check_is_documented() {
+    let source = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(source.join("docs/reference/json.md")).unwrap();
+    let sandbox = Sandbox::new();
+    sandbox.write("manage.py", "");
+    sandbox.write(".watchdogignore", "*.zip\n");
+    sandbox.write("logs/a", "");
+    sandbox.write("devrun.toml", "[run]\ncommand = ['true']\n[front]\nproxy = 0\n");
+    let (checks, _) = doctor(&sandbox, &["--probe-roots"]);
+    assert!(checks.len() > 10);
+    for check in checks {
+        let id = check["id"].as_str().unwrap();
+        assert!(page.contains(&format!("`{id}`")), "{id} is not in docs/reference/json.md");
+    }
+}

@@ -1,0 +1,126 @@
+//! Shells complete by the scripts of `devrun completions`, and `devrun man` writes what the formatter takes without a word.
+//!
+//! PowerShell is not among them: Debian has no package of it.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::docs::reference::output;
+use crate::support::pty::Pty;
+use crate::support::sandbox::{Sandbox, wait_until};
+
+/// A sandbox with the script of a shell in it.
+fn with_script(shell: &str, name: &str) -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.write(name, output(&sandbox, &["completions", shell]));
+    sandbox
+}
+
+/// What a program prints; it must not complain.
+fn said(sandbox: &Sandbox, program: &str, args: &[&str]) -> String {
+    let output = sandbox.command(program).args(args).output().unwrap();
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && complaint.is_empty(), "{program}: {complaint}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// What bash offers for the last word of a line.
+fn offered(sandbox: &Sandbox, line: &str) -> Vec<String> {
+    let words: Vec<&str> = line.split(' ').collect();
+    let (last, before) = (words[words.len() - 1], words[words.len() - 2]);
+    let array = words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" ");
+    let query = format!(
+        "source devrun.bash; COMP_WORDS=({array}); COMP_CWORD={}; _devrun devrun '{last}' '{before}'; echo \"${{COMPREPLY[@]}}\"",
+        words.len() - 1
+    );
+    said(sandbox, "bash", &["--norc", "-c", &query]).split_whitespace().map(str::to_owned).collect()
+}
+
+#[test]
+#[ignore = "needs bash"]
+fn bash_completes_subcommands_options_and_values() {
+    let sandbox = with_script("bash", "devrun.bash");
+    assert_eq!(offered(&sandbox, "devrun ex"), ["explain"]);
+    assert_eq!(offered(&sandbox, "devrun ref"), [""; 0]);
+    assert_eq!(offered(&sandbox, "devrun --stop"), ["--stop-signal", "--stop-timeout"]);
+    assert_eq!(offered(&sandbox, "devrun --on-busy "), ["restart", "queue", "signal", "ignore"]);
+    assert_eq!(offered(&sandbox, "devrun check --format "), ["human", "json", "github", "sarif"]);
+}
+
+#[test]
+#[ignore = "needs zsh"]
+fn zsh_completes_subcommands_options_values_and_the_command() {
+    let sandbox = with_script("zsh", "functions/_devrun");
+    let mut zsh = Command::new("zsh");
+    zsh.args(["-f", "-i"]).env("PS1", "ready> ").env("TERM", "dumb");
+    let mut zsh = Pty::start(&sandbox, &zsh);
+    zsh.expect("ready> ");
+    zsh.line("show() { print -r -- \"$BUFFER\" >> completed; BUFFER= }; zle -N show; bindkey '^Xs' show");
+    zsh.line("read-only-here() { }");
+    zsh.line("fpath=($PWD/functions $fpath); autoload -Uz compinit; compinit -u -d dump; echo lo''aded");
+    zsh.expect("loaded");
+    let mut completed = String::new();
+    for (typed, whole) in [
+        ("devrun expl", "devrun explain "),
+        ("devrun --stop-t", "devrun --stop-timeout="),
+        ("devrun --on-busy qu", "devrun --on-busy queue "),
+        ("devrun check --format=gi", "devrun check --format=github "),
+        ("devrun check --format gi", "devrun check --format github "),
+        ("devrun --proxy 8000 -- read-only-h", "devrun --proxy 8000 -- read-only-here "),
+    ] {
+        zsh.send(&format!("{typed}\t\x18s"));
+        completed.push_str(&format!("{whole}\n"));
+        let written = || std::fs::read_to_string(sandbox.path("completed")).unwrap_or_default();
+        wait_until(&format!("zsh completes `{typed}`"), || written().len() >= completed.len());
+        assert_eq!(written(), completed);
+    }
+    zsh.line("exit");
+    assert!(zsh.wait().success());
+}
+
+#[test]
+#[ignore = "needs fish"]
+fn fish_completes_subcommands_options_and_values() {
+    let sandbox = with_script("fish", "devrun.fish");
+    let offered = |line: &str| {
+        let query = format!("source devrun.fish; complete -C '{line}'");
+        let said = said(&sandbox, "fish", &["--no-config", "-c", &query]);
+        said.lines().map(|line| line.split('\t').next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(offered("devrun ex"), ["explain"]);
+    assert_eq!(offered("devrun --stop"), ["--stop-signal", "--stop-timeout"]);
+    assert_eq!(offered("devrun check --format "), ["github", "human", "json", "sarif"]);
+}
+
+/// The module `edit:` is there on a terminal alone, so the script gets one that keeps and prints what it is told.
+#[test]
+#[ignore = "needs elvish"]
+fn elvish_completes_subcommands_and_options() {
+    let sandbox = with_script("elvish", "devrun.elv");
+    let offered = |words: &str| {
+        let script = format!(
+            "var edit: = (ns [&completion:=(ns [&arg-completer=[&]]) &complex-candidate~={{|text &display=''| echo $text}}])\n\
+             eval &ns=(ns [&edit:=$edit:]) (slurp < devrun.elv)\n\
+             $edit:completion:arg-completer[devrun] {words}\n"
+        );
+        let said = said(&sandbox, "elvish", &["-norc", "-c", &script]);
+        said.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let all = offered("devrun ''");
+    for word in ["explain", "--stop-timeout", "--proxy", "-w"] {
+        assert!(all.iter().any(|one| one == word), "{word}: {all:?}");
+    }
+    let check = offered("devrun check ''");
+    assert!(check.contains(&"--strict".to_owned()) && !check.contains(&"--proxy".to_owned()), "{check:?}");
+}
+
+#[test]
+#[ignore = "needs groff"]
+fn manual_pages_are_well_formed() {
+    let sandbox = Sandbox::new();
+    output(&sandbox, &["man", "--dir", "man"]);
+    for page in std::fs::read_dir(sandbox.path("man")).unwrap().map(|entry| entry.unwrap().path()) {
+        let page: &Path = &page;
+        said(&sandbox, "groff", &["-man", "-Tutf8", "-ww", "-z", page.to_str().unwrap()]);
+    }
+}

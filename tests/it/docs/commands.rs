@@ -1,0 +1,81 @@
+//! The commands that the pages show, in their blocks, in their tables and in their sentences.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::docs::blocks::{blocks, pages, spans};
+
+/// Words as a shell splits them, with single and double quotes.
+pub(crate) fn words(line: &str) -> Vec<String> {
+    let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
+    for c in line.chars() {
+        match quote {
+            Some(open) if c == open => quote = None,
+            Some(_) => word.get_or_insert_default().push(c),
+            None if c == '\'' || c == '"' => {
+                word.get_or_insert_default();
+                quote = Some(c);
+            }
+            None if c.is_whitespace() => words.extend(word.take()),
+            None => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    words
+}
+
+/// Every command line of the pages whose name ends so, each once, with the page that has it.
+pub(crate) fn commands(pages_named: &[&str]) -> BTreeMap<String, PathBuf> {
+    let mut found = BTreeMap::new();
+    for (file, page) in pages() {
+        if pages_named.iter().any(|name| file.ends_with(name)) {
+            let lines = console(&page).into_iter().chain(sentences(&page)).chain(examples(&page));
+            for line in
+                lines.chain(workflows(&page)).chain(blocks(&page, "dockerfile").into_iter().map(entry_point))
+            {
+                found.entry(line).or_insert_with(|| file.clone());
+            }
+        }
+    }
+    found
+}
+
+/// The `$ ` lines of console blocks.
+fn console(page: &str) -> Vec<String> {
+    let lines = blocks(page, "console").into_iter().flat_map(str::lines);
+    lines.filter_map(|line| line.strip_prefix("$ ")).map(str::to_owned).collect()
+}
+
+/// The code spans that are whole commands: nothing left out, no placeholder in capitals.
+fn sentences(page: &str) -> Vec<String> {
+    let is_command = |line: &String| {
+        line.starts_with("devrun ") || line.contains("| devrun ") || line == "exec devrun check"
+    };
+    let is_whole =
+        |line: &String| !line.contains('…') && !line.split(' ').any(|word| matches!(word, "PATH" | "SHELL"));
+    spans(page).into_iter().filter(|line| is_command(line) && is_whole(line)).collect()
+}
+
+/// The examples of the reference; those of its options are spans.
+fn examples(page: &str) -> Vec<String> {
+    let lines = page.lines().filter_map(|line| line.strip_prefix("Example: "));
+    lines.filter(|line| !line.starts_with('`')).map(str::to_owned).collect()
+}
+
+/// What a workflow or a hook runs.
+fn workflows(page: &str) -> Vec<String> {
+    let lines = blocks(page, "yaml").into_iter().flat_map(str::lines);
+    let lines = lines.map(|line| line.trim_start().trim_start_matches("- "));
+    lines
+        .filter_map(|line| line.strip_prefix("run: ").or_else(|| line.strip_prefix("entry: ")))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// What a container runs: the words of ENTRYPOINT, then those of CMD.
+fn entry_point(block: &str) -> String {
+    let lists = block.lines().filter_map(|line| line.split_once(' ')).map(|(_, list)| list);
+    let words: Vec<String> =
+        lists.flat_map(|list| serde_json::from_str::<Vec<String>>(list).unwrap()).collect();
+    words.join(" ")
+}

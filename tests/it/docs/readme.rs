@@ -1,0 +1,85 @@
+//! What README.md and docs/ say holds: options exist, links lead somewhere, output is real.
+
+use std::path::Path;
+
+use crate::docs::blocks::pages;
+use crate::support::process::TestProcess;
+use crate::support::sandbox::Sandbox;
+
+#[test]
+fn every_option_in_a_table_exists() {
+    let sandbox = Sandbox::new();
+    let help = sandbox.devrun().arg("--help").output().unwrap();
+    let help = String::from_utf8_lossy(&help.stdout).into_owned();
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let rows = readme.lines().filter_map(|line| line.strip_prefix("| `-"));
+    for row in rows {
+        let option = format!("-{}", row.split([' ', '`', '[', '=']).next().unwrap());
+        let known = help.lines().any(|line| {
+            let line = line.trim_start();
+            line.split([' ', ',', '=', '[']).take(3).any(|word| word == option)
+        });
+        assert!(known, "{option} is in README.md and not in --help");
+    }
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    for (file, page) in pages() {
+        for part in page.split("](").skip(1) {
+            let target = part.split(')').next().unwrap();
+            if target.contains("://") {
+                continue;
+            }
+            let (name, heading) = target.split_once('#').unwrap_or((target, ""));
+            let other = if name.is_empty() { file.clone() } else { file.parent().unwrap().join(name) };
+            assert!(other.exists(), "{}: {target} is not there", file.display());
+            let is_there = || headings(&std::fs::read_to_string(&other).unwrap()).any(|one| one == heading);
+            assert!(heading.is_empty() || is_there(), "{}: {target} is no heading", file.display());
+        }
+    }
+}
+
+/// The names under which a page's headings are linked to.
+fn headings(page: &str) -> impl Iterator<Item = String> {
+    let titles =
+        page.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#').trim());
+    let name = |title: &str| title.to_lowercase().replace(' ', "-");
+    titles
+        .map(move |title| name(title).replace(|c: char| !c.is_alphanumeric() && !matches!(c, '-' | '_'), ""))
+}
+
+/// The lines under "What you see" are those of a real run, in the project they speak of.
+#[test]
+fn the_output_shown_is_real() {
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let shown = readme.split("tests/it/readme.rs. -->").nth(1).unwrap();
+    let shown = shown.split("```text\n").nth(1).unwrap().split("```").next().unwrap();
+    let sandbox = Sandbox::new();
+    sandbox.write(".watchignore", "/downloads/\n");
+    sandbox.write("src/app.sh", "sleep 1000");
+    let mut running = TestProcess::start(sandbox.devrun().args(["-m", "event", "--", "sh", "src/app.sh"]));
+    running.wait_for_line("watching");
+    sandbox.write("downloads/boq.zip", "not a source");
+    sandbox.write("src/app.sh", "sleep 2000");
+    running.wait_for_line("restarted");
+    running.stop();
+    let said: Vec<String> = running.lines().iter().map(|line| without_numbers(line)).collect();
+    for line in shown.lines() {
+        assert!(said.contains(&without_numbers(line)), "README.md shows {line:?}, but devrun said {said:#?}");
+    }
+}
+
+/// Times and process ids differ from run to run.
+fn without_numbers(line: &str) -> String {
+    let mut text = String::new();
+    for c in line.trim_end().chars() {
+        match c {
+            '0'..='9' if text.ends_with('#') => {}
+            '0'..='9' => text.push('#'),
+            _ => text.push(c),
+        }
+    }
+    // A busy machine restarts in seconds.
+    text.replace("#.#", "#").replace("# ms", "# s")
+}

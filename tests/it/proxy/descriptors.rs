@@ -1,0 +1,125 @@
+//! What a crowd of clients costs the program: memory within bounds; and few descriptors are a reason to wait, never a
+//! reason to fail. A child gets as many as it would without devrun.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::support::process::TestProcess;
+use crate::support::proxy::{Client, ScriptedServer, plain, soon, until};
+use crate::support::sandbox::Sandbox;
+
+/// The program after this `ulimit`, in front of a server that is there already.
+fn devrun(sandbox: &Sandbox, limit: &str, proxy: &str, command: &[&str]) -> TestProcess {
+    let mut shell = sandbox.command("sh");
+    shell.args(["-c", &format!("ulimit {limit} && exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_devrun")]);
+    shell.args(["--no-watch", "--proxy", proxy, "--"]).args(command);
+    TestProcess::start(&mut shell)
+}
+
+fn free_address() -> SocketAddr {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+async fn listening(address: SocketAddr) {
+    soon("devrun listens", async {
+        while tokio::net::TcpStream::connect(address).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+}
+
+/// Resident memory of a process, in MB.
+#[cfg(target_os = "linux")]
+fn memory(pid: u32) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() / 1024
+}
+
+#[cfg(target_os = "linux")]
+fn descriptors(pid: u32) -> usize {
+    std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
+}
+
+#[tokio::test]
+#[cfg(target_os = "linux")]
+async fn a_thousand_idle_connections_cost_little_and_are_kept() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).unwrap();
+    // Both ends of each are descriptors, of this process and of devrun.
+    let count = limit.current.map_or(1000, |most| 1000.min((most as usize).saturating_sub(600) / 2));
+    let server = ScriptedServer::start(|mut client| async move {
+        client.request().await;
+        client.send(&plain("answered")).await;
+    })
+    .await;
+    let (sandbox, address) = (Sandbox::new(), free_address());
+    let mut running = devrun(&sandbox, "-n", &format!("{address}={}", server.address), &["sleep", "1000"]);
+    listening(address).await;
+    let (before, open) = (memory(running.pid()), descriptors(running.pid()));
+    let mut clients = Vec::new();
+    let ask = async |client: &mut Client| {
+        client.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+        assert_eq!(client.answer(false).await.text(), "answered");
+    };
+    for _ in 0..count {
+        let mut client = Client::connect(address).await;
+        ask(&mut client).await;
+        clients.push(client);
+    }
+    let grown = memory(running.pid()) - before;
+    assert!(grown < 64, "{count} idle connections take {grown} MB");
+    for client in &mut clients {
+        ask(client).await;
+    }
+    drop(clients);
+    until("their descriptors are given back", || descriptors(running.pid()) < open + 50).await;
+    running.stop();
+}
+
+#[tokio::test]
+async fn more_clients_than_descriptors_are_all_answered() {
+    let server = ScriptedServer::start(|mut client| async move {
+        client.request().await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        client.send(&plain("answered")).await;
+    })
+    .await;
+    let (sandbox, address) = (Sandbox::new(), free_address());
+    let mut running =
+        devrun(&sandbox, "-n 100", &format!("{address}={}", server.address), &["sleep", "1000"]);
+    listening(address).await;
+    let clients: Vec<_> = (0..150)
+        .map(|_| {
+            tokio::spawn(async move {
+                let mut client = Client::connect(address).await;
+                // Kept alive: idle ones have to make room.
+                client.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+                (client.answer(false).await, client)
+            })
+        })
+        .collect();
+    for client in clients {
+        let (answer, _kept) = client.await.unwrap();
+        assert_eq!((answer.status, answer.text()), (200, "answered"), "{}", running.lines().join("\n"));
+    }
+    until("the server is left", || server.ended() >= 150).await;
+    running.stop();
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn the_program_takes_what_it_may_and_a_child_gets_what_it_would_have() {
+    let sandbox = Sandbox::new();
+    let script = "ulimit -Sn; exec sleep 1000";
+    let mut running = devrun(&sandbox, "-Sn 100", &free_address().to_string(), &["sh", "-c", script]);
+    crate::support::sandbox::wait_until("the child tells its limit", || running.count("100") > 0);
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", running.pid())).unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let numbers: Vec<u64> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    assert_eq!(numbers[0], numbers[1].min(32_768), "{line}");
+    running.stop();
+}

@@ -1,0 +1,310 @@
+//! Clients never see a restart: held, drained, sent to the next generation.
+
+use std::time::Duration;
+
+use devrun::proxy::{Event, FailureReport, Upstream};
+
+use crate::support::proxy::{Client, ScriptedServer, TestProxy, plain, soon, until};
+
+/// A server that answers `/slow` only when told.
+async fn server_with_slow_path() -> (ScriptedServer, tokio::sync::watch::Sender<bool>) {
+    let (go, going) = tokio::sync::watch::channel(false);
+    let server = ScriptedServer::start(move |mut client| {
+        let mut going = going.clone();
+        async move {
+            let (head, _) = client.request().await;
+            if head.contains("/slow") {
+                client.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfirst").await;
+                let _ = going.wait_for(|go| *go).await;
+                client.send("-last").await;
+            } else {
+                client.send(plain("old")).await;
+            }
+        }
+    })
+    .await;
+    (server, go)
+}
+
+#[tokio::test]
+async fn requests_wait_until_a_generation_is_ready() {
+    let proxy = TestProxy::new().await;
+    let mut waiting = Vec::new();
+    for _ in 0..4 {
+        let mut client = proxy.client().await;
+        client.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+        waiting.push(client);
+    }
+    proxy.held(4).await;
+    let server = ScriptedServer::saying("hello").await;
+    proxy.ready(1, &server);
+    for mut client in waiting {
+        assert_eq!(client.answer(false).await.text(), "hello");
+    }
+    proxy.told_held(0, 1).await;
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn a_response_in_flight_ends_on_the_old_generation_while_new_requests_go_to_the_new_one() {
+    let proxy = TestProxy::new().await;
+    let (old, go) = server_with_slow_path().await;
+    proxy.ready(1, &old);
+    let mut slow = proxy.client().await;
+    slow.send("GET /slow?x=1 HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    assert!(slow.head().await.starts_with("HTTP/1.1 200 OK"));
+
+    let new = ScriptedServer::saying("new").await;
+    proxy.ready(2, &new);
+    assert_eq!(proxy.get("/").await.text(), "new");
+    until("what is in flight is told", || {
+        proxy.events().iter().any(|event| {
+            matches!(event, Event::InFlight { generation: 1, responses: 1, bytes: 5, oldest, .. } if oldest == "GET /slow?x=1")
+        })
+    })
+    .await;
+    assert_eq!(proxy.drained(1), 0);
+
+    go.send_replace(true);
+    assert_eq!(slow.take(10).await, b"first-last");
+    until("the old generation is drained", || proxy.drained(1) == 1).await;
+    let newest = ScriptedServer::saying("newest").await;
+    proxy.ready(3, &newest);
+    until("an idle generation is drained at once", || proxy.drained(2) == 1).await;
+    assert_eq!(proxy.drained(1), 1, "drained is told once");
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn a_closed_gate_holds_new_requests_and_drains() {
+    let proxy = TestProxy::new().await;
+    let (old, go) = server_with_slow_path().await;
+    proxy.ready(1, &old);
+    let mut slow = proxy.client().await;
+    slow.send("GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    slow.head().await;
+    proxy.handle.hold();
+    let mut held = proxy.client().await;
+    held.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    proxy.held(1).await;
+    go.send_replace(true);
+    assert_eq!(slow.take(10).await, b"first-last");
+    until("the generation is drained", || proxy.drained(1) == 1).await;
+    old.die().await;
+    let new = ScriptedServer::saying("new").await;
+    proxy.ready(2, &new);
+    assert_eq!(held.answer(false).await.text(), "new");
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn what_waits_is_answered_at_once_when_there_will_be_no_server() {
+    let proxy = TestProxy::new().await;
+    let mut held = proxy.client().await;
+    held.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    proxy.held(1).await;
+    let report = FailureReport {
+        generation: 1,
+        headline: "exited with status 1 after 0.3 s".into(),
+        output: b"\x1b[31mSyntaxError: bad\x1b[0m\n".to_vec(),
+        ..FailureReport::default()
+    };
+    proxy.down(report);
+    let answer = held.answer(false).await;
+    assert_eq!(answer.status, 503);
+    assert_eq!(answer.header("retry-after"), Some("1"));
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    let json: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+    assert_eq!(json["error"], "the server is not running");
+    assert_eq!(json["detail"], "exited with status 1 after 0.3 s\nSyntaxError: bad");
+    until("the answer is told", || {
+        proxy
+            .events()
+            .iter()
+            .any(|event| matches!(event, Event::Answered { status: 503, request, .. } if request == "GET /"))
+    })
+    .await;
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn holding_is_bounded_in_number_and_time() {
+    let proxy = TestProxy::with(|options| {
+        options.hold_limit = 1;
+        options.hold_timeout = Duration::from_millis(300);
+    })
+    .await;
+    let mut held = proxy.client().await;
+    held.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    proxy.held(1).await;
+    let beyond = proxy.get("/").await;
+    assert_eq!((beyond.status, beyond.header("retry-after")), (503, Some("1")));
+    let answer = held.answer(false).await;
+    assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")));
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn a_place_is_given_back_when_the_client_leaves() {
+    let proxy = TestProxy::with(|options| options.hold_limit = 1).await;
+    let requests = [
+        "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\nsome of it",
+    ];
+    for (request, times) in requests.into_iter().zip(1..) {
+        let mut client = proxy.client().await;
+        client.send(request).await;
+        proxy.told_held(1, times).await;
+        drop(client);
+        proxy.told_held(0, times).await;
+    }
+    let server = ScriptedServer::saying("hello").await;
+    proxy.ready(1, &server);
+    assert_eq!(proxy.get("/").await.text(), "hello");
+    assert_eq!(server.accepted(), 1, "whoever left is not asked for");
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn a_body_waits_with_its_request_and_arrives_whole() {
+    let proxy = TestProxy::new().await;
+    let mut client = proxy.client().await;
+    let body = "0123456789".repeat(100_000);
+    client
+        .send(format!("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", body.len()))
+        .await;
+    proxy.held(1).await;
+    let server = ScriptedServer::start(|mut client| async move {
+        let (_, body) = client.request().await;
+        client.send(plain(&body.len().to_string())).await;
+    })
+    .await;
+    proxy.ready(1, &server);
+    client.send(&body).await;
+    assert_eq!(client.answer(false).await.text(), body.len().to_string());
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_for_a_moment_is_waited_for() {
+    let proxy = TestProxy::new().await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    proxy.handle.publish(Upstream::Ready { generation: 1, address });
+    let mut client = proxy.client().await;
+    client.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    let new = ScriptedServer::saying("new").await;
+    proxy.ready(2, &new);
+    assert_eq!(client.answer(false).await.text(), "new");
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_that_met_a_dying_generation_goes_to_the_next_one_if_it_may() {
+    let proxy = TestProxy::new().await;
+    let (met, mut meeting) = tokio::sync::mpsc::unbounded_channel();
+    let dying = ScriptedServer::start(move |mut client| {
+        let met = met.clone();
+        async move {
+            client.request().await;
+            met.send(()).unwrap();
+            std::future::pending().await
+        }
+    })
+    .await;
+    proxy.ready(1, &dying);
+    let mut get = proxy.client().await;
+    get.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    let mut post = proxy.client().await;
+    post.send("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\nhi").await;
+    soon("both are there", async { (meeting.recv().await, meeting.recv().await) }).await;
+    dying.die().await;
+    proxy.handle.hold();
+    let new = ScriptedServer::saying("new").await;
+    proxy.ready(2, &new);
+    assert_eq!(get.answer(false).await.text(), "new");
+    assert_eq!(post.answer(false).await.status, 502, "what may have been done is not done again");
+    assert_eq!(new.accepted(), 1);
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn event_streams_do_not_hold_up_a_restart_and_end_when_released() {
+    let proxy = TestProxy::new().await;
+    let old = ScriptedServer::start(|mut client| async move {
+        client.request().await;
+        client.send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n").await;
+        client.rest().await;
+    })
+    .await;
+    proxy.ready(1, &old);
+    let mut events = proxy.client().await;
+    events.send("GET /events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n").await;
+    events.head().await;
+    assert_eq!(events.chunk().await.unwrap(), b"data: 1\n\n");
+    let new = ScriptedServer::saying("new").await;
+    proxy.ready(2, &new);
+    until("the stream is not waited for", || proxy.drained(1) == 1).await;
+    proxy.handle.release_streams(1);
+    assert_eq!(events.rest().await, b"0\r\n\r\n", "it ends, it is not cut, and the connection is closed");
+    until("the server's side is closed", || old.ended() == 1).await;
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn a_websocket_is_closed_between_frames_with_code_1012() {
+    let proxy = TestProxy::new().await;
+    let (go, going) = tokio::sync::watch::channel(false);
+    let server = ScriptedServer::start(move |mut client: Client| {
+        let mut going = going.clone();
+        async move {
+            let head = client.head().await;
+            assert!(head.to_ascii_lowercase().contains("upgrade: websocket"), "{head}");
+            client
+                .send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+                .await;
+            assert_eq!(client.take(2).await, [0x81, 0x00]);
+            client.send([0x82, 0x04, 1, 2]).await;
+            let _ = going.wait_for(|go| *go).await;
+            client.send([3, 4, 0x82, 0x01, 9]).await;
+            client.rest().await;
+        }
+    })
+    .await;
+    proxy.ready(1, &server);
+    let mut socket = proxy.client().await;
+    socket.send("GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\r\n").await;
+    assert!(socket.head().await.starts_with("HTTP/1.1 101 "));
+    socket.send([0x81, 0x00]).await;
+    assert_eq!(socket.take(4).await, [0x82, 0x04, 1, 2]);
+    let new = ScriptedServer::saying("new").await;
+    proxy.ready(2, &new);
+    until("the socket is not waited for", || proxy.drained(1) == 1).await;
+    proxy.handle.release_streams(1);
+    go.send_replace(true);
+    assert_eq!(
+        socket.rest().await,
+        [3, 4, 0x88, 0x02, 0x03, 0xf4],
+        "the frame ends, then comes the close, then the end"
+    );
+    until("the server's side is closed", || server.ended() == 1).await;
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn a_generation_that_is_found_under_another_address_is_not_drained_for_that() {
+    let proxy = TestProxy::new().await;
+    let (first, second) = (ScriptedServer::saying("first").await, ScriptedServer::saying("second").await);
+    proxy.ready(1, &first);
+    proxy.ready(1, &second);
+    proxy.ready(1, &second);
+    assert_eq!(proxy.get("/").await.text(), "second");
+    proxy.handle.hold();
+    proxy.ready(2, &first);
+    until("the generation is drained", || proxy.drained(1) == 1).await;
+    proxy.ready(3, &second);
+    until("the next one is drained", || proxy.drained(2) == 1).await;
+    assert_eq!(proxy.drained(1), 1);
+    proxy.stop().await;
+}

@@ -1,0 +1,117 @@
+//! What is asked for reaches COMMAND: its words, its directory, its variables, from whatever source.
+
+use crate::support::process::TestProcess;
+use crate::support::sandbox::Sandbox;
+
+/// Runs to the end, and gives what COMMAND wrote.
+fn run_in(sandbox: &Sandbox, directory: &str, args: &[&str]) -> (String, i32) {
+    let mut command = sandbox.devrun();
+    command.current_dir(sandbox.path(directory)).args(["-q", "--no-watch", "--on-exit", "quit"]).args(args);
+    let output = command.output().unwrap();
+    let stdout = String::from_utf8_lossy(&output.stdout).replace(sandbox.root().to_str().unwrap(), "ROOT");
+    (stdout, output.status.code().unwrap_or_else(|| panic!("{output:?}")))
+}
+
+fn run(sandbox: &Sandbox, args: &[&str]) -> (String, i32) {
+    run_in(sandbox, ".", args)
+}
+
+#[test]
+fn words_arrive_as_they_were_typed() {
+    let sandbox = Sandbox::new();
+    let echo = ["--", "printf", "<%s>", "a b", "", "*", "-w", "--", "$HOME"];
+    assert_eq!(run(&sandbox, &echo), ("<a b><><*><-w><--><$HOME>".into(), 0));
+    assert_eq!(run(&sandbox, &["--", "sh", "-c", "exit 7"]).1, 7);
+    assert_eq!(run(&sandbox, &["--shell", "--", "echo one;", "exit", "3"]), ("one\n".into(), 3));
+}
+
+#[test]
+fn what_cannot_be_started_has_the_status_that_shells_give_it() {
+    let sandbox = Sandbox::new();
+    sandbox.write("notes.txt", "");
+    assert_eq!(run(&sandbox, &["--", "no-such-program-here"]).1, 127);
+    assert_eq!(run(&sandbox, &["--", "./notes.txt"]).1, 126);
+}
+
+#[test]
+fn variables_come_from_the_command_line_over_files_over_the_caller() {
+    let sandbox = Sandbox::new();
+    sandbox.write(".env", "A=file\nB=file\nC='with blanks'\n");
+    sandbox.write("devrun.toml", "[run]\nenv = { B = 'toml', D = 1 }\nenv-file = '.env'\n");
+    let print = ["--", "sh", "-c", "echo $A,$B,$C,$D,$E"];
+    assert_eq!(run(&sandbox, &print).0, "file,toml,with blanks,1,\n");
+    let typed = [&["--env", "B=typed", "--env", "E=a=b"][..], &print].concat();
+    assert_eq!(run(&sandbox, &typed).0, "file,typed,with blanks,1,a=b\n");
+}
+
+#[test]
+fn a_configured_command_runs_in_the_projects_directory_and_a_typed_one_where_it_was_typed() {
+    let sandbox = Sandbox::new();
+    sandbox.git(&["init", "-q"]);
+    sandbox.write(
+        "devrun.toml",
+        "[run]\ncommand = ['sh', '-c', 'pwd; exit 5']\n[profile.line.run]\ncommand = 'pwd && exit 6'\n",
+    );
+    sandbox.write("sub/deep/x", "");
+    assert_eq!(run_in(&sandbox, "sub/deep", &[]), ("ROOT\n".into(), 5));
+    assert_eq!(run_in(&sandbox, "sub/deep", &["--profile", "line"]), ("ROOT\n".into(), 6));
+    assert_eq!(run_in(&sandbox, "sub/deep", &["--", "pwd"]), ("ROOT/sub/deep\n".into(), 0));
+    assert_eq!(run_in(&sandbox, "sub/deep", &["-C", "..", "--", "pwd"]), ("ROOT/sub\n".into(), 0));
+}
+
+#[test]
+fn a_build_runs_first_and_a_listed_one_takes_the_place_of_the_files() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .write("devrun.toml", "[run]\nbuild = ['echo built > made', ['sh', '-c', 'echo twice >> made']]\n");
+    assert_eq!(run(&sandbox, &["--", "cat", "made"]).0, "built\ntwice\n");
+    assert_eq!(run(&sandbox, &["--build", "echo other > made", "--", "cat", "made"]).0, "other\n");
+}
+
+#[test]
+fn a_file_elsewhere_is_followed_too_through_a_link_or_by_its_name() {
+    let sandbox = Sandbox::new();
+    let file = sandbox.outside().join("shared.toml");
+    let write = |word: &str| {
+        std::fs::write(&file, format!("[run]\ncommand = ['sh', '-c', 'echo run {word}; exec sleep 60']\n"))
+            .unwrap();
+    };
+    std::fs::create_dir(sandbox.path("src")).unwrap();
+    write("zero");
+    std::os::unix::fs::symlink("../shared.toml", sandbox.path("devrun.toml")).unwrap();
+    for (word, options) in [("one", &[][..]), ("two", &["--config", "src/../../shared.toml"])] {
+        let mut running = TestProcess::start(sandbox.devrun().args(options));
+        running.wait_for_line("run ");
+        write(word);
+        running.wait_for_line(&format!("run {word}"));
+        running.wait_for_line("in effect, with a restart");
+        running.stop();
+    }
+}
+
+#[test]
+fn an_edit_of_the_file_takes_effect_and_a_mistake_in_it_leaves_all_as_it_was() {
+    let sandbox = Sandbox::new();
+    let file = |extra: &str| format!("[run]\ncommand = ['sh', '-c', 'echo run $A; exec sleep 60']\n{extra}");
+    sandbox.write("src/main.rs", "");
+    sandbox.write("devrun.toml", file("env = { A = 'one' }\n"));
+    let mut running = TestProcess::start(sandbox.devrun().args(["-w", "src"]));
+    running.wait_for_line("run one");
+    sandbox.write("devrun.toml", file("env = { A = 'two' }\n"));
+    running.wait_for_line("run two");
+    sandbox.write("devrun.toml", file("evn = { A = 'three' }\n"));
+    running.wait_for_line("did you mean `env`?");
+    sandbox.write("devrun.toml", file("env = { A = 'two' }\n[watch]\next = ['rs']\n"));
+    running.wait_for_line("in effect");
+    sandbox.write("src/main.rs", "changed");
+    running.wait_for_count("run two", 2);
+    assert_eq!(running.count("run three"), 0);
+    // Without a COMMAND there is nothing to run instead.
+    std::fs::remove_file(sandbox.path("devrun.toml")).unwrap();
+    running.wait_for_line("there is no COMMAND to run");
+    running.wait_for_count("the settings stay as they were", 2);
+    sandbox.write("src/main.rs", "changed again");
+    running.wait_for_count("run two", 3);
+    assert_eq!(running.count("run two"), 3);
+    running.stop();
+}

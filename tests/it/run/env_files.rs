@@ -1,0 +1,91 @@
+//! Environment files: what is in them reaches COMMAND, what is wrong with them is said before anything is harmed.
+
+use crate::support::process::TestProcess;
+use crate::support::sandbox::{Sandbox, example, wait_until};
+
+/// What COMMAND got, as `KEY=VALUE` lines.
+const PRINT: &str = "env > got.part; mv got.part got; exec sleep 1000";
+
+fn got(sandbox: &Sandbox, line: &str) -> bool {
+    let text = std::fs::read_to_string(sandbox.path("got")).unwrap_or_default();
+    format!("\n{text}").contains(&format!("\n{line}\n"))
+}
+
+#[test]
+fn what_is_in_them_reaches_the_command() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "one.env",
+        "\u{feff}# of the team\r\nexport NAME=\"two words\" # told\r\nKEY='-----BEGIN\r\nabc\r\nEND-----'\r\n\
+         PORT_A=1\r\nPORT_A=2\r\nURL=http://localhost:${PORT_A}/$NAME#x\r\nRAW='$NAME'\r\nWHO=one\r\n",
+    );
+    sandbox.write("two.env", "WHO=two\nWAS=${WHO}-${OUTER:-none}\nTYPED=file\n");
+    let mut command = sandbox.devrun();
+    command.env("OUTER", "outer").env("WHO", "caller");
+    command.args(["--env-file", "one.env", "--env-file", "two.env", "--env", "TYPED=typed"]);
+    command.args(["--", "sh", "-c", PRINT]);
+    let _run = TestProcess::start(&mut command);
+    wait_until("it is up", || sandbox.path("got").exists());
+    for line in [
+        "NAME=two words",
+        "KEY=-----BEGIN\nabc\nEND-----",
+        "PORT_A=2",
+        "URL=http://localhost:2/two words#x",
+        "RAW=$NAME",
+        "WHO=two",
+        "WAS=two-outer",
+        "TYPED=typed",
+    ] {
+        assert!(got(&sandbox, line), "{line}: {}", std::fs::read_to_string(sandbox.path("got")).unwrap());
+    }
+}
+
+#[test]
+fn a_bad_one_stops_the_launch() {
+    let sandbox = Sandbox::new();
+    sandbox.write(".env", "GOOD=1\n\nthis is bad\n");
+    let output = sandbox.devrun().args(["--env-file", ".env", "--", "touch", "ran"]).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    for part in [".env:3", "this is bad", "not a variable", "write KEY=VALUE"] {
+        assert!(told.contains(part), "no {part:?} in {told}");
+    }
+    sandbox.write("devrun.toml", "[run]\nenv-file = 'gone.env'\n");
+    let output = sandbox.devrun().args(["--", "touch", "ran"]).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(told.contains("gone.env") && told.contains("create it"), "{told}");
+    assert!(!sandbox.path("ran").exists());
+}
+
+#[test]
+fn one_that_goes_bad_keeps_the_old_generation_until_it_is_mended() {
+    for proxy in [false, true] {
+        let sandbox = Sandbox::new();
+        sandbox.write(".env", "WHO=one\n");
+        let mut command = sandbox.devrun();
+        command.args(["--env-file", ".env"]).args(proxy.then_some("--proxy=127.0.0.1:0"));
+        let server = example("child").to_str().unwrap().to_owned();
+        sandbox.write(".watchignore", "log\n");
+        let line = format!("echo up $WHO $$ >> log; exec {server} {}", if proxy { "serve" } else { "sleep" });
+        command.args(["--", "sh", "-c", &line]);
+        let run = TestProcess::start(&mut command);
+        let log = || std::fs::read_to_string(sandbox.path("log")).unwrap_or_default();
+        wait_until("it is up", || log().contains("up one"));
+        if proxy {
+            run.wait_for_line("ready in");
+        }
+        sandbox.write(".env", "WHO=two\nWHO='open\n");
+        let told = run.wait_for_line(".env:2");
+        for part in ["not closed", "WHO='open", "close it", "generation 1 goes on serving"] {
+            assert!(told.contains(part), "no {part:?} in {told}");
+        }
+        std::fs::remove_file(sandbox.path(".env")).unwrap();
+        run.wait_for_line("cannot be read");
+        let pid = log().split_whitespace().nth(2).unwrap().parse().unwrap();
+        assert!(crate::support::sandbox::lives(pid), "the old one goes on: {:#?}", run.lines());
+        sandbox.write(".env", "WHO=three\n");
+        wait_until("it is mended", || log().contains("up three"));
+        assert!(!log().contains("two"), "{}", log());
+    }
+}

@@ -1,0 +1,402 @@
+//! What devrun writes, and whom it never waits for: slow readers, full disks, status lines, colours.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, Stdio};
+
+use crate::support::pty::Pty;
+use crate::support::sandbox::{Sandbox, example, wait_for, wait_until};
+
+/// A child that logs its generation and stays.
+fn logging(sandbox: &Sandbox, command: &mut Command, steps: &str) {
+    let outside = sandbox.outside();
+    command.arg("--").arg(example("child"));
+    command.args(steps.split(' ').map(|word| word.replace("{}", outside.to_str().unwrap())));
+}
+
+fn generations(sandbox: &Sandbox) -> usize {
+    std::fs::read_to_string(sandbox.outside().join("log")).unwrap_or_default().lines().count()
+}
+
+/// Restarts it so often, and ends it: whatever its streams are, it must go on supervising.
+fn supervises(sandbox: &Sandbox, mut devrun: Child, restarts: usize) {
+    wait_until("the first generation is up", || generations(sandbox) == 1);
+    for number in 0..restarts {
+        sandbox.write(format!("{number}.py"), "");
+        wait_until("it restarts", || generations(sandbox) == number + 2);
+    }
+    let pid = rustix::process::Pid::from_raw(devrun.id() as i32).unwrap();
+    let ticks = crate::run::terminal::processor_time(devrun.id() as i32);
+    assert!(ticks < 300, "it spins: {ticks}");
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    let status = wait_for("devrun ends", || devrun.try_wait().unwrap());
+    assert_eq!(status.signal(), Some(15), "{status:?}");
+}
+
+const LOG: &str = "log {}/log up print hello complain hello sleep";
+
+#[test]
+fn a_full_disk_behind_its_streams_stops_nothing() {
+    for options in [&["-vv"][..], &["--log-format", "json"], &["--proxy", "127.0.0.1:0"]] {
+        let sandbox = Sandbox::new();
+        let full = || Stdio::from(File::options().write(true).open("/dev/full").unwrap());
+        let mut command = sandbox.devrun();
+        command.args(options).stdin(Stdio::null()).stdout(full()).stderr(full());
+        let steps = if options[0] == "--proxy" { "log {}/log up serve" } else { LOG };
+        logging(&sandbox, &mut command, steps);
+        supervises(&sandbox, command.spawn().unwrap(), 2);
+    }
+}
+
+#[test]
+fn closed_streams_stop_nothing() {
+    let sandbox = Sandbox::new();
+    let mut inner = sandbox.devrun();
+    logging(&sandbox, &mut inner, LOG);
+    let mut command = sandbox.command("sh");
+    command.args(["-c", "exec \"$0\" \"$@\" <&- >&- 2>&-"]).arg(inner.get_program()).args(inner.get_args());
+    supervises(&sandbox, command.spawn().unwrap(), 2);
+}
+
+#[test]
+fn readers_that_have_gone_stop_nothing() {
+    for options in [&["-vv"][..], &["--log-format", "json", "-v"]] {
+        let sandbox = Sandbox::new();
+        let (out, err) = (rustix::pipe::pipe().unwrap(), rustix::pipe::pipe().unwrap());
+        let mut command = sandbox.devrun();
+        command.args(options).stdin(Stdio::null()).stdout(out.1).stderr(err.1);
+        logging(&sandbox, &mut command, LOG);
+        let devrun = command.spawn().unwrap();
+        drop(command);
+        drop((out.0, err.0));
+        supervises(&sandbox, devrun, 2);
+    }
+}
+
+/// A pipe that is full to the last byte, and that nobody reads.
+fn full_pipe() -> (OwnedFd, OwnedFd) {
+    let (read, write) = rustix::pipe::pipe().unwrap();
+    rustix::io::ioctl_fionbio(&write, true).unwrap();
+    while rustix::io::write(&write, &[b'x'; 4096]).is_ok() {}
+    while rustix::io::write(&write, b"x").is_ok() {}
+    rustix::io::ioctl_fionbio(&write, false).unwrap();
+    (read, write)
+}
+
+#[test]
+fn a_log_that_nobody_reads_never_holds_up_a_restart() {
+    for options in
+        [&["--log-format", "json"][..], &["-vvv"], &["--log-format", "json", "--proxy", "127.0.0.1:0"]]
+    {
+        let sandbox = Sandbox::new();
+        let (_read, write) = full_pipe();
+        let mut command = sandbox.devrun();
+        command.args(options).stdin(Stdio::null()).stdout(Stdio::null()).stderr(write);
+        let steps = if options.len() == 4 { "log {}/log up serve" } else { "log {}/log up sleep" };
+        logging(&sandbox, &mut command, steps);
+        supervises(&sandbox, command.spawn().unwrap(), 5);
+    }
+}
+
+#[test]
+fn a_slow_reader_gets_everything_in_the_end() {
+    let sandbox = Sandbox::new();
+    let (read, write) = full_pipe();
+    let mut command = sandbox.devrun();
+    command.args(["--log-format", "json"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(write);
+    logging(&sandbox, &mut command, "log {}/log up sleep");
+    let devrun = command.spawn().unwrap();
+    drop(command);
+    wait_until("the first generation is up", || generations(&sandbox) == 1);
+    sandbox.write("app.py", "");
+    wait_until("it restarts", || generations(&sandbox) == 2);
+    let reader = std::thread::spawn(move || {
+        let mut text = String::new();
+        File::from(read).read_to_string(&mut text).unwrap();
+        text
+    });
+    let pid = rustix::process::Pid::from_raw(devrun.id() as i32).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    let mut devrun = devrun;
+    wait_for("devrun ends", || devrun.try_wait().unwrap());
+    let text = reader.join().unwrap();
+    let events: Vec<&str> = text.trim_start_matches('x').lines().collect();
+    assert!(
+        events[0].contains("\"watching\"") && events.last().unwrap().contains("\"summary\""),
+        "{events:?}"
+    );
+}
+
+#[test]
+fn an_error_at_the_start_waits_for_whoever_reads_it() {
+    let sandbox = Sandbox::new();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let (read, write) = full_pipe();
+    let mut command = sandbox.devrun();
+    command.args(["-vvv", "--proxy", &taken.local_addr().unwrap().to_string()]);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(write);
+    logging(&sandbox, &mut command, "log {}/log up sleep");
+    let mut devrun = command.spawn().unwrap();
+    drop(command);
+    let mut text = String::new();
+    File::from(read).read_to_string(&mut text).unwrap();
+    assert!(text.contains("error: ") && text.contains("in use"), "{text}");
+    assert_eq!(wait_for("devrun ends", || devrun.try_wait().unwrap()).code(), Some(2));
+    assert_eq!(generations(&sandbox), 0);
+}
+
+#[test]
+fn head_takes_its_line_and_the_child_ends_as_without_devrun() {
+    let sandbox = Sandbox::new();
+    let script =
+        "\"$0\" -q --on-exit quit -- sh -c 'echo one; sleep 0.2; while echo two; do :; done' | head -1";
+    let output = sandbox.command("sh").args(["-c", script, env!("CARGO_BIN_EXE_devrun")]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "one\n");
+}
+
+#[test]
+fn a_status_line_shows_what_takes_long_and_goes_away() {
+    let sandbox = Sandbox::new();
+    let build = "sleep 2.5; echo built";
+    let mut terminal =
+        Pty::devrun(&sandbox, &["--build", build, "--", "sh", "-c", "echo child; exec sleep 100"]);
+    terminal.expect("devrun: building (");
+    terminal.expect("devrun: building (1.");
+    terminal.expect("child");
+    assert_eq!(terminal.screen().iter().filter(|line| line.contains("building (")).count(), 0);
+    terminal.send("q");
+    terminal.wait();
+    terminal.expect("stopped after");
+    let screen = terminal.screen();
+    assert!(screen.contains(&"built".to_owned()) && screen.contains(&"child".to_owned()), "{screen:#?}");
+    assert!(screen.iter().any(|line| line.starts_with("devrun: stopped after")), "{screen:#?}");
+}
+
+#[test]
+fn a_status_line_is_never_in_a_line_of_the_childs() {
+    let sandbox = Sandbox::new();
+    // Whole lines, lines in pieces, and colours, for as long as the status line stands there.
+    let script = "i=0; while [ $i -lt 150 ]; do i=$((i+1)); printf 'line %s ' $i; sleep 0.005; \
+                  printf '\\033[32mends\\033[0m\\n'; sleep 0.005; done";
+    sandbox.write("build", script);
+    let args = ["--build", "sh ./build", "--", "sh", "-c", "echo child; exec sleep 100"];
+    let mut terminal = Pty::devrun(&sandbox, &args);
+    terminal.expect("devrun: building (");
+    terminal.expect("child");
+    let screen = terminal.screen();
+    for number in 1..=150 {
+        assert!(screen.contains(&format!("line {number} ends")), "{number}: {screen:#?}");
+    }
+    let strange = |line: &&String| {
+        !line.is_empty() && !line.starts_with("devrun: ") && !line.starts_with("line ") && *line != "child"
+    };
+    assert_eq!(screen.iter().find(strange), None, "{screen:#?}");
+}
+
+#[test]
+fn a_status_line_shows_readiness_and_what_is_in_flight() {
+    use std::io::{Read, Write};
+    let sandbox = Sandbox::new();
+    let helper = example("child");
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let args = ["--proxy", &address, "--", helper.to_str().unwrap(), "serve", "2500"];
+    let mut terminal = Pty::devrun(&sandbox, &args);
+    terminal.expect("devrun: waiting for the server to be ready (1.");
+    terminal.expect("ready in");
+    let mut client = std::net::TcpStream::connect(&address).unwrap();
+    write!(client, "GET /slow/400/20 HTTP/1.1\r\nHost: {address}\r\n\r\n").unwrap();
+    client.read_exact(&mut [0; 9]).unwrap();
+    sandbox.write("app.py", "");
+    terminal.expect("restarted in");
+    terminal.expect("devrun: waiting for 1 response, ");
+    drop(client);
+    wait_until("it goes away with the client", || {
+        !terminal.screen().iter().any(|line| line.contains("waiting for 1 response"))
+    });
+    terminal.send("q");
+    terminal.wait();
+}
+
+#[test]
+fn a_terminal_that_is_lent_has_no_status_line_in_what_is_typed() {
+    let sandbox = Sandbox::new();
+    let helper = example("child");
+    let log = sandbox.outside().join("log");
+    let (helper, log) = (helper.to_str().unwrap(), log.to_str().unwrap());
+    let args = ["--proxy", "127.0.0.1:0", "--stdin", "inherit", "--", helper, "prompt", "ask:", log];
+    let mut terminal = Pty::devrun(&sandbox, &args);
+    for _ in 0..4 {
+        terminal.expect("ask:");
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        terminal.send("word\n");
+    }
+    terminal.expect("ask:");
+    assert!(!terminal.seen().contains("to be ready ("), "{}", terminal.seen());
+    terminal.send("\x03");
+    terminal.wait();
+}
+
+#[test]
+fn a_terminal_that_holds_its_output_holds_up_no_restart() {
+    let sandbox = Sandbox::new();
+    let outside = sandbox.outside();
+    let log = outside.join("log");
+    let helper = example("child");
+    let (helper, log) = (helper.to_str().unwrap(), log.to_str().unwrap());
+    let mut terminal = Pty::devrun(&sandbox, &["--", helper, "log", log, "up", "print", "word", "sleep"]);
+    terminal.expect("word");
+    terminal.send("\x13");
+    for number in 0..3 {
+        sandbox.write(format!("{number}.py"), "");
+        wait_until("it restarts", || generations(&sandbox) == number + 2);
+    }
+    terminal.send("\x11");
+    for _ in 0..3 {
+        terminal.expect("word");
+    }
+    terminal.send("q");
+    assert_eq!(terminal.wait().code(), Some(0));
+}
+
+#[test]
+fn arrows_function_keys_and_answers_of_the_terminal_are_no_keys() {
+    let sandbox = Sandbox::new();
+    let script = "echo child $DEVRUN_GENERATION; printf '\\033[6n'; exec sleep 100";
+    let mut terminal = Pty::devrun(&sandbox, &["--", "sh", "-c", script]);
+    terminal.expect("\x1b[6n");
+    wait_until("devrun reads keys", || terminal.modes() == (false, false));
+    terminal.send("\x1b[12;40R\x1bOQ\x1b[A\n");
+    terminal.send("?");
+    terminal.expect("q quit");
+    assert!(!terminal.seen().contains("child 2"), "{}", terminal.seen());
+    terminal.send("q");
+    assert_eq!(terminal.wait().code(), Some(0));
+}
+
+#[test]
+fn a_pipe_gets_no_status_line_and_no_colour() {
+    let sandbox = Sandbox::new();
+    let args = ["--build", "sleep 1", "--on-exit", "quit", "--", "true"];
+    let output = sandbox.devrun().args(args).env("TERM", "xterm").output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(!text.contains('\x1b') && !text.contains('\r') && !text.contains("building ("), "{text:?}");
+}
+
+#[test]
+fn colours_are_asked_for_and_refused_as_everywhere() {
+    // Variable, value, on a terminal, in a pipe.
+    let cases = [
+        ("IGNORED", "1", true, false),
+        ("NO_COLOR", "1", false, false),
+        ("NO_COLOR", "", true, false),
+        ("CLICOLOR", "0", false, false),
+        ("CLICOLOR_FORCE", "1", true, true),
+        ("TERM", "dumb", false, false),
+    ];
+    for (name, value, on_terminal, in_pipe) in cases {
+        let sandbox = Sandbox::new();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_devrun"));
+        command.args(["--on-exit", "quit", "--", "true"]).env(name, value);
+        let mut terminal = Pty::start(&sandbox, &command);
+        terminal.wait();
+        terminal.expect("stopped after");
+        assert_eq!(terminal.seen().contains("\x1b["), on_terminal, "{name}={value}: {:?}", terminal.seen());
+        let mut piped = sandbox.devrun();
+        piped.args(["--on-exit", "quit", "--", "true"]).env("TERM", "xterm").env(name, value);
+        let text = String::from_utf8(piped.output().unwrap().stderr).unwrap();
+        assert_eq!(text.contains("\x1b["), in_pipe, "{name}={value} in a pipe: {text:?}");
+    }
+    let sandbox = Sandbox::new();
+    for (word, colour) in [("always", true), ("never", false)] {
+        let mut command = sandbox.devrun();
+        let text =
+            command.args(["--color", word, "--on-exit", "quit", "--", "true"]).output().unwrap().stderr;
+        assert_eq!(text.contains(&0x1b), colour, "--color {word}");
+    }
+}
+
+#[test]
+fn without_colour_a_status_line_is_taken_away_all_the_same() {
+    let sandbox = Sandbox::new();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_devrun"));
+    command.args(["--build", "sleep 2", "--on-exit", "quit", "--", "true"]).env("NO_COLOR", "1");
+    let mut terminal = Pty::start(&sandbox, &command);
+    terminal.expect("devrun: building (");
+    terminal.wait();
+    terminal.expect("stopped after");
+    assert!(!terminal.screen().iter().any(|line| line.contains("building (")), "{:#?}", terminal.screen());
+}
+
+#[test]
+fn a_dumb_terminal_gets_plain_lines() {
+    let sandbox = Sandbox::new();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_devrun"));
+    command.args(["--clear", "--build", "sleep 1", "--on-exit", "quit", "--", "true"]).env("TERM", "dumb");
+    let mut terminal = Pty::start(&sandbox, &command);
+    terminal.wait();
+    terminal.expect("stopped after");
+    assert!(
+        !terminal.seen().contains('\x1b') && !terminal.seen().contains("building ("),
+        "{:?}",
+        terminal.seen()
+    );
+}
+
+#[test]
+fn the_child_has_a_terminal_of_the_right_size_with_and_without_a_proxy() {
+    for options in [&[][..], &["--proxy", "127.0.0.1:0"]] {
+        let sandbox = Sandbox::new();
+        let script = "trap 'stty size <&2' WINCH; test -t 1 && test -t 2 && echo terminal; stty size <&1; \
+                      printf '\\033[31mred\\033[0m\\n'; while :; do sleep 0.05; done";
+        let args = [options, &["--", "sh", "-c", script]].concat();
+        let mut terminal = Pty::devrun(&sandbox, &args);
+        terminal.expect("terminal\r\n");
+        terminal.expect("30 100\r\n");
+        terminal.expect("\x1b[31mred\x1b[0m\r\n");
+        terminal.resize(60);
+        terminal.expect("30 60\r\n");
+        terminal.send("q");
+        assert_eq!(terminal.wait().code(), Some(0));
+    }
+}
+
+#[test]
+fn what_the_child_writes_last_is_there() {
+    let sandbox = Sandbox::new();
+    let script = "for i in 1 2 3 4 5 6 7 8 9; do seq 1 2000; done; echo the end; exit 3";
+    let mut terminal = Pty::devrun(&sandbox, &["--on-exit", "quit", "--", "sh", "-c", script]);
+    assert_eq!(terminal.wait().code(), Some(3));
+    terminal.expect("the end\r\n");
+    let words = terminal.expect("stopped after");
+    assert!(words.contains("exited with status 3"), "{words}");
+    assert_eq!(terminal.seen().matches("\r\n2000\r\n").count(), 9);
+}
+
+#[test]
+fn control_and_bidirectional_characters_in_paths_are_escaped() {
+    let sandbox = Sandbox::new();
+    let mut terminal = Pty::devrun(&sandbox, &["--", "sh", "-c", "echo child; exec sleep 100"]);
+    terminal.expect("child");
+    sandbox.write("a\u{202e}b\x1b[2Jc\nd.py", "");
+    terminal.expect("a\\u{202e}b\\u{1b}[2Jc\\nd.py created");
+    sandbox.write("مرحبا 世界 🦀.py", "");
+    terminal.expect("مرحبا 世界 🦀.py created");
+    terminal.send("q");
+    terminal.wait();
+}
+
+#[test]
+fn clear_empties_the_screen_before_each_restart_and_only_on_a_terminal() {
+    let sandbox = Sandbox::new();
+    let args = ["--clear", "--", "sh", "-c", "echo child $DEVRUN_GENERATION; exec sleep 100"];
+    let mut terminal = Pty::devrun(&sandbox, &args);
+    terminal.expect("child 1");
+    sandbox.write("app.py", "one");
+    terminal.expect("child 2");
+    let screen = terminal.screen();
+    assert!(!screen.iter().any(|line| line == "child 1"), "{screen:#?}");
+    terminal.send("q");
+    terminal.wait();
+}

@@ -1,0 +1,192 @@
+//! Restart loops through the program: a path that changes after each start is named and slowed down, and no edit is lost.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use crate::support::process::TestProcess;
+use crate::support::sandbox::{Sandbox, wait_until};
+
+const MODES: [&[&str]; 2] = [&["--mode", "event"], &["--mode", "stat", "--poll-interval", "100ms"]];
+
+/// devrun around a shell line. Each start adds a line to `starts`, outside of the watched tree.
+fn start(sandbox: &Sandbox, options: &[&str], line: &str) -> TestProcess {
+    let line = format!("echo up $DEVRUN_GENERATION >> {}; {line}", starts_file(sandbox).display());
+    let mut command = sandbox.devrun();
+    command.arg("-v").args(options).args(["--", "sh", "-c", &line]);
+    TestProcess::start(&mut command)
+}
+
+fn starts_file(sandbox: &Sandbox) -> PathBuf {
+    sandbox.outside().join("starts")
+}
+
+fn starts(sandbox: &Sandbox) -> usize {
+    std::fs::read_to_string(starts_file(sandbox)).unwrap_or_default().lines().count()
+}
+
+/// Waits until nothing has started for this long, and returns the number of starts.
+fn settle(sandbox: &Sandbox, quiet: Duration) -> usize {
+    let mut last = (starts(sandbox), Instant::now());
+    wait_until("nothing starts any more", || {
+        let now = starts(sandbox);
+        if now != last.0 {
+            last = (now, Instant::now());
+        }
+        last.1.elapsed() >= quiet
+    });
+    last.0
+}
+
+/// Ways to write `src/cache.json` at each start, with other content each time.
+const IN_PLACE: &str = "date +%N > src/cache.json; exec sleep 1000";
+const BY_RENAME: &str = "date +%N > src/cache.tmp; mv src/cache.tmp src/cache.json; exec sleep 1000";
+const KEPT_OPEN: &str = "exec 5>> src/cache.json; date +%N >> src/cache.json; exec sleep 1000";
+
+#[test]
+fn what_the_server_writes_at_each_start_is_named_and_slowed_down() {
+    for (mode, line) in
+        MODES.into_iter().flat_map(|mode| [IN_PLACE, BY_RENAME, KEPT_OPEN].map(|line| (mode, line)))
+    {
+        let sandbox = Sandbox::new();
+        sandbox.write("src/app.py", "1");
+        sandbox.write(".watchignore", "*.tmp\n");
+        let run = start(&sandbox, mode, line);
+        run.wait_for_line("src/cache.json changed right after each of the last 3 starts");
+        run.wait_for_line("add this line to .watchignore: /src/cache.json");
+        // The delay grows beyond this.
+        let settled = settle(&sandbox, Duration::from_millis(1500));
+        sandbox.write("src/app.py", "2");
+        wait_until("an edit of another file restarts", || starts(&sandbox) > settled);
+        assert_eq!(run.count("right after each"), 1, "named once: {:#?}", run.lines());
+    }
+}
+
+#[test]
+fn a_new_name_at_each_start_names_the_directory() {
+    for mode in MODES {
+        let sandbox = Sandbox::new();
+        sandbox.write("src/app.py", "1");
+        let run = start(&sandbox, mode, "date > src/out-$DEVRUN_GENERATION.json; exec sleep 1000");
+        run.wait_for_line("new files in src changed right after each of the last 3 starts");
+        run.wait_for_line("add this line to .watchignore: /src/");
+        settle(&sandbox, Duration::from_millis(1500));
+    }
+}
+
+#[test]
+fn the_rule_that_is_printed_ends_the_loop() {
+    let sandbox = Sandbox::new();
+    sandbox.write("app.py", "1");
+    let run = start(&sandbox, &[], "date > out-$DEVRUN_GENERATION.json; exec sleep 1000");
+    run.wait_for_line("add this line to .watchignore: /*.json");
+    sandbox.write(".watchignore", "/*.json\n");
+    run.wait_for_line(".watchignore changed, rules read again");
+    let settled = settle(&sandbox, Duration::from_millis(1500));
+    sandbox.write("app.py", "2");
+    wait_until("an edit restarts", || starts(&sandbox) == settled + 1);
+    assert_eq!(settle(&sandbox, Duration::from_millis(1500)), settled + 1);
+}
+
+#[test]
+fn an_edit_by_hand_is_not_delayed() {
+    for mode in MODES {
+        let sandbox = Sandbox::new();
+        let run = start(&sandbox, mode, &format!("mkdir -p src; {IN_PLACE}"));
+        run.wait_for_line("right after each of the last 3 starts");
+        // The delay is now 4.8 s or longer. The file may be edited once its last change is 3 s old.
+        let settled = settle(&sandbox, Duration::from_millis(3300));
+        sandbox.write("src/cache.json", "by hand");
+        wait_until("an edit by hand restarts", || starts(&sandbox) > settled);
+        // From the beginning: three more starts until it is named again.
+        wait_until("it is named again", || run.count("right after each") == 2);
+    }
+}
+
+#[test]
+fn what_a_build_writes_is_named_and_slowed_down() {
+    let sandbox = Sandbox::new();
+    sandbox.write("app.py", "1");
+    let build = ["--build", "sleep 0.4; date +%N > built.json"];
+    let run = start(&sandbox, &build, "exec sleep 1000");
+    run.wait_for_line("built.json changed right after each of the last 3 starts");
+    settle(&sandbox, Duration::from_millis(1500));
+}
+
+#[test]
+fn edits_by_a_script_right_after_each_start_are_not_lost() {
+    for mode in MODES {
+        let sandbox = Sandbox::new();
+        sandbox.write("app.py", "0");
+        let run = start(&sandbox, mode, "exec sleep 1000");
+        for time in 1..=5 {
+            wait_until("it is up", || starts(&sandbox) >= time);
+            sandbox.write("app.py", format!("{time}"));
+            wait_until("the save restarts", || starts(&sandbox) > time);
+        }
+        assert_eq!(settle(&sandbox, Duration::from_millis(500)), 6, "{:#?}", run.lines());
+    }
+}
+
+#[test]
+fn devruns_own_output_restarts_nothing() {
+    for (mode, way) in
+        MODES.iter().flat_map(|mode| [(mode, "> out.log 2>&1"), (mode, "--log-format json 2> events.json")])
+    {
+        let sandbox = Sandbox::new();
+        sandbox.write("app.py", "1");
+        let devrun = env!("CARGO_BIN_EXE_devrun");
+        let starts_at = starts_file(&sandbox);
+        let (options, output) = way
+            .split_once("2> ")
+            .map_or(("", way.to_owned()), |(options, file)| (options, format!("2> {file}")));
+        let line = format!(
+            "exec {devrun} -v {} {options} -- sh -c 'echo up >> {}; while sleep 0.05; do date +%N; done' {output}",
+            mode.join(" "),
+            starts_at.display()
+        );
+        let mut command = sandbox.command("sh");
+        command.args(["-c", &line]);
+        let _run = TestProcess::start(&mut command);
+        wait_until("it is up", || starts(&sandbox) == 1);
+        sandbox.write("app.py", "2");
+        wait_until("an edit restarts", || starts(&sandbox) == 2);
+        assert_eq!(settle(&sandbox, Duration::from_millis(800)), 2);
+    }
+}
+
+/// Ends the devrun whose process number is in this file. It is not a child of the test.
+struct Elsewhere(PathBuf);
+
+impl Drop for Elsewhere {
+    fn drop(&mut self) {
+        let Ok(pid) = std::fs::read_to_string(&self.0) else { return };
+        let _ = std::process::Command::new("kill").arg(pid.trim()).status();
+    }
+}
+
+#[test]
+fn output_that_another_process_writes_for_devrun_is_named_and_slowed_down() {
+    let sandbox = Sandbox::new();
+    let devrun = Elsewhere(sandbox.outside().join("pid"));
+    let line = format!(
+        "{} -v --mode stat --poll-interval 100ms -- sh -c 'echo $PPID > {}; echo up >> {}; exec sleep 1000' 2>&1 \
+         | tee out.log",
+        env!("CARGO_BIN_EXE_devrun"),
+        devrun.0.display(),
+        starts_file(&sandbox).display()
+    );
+    let mut command = sandbox.command("sh");
+    command.args(["-c", &line]);
+    let run = TestProcess::start(&mut command);
+    run.wait_for_line("out.log changed right after each of the last 3 starts");
+    settle(&sandbox, Duration::from_millis(1500));
+}
+
+#[test]
+fn with_on_loop_restart_nothing_is_slowed_down() {
+    let sandbox = Sandbox::new();
+    sandbox.write("src/app.py", "1");
+    let run = start(&sandbox, &["--on-loop", "restart"], IN_PLACE);
+    wait_until("it goes on restarting", || starts(&sandbox) >= 8);
+    assert_eq!(run.count("right after each"), 0, "{:#?}", run.lines());
+}

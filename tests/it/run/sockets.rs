@@ -1,0 +1,289 @@
+//! Sockets through the program: handed over, answered on while nobody lives, Unix and UDP, ports that are taken.
+
+use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::support::http::{Answer, Lost, free_address, get};
+use crate::support::process::TestProcess;
+use crate::support::sandbox::{PATIENCE, Sandbox, example, wait_for, wait_until};
+
+/// What COMMAND does stands in the file `steps`, for the helper child; `{}` is the project's directory.
+const LINE: &str = "exec CHILD $(sed \"s|{}|ROOT|g\" steps)";
+
+/// `devrun OPTIONS -- sh -c …`, with what it does in the file `steps`.
+fn devrun(sandbox: &Sandbox, steps: &str, options: &[&str]) -> Command {
+    sandbox.write("steps", steps);
+    sandbox.write(".watchignore", "/data/\n");
+    sandbox.write("data/log", "");
+    let line = LINE.replace("CHILD", example("child").to_str().unwrap());
+    let line = line.replace("ROOT", sandbox.root().to_str().unwrap());
+    let mut devrun = sandbox.devrun();
+    devrun.args(options).args(["--", "sh", "-c", &line]);
+    devrun
+}
+
+/// Clients that ask on a connection of their own each, one after another, every 5 ms, for a path that nobody else asks for.
+struct Crowd {
+    done: Arc<AtomicBool>,
+    clients: Vec<JoinHandle<Vec<Asked>>>,
+}
+
+/// A path, and what became of it.
+type Asked = (String, Result<Answer, Lost>);
+
+impl Crowd {
+    fn start(address: SocketAddr, clients: usize) -> Self {
+        let done = Arc::new(AtomicBool::new(false));
+        let clients = (0..clients).map(|client| {
+            let stop = Arc::clone(&done);
+            std::thread::spawn(move || {
+                let mut answers = Vec::new();
+                while !stop.load(Ordering::Relaxed) {
+                    let path = format!("/{client}-{}", answers.len());
+                    let answer = get(address, &path);
+                    answers.push((path, answer));
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                answers
+            })
+        });
+        Self { clients: clients.collect(), done }
+    }
+
+    fn answers(self) -> Vec<Asked> {
+        self.done.store(true, Ordering::Relaxed);
+        self.clients.into_iter().flat_map(|client| client.join().unwrap()).collect()
+    }
+}
+
+/// While nobody lives devrun answers; each request is answered once, by it or by the server, whenever it comes.
+#[test]
+fn a_socket_goes_to_and_fro_between_devrun_and_the_server_without_a_loss() {
+    let (sandbox, address) = (Sandbox::new(), free_address());
+    let listen = address.to_string();
+    let serve = "serve-draining {}/data/log";
+    let mut running =
+        TestProcess::start(&mut devrun(&sandbox, serve, &["--no-overlap", "--listen", &listen]));
+    let serves = || get(address, "/").is_ok_and(|answer| answer.status == 200);
+    wait_until("the server answers", serves);
+    let crowd = Crowd::start(address, 3);
+    for round in 1..=60 {
+        sandbox.write("steps", format!("exit {round}"));
+        wait_until("devrun answers", || {
+            get(address, "/").is_ok_and(|answer| {
+                answer.status == 503 && answer.text().contains(&format!("exited with status {round} "))
+            })
+        });
+        sandbox.write("steps", serve);
+        wait_until("the server answers", serves);
+    }
+    let answers = crowd.answers();
+    running.stop();
+    let log = std::fs::read_to_string(sandbox.path("data/log")).unwrap();
+    let mut executed: HashMap<&str, usize> = HashMap::new();
+    for path in log.lines().filter_map(|line| line.split(' ').next()) {
+        *executed.entry(path).or_default() += 1;
+    }
+    let counted = |status| {
+        answers.iter().filter(|(_, answer)| answer.as_ref().is_ok_and(|one| one.status == status)).count()
+    };
+    println!("{} by the server, {} by devrun", counted(200), counted(503));
+    for (path, answer) in &answers {
+        let status = answer.as_ref().map(|answer| answer.status);
+        let times = executed.get(path.as_str()).copied().unwrap_or(0);
+        let fits = matches!((&status, times), (Ok(200), 1) | (Ok(503), 0));
+        assert!(
+            fits,
+            "{path} was executed {times} times and answered {status:?}\n{}",
+            running.lines().join("\n")
+        );
+    }
+    assert!(counted(200) > 60 && counted(503) > 60);
+}
+
+/// A free port, and one datagram to it and back.
+fn echo(to: SocketAddr) -> Option<String> {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+    socket.send_to(b"?", to).ok()?;
+    let mut answer = [0; 64];
+    let length = socket.recv(&mut answer).ok()?;
+    Some(String::from_utf8_lossy(&answer[..length]).into_owned())
+}
+
+fn hear(path: &std::path::Path) -> Option<String> {
+    let mut stream = UnixStream::connect(path).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    Some(answer)
+}
+
+#[test]
+fn named_sockets_of_all_kinds_outlive_the_generations() {
+    let (sandbox, tcp) = (Sandbox::new(), free_address());
+    let udp = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let path = sandbox.path("data/app.sock");
+    sandbox.write("data/log", "");
+    let names = [format!("web={tcp}"), format!("admin=unix:{}", path.display()), format!("udp:{udp}")];
+    let options: Vec<&str> = names.iter().flat_map(|name| ["--listen", name]).collect();
+    let steps = "report {}/data/report serve-each tcp unix udp end";
+    let mut running = TestProcess::start(&mut devrun(&sandbox, steps, &options));
+    let answers = |version: &str| {
+        get(tcp, "/").is_ok_and(|answer| answer.text() == version)
+            && hear(&path).as_deref() == Some(version)
+            && echo(udp).as_deref() == Some(version)
+    };
+    wait_until("all three answer", || answers("1"));
+    let report = std::fs::read_to_string(sandbox.path("data/report")).unwrap();
+    for line in
+        ["env LISTEN_FDS=3\n", "env LISTEN_FDNAMES=web:admin:unknown\n", "env LISTEN_FDS_FIRST_FD=3\n"]
+    {
+        assert!(report.contains(line), "{line} in {report}");
+    }
+    let inode = std::fs::metadata(&path).unwrap().ino();
+    sandbox.write("steps", "report {}/data/report serve-each tcp unix udp end end");
+    wait_until("all three answer with new code", || answers("2"));
+    assert_eq!(std::fs::metadata(&path).unwrap().ino(), inode, "nobody who has the path open notices");
+    running.stop();
+    assert!(!path.exists(), "the file goes with devrun");
+}
+
+#[test]
+fn a_socket_file_is_replaced_only_if_nobody_listens_on_it() {
+    let sandbox = Sandbox::new();
+    let path = sandbox.path("data/app.sock");
+    let listen = format!("unix:{}", path.display());
+    let mut command = devrun(&sandbox, "serve-each unix end", &["--listen", &listen]);
+    let alive = UnixListener::bind(&path).unwrap();
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains(&format!("process {} ", std::process::id())), "{said}");
+    drop(alive);
+    assert!(path.exists(), "left behind, as a killed server does");
+    let mut running = TestProcess::start(&mut command);
+    assert_eq!(wait_for("the server answers", || hear(&path)), "1");
+    running.stop();
+    sandbox.write("data/app.sock", "precious");
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(std::fs::read(&path).unwrap(), b"precious");
+}
+
+#[test]
+fn devrun_answers_on_a_unix_socket_too() {
+    let sandbox = Sandbox::new();
+    let path = sandbox.path("data/app.sock");
+    let listen = format!("unix:{}", path.display());
+    let mut running =
+        TestProcess::start(&mut devrun(&sandbox, "complain oh-dear exit 4", &["--listen", &listen]));
+    let answer = wait_for("devrun answers", || {
+        let mut stream = UnixStream::connect(&path).ok()?;
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok().map(|_| answer)
+    });
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("oh-dear"), "{answer}");
+    sandbox.write("steps", "serve-each unix end");
+    wait_until("the server answers", || hear(&path).as_deref() == Some("2"));
+    running.stop();
+}
+
+/// What is not HTTP gets no HTTP: whoever comes while nobody lives waits for the server.
+#[test]
+fn a_tcp_socket_is_left_alone_while_nobody_lives() {
+    let (sandbox, address) = (Sandbox::new(), free_address());
+    let listen = format!("tcp:{address}");
+    let mut running = TestProcess::start(&mut devrun(&sandbox, "exit 1", &["--listen", &listen]));
+    running.wait_for_line("exited with status 1");
+    let mut early = TcpStream::connect(address).unwrap();
+    early.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+    early.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    assert!(early.read(&mut [0]).is_err(), "nobody says anything");
+    sandbox.write("steps", "serve-each tcp end");
+    early.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut answer = String::new();
+    early.read_to_string(&mut answer).unwrap();
+    assert!(answer.ends_with("\r\n\r\n2"), "{answer}");
+    running.stop();
+}
+
+/// What devrun's own caller has opened for devrun is not COMMAND's.
+#[test]
+fn sockets_that_were_meant_for_devrun_go_no_further() {
+    let sandbox = Sandbox::new();
+    let line =
+        "exec 3</dev/null 4</dev/null 5</dev/null; LISTEN_FDS=2 LISTEN_FDNAMES=a:b LISTEN_PID=$$ exec \"$@\"";
+    let devrun = env!("CARGO_BIN_EXE_devrun");
+    let report = sandbox.path("report");
+    let mut command = sandbox.command("sh");
+    command.args(["-c", line, "sh", devrun, "-q", "--no-watch", "--on-exit", "quit", "--"]);
+    command.arg(example("child")).arg("report").arg(&report).args(["exit", "0"]);
+    assert!(command.status().unwrap().success());
+    let text = std::fs::read_to_string(&report).unwrap();
+    assert!(!text.contains("env LISTEN_"), "{text}");
+    assert!(!text.contains("fd 3 /dev/null") && !text.contains("fd 4 /dev/null"), "{text}");
+    assert!(text.contains("fd 5 /dev/null"), "all else is inherited, as from a shell: {text}");
+}
+
+#[test]
+fn whoever_holds_a_wanted_port_is_named() {
+    let sandbox = Sandbox::new();
+    let held = TcpListener::bind("127.0.0.1:0").unwrap();
+    let tcp = held.local_addr().unwrap();
+    let held = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let udp = format!("udp:{}", held.local_addr().unwrap());
+    for options in [["--proxy", &tcp.to_string()], ["--listen", &tcp.to_string()], ["--listen", &udp]] {
+        let output = devrun(&sandbox, "serve", &options).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        let holder = format!("process {} ", std::process::id());
+        assert!(said.contains("Address already in use") && said.contains(&holder), "{options:?}: {said}");
+        assert!(said.contains(&format!("kill {}", std::process::id())), "{said}");
+    }
+}
+
+/// The example server takes descriptor 3 as the `listenfd` crate does, and finishes what it has begun when it is asked to end.
+#[test]
+fn a_server_in_rust_takes_the_socket() {
+    let (sandbox, address) = (Sandbox::new(), free_address());
+    let tenders = include_str!("../../../examples/portal/tenders.json");
+    let edit = |edition: usize| {
+        let edition = format!("\"edition\": \"{edition}\"");
+        sandbox.write("src/tenders.json", tenders.replacen("\"edition\": \"1\"", &edition, 1));
+    };
+    edit(1);
+    sandbox.write(".watchignore", "downloads/\ndata/\ndebug/\n");
+    let mut devrun = sandbox.devrun();
+    devrun.args(["--listen", &address.to_string(), "--"]).arg(example("portal"));
+    devrun.args(["--content", "src", "--upstream", "127.0.0.1:9"]);
+    let mut running = TestProcess::start(&mut devrun);
+    let answers = |edition: usize| {
+        let wanted = format!("\"edition\":\"{edition}\"");
+        wait_until("the edition answers", || {
+            get(address, "/api/version").is_ok_and(|answer| answer.text().contains(&wanted))
+        });
+    };
+    answers(1);
+    let crowd = Crowd::start(address, 2);
+    for edition in 2..=6 {
+        edit(edition);
+        answers(edition);
+    }
+    let asked = crowd.answers();
+    let lost: Vec<_> = asked.iter().filter_map(|(_, answer)| answer.as_ref().err()).collect();
+    // A connection that it has yet to read from when the signal comes is one that nobody else knows of.
+    let forgiven = lost.len() <= 1 && lost.iter().all(|lost| matches!(lost, Lost::Empty(_)));
+    assert!(forgiven, "{lost:?} of {}\n{}", asked.len(), running.lines().join("\n"));
+    running.stop();
+}

@@ -1,0 +1,7 @@
+//! The story: downloads never restart the server, and clients never see a restart.
+
+/// The portal and Flask under devrun.
+#[cfg(feature = "cli")]
+mod downloads;
+/// The example server by itself.
+mod portal;

@@ -1,0 +1,219 @@
+//! The child through the program: nobody survives devrun, by whatever signal it ends.
+
+use crate::support::process::TestProcess;
+use crate::support::sandbox::{Sandbox, example, lives, wait_until};
+
+/// Ignores what can be ignored, in its own group, in another group, in another session, and as an orphan.
+const STUBBORN: &str = "ignore 15 ignore 2 ignore 1 ignore 3 log {}/log up \
+    fork setpgid log {}/log group sleep end fork setsid log {}/log session sleep end \
+    daemon setsid log {}/log orphan sleep end sleep";
+
+fn pids(sandbox: &Sandbox) -> Vec<i32> {
+    let log = std::fs::read_to_string(sandbox.outside().join("log")).unwrap_or_default();
+    log.lines().filter_map(|line| line.split(' ').nth(1)?.parse().ok()).collect()
+}
+
+fn start(sandbox: &Sandbox, options: &[&str], steps: &str) -> TestProcess {
+    let outside = sandbox.outside();
+    let mut command = sandbox.command(example("child"));
+    // What the runner of the tests has ignored would be ignored here, too.
+    command.args("default 1 default 2 default 3 exec".split(' ')).arg(env!("CARGO_BIN_EXE_devrun"));
+    command.args(options).arg("--").arg(example("child"));
+    command.args(steps.split_whitespace().map(|word| word.replace("{}", outside.to_str().unwrap())));
+    TestProcess::start(&mut command)
+}
+
+#[test]
+fn no_survivor_however_it_ends() {
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT, libc::SIGKILL] {
+        let sandbox = Sandbox::new();
+        let mut run = start(&sandbox, &["--stop-timeout", "200ms"], STUBBORN);
+        wait_until("all four are up", || pids(&sandbox).len() == 4);
+        run.signal(signal);
+        let status = run.wait();
+        if signal == libc::SIGKILL {
+            wait_until("nobody is left", || pids(&sandbox).iter().all(|pid| !lives(*pid)));
+        }
+        assert!(pids(&sandbox).iter().all(|pid| !lives(*pid)), "after signal {signal}: {:#?}", run.lines());
+        let died = std::os::unix::process::ExitStatusExt::signal(&status);
+        assert_eq!(died, Some(signal), "{status:?}");
+    }
+}
+
+#[test]
+fn a_process_that_hides_everything_is_ended_too() {
+    let sandbox = Sandbox::new();
+    let steps = "ignore 15 log {}/log up daemon clearenv setsid log {}/log bare sleep end sleep";
+    let mut run = start(&sandbox, &["--stop-timeout", "200ms"], steps);
+    wait_until("both are up", || pids(&sandbox).len() == 2);
+    run.stop();
+    assert!(pids(&sandbox).iter().all(|pid| !lives(*pid)), "{:#?}", run.lines());
+}
+
+/// The guard of a devrun: forked from it, so that both have the same words.
+#[cfg(target_os = "linux")]
+fn guard_of(devrun: u32) -> Option<String> {
+    let read = |pid: &str, file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}")).ok();
+    let words = read(&devrun.to_string(), "cmdline")?;
+    let names = std::fs::read_dir("/proc").unwrap().flatten();
+    let pids = names.filter_map(|entry| entry.file_name().into_string().ok());
+    pids.into_iter().find(|pid| {
+        read(pid, "comm").as_deref() == Some("tree-guard\n") && read(pid, "cmdline").as_ref() == Some(&words)
+    })
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn the_guard_has_nothing_of_devrun_open() {
+    // With and without `--`: the guard is forked before the words are read, or after.
+    for dashes in [true, false] {
+        let sandbox = Sandbox::new();
+        let file = sandbox.write("devrun.toml", "[run]\ncommand = [\"sleep\", \"1000\"]\n");
+        let mut command = sandbox.devrun();
+        // With the sandbox's own name, nobody else has the same words.
+        command.arg("--config").arg(file);
+        if dashes {
+            command.args(["--", "sleep", "1000"]);
+        }
+        let mut run = TestProcess::start(&mut command);
+        run.wait_for_line("started");
+        let guard = crate::support::sandbox::wait_for("there is a guard", || guard_of(run.pid()));
+        let open = || std::fs::read_dir(format!("/proc/{guard}/fd")).unwrap().count();
+        wait_until("only its pipe is open", || open() == 1);
+        run.stop();
+        let guard: i32 = guard.parse().unwrap();
+        wait_until("it ends with devrun", || !lives(guard));
+    }
+}
+
+/// Kills devrun again and again, at changing moments, while a process of its tree hides everything there is to hide.
+fn kill_again_and_again(times: u32) {
+    for time in 0..times {
+        let sandbox = Sandbox::new();
+        let steps = "log {}/log up daemon clearenv setsid log {}/log bare sleep end sleep";
+        let mut run = start(&sandbox, &[], steps);
+        match time % 4 {
+            // Before anything was said of it, as soon as it is there, and later.
+            0 => wait_until("the first is up", || !pids(&sandbox).is_empty()),
+            _ => wait_until("both are up", || pids(&sandbox).len() == 2),
+        }
+        std::thread::sleep(std::time::Duration::from_millis(u64::from(time % 3) * 7));
+        run.signal(libc::SIGKILL);
+        run.wait();
+        wait_until("nobody is left", || of_sandbox(&sandbox).is_empty());
+    }
+}
+
+/// The processes whose command line names this sandbox: also those that have logged nothing yet.
+fn of_sandbox(sandbox: &Sandbox) -> Vec<i32> {
+    let name = sandbox.outside().to_str().unwrap().as_bytes().to_owned();
+    let named = |pid: &i32| {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.windows(name.len()).any(|window| window == name) && lives(*pid)
+    };
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(named).collect()
+}
+
+#[test]
+fn killed_by_sigkill_it_leaves_nobody_who_hides_everything() {
+    kill_again_and_again(8);
+}
+
+#[test]
+#[ignore = "needs half a minute"]
+fn two_hundred_kills_leave_nobody() {
+    kill_again_and_again(200);
+}
+
+/// Whether this machine lets us make namespaces.
+fn may_unshare() -> bool {
+    let mut unshare = std::process::Command::new("unshare");
+    unshare.args(["--user", "--map-root-user", "--pid", "--fork", "--mount-proc", "true"]);
+    let may = unshare.output().is_ok_and(|output| output.status.success());
+    if !may {
+        eprintln!("skipped: no namespaces here");
+    }
+    may
+}
+
+/// devrun as the first process of a PID namespace, with a `/proc` of its own or the one of outside.
+struct First {
+    sandbox: Sandbox,
+    run: TestProcess,
+}
+
+impl First {
+    fn start(options: &[&str], steps: &str, own_proc: bool) -> Self {
+        let sandbox = Sandbox::new();
+        let outside = sandbox.outside();
+        let mut command = sandbox.command("unshare");
+        command.args(["--user", "--map-root-user", "--pid", "--fork", "--kill-child"]);
+        command.args(own_proc.then_some("--mount-proc"));
+        command.arg(env!("CARGO_BIN_EXE_devrun")).args(options).arg("--").arg(example("child"));
+        command.args(steps.split_whitespace().map(|word| word.replace("{}", outside.to_str().unwrap())));
+        let run = TestProcess::start(&mut command);
+        Self { sandbox, run }
+    }
+
+    /// devrun's number outside.
+    fn pid(&self) -> i32 {
+        crate::support::sandbox::wait_for("devrun is there", || {
+            children(self.run.pid() as i32).first().copied()
+        })
+    }
+
+    fn logged(&self, text: &str) -> usize {
+        let log = std::fs::read_to_string(self.sandbox.outside().join("log")).unwrap_or_default();
+        log.lines().filter(|line| line.starts_with(text)).count()
+    }
+}
+
+fn children(pid: i32) -> Vec<i32> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    text.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+}
+
+#[test]
+#[ignore = "needs root or user namespaces"]
+fn as_the_first_process_of_a_namespace_it_reaps_and_restarts() {
+    if !may_unshare() {
+        return;
+    }
+    for own_proc in [true, false] {
+        let steps = "log {}/log up daemon wait 5 end daemon setsid wait 1 end \
+            daemon setpgid wait 20 end log {}/log all sleep";
+        let mut first = First::start(&["--stop-timeout", "200ms"], steps, own_proc);
+        let pid = first.pid();
+        for generation in 1..=5 {
+            wait_until("it is up", || first.logged("all") == generation);
+            wait_until("the orphans are reaped", || children(pid).into_iter().all(lives));
+            // The guard, and one child.
+            wait_until("nobody else is left", || children(pid).len() == 2);
+            first.sandbox.write("app.py", format!("{generation}"));
+        }
+        wait_until("it is up", || first.logged("all") == 6);
+        first.run.signal(libc::SIGKILL);
+        first.run.wait();
+        wait_until("nobody is left", || of_sandbox(&first.sandbox).is_empty());
+        assert_eq!(first.run.count("panicked"), 0, "{:#?}", first.run.lines());
+    }
+}
+
+#[test]
+#[ignore = "needs root or user namespaces"]
+fn as_the_first_process_of_a_namespace_it_steals_no_status() {
+    if !may_unshare() {
+        return;
+    }
+    for own_proc in [true, false] {
+        for _ in 0..10 {
+            let steps = "daemon wait 1 end fork wait 1 end wait 3 exit 3";
+            let mut first = First::start(&["--on-exit", "quit"], steps, own_proc);
+            let status = first.run.wait();
+            first.run.wait_for_line("exited with status 3");
+            assert_eq!(status.code(), Some(3), "{:#?}", first.run.lines());
+            assert!(of_sandbox(&first.sandbox).is_empty());
+        }
+    }
+}

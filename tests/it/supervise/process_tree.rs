@@ -1,0 +1,111 @@
+//! The whole tree of a child, whatever its processes have left or got rid of; and what exactly a child starts with.
+
+use std::time::{Duration, Instant};
+
+use devrun::supervise::{Event, Exit};
+
+use crate::support::sandbox::{PATIENCE, lives};
+use crate::support::supervisor::TestSupervisor;
+
+#[tokio::test]
+async fn no_start_while_something_of_the_old_tree_lives() {
+    // The grandchild leaves group, session and parent, and takes its time to end.
+    let steps = "log {}/log up daemon setsid on 15 {}/log late log {}/log stray sleep end sleep";
+    let mut supervisor =
+        TestSupervisor::start(steps, |options| options.stop_timeout = Duration::from_millis(300));
+    supervisor.logged("stray", 1).await;
+    supervisor.change();
+    supervisor.ready(2).await;
+    supervisor.logged("up", 2).await;
+    let first: Vec<i32> = supervisor
+        .log()
+        .iter()
+        .filter(|line| line.ends_with(" 1"))
+        .filter_map(|line| line.split(' ').nth(1)?.parse().ok())
+        .collect();
+    assert!(first.len() >= 2 && first.into_iter().all(|pid| !lives(pid)), "{:#?}", supervisor.log());
+    let blocked = supervisor.seen.iter().any(|event| matches!(event, Event::Blocked { .. }));
+    assert!(blocked, "who outlived the stop signal is named: {:#?}", supervisor.seen);
+    supervisor.stop().await;
+    assert!(supervisor.pids().into_iter().all(|pid| !lives(pid)));
+}
+
+#[tokio::test]
+async fn a_tree_that_ignores_everything_is_killed_and_named() {
+    let steps = "ignore 15 ignore 2 ignore 1 log {}/log up \
+                 fork setpgid log {}/log group fork setsid log {}/log session sleep end sleep end \
+                 daemon clearenv log {}/log bare sleep end sleep";
+    let mut supervisor =
+        TestSupervisor::start(steps, |options| options.stop_timeout = Duration::from_millis(200));
+    for text in ["up", "group", "session", "bare"] {
+        supervisor.logged(text, 1).await;
+    }
+    assert_eq!(supervisor.stop().await, Exit::Asked);
+    assert!(supervisor.pids().into_iter().all(|pid| !lives(pid)), "{:?}", supervisor.log());
+    let named = supervisor.seen.iter().any(
+        |event| matches!(event, Event::Blocked { pid, command, .. } if *pid > 1 && command.contains("ignore")),
+    );
+    assert!(named, "{:#?}", supervisor.seen);
+}
+
+#[tokio::test]
+async fn a_moving_target_is_caught() {
+    let mut supervisor = TestSupervisor::start("log {}/log up fork setsid hop end sleep", |_| {});
+    supervisor.logged("up", 1).await;
+    supervisor.change();
+    supervisor.ready(2).await;
+    supervisor.stop().await;
+    // Each hop is marked by its command line.
+    let root = supervisor.sandbox.root().to_str().unwrap().to_owned();
+    let nobody_hops = || {
+        let entries = std::fs::read_dir("/proc").unwrap().flatten();
+        !entries
+            .filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok())
+            .any(|line| String::from_utf8_lossy(&line).contains(&root))
+    };
+    supervisor.until("no hopping process is left", nobody_hops).await;
+}
+
+#[tokio::test]
+async fn the_child_gets_what_it_needs_and_nothing_else() {
+    let mut supervisor = TestSupervisor::start("report {}/report sleep", |options| {
+        options.command = options.command.clone().env("GREETING", "hello");
+    });
+    let report = supervisor.sandbox.path("report");
+    supervisor.until("the child has reported", || report.exists()).await;
+    let text = std::fs::read_to_string(&report).unwrap();
+    let has = |line: &str| text.lines().any(|one| one == line);
+    assert!(has("env DEVRUN=1") && has("env DEVRUN_GENERATION=1") && has("env GREETING=hello"), "{text}");
+    assert!(has("env PYTHONDONTWRITEBYTECODE=1") && has("env FLASK_RUN_RELOAD=0"), "{text}");
+    // SIGPIPE is ignored by the helper program's own runtime, SIGHUP where the tests run under nohup.
+    let own = std::fs::read_to_string("/proc/self/status").unwrap();
+    let own = own.lines().find_map(|line| line.strip_prefix("SigIgn:\t")).unwrap();
+    let ignored = u64::from_str_radix(own, 16).unwrap() & 1 | 0x1000;
+    assert!(has("SigBlk:\t0000000000000000") && has(&format!("SigIgn:\t{ignored:016x}")), "{text}");
+    let number = |line: &str| line.strip_prefix("fd ")?.split(' ').next()?.parse::<i32>().ok();
+    for fd in text.lines().filter_map(number).filter(|fd| *fd > 3) {
+        // What the caller of the tests had open, and meant to be inherited.
+        let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).unwrap_or_default();
+        let flags = info.lines().find_map(|line| line.strip_prefix("flags:")).map(str::trim);
+        let flags = flags.and_then(|flags| i32::from_str_radix(flags, 8).ok());
+        assert!(flags.is_some_and(|flags| flags & libc::O_CLOEXEC == 0), "descriptor {fd} leaked: {text}");
+    }
+    supervisor.stop().await;
+}
+
+#[tokio::test]
+async fn dropped_it_leaves_nobody() {
+    let mut supervisor = TestSupervisor::start(
+        "ignore 15 log {}/log up daemon setsid log {}/log stray sleep end sleep",
+        |_| {},
+    );
+    supervisor.ready(1).await;
+    supervisor.logged("stray", 1).await;
+    let pids = supervisor.pids();
+    drop(supervisor);
+    let deadline = Instant::now() + PATIENCE;
+    while pids.iter().any(|pid| lives(*pid)) {
+        assert!(Instant::now() < deadline, "somebody was left");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}

@@ -1,0 +1,128 @@
+//! A temporary project with a clean environment, and conditions with a deadline.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// How long a condition may take on a busy machine before a test gives up.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits until `probe` gives a value; panics with `what` after [`PATIENCE`].
+pub(crate) fn wait_for<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(value) = probe() {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "gave up waiting until {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Waits until `probe` holds; panics with `what` after [`PATIENCE`].
+pub(crate) fn wait_until(what: &str, mut probe: impl FnMut() -> bool) {
+    wait_for(what, || probe().then_some(()));
+}
+
+/// A program built beside the tests: `target/debug/examples/NAME`.
+pub(crate) fn example(name: &str) -> PathBuf {
+    let mut dir = std::env::current_exe().unwrap();
+    dir.pop();
+    if dir.ends_with("deps") {
+        dir.pop();
+    }
+    let path = dir.join("examples").join(name);
+    assert!(
+        path.exists(),
+        "{} is missing: `cargo test` (or `cargo build --examples`) builds it",
+        path.display()
+    );
+    path
+}
+
+/// Whether a process runs: there, and no zombie.
+pub(crate) fn lives(pid: i32) -> bool {
+    let state = if cfg!(target_os = "linux") {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit_once(')').and_then(|(_, rest)| rest.trim_start().chars().next())
+    } else {
+        let told = Command::new("ps").args(["-o", "stat=", "-p", &pid.to_string()]).output().unwrap();
+        told.stdout.trim_ascii_start().first().map(|state| char::from(*state))
+    };
+    state.is_some_and(|state| !matches!(state, 'Z' | 'X'))
+}
+
+/// Makes a named pipe.
+pub(crate) fn fifo(path: &Path) {
+    assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+}
+
+/// The Python that real servers are run with: `DEVRUN_TEST_PYTHON` (set by `.ci/run`), or `python3`.
+pub(crate) fn python() -> PathBuf {
+    std::env::var_os("DEVRUN_TEST_PYTHON").map_or_else(|| PathBuf::from("python3"), PathBuf::from)
+}
+
+/// A temporary directory with a home of its own; removed at the end.
+pub(crate) struct Sandbox {
+    dir: tempfile::TempDir,
+    root: PathBuf,
+}
+
+impl Sandbox {
+    pub(crate) fn new() -> Self {
+        let dir = tempfile::Builder::new().prefix("devrun-test-").tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap().join("project");
+        std::fs::create_dir(&root).unwrap();
+        std::fs::create_dir(dir.path().join("home")).unwrap();
+        Self { dir, root }
+    }
+
+    /// The project's directory.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// A directory outside the project, beside it.
+    pub(crate) fn outside(&self) -> PathBuf {
+        self.dir.path().canonicalize().unwrap()
+    }
+
+    pub(crate) fn path(&self, relative: impl AsRef<Path>) -> PathBuf {
+        self.root.join(relative)
+    }
+
+    /// Writes a file, its directories too.
+    pub(crate) fn write(&self, relative: impl AsRef<Path>, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(relative);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+
+    /// A command in the project with a cleared environment.
+    pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(&self.root).env_clear();
+        for key in ["PATH", "LD_LIBRARY_PATH", "TMPDIR"] {
+            if let Some(value) = std::env::var_os(key) {
+                command.env(key, value);
+            }
+        }
+        command.env("HOME", self.dir.path().join("home"));
+        command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
+        command
+    }
+
+    /// `git ARGS` in the project; panics if it fails.
+    pub(crate) fn git(&self, args: &[&str]) {
+        let output = self.command("git").args(args).output().unwrap();
+        assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// The program itself.
+    #[cfg(feature = "cli")]
+    pub(crate) fn devrun(&self) -> Command {
+        self.command(env!("CARGO_BIN_EXE_devrun"))
+    }
+}

@@ -1,0 +1,114 @@
+//! A watch on a sandbox, with the runtime that it needs.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use devrun::change::Batch;
+use devrun::rules;
+use devrun::watch::{Event, Mode, Options, Watch};
+
+use super::sandbox::{PATIENCE, Sandbox};
+
+/// A watch on a sandbox, with the runtime it needs.
+pub(crate) struct TestWatch {
+    runtime: tokio::runtime::Runtime,
+    pub(crate) inner: Watch,
+    root: PathBuf,
+}
+
+pub(crate) const BOTH: [Mode; 2] = [Mode::Event, Mode::Stat];
+
+pub(crate) fn options(sandbox: &Sandbox, mode: Mode) -> Options {
+    let mut options = Options::new(rules::Options::new(sandbox.root()));
+    options.mode = mode;
+    options.poll_interval = Duration::from_millis(50);
+    options
+}
+
+impl TestWatch {
+    pub(crate) fn new(sandbox: &Sandbox, mode: Mode) -> Self {
+        Self::with(sandbox, options(sandbox, mode))
+    }
+
+    pub(crate) fn with(sandbox: &Sandbox, options: Options) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let watch = runtime.block_on(Watch::start(options)).unwrap();
+        Self { runtime, inner: watch, root: sandbox.root().to_owned() }
+    }
+
+    /// The next event of any kind.
+    pub(crate) fn event(&mut self) -> Event {
+        let next = async { tokio::time::timeout(PATIENCE, self.inner.next_event()).await };
+        self.runtime.block_on(next).expect("an event comes in time").expect("the watch goes on")
+    }
+
+    /// The next batch.
+    pub(crate) fn batch(&mut self) -> Batch {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            assert!(Instant::now() < deadline, "a batch comes in time, whatever else is told");
+            if let Event::Changed(batch) = self.event() {
+                return batch;
+            }
+        }
+    }
+
+    /// The changes of a batch: `created a/b`.
+    pub(crate) fn words(&self, batch: &Batch) -> Vec<String> {
+        let relative = |path: &Path| path.strip_prefix(&self.root).unwrap_or(path).display().to_string();
+        batch.changes.iter().map(|change| format!("{} {}", change.kind, relative(&change.path))).collect()
+    }
+
+    /// The next batch's changes.
+    pub(crate) fn changes(&mut self) -> Vec<String> {
+        let batch = self.batch();
+        self.words(&batch)
+    }
+
+    /// Writes a file that nothing else writes, and gives all batches until it is reported, without it.
+    pub(crate) fn batches_until_fence(&mut self, sandbox: &Sandbox) -> Vec<Vec<String>> {
+        static FENCES: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+        let number = FENCES.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let fence = format!("created fence-{number}");
+        sandbox.write(format!("fence-{number}"), "fence");
+        let mut batches = Vec::new();
+        loop {
+            let mut changes = self.changes();
+            let at = changes.iter().position(|change| *change == fence);
+            at.map(|at| changes.remove(at));
+            if !changes.is_empty() {
+                batches.push(changes);
+            }
+            if at.is_some() {
+                return batches;
+            }
+        }
+    }
+
+    /// Collects changes until all of these were reported; several reports of one path are fine.
+    pub(crate) fn wait_for(&mut self, expected: &[&str]) {
+        let mut missing: BTreeSet<String> = expected.iter().map(|text| (*text).to_owned()).collect();
+        while !missing.is_empty() {
+            for change in self.changes() {
+                missing.remove(&change);
+            }
+        }
+    }
+
+    /// Waits for the report of a file that was removed and made again: as changed or, if there was time to see it gone, as
+    /// removed and created.
+    pub(crate) fn wait_for_again(&mut self, path: &str) {
+        let (changed, created) = (format!("changed {path}"), format!("created {path}"));
+        while !self.changes().iter().any(|change| *change == changed || *change == created) {}
+    }
+
+    pub(crate) fn stop(self) {
+        self.runtime.block_on(self.inner.stop());
+    }
+}
+
+/// Runs a test in both modes.
+pub(crate) fn in_both(test: impl Fn(Mode)) {
+    BOTH.iter().for_each(|mode| test(*mode));
+}

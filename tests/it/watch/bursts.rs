@@ -1,0 +1,289 @@
+//! One burst, one batch: the saves of editors, formatters, checkouts.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::symlink;
+use std::time::{Duration, Instant, SystemTime};
+
+use devrun::watch::{Event, Mode};
+
+use crate::support::sandbox::{Sandbox, fifo};
+use crate::support::watch::{TestWatch, in_both, options};
+
+/// Lets time pass at a writer's pace: what is tested is how the watch takes it.
+fn pause(milliseconds: u64) {
+    let until = Instant::now() + Duration::from_millis(milliseconds);
+    while Instant::now() < until {
+        std::thread::sleep(until.saturating_duration_since(Instant::now()));
+    }
+}
+
+#[test]
+fn an_atomic_save_is_one_batch_of_one_path() {
+    in_both(|mode| {
+        let sandbox = Sandbox::new();
+        sandbox.write("a.py", "1");
+        let mut watch = TestWatch::new(&sandbox, mode);
+        for round in 0..10 {
+            let beside = sandbox.write("tmpfile", format!("round {round}"));
+            fs::rename(beside, sandbox.path("a.py")).unwrap();
+            assert_eq!(watch.batches_until_fence(&sandbox).concat(), ["changed a.py"], "{mode:?}");
+        }
+        watch.stop();
+    });
+}
+
+#[test]
+fn a_save_that_renames_the_old_file_away_first_is_one_change() {
+    let sandbox = Sandbox::new();
+    sandbox.write("a.py", "1");
+    sandbox.write(".watchignore", "*~\n4913\n");
+    let mut watch = TestWatch::new(&sandbox, Mode::Event);
+    for round in 0..10 {
+        // What vim does with backupcopy=no, and with the pause of its fsync.
+        fs::remove_file(sandbox.write("4913", "")).unwrap();
+        fs::rename(sandbox.path("a.py"), sandbox.path("a.py~")).unwrap();
+        pause(3);
+        let mut file = fs::File::create(sandbox.path("a.py")).unwrap();
+        pause(30);
+        write!(file, "round {round}").unwrap();
+        pause(10);
+        drop(file);
+        fs::remove_file(sandbox.path("a.py~")).unwrap();
+        assert_eq!(watch.batches_until_fence(&sandbox), [["changed a.py"]]);
+    }
+    watch.stop();
+}
+
+#[test]
+fn what_becomes_of_one_among_many_is_told_as_of_one_alone() {
+    in_both(|mode| {
+        let sandbox = Sandbox::new();
+        let names: Vec<String> = (0..700).map(|number| format!("d{}/f{number}", number % 7)).collect();
+        names.iter().for_each(|name| _ = sandbox.write(name, "0"));
+        let mut watch = TestWatch::new(&sandbox, mode);
+        // Once each has changed, its content is known.
+        names.iter().for_each(|name| _ = sandbox.write(name, "1"));
+        let all: Vec<_> = names.iter().map(|name| format!("changed {name}")).collect();
+        watch.wait_for(&all.iter().map(String::as_str).collect::<Vec<_>>());
+        watch.batches_until_fence(&sandbox);
+        for (number, name) in names.iter().enumerate() {
+            sandbox.write(name, if number % 3 == 0 { "1" } else { "22" });
+        }
+        for gone in &names[600..604] {
+            fs::remove_file(sandbox.path(gone)).unwrap();
+        }
+        sandbox.write(format!("{}/inner", names[601]), "a directory now");
+        fifo(&sandbox.path(&names[602]));
+        fs::rename(sandbox.path(&names[605]), sandbox.path(&names[603])).unwrap();
+        let mut expected: Vec<_> =
+            (0..600).chain([604]).chain(606..700).filter(|number| number % 3 != 0).collect();
+        expected.retain(|number| !(600..604).contains(number));
+        let mut expected: Vec<_> =
+            expected.iter().map(|number| format!("changed {}", names[*number])).collect();
+        expected.extend([600, 601, 602, 605].map(|number| format!("removed {}", names[number])));
+        expected.extend([format!("created {}/inner", names[601]), format!("changed {}", names[603])]);
+        expected.sort();
+        let mut told = watch.batches_until_fence(&sandbox).concat();
+        told.sort();
+        told.dedup();
+        assert_eq!(told, expected, "{mode:?}");
+        watch.stop();
+    });
+}
+
+#[test]
+fn what_is_written_first_and_last_among_many_waits_for_nothing_more() {
+    let sandbox = Sandbox::new();
+    let names: Vec<String> = (0..400).map(|number| format!("f{number:03}")).collect();
+    names.iter().for_each(|name| _ = sandbox.write(name, "1"));
+    let mut options = options(&sandbox, Mode::Event);
+    options.debounce = Some(Duration::from_millis(400));
+    let mut watch = TestWatch::with(&sandbox, options);
+    // Looked at alone, since nothing else has come yet.
+    sandbox.write(&names[0], "22");
+    pause(50);
+    names[1..].iter().for_each(|name| _ = sandbox.write(name, "333"));
+    pause(50);
+    sandbox.write(&names[0], "4444");
+    let all: Vec<_> = names.iter().map(|name| format!("changed {name}")).collect();
+    assert_eq!(watch.changes(), all);
+    assert!(watch.batches_until_fence(&sandbox).is_empty());
+    watch.stop();
+}
+
+#[test]
+fn five_hundred_files_over_300_ms_are_one_batch() {
+    let sandbox = Sandbox::new();
+    for number in 0..500 {
+        sandbox.write(format!("src/{number}.py"), "1");
+    }
+    // The writer of this test may be held up for long on a busy machine: the quiet time is given.
+    let mut options = options(&sandbox, Mode::Event);
+    options.debounce = Some(Duration::from_secs(1));
+    let mut watch = TestWatch::with(&sandbox, options);
+    for number in 0..500 {
+        sandbox.write(format!("src/{number}.py"), "2");
+        if number % 5 == 0 {
+            pause(3);
+        }
+    }
+    assert_eq!(watch.changes().len(), 500);
+    assert!(watch.batches_until_fence(&sandbox).is_empty());
+    watch.stop();
+}
+
+#[test]
+fn a_file_written_in_pieces_is_reported_when_it_is_closed() {
+    let sandbox = Sandbox::new();
+    let path = sandbox.write("a.py", "1");
+    let mut watch = TestWatch::new(&sandbox, Mode::Event);
+    let mut file = fs::File::create(&path).unwrap();
+    for piece in 0..20 {
+        writeln!(file, "piece {piece}").unwrap();
+        pause(2);
+    }
+    drop(file);
+    assert_eq!(watch.batches_until_fence(&sandbox), [["changed a.py"]]);
+    watch.stop();
+}
+
+#[test]
+fn git_at_work_is_waited_for_and_that_is_said_once() {
+    in_both(|mode| {
+        let sandbox = Sandbox::new();
+        sandbox.git(&["init", "-q"]);
+        sandbox.write("a.py", "1");
+        let mut watch = TestWatch::new(&sandbox, mode);
+        let lock = sandbox.write(".git/index.lock", "");
+        sandbox.write("a.py", "2");
+        let Event::WaitingForGit { marker } = watch.event() else { panic!("no word about waiting") };
+        assert_eq!(marker, lock);
+        sandbox.write("b.py", "1");
+        fs::remove_file(lock).unwrap();
+        let Event::Changed(batch) = watch.event() else { panic!("no batch after the wait") };
+        assert_eq!(watch.words(&batch), ["changed a.py", "created b.py"]);
+        watch.stop();
+    });
+}
+
+#[test]
+fn an_abandoned_lock_and_a_conflict_hold_nothing_back() {
+    let sandbox = Sandbox::new();
+    sandbox.git(&["init", "-q"]);
+    sandbox.write("a.py", "1");
+    let old = SystemTime::now() - Duration::from_secs(3600);
+    let lock = sandbox.write(".git/index.lock", "");
+    fs::File::options().append(true).open(&lock).unwrap().set_modified(old).unwrap();
+    sandbox.write(".git/MERGE_HEAD", "");
+    sandbox.write(".git/rebase-merge/done", "");
+    for path in [".git/rebase-merge", ".git/HEAD"] {
+        fs::File::open(sandbox.path(path)).unwrap().set_modified(old).unwrap();
+    }
+    let mut watch = TestWatch::new(&sandbox, Mode::Event);
+    sandbox.write("a.py", "2");
+    let Event::Changed(batch) = watch.event() else { panic!("held back") };
+    assert_eq!(watch.words(&batch), ["changed a.py"]);
+    watch.stop();
+}
+
+#[test]
+fn a_checkout_is_one_batch() {
+    in_both(|mode| {
+        let sandbox = Sandbox::new();
+        sandbox.git(&["init", "-q"]);
+        let commit = ["-c", "user.name=n", "-c", "user.email=e@x", "commit", "-qm", "m"];
+        for (branch, text) in [("one", "1"), ("two", "2")] {
+            sandbox.git(&["checkout", "-qb", branch]);
+            for number in 0..200 {
+                sandbox.write(format!("src/{}/{number}.py", number % 7), format!("{text} {number}"));
+            }
+            sandbox.git(&["add", "."]);
+            sandbox.git(&commit);
+        }
+        let mut watch = TestWatch::new(&sandbox, mode);
+        for branch in ["one", "two", "one"] {
+            sandbox.git(&["checkout", "-q", branch]);
+            assert_eq!(watch.changes().len(), 200, "{mode:?}");
+        }
+        assert!(watch.batches_until_fence(&sandbox).is_empty());
+        watch.stop();
+    });
+}
+
+#[test]
+fn a_formatter_that_goes_on_after_the_start_is_gathered() {
+    let sandbox = Sandbox::new();
+    let mut watch = TestWatch::new(&sandbox, Mode::Event);
+    sandbox.write("0", "formatted");
+    watch.changes();
+    watch.inner.handle().generation_started();
+    // The next file starts a burst that waits as long as the formatter needs for two more.
+    for number in 1..20 {
+        sandbox.write(number.to_string(), "formatted");
+        pause(15);
+    }
+    let batches = watch.batches_until_fence(&sandbox);
+    assert!(batches.len() <= 4, "{batches:?}");
+    watch.stop();
+}
+
+#[test]
+fn the_shortest_quiet_time_works() {
+    for debounce in [Duration::ZERO, Duration::from_millis(1)] {
+        let sandbox = Sandbox::new();
+        let mut options = options(&sandbox, Mode::Event);
+        options.debounce = Some(debounce);
+        let mut watch = TestWatch::with(&sandbox, options);
+        for round in 0..50 {
+            sandbox.write("a", format!("{round}"));
+            watch.wait_for(&[if round == 0 { "created a" } else { "changed a" }]);
+        }
+        watch.stop();
+    }
+}
+
+#[test]
+fn odd_names_and_odd_files_are_nothing_special() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    in_both(|mode| {
+        let sandbox = Sandbox::new();
+        let names: [&[u8]; 4] = [b"not utf-8 \xff\xfe", b"new\nline", &[b'x'; 255], b" \t*?[a]"];
+        symlink("loop", sandbox.path("loop")).unwrap();
+        symlink(".", sandbox.path("self")).unwrap();
+        fifo(&sandbox.path("fifo"));
+        let _socket = std::os::unix::net::UnixListener::bind(sandbox.path("socket")).unwrap();
+        let mut watch = TestWatch::new(&sandbox, mode);
+        for name in names {
+            sandbox.write(OsStr::from_bytes(name), "1");
+            let batch = watch.batch();
+            assert!(batch.changes.iter().any(|change| change.path == sandbox.path(OsStr::from_bytes(name))));
+        }
+        // A FIFO that were opened would block; a socket made is no change.
+        fifo(&sandbox.path("fifo2"));
+        let _other = std::os::unix::net::UnixListener::bind(sandbox.path("socket2")).unwrap();
+        assert!(watch.batches_until_fence(&sandbox).is_empty(), "{mode:?}");
+        watch.stop();
+    });
+}
+
+#[test]
+fn a_root_that_is_a_link_follows_the_swap() {
+    in_both(|mode| {
+        let sandbox = Sandbox::new();
+        sandbox.write("releases/1/app.py", "one");
+        sandbox.write("releases/2/app.py", "two");
+        symlink("releases/1", sandbox.path("current")).unwrap();
+        let mut options = options(&sandbox, mode);
+        options.roots = vec!["current".into()];
+        let mut watch = TestWatch::with(&sandbox, options);
+        assert!(watch.inner.knows(&sandbox.path("current/app.py")), "{mode:?}");
+        symlink("releases/2", sandbox.path("next")).unwrap();
+        fs::rename(sandbox.path("next"), sandbox.path("current")).unwrap();
+        watch.wait_for(&["changed current/app.py"]);
+        sandbox.write("releases/2/app.py", "three");
+        watch.wait_for(&["changed current/app.py"]);
+        watch.stop();
+    });
+}

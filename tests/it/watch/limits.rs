@@ -1,0 +1,254 @@
+//! Queues that overflow and limits that are used up: nothing is lost, and it is said.
+//!
+//! The watch runs in a process of its own, this test binary once more, so that it can be stopped and confined.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use devrun::rules;
+use devrun::watch::{Event, Mode, Options, Watch};
+
+use crate::support::process::TestProcess;
+use crate::support::sandbox::Sandbox;
+
+const TREE: &str = "DEVRUN_TEST_TREE";
+
+/// What the other process does: watch, and say what happens.
+#[test]
+#[ignore = "needs to be started by the other tests here"]
+fn confined() {
+    let Some(tree) = std::env::var_os(TREE).map(PathBuf::from) else { return };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut options = Options::new(rules::Options::new(&tree));
+        options.mode = Mode::Auto;
+        let mut watch = Watch::start(options).await.unwrap();
+        println!("watching {} of {}", watch.summary().watches, watch.summary().directories);
+        while let Some(event) = watch.next_event().await {
+            match event {
+                Event::Changed(batch) => {
+                    println!("batch of {}", batch.changes.len());
+                    for change in batch.changes {
+                        println!("{} {}.", change.kind, change.path.strip_prefix(&tree).unwrap().display());
+                    }
+                }
+                Event::Warning { message, .. } => println!("warning: {message}"),
+                Event::Rescanned { files, .. } => println!("rescanned {files}"),
+                Event::ModeChanged(report) => println!("mode {:?} {:?}", report.mode, report.why),
+                _ => {}
+            }
+        }
+    });
+}
+
+fn confined_command(sandbox: &Sandbox) -> Command {
+    let mut command = sandbox.command(std::env::current_exe().unwrap());
+    command.env(TREE, sandbox.root());
+    command.args(["watch::limits::confined", "--exact", "--ignored", "--nocapture"]);
+    command
+}
+
+/// The same in a user namespace in which so few watches, or instances, are allowed.
+fn confined_to(sandbox: &Sandbox, limit: &str, count: usize) -> Command {
+    let inner = confined_command(sandbox);
+    let mut command = sandbox.command("unshare");
+    let script = format!("echo {count} > /proc/sys/user/{limit} && exec \"$@\"");
+    command.args(["--user", "--map-root-user", "sh", "-c", &script, "sh"]);
+    command.arg(inner.get_program()).args(inner.get_args()).env(TREE, sandbox.root());
+    command
+}
+
+#[test]
+fn an_overflow_of_the_queue_loses_nothing() {
+    let sandbox = Sandbox::new();
+    sandbox.write("app.py", "1");
+    sandbox.write("src/lib.py", "1");
+    let running = TestProcess::start(&mut confined_command(&sandbox));
+    running.wait_for_line("watching 2 of 2");
+    running.signal(19);
+    let limit = std::fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
+    let limit: usize = limit.trim().parse().unwrap();
+    // Each write is an event of its own as long as another one comes between.
+    for number in 0..limit / 2 + 100 {
+        sandbox.write("noise-a", number.to_string());
+        sandbox.write("noise-b", number.to_string());
+    }
+    sandbox.write("new/deep/f.py", "1");
+    sandbox.write("app.py", "the last edit");
+    running.signal(18);
+    running.wait_for_line("rescanned");
+    running.wait_for_line("changed app.py.");
+    running.wait_for_line("created new/deep/f.py.");
+    assert!(running.count("batch of") <= 3, "{:?}", running.lines());
+    // And events go on coming.
+    sandbox.write("new/deep/f.py", "2");
+    running.wait_for_line("changed new/deep/f.py.");
+}
+
+#[test]
+#[ignore = "needs user namespaces"]
+fn used_up_watches_degrade_to_scanning() {
+    let sandbox = Sandbox::new();
+    for number in 0..30 {
+        sandbox.write(format!("d{number}/f.py"), "1");
+    }
+    let running = TestProcess::start(&mut confined_to(&sandbox, "max_inotify_watches", 10));
+    running.wait_for_line("watching 10 of 31");
+    running.wait_for_line("warning: ");
+    for number in 0..30 {
+        sandbox.write(format!("d{number}/f.py"), "2");
+        running.wait_for_line(&format!("changed d{number}/f.py."));
+    }
+    sandbox.write("d7/new/deep.py", "1");
+    running.wait_for_line("created d7/new/deep.py.");
+    assert_eq!(running.count("warning: "), 1, "{:?}", running.lines());
+    // Half of the tree goes: there are watches for the rest.
+    (0..25).for_each(|number| std::fs::remove_dir_all(sandbox.path(format!("d{number}"))).unwrap());
+    running.wait_for_line("mode Event");
+    sandbox.write("d29/f.py", "3");
+    running.wait_for_count("changed d29/f.py.", 2);
+}
+
+#[test]
+#[ignore = "needs user namespaces"]
+fn used_up_instances_degrade_to_scanning() {
+    let sandbox = Sandbox::new();
+    sandbox.write("d/f.py", "1");
+    let running = TestProcess::start(&mut confined_to(&sandbox, "max_inotify_instances", 0));
+    running.wait_for_line("watching 0 of 2");
+    running.wait_for_line("warning: ");
+    sandbox.write("d/f.py", "2");
+    running.wait_for_line("changed d/f.py.");
+    sandbox.write("e/f.py", "2");
+    running.wait_for_line("created e/f.py.");
+}
+
+/// How often threads of the process have been woken until now: those that watch, or all.
+fn wakeups(pid: u32, all: bool) -> u64 {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let of = |task: PathBuf| {
+        let name = std::fs::read_to_string(task.join("comm")).unwrap_or_default();
+        let status = std::fs::read_to_string(task.join("status")).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        let count = line.map_or(0, |count| count.trim().parse().unwrap());
+        let watches = name.starts_with("devrun-watch") || name.starts_with("devrun-events");
+        if all || watches { count } else { 0 }
+    };
+    tasks.map(|task| of(task.unwrap().path())).sum()
+}
+
+/// How many watches the process has in the kernel.
+fn watches(pid: u32) -> usize {
+    let infos = std::fs::read_dir(format!("/proc/{pid}/fdinfo")).unwrap();
+    let texts = infos.map(|info| std::fs::read_to_string(info.unwrap().path()).unwrap_or_default());
+    texts.map(|text| text.lines().filter(|line| line.starts_with("inotify wd:")).count()).sum()
+}
+
+#[test]
+fn ignored_files_reads_and_idling_cost_no_wakeup_and_no_watch() {
+    let sandbox = Sandbox::new();
+    sandbox.write(".watchignore", "downloads/\n");
+    sandbox.write("downloads/deep/x", "1");
+    sandbox.write("src/a/b.py", "1");
+    let running = TestProcess::start(&mut confined_command(&sandbox));
+    running.wait_for_line("watching 3 of 3");
+    assert_eq!(watches(running.pid()), 3);
+    // One change, seen to its end, so that nothing is left to do from the start.
+    sandbox.write("src/a/b.py", "2");
+    running.wait_for_line("changed src/a/b.py.");
+    let before = wakeups(running.pid(), false);
+    for number in 0..20_000 {
+        sandbox.write(format!("downloads/deep/{}/{number}", number % 100), "ignored");
+    }
+    for _ in 0..100 {
+        std::fs::read(sandbox.path("src/a/b.py")).unwrap();
+        std::fs::read_dir(sandbox.path("src/a")).unwrap().count();
+    }
+    std::fs::remove_dir_all(sandbox.path("downloads/deep")).unwrap();
+    // The thread may still have been on its way to sleep when the batch came.
+    assert!(wakeups(running.pid(), false) - before <= 2, "{before} {}", wakeups(running.pid(), false));
+    assert_eq!(watches(running.pid()), 3);
+}
+
+/// What the process has used of its cores, in milliseconds.
+fn cpu(pid: u32) -> u64 {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let text =
+        |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
+    let nanoseconds = tasks
+        .map(|task| text(task.unwrap()).split(' ').next().and_then(|used| used.parse().ok()).unwrap_or(0));
+    nanoseconds.sum::<u64>() / 1_000_000
+}
+
+#[test]
+fn a_big_tree_that_goes_costs_no_more_than_its_size() {
+    let sandbox = Sandbox::new();
+    for number in 0..6000 {
+        std::fs::create_dir_all(sandbox.path(format!("big/{}/d{number}", number % 60))).unwrap();
+    }
+    sandbox.write("app.py", "1");
+    let running = TestProcess::start(&mut confined_command(&sandbox));
+    running.wait_for_line("watching 6062 of 6062");
+    let before = cpu(running.pid());
+    std::fs::remove_dir_all(sandbox.path("big")).unwrap();
+    sandbox.write("app.py", "2");
+    running.wait_for_line("changed app.py.");
+    crate::support::sandbox::wait_until("the watches are gone", || watches(running.pid()) == 1);
+    // It was 5 s and more: each directory that went made something look at all the others.
+    let used = cpu(running.pid()) - before;
+    assert!(used < 3000, "{used} ms");
+}
+
+#[test]
+fn waiting_for_git_is_no_busy_loop() {
+    let sandbox = Sandbox::new();
+    sandbox.git(&["init", "-q"]);
+    sandbox.write("app.py", "1");
+    let running = TestProcess::start(&mut confined_command(&sandbox));
+    running.wait_for_line("watching 2 of 1");
+    let lock = sandbox.write(".git/index.lock", "");
+    let before = cpu(running.pid());
+    let begun = std::time::Instant::now();
+    while begun.elapsed() < std::time::Duration::from_secs(2) {
+        sandbox.write("app.py", format!("{:?}", begun.elapsed()));
+        std::thread::sleep(std::time::Duration::from_millis(3));
+    }
+    let used = cpu(running.pid()) - before;
+    std::fs::remove_file(lock).unwrap();
+    running.wait_for_line("changed app.py.");
+    assert!(used < 1000, "{used} ms of 2 s");
+    assert_eq!(running.count("batch of"), 1, "{:?}", running.lines());
+}
+
+#[cfg(all(feature = "cli", feature = "proxy"))]
+#[test]
+fn the_whole_program_sleeps_while_nothing_relevant_happens() {
+    let sandbox = Sandbox::new();
+    sandbox.write(".watchignore", "downloads/\n");
+    sandbox.write("downloads/deep/x", "1");
+    sandbox.write("src/a/b.py", "1");
+    let child = crate::support::sandbox::example("child");
+    let mut command = sandbox.devrun();
+    command.args(["--log-format", "json", "--proxy", "127.0.0.1:0", "--"]).arg(child).arg("serve");
+    let running = TestProcess::start(&mut command);
+    running.wait_for_line("\"event\":\"ready\"");
+    sandbox.write("src/a/b.py", "2");
+    running.wait_for_count("\"event\":\"ready\"", 2);
+    let pid = running.pid();
+    // What the start has left to do is done once nobody wakes up for a second.
+    let still = |time: u64| {
+        let before = wakeups(pid, true);
+        std::thread::sleep(std::time::Duration::from_millis(time));
+        wakeups(pid, true) - before
+    };
+    crate::support::sandbox::wait_until("it has come to rest", || still(1000) == 0);
+    let before = wakeups(pid, true);
+    for number in 0..2000 {
+        sandbox.write(format!("downloads/deep/{}/{number}", number % 100), "ignored");
+        std::fs::read(sandbox.path("src/a/b.py")).unwrap();
+    }
+    assert_eq!(wakeups(pid, true) - before, 0);
+    assert_eq!(still(4000), 0);
+    // Root, src, src/a; .git does not exist.
+    assert_eq!(watches(pid), 3);
+}

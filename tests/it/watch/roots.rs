@@ -1,0 +1,279 @@
+//! Roots, and rule files outside of them, that go, come and are replaced: what is there in the end is seen to.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use devrun::watch::{Event, Mode, Options};
+
+use crate::support::sandbox::{Sandbox, wait_until};
+use crate::support::watch::{TestWatch, in_both, options};
+
+/// A directory outside the project with a file in it: renamed, it is somewhere else all at once.
+fn prepared(sandbox: &Sandbox, name: &str, file: &str, content: &str) -> PathBuf {
+    let dir = sandbox.outside().join(name);
+    let path = dir.join(file);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, content).unwrap();
+    dir
+}
+
+fn with_roots(sandbox: &Sandbox, mode: Mode, roots: &[&str]) -> Options {
+    let mut options = options(sandbox, mode);
+    options.roots = roots.iter().map(PathBuf::from).collect();
+    options
+}
+
+/// Returns once all that has happened until now was heeded: `beside` is a root that only this writes to.
+fn fence(sandbox: &Sandbox, watch: &mut TestWatch, number: usize) {
+    sandbox.write(format!("beside/{number}"), "1");
+    watch.wait_for(&[&format!("created beside/{number}")]);
+}
+
+#[test]
+fn the_directory_of_a_missing_root_is_replaced() {
+    in_both(|mode| {
+        let sandbox = Sandbox::new();
+        fs::create_dir(sandbox.path("not")).unwrap();
+        fs::create_dir(sandbox.path("beside")).unwrap();
+        let mut watch = TestWatch::with(&sandbox, with_roots(&sandbox, mode, &["not/yet", "beside"]));
+        let other = sandbox.outside().join("not");
+        fs::create_dir(&other).unwrap();
+        // Over the empty one: there is no moment without.
+        fs::rename(other, sandbox.path("not")).unwrap();
+        fence(&sandbox, &mut watch, 1);
+        sandbox.write("not/yet/there", "1");
+        watch.wait_for(&["created not/yet/there"]);
+        watch.stop();
+    });
+}
+
+#[test]
+fn a_root_far_below_what_is_there_is_made_all_at_once() {
+    in_both(|mode| {
+        // Making it takes longer than hearing of its first directory.
+        let deep = "d/".repeat(150) + "root";
+        for _ in 0..5 {
+            let sandbox = Sandbox::new();
+            let mut watch = TestWatch::with(&sandbox, with_roots(&sandbox, mode, &[&deep]));
+            sandbox.write(format!("{deep}/there"), "1");
+            watch.wait_for(&[&format!("created {deep}/there")]);
+            watch.stop();
+        }
+    });
+}
+
+#[test]
+fn a_root_is_replaced_while_a_process_is_in_it() {
+    in_both(|mode| {
+        let sandbox = Sandbox::new();
+        // Not in the project, whose directory is watched for its rule files.
+        let app = prepared(&sandbox, "elsewhere", "app/a", "1").join("app");
+        let mut options = options(&sandbox, mode);
+        options.roots = vec![app.clone()];
+        let mut watch = TestWatch::with(&sandbox, options);
+        for round in 0..3 {
+            let other = prepared(&sandbox, "other", "a", &format!("round {round}"));
+            // As long as it is open, the kernel does not tell that it is gone.
+            let _within = fs::File::open(&app).unwrap();
+            fs::remove_dir_all(&app).unwrap();
+            fs::rename(other, &app).unwrap();
+            watch.wait_for_again(&app.join("a").display().to_string());
+            fs::write(app.join(round.to_string()), "1").unwrap();
+            watch.wait_for(&[&format!("created {}", app.join(round.to_string()).display())]);
+        }
+        watch.stop();
+    });
+}
+
+#[test]
+fn a_root_that_goes_and_comes_between_two_looks_of_a_scan_is_not_given_up() {
+    let sandbox = Sandbox::new();
+    sandbox.write("app/a", "1");
+    let mut options = with_roots(&sandbox, Mode::Stat, &["app"]);
+    // It looks nearly all the time.
+    options.poll_interval = Duration::from_millis(1);
+    let mut watch = TestWatch::with(&sandbox, options);
+    for round in 0..200 {
+        let other = prepared(&sandbox, "other", &format!("new-{round}"), "1");
+        fs::remove_dir_all(sandbox.path("app")).unwrap();
+        fs::rename(other, sandbox.path("app")).unwrap();
+        watch.wait_for(&[&format!("created app/new-{round}")]);
+    }
+    watch.stop();
+}
+
+#[test]
+fn a_root_is_a_file_and_a_directory_in_turns() {
+    in_both(|mode| {
+        let sandbox = Sandbox::new();
+        sandbox.write("x", "1");
+        sandbox.write("y", "1");
+        let mut watch = TestWatch::with(&sandbox, with_roots(&sandbox, mode, &["x", "y"]));
+        for round in 0..3 {
+            let dir = prepared(&sandbox, "dir", "inner", "1");
+            fs::remove_file(sandbox.path("x")).unwrap();
+            fs::rename(dir, sandbox.path("x")).unwrap();
+            watch.wait_for(&["created x/inner"]);
+            // It was in the same directory, which is looked at for its files alone.
+            sandbox.write("y", format!("beside a directory {round}"));
+            watch.wait_for(&["changed y"]);
+            fs::rename(sandbox.path("x"), sandbox.outside().join(round.to_string())).unwrap();
+            sandbox.write("x", format!("round {round}"));
+            watch.wait_for(&["removed x/inner", "created x"]);
+            sandbox.write("x", format!("written in round {round}"));
+            sandbox.write("y", format!("beside a file {round}"));
+            watch.wait_for(&["changed x", "changed y"]);
+        }
+        watch.stop();
+    });
+}
+
+#[test]
+fn where_a_root_leads_to_goes_and_comes() {
+    in_both(|mode| {
+        let sandbox = Sandbox::new();
+        sandbox.write("build/out/a", "1");
+        symlink("way", sandbox.path("root")).unwrap();
+        symlink("build/out", sandbox.path("way")).unwrap();
+        let mut watch = TestWatch::with(&sandbox, with_roots(&sandbox, mode, &["root"]));
+        fs::remove_dir_all(sandbox.path("build")).unwrap();
+        watch.wait_for(&["removed root/a"]);
+        sandbox.write("build/out/a", "2");
+        watch.wait_for(&["created root/a"]);
+        sandbox.write("build/out/a", "3");
+        watch.wait_for(&["changed root/a"]);
+        // Another link on the way.
+        sandbox.write("other/b", "1");
+        symlink("other", sandbox.path("next")).unwrap();
+        fs::rename(sandbox.path("next"), sandbox.path("way")).unwrap();
+        watch.wait_for(&["removed root/a", "created root/b"]);
+        sandbox.write("other/b", "2");
+        watch.wait_for(&["changed root/b"]);
+        watch.stop();
+    });
+}
+
+#[test]
+fn a_directory_that_is_more_than_the_home_of_a_root_comes_back_whole() {
+    in_both(|mode| {
+        let sandbox = Sandbox::new();
+        sandbox.write("conf/env", "1");
+        sandbox.write("conf/deep/a", "1");
+        sandbox.write("conf/sub/b", "1");
+        let mut watch = TestWatch::with(&sandbox, with_roots(&sandbox, mode, &[".", "conf/env", "conf/sub"]));
+        for round in 0..3 {
+            fs::remove_dir_all(sandbox.path("conf")).unwrap();
+            watch.wait_for(&["removed conf/env", "removed conf/deep/a", "removed conf/sub/b"]);
+            for file in ["deep/a", "sub/b", "other"] {
+                prepared(&sandbox, "conf", file, &format!("round {round}"));
+            }
+            fs::rename(prepared(&sandbox, "conf", "env", "2"), sandbox.path("conf")).unwrap();
+            watch.wait_for(&[
+                "created conf/env",
+                "created conf/other",
+                "created conf/deep/a",
+                "created conf/sub/b",
+            ]);
+            for file in ["conf/env", "conf/deep/a", "conf/sub/b", "conf/other"] {
+                sandbox.write(file, format!("written in round {round}"));
+                watch.wait_for(&[&format!("changed {file}")]);
+            }
+        }
+        watch.stop();
+    });
+}
+
+#[test]
+fn a_named_file_in_a_watched_directory_comes_by_a_rename() {
+    in_both(|mode| {
+        let sandbox = Sandbox::new();
+        sandbox.write("app", "1");
+        let mut options = options(&sandbox, mode);
+        options.always = vec!["later".into()];
+        let mut watch = TestWatch::with(&sandbox, options);
+        for round in 0..3 {
+            let beside = sandbox.outside().join("later");
+            fs::write(&beside, format!("{round}")).unwrap();
+            fs::rename(beside, sandbox.path("later")).unwrap();
+            watch.wait_for(&["created later"]);
+            fs::remove_file(sandbox.path("later")).unwrap();
+            watch.wait_for(&["removed later"]);
+        }
+        watch.stop();
+    });
+}
+
+#[test]
+fn a_root_that_comes_back_has_the_rules_that_it_brings() {
+    in_both(|mode| {
+        let sandbox = Sandbox::new();
+        sandbox.write("app/.watchignore", "*.log\n");
+        sandbox.write("app/a", "1");
+        sandbox.write("app/a.log", "1");
+        let other = prepared(&sandbox, "other", ".watchignore", "a\n");
+        fs::write(other.join("a"), "2").unwrap();
+        fs::write(other.join("b.log"), "2").unwrap();
+        let mut watch = TestWatch::with(&sandbox, with_roots(&sandbox, mode, &["app"]));
+        fs::rename(sandbox.path("app"), sandbox.outside().join("away")).unwrap();
+        watch.wait_for(&["removed app/a"]);
+        // All in it is older than any tick of a clock.
+        fs::rename(other, sandbox.path("app")).unwrap();
+        assert_eq!(watch.changes(), ["created app/b.log"], "{mode:?}");
+        sandbox.write("app/a", "3");
+        sandbox.write("app/b.log", "3");
+        watch.wait_for(&["changed app/b.log"]);
+        assert!(!watch.inner.knows(&sandbox.path("app/a")));
+        watch.stop();
+    });
+}
+
+#[test]
+fn a_rule_file_outside_the_tree_comes_with_its_directory() {
+    in_both(|mode| {
+        let sandbox = Sandbox::new();
+        sandbox.write("app/a.log", "1");
+        let conf = prepared(&sandbox, "conf", "rules", "nothing\n");
+        let other = prepared(&sandbox, "other", "rules", "*.log\n");
+        let mut options = options(&sandbox, mode);
+        options.rules.files = vec![conf.join("rules")];
+        let mut watch = TestWatch::with(&sandbox, options);
+        let knows = |watch: &TestWatch| watch.inner.knows(&sandbox.path("app/a.log"));
+        assert!(knows(&watch));
+        fs::rename(&conf, sandbox.outside().join("old")).unwrap();
+        fs::rename(&other, &conf).unwrap();
+        wait_until("the rules of the other directory are read", || !knows(&watch));
+        fs::remove_dir_all(&conf).unwrap();
+        assert!(watch.batches_until_fence(&sandbox).is_empty());
+        fs::rename(sandbox.outside().join("old"), &conf).unwrap();
+        wait_until("the rules that are back are read", || knows(&watch));
+        watch.stop();
+    });
+}
+
+#[test]
+fn a_named_file_stays_watched_where_new_rules_leave_its_directory_out() {
+    in_both(|mode| {
+        let sandbox = Sandbox::new();
+        sandbox.write("conf/env", "1");
+        sandbox.write("conf/other", "1");
+        sandbox.write("app", "1");
+        let mut options = options(&sandbox, mode);
+        options.always = vec!["conf/env".into()];
+        let mut watch = TestWatch::with(&sandbox, options);
+        sandbox.write(".watchignore", "/conf/\n");
+        loop {
+            match watch.event() {
+                Event::RulesReloaded { .. } => break,
+                Event::Changed(batch) => panic!("made up: {:?}", watch.words(&batch)),
+                _ => {}
+            }
+        }
+        assert_eq!(watch.batches_until_fence(&sandbox), Vec::<Vec<String>>::new(), "{mode:?}");
+        assert!(!watch.inner.knows(Path::new(&sandbox.path("conf/other"))));
+        sandbox.write("conf/env", "2");
+        watch.wait_for(&["changed conf/env"]);
+        watch.stop();
+    });
+}

@@ -1,0 +1,177 @@
+//! Rule files edited, broken and deleted while the watch runs: what counts follows at once.
+
+use std::fs;
+
+use devrun::watch::{Event, Mode};
+
+use crate::support::sandbox::Sandbox;
+use crate::support::watch::{TestWatch, in_both, options};
+
+/// Waits for the rules to be reloaded; gives the files, and any changes reported before.
+fn reloaded(watch: &mut TestWatch) -> (Vec<String>, Vec<String>) {
+    let mut changes = Vec::new();
+    loop {
+        match watch.event() {
+            Event::RulesReloaded { files, .. } => {
+                let names = files.iter().map(|file| file.file_name().unwrap().to_string_lossy().into_owned());
+                return (names.collect(), changes);
+            }
+            Event::Changed(batch) => changes.extend(watch.words(&batch)),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn what_is_ignored_from_the_start_never_counts() {
+    in_both(|mode| {
+        let sandbox = Sandbox::new();
+        sandbox.write(".watchignore", "downloads/\n*.log\n");
+        sandbox.write("downloads/deep/a.py", "1");
+        sandbox.write("app.py", "1");
+        let mut watch = TestWatch::new(&sandbox, mode);
+        for number in 0..50 {
+            sandbox.write(format!("downloads/{number}/b.py"), "2");
+        }
+        sandbox.write("app.log", "2");
+        fs::remove_dir_all(sandbox.path("downloads")).unwrap();
+        sandbox.write("downloads/again.py", "3");
+        assert!(watch.batches_until_fence(&sandbox).is_empty());
+        assert!(!watch.inner.knows(&sandbox.path("downloads")));
+        let names: Vec<_> =
+            watch.inner.files().iter().map(|path| path.file_name().unwrap().to_owned()).collect();
+        assert!(names.contains(&"app.py".into()) && names.len() == 2, "{names:?}");
+        watch.stop();
+    });
+}
+
+#[test]
+fn a_rule_edited_made_and_removed_takes_effect_without_a_change() {
+    in_both(|mode| {
+        let sandbox = Sandbox::new();
+        sandbox.write(".watchignore", "gen/\n");
+        sandbox.write("gen/deep/out.py", "1");
+        sandbox.write("src/app.py", "1");
+        let mut watch = TestWatch::new(&sandbox, mode);
+        // No longer ignored: watched, and no change.
+        sandbox.write(".watchignore", "nothing\n");
+        assert_eq!(reloaded(&mut watch), (vec![".watchignore".into()], vec![]));
+        assert!(watch.inner.knows(&sandbox.path("gen/deep/out.py")));
+        sandbox.write("gen/deep/out.py", "2");
+        assert_eq!(watch.changes(), ["changed gen/deep/out.py"]);
+        // A nested one, made while running.
+        sandbox.write("gen/.watchignore", "deep\n");
+        assert_eq!(reloaded(&mut watch), (vec![".watchignore".into()], vec![]));
+        assert!(
+            !watch.inner.knows(&sandbox.path("gen/deep/out.py")) && watch.inner.knows(&sandbox.path("gen"))
+        );
+        sandbox.write("gen/deep/out.py", "3");
+        // Removed again.
+        fs::remove_file(sandbox.path("gen/.watchignore")).unwrap();
+        assert_eq!(reloaded(&mut watch), (vec![".watchignore".into()], vec![]));
+        assert!(watch.inner.knows(&sandbox.path("gen/deep/out.py")));
+        sandbox.write("gen/deep/out.py", "4");
+        assert_eq!(watch.changes(), ["changed gen/deep/out.py"]);
+        // Saved as editors do.
+        sandbox.write(".watchignore.new", "gen\n");
+        fs::rename(sandbox.path(".watchignore.new"), sandbox.path(".watchignore")).unwrap();
+        assert_eq!(reloaded(&mut watch).0, [".watchignore"]);
+        assert!(!watch.inner.knows(&sandbox.path("gen")));
+        watch.stop();
+    });
+}
+
+#[test]
+fn a_broken_line_is_named_and_the_others_apply() {
+    in_both(|mode| {
+        let sandbox = Sandbox::new();
+        sandbox.write("a.gen", "1");
+        sandbox.write("b.gen", "1");
+        let mut watch = TestWatch::new(&sandbox, mode);
+        sandbox.write(".watchignore", "a.gen\n[unclosed\n");
+        let defects = loop {
+            if let Event::RulesReloaded { defects, .. } = watch.event() {
+                break defects;
+            }
+        };
+        assert_eq!(defects.iter().map(|defect| defect.line).collect::<Vec<_>>(), [2]);
+        sandbox.write("a.gen", "2");
+        sandbox.write("b.gen", "2");
+        watch.wait_for(&["changed b.gen"]);
+        assert!(!watch.inner.knows(&sandbox.path("a.gen")));
+        watch.stop();
+    });
+}
+
+#[test]
+fn rule_files_outside_the_tree_are_followed() {
+    in_both(|mode| {
+        let sandbox = Sandbox::new();
+        sandbox.git(&["init", "-q"]);
+        sandbox.write("sub/x.gen", "1");
+        let mut options = options(&sandbox, mode);
+        options.roots = vec!["sub".into()];
+        let mut watch = TestWatch::with(&sandbox, options);
+        assert!(watch.inner.knows(&sandbox.path("sub/x.gen")));
+        sandbox.write(".git/info/exclude", "*.gen\n");
+        reloaded(&mut watch);
+        assert!(!watch.inner.knows(&sandbox.path("sub/x.gen")));
+        sandbox.write(".gitignore", "!*.gen\n");
+        reloaded(&mut watch);
+        assert!(watch.inner.knows(&sandbox.path("sub/x.gen")));
+        watch.stop();
+    });
+}
+
+#[test]
+fn an_extension_and_a_filter_narrow_what_counts() {
+    in_both(|mode| {
+        let sandbox = Sandbox::new();
+        sandbox.write("src/a.rs", "1");
+        let mut options = options(&sandbox, mode);
+        options.extensions = vec!["rs".into(), ".toml".into()];
+        options.filters = vec!["src/**".into(), "*.toml".into()];
+        options.always = vec!["secret/.env".into()];
+        let mut watch = TestWatch::with(&sandbox, options);
+        sandbox.write("src/a.md", "1");
+        sandbox.write("other/a.rs", "1");
+        sandbox.write("other/Cargo.toml", "1");
+        assert_eq!(watch.changes(), ["created other/Cargo.toml"]);
+        sandbox.write("src/deep/b.rs", "1");
+        assert_eq!(watch.changes(), ["created src/deep/b.rs"]);
+        sandbox.write("secret/.env", "A=1");
+        assert_eq!(watch.changes(), ["created secret/.env"]);
+        watch.stop();
+    });
+}
+
+#[test]
+fn a_file_that_always_counts_is_seen_in_an_ignored_directory() {
+    in_both(|mode| {
+        let sandbox = Sandbox::new();
+        sandbox.write(".watchignore", "private/\n");
+        sandbox.write("private/.env", "A=1");
+        sandbox.write("private/other", "1");
+        let mut options = options(&sandbox, mode);
+        options.always = vec!["private/.env".into()];
+        let mut watch = TestWatch::with(&sandbox, options);
+        sandbox.write("private/other", "2");
+        sandbox.write("private/new", "2");
+        sandbox.write("private/.env", "A=2");
+        assert_eq!(watch.changes(), ["changed private/.env"]);
+        let beside = sandbox.write("private/.env.new", "A=3");
+        fs::rename(beside, sandbox.path("private/.env")).unwrap();
+        assert_eq!(watch.changes(), ["changed private/.env"]);
+        watch.stop();
+    });
+}
+
+#[test]
+fn a_bad_filter_is_refused() {
+    let sandbox = Sandbox::new();
+    let mut options = options(&sandbox, Mode::Event);
+    options.filters = vec!["src/[".into()];
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let error = runtime.block_on(devrun::watch::Watch::start(options)).unwrap_err();
+    assert!(error.to_string().starts_with("parse the filter `src/[`: "), "{error}");
+}
