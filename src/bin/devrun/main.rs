@@ -53,8 +53,8 @@ fn program(words: &[OsString], terminal: &mut Terminal) -> Result<ExitCode, CliE
 
 fn dispatch(typed: CommandArgs, terminal: &mut Terminal) -> Result<ExitCode, CliError> {
     let Some(verb) = typed.subcommand else {
-        let cli::args::RunGroups { source, watch, run, front, output } = typed.run.groups;
-        let layer = Layer { run, front, ..layer_of(watch, output) };
+        let cli::args::RunGroups { source, watch, run, server, output } = typed.run.groups;
+        let layer = Layer { run, server, ..layer_of(watch, output) };
         let settings = settle(source, layer, typed.run.command, terminal)?;
         return run::run(settings, Begun::begin(), terminal);
     };
@@ -91,7 +91,7 @@ fn dispatch(typed: CommandArgs, terminal: &mut Terminal) -> Result<ExitCode, Cli
             init::run(&current_directory()?, args.dry_run, terminal)
         }
         Verb::Doctor(args) => {
-            let layer = Layer { front: args.front, ..layer_of(args.watch, args.output) };
+            let layer = Layer { server: args.server, ..layer_of(args.watch, args.output) };
             terminal.set_color(config::resolve::color_of(&layer.output));
             let question = doctor::Question {
                 json: args.format == cli::choices::Format::Json,

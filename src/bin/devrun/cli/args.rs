@@ -23,7 +23,7 @@ pub(crate) struct Layer {
     #[command(flatten)]
     pub(crate) run: Run,
     #[command(flatten)]
-    pub(crate) front: Front,
+    pub(crate) server: Server,
     #[command(flatten)]
     pub(crate) check: Check,
     #[command(flatten)]
@@ -57,7 +57,7 @@ pub(crate) fn tables() -> Vec<(&'static str, Vec<clap::Arg>)> {
     vec![
         ("watch", options::<Watch>()),
         ("run", run),
-        ("front", options::<Front>()),
+        ("server", options::<Server>()),
         ("check", options::<Check>()),
         ("output", options::<Output>()),
     ]
@@ -73,7 +73,7 @@ pub(crate) struct RunGroups {
     #[command(flatten)]
     pub(crate) run: Run,
     #[command(flatten)]
-    pub(crate) front: Front,
+    pub(crate) server: Server,
     #[command(flatten)]
     pub(crate) output: Output,
 }
@@ -257,10 +257,10 @@ pub(crate) struct Run {
     pub(crate) clear: Option<bool>,
 }
 
-/// The port that clients see: `[front]` in devrun.toml.
+/// The port that clients see: `[server]` in devrun.toml.
 #[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Front")]
-pub(crate) struct Front {
+#[command(next_help_heading = "Serving")]
+pub(crate) struct Server {
     /// HTTP proxy: clients see no restart
     ///
     /// Requests are held during a restart, those in flight finish on the old generation.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueHint};
 
-use crate::cli::args::{Check, Front, Output, RunGroups, Source, Watch};
+use crate::cli::args::{Check, Output, RunGroups, Server, Source, Watch};
 use crate::cli::choices::{CheckFormat, Format, ReferencePage};
 use crate::cli::values::duration;
 
@@ -226,7 +226,7 @@ pub(crate) struct DoctorArgs {
     #[command(flatten)]
     pub(crate) watch: Watch,
     #[command(flatten)]
-    pub(crate) front: Front,
+    pub(crate) server: Server,
     #[command(flatten)]
     pub(crate) output: Output,
 }

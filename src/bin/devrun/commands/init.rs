@@ -168,13 +168,13 @@ fn config_text(project: &Project, data: &[DataLike], kept: Option<&Kept>) -> Str
         let words: Vec<String> = project.command.iter().map(|word| quoted(word)).collect();
         let _ = writeln!(text, "command = [{}]", words.join(", "));
     }
-    text.push_str("# stop-timeout = \"10s\"     # then the whole process tree is killed\n\n[front]\n");
-    front(&mut text, project);
+    text.push_str("# stop-timeout = \"10s\"     # then the whole process tree is killed\n\n[server]\n");
+    server(&mut text, project);
     check(&mut text, project, data, kept);
     text
 }
 
-fn front(text: &mut String, project: &Project) {
+fn server(text: &mut String, project: &Project) {
     if project.command.iter().any(|word| word.contains("{port}")) {
         text.push_str(
             "# Clients talk to http://localhost:8000, which devrun holds: they never see a restart, and downloads in\n\

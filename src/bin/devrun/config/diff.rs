@@ -30,7 +30,7 @@ pub(crate) struct Difference {
 /// Compares what is with what shall be.
 pub(crate) fn difference(old: &Settings, new: &Settings) -> Difference {
     let rows =
-        watch(old, new).into_iter().chain(run(old, new)).chain(front(old, new)).chain(output(old, new));
+        watch(old, new).into_iter().chain(run(old, new)).chain(server(old, new)).chain(output(old, new));
     let mut found = Difference { need: Need::Nothing, keys: Vec::new() };
     for (key, same, need) in rows {
         if !same {
@@ -77,17 +77,17 @@ fn run(old: &Settings, new: &Settings) -> Vec<Row> {
     ]
 }
 
-fn front(old: &Settings, new: &Settings) -> Vec<Row> {
-    let (a, b) = (&old.front, &new.front);
+fn server(old: &Settings, new: &Settings) -> Vec<Row> {
+    let (a, b) = (&old.server, &new.server);
     vec![
-        ("front.proxy", (a.proxy, &a.addresses) == (b.proxy, &b.addresses), Need::Session),
-        ("front.listen", a.listen == b.listen, Need::Session),
-        ("front.pass-socket", a.pass_socket == b.pass_socket, Need::Child),
-        ("front.ready-path", a.ready_path == b.ready_path, Need::Child),
-        ("front.ready-timeout", a.ready_timeout == b.ready_timeout, Need::Child),
-        ("front.drain-timeout", a.drain_timeout == b.drain_timeout, Need::Child),
-        ("front.no-overlap", a.overlap == b.overlap, Need::Child),
-        ("front.no-live-reload", a.live_reload == b.live_reload, Need::Session),
+        ("server.proxy", (a.proxy, &a.addresses) == (b.proxy, &b.addresses), Need::Session),
+        ("server.listen", a.listen == b.listen, Need::Session),
+        ("server.pass-socket", a.pass_socket == b.pass_socket, Need::Child),
+        ("server.ready-path", a.ready_path == b.ready_path, Need::Child),
+        ("server.ready-timeout", a.ready_timeout == b.ready_timeout, Need::Child),
+        ("server.drain-timeout", a.drain_timeout == b.drain_timeout, Need::Child),
+        ("server.no-overlap", a.overlap == b.overlap, Need::Child),
+        ("server.no-live-reload", a.live_reload == b.live_reload, Need::Session),
     ]
 }
 
@@ -118,7 +118,7 @@ mod tests {
         );
         new.run.on_exit = devrun::supervise::OnExit::Quit;
         assert_eq!(difference(&old, &new).need, Need::Child);
-        new.front.live_reload = false;
+        new.server.live_reload = false;
         assert_eq!(difference(&old, &new).need, Need::Session);
     }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use devrun::supervise::Endpoint;
 
-use crate::cli::args::{Check, Front, Layer, Output, Run, Watch};
+use crate::cli::args::{Check, Layer, Output, Run, Server, Watch};
 use crate::cli::values::Pattern;
 
 /// The fields of a group, each the upper one's if it is given. Naming them all makes the compiler see to it
@@ -32,13 +32,13 @@ pub(crate) fn over(upper: Layer, lower: Layer) -> Layer {
         env_file, shell, stdin, clear;
         env
     });
-    let (front, low) = (upper.front, lower.front);
-    let front = first_given!(front, low, Front {
+    let (server, low) = (upper.server, lower.server);
+    let server = first_given!(server, low, Server {
         proxy, listen, pass_socket, ready_path, ready_timeout, drain_timeout, no_overlap, no_live_reload;
     });
     let (check, low) = (upper.check, lower.check);
     let check = first_given!(check, low, Check { strict, matches_nothing; expect_ignored, expect_watched });
-    Layer { watch, run, front, check, output: output_over(upper.output, lower.output) }
+    Layer { watch, run, server, check, output: output_over(upper.output, lower.output) }
 }
 
 /// The lower one's first: what comes later decides, among patterns and variables both.
@@ -83,7 +83,7 @@ pub(crate) fn absolute(mut layer: Layer, dir: &Path) -> Layer {
             path.push("");
         }
     }
-    for listen in layer.front.listen.iter_mut().flatten() {
+    for listen in layer.server.listen.iter_mut().flatten() {
         if let Endpoint::Unix(path) = &mut listen.endpoint {
             join(path);
         }

@@ -1,4 +1,4 @@
-//! `[front]`, settled: the port that clients see, and what makes no sense together there. Binds nothing but a
+//! `[server]`, settled: the port that clients see, and what makes no sense together there. Binds nothing but a
 //! free port, to see whether there is IPv6.
 
 use std::net::{Ipv6Addr, SocketAddr, TcpListener};
@@ -13,9 +13,9 @@ use crate::cli::choices;
 use crate::ui::error::CliError;
 use crate::ui::escape::escape_path;
 
-/// `[front]`.
+/// `[server]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Front {
+pub(crate) struct Server {
     /// `--proxy`.
     pub(crate) proxy: Option<Proxy>,
     /// Where clients connect, with `--proxy`.
@@ -29,9 +29,9 @@ pub(crate) struct Front {
     pub(crate) live_reload: bool,
 }
 
-pub(crate) fn front_of(layer: args::Front) -> Result<Front, CliError> {
+pub(crate) fn server_of(layer: args::Server) -> Result<Server, CliError> {
     let proxy = layer.proxy;
-    Ok(Front {
+    Ok(Server {
         addresses: proxy.map(|proxy| proxy.address.sockets(has_ipv6_loopback())).unwrap_or_default(),
         proxy,
         listen: layer
@@ -57,7 +57,7 @@ pub(crate) fn has_ipv6_loopback() -> bool {
     TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok()
 }
 
-impl Front {
+impl Server {
     pub(crate) fn check_together(&self) -> Result<(), CliError> {
         if let (Some(Proxy { upstream: Some(upstream), .. }), Some(_)) = (self.proxy, self.pass_socket) {
             return Err(CliError::new(
@@ -103,12 +103,13 @@ impl Front {
         if has(b"{port}") && self.proxy.is_none() {
             return Some((
                 words("{port}", "--proxy"),
-                "add --proxy 8000, or `proxy = 8000` in [front]".into(),
+                "add --proxy 8000, or `proxy = 8000` in [server]".into(),
             ));
         }
         let sockets = !self.listen.is_empty() || (self.proxy.is_some() && self.pass_socket.is_some());
-        (has(b"{fd}") && !sockets)
-            .then(|| (words("{fd}", "--listen"), "add --listen 8000, or `listen = [8000]` in [front]".into()))
+        (has(b"{fd}") && !sockets).then(|| {
+            (words("{fd}", "--listen"), "add --listen 8000, or `listen = [8000]` in [server]".into())
+        })
     }
 
     /// Where a generation's server can be reached.

@@ -15,7 +15,7 @@ use crate::config::file;
 use crate::config::merge;
 use crate::config::output_files::own_files;
 use crate::config::resolve::{Check, Output, Run, Watch, check_of, output_of, run_of, watch_of};
-use crate::config::server::{Front, front_of};
+use crate::config::server::{Server, server_of};
 use crate::config::validate::{Found, Origin, check_typed, locate, profile};
 use crate::ui::error::{CliError, SourceSpan};
 use crate::ui::escape::escape_relative_path;
@@ -35,7 +35,7 @@ pub(crate) struct Settings {
     /// What to run.
     pub(crate) run: Run,
     /// The port that clients see.
-    pub(crate) front: Front,
+    pub(crate) server: Server,
     /// What `check` looks for.
     pub(crate) check: Check,
     /// How devrun speaks.
@@ -72,7 +72,7 @@ impl Settings {
         Ok(Self {
             watch: watch_of(layer.watch, &base),
             run: run_of(layer.run, &origin.command, &directory, &base)?,
-            front: front_of(layer.front)?,
+            server: server_of(layer.server)?,
             check: check_of(layer.check),
             output: output_of(&layer.output),
             config: None,
@@ -116,7 +116,7 @@ impl Settings {
         let settings = Self {
             watch: watch_of(layer.watch, &base),
             run: run_of(layer.run, &origin.command, &directory, &base)?,
-            front: front_of(layer.front)?,
+            server: server_of(layer.server)?,
             check: check_of(layer.check),
             output: output_of(&layer.output),
             config: found.map(|found| found.path),
@@ -130,12 +130,12 @@ impl Settings {
 
     /// What `check_typed` cannot see: values that are good alone and make no sense together.
     fn check_together(&self) -> Result<(), CliError> {
-        let Self { run, front, watch, origin, .. } = self;
+        let Self { run, server, watch, origin, .. } = self;
         if watch.poll_interval < Duration::from_millis(10) {
             return Err(CliError::new("--poll-interval is too short")
                 .with_remedy("write 10ms or more, such as 500ms"));
         }
-        if front.ready_timeout.is_zero() {
+        if server.ready_timeout.is_zero() {
             return Err(CliError::new("--ready-timeout cannot be 0: no server is ready at once")
                 .with_remedy("write a longer time, such as 60s"));
         }
@@ -147,8 +147,8 @@ impl Settings {
             return Err(CliError::new("--watch and --no-watch contradict each other")
                 .with_remedy("leave one of them out"));
         }
-        let typed = &origin.typed.front;
-        if front.proxy.is_none() && front.listen.is_empty() {
+        let typed = &origin.typed.server;
+        if server.proxy.is_none() && server.listen.is_empty() {
             for (given, option) in [
                 (typed.ready_path.is_some(), "--ready-path"),
                 (typed.pass_socket.is_some(), "--pass-socket"),
@@ -160,7 +160,7 @@ impl Settings {
                 }
             }
         }
-        front.check_together()
+        server.check_together()
     }
 
     /// The options of the rules room.
@@ -211,12 +211,12 @@ impl Settings {
         // An edit there is followed by comparing settings, not by a restart of its own.
         options.told_only.extend(self.config_files());
         self.fill_supervise(&mut options.supervise);
-        options.proxy = self.front.options();
+        options.proxy = self.server.options();
         Ok(options)
     }
 
     fn fill_supervise(&self, options: &mut supervise::Options) {
-        let Self { run, front, .. } = self;
+        let Self { run, server, .. } = self;
         options.builds.clone_from(&run.builds);
         options.on_busy = run.on_busy;
         options.on_exit = run.on_exit;
@@ -224,15 +224,15 @@ impl Settings {
         options.stop_signal = run.stop_signal;
         options.stop_timeout = run.stop_timeout;
         options.postpone = run.postpone;
-        options.listen.clone_from(&front.listen);
-        options.pass_socket = front.pass_socket.unwrap_or_default();
-        options.port = front.port();
-        options.ready = supervise::Ready { path: front.ready_path.clone(), timeout: front.ready_timeout };
-        options.overlap = front.overlap;
+        options.listen.clone_from(&server.listen);
+        options.pass_socket = server.pass_socket.unwrap_or_default();
+        options.port = server.port();
+        options.ready = supervise::Ready { path: server.ready_path.clone(), timeout: server.ready_timeout };
+        options.overlap = server.overlap;
         // Only the front sees what is in flight; without it nobody could say that all is drained.
-        options.drain_timeout = front.proxy.map(|_| front.drain_timeout);
+        options.drain_timeout = server.proxy.map(|_| server.drain_timeout);
         // The page shows the crash's output, which is why it is captured then.
-        if front.options().is_some() {
+        if server.options().is_some() {
             options.capture = supervise::Capture::All;
         }
         options.subreaper = Subreaper::Yes;

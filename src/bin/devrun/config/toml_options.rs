@@ -144,6 +144,11 @@ impl Reader {
             match position {
                 Some(position) => self.keys(position, content, &mut words),
                 None if has_profiles && name.get_ref() == "profile" => {}
+                None if name.get_ref() == "front" => {
+                    let mistake =
+                        Mistake::new(name.span(), "unknown key `front`").label("now named `server`");
+                    self.mistakes.push(mistake.remedy("rename it to `server`; its keys stay the same"));
+                }
                 None => {
                     let mut known: Vec<&str> = self.tables.iter().map(|table| table.name).collect();
                     known.extend(has_profiles.then_some("profile"));

@@ -170,10 +170,10 @@ fn file_system(path: &Path) -> Option<String> {
 
 /// Whether what is to be listened at is free.
 pub(crate) fn ports(settings: &Settings) -> Vec<Symptom> {
-    let front = &settings.front;
+    let server = &settings.server;
     let mut symptoms: Vec<Symptom> =
-        front.addresses.iter().map(|address| port("--proxy", *address, ports::tcp(*address))).collect();
-    for listen in &front.listen {
+        server.addresses.iter().map(|address| port("--proxy", *address, ports::tcp(*address))).collect();
+    for listen in &server.listen {
         match &listen.endpoint {
             Endpoint::Tcp(address) => symptoms.push(port("--listen", *address, ports::tcp(*address))),
             Endpoint::Udp(address) => symptoms.push(port("--listen udp", *address, ports::udp(*address))),
@@ -181,7 +181,7 @@ pub(crate) fn ports(settings: &Settings) -> Vec<Symptom> {
             _ => {}
         }
     }
-    if let Some(upstream) = front.proxy.and_then(|proxy| proxy.upstream) {
+    if let Some(upstream) = server.proxy.and_then(|proxy| proxy.upstream) {
         let address = upstream.socket();
         if ports::accepts(address) {
             symptoms.push(Symptom::warning(
@@ -290,7 +290,7 @@ pub(crate) fn command(settings: &Settings) -> Vec<Symptom> {
     let words: Vec<OsString> = std::iter::once(&command.program).chain(&command.args).cloned().collect();
     let line: Vec<String> = words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
     symptoms.extend(reloader(&line));
-    if let Some((message, remedy)) = settings.front.unfilled(command) {
+    if let Some((message, remedy)) = settings.server.unfilled(command) {
         symptoms.push(Symptom::warning("port-placeholder", message, remedy));
     }
     symptoms

@@ -89,7 +89,7 @@ async fn supervise(
         keyboard: Keyboard::none(),
         inherits: false,
         stats: options.watch.stats.clone(),
-        doubt: settings.front.unfilled(&options.supervise.command),
+        doubt: settings.server.unfilled(&options.supervise.command),
         settings,
         next: None,
         asked: None,
