@@ -6,7 +6,6 @@ mod commands;
 mod config;
 mod doctor;
 mod generate;
-mod mode;
 mod project;
 mod report;
 mod run;
@@ -65,26 +64,24 @@ fn dispatch(typed: CommandArgs, terminal: &mut Terminal) -> Result<ExitCode, Cli
         }
         Verb::Explain(args) => {
             let layer = layer_of(args.watch, args.output);
-            let question = explain::Question {
-                paths: args.asked,
-                stdin: args.stdin,
-                null: args.null,
-                json: args.format == cli::choices::Format::Json,
+            let input = match (args.stdin, args.null) {
+                (false, _) => explain::PathInput::None,
+                (true, false) => explain::PathInput::Lines,
+                (true, true) => explain::PathInput::NulTerminated,
             };
-            explain::run(settle(args.source, layer, Vec::new(), terminal)?, question, terminal)
+            let settings = settle(args.source, layer, Vec::new(), terminal)?;
+            explain::run(settings, &args.asked, input, args.format, terminal)
         }
         Verb::List(args) => {
             let layer = layer_of(args.watch, args.output);
-            let question = list::Question {
-                show: match (args.ignored, args.hot) {
-                    (_, Some(time)) => list::Show::Hot(time),
-                    (true, None) => list::Show::Ignored,
-                    (false, None) if args.flat => list::Show::Flat { null: args.null },
-                    (false, None) => list::Show::Tree,
-                },
-                json: args.format == cli::choices::Format::Json,
+            let show = match args.hot {
+                Some(time) => list::Show::Hot(time),
+                None if args.ignored => list::Show::Ignored,
+                None if args.null => list::Show::NulTerminatedFiles,
+                None if args.flat => list::Show::Files,
+                None => list::Show::Tree,
             };
-            list::run(settle(args.source, layer, Vec::new(), terminal)?, question, terminal)
+            list::run(settle(args.source, layer, Vec::new(), terminal)?, show, args.format, terminal)
         }
         Verb::Init(args) => {
             terminal.set_color(config::resolve::color_of(&args.output));

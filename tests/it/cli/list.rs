@@ -38,8 +38,8 @@ fn each_file_that_counts_is_listed_and_no_other() {
 fn the_tree_counts_files_and_says_how_they_are_watched() {
     let sandbox = project();
     let tree = list(&sandbox, &["-m", "stat"]);
-    assert!(tree.starts_with(".  stat (as asked): 3 files in 4 directories\n"), "{tree}");
-    assert!(tree.contains("\n    src/  1 file, 2 with all below\n"), "{tree}");
+    assert!(tree.starts_with(".  stat (as configured): 3 files in 4 directories\n"), "{tree}");
+    assert!(tree.contains("\n    src/  1 file, 2 in total\n"), "{tree}");
     assert!(!tree.contains("downloads"), "{tree}");
     let json: serde_json::Value = serde_json::from_str(&list(&sandbox, &["--format", "json"])).unwrap();
     assert_eq!(json["version"], 1);
@@ -168,5 +168,5 @@ fn a_root_beside_the_working_directory_has_its_own_rules() {
     };
     assert_eq!(in_app(&["--flat", "-w", "../lib"]), "ROOT/lib/lib.rs\n");
     assert!(in_app(&["--ignored", "-w", "../lib"]).starts_with("ROOT/lib/made/  ROOT/lib/.watchignore:1"));
-    assert!(in_app(&["-w", "../lib", "-m", "stat"]).starts_with("ROOT/lib  stat (as asked): 1 file"));
+    assert!(in_app(&["-w", "../lib", "-m", "stat"]).starts_with("ROOT/lib  stat (as configured): 1 file"));
 }

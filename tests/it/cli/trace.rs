@@ -95,5 +95,5 @@ fn a_filter_that_is_none_is_an_error() {
     let output = sandbox.devrun().arg("list").env("DEVRUN_LOG", "devrun=loud").output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2));
-    assert!(said.starts_with("error: the variable DEVRUN_LOG is set wrongly: "), "{said}");
+    assert!(said.starts_with("error: the variable DEVRUN_LOG is not a valid filter: "), "{said}");
 }

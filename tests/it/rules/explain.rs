@@ -57,7 +57,7 @@ fn what_extensions_and_filters_leave_out_is_said() {
     assert_eq!(
         text,
         "src/main.rs  watched\n\
-         README.md  left out: neither --ext nor --filter wants it\n\
+         README.md  left out: --ext and --filter do not select it\n\
          src/  watched\n\
          a.zip  ignored by .watchignore:2  *.zip\n"
     );

@@ -109,7 +109,7 @@ fn an_edit_of_the_file_takes_effect_and_a_mistake_in_it_leaves_all_as_it_was() {
     // Without a COMMAND there is nothing to run instead.
     std::fs::remove_file(sandbox.path("devrun.toml")).unwrap();
     running.wait_for_line("there is no COMMAND to run");
-    running.wait_for_count("the settings stay as they were", 2);
+    running.wait_for_count("the old settings stay in effect", 2);
     sandbox.write("src/main.rs", "changed again");
     running.wait_for_count("run two", 3);
     assert_eq!(running.count("run two"), 3);

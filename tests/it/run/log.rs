@@ -247,5 +247,5 @@ fn quiet_leaves_what_matters_and_verbose_adds_the_rest() {
     assert!(quiet.starts_with("devrun: the server exited with status 3 after "), "{quiet}");
     assert_eq!(quiet.lines().count(), 1, "{quiet}");
     let verbose = run("-v");
-    assert!(verbose.contains("generation 1 runs") && verbose.contains("watching 0 files"), "{verbose}");
+    assert!(verbose.contains("generation 1 is running") && verbose.contains("watching 0 files"), "{verbose}");
 }

@@ -267,7 +267,7 @@ fn an_edit_of_devrun_toml_takes_effect() {
     let mut devrun = start(&sandbox, &[], STAY);
     devrun.wait_for_line("child 1");
     fs::write(&config, "[watch]\nexxt = [\"html\"]\n").unwrap();
-    devrun.wait_for_line("the settings stay as they were");
+    devrun.wait_for_line("the old settings stay in effect");
     fs::write(&config, "[watch]\next = [\"html\"]\n").unwrap();
     devrun.wait_for_line("devrun.toml changed: in effect");
     devrun.wait_for_count("watching ", 2);
@@ -290,7 +290,7 @@ fn an_edited_rule_file_takes_effect_at_once_and_restarts_nobody() {
         let mut devrun = start(&sandbox, mode, STAY);
         devrun.wait_for_line("child 1");
         sandbox.write(".watchignore", "data/\n[unclosed\n");
-        devrun.wait_for_line(".watchignore changed, rules read again");
+        devrun.wait_for_line(".watchignore changed, rules reloaded");
         // A bad line is named, and the others hold.
         devrun.wait_for_line(".watchignore:2:1: [unclosed");
         if mode == ["-m", "event"] {
@@ -300,7 +300,7 @@ fn an_edited_rule_file_takes_effect_at_once_and_restarts_nobody() {
         fs::write(&source, "two").unwrap();
         devrun.wait_for_line("child 2");
         fs::remove_file(sandbox.path(".watchignore")).unwrap();
-        devrun.wait_for_count("rules read again", 2);
+        devrun.wait_for_count("rules reloaded", 2);
         fs::write(&data, "three").unwrap();
         devrun.wait_for_line("data/deep/table.json changed");
         devrun.wait_for_line("child 3");

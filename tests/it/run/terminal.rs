@@ -42,7 +42,7 @@ fn ctrl_c_once_stops_gently_and_the_shell_sees_the_signal() {
     shell.expect("up\r\n");
     shell.send("\x03");
     let words = shell.expect("gentle\r\n");
-    assert!(words.contains("stopping; once more kills") && !words.contains("rude"), "{words}");
+    assert!(words.contains("stopping; press again to kill") && !words.contains("rude"), "{words}");
     assert_eq!(shell.status(), 130);
     assert_eq!(shell.modes(), (true, true));
 }
@@ -55,7 +55,7 @@ fn ctrl_c_twice_kills() {
     shell.run(&format!("devrun --stop-timeout 10m -- {}", child(&sandbox, steps)));
     let up = logged(&sandbox, "up", 2);
     shell.send("\x03");
-    shell.expect("once more kills");
+    shell.expect("press again to kill");
     assert!(up.iter().all(|pid| lives(*pid)));
     std::thread::sleep(std::time::Duration::from_millis(60));
     shell.send("\x03");
@@ -95,7 +95,7 @@ fn ctrl_z_stops_the_whole_tree_and_fg_continues_it() {
         }
         wait_until("devrun reads keys again", || shell.modes() == (false, false));
         shell.send("w");
-        shell.expect("it has not been restarted");
+        shell.expect("COMMAND has not been restarted");
     }
     shell.send("q");
     assert_eq!(shell.status(), 0);
@@ -344,10 +344,10 @@ fn keys_do_what_they_say_and_the_child_does_not_get_them() {
     sandbox.write("src/app.py", "one");
     shell.expect("src/app.py created");
     shell.send("p");
-    shell.expect("watching again");
+    shell.expect("resumed");
     logged(&sandbox, "up", 3);
     shell.send("w");
-    shell.expect("generation 2, as asked");
+    shell.expect("generation 2, as requested");
     shell.expect("generation 3, src/app.py");
     shell.send("xyz0\n q");
     assert_eq!(shell.status(), 0);

@@ -1,5 +1,6 @@
-//! `devrun check`: lints the rules and holds them to expectations, for CI.
+//! `devrun check`: lints the ignore rules and tests them against expectations, for CI.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use devrun::rules::{
@@ -10,13 +11,12 @@ use devrun::watch::Selection;
 use crate::cli::choices::CheckFormat;
 use crate::config::settings::Settings;
 use crate::config::validate::is_below;
-use crate::report::check::location::Names;
-use crate::report::check::{github, human, json, sarif};
+use crate::report::check::{FileNames, write_github, write_human, write_json, write_sarif};
 use crate::ui::error::{CliError, ExitCode};
 use crate::ui::escape::escape_text;
 use crate::ui::terminal::Terminal;
 
-/// Lints the rules and holds them to the expectations of `settings.check`.
+/// Lints the rules and prints the findings.
 pub(crate) fn run(
     settings: Settings,
     format: CheckFormat,
@@ -24,24 +24,26 @@ pub(crate) fn run(
 ) -> Result<ExitCode, CliError> {
     let rules = Rules::new(settings.rules_options()).map_err(|error| CliError::from_library(&error))?;
     let report = lint(&rules, &lint_options(&settings)?);
+    let in_directory = FileNames::relative_to(&settings.directory);
+    let in_workspace = FileNames::relative_to(workspace(&settings));
     match format {
-        CheckFormat::Human => human::write(&report, &Names::new(&settings.directory), terminal),
-        CheckFormat::Json => json::write(&report, &Names::new(&settings.directory), terminal),
-        CheckFormat::Github => github::write(&report, &Names::new(workspace(&settings)), terminal),
-        CheckFormat::Sarif => sarif::write(&report, &Names::new(workspace(&settings)), terminal),
+        CheckFormat::Human => write_human(&report, &in_directory, terminal),
+        CheckFormat::Json => write_json(&report, &in_directory, terminal),
+        CheckFormat::Github => write_github(&report, &in_workspace, terminal),
+        CheckFormat::Sarif => write_sarif(&report, &in_workspace, terminal),
     }?;
     terminal.flush()?;
-    for (dir, why) in &report.unreadable_dirs {
-        let message = format!("{} cannot be read: {}", settings.shown(dir), escape_text(why));
-        terminal.warn(message, "rule files in it are not checked; make it readable, or ignore it");
+    for (dir, reason) in &report.unreadable_dirs {
+        let message = format!("cannot read {}: {}", settings.shown(dir), escape_text(reason));
+        terminal.warn(message, "rule files in it are not checked: make it readable, or ignore it");
     }
     Ok(exit_code(&report, settings.check.strict))
 }
 
-/// 1 if something fails: errors, and with `--strict` warnings too. 2 if a part could not be looked at.
+/// Findings make the check fail if they are errors, or with `--strict` warnings. Otherwise an unreadable directory does.
 fn exit_code(report: &LintReport, strict: bool) -> ExitCode {
-    let bar = if strict { Severity::Warning } else { Severity::Error };
-    if report.findings.iter().any(|finding| finding.severity >= bar) {
+    let failing = if strict { Severity::Warning } else { Severity::Error };
+    if report.findings.iter().any(|finding| finding.severity >= failing) {
         ExitCode::Findings
     } else if !report.unreadable_dirs.is_empty() {
         ExitCode::Failed
@@ -55,18 +57,20 @@ fn lint_options(settings: &Settings) -> Result<LintOptions, CliError> {
     let selection =
         Selection::new(&settings.watch_options()).map_err(|error| CliError::from_library(&error))?;
     let roots = &settings.watch.roots;
-    let ignored =
-        check.expect_ignored.iter().map(|path| expectation(path, Decision::Ignored, &selection, roots));
-    let watched =
-        check.expect_watched.iter().map(|path| expectation(path, Decision::Watched, &selection, roots));
-    let expectations = ignored.chain(watched).collect();
-    let mut files = Vec::new();
-    for root in &settings.watch.roots {
-        files.extend(tracked(root)?);
+    let expectations_of = |paths: &[PathBuf], expected: Decision| -> Vec<Expectation> {
+        paths.iter().map(|path| expectation(path, expected, &selection, roots)).collect()
+    };
+    let expectations = [
+        expectations_of(&check.expect_ignored, Decision::Ignored),
+        expectations_of(&check.expect_watched, Decision::Watched),
+    ];
+    let mut tracked = Vec::new();
+    for root in roots {
+        tracked.extend(tracked_below(root)?);
     }
-    files.sort_unstable();
-    files.dedup();
-    Ok(LintOptions { tracked: files, matches_nothing: check.matches_nothing, expectations })
+    tracked.sort_unstable();
+    tracked.dedup();
+    Ok(LintOptions { tracked, matches_nothing: check.matches_nothing, expectations: expectations.concat() })
 }
 
 fn expectation(path: &Path, expected: Decision, selection: &Selection, roots: &[PathBuf]) -> Expectation {
@@ -81,19 +85,19 @@ fn expectation(path: &Path, expected: Decision, selection: &Selection, roots: &[
     Expectation { path: path.to_path_buf(), kind, expected, scope }
 }
 
-/// Without git nothing is under version control, as far as anybody can say.
-fn tracked(root: &Path) -> Result<Vec<PathBuf>, CliError> {
+/// The files under version control below a root. None if git is not installed.
+fn tracked_below(root: &Path) -> Result<Vec<PathBuf>, CliError> {
     if !root.is_dir() {
         return Ok(Vec::new());
     }
     match tracked_files(root, std::env::vars_os()) {
         Ok(files) => Ok(files),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(CliError::failed_to("list the files under version control", &error)),
     }
 }
 
-/// What services count paths from: the checked-out sources, not the directory of this step.
+/// The directory to which GitHub and SARIF paths are relative: the checked-out repository, not the working directory.
 fn workspace(settings: &Settings) -> PathBuf {
     let named = std::env::var_os("GITHUB_WORKSPACE").map(PathBuf::from);
     named.filter(|dir| settings.directory.starts_with(dir)).unwrap_or_else(|| settings.directory.clone())

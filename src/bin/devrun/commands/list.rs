@@ -1,10 +1,10 @@
-//! `devrun list`: what is watched, what is not, in which mode and why.
+//! `devrun list`: which files are watched or ignored, in which mode and why.
 //!
-//! What it shows is what a run would do: a real watch is started and asked.
+//! It starts the same watch as a run and prints what that watch knows.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use devrun::rules::{EntryKind, Layer, Rule, Rules, Verdict};
@@ -12,75 +12,73 @@ use devrun::watch::{self, Mode, Summary, Watch};
 use ignore::{WalkBuilder, WalkState};
 use serde_json::{Value, json};
 
+use crate::cli::choices::Format;
 use crate::config::settings::Settings;
-use crate::mode;
+use crate::report::mode_reason;
 use crate::system::inotify;
 use crate::ui::byte_string::{self, ByteString};
 use crate::ui::error::{CliError, ExitCode};
 use crate::ui::escape::{escape_bytes, escape_path, escape_text};
+use crate::ui::numbers::count;
 use crate::ui::style::{ERROR, FAINT, GOOD, HELP, NAME, styled};
 use crate::ui::terminal::Terminal;
 
-/// What is ignored: whether it is a directory, and why.
-type Ignored = BTreeMap<PathBuf, (bool, Verdict)>;
-
-/// The version of what `--format json` writes.
+/// The version of the output of `--format json`.
 const VERSION: u32 = 1;
+/// Maximum number of paths that `--hot` prints.
+const MAX_HOT_PATHS: usize = 50;
 
-/// What is asked.
-#[derive(Debug)]
-pub(crate) struct Question {
-    /// What to show.
-    pub(crate) show: Show,
-    /// As JSON.
-    pub(crate) json: bool,
-}
-
-/// What to show.
+/// What to list.
 #[derive(Debug)]
 pub(crate) enum Show {
-    /// Watched directories with their counts.
+    /// The watched directories with the number of their files.
     Tree,
-    /// Watched files, one a line, or each with a NUL.
-    Flat { null: bool },
-    /// Ignored subtrees, with their rule.
+    /// The watched files, one on each line.
+    Files,
+    /// The watched files, each ended by NUL.
+    NulTerminatedFiles,
+    /// The top of each ignored subtree, with its rule.
     Ignored,
-    /// Paths with most events within this time.
+    /// The paths with the most events within this time.
     Hot(Duration),
 }
 
-/// Shows what is watched and what is not.
+/// Prints the list.
 pub(crate) fn run(
     settings: Settings,
-    question: Question,
+    show: Show,
+    format: Format,
     terminal: &mut Terminal,
 ) -> Result<ExitCode, CliError> {
-    let list = List { settings: &settings, json: question.json };
-    match question.show {
+    let list = List { settings: &settings, json: format == Format::Json };
+    match show {
         Show::Ignored => list.ignored(terminal)?,
         Show::Hot(time) => with_watch(&settings, |watch| list.hot(watch, time, terminal))?,
-        Show::Flat { null } => with_watch(&settings, |watch| list.flat(watch, null, terminal))?,
+        Show::Files => with_watch(&settings, |watch| list.files(watch, terminal))?,
+        Show::NulTerminatedFiles => {
+            with_watch(&settings, |watch| list.nul_terminated_files(watch, terminal))?
+        }
         Show::Tree => with_watch(&settings, |watch| list.tree(watch, terminal))?,
     }
     Ok(ExitCode::Success)
 }
 
-/// Starts the watch of a run, and ends it.
+/// Starts the watch of a run, calls `print`, and stops the watch.
 fn with_watch(
     settings: &Settings,
-    show: impl FnOnce(&Watch) -> Result<(), CliError>,
+    print: impl FnOnce(&Watch) -> Result<(), CliError>,
 ) -> Result<(), CliError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| CliError::failed_to("start the runtime", &error))?;
+        .map_err(|error| CliError::failed_to("start the event loop", &error))?;
     runtime.block_on(async {
         let watch = Watch::start(settings.watch_options())
             .await
             .map_err(|error: watch::Error| CliError::from_library(&error))?;
-        let shown = show(&watch);
+        let result = print(&watch);
         watch.stop().await;
-        shown
+        result
     })
 }
 
@@ -89,11 +87,13 @@ struct List<'a> {
     json: bool,
 }
 
-/// The relevant files of a directory, and of all below it.
+/// Number of watched files of a directory.
 #[derive(Debug, Clone, Copy)]
-struct Counts {
+struct FileCounts {
+    /// Files directly in the directory.
     own: usize,
-    below: usize,
+    /// Files in the directory and in all directories below it.
+    total: usize,
     mode: Mode,
 }
 
@@ -101,7 +101,7 @@ impl List<'_> {
     fn tree(&self, watch: &Watch, terminal: &mut Terminal) -> Result<(), CliError> {
         let summary = watch.summary();
         let files = watch.files();
-        let directories = count_by_directory(watch, &files, &self.settings.watch.roots);
+        let directories = count_files(watch, &files, &self.settings.watch.roots);
         if self.json {
             return terminal.println(self.tree_json(&summary, &files, &directories));
         }
@@ -110,20 +110,20 @@ impl List<'_> {
                 "{}  {} ({}): {} in {}",
                 styled(NAME, self.settings.shown(&root.path)),
                 root.mode.as_str(),
-                mode::reason(&root.why),
-                mode::count(root.files, "file", "files"),
-                mode::count(root.directories, "directory", "directories"),
+                mode_reason(&root.why),
+                count(root.files, "file"),
+                count(root.directories, "directory"),
             ))?;
         }
-        let mixed = summary.roots.windows(2).any(|pair| pair[0].mode != pair[1].mode);
+        let has_mixed_modes = summary.roots.windows(2).any(|pair| pair[0].mode != pair[1].mode);
         for (directory, counts) in &directories {
-            terminal.println(self.tree_line(directory, *counts, mixed))?;
+            terminal.println(self.tree_line(directory, *counts, has_mixed_modes))?;
         }
         terminal.println(watches_line(&summary))
     }
 
-    /// A directory, as deep as it lies below its root.
-    fn tree_line(&self, directory: &Path, counts: Counts, mixed: bool) -> String {
+    /// The line of a directory, indented by its depth below the root.
+    fn tree_line(&self, directory: &Path, counts: FileCounts, with_mode: bool) -> String {
         let roots = &self.settings.watch.roots;
         let below = roots.iter().filter_map(|root| directory.strip_prefix(root).ok());
         let depth = below.map(|below| below.components().count()).min().unwrap_or(0);
@@ -131,11 +131,11 @@ impl List<'_> {
             (0, _) | (_, None) => self.settings.shown(directory),
             (_, Some(name)) => escape_bytes(name.as_encoded_bytes()),
         };
-        let mode = if mixed { format!(" ({})", counts.mode.as_str()) } else { String::new() };
-        let files = match (counts.own, counts.below) {
-            (own, below) if own == below => mode::count(own, "file", "files"),
-            (0, below) => format!("{below} below"),
-            (own, below) => format!("{}, {below} with all below", mode::count(own, "file", "files")),
+        let mode = if with_mode { format!(" ({})", counts.mode.as_str()) } else { String::new() };
+        let files = match (counts.own, counts.total) {
+            (own, total) if own == total => count(own, "file"),
+            (0, total) => format!("{total} below"),
+            (own, total) => format!("{}, {total} in total", count(own, "file")),
         };
         let files = styled(FAINT, format!("{files}{mode}"));
         format!("{}{}/  {files}", "  ".repeat(depth + 1), name.trim_end_matches('/'))
@@ -145,126 +145,116 @@ impl List<'_> {
         &self,
         summary: &Summary,
         files: &[PathBuf],
-        directories: &BTreeMap<PathBuf, Counts>,
+        directories: &BTreeMap<PathBuf, FileCounts>,
     ) -> Value {
-        let roots: Vec<Value> = summary
-            .roots
-            .iter()
-            .map(|root| {
-                let root_alone = json!({
-                    "mode": root.mode.as_str(),
-                    "why": mode::reason(&root.why),
-                    "files": root.files,
-                    "directories": root.directories,
-                });
-                byte_string::with(root_alone, "path", &self.plain(&root.path))
-            })
-            .collect();
-        let directories: Vec<Value> = directories
-            .iter()
-            .map(|(path, counts)| {
-                let mode = counts.mode.as_str();
-                let counted = json!({ "files": counts.own, "below": counts.below, "mode": mode });
-                byte_string::with(counted, "path", &self.plain(path))
-            })
-            .collect();
-        let files: Vec<ByteString> = files.iter().map(|file| self.plain(file)).collect();
+        let roots = summary.roots.iter().map(|root| {
+            let object = json!({
+                "mode": root.mode.as_str(),
+                "why": mode_reason(&root.why),
+                "files": root.files,
+                "directories": root.directories,
+            });
+            byte_string::with(object, "path", &self.relative(&root.path))
+        });
+        let directories = directories.iter().map(|(path, counts)| {
+            let object = json!({ "files": counts.own, "below": counts.total, "mode": counts.mode.as_str() });
+            byte_string::with(object, "path", &self.relative(path))
+        });
         let limit = inotify::limits().map(|limits| limits.watches.limit);
-        let all_but_files = json!({
+        let document = json!({
             "version": VERSION,
-            "roots": roots,
-            "directories": directories,
+            "roots": roots.collect::<Vec<_>>(),
+            "directories": directories.collect::<Vec<_>>(),
             "watches": { "used": summary.watches, "limit": limit },
         });
-        byte_string::with(all_but_files, "files", &files)
+        byte_string::with(document, "files", &self.all_relative(files))
     }
 
-    fn flat(&self, watch: &Watch, null: bool, terminal: &mut Terminal) -> Result<(), CliError> {
+    fn files(&self, watch: &Watch, terminal: &mut Terminal) -> Result<(), CliError> {
         let files = watch.files();
         if self.json {
-            let files: Vec<ByteString> = files.iter().map(|file| self.plain(file)).collect();
-            return terminal.println(byte_string::with(json!({ "version": VERSION }), "files", &files));
+            let document = json!({ "version": VERSION });
+            return terminal.println(byte_string::with(document, "files", &self.all_relative(&files)));
         }
-        for file in files {
-            let shown = file.strip_prefix(&self.settings.directory).unwrap_or(&file);
-            match null {
-                true => terminal.print_bytes(&[shown.as_os_str().as_encoded_bytes(), b"\0"].concat())?,
-                false => terminal.println(escape_path(shown))?,
-            }
+        files.iter().try_for_each(|file| terminal.println(escape_path(self.strip_directory(file))))
+    }
+
+    fn nul_terminated_files(&self, watch: &Watch, terminal: &mut Terminal) -> Result<(), CliError> {
+        if self.json {
+            return self.files(watch, terminal);
         }
-        Ok(())
+        watch.files().iter().try_for_each(|file| {
+            let file = self.strip_directory(file).as_os_str().as_encoded_bytes();
+            terminal.print_bytes(&[file, b"\0"].concat())
+        })
     }
 
     fn ignored(&self, terminal: &mut Terminal) -> Result<(), CliError> {
         let rules =
             Rules::new(self.settings.rules_options()).map_err(|error| CliError::from_library(&error))?;
         let roots = &self.settings.watch.roots;
-        let found: Ignored = roots.iter().flat_map(|root| ignored_below(root, &rules)).collect();
+        let ignored: BTreeMap<PathBuf, IgnoredEntry> =
+            roots.iter().flat_map(|root| find_ignored(root, &rules)).collect();
         if self.json {
-            let entries =
-                found.iter().map(|(path, (is_dir, verdict))| self.ignored_json(path, *is_dir, verdict));
+            let entries = ignored.iter().map(|(path, entry)| self.ignored_json(path, entry));
             return terminal.println(json!({ "version": VERSION, "ignored": entries.collect::<Vec<_>>() }));
         }
-        for (path, (is_dir, verdict)) in &found {
-            let slash = if *is_dir { "/" } else { "" };
-            let rule = verdict.by.as_deref().map(|rule| self.rule(rule)).unwrap_or_default();
+        for (path, entry) in &ignored {
+            let slash = if entry.is_dir { "/" } else { "" };
+            let rule = entry.verdict.by.as_deref().map(|rule| self.describe_rule(rule)).unwrap_or_default();
             terminal.println(format_args!("{}{slash}  {rule}", styled(NAME, self.settings.shown(path))))?;
         }
         Ok(())
     }
 
-    /// Where a rule stands, and its text.
-    fn rule(&self, rule: &Rule) -> String {
-        let place = match (&rule.source, rule.layer) {
+    /// The file and line of a rule, and its pattern.
+    fn describe_rule(&self, rule: &Rule) -> String {
+        let location = match (&rule.source, rule.layer) {
             (Some(source), _) => format!("{}:{}", self.settings.shown(source), rule.line),
             (None, Layer::Patterns) => "-i".into(),
             (None, _) => "built-in".into(),
         };
-        format!("{}  {}", styled(FAINT, place), escape_bytes(&rule.pattern))
+        format!("{}  {}", styled(FAINT, location), escape_bytes(&rule.pattern))
     }
 
-    fn ignored_json(&self, path: &Path, is_dir: bool, verdict: &Verdict) -> Value {
-        let rule = verdict.by.as_deref().map(|rule| {
-            let place = json!({ "layer": rule.layer.as_str(), "line": rule.line });
-            let source = rule.source.as_deref().map(|source| self.plain(source));
-            let pattern = ByteString::new(rule.pattern.clone());
-            byte_string::with(byte_string::with(place, "source", &source), "pattern", &pattern)
+    fn ignored_json(&self, path: &Path, entry: &IgnoredEntry) -> Value {
+        let rule = entry.verdict.by.as_deref().map(|rule| {
+            let object = json!({ "layer": rule.layer.as_str(), "line": rule.line });
+            let source = rule.source.as_deref().map(|source| self.relative(source));
+            let object = byte_string::with(object, "source", &source);
+            byte_string::with(object, "pattern", &ByteString::new(rule.pattern.clone()))
         });
-        byte_string::with(json!({ "directory": is_dir, "rule": rule }), "path", &self.plain(path))
+        let object = json!({ "directory": entry.is_dir, "rule": rule });
+        byte_string::with(object, "path", &self.relative(path))
     }
 
     fn hot(&self, watch: &Watch, time: Duration, terminal: &mut Terminal) -> Result<(), CliError> {
-        let start = Instant::now();
         if !terminal.is_terminal() && !self.json {
             terminal.eprintln(format_args!("counting events for {}", humantime::format_duration(time)));
         }
-        while let Some(left) = time.checked_sub(start.elapsed()) {
-            let seconds = left.as_secs_f32().ceil();
-            terminal.set_status(&format!("counting events: {seconds} s to go"));
-            std::thread::sleep(left.min(Duration::from_secs(1)).max(Duration::from_millis(1)));
-        }
-        terminal.clear_status();
-        let hot = watch.busiest_paths(50);
+        wait_with_countdown(time, terminal);
+        let hot: Vec<HotPath> = watch
+            .busiest_paths(MAX_HOT_PATHS)
+            .into_iter()
+            .map(|(path, events)| HotPath { is_watched: is_watched(watch, &path), path, events })
+            .collect();
         if self.json {
-            let paths = hot.iter().map(|(path, events)| {
-                let counted = json!({ "events": events, "ignored": !self.counts(watch, path) });
-                byte_string::with(counted, "path", &self.plain(path))
+            let paths = hot.iter().map(|hot| {
+                let object = json!({ "events": hot.events, "ignored": !hot.is_watched });
+                byte_string::with(object, "path", &self.relative(&hot.path))
             });
             return terminal.println(json!({ "version": VERSION, "hot": paths.collect::<Vec<_>>() }));
         }
         if hot.is_empty() {
-            return terminal.println("no events: nothing that devrun sees was written");
+            return terminal.println("no events: no file in the watched directories was written");
         }
-        for (path, events) in &hot {
-            let word = match self.counts(watch, path) {
-                true => styled(GOOD, "watched").to_string(),
-                false => styled(ERROR, "ignored").to_string(),
-            };
+        for HotPath { path, events, is_watched } in &hot {
+            let word = if *is_watched { styled(GOOD, "watched") } else { styled(ERROR, "ignored") };
             terminal
                 .println(format_args!("{events:>8}  {word}  {}", styled(NAME, self.settings.shown(path))))?;
         }
-        if let Some((path, _)) = hot.iter().find(|(path, _)| self.counts(watch, path)) {
-            let path = ByteString::from_relative_path(path, &self.settings.base);
+        if let Some(hot) = hot.iter().find(|hot| hot.is_watched) {
+            let path = ByteString::from_relative_path(&hot.path, &self.settings.base);
             terminal.println(format_args!(
                 "{}: if the program itself writes {}, add this line to .watchignore: {}",
                 styled(HELP, "help"),
@@ -275,68 +265,101 @@ impl List<'_> {
         Ok(())
     }
 
-    /// Whether a path restarts COMMAND when it changes; a removed one is judged as a file.
-    fn counts(&self, watch: &Watch, path: &Path) -> bool {
-        watch.knows(path) || !watch.rules().is_ignored(path, EntryKind::of_path(path))
+    /// A path for other programs: relative to the working directory if it is below, and not escaped.
+    fn relative(&self, path: &Path) -> ByteString {
+        ByteString::from_relative_path(path, &self.settings.directory)
     }
 
-    /// A path for programs: relative to where devrun was started, if it is below, and not escaped.
-    fn plain(&self, path: &Path) -> ByteString {
-        ByteString::from_relative_path(path, &self.settings.directory)
+    fn all_relative(&self, paths: &[PathBuf]) -> Vec<ByteString> {
+        paths.iter().map(|path| self.relative(path)).collect()
+    }
+
+    fn strip_directory<'p>(&self, path: &'p Path) -> &'p Path {
+        path.strip_prefix(&self.settings.directory).unwrap_or(path)
     }
 }
 
-/// `9 watches of 192536, of which your programs use 1234`
+/// A path with many events.
+struct HotPath {
+    path: PathBuf,
+    events: u64,
+    /// Whether a change of the path restarts COMMAND.
+    is_watched: bool,
+}
+
+/// Whether a change of the path restarts COMMAND. A removed path is judged as a file.
+fn is_watched(watch: &Watch, path: &Path) -> bool {
+    watch.knows(path) || !watch.rules().is_ignored(path, EntryKind::of_path(path))
+}
+
+/// Waits, and shows on a terminal how many seconds are left.
+fn wait_with_countdown(time: Duration, terminal: &mut Terminal) {
+    let start = Instant::now();
+    while let Some(left) = time.checked_sub(start.elapsed()) {
+        let seconds = left.as_secs_f32().ceil();
+        terminal.set_status(&format!("counting events: {seconds} s to go"));
+        std::thread::sleep(left.min(Duration::from_secs(1)).max(Duration::from_millis(1)));
+    }
+    terminal.clear_status();
+}
+
+/// `9 watches of 192536; other programs use 1234`
 fn watches_line(summary: &Summary) -> String {
-    let watches = mode::count(summary.watches, "watch", "watches");
+    let watches = count(summary.watches, "watch");
     let Some(limits) = inotify::limits() else { return format!("{watches} in use") };
     let others = limits.watches.used.saturating_sub(summary.watches as u64);
     styled(FAINT, format_args!("{watches} of {}; other programs use {others}", limits.watches.limit))
         .to_string()
 }
 
-/// Directories that count, with the files in them, and in all below them.
-fn count_by_directory(watch: &Watch, files: &[PathBuf], roots: &[PathBuf]) -> BTreeMap<PathBuf, Counts> {
-    let directories = watch.directories().into_iter();
-    let empty = directories.map(|(path, mode)| (path, Counts { own: 0, below: 0, mode }));
-    let mut directories: BTreeMap<PathBuf, Counts> = empty.collect();
+/// The watched directories with the number of files in each.
+fn count_files(watch: &Watch, files: &[PathBuf], roots: &[PathBuf]) -> BTreeMap<PathBuf, FileCounts> {
+    let empty = |(path, mode)| (path, FileCounts { own: 0, total: 0, mode });
+    let mut directories: BTreeMap<PathBuf, FileCounts> = watch.directories().into_iter().map(empty).collect();
     for file in files {
-        let within = |directory: &&Path| roots.iter().any(|root| directory.starts_with(root));
-        for (level, directory) in file.ancestors().skip(1).take_while(within).enumerate() {
+        let in_root = |directory: &&Path| roots.iter().any(|root| directory.starts_with(root));
+        for (level, directory) in file.ancestors().skip(1).take_while(in_root).enumerate() {
             if let Some(counts) = directories.get_mut(directory) {
                 counts.own += usize::from(level == 0);
-                counts.below += 1;
+                counts.total += 1;
             }
         }
     }
     directories
 }
 
-/// What is ignored of a tree, walked as a watch does: into directories that count, no links followed. What is in an
-/// ignored directory is not named, and what cannot be read is left out.
-fn ignored_below(root: &Path, rules: &Rules) -> Ignored {
-    let found = Mutex::new(Ignored::new());
-    let note = |path: &Path, is_dir| {
+struct IgnoredEntry {
+    is_dir: bool,
+    verdict: Verdict,
+}
+
+/// The ignored entries below a root. The walk does not enter ignored directories, follows no links, and skips what it
+/// cannot read.
+fn find_ignored(root: &Path, rules: &Rules) -> Vec<(PathBuf, IgnoredEntry)> {
+    let (sender, receiver) = mpsc::channel();
+    let check = |path: &Path, is_dir, sender: &mpsc::Sender<_>| {
         let verdict = rules.verdict(path, EntryKind::from_is_dir(is_dir));
         if !verdict.is_ignored() {
             return WalkState::Continue;
         }
-        let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
-        found.insert(path.to_owned(), (is_dir, verdict));
+        // The receiver lives until the walk ends.
+        let _ = sender.send((path.to_owned(), IgnoredEntry { is_dir, verdict }));
         WalkState::Skip
     };
-    if root.metadata().is_ok_and(|kind| !kind.is_dir()) {
-        note(root, false);
+    if root.metadata().is_ok_and(|metadata| !metadata.is_dir()) {
+        check(root, false, &sender);
     }
-    // The slash makes a root that is a symbolic link be followed.
+    // The trailing slash makes the walk follow a root that is a symbolic link.
     let walk = WalkBuilder::new(root.join("")).standard_filters(false).build_parallel();
     walk.run(|| {
-        Box::new(|entry| match entry {
+        let sender = sender.clone();
+        Box::new(move |entry| match entry {
             Ok(entry) if entry.depth() > 0 => {
-                note(entry.path(), entry.file_type().is_some_and(|kind| kind.is_dir()))
+                check(entry.path(), entry.file_type().is_some_and(|kind| kind.is_dir()), &sender)
             }
             _ => WalkState::Continue,
         })
     });
-    found.into_inner().unwrap_or_else(PoisonError::into_inner)
+    drop(sender);
+    receiver.into_iter().collect()
 }

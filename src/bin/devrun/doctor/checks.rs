@@ -11,11 +11,12 @@ use devrun::watch::{Mode, Summary, Watch, Why};
 use super::finding::Symptom;
 use crate::config::server::shown_endpoint;
 use crate::config::settings::Settings;
-use crate::mode;
 use crate::project::{self, DataLike};
+use crate::report::mode_reason;
 use crate::system::inotify;
 use crate::system::ports::{self, Obstacle};
 use crate::ui::escape::{escape_bytes, escape_path, escape_text};
+use crate::ui::numbers::count;
 
 /// The kernel's limits and their use.
 pub(crate) fn limits() -> Vec<Symptom> {
@@ -81,8 +82,8 @@ fn roots(settings: &Settings, summary: &Summary) -> Vec<Symptom> {
     for root in summary.roots.iter().filter(|root| within(settings, &root.path)) {
         let shown = settings.shown(&root.path);
         let system = file_system(&root.path).map(|system| format!(" on {system}")).unwrap_or_default();
-        let files = mode::count(root.files, "file", "files");
-        let (mode, why) = (root.mode.as_str(), mode::reason(&root.why));
+        let files = count(root.files, "file");
+        let (mode, why) = (root.mode.as_str(), mode_reason(&root.why));
         let message = format!("{shown}{system}: {mode} ({why}), {files}");
         symptoms.push(match &root.why {
             Why::Missing => {
@@ -92,7 +93,7 @@ fn roots(settings: &Settings, summary: &Summary) -> Vec<Symptom> {
                 Symptom::warning("root", message, "raise the limit named above, or watch less: -w src")
             }
             Why::Unreadable => {
-                let count = mode::count(root.directories, "directory", "directories");
+                let count = count(root.directories, "directory");
                 let message =
                     format!("{count} below {shown} may not be read: what is in there is not watched");
                 Symptom::warning("root", message, "make it readable, or ignore it in .watchignore")

@@ -1,4 +1,4 @@
-//! Records as one JSON object a line: `{"v":1,"time":"…","event":"changed",…}` (docs/reference/events.md).
+//! Records as JSON, one object on each line: `{"v":1,"time":"…","event":"changed",…}` (docs/reference/events.md).
 
 use std::time::SystemTime;
 
@@ -7,16 +7,15 @@ use serde::Serialize;
 use super::record::{Record, VERSION};
 
 #[derive(Serialize)]
-struct Stamped<'a> {
+struct TimestampedRecord<'a> {
     v: u32,
     time: String,
     #[serde(flatten)]
     record: &'a Record,
 }
 
-/// One line, without its end. `time` is UTC, RFC 3339, in microseconds.
-pub(crate) fn line(record: &Record, time: SystemTime) -> String {
+/// The line of a record, without its end. The time is UTC in the form of RFC 3339, with microseconds.
+pub(super) fn line(record: &Record, time: SystemTime) -> String {
     let time = humantime::format_rfc3339_micros(time).to_string();
-    let stamped = Stamped { v: VERSION, time, record };
-    serde_json::to_string(&stamped).unwrap_or_default()
+    serde_json::to_string(&TimestampedRecord { v: VERSION, time, record }).unwrap_or_default()
 }

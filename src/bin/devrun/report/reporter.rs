@@ -1,163 +1,157 @@
-//! What the run command says: records to the terminal or the log, in the chosen form.
+//! Reports the events of a run on standard error: as lines and a status line, or as JSON.
 
-use std::fmt::Display;
 use std::time::{Duration, Instant, SystemTime};
 
 use devrun::session::{Event, Options};
 use devrun::supervise::{Capture, Stdin};
 use devrun::watch::Stats;
 
+use super::history::History;
+use super::line::{Line, Verbosity};
+use super::record::Record;
+use super::restart_log::RestartLog;
+use super::{human, json};
 use crate::config::settings::Settings;
 use crate::ui::byte_string::ByteString;
 use crate::ui::escape::escape_text;
-use crate::ui::style::{self, styled};
+use crate::ui::numbers::running_time;
 use crate::ui::terminal::Terminal;
 
-use super::history::History;
-use super::human::{self, Line, Tone};
-use super::json;
-use super::record::Record;
+/// Delay before the status line shows that something takes long.
+const STATUS_DELAY: Duration = Duration::from_millis(500);
 
-/// How long something may take before the status line says so.
-const PATIENCE: Duration = Duration::from_millis(500);
-
-/// The least tone that is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Level {
-    Quiet,
-    Normal,
-    Verbose,
-}
-
-/// Something that takes its time.
+/// What devrun waits for.
 #[derive(Debug)]
-struct Pending {
-    /// Empty: the first walk.
-    what: String,
-    since: Instant,
+enum Wait {
+    FirstScan,
+    Other(String),
 }
 
-/// Says what happens, as `--log-format`, `-v` and `-q` want it.
+/// Reports events as `--log-format`, `-v` and `-q` select.
 #[derive(Debug)]
 pub(crate) struct Reporter {
     history: History,
+    restarts: RestartLog,
     stats: Stats,
     json: bool,
-    level: Level,
+    verbosity: Verbosity,
     clear: bool,
-    /// A status line can be drawn, and taken away for everything that COMMAND writes.
-    draws: bool,
-    pending: Option<Pending>,
+    /// Whether a status line can be shown. COMMAND must not write to the terminal itself.
+    has_status_line: bool,
+    /// What devrun waits for, and since when.
+    waiting: Option<(Wait, Instant)>,
 }
 
 impl Reporter {
-    pub(crate) fn new(settings: &Settings, options: &Options, draws: bool, now: Instant) -> Self {
+    pub(crate) fn new(settings: &Settings, options: &Options, now: Instant) -> Self {
         let base = &options.watch.rules.base;
         let base = base.canonicalize().unwrap_or_else(|_| base.clone());
         Self {
             history: History::new(base, options.watch.stats.clone(), now),
+            restarts: RestartLog::default(),
             stats: options.watch.stats.clone(),
             json: settings.output.json,
-            level: level(settings),
+            verbosity: Verbosity::new(settings.output),
             clear: settings.run.clear,
-            draws,
-            pending: None,
+            has_status_line: false,
+            waiting: None,
         }
     }
 
-    /// Speaks as these settings want it from now on.
-    pub(crate) fn adopt(&mut self, settings: &Settings) {
+    /// Applies the settings of an edited devrun.toml.
+    pub(crate) fn configure(&mut self, settings: &Settings) {
         self.json = settings.output.json;
-        self.level = level(settings);
+        self.verbosity = Verbosity::new(settings.output);
         self.clear = settings.run.clear;
     }
 
-    /// A session with these options begins.
-    pub(crate) fn begins(&mut self, options: &Options, draws: bool) {
+    /// The first scan of the files begins, before a session runs.
+    pub(crate) fn scan_started(&mut self, now: Instant, terminal: &Terminal) {
+        self.has_status_line = terminal.supports_status();
+        self.waiting = Some((Wait::FirstScan, now));
+    }
+
+    /// A session with these options runs from now on.
+    pub(crate) fn session_started(&mut self, options: &Options, terminal: &Terminal) {
         let command = &options.supervise.command;
         let words = std::iter::once(&command.program).chain(&command.args);
-        self.history.runs(words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" "));
-        // What the child writes directly would stand in a status line, and so would what is typed for it.
-        let lent = options.supervise.command.stdin == Stdin::Inherit;
-        self.draws = draws && !lent && options.supervise.capture != Capture::No;
+        let words: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
+        self.history.set_command(words.join(" "));
+        // COMMAND would overwrite the status line if it wrote to the terminal directly or read from it.
+        let writes_directly = command.stdin == Stdin::Inherit || options.supervise.capture == Capture::No;
+        self.has_status_line = terminal.supports_status() && !writes_directly;
     }
 
-    /// Tells that an edit of the configuration file is in effect.
-    pub(crate) fn reconfigured(&mut self, file: ByteString, restarted: bool, terminal: &mut Terminal) {
-        self.record(&Record::Reconfigured { file, restarted }, terminal);
-    }
-
-    /// Tells an event.
+    /// Reports an event of the session.
     pub(crate) fn event(&mut self, event: &Event, now: Instant, terminal: &mut Terminal) {
-        if let Some(record) = self.history.record(event, now) {
-            self.follow(&record, now, terminal);
-            // Where it can be seen in the status line, it need not be said again and again.
-            if !(matches!(record, Record::InFlight { .. }) && self.is_waiting()) {
-                self.record(&record, terminal);
-            }
+        let Some(record) = self.history.record(event, now) else { return };
+        self.restarts.add(&record, now);
+        self.update_wait(&record, now, terminal);
+        // The status line shows responses in flight already.
+        if !(matches!(record, Record::InFlight { .. }) && self.needs_ticks()) {
+            self.report(&record, terminal);
         }
     }
 
-    /// Tells that changes are not acted upon, or are again.
-    pub(crate) fn paused(&mut self, paused: bool, terminal: &mut Terminal) {
-        self.record(&if paused { Record::Paused } else { Record::Resumed }, terminal);
+    /// Reports that the settings of an edited file are in effect.
+    pub(crate) fn reconfigured(&mut self, file: ByteString, restarted: bool, terminal: &mut Terminal) {
+        self.report(&Record::Reconfigured { file, restarted }, terminal);
     }
 
-    /// Tells of something the developer should know, and what to do about it.
+    /// Reports that changes do not restart COMMAND from now on.
+    pub(crate) fn paused(&mut self, terminal: &mut Terminal) {
+        self.report(&Record::Paused, terminal);
+    }
+
+    /// Reports that changes restart COMMAND again.
+    pub(crate) fn resumed(&mut self, terminal: &mut Terminal) {
+        self.report(&Record::Resumed, terminal);
+    }
+
+    /// Reports a problem and its remedy.
     pub(crate) fn warn(&mut self, message: String, remedy: String, terminal: &mut Terminal) {
-        self.record(&Record::Warning { message, remedy }, terminal);
+        self.report(&Record::Warning { message, remedy }, terminal);
     }
 
-    /// Says a sentence to people; a log does not get it.
-    pub(crate) fn say(&mut self, text: &str, terminal: &mut Terminal) {
+    /// Prints a line for people. The JSON log does not get it.
+    pub(crate) fn inform(&mut self, text: &str, terminal: &mut Terminal) {
         if !self.json {
-            self.line(&Line { tone: Tone::Plain, text: text.to_owned() }, terminal);
+            Line::info(text).print(self.verbosity, terminal);
         }
     }
 
-    /// Answers "why did it restart": the last ten, with their paths.
-    pub(crate) fn why(&mut self, now: Instant, terminal: &mut Terminal) {
-        if self.history.causes().is_empty() {
-            return self.say("it has not been restarted", terminal);
-        }
-        let causes: Vec<String> =
-            self.history.causes().iter().map(|cause| human::cause(cause, now)).collect();
-        for cause in causes {
-            self.say(&cause, terminal);
+    /// Prints the last restarts and their causes.
+    pub(crate) fn explain_restarts(&mut self, now: Instant, terminal: &mut Terminal) {
+        for sentence in self.restarts.sentences(now) {
+            self.inform(&sentence, terminal);
         }
     }
 
-    /// Whether something takes long, so that [`Reporter::tick`] has work.
-    pub(crate) fn is_waiting(&self) -> bool {
-        self.draws && !self.json && self.level > Level::Quiet && self.pending.is_some()
+    /// Whether the status line changes with time, so that [`Reporter::tick`] must be called.
+    pub(crate) fn needs_ticks(&self) -> bool {
+        self.has_status_line && !self.json && !self.verbosity.is_quiet() && self.waiting.is_some()
     }
 
-    /// Shows on a terminal what is waited for, and for how long.
+    /// Shows in the status line what devrun waits for, and for how long.
     pub(crate) fn tick(&mut self, now: Instant, terminal: &mut Terminal) {
-        let Some(pending) = &self.pending else { return };
-        let passed = now.saturating_duration_since(pending.since);
-        if passed >= PATIENCE {
-            let looking = || format!("looking at the files: {}", self.stats.files_found());
-            let what = if pending.what.is_empty() { looking() } else { pending.what.clone() };
-            let line = format!("devrun: {what} ({})", human::seconds(passed));
-            terminal.set_status(&escape_text(&line));
+        let Some((wait, since)) = &self.waiting else { return };
+        let passed = now.saturating_duration_since(*since);
+        if passed >= STATUS_DELAY {
+            let wait = match wait {
+                Wait::FirstScan => format!("scanning files: {}", self.stats.files_found()),
+                Wait::Other(text) => text.clone(),
+            };
+            terminal.set_status(&escape_text(&format!("devrun: {wait} ({})", running_time(passed))));
         }
     }
 
-    /// The first walk begins; nothing runs yet.
-    pub(crate) fn looks(&mut self, draws: bool, now: Instant) {
-        self.draws = draws;
-        self.pending = Some(Pending { what: String::new(), since: now });
-    }
-
-    /// Keeps what the status line would show.
-    fn follow(&mut self, record: &Record, now: Instant, terminal: &mut Terminal) {
-        let what = match record {
+    fn update_wait(&mut self, record: &Record, now: Instant, terminal: &mut Terminal) {
+        let text = match record {
             Record::Draining { .. } => "waiting for responses in flight".to_owned(),
-            Record::InFlight { since_us, .. } => {
-                let since = now.checked_sub(Duration::from_micros(*since_us)).unwrap_or(now);
-                let since = self.pending.as_ref().map_or(since, |pending| pending.since);
-                self.pending = Some(Pending { what: human::in_flight(record), since });
+            Record::InFlight { since_us, responses, bytes, .. } => {
+                let oldest = now.checked_sub(Duration::from_micros(*since_us)).unwrap_or(now);
+                let since = self.waiting.as_ref().map_or(oldest, |(_, since)| *since);
+                self.waiting = Some((Wait::Other(human::in_flight(*responses, *bytes)), since));
                 return;
             }
             Record::Building { .. } => "building".to_owned(),
@@ -169,19 +163,18 @@ impl Reporter {
             | Record::BuildFailed { .. }
             | Record::Watching { .. }
             | Record::Summary { .. } => {
-                self.pending = None;
-                terminal.clear_status();
-                return;
+                self.waiting = None;
+                return terminal.clear_status();
             }
             _ => return,
         };
-        self.pending = Some(Pending { what, since: now });
+        self.waiting = Some((Wait::Other(text), now));
     }
 
-    fn record(&mut self, record: &Record, terminal: &mut Terminal) {
-        let left_out = terminal.take_dropped_lines();
-        if left_out > 0 {
-            let message = format!("{left_out} lines of devrun were left out here: nobody read them in time");
+    fn report(&mut self, record: &Record, terminal: &mut Terminal) {
+        let dropped = terminal.take_dropped_lines();
+        if dropped > 0 {
+            let message = format!("{dropped} lines of devrun are missing here: they were not read in time");
             self.write(&Record::Warning { message, remedy: String::new() }, terminal);
         }
         self.write(record, terminal);
@@ -195,38 +188,7 @@ impl Reporter {
             terminal.clear_screen();
         }
         for line in human::lines(record) {
-            self.line(&line, terminal);
+            line.print(self.verbosity, terminal);
         }
     }
-
-    fn line(&self, line: &Line, terminal: &mut Terminal) {
-        let shown = match line.tone {
-            Tone::Detail => self.level >= Level::Verbose,
-            Tone::Plain | Tone::Good => self.level >= Level::Normal,
-            Tone::Warning | Tone::Bad => true,
-        };
-        if shown {
-            let text = escape_text(&line.text);
-            terminal.eprintln(format_args!("{} {}", styled(style::FAINT, "devrun:"), toned(line.tone, text)));
-        }
-    }
-}
-
-fn level(settings: &Settings) -> Level {
-    match (settings.output.quiet, settings.output.verbose) {
-        (true, _) => Level::Quiet,
-        (false, 0) => Level::Normal,
-        (false, _) => Level::Verbose,
-    }
-}
-
-fn toned(tone: Tone, text: impl Display) -> impl Display {
-    let style = match tone {
-        Tone::Detail => style::FAINT,
-        Tone::Plain => anstyle::Style::new(),
-        Tone::Good => style::GOOD,
-        Tone::Warning => style::WARNING,
-        Tone::Bad => style::ERROR,
-    };
-    styled(style, text)
 }

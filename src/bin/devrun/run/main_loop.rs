@@ -82,7 +82,7 @@ async fn supervise(
     terminal: &mut Terminal,
 ) -> Result<ExitCode, CliError> {
     let signals = Signals::listen().map_err(|error| CliError::failed_to("listen for signals", &error))?;
-    let reporter = Reporter::new(&settings, &options, terminal.supports_status(), Instant::now());
+    let reporter = Reporter::new(&settings, &options, Instant::now());
     let mut run = Run {
         handle: None,
         signals,
@@ -157,7 +157,7 @@ impl Run<'_> {
     ) -> Result<Option<Session>, CliError> {
         let starting = beginning.wait(options.clone());
         tokio::pin!(starting);
-        self.reporter.looks(self.terminal.supports_status(), Instant::now());
+        self.reporter.scan_started(Instant::now(), self.terminal);
         loop {
             tokio::select! {
                 biased;
@@ -169,7 +169,7 @@ impl Run<'_> {
                     Asked::Suspend => tty::stop_self(),
                     Asked::Continue | Asked::Resized => {}
                 },
-                () = tick(self.reporter.is_waiting()) => self.reporter.tick(Instant::now(), self.terminal),
+                () = tick(self.reporter.needs_ticks()) => self.reporter.tick(Instant::now(), self.terminal),
                 session = &mut starting => {
                     self.terminal.clear_status();
                     return session.map(Some).map_err(|error| start_error(&error));
@@ -215,7 +215,7 @@ impl Run<'_> {
     fn adopt_session(&mut self, session: &Session, options: &devrun::Options) {
         self.inherits = options.supervise.command.stdin == Stdin::Inherit;
         self.keyboard = Keyboard::open(self.inherits);
-        self.reporter.begins(options, self.terminal.supports_status());
+        self.reporter.session_started(options, self.terminal);
         self.stopping = None;
         self.handle = Some(session.handle());
         if self.paused {
@@ -246,7 +246,7 @@ impl Run<'_> {
                     None => return Exit::Asked,
                 },
                 typed = self.keyboard.next() => self.typed(typed),
-                () = tick(self.reporter.is_waiting()) => self.reporter.tick(Instant::now(), self.terminal),
+                () = tick(self.reporter.needs_ticks()) => self.reporter.tick(Instant::now(), self.terminal),
             }
         }
     }
@@ -307,7 +307,7 @@ impl Run<'_> {
     }
 
     fn adopt(&mut self, settings: Settings, restarted: bool) {
-        self.reporter.adopt(&settings);
+        self.reporter.configure(&settings);
         // The variable was good when devrun started.
         let _ = log::configure(settings.output);
         self.settings = settings;
@@ -322,7 +322,7 @@ impl Run<'_> {
     /// Says what is wrong with an edit; what is in effect stays so.
     fn refuse(&mut self, failure: &CliError) {
         self.terminal.print_error(failure);
-        self.reporter.say("the settings stay as they were", self.terminal);
+        self.reporter.inform("the old settings stay in effect", self.terminal);
     }
 
     fn signal(&mut self, asked: Asked) {
@@ -363,7 +363,7 @@ impl Run<'_> {
             Some(_) => self.send(Request::Kill),
             None => {
                 self.stopping = Some(now);
-                self.reporter.say("stopping; once more kills", self.terminal);
+                self.reporter.inform("stopping; press again to kill", self.terminal);
                 self.send(Request::Stop);
             }
         }
@@ -392,14 +392,19 @@ impl Run<'_> {
             Key::Restart => self.send(Request::Restart),
             Key::Pause => {
                 self.paused = !self.paused;
-                self.send(if self.paused { Request::Pause } else { Request::Resume });
-                self.reporter.paused(self.paused, self.terminal);
+                if self.paused {
+                    self.send(Request::Pause);
+                    self.reporter.paused(self.terminal);
+                } else {
+                    self.send(Request::Resume);
+                    self.reporter.resumed(self.terminal);
+                }
             }
-            Key::Why => self.reporter.why(Instant::now(), self.terminal),
+            Key::Why => self.reporter.explain_restarts(Instant::now(), self.terminal),
             // Not a signal: the exit status is 0.
             Key::Quit => self.end(),
             Key::Room => self.terminal.eprintln(""),
-            Key::Help => self.reporter.say(keyboard::HELP, self.terminal),
+            Key::Help => self.reporter.inform(keyboard::HELP, self.terminal),
         }
     }
 

@@ -3,6 +3,7 @@
 pub(crate) mod byte_string;
 pub(crate) mod error;
 pub(crate) mod escape;
+pub(crate) mod numbers;
 pub(crate) mod remedy;
 pub(crate) mod style;
 pub(crate) mod terminal;

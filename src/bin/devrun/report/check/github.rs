@@ -1,44 +1,42 @@
-//! Findings as annotations of GitHub workflows (workflow commands on standard output).
+//! The findings of `check` as annotations of GitHub: workflow commands on standard output.
 
 use devrun::rules::{Finding, LintReport, Severity};
 
-use super::location::{Names, character_columns, whole_text};
+use super::finding_text::{FileNames, character_columns, full_text};
 use crate::ui::error::CliError;
 use crate::ui::terminal::Terminal;
 
-/// Writes one command per finding.
-pub(crate) fn write(report: &LintReport, names: &Names, terminal: &mut Terminal) -> Result<(), CliError> {
+/// Prints one workflow command for each finding.
+pub(crate) fn write(report: &LintReport, names: &FileNames, terminal: &mut Terminal) -> Result<(), CliError> {
     report.findings.iter().try_for_each(|finding| terminal.println(command(finding, names)))
 }
 
-fn command(finding: &Finding, names: &Names) -> String {
-    let word = match finding.severity {
+fn command(finding: &Finding, names: &FileNames) -> String {
+    let level = match finding.severity {
         Severity::Error => "error",
         Severity::Warning => "warning",
         Severity::Note => "notice",
     };
     let mut properties = Vec::new();
     if let Some(place) = &finding.location
-        && let Some(file) = names.of(place)
+        && let Some(file) = names.file(place)
     {
-        properties.push(format!("file={}", property(&file.to_text())));
+        properties.push(format!("file={}", escape_property(&file.to_text())));
         if place.line > 0 {
             let (column, end) = character_columns(place);
             properties.push(format!("line={}", place.line));
-            // The last column is a part of the annotation there.
+            // GitHub includes the end column in the range.
             properties.push(format!("col={column},endColumn={}", (end - 1).max(column)));
         }
     }
     properties.push(format!("title=devrun {}", finding.id));
-    format!("::{word} {}::{}", properties.join(","), data(&whole_text(finding)))
+    format!("::{level} {}::{}", properties.join(","), escape_message(&full_text(finding)))
 }
 
-/// The escapes of a command's data.
-fn data(text: &str) -> String {
+fn escape_message(text: &str) -> String {
     text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }
 
-/// The escapes of a command's property.
-fn property(text: &str) -> String {
-    data(text).replace(':', "%3A").replace(',', "%2C")
+fn escape_property(text: &str) -> String {
+    escape_message(text).replace(':', "%3A").replace(',', "%2C")
 }

@@ -1,17 +1,18 @@
-//! The findings of `check` for people: the line and a caret, as rustc shows them.
+//! The findings of `check` for people: the source line with carets, in the form of rustc.
 
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
 use devrun::rules::{Finding, LintReport, Location, Severity};
 
-use super::location::{Names, shown_line};
+use super::finding_text::{FileNames, escaped_line};
 use crate::ui::error::CliError;
 use crate::ui::escape::escape_path;
+use crate::ui::numbers::count;
 use crate::ui::remedy::worded;
 use crate::ui::style::{ERROR, GOOD, NAME, WARNING, styled};
 use crate::ui::terminal::Terminal;
 
-/// Writes all of it.
-pub(crate) fn write(report: &LintReport, names: &Names, terminal: &mut Terminal) -> Result<(), CliError> {
+/// Prints every finding, and then a summary.
+pub(crate) fn write(report: &LintReport, names: &FileNames, terminal: &mut Terminal) -> Result<(), CliError> {
     let renderer = terminal.renderer();
     for finding in &report.findings {
         terminal.println(format_args!("{}\n", render(finding, names, &renderer)))?;
@@ -19,27 +20,27 @@ pub(crate) fn write(report: &LintReport, names: &Names, terminal: &mut Terminal)
     terminal.println(summary(report))
 }
 
-fn render(finding: &Finding, names: &Names, renderer: &Renderer) -> String {
+fn render(finding: &Finding, names: &FileNames, renderer: &Renderer) -> String {
     let level = match finding.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
         Severity::Note => Level::NOTE,
     };
     let title = level.primary_title(finding.message.as_str()).id(finding.id.as_str());
-    let place = finding.location.as_ref().map(|place| Shown::new(place, names));
+    let primary_line = finding.location.as_ref().map(|place| SourceLine::new(place, names));
     let related =
-        finding.related.as_ref().map(|related| (Shown::new(&related.location, names), &related.label));
+        finding.related.as_ref().map(|related| (SourceLine::new(&related.location, names), &related.label));
     let mut group = Group::with_title(title);
-    if let Some(shown) = &place {
-        let mut primary = AnnotationKind::Primary.span(shown.span.clone());
+    if let Some(line) = &primary_line {
+        let mut primary = AnnotationKind::Primary.span(line.span.clone());
         if !finding.label.is_empty() {
             primary = primary.label(finding.label.as_str());
         }
-        group = group.element(shown.snippet(primary));
+        group = group.element(line.snippet(primary));
     }
-    if let Some((shown, label)) = &related {
+    if let Some((line, label)) = &related {
         group = group
-            .element(shown.snippet(AnnotationKind::Context.span(shown.span.clone()).label(label.as_str())));
+            .element(line.snippet(AnnotationKind::Context.span(line.span.clone()).label(label.as_str())));
     }
     let mut groups = vec![group];
     let remedy = worded(&finding.remedy);
@@ -49,20 +50,20 @@ fn render(finding: &Finding, names: &Names, renderer: &Renderer) -> String {
     renderer.render(&groups).to_string()
 }
 
-/// A place, ready to be shown.
-struct Shown {
+/// A location as a source line.
+struct SourceLine {
     name: String,
     line: usize,
     text: String,
     span: std::ops::Range<usize>,
 }
 
-impl Shown {
-    fn new(place: &Location, names: &Names) -> Self {
-        let (text, span) = shown_line(place);
+impl SourceLine {
+    fn new(place: &Location, names: &FileNames) -> Self {
+        let (text, span) = escaped_line(place);
         let name = match place.file.as_deref() {
-            Some(file) => escape_path(names.path(file)),
-            None => "(given by hand)".into(),
+            Some(file) => escape_path(names.relative(file)),
+            None => "(command line)".into(),
         };
         Self { name, line: (place.line as usize).max(1), text, span }
     }
@@ -76,11 +77,7 @@ impl Shown {
 }
 
 fn summary(report: &LintReport) -> String {
-    let counted = |count: usize, one: &str| match count {
-        1 => format!("1 {one}"),
-        count => format!("{count} {one}s"),
-    };
-    let scope = format!("{} in {}", counted(report.rules, "rule"), counted(report.files, "file"));
+    let scope = format!("{} in {}", count(report.rules, "rule"), count(report.files, "file"));
     if report.findings.is_empty() {
         return format!("{}: {scope}", styled(GOOD, "nothing found"));
     }
@@ -91,7 +88,7 @@ fn summary(report: &LintReport) -> String {
     ]
     .into_iter()
     .filter(|(severity, ..)| report.count(*severity) > 0)
-    .map(|(severity, word, style)| styled(style, counted(report.count(severity), word)).to_string())
+    .map(|(severity, word, style)| styled(style, count(report.count(severity), word)).to_string())
     .collect();
     format!("{} in {scope}", counts.join(", "))
 }

@@ -1,9 +1,9 @@
-//! The findings of `check` as one JSON document. Its form is described in docs/ci.md.
+//! The findings of `check` as one JSON document. docs/ci.md describes it.
 
-use devrun::rules::{Finding, LintReport, Location, Severity};
+use devrun::rules::{Finding, LintReport, Severity};
 use serde::Serialize;
 
-use super::location::Names;
+use super::finding_text::FileNames;
 use crate::ui::byte_string::{self, ByteString};
 use crate::ui::error::CliError;
 use crate::ui::remedy::worded;
@@ -11,7 +11,7 @@ use crate::ui::terminal::Terminal;
 
 #[derive(Serialize)]
 struct Document<'a> {
-    findings: Vec<Entry<'a>>,
+    findings: Vec<FindingObject<'a>>,
     summary: Summary,
 }
 
@@ -26,27 +26,27 @@ struct Summary {
 }
 
 #[derive(Serialize)]
-struct Entry<'a> {
+struct FindingObject<'a> {
     id: &'static str,
     severity: &'static str,
-    /// Relative to the working directory; null for patterns given by hand and for what is about no rule.
+    /// Relative to the working directory. Null for a pattern of the command line, and for a finding about no rule.
     #[serde(flatten, serialize_with = "byte_string::file")]
     file: Option<ByteString>,
     line: Option<u32>,
-    /// In bytes, from 1.
+    /// Counts bytes from 1.
     column: Option<u32>,
-    /// In bytes, from 1; behind the last.
+    /// Column behind the last byte.
     end_column: Option<u32>,
     #[serde(flatten, serialize_with = "byte_string::text")]
     text: Option<ByteString>,
     message: &'a str,
     remedy: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    related: Option<RelatedEntry<'a>>,
+    related: Option<RelatedObject<'a>>,
 }
 
 #[derive(Serialize)]
-struct RelatedEntry<'a> {
+struct RelatedObject<'a> {
     #[serde(flatten, serialize_with = "byte_string::file")]
     file: Option<ByteString>,
     line: u32,
@@ -54,10 +54,10 @@ struct RelatedEntry<'a> {
     message: &'a str,
 }
 
-/// Writes all of it.
-pub(crate) fn write(report: &LintReport, names: &Names, terminal: &mut Terminal) -> Result<(), CliError> {
+/// Prints the document.
+pub(crate) fn write(report: &LintReport, names: &FileNames, terminal: &mut Terminal) -> Result<(), CliError> {
     let document = Document {
-        findings: report.findings.iter().map(|finding| entry(finding, names)).collect(),
+        findings: report.findings.iter().map(|finding| finding_object(finding, names)).collect(),
         summary: Summary {
             errors: report.count(Severity::Error),
             warnings: report.count(Severity::Warning),
@@ -72,28 +72,24 @@ pub(crate) fn write(report: &LintReport, names: &Names, terminal: &mut Terminal)
     terminal.println(text)
 }
 
-fn entry<'a>(finding: &'a Finding, names: &Names) -> Entry<'a> {
+fn finding_object<'a>(finding: &'a Finding, names: &FileNames) -> FindingObject<'a> {
     let place = finding.location.as_ref();
     let in_line = place.filter(|place| place.line > 0);
-    Entry {
+    FindingObject {
         id: finding.id.as_str(),
         severity: finding.severity.as_str(),
-        file: place.and_then(|place| names.of(place)),
+        file: place.and_then(|place| names.file(place)),
         line: place.map(|place| place.line.max(1)),
         column: place.map(|place| place.column),
         end_column: place.map(|place| place.column + place.len),
-        text: in_line.map(text_of),
+        text: in_line.map(|place| ByteString::new(place.text.clone())),
         message: &finding.message,
         remedy: worded(&finding.remedy),
-        related: finding.related.as_ref().map(|related| RelatedEntry {
-            file: names.of(&related.location),
+        related: finding.related.as_ref().map(|related| RelatedObject {
+            file: names.file(&related.location),
             line: related.location.line,
             column: related.location.column,
             message: &related.label,
         }),
     }
-}
-
-fn text_of(place: &Location) -> ByteString {
-    ByteString::new(place.text.clone())
 }

@@ -3,7 +3,7 @@
 use devrun::rules::{Finding, FindingId, LintReport, Location, Severity};
 use serde_json::{Value, json};
 
-use super::location::{Names, character_columns, whole_text};
+use super::finding_text::{FileNames, character_columns, full_text};
 use crate::ui::byte_string::ByteString;
 use crate::ui::error::CliError;
 use crate::ui::terminal::Terminal;
@@ -13,7 +13,7 @@ const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
 const SOURCE_ROOT: &str = "%SRCROOT%";
 
 /// Prints the findings as one SARIF log.
-pub(crate) fn write(report: &LintReport, names: &Names, terminal: &mut Terminal) -> Result<(), CliError> {
+pub(crate) fn write(report: &LintReport, names: &FileNames, terminal: &mut Terminal) -> Result<(), CliError> {
     let rules: Vec<Value> = FindingId::ALL.iter().map(|id| rule(*id)).collect();
     let results: Vec<Value> = report.findings.iter().map(|finding| result(finding, names)).collect();
     let driver = json!({ "name": "devrun", "version": env!("CARGO_PKG_VERSION"), "rules": rules });
@@ -38,12 +38,12 @@ fn level(severity: Severity) -> &'static str {
     severity.as_str()
 }
 
-fn result(finding: &Finding, names: &Names) -> Value {
+fn result(finding: &Finding, names: &FileNames) -> Value {
     let mut result = json!({
         "ruleId": finding.id.as_str(),
         "ruleIndex": FindingId::ALL.iter().position(|id| *id == finding.id).unwrap_or_default(),
         "level": level(finding.severity),
-        "message": { "text": whole_text(finding) },
+        "message": { "text": full_text(finding) },
     });
     if let Some(place) = &finding.location
         && let Some(location) = location(place, names)
@@ -60,8 +60,8 @@ fn result(finding: &Finding, names: &Names) -> Value {
 }
 
 /// The location of a finding. `None` for a pattern of the command line, which is in no file.
-fn location(place: &Location, names: &Names) -> Option<Value> {
-    let file = names.path(place.file.as_deref()?);
+fn location(place: &Location, names: &FileNames) -> Option<Value> {
+    let file = names.relative(place.file.as_deref()?);
     let uri = encode_uri(file.as_os_str().as_encoded_bytes());
     let artifact = if file.is_absolute() {
         json!({ "uri": format!("file://{uri}") })
