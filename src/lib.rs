@@ -45,6 +45,6 @@ pub use generation::GenerationId;
 #[cfg(unix)]
 pub use remedy::Remedy;
 #[cfg(unix)]
-pub use session::{Error, Event, Handle, Options, Session, SessionBeginning};
+pub use session::{Error, Event, Handle, Options, Session};
 #[cfg(unix)]
 pub use supervise::Command;

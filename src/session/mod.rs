@@ -11,4 +11,4 @@ mod task;
 pub use error::Error;
 pub use event::Event;
 pub use options::Options;
-pub use task::{Handle, Session, SessionBeginning};
+pub use task::{Handle, Session};

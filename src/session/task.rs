@@ -1,4 +1,4 @@
-//! Session: the room's door. Begins the other rooms, and the task that routes between them.
+//! Session: the worker's door. Begins the other rooms, and the task that routes between them.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,8 +8,8 @@ use tokio::task::JoinHandle;
 
 #[cfg(feature = "proxy")]
 use crate::proxy::{self, Proxy};
-use crate::supervise::{self, Exit, Prepared, Request, Supervisor};
-use crate::watch::{self, Standby, Watch, WatchBeginning};
+use crate::supervise::{self, Exit, Request, Supervisor};
+use crate::watch::{self, Watch};
 
 use super::error::Error;
 use super::event::Event;
@@ -51,14 +51,6 @@ pub struct Session {
     task: JoinHandle<Exit>,
 }
 
-/// A session that has begun to watch, and has started nothing yet. Dropped, it leaves nothing.
-#[derive(Debug)]
-#[must_use = "without `wait` nothing is started"]
-pub struct SessionBeginning {
-    told_only: Arc<Vec<PathBuf>>,
-    watch: Option<WatchBeginning>,
-}
-
 /// Tells a running session what to do. Cheap to clone; never blocks; does nothing once the session has ended.
 #[derive(Debug, Clone)]
 pub struct Handle {
@@ -92,21 +84,44 @@ impl Session {
     /// # Errors
     /// [`Error`] if one of the rooms cannot begin; nothing is left running then.
     pub async fn start(options: Options) -> Result<Self, Error> {
-        Self::begin(&options, None)?.wait(options).await
-    }
-
-    /// As [`Session::start`], but only begins to watch, on the thread that stands by if there is one: the first look at the
-    /// sources then goes on beside whatever the program has to do before it can wait for it. Needs no runtime yet.
-    ///
-    /// # Errors
-    /// [`Error::Watch`] if watching cannot begin.
-    pub fn begin(options: &Options, standby: Option<Standby>) -> Result<SessionBeginning, Error> {
-        let told_only = Arc::new(absolute(options));
-        let watch = match options.watching {
-            true => Some(Watch::begin(with_told(options.watch.clone(), &told_only), standby)?),
-            false => None,
+        let told_only = Arc::new(absolute(&options));
+        #[cfg(feature = "proxy")]
+        let proxy = match proxy_options(&options) {
+            Some(proxy) => Some(Proxy::start(proxy).await?),
+            None => None,
         };
-        Ok(SessionBeginning { told_only, watch })
+        let (events, receiver) = mpsc::unbounded_channel();
+        let started = start_watch_and_child(&options, &told_only, &events).await;
+        #[cfg(feature = "proxy")]
+        let proxy = match (started.is_err(), proxy) {
+            // Whoever tries again at once finds the port free.
+            (true, Some(proxy)) => {
+                proxy.stop().await;
+                None
+            }
+            (_, proxy) => proxy,
+        };
+        let (watch, supervisor) = started?;
+        let (orders, ordered) = mpsc::unbounded_channel();
+        let handle = Handle { child: supervisor.handle(), orders };
+        let router = Router {
+            watch_handle: watch.as_ref().map(Watch::handle),
+            child: handle.child.clone(),
+            events,
+            told_only,
+            #[cfg(feature = "proxy")]
+            proxy: proxy.as_ref().map(Proxy::handle),
+            #[cfg(feature = "proxy")]
+            routes: Routes::new(base(&options), command_line(&options.supervise.command)),
+        };
+        let rooms = Rooms {
+            supervisor,
+            watch,
+            orders: ordered,
+            #[cfg(feature = "proxy")]
+            proxy,
+        };
+        Ok(Self { handle, events: receiver, task: tokio::spawn(rooms.route(router)) })
     }
 
     /// A handle to tell it things.
@@ -128,83 +143,28 @@ impl Session {
     }
 }
 
-impl SessionBeginning {
-    /// Opens the proxy and, once the watches are in place, starts the child. What is to be watched, and whether, is settled;
-    /// the other options may have been filled in since.
-    ///
-    /// # Errors
-    /// As for [`Session::start`].
-    pub async fn wait(self, options: Options) -> Result<Session, Error> {
-        let Self { told_only, watch } = self;
-        #[cfg(feature = "proxy")]
-        let proxy = match proxy_options(&options).map(Proxy::start) {
-            Some(proxy) => match proxy.await {
-                Ok(proxy) => Some(proxy),
-                Err(error) => {
-                    // Whoever tries again at once finds no watches left of this.
-                    if let Some(Ok(watch)) = wait(watch).await.transpose() {
-                        watch.stop().await;
-                    }
-                    return Err(error.into());
-                }
-            },
-            None => None,
-        };
-        let (events, receiver) = mpsc::unbounded_channel();
-        let begun = begin(watch, &options, &events).await;
-        #[cfg(feature = "proxy")]
-        let proxy = match (begun.is_err(), proxy) {
-            // Whoever tries again at once finds the port free.
-            (true, Some(proxy)) => {
-                proxy.stop().await;
-                None
-            }
-            (_, proxy) => proxy,
-        };
-        let (watch, supervisor) = begun?;
-        let (orders, ordered) = mpsc::unbounded_channel();
-        let handle = Handle { child: supervisor.handle(), orders };
-        let router = Router {
-            watch_handle: watch.as_ref().map(Watch::handle),
-            child: handle.child.clone(),
-            events,
-            told_only,
-            #[cfg(feature = "proxy")]
-            proxy: proxy.as_ref().map(Proxy::handle),
-            #[cfg(feature = "proxy")]
-            routes: Routes::new(base(&options), command_line(&options.supervise.command)),
-        };
-        let rooms = Rooms {
-            supervisor,
-            watch,
-            orders: ordered,
-            #[cfg(feature = "proxy")]
-            proxy,
-        };
-        Ok(Session { handle, events: receiver, task: tokio::spawn(rooms.route(router)) })
-    }
-}
-
-async fn wait(watch: Option<WatchBeginning>) -> Result<Option<Watch>, watch::Error> {
-    match watch {
-        Some(watch) => watch.wait().await.map(Some),
-        None => Ok(None),
-    }
-}
-
-/// Waits for the watch, then starts the child.
-async fn begin(
-    watch: Option<WatchBeginning>,
+/// Starts the watch, then the child: when the child starts, the watches are in place.
+async fn start_watch_and_child(
     options: &Options,
+    told_only: &[PathBuf],
     events: &UnboundedSender<Event>,
 ) -> Result<(Option<Watch>, Supervisor), Error> {
-    // While the watches are placed on a thread of their own, all is prepared for the child.
-    let prepared = Prepared::new(options.supervise.clone());
-    let watch = wait(watch).await?;
-    // Sent before the supervisor begins, so that it is the first event whatever the child does.
+    let watch = if options.watching {
+        Some(Watch::start(with_told(options.watch.clone(), told_only)).await?)
+    } else {
+        None
+    };
     let summary = watch.as_ref().map(Watch::summary).unwrap_or_default();
     tell(events, Event::Watching(summary));
-    Ok((watch, prepared?.start()?))
+    match Supervisor::start(options.supervise.clone()) {
+        Ok(supervisor) => Ok((watch, supervisor)),
+        Err(error) => {
+            if let Some(watch) = watch {
+                watch.stop().await;
+            }
+            Err(error.into())
+        }
+    }
 }
 
 impl Drop for Session {

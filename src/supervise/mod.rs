@@ -48,5 +48,4 @@ pub use phase::{Ended, ExitReport, Phase};
 pub use signal::Signal;
 pub use sockets::{Endpoint, Listen};
 pub use streams::Streams;
-pub(crate) use task::Prepared;
 pub use task::{Handle, Supervisor};

@@ -66,7 +66,14 @@ impl Supervisor {
     /// # Errors
     /// [`Error`] if an environment file cannot be used, a socket cannot be opened or the process cannot be prepared.
     pub fn start(options: Options) -> Result<Self, Error> {
-        Prepared::new(options)?.start()
+        check_env_files(&options.command).map_err(Error::EnvFile)?;
+        let sockets = options.listen.iter().map(|listen| Held::open(listen).map(Arc::new));
+        let sockets = sockets.collect::<Result<Vec<_>, _>>()?;
+        let (requests, requested) = unbounded_channel();
+        let (told, events) = unbounded_channel();
+        let mut work = Box::new(Loop::new(options, sockets.clone(), requested, told)?);
+        work.adopt().map_err(Error::Prepare)?;
+        Ok(Self { handle: Handle { requests }, events, task: tokio::spawn(work.run()), sockets })
     }
 
     /// A handle to tell it things.
@@ -111,42 +118,6 @@ impl Drop for Supervisor {
     fn drop(&mut self) {
         // The loop's own end kills what still runs.
         self.task.abort();
-    }
-}
-
-/// A supervisor that has what it needs, its sockets open, and has started nothing yet. Dropped, it leaves nothing.
-#[derive(Debug)]
-pub(crate) struct Prepared {
-    requests: UnboundedSender<Request>,
-    events: UnboundedReceiver<Event>,
-    /// Large: moved once, before anybody waits.
-    work: Box<Loop>,
-    sockets: Vec<Arc<Held>>,
-}
-
-impl Prepared {
-    /// Must be called in a tokio runtime.
-    ///
-    /// # Errors
-    /// As for [`Supervisor::start`].
-    pub(crate) fn new(options: Options) -> Result<Self, Error> {
-        check_env_files(&options.command).map_err(Error::EnvFile)?;
-        let sockets = options.listen.iter().map(|listen| Held::open(listen).map(Arc::new));
-        let sockets = sockets.collect::<Result<Vec<_>, _>>()?;
-        let (requests, requested) = unbounded_channel();
-        let (told, events) = unbounded_channel();
-        let work = Box::new(Loop::new(options, sockets.clone(), requested, told)?);
-        Ok(Self { requests, events, work, sockets })
-    }
-
-    /// Starts the first generation, unless postponed. From now on orphans come to this process, if it is asked to take them.
-    ///
-    /// # Errors
-    /// [`Error::Prepare`] if it cannot be made to.
-    pub(crate) fn start(self) -> Result<Supervisor, Error> {
-        let Self { requests, events, mut work, sockets } = self;
-        work.adopt().map_err(Error::Prepare)?;
-        Ok(Supervisor { handle: Handle { requests }, events, task: tokio::spawn(work.run()), sockets })
     }
 }
 

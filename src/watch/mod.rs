@@ -11,7 +11,6 @@ mod error;
 mod stats;
 mod selection;
 
-mod standby;
 mod worker;
 mod snapshot;
 mod source;
@@ -26,6 +25,5 @@ pub use error::Error;
 pub use event::{Event, RootReport, Summary, Why};
 pub use options::{Compare, Mode, Options};
 pub use selection::Selection;
-pub use standby::Standby;
 pub use stats::Stats;
-pub use watch::{Handle, Watch, WatchBeginning};
+pub use watch::{Handle, Watch};

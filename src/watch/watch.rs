@@ -1,4 +1,4 @@
-//! Watch: the room's door. The work is done on a thread of its own, since walking and reading block.
+//! Watch: the worker's door. The work is done on a thread of its own, since walking and reading block.
 
 use std::collections::HashSet;
 use std::io;
@@ -16,9 +16,8 @@ use crate::watch::filter::Filter;
 use crate::watch::options::{Mode, Options};
 use crate::watch::queue::{EventQueue, Message};
 use crate::watch::snapshot::snapshot::{Coverage, Dir};
-use crate::watch::standby::{Ready, Standby};
 use crate::watch::summary::Shared;
-use crate::watch::worker::{Root, State};
+use crate::watch::worker::{Root, State, Worker};
 
 /// A running watch. Dropping it ends it.
 ///
@@ -54,27 +53,6 @@ pub struct Watch {
     ended: Option<oneshot::Receiver<()>>,
 }
 
-/// A watch whose first look at its roots goes on, on a thread of its own.
-#[derive(Debug)]
-#[must_use = "without `wait` nothing is watched"]
-pub struct WatchBeginning {
-    watch: Watch,
-    ready: Ready,
-}
-
-impl WatchBeginning {
-    /// Waits for the end of the first look. From then on a change is seen.
-    ///
-    /// # Errors
-    /// [`Error`] if the thread has ended early.
-    pub async fn wait(self) -> Result<Watch, Error> {
-        match self.ready.wait().await {
-            true => Ok(self.watch),
-            false => Err(no_thread(io::Error::other("the watching thread ended early"))),
-        }
-    }
-}
-
 /// Tells a running watch what it cannot see itself. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Handle {
@@ -101,25 +79,28 @@ impl Watch {
     /// # Errors
     /// [`Error`] if the rules, a filter or a root cannot be used at all.
     pub async fn start(options: Options) -> Result<Self, Error> {
-        Self::begin(options, None)?.wait().await
-    }
-
-    /// As [`Watch::start`], on the thread that stands by if there is one, and without waiting for the first look: a program that
-    /// is quick to start has other things to begin meanwhile. Needs no runtime.
-    ///
-    /// # Errors
-    /// As for [`Watch::start`].
-    pub fn begin(options: Options, standby: Option<Standby>) -> Result<WatchBeginning, Error> {
-        let standby = standby.map_or_else(|| Standby::for_mode(options.mode), Ok).map_err(no_thread)?;
-        let Standby { queue, shared, events, task, ready, ended, thread } = standby;
         let rules = Rules::new(options.rules.clone())?;
         let roots = roots(&options);
         let always = roots.iter().filter(|root| root.state != State::Dir).map(|root| root.path.clone());
         let filter = Arc::new(Filter::new(&options, rules.clone(), always.collect())?);
-        // A thread that has ended early says so by never being ready.
-        let _ = task.send((options, filter, roots));
-        let watch = Self { rules, queue, shared, events, thread: Some(thread), ended: Some(ended) };
-        Ok(WatchBeginning { watch, ready })
+        let (queue, shared) = (Arc::new(EventQueue::default()), Arc::new(Shared::default()));
+        let (out, events) = mpsc::unbounded_channel();
+        let (is_ready, ready) = oneshot::channel();
+        let (end, ended) = oneshot::channel();
+        let ends = (Arc::clone(&queue), Arc::clone(&shared), out);
+        let work = move || {
+            let worker = Worker::open(&options, filter, roots, ends);
+            if is_ready.send(()).is_ok() {
+                worker.run();
+            }
+            let _ = end.send(());
+        };
+        let thread = std::thread::Builder::new().name("devrun-watch".to_owned()).spawn(work);
+        let thread = thread.map_err(no_thread)?;
+        if ready.await.is_err() {
+            return Err(no_thread(io::Error::other("the watching thread ended early")));
+        }
+        Ok(Self { rules, queue, shared, events, thread: Some(thread), ended: Some(ended) })
     }
 
     /// What is watched, now.

@@ -5,7 +5,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use devrun::supervise::{self, Phase, Request};
-use devrun::watch::{Mode, Standby, Watch};
+use devrun::watch::Watch;
 use devrun::{Command, Event, Options, Session, rules, watch};
 
 use crate::support::sandbox::{PATIENCE, Sandbox, lives, wait_until};
@@ -207,55 +207,6 @@ fn a_runtime_that_ends_first_leaves_nobody() {
     drop(runtime);
     wait_until("the child is gone", || is_gone(child(&sandbox)));
     drop(session);
-}
-
-#[test]
-fn a_thread_that_stands_by_watches_in_any_mode() {
-    for mode in [Mode::Auto, Mode::Event, Mode::Stat] {
-        let sandbox = Sandbox::new();
-        sandbox.write("src/app.py", "one");
-        let standby = Standby::begin().unwrap();
-        let mut options = watch::Options::new(rules::Options::new(sandbox.root()));
-        (options.mode, options.poll_interval) = (mode, Duration::from_millis(50));
-        let beginning = Watch::begin(options, Some(standby)).unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let mut watch = beginning.wait().await.unwrap();
-            // Where files stand is what the auto mode goes by.
-            let directories = watch.directories();
-            assert!(directories.iter().all(|(_, how)| mode == Mode::Auto || *how == mode), "{directories:?}");
-            sandbox.write("src/app.py", "two");
-            let changed = async {
-                while !matches!(watch.next_event().await, Some(watch::Event::Changed(_))) {}
-                watch.stop().await;
-            };
-            tokio::time::timeout(PATIENCE, changed).await.expect("the change is seen");
-        });
-    }
-    // What cannot be watched says so at once, and leaves the thread nothing to do.
-    let mut options = watch::Options::new(rules::Options::new("/"));
-    options.filters = vec!["[".into()];
-    assert!(Watch::begin(options, Some(Standby::begin().unwrap())).is_err());
-}
-
-#[test]
-fn a_session_begun_before_its_runtime_sees_what_happens_until_then() {
-    let sandbox = Sandbox::new();
-    let options = options(&sandbox);
-    let beginning = Session::begin(&options, Some(Standby::begin().unwrap())).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let mut session = beginning.wait(options).await.unwrap();
-        ready(&mut session, 1).await;
-        sandbox.write("src/app.py", "two");
-        ready(&mut session, 2).await;
-        session.stop().await;
-    });
-    // One that is not waited for starts nothing.
-    let other = Sandbox::new();
-    let watched = self::options(&other);
-    drop(Session::begin(&watched, None).unwrap());
-    assert!(!other.path("pid").exists());
 }
 
 #[cfg(feature = "proxy")]

@@ -19,7 +19,6 @@ use crate::cli::commands::{CommandArgs, Verb};
 use crate::commands::{check, explain, init, list};
 use crate::config::settings::Settings;
 use crate::config::validate::Origin;
-use crate::run::Begun;
 use crate::ui::error::{CliError, ExitCode};
 use crate::ui::terminal::Terminal;
 
@@ -55,7 +54,7 @@ fn dispatch(typed: CommandArgs, terminal: &mut Terminal) -> Result<ExitCode, Cli
         let cli::args::RunGroups { source, watch, run, server, output } = typed.run.groups;
         let layer = Layer { run, server, ..layer_of(watch, output) };
         let settings = settle(source, layer, typed.run.command, terminal)?;
-        return run::run(settings, Begun::begin(), terminal);
+        return run::run(settings, terminal);
     };
     match verb {
         Verb::Check(args) => {

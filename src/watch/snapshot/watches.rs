@@ -38,27 +38,15 @@ pub(crate) struct Placed {
 }
 
 impl WatchRegistry {
-    /// Begins with what needs no knowledge of the tree; the rest is for [`WatchRegistry::aim`].
-    pub(crate) fn new(mode: Mode, queue: Arc<EventQueue>) -> Self {
+    /// `roots` may be symbolic links.
+    pub(crate) fn new(mode: Mode, queue: Arc<EventQueue>, roots: HashSet<PathBuf>) -> Self {
         let mounts = Arc::new(if mode == Mode::Auto { Mounts::current() } else { Mounts::default() });
-        let (events, roots, anchors) = (None, HashSet::new(), BTreeSet::new());
+        let (events, anchors) = (None, BTreeSet::new());
         let mut watches = Self { mode, queue, events, mounts, roots, anchors, limited: false };
         if mode != Mode::Stat {
             watches.open();
         }
         watches
-    }
-
-    /// Takes the mode that is asked for after all, the one it was made for or a narrower one, and the roots, which may be
-    /// symbolic links. Before the first watch.
-    pub(crate) fn aim(&mut self, mode: Mode, roots: HashSet<PathBuf>) {
-        if mode == Mode::Stat {
-            (self.events, self.limited) = (None, false);
-        }
-        if mode != Mode::Auto {
-            self.mounts = Arc::default();
-        }
-        (self.mode, self.roots) = (mode, roots);
     }
 
     /// Whether a limit is used up.

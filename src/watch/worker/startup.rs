@@ -33,16 +33,17 @@ const TOLD_DEFECTS: usize = 5;
 const MANY_RACY: usize = 500;
 
 impl Worker {
-    /// Places the watches and takes the snapshot; `nearly` is called when little of that is left.
+    /// Places the watches and takes the snapshot.
     pub(crate) fn open(
         options: &Options,
-        (filter, roots, mut watches): (Arc<Filter>, Vec<Root>, WatchRegistry),
+        filter: Arc<Filter>,
+        roots: Vec<Root>,
         (queue, shared, out): (Arc<EventQueue>, Arc<Shared>, UnboundedSender<Event>),
-        nearly: impl FnOnce(),
     ) -> Self {
-        watches.aim(options.mode, roots.iter().map(|root| root.path.clone()).collect());
+        let links = roots.iter().map(|root| root.path.clone()).collect();
+        let watches = WatchRegistry::new(options.mode, Arc::clone(&queue), links);
         let sync = SnapshotSync::new(Arc::clone(&shared.tree), filter, watches);
-        let mut room = Self {
+        let mut worker = Self {
             queue,
             shared,
             out,
@@ -67,9 +68,9 @@ impl Worker {
             has_scanned: false,
             rescanned: None,
         };
-        room.survey_all(nearly);
-        room.say_defects();
-        room
+        worker.survey_all();
+        worker.say_defects();
+        worker
     }
 
     /// Lines that can never match are reported at the start too, not only after an edit: the rest of their files holds.
@@ -90,7 +91,7 @@ impl Worker {
     }
 
     /// The first look: everything is taken as it is.
-    fn survey_all(&mut self, nearly: impl FnOnce()) {
+    fn survey_all(&mut self) {
         let mut entered = Vec::with_capacity(self.roots.len());
         for at in 0..self.roots.len() {
             let path = self.roots[at].path.clone();
@@ -99,7 +100,6 @@ impl Worker {
             let touched = self.enter_root(at, SyncMode::INITIAL);
             entered.push((path, begun, touched));
         }
-        nearly();
         self.anchor();
         let mut again = false;
         for (at, (path, begun, touched)) in entered.into_iter().enumerate() {

@@ -7,11 +7,9 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use devrun::change::Batch;
-use devrun::session::{Event, Handle, Session, SessionBeginning};
-use devrun::supervise::{
-    self, Capture, Ended, Exit, Guard, GuardBeginning, Phase, Request, Signal, Stdin, terminal as tty,
-};
-use devrun::watch::{self, Standby};
+use devrun::session::{Event, Handle, Session};
+use devrun::supervise::{self, Capture, Ended, Exit, Guard, Phase, Request, Signal, Stdin, terminal as tty};
+use devrun::watch;
 
 use super::keyboard::{self, Key, Keyboard, Typed};
 use super::rlimit;
@@ -29,35 +27,16 @@ const ONE_PRESS: Duration = Duration::from_millis(30);
 /// How often the status line shows the time that has passed.
 const STATUS_EVERY: Duration = Duration::from_millis(250);
 
-/// What is begun before anything else is known than that there will be a run.
-#[derive(Debug)]
-pub(crate) struct Begun {
-    /// Forked before there was a second thread.
-    guard: io::Result<GuardBeginning>,
-    standby: Option<Standby>,
-}
-
-impl Begun {
-    /// A fork copies what has been touched, and what is touched afterwards is copied once more: the sooner, the less.
-    pub(crate) fn begin() -> Self {
-        Self { guard: Guard::begin(), standby: Standby::begin().ok() }
-    }
-}
-
 /// Runs COMMAND until it is told to stop.
 ///
 /// # Errors
 /// [`CliError`] if a room cannot begin; then nothing was started.
-pub(crate) fn run(
-    settings: Settings,
-    Begun { guard, standby }: Begun,
-    terminal: &mut Terminal,
-) -> Result<ExitCode, CliError> {
+pub(crate) fn run(settings: Settings, terminal: &mut Terminal) -> Result<ExitCode, CliError> {
+    // Forked before there is a second thread.
+    let guard = Guard::start();
     let mut options = settings.session_options()?;
     // From here on nobody who traces waits for a reader.
     options.supervise.streams = Some(terminal.share());
-    // The first look takes longest: what else there is to begin goes on beside it.
-    let beginning = begin(&options, standby)?;
     options.supervise.guard = guarded(guard, terminal);
     options.supervise.open_files = rlimit::raise_limit();
     capture(&mut options, terminal);
@@ -65,20 +44,15 @@ pub(crate) fn run(
         .enable_all()
         .build()
         .map_err(|error| CliError::failed_to("start the event loop", &error))?;
-    let outcome = runtime.block_on(supervise(settings, options, beginning, terminal));
+    let outcome = runtime.block_on(supervise(settings, options, terminal));
     // A thread that waits in the kernel for a slow file system must not hold up the end.
     runtime.shutdown_background();
     outcome
 }
 
-fn begin(options: &devrun::Options, standby: Option<Standby>) -> Result<SessionBeginning, CliError> {
-    Session::begin(options, standby).map_err(|error| start_error(&error))
-}
-
 async fn supervise(
     settings: Settings,
     mut options: devrun::Options,
-    beginning: SessionBeginning,
     terminal: &mut Terminal,
 ) -> Result<ExitCode, CliError> {
     let signals = Signals::listen().map_err(|error| CliError::failed_to("listen for signals", &error))?;
@@ -99,7 +73,7 @@ async fn supervise(
         reporter,
         terminal,
     };
-    let mut session = run.begun(beginning, &options).await?;
+    let mut session = run.begun(&options).await?;
     loop {
         let Some(mut running) = session else { return Ok(run.code(Exit::Asked)) };
         run.adopt_session(&running, &options);
@@ -111,8 +85,8 @@ async fn supervise(
 }
 
 /// Says so if there is no guard: devrun goes on without one.
-fn guarded(guard: io::Result<GuardBeginning>, terminal: &mut Terminal) -> Option<Guard> {
-    match guard.and_then(GuardBeginning::wait) {
+fn guarded(guard: io::Result<Guard>, terminal: &mut Terminal) -> Option<Guard> {
+    match guard {
         Ok(guard) => Some(guard),
         Err(error) => {
             let doubt = "nothing watches over COMMAND if devrun is killed by SIGKILL";
@@ -150,12 +124,8 @@ struct Run<'a> {
 impl Run<'_> {
     /// A session that has begun, once it has started; `None` if a signal asks for the end first: the walk of a large tree
     /// takes its time.
-    async fn begun(
-        &mut self,
-        beginning: SessionBeginning,
-        options: &devrun::Options,
-    ) -> Result<Option<Session>, CliError> {
-        let starting = beginning.wait(options.clone());
+    async fn begun(&mut self, options: &devrun::Options) -> Result<Option<Session>, CliError> {
+        let starting = Session::start(options.clone());
         tokio::pin!(starting);
         self.reporter.scan_started(Instant::now(), self.terminal);
         loop {
@@ -193,12 +163,8 @@ impl Run<'_> {
             capture(&mut options, terminal);
             options
         };
-        let begin_next = || {
-            let options = next.session_options().map(guarded)?;
-            Ok((begin(&options, None)?, options))
-        };
-        let failure = match begin_next() {
-            Ok((beginning, options)) => match self.begun(beginning, &options).await {
+        let failure = match next.session_options().map(guarded) {
+            Ok(options) => match self.begun(&options).await {
                 Ok(session) => {
                     self.adopt(next, true);
                     return Ok((session, options));
@@ -208,7 +174,7 @@ impl Run<'_> {
             Err(failure) => failure,
         };
         self.refuse(&failure);
-        let session = self.begun(begin(&old, None)?, &old).await?;
+        let session = self.begun(&old).await?;
         Ok((session, old))
     }
 

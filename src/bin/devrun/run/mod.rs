@@ -6,4 +6,4 @@ mod rlimit;
 pub(crate) mod signals;
 mod start_error;
 
-pub(crate) use main_loop::{Begun, run};
+pub(crate) use main_loop::run;
