@@ -40,8 +40,6 @@ pub(super) struct Surroundings<'a> {
     pub(super) because: Option<&'a Batch>,
     /// Marks every process of the tree.
     pub(super) marker: (String, String),
-    /// So does this value of a limit.
-    pub(super) mark: Option<u64>,
     /// The soft limit of its open files, if it is another one than here.
     pub(super) open_files: Option<u64>,
     pub(super) port: Option<u16>,
@@ -141,7 +139,6 @@ fn start(
         pass: pass.collect::<Result<_, _>>().map_err(failed)?,
         die_with_parent: around.die_with_parent,
         terminal: terminal.then(|| own_in.as_fd()),
-        mark: around.mark,
         open_files: around.open_files,
         own: meant_for_us(),
     };

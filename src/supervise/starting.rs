@@ -31,7 +31,6 @@ impl Hands {
             generation,
             because,
             marker: self.trees.marker(key),
-            mark: self.trees.mark(key),
             open_files: self.options.open_files,
             port: None,
             sockets: Vec::new(),

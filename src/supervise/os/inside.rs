@@ -30,7 +30,6 @@ pub(super) struct Inside<'a> {
     pub(super) pass: Vec<RawFd>,
     pub(super) die_with_parent: bool,
     pub(super) terminal: Option<RawFd>,
-    pub(super) mark: Option<u64>,
     pub(super) open_files: Option<u64>,
     pub(super) own: usize,
     pub(super) report: &'a Report,
@@ -45,7 +44,6 @@ impl Inside<'_> {
         unsafe {
             libc::setpgid(0, 0);
             self.die_with_parent();
-            self.set_mark();
             self.set_open_files();
             if let Some(terminal) = self.terminal {
                 // All signals are blocked, SIGTTOU too: a background group may do this.
@@ -93,25 +91,6 @@ impl Inside<'_> {
     #[cfg(not(target_os = "linux"))]
     unsafe fn die_with_parent(&self) {
         let _ = (self.parent, self.die_with_parent);
-    }
-
-    /// Only the soft value, so that a devrun inside this tree can set its own. Fails harmlessly.
-    #[cfg(target_os = "linux")]
-    unsafe fn set_mark(&self) {
-        let Some(mark) = self.mark else { return };
-        // SAFETY: plain system calls on initialised memory.
-        unsafe {
-            let mut limit: libc::rlimit = std::mem::zeroed();
-            if libc::getrlimit(libc::RLIMIT_LOCKS, &mut limit) == 0 {
-                limit.rlim_cur = mark as libc::rlim_t;
-                libc::setrlimit(libc::RLIMIT_LOCKS, &limit);
-            }
-        }
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    unsafe fn set_mark(&self) {
-        let _ = self.mark;
     }
 
     /// Fails harmlessly: then it may have more open than it expects.

@@ -35,8 +35,6 @@ pub(crate) struct Launch<'a> {
     pub(crate) die_with_parent: bool,
     /// The terminal it gets, as the foreground group.
     pub(crate) terminal: Option<BorrowedFd<'a>>,
-    /// The value of the limit that marks its tree.
-    pub(crate) mark: Option<u64>,
     /// The soft limit of its open files, if it is another one than here.
     pub(crate) open_files: Option<u64>,
     /// So many descriptors from 3 on were given to this process for itself: those of them that are not passed are closed.
@@ -93,7 +91,6 @@ impl Launch<'_> {
             pass: pass.iter().map(AsRawFd::as_raw_fd).collect(),
             die_with_parent: self.die_with_parent,
             terminal: terminal.as_ref().map(AsRawFd::as_raw_fd),
-            mark: self.mark,
             open_files: self.open_files,
             own: self.own,
             report: &report,

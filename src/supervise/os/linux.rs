@@ -2,7 +2,7 @@
 //!
 //! A tree is everything that came of one start. Its processes may leave their group (`setpgid`), their session (`setsid`) and
 //! their parent (a double fork); they are found by their parents, groups and sessions, by what was known of them before, and
-//! by the marks that they inherit.
+//! by a variable in their environment.
 
 use std::collections::HashMap;
 use std::io;
@@ -14,7 +14,7 @@ use rustix::process::PidfdFlags;
 use super::super::phase::Ended;
 use super::super::signal::Signal;
 use super::group::Groups;
-use super::procfs::{MARKER, Marked, Process, add_children, children, everybody, mark, marked, process};
+use super::procfs::{MARKER, Marked, Process, add_children, children, everybody, marked, process};
 use super::unix::own_group;
 use super::wait::{number, peek, reap};
 
@@ -88,11 +88,6 @@ impl Trees {
     /// The variable that processes of a tree carry.
     pub(crate) fn marker(&self, key: u64) -> (String, String) {
         (MARKER.to_owned(), format!("{}-{key}", self.session))
-    }
-
-    /// The value of the limit that processes of a tree carry.
-    pub(crate) fn mark(&self, key: u64) -> Option<u64> {
-        Some(mark(&self.session, key))
     }
 
     /// A tree has begun with this child of ours, which this thread has started.
@@ -371,7 +366,7 @@ impl Trees {
             .or_else(|| group(one.session))
     }
 
-    /// By its marks; an adopted one that has got rid of them belongs to the youngest tree that is older than itself. To PID 1
+    /// By its variable; an adopted one that has got rid of them belongs to the youngest tree that is older than itself. To PID 1
     /// strangers come too.
     fn stray_key(&self, one: &Process) -> Option<u64> {
         match marked(one.pid, &self.session) {

@@ -101,10 +101,6 @@ impl Trees {
         ("DEVRUN_SESSION".to_owned(), format!("{}-{key}", self.session))
     }
 
-    pub(crate) fn mark(&self, _key: u64) -> Option<u64> {
-        None
-    }
-
     pub(crate) fn add(&mut self, key: u64, pid: i32) {
         self.groups.add(key, pid);
     }

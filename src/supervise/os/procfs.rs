@@ -1,7 +1,5 @@
-//! Linux: processes as `/proc` shows them, and the marks by which those of a tree are known.
+//! Linux: processes as `/proc` shows them, and the variable by which those of a tree are known.
 //!
-//! Each process of a tree carries two marks: a variable in its environment, and the value of a limit without a meaning. A
-//! process may clear its environment, leave its session and lose its parent; the limit it still has from its first ancestor.
 //! Asked with as few calls as it takes: this stands between a save and the new code.
 
 use std::fs;
@@ -13,12 +11,6 @@ use rustix::fs::{Mode, OFlags};
 
 /// The variable that every process of a tree inherits: `SESSION-KEY`.
 pub(crate) const MARKER: &str = "DEVRUN_SESSION";
-/// The limit that every process of a tree inherits, as `/proc/PID/limits` calls it: `RLIMIT_LOCKS`, which no kernel since 2.4
-/// enforces. Only its soft value is set, which anybody may set again.
-const LIMIT: &str = "Max file locks";
-/// So many bits of the mark are the tree's key; the others are the session's.
-const KEY_BITS: u32 = 24;
-const SESSION_BITS: u32 = 39;
 
 /// More than the kernel ever writes to a `stat`.
 const STAT: usize = 1024;
@@ -119,43 +111,8 @@ pub(super) fn everybody() -> Vec<i32> {
     entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
-/// The value of the limit that marks the processes of a tree.
-pub(crate) fn mark(session: &str, key: u64) -> u64 {
-    (session_bits(session) << KEY_BITS) | (key & ((1 << KEY_BITS) - 1))
-}
-
-/// A number for the session's name (FNV-1a): both devrun and its guard come to the same one.
-fn session_bits(session: &str) -> u64 {
-    let hash = session.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
-    (hash >> 1) % (1 << SESSION_BITS)
-}
-
-/// Whose mark a process carries.
-pub(super) fn marked(pid: i32, session: &str) -> Marked {
-    match marked_by_limit(pid, session) {
-        Marked::No => marked_by_environment(pid, session),
-        marked => marked,
-    }
-}
-
-fn marked_by_limit(pid: i32, session: &str) -> Marked {
-    let Ok(limits) = whole(format!("/proc/{pid}/limits")) else { return Marked::No };
-    let limits = String::from_utf8_lossy(&limits);
-    let value = limits.lines().find_map(|line| line.strip_prefix(LIMIT));
-    let value = value.and_then(|rest| rest.split_ascii_whitespace().next()?.parse::<u64>().ok());
-    match value {
-        Some(value) if value >> KEY_BITS == session_bits(session) => {
-            Marked::Ours(value & ((1 << KEY_BITS) - 1))
-        }
-        // A limit that somebody has set for reasons of his own.
-        _ => Marked::No,
-    }
-}
-
 /// The key in a process's environment, if it is of this session.
-fn marked_by_environment(pid: i32, session: &str) -> Marked {
+pub(super) fn marked(pid: i32, session: &str) -> Marked {
     let Ok(environment) = whole(format!("/proc/{pid}/environ")) else { return Marked::No };
     for variable in environment.split(|byte| *byte == 0) {
         let Some(value) = variable.strip_prefix(MARKER.as_bytes()).and_then(|rest| rest.strip_prefix(b"="))

@@ -86,11 +86,11 @@ fn the_guard_has_nothing_of_devrun_open() {
     }
 }
 
-/// Kills devrun again and again, at changing moments, while a process of its tree hides everything there is to hide.
+/// Kills devrun again and again, at changing moments, while a process of its tree has left its group, session and parent.
 fn kill_again_and_again(times: u32) {
     for time in 0..times {
         let sandbox = Sandbox::new();
-        let steps = "log {}/log up daemon clearenv setsid log {}/log bare sleep end sleep";
+        let steps = "log {}/log up daemon setsid log {}/log bare sleep end sleep";
         let mut run = start(&sandbox, &[], steps);
         match time % 4 {
             // Before anything was said of it, as soon as it is there, and later.
@@ -116,7 +116,7 @@ fn of_sandbox(sandbox: &Sandbox) -> Vec<i32> {
 }
 
 #[test]
-fn killed_by_sigkill_it_leaves_nobody_who_hides_everything() {
+fn killed_by_sigkill_it_leaves_no_process_that_left_group_session_and_parent() {
     kill_again_and_again(8);
 }
 
