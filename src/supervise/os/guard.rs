@@ -12,16 +12,11 @@ use std::time::Duration;
 use super::linux::Trees;
 #[cfg(not(target_os = "linux"))]
 use super::other::Trees;
-#[cfg(target_os = "linux")]
-use super::unix::begin_successor;
 use super::unix::{block_all_signals, duplicate_high, pipe, restore_signals};
 
 /// A name that does not match a `killall` of devrun.
 #[cfg(target_os = "linux")]
 const NAME: &std::ffi::CStr = c"tree-guard";
-/// What it stands on, as much as other processes; what it does not touch costs nothing.
-#[cfg(target_os = "linux")]
-const STACK: usize = 2 << 20;
 /// Rounds without anybody left before it believes that everybody is gone, and the pause between two.
 const QUIET_ROUNDS: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(10);
@@ -113,30 +108,7 @@ fn between(read: OwnedFd) -> ! {
 }
 
 /// Begins the guard, for a process that ends at once.
-#[cfg(target_os = "linux")]
 fn begin_watch(read: OwnedFd) -> io::Result<()> {
-    extern "C" fn run(given: *mut libc::c_void) -> libc::c_int {
-        // SAFETY: the box below, which is this process's alone.
-        let given = unsafe { Box::from_raw(given.cast::<OwnedFd>()) };
-        watch(*given)
-    }
-    let given: *mut OwnedFd = Box::into_raw(Box::new(read));
-    // SAFETY: this is the child of a fork, which has one thread and blocked signals, and ends now.
-    if unsafe { begin_successor(STACK, run, given.cast()) }.is_ok() {
-        return Ok(());
-    }
-    // SAFETY: nobody has it.
-    let read = *unsafe { Box::from_raw(given) };
-    fork_watch(read)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn begin_watch(read: OwnedFd) -> io::Result<()> {
-    fork_watch(read)
-}
-
-/// The same where memory cannot be taken over, as under some emulators.
-fn fork_watch(read: OwnedFd) -> io::Result<()> {
     // SAFETY: a fork of a process with one thread, whose child may do whatever it might.
     match unsafe { libc::fork() } {
         0 => watch(read),

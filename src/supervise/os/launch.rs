@@ -1,22 +1,47 @@
-//! Starts a process: what is prepared before the fork, and what is heard after it, for every Unix.
+//! Starts a process: from the fork to the running program.
 //!
-//! `std::process::Command` cannot do it: the process's own id has to get into its environment (`LISTEN_PID`), descriptors
-//! have to land on exact numbers without meeting std's own, and masks and dispositions have to be clean.
+//! `std::process::Command` is not enough: the child's own pid must stand in its environment (`LISTEN_PID`), descriptors
+//! must land on exact numbers, and signal masks and dispositions must be clean.
+//!
+//! Invariants of the code between the fork and the exec ([`ChildExec::run`]):
+//!
+//! 1. On Linux the child borrows this process's memory (`CLONE_VM`), and the calling thread sleeps until the child has
+//!    executed or exited (`CLONE_VFORK`): no page is copied. So the child allocates nothing, takes no lock and writes only
+//!    to the `Cell`s of its `ChildExec`, which no other thread can reach.
+//! 2. The child makes only async-signal-safe calls. The functions of rustix that it calls are plain system calls.
+//! 3. All signals are blocked before the fork, until the child has reset every disposition: no handler of this process
+//!    ever runs in the child.
+//! 4. Each descriptor to pass on has a number above all numbers that it is duplicated to, so that no `dup2` overwrites a
+//!    descriptor that is still needed.
+//! 5. Every array of pointers ends with a null, and every string outlives the exec.
 
-use std::ffi::CString;
+use std::cell::Cell;
+use std::ffi::{CStr, CString, c_char};
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
-use rustix::fd::BorrowedFd;
+use rustix::process::Pid;
 
-pub(crate) use super::inside::OWN_PID;
-use super::inside::{Inside, SHELL, STAGE_WORKDIR};
-use super::report::Report;
+use super::unix::{
+    block_all_signals, disposition, duplicate_high, pipe, restore_signals, set_disposition,
+    unblock_all_signals,
+};
+
+/// Placeholder in the environment for `LISTEN_PID`: the child overwrites the digits with its own pid.
+pub(crate) const OWN_PID: &[u8] = b"LISTEN_PID=0000000000";
+/// Interpreter of a script without a `#!` line, as in execvp(3).
+const SHELL: &CStr = c"/bin/sh";
+/// Highest signal number.
+const LAST_SIGNAL: i32 = 64;
+/// Lowest number of a descriptor that waits to be passed on.
+const LEAST_DESCRIPTOR: RawFd = 10;
+/// Size of the child's stack between the fork and the exec.
 #[cfg(target_os = "linux")]
-use super::unix::begin_borrowing;
-use super::unix::{block_all_signals, duplicate_high, restore_signals};
+const STACK_SIZE: usize = 64 << 10;
+/// Length of a failure report: the stage, and the error number in four bytes.
+const REPORT_LENGTH: usize = 5;
 
-/// Everything that is needed after the fork, prepared before it: nothing is allocated in between.
+/// A process to start.
 #[derive(Debug)]
 pub(crate) struct Launch<'a> {
     /// Files to try, in order, as `execvp(3)` does.
@@ -52,96 +77,261 @@ pub(crate) enum LaunchError {
     Exec(io::Error),
 }
 
-/// The addresses that `execve(2)` wants, with their null at the end.
-fn addresses(words: &[CString]) -> Vec<*const libc::c_char> {
-    words.iter().map(|word| word.as_ptr()).chain([std::ptr::null()]).collect()
-}
-
 impl Launch<'_> {
     /// Forks and executes; returns the process id once the program is really running.
     ///
     /// The process leads its own group, its signal mask is empty and its dispositions are the default ones
     /// (`SIGHUP` stays ignored where it is: `nohup` means it).
     pub(crate) fn start(&self) -> Result<i32, LaunchError> {
-        let least = 10.max(3 + self.pass.len() as RawFd);
+        let least = LEAST_DESCRIPTOR.max(3 + self.pass.len() as RawFd);
         let high = |fd: BorrowedFd<'_>| duplicate_high(fd, least).map_err(LaunchError::Fork);
         let stdio = [high(self.stdio[0])?, high(self.stdio[1])?, high(self.stdio[2])?];
         let pass = self.pass.iter().map(|fd| high(*fd)).collect::<Result<Vec<_>, _>>()?;
         let terminal = self.terminal.map(high).transpose()?;
-        // `/bin/sh FILE ARGS…` for a script without a first line that names its interpreter, as execvp(3) does.
-        let mut script: Vec<*const libc::c_char> = addresses(&self.argv);
-        script.insert(0, SHELL.as_ptr());
-        // The child may share our memory: it writes its number into a copy that nobody else reads.
-        let mut own = [OWN_PID, b"\0"].concat();
-        let mut envp = addresses(&self.envp);
-        let place = self.envp.iter().position(|one| one.as_bytes() == OWN_PID);
-        if let Some(place) = place {
-            envp[place] = own.as_ptr().cast();
-        }
-        let report = Report::new(least).map_err(LaunchError::Fork)?;
-        let inside = Inside {
-            parent: std::process::id() as i32,
-            candidates: &self.candidates,
-            argv: addresses(&self.argv),
-            script: std::cell::RefCell::new(script),
-            envp,
-            own_pid: place.map(|_| own.as_mut_ptr().cast()),
-            workdir: self.workdir.as_ref().map(|dir| dir.as_ptr()),
-            stdio: [stdio[0].as_raw_fd(), stdio[1].as_raw_fd(), stdio[2].as_raw_fd()],
-            pass: pass.iter().map(AsRawFd::as_raw_fd).collect(),
-            die_with_parent: self.die_with_parent,
-            terminal: terminal.as_ref().map(AsRawFd::as_raw_fd),
-            open_files: self.open_files,
-            own: self.own,
-            report: &report,
+        let (read, write) = report_pipe(least).map_err(LaunchError::Fork)?;
+        let own_pid: Vec<Cell<u8>> = OWN_PID.iter().chain(b"\0").copied().map(Cell::new).collect();
+        let script = [SHELL.as_ptr()].into_iter().chain(pointers(&self.argv));
+        let child = ChildExec {
+            launch: self,
+            parent: rustix::process::getpid(),
+            argv: pointers(&self.argv),
+            script: script.map(Cell::new).collect(),
+            envp: self.envp_with(&own_pid),
+            own_pid: &own_pid,
+            stdio: stdio.each_ref().map(AsFd::as_fd),
+            pass: pass.iter().map(AsFd::as_fd).collect(),
+            terminal: terminal.as_ref().map(AsFd::as_fd),
+            report: write.as_fd(),
         };
         let blocked = block_all_signals();
-        let pid = begin(&inside);
+        let forked = fork(&child);
         restore_signals(&blocked);
-        let pid = pid.map_err(LaunchError::Fork)?;
-        // Both sides do it, so that it is done whoever runs first.
-        // SAFETY: plain system call; fails harmlessly once the child has executed.
-        unsafe { libc::setpgid(pid, pid) };
-        match report.heard() {
-            None => Ok(pid),
-            Some((stage, error)) => {
-                // SAFETY: the child has exited or is about to; its status is of no interest.
-                unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) };
-                Err(if stage == STAGE_WORKDIR {
-                    LaunchError::Workdir(error)
-                } else {
-                    LaunchError::Exec(error)
-                })
+        let pid = forked.map_err(LaunchError::Fork)?;
+        // Parent and child both do it, so that it is done whichever runs first. It fails once the child has executed.
+        let _ = rustix::process::setpgid(Some(pid), Some(pid));
+        drop(write);
+        let Some(error) = read_report(&read) else { return Ok(pid.as_raw_nonzero().get()) };
+        let _ = rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty());
+        Err(error)
+    }
+
+    /// Addresses of the environment; the entry for the own pid is the writable copy.
+    fn envp_with(&self, own_pid: &[Cell<u8>]) -> Vec<*const c_char> {
+        let mut envp = pointers(&self.envp);
+        if let Some(at) = self.envp.iter().position(|entry| entry.as_bytes() == OWN_PID) {
+            envp[at] = own_pid.as_ptr().cast();
+        }
+        envp
+    }
+}
+
+/// Addresses of the strings, and the null that `execve(2)` wants at the end.
+fn pointers(strings: &[CString]) -> Vec<*const c_char> {
+    strings.iter().map(|string| string.as_ptr()).chain([std::ptr::null()]).collect()
+}
+
+/// The pipe for the failure report. The exec closes its only write end, so that the end of the pipe says: the program runs.
+fn report_pipe(least: RawFd) -> io::Result<(OwnedFd, OwnedFd)> {
+    let (read, low) = pipe()?;
+    let write = duplicate_high(&low, least)?;
+    Ok((read, write))
+}
+
+/// Why the child could not execute; `None` once it has.
+fn read_report(read: &OwnedFd) -> Option<LaunchError> {
+    let mut report = [0_u8; REPORT_LENGTH];
+    loop {
+        match rustix::io::read(read, &mut report) {
+            Err(rustix::io::Errno::INTR) => {}
+            Ok(REPORT_LENGTH) => {
+                let [stage, number @ ..] = report;
+                let error = io::Error::from_raw_os_error(i32::from_ne_bytes(number));
+                let is_workdir = stage == Stage::Workdir as u8;
+                return Some(if is_workdir { LaunchError::Workdir(error) } else { LaunchError::Exec(error) });
             }
+            _ => return None,
         }
     }
 }
 
-/// What the child stands on between its start and its program.
+/// The child borrows this process's memory, and this thread waits until the program runs, as in posix_spawn(3): no page is
+/// copied, however much memory this process has.
 #[cfg(target_os = "linux")]
-const STACK: usize = 64 << 10;
-
-/// The child borrows our memory, and this thread waits until its program runs, as with posix_spawn(3): no page is copied,
-/// here or there, however much devrun knows.
-#[cfg(target_os = "linux")]
-fn begin(inside: &Inside<'_>) -> io::Result<i32> {
-    extern "C" fn run(inside: *mut libc::c_void) -> libc::c_int {
-        // SAFETY: the address is that of the `Inside` below, whose owner waits.
-        unsafe { &*inside.cast::<Inside<'_>>() }.run()
+fn fork(child: &ChildExec<'_>) -> io::Result<Pid> {
+    extern "C" fn run(child: *mut libc::c_void) -> libc::c_int {
+        // SAFETY: the address is that of the `ChildExec` below; the thread that owns it sleeps.
+        unsafe { &*child.cast::<ChildExec<'_>>() }.run()
     }
-    let inside: *const Inside<'_> = inside;
-    // SAFETY: all signals are blocked until none is left. `Inside::run` calls only async-signal-safe functions, allocates nothing
-    // and never returns.
-    unsafe { begin_borrowing(STACK, run, inside.cast_mut().cast()) }
+    let mut stack: Vec<u128> = Vec::with_capacity(STACK_SIZE / size_of::<u128>());
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+    let child: *const ChildExec<'_> = child;
+    // SAFETY: invariants 1 to 5. The stack is aligned, and outlives its use because this thread sleeps until then.
+    let pid = unsafe {
+        let top = stack.as_mut_ptr().add(stack.capacity());
+        libc::clone(run, top.cast(), flags, child.cast_mut().cast())
+    };
+    Pid::from_raw(pid.max(0)).ok_or_else(io::Error::last_os_error)
 }
 
 #[cfg(not(target_os = "linux"))]
-fn begin(inside: &Inside<'_>) -> io::Result<i32> {
-    // SAFETY: the child runs `Inside::run` alone, which calls only async-signal-safe functions, allocates nothing and
-    // never returns.
+fn fork(child: &ChildExec<'_>) -> io::Result<Pid> {
+    // SAFETY: invariants 2 to 5.
     match unsafe { libc::fork() } {
-        -1 => Err(io::Error::last_os_error()),
-        0 => inside.run(),
-        pid => Ok(pid),
+        0 => child.run(),
+        pid => Pid::from_raw(pid.max(0)).ok_or_else(io::Error::last_os_error),
     }
+}
+
+/// Where the child gave up.
+#[derive(Debug, Clone, Copy)]
+enum Stage {
+    Workdir = b'w' as isize,
+    Exec = b'x' as isize,
+}
+
+/// What the child does between the fork and the exec, and all memory that it needs for that.
+struct ChildExec<'a> {
+    launch: &'a Launch<'a>,
+    parent: Pid,
+    argv: Vec<*const c_char>,
+    /// `/bin/sh FILE ARGS…`; the child fills in the file.
+    script: Vec<Cell<*const c_char>>,
+    envp: Vec<*const c_char>,
+    /// The writable copy of [`OWN_PID`], with a NUL at its end.
+    own_pid: &'a [Cell<u8>],
+    stdio: [BorrowedFd<'a>; 3],
+    pass: Vec<BorrowedFd<'a>>,
+    terminal: Option<BorrowedFd<'a>>,
+    /// Receives the failure report.
+    report: BorrowedFd<'a>,
+}
+
+impl ChildExec<'_> {
+    /// Becomes the program, or reports why not and exits.
+    fn run(&self) -> ! {
+        let _ = rustix::process::setpgid(None, None);
+        self.die_with_parent();
+        self.limit_open_files();
+        if let Some(terminal) = self.terminal {
+            // A background group may do this because SIGTTOU is blocked.
+            let _ = rustix::termios::tcsetpgrp(terminal, rustix::process::getpid());
+        }
+        reset_dispositions();
+        self.place_descriptors();
+        if let Some(workdir) = &self.launch.workdir
+            && let Err(error) = rustix::process::chdir(workdir.as_c_str())
+        {
+            self.give_up(Stage::Workdir, error);
+        }
+        self.write_own_pid();
+        unblock_all_signals();
+        self.execute()
+    }
+
+    #[cfg(target_os = "linux")]
+    fn die_with_parent(&self) {
+        if self.launch.die_with_parent {
+            let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
+            if rustix::process::getppid() != Some(self.parent) {
+                exit();
+            }
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn die_with_parent(&self) {
+        let _ = (self.parent, self.launch.die_with_parent);
+    }
+
+    /// Sets the soft limit of open files. A failure is ignored: the program may then have more files open than it expects.
+    fn limit_open_files(&self) {
+        use rustix::process::{Resource, getrlimit, setrlimit};
+        if let Some(open_files) = self.launch.open_files {
+            let mut limit = getrlimit(Resource::Nofile);
+            limit.current = Some(open_files);
+            let _ = setrlimit(Resource::Nofile, limit);
+        }
+    }
+
+    /// Puts every descriptor on its number, and closes those that the caller of devrun passed to devrun alone.
+    fn place_descriptors(&self) {
+        let passed = 3 + self.pass.len();
+        for (to, from) in self.stdio.iter().chain(&self.pass).enumerate() {
+            // SAFETY: no descriptor that is still needed has the number `to` (invariant 4).
+            unsafe { libc::dup2(from.as_raw_fd(), to as RawFd) };
+        }
+        for fd in passed..3 + self.launch.own {
+            // SAFETY: no code of this process runs in the child any more that could use the descriptor. One that the exec
+            // closes stays open, because this process has opened it in place of a closed one.
+            unsafe {
+                if libc::fcntl(fd as RawFd, libc::F_GETFD) == 0 {
+                    libc::close(fd as RawFd);
+                }
+            }
+        }
+    }
+
+    /// Writes the pid in digits without leading zeros: some readers would take those for octal.
+    fn write_own_pid(&self) {
+        let mut pid = rustix::process::getpid().as_raw_nonzero().get().unsigned_abs();
+        let (mut digits, mut length) = ([0; 10], 0);
+        while pid > 0 {
+            digits[length] = b'0' + (pid % 10) as u8;
+            length += 1;
+            pid /= 10;
+        }
+        let target = &self.own_pid["LISTEN_PID=".len()..];
+        for (cell, digit) in target.iter().zip(digits[..length].iter().rev().chain(b"\0")) {
+            cell.set(*digit);
+        }
+    }
+
+    /// Tries each candidate as `execvp(3)` does: a missing file is skipped, any other error is remembered.
+    fn execute(&self) -> ! {
+        use rustix::io::Errno;
+        let mut reason = Errno::NOENT;
+        for file in &self.launch.candidates {
+            match self.exec(file.as_ptr(), self.argv.as_ptr()) {
+                Errno::NOENT | Errno::NOTDIR => {}
+                Errno::NOEXEC => {
+                    self.script[1].set(file.as_ptr());
+                    self.exec(SHELL.as_ptr(), self.script.as_ptr().cast());
+                    reason = Errno::NOEXEC;
+                }
+                error => reason = error,
+            }
+        }
+        self.give_up(Stage::Exec, reason)
+    }
+
+    /// Returns only if the exec fails.
+    fn exec(&self, file: *const c_char, argv: *const *const c_char) -> rustix::io::Errno {
+        // SAFETY: invariant 5.
+        unsafe { libc::execve(file, argv, self.envp.as_ptr()) };
+        let number = io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO);
+        rustix::io::Errno::from_raw_os_error(number)
+    }
+
+    fn give_up(&self, stage: Stage, error: rustix::io::Errno) -> ! {
+        let [a, b, c, d] = error.raw_os_error().to_ne_bytes();
+        let report: [u8; REPORT_LENGTH] = [stage as u8, a, b, c, d];
+        // If this fails, the parent takes the child for a program that has ended at once.
+        let _ = rustix::io::write(self.report, &report);
+        exit()
+    }
+}
+
+/// Gives every signal its default action; only `SIGHUP` stays ignored if it is.
+fn reset_dispositions() {
+    for signal in 1..=LAST_SIGNAL {
+        let Some(now) = disposition(signal) else { continue };
+        if now != libc::SIG_DFL && !(signal == libc::SIGHUP && now == libc::SIG_IGN) {
+            set_disposition(signal, libc::SIG_DFL);
+        }
+    }
+}
+
+fn exit() -> ! {
+    // SAFETY: `_exit` runs no handlers.
+    unsafe { libc::_exit(127) }
 }

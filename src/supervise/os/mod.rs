@@ -2,8 +2,6 @@
 #![allow(unsafe_code)]
 
 pub(super) mod unix;
-mod report;
-mod inside;
 pub(super) mod launch;
 pub(super) mod terminal;
 mod wait;

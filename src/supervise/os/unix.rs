@@ -1,7 +1,7 @@
 //! Descriptors, masks and groups, as every Unix has them.
 
 use std::io;
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{OwnedFd, RawFd};
 
 use rustix::fd::AsFd;
 use tokio::io::Interest;
@@ -14,25 +14,16 @@ pub(crate) fn duplicate_high(fd: impl AsFd, least: RawFd) -> io::Result<OwnedFd>
 
 /// A pipe that no child inherits.
 pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
-    let mut ends = [0; 2];
     #[cfg(not(target_vendor = "apple"))]
-    // SAFETY: `ends` has room for both descriptors.
-    let result = unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) };
+    return Ok(rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?);
     #[cfg(target_vendor = "apple")]
-    // SAFETY: `ends` has room for both descriptors; there is no atomic way here.
-    let result = unsafe {
-        let result = libc::pipe(ends.as_mut_ptr());
-        if result == 0 {
-            libc::fcntl(ends[0], libc::F_SETFD, libc::FD_CLOEXEC);
-            libc::fcntl(ends[1], libc::F_SETFD, libc::FD_CLOEXEC);
-        }
-        result
-    };
-    if result != 0 {
-        return Err(io::Error::last_os_error());
+    {
+        // There is no atomic way here.
+        let (read, write) = rustix::pipe::pipe()?;
+        rustix::io::fcntl_setfd(&read, rustix::io::FdFlags::CLOEXEC)?;
+        rustix::io::fcntl_setfd(&write, rustix::io::FdFlags::CLOEXEC)?;
+        Ok((read, write))
     }
-    // SAFETY: both descriptors are fresh and owned by nobody else.
-    Ok(unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) })
 }
 
 /// A descriptor whose readability the runtime waits for.
@@ -48,83 +39,69 @@ pub(crate) fn own_group() -> i32 {
 }
 
 pub(super) fn block_all_signals() -> libc::sigset_t {
-    // SAFETY: both sets are initialised by the calls themselves.
-    unsafe {
-        let mut all = std::mem::zeroed();
-        let mut before = std::mem::zeroed();
-        libc::sigfillset(&mut all);
-        libc::pthread_sigmask(libc::SIG_SETMASK, &all, &mut before);
-        before
-    }
+    change_mask(libc::SIG_SETMASK, &signals(None, libc::sigfillset))
+}
+
+pub(super) fn unblock_all_signals() {
+    restore_signals(&signals(None, libc::sigemptyset));
 }
 
 pub(super) fn restore_signals(before: &libc::sigset_t) {
-    // SAFETY: the set comes from `block_all_signals`.
-    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before, std::ptr::null_mut()) };
-}
-
-/// Begins a process that borrows our memory, as posix_spawn(3) does: this thread goes on when it has executed or ended, so that no
-/// page is copied for it, here or there. It stands on so many bytes of its own.
-///
-/// # Safety
-/// All signals are blocked, so that no handler runs on its stack; `run` may touch nothing that this process must not find changed.
-#[cfg(target_os = "linux")]
-pub(super) unsafe fn begin_borrowing(
-    stack: usize,
-    run: extern "C" fn(*mut libc::c_void) -> libc::c_int,
-    argument: *mut libc::c_void,
-) -> io::Result<libc::pid_t> {
-    let mut stack: Vec<u128> = Vec::with_capacity(stack / size_of::<u128>());
-    // SAFETY: the stack is its alone and outlives its use, since this thread goes on only after that.
-    unsafe { begin_on(&mut stack, libc::CLONE_VFORK, run, argument) }
-}
-
-/// Begins a process that takes our memory over, where a fork would copy it for one of the two to throw it away. It stands on so
-/// many bytes of its own.
-///
-/// # Safety
-/// This process has one thread, all signals are blocked, and it does nothing from here on but `_exit`.
-#[cfg(target_os = "linux")]
-pub(super) unsafe fn begin_successor(
-    stack: usize,
-    run: extern "C" fn(*mut libc::c_void) -> libc::c_int,
-    argument: *mut libc::c_void,
-) -> io::Result<libc::pid_t> {
-    let mut stack: std::mem::ManuallyDrop<Vec<u128>> =
-        std::mem::ManuallyDrop::new(Vec::with_capacity(stack / size_of::<u128>()));
-    // SAFETY: the stack is its alone, and nobody ever frees it.
-    unsafe { begin_on(&mut stack, 0, run, argument) }
-}
-
-/// # Safety
-/// As for those above; the stack lives as long as the process.
-#[cfg(target_os = "linux")]
-unsafe fn begin_on(
-    stack: &mut Vec<u128>,
-    flags: libc::c_int,
-    run: extern "C" fn(*mut libc::c_void) -> libc::c_int,
-    argument: *mut libc::c_void,
-) -> io::Result<libc::pid_t> {
-    // SAFETY: the top is within the allocation, and aligned.
-    let pid = unsafe {
-        let top = stack.as_mut_ptr().add(stack.capacity());
-        libc::clone(run, top.cast(), libc::CLONE_VM | flags | libc::SIGCHLD, argument)
-    };
-    if pid == -1 { Err(io::Error::last_os_error()) } else { Ok(pid) }
+    change_mask(libc::SIG_SETMASK, before);
 }
 
 /// Runs something while one signal is blocked in this thread.
 pub(crate) fn with_signal_blocked<T>(signal: i32, run: impl FnOnce() -> T) -> T {
-    // SAFETY: both sets are initialised by the calls themselves.
-    let before = unsafe {
-        let mut one = std::mem::zeroed();
-        let mut before = std::mem::zeroed();
-        libc::sigemptyset(&mut one);
-        libc::sigaddset(&mut one, signal);
-        libc::pthread_sigmask(libc::SIG_BLOCK, &one, &mut before);
-        before
-    };
+    let before = change_mask(libc::SIG_BLOCK, &signals(Some(signal), libc::sigemptyset));
     let result = run();
     restore_signals(&before);
     result
+}
+
+/// A set that `fill` has filled, with `signal` besides.
+fn signals(
+    signal: Option<i32>,
+    fill: unsafe extern "C" fn(*mut libc::sigset_t) -> libc::c_int,
+) -> libc::sigset_t {
+    // SAFETY: all zero is a valid set, `fill` is `sigfillset` or `sigemptyset`, and `sigaddset` refuses unknown numbers.
+    unsafe {
+        let mut set = std::mem::zeroed();
+        fill(&mut set);
+        if let Some(signal) = signal {
+            libc::sigaddset(&mut set, signal);
+        }
+        set
+    }
+}
+
+/// Changes the signal mask of this thread; returns the one before.
+fn change_mask(how: libc::c_int, set: &libc::sigset_t) -> libc::sigset_t {
+    let mut before = signals(None, libc::sigemptyset);
+    // SAFETY: both sets are initialised.
+    unsafe { libc::pthread_sigmask(how, set, &mut before) };
+    before
+}
+
+/// What a signal does in this process: `SIG_DFL`, `SIG_IGN` or the address of a handler; `None` if it has no such number.
+pub(super) fn disposition(signal: i32) -> Option<libc::sighandler_t> {
+    action(signal, None).map(|action| action.sa_sigaction)
+}
+
+/// Sets what a signal does: `SIG_DFL` or `SIG_IGN`. Signals that cannot be changed are left alone.
+pub(super) fn set_disposition(signal: i32, disposition: libc::sighandler_t) {
+    debug_assert!(disposition == libc::SIG_DFL || disposition == libc::SIG_IGN);
+    // SAFETY: all zero is a valid action.
+    let mut new: libc::sigaction = unsafe { std::mem::zeroed() };
+    new.sa_sigaction = disposition;
+    action(signal, Some(&new));
+}
+
+/// The action of a signal, and then a new one. Async-signal-safe.
+fn action(signal: i32, new: Option<&libc::sigaction>) -> Option<libc::sigaction> {
+    // SAFETY: the memory is initialised. A new action has no handler, or is one that was in force before.
+    unsafe {
+        let mut before: libc::sigaction = std::mem::zeroed();
+        let new = new.map_or(std::ptr::null(), std::ptr::from_ref);
+        (libc::sigaction(signal, new, &mut before) == 0).then_some(before)
+    }
 }
