@@ -34,7 +34,7 @@ pub(super) struct Hands {
     pub(super) sockets: Vec<Arc<Held>>,
     pub(super) streams: Option<Streams>,
     pub(super) running: BTreeMap<u64, Running>,
-    /// Trees that are gone, which the guard does not know yet.
+    /// Trees that are gone, which the orphan killer does not know yet.
     pub(super) unsaid: Vec<u64>,
     pub(super) builds: Option<Builds>,
     /// The machine has said that it is over.
@@ -62,8 +62,8 @@ impl Hands {
             streams.start(options.capture != Capture::No)?;
         }
         let trees = Trees::new(session_name(), options.subreaper == Subreaper::Yes);
-        if let Some(guard) = &options.guard {
-            guard.begins(trees.session());
+        if let Some(orphan_killer) = &options.orphan_killer {
+            orphan_killer.supervisor_started(trees.session());
         }
         Ok(Self {
             trees,
@@ -194,12 +194,12 @@ impl Hands {
         self.unsaid.push(key);
     }
 
-    /// Tells the guard what is gone and what has begun. That a tree is gone is said with the next start or the next wait: until
-    /// then the guard tells a stranger with the same number by when it began.
-    pub(super) fn tell_guard(&mut self, began: Option<(u64, i32)>) {
+    /// Reports to the orphan killer which trees are gone and which one has begun. That a tree is gone is reported with the next
+    /// start or the next wait: until then the orphan killer tells another process with the same pid by when it began.
+    pub(super) fn tell_orphan_killer(&mut self, began: Option<(u64, i32)>) {
         let gone = std::mem::take(&mut self.unsaid);
-        if let Some(guard) = &self.options.guard {
-            guard.changed(self.trees.session(), &gone, began);
+        if let Some(orphan_killer) = &self.options.orphan_killer {
+            orphan_killer.trees_changed(self.trees.session(), &gone, began);
         }
     }
 
@@ -226,8 +226,8 @@ impl Hands {
             std::thread::sleep(Duration::from_millis(1));
         }
         self.trees.reap_orphans(Instant::now());
-        if let Some(guard) = &self.options.guard {
-            guard.ended(self.trees.session());
+        if let Some(orphan_killer) = &self.options.orphan_killer {
+            orphan_killer.supervisor_ended(self.trees.session());
         }
     }
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::command::Command;
-use super::guard::Guard;
+use super::orphan_killer::OrphanKiller;
 use super::signal::Signal;
 use super::sockets::Listen;
 use super::streams::Streams;
@@ -158,8 +158,8 @@ pub struct Options {
     /// How many files what is started may have open (the soft limit), for a process that has raised its own: programs that
     /// use `select(2)` or go through all numbers expect the usual one. `None`: as many as this process.
     pub open_files: Option<u64>,
-    /// Who kills what runs if this process is killed. The program has one.
-    pub guard: Option<Guard>,
+    /// The process that kills what runs if this process is killed by `SIGKILL`. `None`: then the process tree may survive.
+    pub orphan_killer: Option<OrphanKiller>,
 }
 
 impl Options {
@@ -186,7 +186,7 @@ impl Options {
             subreaper: Subreaper::default(),
             parent_death_signal: false,
             open_files: None,
-            guard: None,
+            orphan_killer: None,
         }
     }
 }

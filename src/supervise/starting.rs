@@ -84,7 +84,7 @@ impl Hands {
         began: Instant,
     ) -> Running {
         self.trees.add(key, child.pid);
-        self.tell_guard(Some((key, child.pid)));
+        self.tell_orphan_killer(Some((key, child.pid)));
         let now = Instant::now();
         let captured = self.streams.as_ref().filter(|_| !child.output.is_empty());
         let output = captured.map(|streams| {

@@ -162,7 +162,7 @@ impl Loop {
             if let Some(exit) = self.hands.exit {
                 return self.hands.end(exit).await;
             }
-            self.hands.tell_guard(None);
+            self.hands.tell_orphan_killer(None);
             self.wait().await;
         }
     }

@@ -1,5 +1,5 @@
-//! A program around one supervisor, as the real one is, for the tests that change a whole process: it adopts orphans, has a
-//! guard, and dies with its children. Its arguments are the command; each line of its standard input is a request (`change`,
+//! A program around one supervisor, as the real one is, for the tests that change a whole process: it adopts orphans, has an
+//! orphan killer, and dies with its children. Its arguments are the command; each line of its standard input is a request (`change`,
 //! `restart`, `stop`, `kill`); each event is a line of its standard output.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
 
@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use devrun::Command;
 use devrun::change::{Batch, Change, ChangeKind};
-use devrun::supervise::{Guard, Handle, Options, Request, Subreaper, Supervisor};
+use devrun::supervise::{Handle, Options, OrphanKiller, Request, Subreaper, Supervisor};
 
 fn main() {
-    let guard = Guard::start().expect("no thread runs yet");
+    OrphanKiller::run_if_asked();
     let mut words = std::env::args_os().skip(1);
     let mut options = Options::new(Command::new(words.next().unwrap()).args(words));
-    options.guard = Some(guard);
+    options.orphan_killer = Some(OrphanKiller::start().expect("it starts"));
     options.subreaper = Subreaper::Yes;
     options.parent_death_signal = true;
     options.stop_timeout = Duration::from_millis(300);

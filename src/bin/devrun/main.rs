@@ -14,6 +14,8 @@ mod ui;
 
 use std::ffi::OsString;
 
+use devrun::supervise::OrphanKiller;
+
 use crate::cli::args::{Layer, Source};
 use crate::cli::commands::{CommandArgs, Verb};
 use crate::commands::{check, explain, init, list};
@@ -23,6 +25,7 @@ use crate::ui::error::{CliError, ExitCode};
 use crate::ui::terminal::Terminal;
 
 fn main() -> std::process::ExitCode {
+    OrphanKiller::run_if_asked();
     let words: Vec<OsString> = std::env::args_os().collect();
     let mut terminal = Terminal::new(anstream::ColorChoice::Auto);
     let result = program(&words, &mut terminal);

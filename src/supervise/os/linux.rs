@@ -4,7 +4,7 @@
 //! their parent (a double fork); they are found by their parents, groups and sessions, by what was known of them before, and
 //! by a variable in their environment.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
@@ -65,6 +65,8 @@ pub(crate) struct Trees {
     /// When this process began: nobody who is older can belong to us.
     first: u64,
     known: HashMap<(i32, u64), u64>,
+    /// Processes that carry the variable of another supervisor: their environment is read once.
+    foreign: HashSet<(i32, u64)>,
     /// What there is to go by if `/proc` is not there, or that of another PID namespace: its numbers would be strangers'.
     blind: Option<Groups>,
     /// Ended children of our own group that nobody has reaped yet, and since when they are known.
@@ -75,9 +77,10 @@ impl Trees {
     pub(crate) fn new(session: String, adopting: bool) -> Self {
         let me = std::process::id() as i32;
         let (leaders, known, unclaimed) = (HashMap::new(), HashMap::new(), HashMap::new());
+        let foreign = HashSet::new();
         let blind = (!shows_us()).then(Groups::default);
         let first = process(me).map_or(u64::MAX, |one| one.began);
-        Self { session, me, adopting, leaders, elsewhere: false, first, known, blind, unclaimed }
+        Self { session, me, adopting, leaders, elsewhere: false, first, known, foreign, blind, unclaimed }
     }
 
     /// The name of the supervisor that all this belongs to.
@@ -301,6 +304,7 @@ impl Trees {
         let census: Vec<_> =
             table.values().filter_map(|one| keys.get(&one.pid).map(|key| (*one, *key))).collect();
         self.known = census.iter().map(|(one, key)| ((one.pid, one.began), *key)).collect();
+        self.foreign.retain(|(pid, began)| table.get(pid).is_some_and(|one| one.began == *began));
         census
     }
 
@@ -368,10 +372,16 @@ impl Trees {
 
     /// By its variable; an adopted one that has got rid of them belongs to the youngest tree that is older than itself. To PID 1
     /// strangers come too.
-    fn stray_key(&self, one: &Process) -> Option<u64> {
+    fn stray_key(&mut self, one: &Process) -> Option<u64> {
+        if self.foreign.contains(&(one.pid, one.began)) {
+            return None;
+        }
         match marked(one.pid, &self.session) {
             Marked::Ours(key) => Some(key),
-            Marked::Other => None,
+            Marked::Other => {
+                self.foreign.insert((one.pid, one.began));
+                None
+            }
             Marked::No
                 if self.adopting && self.me != 1 && one.parent == self.me && one.session == one.pid =>
             {

@@ -12,12 +12,13 @@ mod procfs;
 mod linux;
 #[cfg(not(target_os = "linux"))]
 mod other;
-pub(super) mod guard;
 #[cfg(target_os = "linux")]
 pub(super) mod listening;
 
 #[cfg(target_os = "linux")]
 pub(super) use linux::{Trees, adopt_orphans, ended};
 #[cfg(not(target_os = "linux"))]
-pub(super) use other::{Trees, adopt_orphans, ended};
+pub(super) use other::{MARKER, Trees, adopt_orphans, ended};
+#[cfg(target_os = "linux")]
+pub(super) use procfs::MARKER;
 pub(super) use wait::stopped;

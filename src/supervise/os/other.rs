@@ -12,6 +12,8 @@ use super::group::Groups;
 use super::unix::readable;
 use super::wait::{number, peek};
 
+/// The variable that every process of a tree inherits: `SESSION-KEY`.
+pub(crate) const MARKER: &str = "DEVRUN_SESSION";
 /// The announcement of an end is a help and no proof: without one it is looked at so often.
 const UNANNOUNCED: Duration = Duration::from_secs(1);
 /// An end is announced a moment before its status can be asked for.
@@ -98,7 +100,7 @@ impl Trees {
     }
 
     pub(crate) fn marker(&self, key: u64) -> (String, String) {
-        ("DEVRUN_SESSION".to_owned(), format!("{}-{key}", self.session))
+        (MARKER.to_owned(), format!("{}-{key}", self.session))
     }
 
     pub(crate) fn add(&mut self, key: u64, pid: i32) {

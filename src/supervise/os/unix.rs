@@ -38,7 +38,7 @@ pub(crate) fn own_group() -> i32 {
     unsafe { libc::getpgrp() }
 }
 
-pub(super) fn block_all_signals() -> libc::sigset_t {
+pub(crate) fn block_all_signals() -> libc::sigset_t {
     change_mask(libc::SIG_SETMASK, &signals(None, libc::sigfillset))
 }
 
@@ -48,6 +48,30 @@ pub(super) fn unblock_all_signals() {
 
 pub(super) fn restore_signals(before: &libc::sigset_t) {
     change_mask(libc::SIG_SETMASK, before);
+}
+
+/// Closes every descriptor from `first` on: for a process that is about to do one single task, and uses none of them.
+pub(crate) fn close_descriptors_from(first: RawFd) {
+    let open = open_descriptors().unwrap_or_else(|| {
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        (0..limit.unwrap_or(4096).min(65_536) as RawFd).collect()
+    });
+    for fd in open.into_iter().filter(|fd| *fd >= first) {
+        // SAFETY: the process has one thread, and no object in it owns one of these descriptors.
+        unsafe { libc::close(fd) };
+    }
+}
+
+/// Which descriptors are open, where the system tells: the limit may be a million.
+#[cfg(target_os = "linux")]
+fn open_descriptors() -> Option<Vec<RawFd>> {
+    let entries = std::fs::read_dir("/proc/self/fd").ok()?;
+    Some(entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn open_descriptors() -> Option<Vec<RawFd>> {
+    None
 }
 
 /// Runs something while one signal is blocked in this thread.

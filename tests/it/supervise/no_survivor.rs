@@ -50,40 +50,41 @@ fn a_process_that_hides_everything_is_ended_too() {
     assert!(pids(&sandbox).iter().all(|pid| !lives(*pid)), "{:#?}", run.lines());
 }
 
-/// The guard of a devrun: forked from it, so that both have the same words.
+/// The pid of devrun's orphan killer.
 #[cfg(target_os = "linux")]
-fn guard_of(devrun: u32) -> Option<String> {
-    let read = |pid: &str, file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}")).ok();
-    let words = read(&devrun.to_string(), "cmdline")?;
+fn orphan_killer_of(devrun: u32) -> Option<String> {
+    let words = format!("orphan-killer\0--parent\0{devrun}\0");
     let names = std::fs::read_dir("/proc").unwrap().flatten();
-    let pids = names.filter_map(|entry| entry.file_name().into_string().ok());
-    pids.into_iter().find(|pid| {
-        read(pid, "comm").as_deref() == Some("tree-guard\n") && read(pid, "cmdline").as_ref() == Some(&words)
-    })
+    let mut pids = names.filter_map(|entry| entry.file_name().into_string().ok());
+    pids.find(|pid| std::fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line == words))
 }
 
 #[test]
 #[cfg(target_os = "linux")]
-fn the_guard_has_nothing_of_devrun_open() {
-    // With and without `--`: the guard is forked before the words are read, or after.
-    for dashes in [true, false] {
-        let sandbox = Sandbox::new();
-        let file = sandbox.write("devrun.toml", "[run]\ncommand = [\"sleep\", \"1000\"]\n");
-        let mut command = sandbox.devrun();
-        // With the sandbox's own name, nobody else has the same words.
-        command.arg("--config").arg(file);
-        if dashes {
-            command.args(["--", "sleep", "1000"]);
-        }
-        let mut run = TestProcess::start(&mut command);
-        run.wait_for_line("started");
-        let guard = crate::support::sandbox::wait_for("there is a guard", || guard_of(run.pid()));
-        let open = || std::fs::read_dir(format!("/proc/{guard}/fd")).unwrap().count();
-        wait_until("only its pipe is open", || open() == 1);
-        run.stop();
-        let guard: i32 = guard.parse().unwrap();
-        wait_until("it ends with devrun", || !lives(guard));
+fn the_orphan_killer_has_a_session_of_its_own_and_nothing_of_devrun_open() {
+    let sandbox = Sandbox::new();
+    let mut run = TestProcess::start(sandbox.devrun().args(["--", "sleep", "1000"]));
+    run.wait_for_line("started");
+    let killer = crate::support::sandbox::wait_for("it is there", || orphan_killer_of(run.pid()));
+    let link = |file: &str| std::fs::read_link(format!("/proc/{killer}/{file}")).unwrap();
+    let stat = || std::fs::read_to_string(format!("/proc/{killer}/stat")).unwrap();
+    let session = || stat().rsplit_once(')').unwrap().1.split_whitespace().nth(3).map(str::to_owned);
+    wait_until("it leads its session", || session().as_ref() == Some(&killer));
+    let open = || std::fs::read_dir(format!("/proc/{killer}/fd")).unwrap().count();
+    wait_until("only its three standard streams are open", || open() == 3);
+    assert!(link("fd/0").to_str().unwrap().starts_with("pipe:"));
+    assert_eq!(
+        [link("fd/1"), link("fd/2"), link("cwd")],
+        ["/dev/null", "/dev/null", "/"].map(std::path::PathBuf::from)
+    );
+    let killer: i32 = killer.parse().unwrap();
+    let pid = rustix::process::Pid::from_raw(killer).unwrap();
+    for signal in [rustix::process::Signal::INT, rustix::process::Signal::TERM, rustix::process::Signal::HUP]
+    {
+        rustix::process::kill_process(pid, signal).unwrap();
     }
+    run.stop();
+    wait_until("it ends with devrun", || !lives(killer));
 }
 
 /// Kills devrun again and again, at changing moments, while a process of its tree has left its group, session and parent.
@@ -188,7 +189,7 @@ fn as_the_first_process_of_a_namespace_it_reaps_and_restarts() {
         for generation in 1..=5 {
             wait_until("it is up", || first.logged("all") == generation);
             wait_until("the orphans are reaped", || children(pid).into_iter().all(lives));
-            // The guard, and one child.
+            // The orphan killer, and one child.
             wait_until("nobody else is left", || children(pid).len() == 2);
             first.sandbox.write("app.py", format!("{generation}"));
         }

@@ -3,12 +3,13 @@
 //! Everything runs on this thread: the kernel kills the child when the thread that started it ends, so it
 //! must be one that lives as long as the process.
 
-use std::io;
 use std::time::{Duration, Instant};
 
 use devrun::change::Batch;
 use devrun::session::{Event, Handle, Session};
-use devrun::supervise::{self, Capture, Ended, Exit, Guard, Phase, Request, Signal, Stdin, terminal as tty};
+use devrun::supervise::{
+    self, Capture, Ended, Exit, OrphanKiller, Phase, Request, Signal, Stdin, terminal as tty,
+};
 use devrun::watch;
 
 use super::keyboard::{self, Key, Keyboard, Typed};
@@ -32,12 +33,10 @@ const STATUS_EVERY: Duration = Duration::from_millis(250);
 /// # Errors
 /// [`CliError`] if a room cannot begin; then nothing was started.
 pub(crate) fn run(settings: Settings, terminal: &mut Terminal) -> Result<ExitCode, CliError> {
-    // Forked before there is a second thread.
-    let guard = Guard::start();
     let mut options = settings.session_options()?;
     // From here on nobody who traces waits for a reader.
     options.supervise.streams = Some(terminal.share());
-    options.supervise.guard = guarded(guard, terminal);
+    options.supervise.orphan_killer = start_orphan_killer(terminal);
     options.supervise.open_files = rlimit::raise_limit();
     capture(&mut options, terminal);
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -84,16 +83,14 @@ async fn supervise(
     }
 }
 
-/// Says so if there is no guard: devrun goes on without one.
-fn guarded(guard: io::Result<Guard>, terminal: &mut Terminal) -> Option<Guard> {
-    match guard {
-        Ok(guard) => Some(guard),
-        Err(error) => {
-            let doubt = "nothing watches over COMMAND if devrun is killed by SIGKILL";
-            terminal.warn(format_args!("{doubt}: {error}"), "");
-            None
-        }
-    }
+/// Starts the orphan killer. Warns if that fails: devrun goes on without it.
+fn start_orphan_killer(terminal: &mut Terminal) -> Option<OrphanKiller> {
+    OrphanKiller::start()
+        .map_err(|error| {
+            let message = "if devrun is killed by SIGKILL, COMMAND may go on running";
+            terminal.warn(format_args!("{message}: {error}"), "");
+        })
+        .ok()
 }
 
 /// What goes on around a session.
@@ -156,7 +153,7 @@ impl Run<'_> {
     ) -> Result<(Option<Session>, devrun::Options), CliError> {
         let terminal = &*self.terminal;
         let guarded = |mut options: devrun::Options| {
-            options.supervise.guard.clone_from(&old.supervise.guard);
+            options.supervise.orphan_killer.clone_from(&old.supervise.orphan_killer);
             options.supervise.open_files = old.supervise.open_files;
             options.supervise.streams.clone_from(&old.supervise.streams);
             options.watch.stats = old.watch.stats.clone();

@@ -1,0 +1,277 @@
+//! A process that kills the process trees of a program that was itself killed by `SIGKILL`.
+//!
+//! The kernel's parent-death signal reaches direct children only. So the program executes itself once more, as the orphan
+//! killer, which reads a pipe: every supervisor reports the trees that it starts. The pipe ends when the program ends, however
+//! that happens, and then the orphan killer kills the trees of every supervisor that has not reported its own end.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::sync::lock;
+
+use super::os::unix::{block_all_signals, close_descriptors_from, pipe};
+use super::os::{MARKER, Trees};
+
+/// First two words of the orphan killer's command line; the third is the pid of the program.
+const WORDS: [&str; 2] = ["orphan-killer", "--parent"];
+/// Value of [`MARKER`] in the environment of an orphan killer: it belongs to no tree.
+const NO_TREE: &str = "orphan-killer";
+/// Number of scans in a row that must find no process before the orphan killer ends.
+const EMPTY_SCANS: u32 = 3;
+/// Delay between two scans.
+const SCAN_DELAY: Duration = Duration::from_millis(10);
+/// Maximum number of scans; a process that is still there then hangs in the kernel.
+const MAX_SCANS: u32 = 1000;
+/// Maximum number of times that the program looks whether its orphan killer has ended, and the delay between two looks.
+const MAX_REAP_TRIES: u32 = 20;
+const REAP_DELAY: Duration = Duration::from_millis(1);
+
+/// Whether [`OrphanKiller::run_if_asked`] was called: without that a second execution of the program would not end.
+static MAY_START: AtomicBool = AtomicBool::new(false);
+
+/// A process that kills everything a supervisor runs if this process dies without having ended it, for example by `SIGKILL`.
+///
+/// The orphan killer is this program, executed once more. So the program's `main` calls [`OrphanKiller::run_if_asked`] before
+/// anything else. The process has a session of its own: neither Ctrl-C nor the end of the terminal reaches it. It needs about
+/// 1 MB of memory that it does not share with this process, and no processor time while it waits.
+///
+/// ```no_run
+/// use devrun::supervise::OrphanKiller;
+/// use devrun::{Command, Options, Session};
+///
+/// fn main() -> Result<(), Box<dyn std::error::Error>> {
+///     OrphanKiller::run_if_asked();
+///     let mut options = Options::new(Command::new("python").arg("app.py"));
+///     options.supervise.orphan_killer = Some(OrphanKiller::start()?);
+///     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+///     runtime.block_on(async {
+///         let mut session = Session::start(options).await?;
+///         while session.next_event().await.is_some() {}
+///         Ok(())
+///     })
+/// }
+/// ```
+#[derive(Debug, Clone)]
+pub struct OrphanKiller {
+    process: Arc<KillerProcess>,
+}
+
+impl OrphanKiller {
+    /// Acts as the orphan killer, and never returns, if this process was started as one; returns at once otherwise.
+    ///
+    /// Call it at the start of `main`, before the program starts a thread, opens a file or reads its command line.
+    pub fn run_if_asked() {
+        let mut words = std::env::args_os();
+        if WORDS.iter().all(|word| words.next().as_deref() == Some(OsStr::new(word))) {
+            run();
+        }
+        MAY_START.store(true, Ordering::Relaxed);
+    }
+
+    /// Starts the process.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::Unsupported`] if `main` has not called [`OrphanKiller::run_if_asked`]; any other error if the system
+    /// cannot start the process.
+    pub fn start() -> io::Result<Self> {
+        if !MAY_START.load(Ordering::Relaxed) {
+            let reason = "main did not call OrphanKiller::run_if_asked first";
+            return Err(io::Error::new(io::ErrorKind::Unsupported, reason));
+        }
+        let (read, write) = pipe()?;
+        // A full pipe must not block the supervisor.
+        rustix::io::ioctl_fionbio(&write, true)?;
+        let child = Command::new(own_program()?)
+            .arg0(WORDS[0])
+            .args([WORDS[1], &std::process::id().to_string()])
+            .env(MARKER, NO_TREE)
+            .current_dir("/")
+            .stdin(read)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        Ok(Self { process: Arc::new(KillerProcess { pipe: Some(write), child: Mutex::new(child) }) })
+    }
+
+    /// Reports a new supervisor: its processes are known by the variable that they inherit, even if this process dies before it
+    /// reports the first of them.
+    pub(super) fn supervisor_started(&self, session: &str) {
+        self.process.send(&Message::SupervisorStarted(session).to_string());
+    }
+
+    /// Reports the trees that are gone and the one that has started, in one write, because each write wakes the process.
+    pub(super) fn trees_changed(&self, session: &str, gone: &[u64], started: Option<(u64, i32)>) {
+        let gone = gone.iter().map(|key| Message::TreeGone(session, *key).to_string());
+        let started = started.map(|(key, pid)| Message::TreeStarted(session, key, pid).to_string());
+        let text: String = gone.chain(started).collect();
+        if !text.is_empty() {
+            self.process.send(&text);
+        }
+    }
+
+    /// Reports that a supervisor has ended, and that none of its processes is left.
+    pub(super) fn supervisor_ended(&self, session: &str) {
+        self.process.send(&Message::SupervisorEnded(session).to_string());
+    }
+}
+
+/// This program, even if its file was replaced since.
+fn own_program() -> io::Result<PathBuf> {
+    if cfg!(target_os = "linux") { Ok("/proc/self/exe".into()) } else { std::env::current_exe() }
+}
+
+/// The orphan killer as a child of this process.
+#[derive(Debug)]
+struct KillerProcess {
+    /// `None` only while this is dropped.
+    pipe: Option<OwnedFd>,
+    child: Mutex<Child>,
+}
+
+impl KillerProcess {
+    /// Messages are far shorter than what a pipe takes at once. An orphan killer that was killed does not stop the supervisor.
+    fn send(&self, text: &str) {
+        if let Some(Err(error)) = self.pipe.as_ref().map(|pipe| rustix::io::write(pipe, text.as_bytes())) {
+            tracing::debug!(%error, "orphan killer does not read its pipe");
+        }
+    }
+}
+
+impl Drop for KillerProcess {
+    /// Ends the process, and takes its exit status so that it does not stay a zombie.
+    fn drop(&mut self) {
+        self.pipe = None;
+        let mut child = lock(&self.child);
+        for _ in 0..MAX_REAP_TRIES {
+            if !matches!(child.try_wait(), Ok(None)) {
+                return;
+            }
+            std::thread::sleep(REAP_DELAY);
+        }
+    }
+}
+
+/// What supervisors report: one line each, with the name of the supervisor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Message<'a> {
+    SupervisorStarted(&'a str),
+    /// The key of a tree and the pid of its first process.
+    TreeStarted(&'a str, u64, i32),
+    TreeGone(&'a str, u64),
+    SupervisorEnded(&'a str),
+}
+
+impl std::fmt::Display for Message<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::SupervisorStarted(session) => writeln!(f, "supervisor-started {session}"),
+            Self::TreeStarted(session, key, pid) => writeln!(f, "tree-started {session} {key} {pid}"),
+            Self::TreeGone(session, key) => writeln!(f, "tree-gone {session} {key}"),
+            Self::SupervisorEnded(session) => writeln!(f, "supervisor-ended {session}"),
+        }
+    }
+}
+
+impl<'a> Message<'a> {
+    /// `None` for a line that is no message, such as one that was cut off.
+    fn parse(line: &'a str) -> Option<Self> {
+        let words: Vec<&str> = line.split(' ').collect();
+        Some(match words[..] {
+            ["supervisor-started", session] => Self::SupervisorStarted(session),
+            ["tree-started", session, key, pid] => {
+                Self::TreeStarted(session, key.parse().ok()?, pid.parse().ok()?)
+            }
+            ["tree-gone", session, key] => Self::TreeGone(session, key.parse().ok()?),
+            ["supervisor-ended", session] => Self::SupervisorEnded(session),
+            _ => return None,
+        })
+    }
+}
+
+/// The whole life of the orphan killer.
+fn run() -> ! {
+    // The program's group and terminal send signals that are not for this process.
+    block_all_signals();
+    let _ = rustix::process::setsid();
+    #[cfg(target_os = "linux")]
+    let _ = rustix::thread::set_name(c"orphan-killer");
+    // A port, pipe or terminal that this process keeps open would look as if the program still had it.
+    close_descriptors_from(3);
+    let mut supervisors: BTreeMap<String, Trees> = BTreeMap::new();
+    for line in io::stdin().lines().map_while(Result::ok) {
+        if let Some(message) = Message::parse(&line) {
+            receive(message, &mut supervisors);
+        }
+    }
+    supervisors.values_mut().for_each(kill_all);
+    #[expect(clippy::exit, reason = "the program's own main must not run in this process")]
+    std::process::exit(0)
+}
+
+fn receive(message: Message<'_>, supervisors: &mut BTreeMap<String, Trees>) {
+    match message {
+        Message::SupervisorStarted(session) => {
+            supervisors.insert(session.to_owned(), Trees::new(session.to_owned(), false));
+        }
+        Message::TreeStarted(session, key, pid) => {
+            if let Some(trees) = supervisors.get_mut(session) {
+                trees.add(key, pid);
+            }
+        }
+        Message::TreeGone(session, key) => {
+            if let Some(trees) = supervisors.get_mut(session) {
+                trees.forget(key);
+            }
+        }
+        Message::SupervisorEnded(session) => {
+            supervisors.remove(session);
+        }
+    }
+}
+
+/// Kills all trees of a supervisor until no process is left.
+fn kill_all(trees: &mut Trees) {
+    let mut empty_scans = 0;
+    for _ in 0..MAX_SCANS {
+        let left: BTreeSet<u64> = trees.everything().into_iter().map(|(_, key)| key).collect();
+        empty_scans = if left.is_empty() { empty_scans + 1 } else { 0 };
+        if empty_scans == EMPTY_SCANS {
+            return;
+        }
+        left.into_iter().for_each(|key| trees.kill(key));
+        std::thread::sleep(SCAN_DELAY);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_message_is_read_as_it_was_written() {
+        for message in [
+            Message::SupervisorStarted("1a.2b"),
+            Message::TreeStarted("1a.2b", 7, 4711),
+            Message::TreeGone("1a.2b", 7),
+            Message::SupervisorEnded("1a.2b"),
+        ] {
+            let line = message.to_string();
+            assert_eq!(Message::parse(line.trim_end()), Some(message), "{line}");
+        }
+        assert_eq!(Message::parse("tree-started 1a.2b 7"), None, "a line that was cut off");
+    }
+
+    #[test]
+    fn a_program_that_cannot_act_as_orphan_killer_starts_none() {
+        let error = OrphanKiller::start().map(drop).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::Unsupported);
+    }
+}
