@@ -1,6 +1,6 @@
 //! What a session tells, to embedders and to the terminal.
 
-use crate::supervise::Exit;
+use crate::supervise::SupervisorExit;
 use crate::watch::Summary;
 use crate::{supervise, watch};
 
@@ -18,5 +18,5 @@ pub enum Event {
     #[cfg(feature = "proxy")]
     Proxy(crate::proxy::Event),
     /// The session has ended; nothing of the child's tree lives. The last event.
-    Ended(Exit),
+    Ended(SupervisorExit),
 }

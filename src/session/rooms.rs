@@ -9,7 +9,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 #[cfg(feature = "proxy")]
 use crate::proxy::{self, Proxy};
-use crate::supervise::{self, Exit, Request, Supervisor};
+use crate::supervise::{self, Request, Supervisor, SupervisorExit};
 use crate::watch::{self, Watch};
 
 use super::event::Event;
@@ -61,7 +61,7 @@ enum Heard {
 
 impl Rooms {
     /// The loop: hears one room, routes, until the supervisor has ended; then closes the others.
-    pub(super) async fn route(mut self, mut router: Router) -> Exit {
+    pub(super) async fn route(mut self, mut router: Router) -> SupervisorExit {
         let exit = loop {
             match self.hear().await {
                 Some(Heard::Watch(event)) => router.watch(event),
@@ -73,7 +73,7 @@ impl Rooms {
                 Some(Heard::Proxy(event)) => router.proxy(event),
                 #[cfg(feature = "proxy")]
                 Some(Heard::ProxyEnded) => self.proxy = None,
-                None => break Exit::Asked,
+                None => break SupervisorExit::Asked,
             }
         };
         self.close().await;

@@ -147,7 +147,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::supervise::Ended;
+    use crate::supervise::ProcessExit;
 
     fn address(port: u16) -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1], port))
@@ -159,7 +159,7 @@ mod tests {
 
     fn report(status: i32) -> ExitReport {
         let ran = Duration::from_millis(310);
-        ExitReport { ended: Ended::Status(status), ran, message: None, output: b"last words".to_vec() }
+        ExitReport { ended: ProcessExit::Status(status), ran, message: None, output: b"last words".to_vec() }
     }
 
     fn routes() -> Routes {

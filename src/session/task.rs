@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 
 #[cfg(feature = "proxy")]
 use crate::proxy::{self, Proxy};
-use crate::supervise::{self, Exit, Request, Supervisor};
+use crate::supervise::{self, Request, Supervisor, SupervisorExit};
 use crate::watch::{self, Watch};
 
 use super::error::Error;
@@ -48,7 +48,7 @@ use super::routes::Routes;
 pub struct Session {
     handle: Handle,
     events: UnboundedReceiver<Event>,
-    task: JoinHandle<Exit>,
+    task: JoinHandle<SupervisorExit>,
 }
 
 /// Tells a running session what to do. Cheap to clone; never blocks; does nothing once the session has ended.
@@ -137,9 +137,9 @@ impl Session {
     }
 
     /// Stops gently and returns once the last process of the child's tree is gone.
-    pub async fn stop(mut self) -> Exit {
+    pub async fn stop(mut self) -> SupervisorExit {
         self.handle.send(Request::Stop);
-        (&mut self.task).await.unwrap_or(Exit::Asked)
+        (&mut self.task).await.unwrap_or(SupervisorExit::Asked)
     }
 }
 

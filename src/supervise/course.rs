@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use crate::change::Batch;
 
 use super::decision::Action;
-use super::event::{Event, Exit};
+use super::event::{Event, SupervisorExit};
 use super::generation::{Generation, Next, Progress, Stage, join};
 use super::options::OnExit;
-use super::phase::{Ended, ExitReport, Phase};
+use super::phase::{ExitReport, Phase, ProcessExit};
 use super::policy::by_terminal;
 use super::state::Machine;
 
@@ -131,8 +131,8 @@ impl Machine {
         let ended = report.ended;
         self.tell(number, Phase::Failed(report));
         match ended {
-            Ended::NotStarted(status) if number == 1 && self.ending.is_none() => {
-                self.ending = Some(Exit::NotStarted(status));
+            ProcessExit::NotStarted(status) if number == 1 && self.ending.is_none() => {
+                self.ending = Some(SupervisorExit::NotStarted(status));
             }
             _ => self.after_end(ended, Duration::ZERO, now),
         }
@@ -229,24 +229,24 @@ impl Machine {
     }
 
     /// What follows an end that nobody asked for.
-    pub(super) fn after_end(&mut self, ended: Ended, ran: Duration, now: Instant) {
+    pub(super) fn after_end(&mut self, ended: ProcessExit, ran: Duration, now: Instant) {
         let replaced = self.next.is_some() || self.generations.iter().any(Generation::active);
         if self.ending.is_some() {
             return;
         }
         if self.settings.own_terminal && by_terminal(ended) {
-            return self.stop(Exit::Child(ended), now);
+            return self.stop(SupervisorExit::Child(ended), now);
         }
         if replaced || !self.due.is_empty() && !self.paused {
             return;
         }
-        if self.settings.werkzeug && ended == Ended::Status(3) {
+        if self.settings.werkzeug && ended == ProcessExit::Status(3) {
             self.due.asked = true;
             return;
         }
         match self.settings.on_exit {
             OnExit::Wait => self.actions.push(Action::Tell(Event::Waiting { backoff: None })),
-            OnExit::Quit => self.stop(Exit::Child(ended), now),
+            OnExit::Quit => self.stop(SupervisorExit::Child(ended), now),
             OnExit::Restart => {
                 let backoff = Some(self.backoff.begin(ran, now));
                 self.actions.push(Action::Tell(Event::Waiting { backoff }));

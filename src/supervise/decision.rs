@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::change::Batch;
 
-use super::event::{Event, Exit};
+use super::event::{Event, SupervisorExit};
 use super::phase::ExitReport;
 use super::signal::Signal;
 
@@ -71,5 +71,5 @@ pub(super) enum Action {
     /// Tell the world.
     Tell(Event),
     /// Over.
-    End(Exit),
+    End(SupervisorExit),
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::change::Batch;
 
-use super::phase::{Ended, Phase};
+use super::phase::{Phase, ProcessExit};
 use super::signal::Signal;
 
 /// What the supervisor is told from outside.
@@ -41,11 +41,11 @@ pub enum Request {
 /// How the supervisor as a whole ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Exit {
+pub enum SupervisorExit {
     /// As asked.
     Asked,
     /// The child ended and [`super::OnExit::Quit`] was set.
-    Child(Ended),
+    Child(ProcessExit),
     /// The first start was impossible: 127 not found, 126 not executable.
     NotStarted(i32),
 }
@@ -117,5 +117,5 @@ pub enum Event {
         remedy: String,
     },
     /// The supervisor has ended; nothing of any tree lives.
-    Ended(Exit),
+    Ended(SupervisorExit),
 }

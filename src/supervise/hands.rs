@@ -8,12 +8,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::decision::Input;
-use super::event::{Event, Exit};
+use super::event::{Event, SupervisorExit};
 use super::jobs::{Jobs, Stop};
 use super::options::{Capture, Options, Subreaper};
 use super::os::Trees;
 use super::output::Output;
-use super::phase::{Ended, Phase};
+use super::phase::{Phase, ProcessExit};
 use super::probe::{Habits, Probe};
 use super::running::{Builds, Happening, Running};
 use super::signal::Signal;
@@ -38,7 +38,7 @@ pub(super) struct Hands {
     pub(super) unsaid: Vec<u64>,
     pub(super) builds: Option<Builds>,
     /// The machine has said that it is over.
-    pub(super) exit: Option<Exit>,
+    pub(super) exit: Option<SupervisorExit>,
     pub(super) reloader_told: bool,
     pub(super) jobs: Jobs,
     /// When to look for orphans that have ended even if no signal tells of one.
@@ -169,7 +169,7 @@ impl Hands {
             {
                 report.output = output.tail();
             }
-            if report.ended == Ended::NotReady && report.message.is_none() {
+            if report.ended == ProcessExit::NotReady && report.message.is_none() {
                 let timeout = self.options.ready.timeout.as_secs_f32();
                 let waits = run.is_some_and(|run| matches!(run.probe, Some(Probe::Waits { .. })));
                 let what = if waits { "not accepting on the socket it was given" } else { "not ready" };
@@ -204,7 +204,7 @@ impl Hands {
     }
 
     /// Everything has ended that had a number; what builds have left behind ends now.
-    pub(super) async fn end(mut self, exit: Exit) {
+    pub(super) async fn end(mut self, exit: SupervisorExit) {
         self.kill_leftovers();
         if let Some(streams) = &self.streams {
             streams.flushed().await;

@@ -13,10 +13,10 @@ use std::time::{Duration, Instant};
 use crate::change::Batch;
 
 use super::decision::{Action, Input};
-use super::event::Exit;
+use super::event::SupervisorExit;
 use super::generation::{Due, Progress, Stage};
 use super::options::OnBusy;
-use super::phase::{Ended, ExitReport, Phase};
+use super::phase::{ExitReport, Phase, ProcessExit};
 pub(super) use super::state::Machine;
 
 impl Machine {
@@ -42,7 +42,7 @@ impl Machine {
             Input::Pause => self.paused = true,
             Input::Resume => self.paused = false,
             Input::Deliver(signal) => self.deliver(signal),
-            Input::Stop => self.stop(Exit::Asked, now),
+            Input::Stop => self.stop(SupervisorExit::Asked, now),
             Input::Kill => self.kill(now),
             Input::Built { generation, failure } => self.built(generation, failure, now),
             Input::Spawned { generation, pid } => self.tell(generation, Phase::Starting { pid }),
@@ -109,7 +109,7 @@ impl Machine {
         }
     }
 
-    pub(super) fn stop(&mut self, exit: Exit, now: Instant) {
+    pub(super) fn stop(&mut self, exit: SupervisorExit, now: Instant) {
         self.ending.get_or_insert(exit);
         self.due = Due::default();
         self.backoff.cancel();
@@ -123,7 +123,7 @@ impl Machine {
     }
 
     fn kill(&mut self, now: Instant) {
-        self.ending.get_or_insert(Exit::Asked);
+        self.ending.get_or_insert(SupervisorExit::Asked);
         self.due = Due::default();
         self.backoff.cancel();
         self.cancel_next(true, now);
@@ -183,9 +183,9 @@ impl Machine {
 
     fn never_ready(&mut self, at: usize, now: Instant) {
         let ran = now.saturating_duration_since(self.generations[at].began);
-        let report = ExitReport { ended: Ended::NotReady, ran, message: None, output: Vec::new() };
+        let report = ExitReport { ended: ProcessExit::NotReady, ran, message: None, output: Vec::new() };
         self.ended_by_itself(at, Phase::Failed(report), now);
-        self.after_end(Ended::NotReady, ran, now);
+        self.after_end(ProcessExit::NotReady, ran, now);
     }
 
     fn finish(&mut self) {

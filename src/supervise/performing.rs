@@ -7,7 +7,7 @@ use super::decision::{Action, Input};
 use super::event::Event;
 use super::hands::Hands;
 use super::options::PassSocket;
-use super::phase::{Ended, ExitReport};
+use super::phase::{ExitReport, ProcessExit};
 use super::probe::{Look, besides, lacks_port};
 use super::running::{Happening, is_gone, report};
 use super::sockets::Held;
@@ -39,7 +39,7 @@ impl Hands {
         }
     }
 
-    pub(super) fn leader_ended(&mut self, key: u64, ended: Ended) {
+    pub(super) fn leader_ended(&mut self, key: u64, ended: ProcessExit) {
         let now = Instant::now();
         let builds = self.builds.as_mut().map(|builds| (builds.generation, &mut builds.run));
         let all = self.running.iter_mut().map(|(generation, run)| (*generation, run)).chain(builds);
@@ -53,7 +53,7 @@ impl Hands {
                 if self.builds.as_ref().is_some_and(|builds| builds.run.key == key) {
                     return self.build_ended(report);
                 }
-                if ended == Ended::Status(3) && self.options.pass_socket == PassSocket::Werkzeug {
+                if ended == ProcessExit::Status(3) && self.options.pass_socket == PassSocket::Werkzeug {
                     // werkzeug's way to ask its own parent for a restart.
                     self.reloader();
                 }

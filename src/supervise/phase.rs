@@ -9,7 +9,7 @@ use super::signal::Signal;
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Ended {
+pub enum ProcessExit {
     /// By itself, with this status.
     Status(i32),
     /// By this signal.
@@ -21,7 +21,7 @@ pub enum Ended {
     NotReady,
 }
 
-impl fmt::Display for Ended {
+impl fmt::Display for ProcessExit {
     /// `exited with status 1`, `was killed by SIGSEGV`, `could not be started (127)`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -38,7 +38,7 @@ impl fmt::Display for Ended {
 #[non_exhaustive]
 pub struct ExitReport {
     /// How it ended.
-    pub ended: Ended,
+    pub ended: ProcessExit,
     /// How long it ran.
     pub ran: Duration,
     /// One sentence about it, with a remedy where there is one: `cannot run app.py: its interpreter /usr/bin/python9 does not exist`.
@@ -50,7 +50,7 @@ pub struct ExitReport {
 impl ExitReport {
     /// There never was a process: the status that a shell would give, and why.
     pub(super) fn not_started(status: i32, message: String) -> Self {
-        let ended = Ended::NotStarted(status);
+        let ended = ProcessExit::NotStarted(status);
         Self { ended, ran: Duration::ZERO, message: Some(message), output: Vec::new() }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::command::Stdin;
 use super::options::{OnBusy, OnExit, Options, PassSocket, Port};
-use super::phase::Ended;
+use super::phase::ProcessExit;
 use super::signal::Signal;
 
 /// What of the options the decisions depend on.
@@ -52,10 +52,10 @@ impl Settings {
 
 /// Whether it was ended by the terminal that it owned: by Ctrl-C (shells count 128 plus the signal as the same), by Ctrl-\,
 /// or because it is gone.
-pub(super) fn by_terminal(ended: Ended) -> bool {
+pub(super) fn by_terminal(ended: ProcessExit) -> bool {
     match ended {
-        Ended::Signal(signal) => [Signal::INT, Signal::QUIT, Signal::HUP].contains(&signal),
-        Ended::Status(status) => status == 128 + Signal::INT.number(),
+        ProcessExit::Signal(signal) => [Signal::INT, Signal::QUIT, Signal::HUP].contains(&signal),
+        ProcessExit::Status(status) => status == 128 + Signal::INT.number(),
         _ => false,
     }
 }

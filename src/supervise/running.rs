@@ -11,7 +11,7 @@ use crate::change::Batch;
 
 use super::os::Trees;
 use super::output::Output;
-use super::phase::{Ended, ExitReport};
+use super::phase::{ExitReport, ProcessExit};
 use super::probe::{Look, Probe};
 use super::sockets::Held;
 
@@ -19,7 +19,7 @@ use super::sockets::Held;
 #[derive(Debug)]
 pub(super) enum Happening {
     /// The leader of this tree has ended.
-    Ended { key: u64, ended: Ended },
+    Ended { key: u64, ended: ProcessExit },
     /// The output says that werkzeug's reloader is at work.
     Reloader,
     /// A generation serves.
@@ -82,7 +82,7 @@ pub(super) fn is_gone(trees: &mut Trees, run: &mut Running, now: Instant) -> boo
     false
 }
 
-pub(super) fn report(run: &Running, ended: Ended, now: Instant) -> ExitReport {
+pub(super) fn report(run: &Running, ended: ProcessExit, now: Instant) -> ExitReport {
     if let Some(output) = &run.output {
         output.catch_up();
     }

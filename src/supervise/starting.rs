@@ -12,7 +12,7 @@ use super::hands::Hands;
 use super::options::Port;
 use super::os::ended;
 use super::output::Output;
-use super::phase::{Ended, ExitReport};
+use super::phase::{ExitReport, ProcessExit};
 use super::port::free_port;
 use super::probe::{Found, Look, Probe, Tree};
 use super::ready;
@@ -203,7 +203,7 @@ impl Hands {
         let Builds { generation, because, at, run, .. } = builds;
         self.trees.release(run.key);
         self.unsaid.push(run.key);
-        if report.ended == Ended::Status(0) {
+        if report.ended == ProcessExit::Status(0) {
             return self.build(generation, because, at + 1);
         }
         self.trees.signal(run.key, Signal::TERM);

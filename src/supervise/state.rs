@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::backoff::Backoff;
 use super::decision::Action;
-use super::event::{Event, Exit};
+use super::event::{Event, SupervisorExit};
 use super::generation::{Due, Generation, Next, Progress};
 use super::loops::RestartLoops;
 use super::options::{OnLoop, Options};
@@ -25,7 +25,7 @@ pub(super) struct Machine {
     pub(super) basis: Option<Instant>,
     pub(super) paused: bool,
     pub(super) backoff: Backoff,
-    pub(super) ending: Option<Exit>,
+    pub(super) ending: Option<SupervisorExit>,
     pub(super) ended: bool,
     pub(super) loops: RestartLoops,
     pub(super) actions: Vec<Action>,

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use super::child::check_env_files;
 use super::decision::Input;
 use super::error::Error;
-use super::event::{Event, Exit, Request};
+use super::event::{Event, Request, SupervisorExit};
 use super::hands::Hands;
 use super::machine::Machine;
 use super::options::{Options, Subreaper};
@@ -23,7 +23,7 @@ use super::sockets::{Endpoint, Held};
 /// A running supervisor. Dropped, it kills what it runs at once.
 ///
 /// ```
-/// use devrun::supervise::{Command, Ended, Event, Exit, OnExit, Options, Supervisor};
+/// use devrun::supervise::{Command, ProcessExit, Event, SupervisorExit, OnExit, Options, Supervisor};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -32,7 +32,7 @@ use super::sockets::{Endpoint, Held};
 /// let mut supervisor = Supervisor::start(options)?;
 /// while let Some(event) = supervisor.next_event().await {
 ///     if let Event::Ended(exit) = event {
-///         assert_eq!(exit, Exit::Child(Ended::Status(3)));
+///         assert_eq!(exit, SupervisorExit::Child(ProcessExit::Status(3)));
 ///     }
 /// }
 /// # Ok(())
@@ -102,9 +102,9 @@ impl Supervisor {
     }
 
     /// Stops gently and returns once the last process of the tree is gone.
-    pub async fn stop(mut self) -> Exit {
+    pub async fn stop(mut self) -> SupervisorExit {
         self.handle.send(Request::Stop);
-        let mut exit = Exit::Asked;
+        let mut exit = SupervisorExit::Asked;
         while let Some(event) = self.next_event().await {
             if let Event::Ended(how) = event {
                 exit = how;

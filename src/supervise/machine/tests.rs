@@ -13,7 +13,7 @@ use crate::supervise::command::{Command, Stdin};
 use crate::supervise::event::Event;
 use crate::supervise::generation::Stage;
 use crate::supervise::options::{OnExit, OnLoop, Options, Port};
-use crate::supervise::phase::Ended;
+use crate::supervise::phase::ProcessExit;
 use crate::supervise::policy::Settings;
 use crate::supervise::signal::Signal;
 use crate::supervise::sockets::{Endpoint, Listen};
@@ -74,7 +74,7 @@ fn changed(words: &[&str], at: Instant) -> Input {
     Input::Changed(batch)
 }
 
-fn report(ended: Ended) -> ExitReport {
+fn report(ended: ProcessExit) -> ExitReport {
     ExitReport { ended, ran: Duration::ZERO, message: None, output: Vec::new() }
 }
 
@@ -92,14 +92,14 @@ fn input(words: &str, now: Instant) -> Input {
         "stop" => Input::Stop,
         "kill" => Input::Kill,
         "built" => Input::Built { generation, failure: None },
-        "build-failed" => Input::Built { generation, failure: Some(report(Ended::Status(101))) },
+        "build-failed" => Input::Built { generation, failure: Some(report(ProcessExit::Status(101))) },
         "spawned" => Input::Spawned { generation, pid: 100 },
-        "not-spawned" => Input::NotSpawned { generation, report: report(Ended::NotStarted(127)) },
+        "not-spawned" => Input::NotSpawned { generation, report: report(ProcessExit::NotStarted(127)) },
         "ready" => Input::Ready { generation, address: None },
         "elsewhere" => Input::Elsewhere { generation, address: address() },
         "in-the-way" => Input::InTheWay { generation, holder: generation - 1, address: address() },
-        "exited" => Input::Exited { generation, report: report(Ended::Status(1)) },
-        "interrupted" => Input::Exited { generation, report: report(Ended::Signal(Signal::INT)) },
+        "exited" => Input::Exited { generation, report: report(ProcessExit::Status(1)) },
+        "interrupted" => Input::Exited { generation, report: report(ProcessExit::Signal(Signal::INT)) },
         "gone" => Input::Gone { generation },
         "time" => Input::Time,
         other => panic!("no input is called {other}"),
@@ -277,7 +277,7 @@ impl World {
                 self.feed(Input::Ready { generation, address: None });
             }
             (3, Some(generation)) => {
-                self.feed(Input::Exited { generation, report: report(Ended::Status(1)) });
+                self.feed(Input::Exited { generation, report: report(ProcessExit::Status(1)) });
                 self.go(generation);
             }
             (4, Some(generation)) => self.feed(Input::Drained(generation)),
@@ -301,7 +301,7 @@ impl World {
 
     fn finish_build(&mut self, well: bool) {
         if let Some(generation) = self.building.take() {
-            let failure = (!well).then(|| report(Ended::Status(101)));
+            let failure = (!well).then(|| report(ProcessExit::Status(101)));
             self.feed(Input::Built { generation, failure });
         }
     }

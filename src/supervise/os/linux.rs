@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::PidfdFlags;
 
-use super::super::phase::Ended;
+use super::super::phase::ProcessExit;
 use super::super::signal::Signal;
 use super::group::Groups;
 use super::procfs::{MARKER, Marked, Process, add_children, children, everybody, marked, process};
@@ -32,7 +32,7 @@ pub(crate) fn adopt_orphans() -> io::Result<()> {
 
 /// Waits until a child of ours has ended, and leaves it a zombie: its number stays taken, so that no late signal can meet a
 /// stranger. [`Trees::forget`] reaps it.
-pub(crate) async fn ended(pid: i32) -> io::Result<Ended> {
+pub(crate) async fn ended(pid: i32) -> io::Result<ProcessExit> {
     let pid = number(pid)?;
     let fd: OwnedFd = rustix::process::pidfd_open(pid, PidfdFlags::NONBLOCK)?;
     let fd = super::unix::readable(fd)?;

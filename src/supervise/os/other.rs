@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Pid;
 
-use super::super::phase::Ended;
+use super::super::phase::ProcessExit;
 use super::super::signal::Signal;
 use super::group::Groups;
 use super::unix::readable;
@@ -26,7 +26,7 @@ pub(crate) fn adopt_orphans() -> io::Result<()> {
 }
 
 /// Waits until a child of ours has ended, and leaves it a zombie: its number stays taken. [`Trees::forget`] reaps it.
-pub(crate) async fn ended(pid: i32) -> io::Result<Ended> {
+pub(crate) async fn ended(pid: i32) -> io::Result<ProcessExit> {
     let pid = number(pid)?;
     // One that has ended already cannot be announced, nor any where the system does not do that.
     if let Ok(end) = announcement(pid).and_then(readable) {

@@ -4,7 +4,7 @@ use std::io;
 
 use rustix::process::{Pid, WaitId, WaitIdOptions};
 
-use super::super::phase::Ended;
+use super::super::phase::ProcessExit;
 use super::super::signal::Signal;
 
 /// A number as the system wants it.
@@ -13,15 +13,15 @@ pub(super) fn number(pid: i32) -> io::Result<Pid> {
 }
 
 /// How a child has ended, if it has. It stays a zombie: its number stays taken, so that no late signal can meet a stranger.
-pub(super) fn peek(pid: Pid) -> io::Result<Option<Ended>> {
+pub(super) fn peek(pid: Pid) -> io::Result<Option<ProcessExit>> {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
     let status = rustix::process::waitid(WaitId::Pid(pid), options)?;
     Ok(status.map(|status| {
         let signal = status.terminating_signal().and_then(Signal::from_number);
         match (status.exit_status(), signal) {
-            (_, Some(signal)) => Ended::Signal(signal),
-            (Some(status), None) => Ended::Status(status),
-            (None, None) => Ended::Status(128 + status.terminating_signal().unwrap_or(0)),
+            (_, Some(signal)) => ProcessExit::Signal(signal),
+            (Some(status), None) => ProcessExit::Status(status),
+            (None, None) => ProcessExit::Status(128 + status.terminating_signal().unwrap_or(0)),
         }
     }))
 }

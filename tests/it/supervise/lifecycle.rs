@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use devrun::Command;
 use devrun::supervise::{
-    Capture, Ended, Event, Exit, OnBusy, OnExit, Options, Phase, Port, Request, Supervisor,
+    Capture, Event, OnBusy, OnExit, Options, Phase, Port, ProcessExit, Request, Supervisor, SupervisorExit,
 };
 
 use crate::support::sandbox::{Sandbox, lives};
@@ -24,7 +24,7 @@ async fn a_child_is_started_restarted_on_a_change_and_stopped() {
     supervisor.ready(2).await;
     supervisor.logged("up", 2).await;
     assert_eq!(restarts(&supervisor.seen), 1);
-    assert_eq!(supervisor.stop().await, Exit::Asked);
+    assert_eq!(supervisor.stop().await, SupervisorExit::Asked);
     assert!(supervisor.pids().into_iter().all(|pid| !lives(pid)));
 }
 
@@ -44,7 +44,7 @@ async fn a_change_from_before_the_start_restarts_nothing() {
 async fn a_stopped_child_can_be_stopped() {
     let mut supervisor = TestSupervisor::start("log {}/log up stop sleep", |_| {});
     supervisor.logged("up", 1).await;
-    assert_eq!(supervisor.stop().await, Exit::Asked);
+    assert_eq!(supervisor.stop().await, SupervisorExit::Asked);
     assert!(supervisor.pids().into_iter().all(|pid| !lives(pid)));
 }
 
@@ -71,20 +71,22 @@ async fn a_crash_is_reported_and_the_next_change_starts_again() {
         options.capture = Capture::All
     });
     let report = supervisor.report().await;
-    assert_eq!(report.ended, Ended::Status(7));
+    assert_eq!(report.ended, ProcessExit::Status(7));
     assert!(report.ran >= Duration::from_millis(50));
     // Two pipes: which line comes first is open.
     let output = String::from_utf8(report.output).unwrap();
     assert!(output == "hello\nalas\n" || output == "alas\nhello\n", "{output:?}");
     supervisor.change();
-    assert_eq!(supervisor.report().await.ended, Ended::Status(7));
+    assert_eq!(supervisor.report().await.ended, ProcessExit::Status(7));
     supervisor.stop().await;
 }
 
 #[tokio::test]
 async fn a_signal_is_reported_by_name() {
     let mut supervisor = TestSupervisor::start("die 11", |_| {});
-    let Ended::Signal(signal) = supervisor.report().await.ended else { panic!("{:?}", supervisor.seen) };
+    let ProcessExit::Signal(signal) = supervisor.report().await.ended else {
+        panic!("{:?}", supervisor.seen)
+    };
     assert_eq!(signal.to_string(), "SIGSEGV");
     supervisor.stop().await;
 }
@@ -115,23 +117,23 @@ async fn what_cannot_be_started_says_why() {
         }
     };
     let (exit, message) = first(Command::new(script.clone())).await;
-    assert_eq!(exit, Exit::NotStarted(126));
+    assert_eq!(exit, SupervisorExit::NotStarted(126));
     assert!(message.contains("not executable; chmod +x"), "{message}");
     executable(&script);
     let (exit, message) = first(Command::new(script)).await;
-    assert_eq!(exit, Exit::NotStarted(127));
+    assert_eq!(exit, SupervisorExit::NotStarted(127));
     assert!(message.contains("its interpreter /usr/bin/python9 does not exist"), "{message}");
     executable(&windows);
     let (_, message) = first(Command::new(windows)).await;
     assert!(message.contains("carriage return"), "{message}");
     let (exit, message) = first(Command::new(sandbox.root())).await;
-    assert_eq!(exit, Exit::NotStarted(126));
+    assert_eq!(exit, SupervisorExit::NotStarted(126));
     assert!(message.contains("is a directory"), "{message}");
     let (exit, message) = first(Command::new("gti")).await;
-    assert_eq!(exit, Exit::NotStarted(127));
+    assert_eq!(exit, SupervisorExit::NotStarted(127));
     assert!(message.contains("did you mean git?"), "{message}");
     let (exit, message) = first(Command::new("./nowhere")).await;
-    assert_eq!(exit, Exit::NotStarted(127));
+    assert_eq!(exit, SupervisorExit::NotStarted(127));
     assert!(message.contains("no such file"), "{message}");
     executable(&plain);
     let (_, message) = first(Command::new(plain)).await;
@@ -139,14 +141,14 @@ async fn what_cannot_be_started_says_why() {
     let mut lost = Command::new("true");
     lost.workdir = Some("/nowhere/at/all".into());
     let (exit, message) = first(lost).await;
-    assert_eq!(exit, Exit::NotStarted(126));
+    assert_eq!(exit, SupervisorExit::NotStarted(126));
     assert!(message.contains("/nowhere/at/all"), "{message}");
 }
 
 #[tokio::test]
 async fn the_first_exit_ends_it_with_on_exit_quit() {
     let mut supervisor = TestSupervisor::start("exit 3", |options| options.on_exit = OnExit::Quit);
-    assert_eq!(supervisor.ended().await, Exit::Child(Ended::Status(3)));
+    assert_eq!(supervisor.ended().await, SupervisorExit::Child(ProcessExit::Status(3)));
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use devrun::supervise::{Event, Exit};
+use devrun::supervise::{Event, SupervisorExit};
 
 use crate::support::sandbox::{PATIENCE, lives};
 use crate::support::supervisor::TestSupervisor;
@@ -40,7 +40,7 @@ async fn a_tree_that_ignores_everything_is_killed_and_named() {
     for text in ["up", "group", "session", "bare"] {
         supervisor.logged(text, 1).await;
     }
-    assert_eq!(supervisor.stop().await, Exit::Asked);
+    assert_eq!(supervisor.stop().await, SupervisorExit::Asked);
     assert!(supervisor.pids().into_iter().all(|pid| !lives(pid)), "{:?}", supervisor.log());
     let named = supervisor.seen.iter().any(
         |event| matches!(event, Event::Blocked { pid, command, .. } if *pid > 1 && command.contains("ignore")),

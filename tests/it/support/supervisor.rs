@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use devrun::Command;
 use devrun::change::{Batch, Change, ChangeKind};
-use devrun::supervise::{Endpoint, Event, Exit, ExitReport, Handle, Options, Phase, Request, Supervisor};
+use devrun::supervise::{
+    Endpoint, Event, ExitReport, Handle, Options, Phase, Request, Supervisor, SupervisorExit,
+};
 
 use super::sandbox::{PATIENCE, Sandbox, example};
 
@@ -105,7 +107,7 @@ impl TestSupervisor {
         self.phase("a report", report).await
     }
 
-    pub(crate) async fn ended(&mut self) -> Exit {
+    pub(crate) async fn ended(&mut self) -> SupervisorExit {
         let exit = |event: &Event| match event {
             Event::Ended(exit) => Some(*exit),
             _ => None,
@@ -114,7 +116,7 @@ impl TestSupervisor {
     }
 
     /// Stops and checks that it ends.
-    pub(crate) async fn stop(&mut self) -> Exit {
+    pub(crate) async fn stop(&mut self) -> SupervisorExit {
         self.send(Request::Stop);
         self.ended().await
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use devrun::change::Change;
 use devrun::rules::{Defect, DefectKind};
-use devrun::supervise::{Ended, ExitReport};
+use devrun::supervise::{ExitReport, ProcessExit};
 use devrun::watch::{RootReport, Why};
 use serde::Serialize;
 
@@ -274,8 +274,8 @@ pub(super) struct EndRecord {
 impl EndRecord {
     pub(super) fn new(report: &ExitReport) -> Self {
         let (status, signal) = match report.ended {
-            Ended::Status(status) | Ended::NotStarted(status) => (Some(status), None),
-            Ended::Signal(signal) => (None, Some(signal.to_string())),
+            ProcessExit::Status(status) | ProcessExit::NotStarted(status) => (Some(status), None),
+            ProcessExit::Signal(signal) => (None, Some(signal.to_string())),
             _ => (None, None),
         };
         Self {

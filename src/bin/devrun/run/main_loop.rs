@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use devrun::change::Batch;
 use devrun::session::{Event, Handle, Session};
 use devrun::supervise::{
-    self, Capture, Ended, Exit, OrphanKiller, Phase, Request, Signal, Stdin, terminal as tty,
+    self, Capture, OrphanKiller, Phase, ProcessExit, Request, Signal, Stdin, SupervisorExit, terminal as tty,
 };
 use devrun::watch;
 
@@ -74,7 +74,7 @@ async fn supervise(
     };
     let mut session = run.begun(&options).await?;
     loop {
-        let Some(mut running) = session else { return Ok(run.code(Exit::Asked)) };
+        let Some(mut running) = session else { return Ok(run.code(SupervisorExit::Asked)) };
         run.adopt_session(&running, &options);
         let exit = run.through(&mut running).await;
         let Some(next) = run.next.take() else { return Ok(run.code(exit)) };
@@ -193,7 +193,7 @@ impl Run<'_> {
     }
 
     /// One session, from its start to its end.
-    async fn through(&mut self, session: &mut Session) -> Exit {
+    async fn through(&mut self, session: &mut Session) -> SupervisorExit {
         loop {
             tokio::select! {
                 biased;
@@ -206,7 +206,7 @@ impl Run<'_> {
                         return exit;
                     }
                     Some(event) => self.heard(&event),
-                    None => return Exit::Asked,
+                    None => return SupervisorExit::Asked,
                 },
                 typed = self.keyboard.next() => self.typed(typed),
                 () = tick(self.reporter.needs_ticks()) => self.reporter.tick(Instant::now(), self.terminal),
@@ -371,12 +371,12 @@ impl Run<'_> {
         }
     }
 
-    fn code(&self, exit: Exit) -> ExitCode {
+    fn code(&self, exit: SupervisorExit) -> ExitCode {
         match exit {
-            Exit::NotStarted(2) => ExitCode::Failed,
-            Exit::NotStarted(126) => ExitCode::NotExecutable,
-            Exit::NotStarted(_) => ExitCode::NotFound,
-            Exit::Child(ended) if self.asked.is_none() => child_code(ended),
+            SupervisorExit::NotStarted(2) => ExitCode::Failed,
+            SupervisorExit::NotStarted(126) => ExitCode::NotExecutable,
+            SupervisorExit::NotStarted(_) => ExitCode::NotFound,
+            SupervisorExit::Child(ended) if self.asked.is_none() => child_code(ended),
             _ => self.asked.map_or(ExitCode::Success, ExitCode::Signal),
         }
     }
@@ -392,19 +392,19 @@ fn capture(options: &mut devrun::Options, terminal: &Terminal) {
     }
 }
 
-fn child_code(ended: Ended) -> ExitCode {
+fn child_code(ended: ProcessExit) -> ExitCode {
     match ended {
-        Ended::Signal(signal) => ExitCode::Signal(signal),
-        Ended::Status(status) => ExitCode::Child(u8::try_from(status & 0xff).unwrap_or(u8::MAX)),
-        Ended::NotStarted(2) => ExitCode::Failed,
-        Ended::NotStarted(126) => ExitCode::NotExecutable,
+        ProcessExit::Signal(signal) => ExitCode::Signal(signal),
+        ProcessExit::Status(status) => ExitCode::Child(u8::try_from(status & 0xff).unwrap_or(u8::MAX)),
+        ProcessExit::NotStarted(2) => ExitCode::Failed,
+        ProcessExit::NotStarted(126) => ExitCode::NotExecutable,
         _ => ExitCode::NotFound,
     }
 }
 
 /// Whether the child ended by a Ctrl-C that only it could see: by the signal, or with the shell's number for it.
-fn was_interrupted(ended: Ended) -> bool {
-    ended == Ended::Signal(Signal::INT) || ended == Ended::Status(130)
+fn was_interrupted(ended: ProcessExit) -> bool {
+    ended == ProcessExit::Signal(Signal::INT) || ended == ProcessExit::Status(130)
 }
 
 /// Ticks only while something takes long: an idle devrun never wakes up.
