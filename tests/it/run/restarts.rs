@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 
 use crate::support::process::TestProcess;
-use crate::support::sandbox::{Sandbox, lives, wait_for, wait_until};
+use crate::support::sandbox::{Sandbox, at_once, lives, wait_for, wait_until};
 
 /// A child that says which generation it is and stays.
 const STAY: &[&str] = &["sh", "-c", "echo child $DEVRUN_GENERATION; exec sleep 1000"];
@@ -14,10 +14,9 @@ fn start(sandbox: &Sandbox, options: &[&str], command: &[&str]) -> TestProcess {
     TestProcess::start(sandbox.devrun().args(options).arg("--").args(command))
 }
 
-/// Both ways of watching keep the same promises.
-fn in_both_modes(test: impl Fn(&[&str])) {
-    test(&["-m", "event"]);
-    test(&["-m", "stat", "--poll-interval", "100ms"]);
+/// Runs a test in both modes at the same time.
+fn in_both_modes(test: impl Fn(&[&str]) + Sync) {
+    at_once([&["-m", "event"][..], &["-m", "stat", "--poll-interval", "100ms"]], test);
 }
 
 #[test]

@@ -189,7 +189,7 @@ fn devrun_answers_on_a_unix_socket_too() {
     let answer = wait_for("devrun answers", || {
         let mut stream = UnixStream::connect(&path).ok()?;
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").ok()?;
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).ok().map(|_| answer)
     });

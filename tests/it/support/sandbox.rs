@@ -5,8 +5,20 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// How long a condition may take on a busy machine before a test gives up.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a test waits for a condition. Only a failure reaches it, so it is generous to a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Runs a test with each of these values, all at the same time; panics if one of them does.
+pub(crate) fn at_once<T: Send>(values: impl IntoIterator<Item = T>, test: impl Fn(T) + Sync) {
+    let test = &test;
+    std::thread::scope(|scope| {
+        let running: Vec<_> = values.into_iter().map(|value| scope.spawn(move || test(value))).collect();
+        let ended: Vec<_> = running.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
+        if let Some(panic) = ended.into_iter().find_map(Result::err) {
+            std::panic::resume_unwind(panic);
+        }
+    });
+}
 
 /// Waits until `probe` gives a value; panics with `what` after [`PATIENCE`].
 pub(crate) fn wait_for<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {

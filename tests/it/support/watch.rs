@@ -8,7 +8,7 @@ use devrun::change::Batch;
 use devrun::rules;
 use devrun::watch::{Event, Mode, Options, Watch};
 
-use super::sandbox::{PATIENCE, Sandbox};
+use super::sandbox::{PATIENCE, Sandbox, at_once};
 
 /// A watch on a sandbox, with the runtime it needs.
 pub(crate) struct TestWatch {
@@ -108,7 +108,7 @@ impl TestWatch {
     }
 }
 
-/// Runs a test in both modes.
-pub(crate) fn in_both(test: impl Fn(Mode)) {
-    BOTH.iter().for_each(|mode| test(*mode));
+/// Runs a test in both modes at the same time.
+pub(crate) fn in_both(test: impl Fn(Mode) + Sync) {
+    at_once(BOTH, test);
 }
