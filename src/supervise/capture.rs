@@ -11,30 +11,30 @@ use rustix::termios::{OptionalActions, OutputModes, Winsize};
 use super::options::Capture;
 use super::os::terminal::new_terminal;
 use super::os::unix::pipe;
-use super::streams::Streams;
+use super::streams::{OutputStreams, StdStream};
 
 /// The ends of a child's output.
 #[derive(Debug, Default)]
 pub(super) struct Ends {
-    /// Ours, and whether it goes to standard error.
-    pub(super) ours: Vec<(OwnedFd, bool)>,
+    /// Ours, and where it goes.
+    pub(super) ours: Vec<(OwnedFd, StdStream)>,
     /// The child's standard output and error, where they are not our own.
     pub(super) theirs: [Option<OwnedFd>; 2],
 }
 
 impl Ends {
-    pub(super) fn open(capture: Capture, streams: Option<&Streams>) -> io::Result<Self> {
+    pub(super) fn open(capture: Capture, streams: Option<&OutputStreams>) -> io::Result<Self> {
         let mut ends = Self::default();
         let Some(streams) = streams.filter(|_| capture != Capture::No) else { return Ok(ends) };
         if streams.is_one()
-            && let Ok((ours, theirs)) = terminal(streams.of(true).size())
+            && let Ok((ours, theirs)) = terminal(streams.writer(StdStream::Err).size())
         {
             ends.theirs = [Some(theirs.try_clone()?), Some(theirs)];
-            ends.ours.push((ours, true));
+            ends.ours.push((ours, StdStream::Err));
             return Ok(ends);
         }
-        for error in [false, true] {
-            let sink = streams.of(error);
+        for (at, stream) in [StdStream::Out, StdStream::Err].into_iter().enumerate() {
+            let sink = streams.writer(stream);
             let terminal = if sink.is_terminal() { terminal(sink.size()).ok() } else { None };
             // Where the system has no terminals to give, a pipe has to do for what must be captured.
             let (ours, theirs) = match (terminal, capture) {
@@ -42,8 +42,8 @@ impl Ends {
                 (None, Capture::All) => pipe()?,
                 (None, _) => continue,
             };
-            ends.ours.push((ours, error));
-            ends.theirs[usize::from(error)] = Some(theirs);
+            ends.ours.push((ours, stream));
+            ends.theirs[at] = Some(theirs);
         }
         Ok(ends)
     }

@@ -17,7 +17,7 @@ use super::options::{Capture, PassSocket};
 use super::os::launch::{Launch, LaunchError, OWN_PID};
 use super::os::unix::{own_group, pipe};
 use super::sockets::Held;
-use super::streams::Streams;
+use super::streams::{OutputStreams, StdStream};
 
 /// Where `DEVRUN_CHANGED` is cut, at the end of a path: the environment is bounded.
 const CHANGED: usize = 4096;
@@ -49,7 +49,7 @@ pub(super) struct Surroundings<'a> {
     pub(super) pass_socket: PassSocket,
     /// What of its output goes through us, and where to.
     pub(super) capture: Capture,
-    pub(super) streams: Option<&'a Streams>,
+    pub(super) streams: Option<&'a OutputStreams>,
     pub(super) die_with_parent: bool,
     /// It may read devrun's standard input, and own the terminal.
     pub(super) interactive: bool,
@@ -61,8 +61,8 @@ pub(super) struct Child {
     pub(super) pid: i32,
     /// Kept open, so that the child's standard input does not end.
     pub(super) stdin: Option<OwnedFd>,
-    /// What it writes, as far as it is captured, and whether that goes to standard error.
-    pub(super) output: Vec<(OwnedFd, bool)>,
+    /// What it writes, as far as it is captured, and where that goes.
+    pub(super) output: Vec<(OwnedFd, StdStream)>,
     /// The terminal is the child's now.
     pub(super) terminal: bool,
 }
@@ -119,9 +119,6 @@ fn start(
         false => nothing().map(|null| (Some(null), None)),
     }
     .map_err(failed)?;
-    if let Some(streams) = around.streams {
-        streams.child_begins();
-    }
     let ends = Ends::open(around.capture, around.streams).map_err(failed)?;
     let (own_in, own_out, own_err) = (io::stdin(), io::stdout(), io::stderr());
     let stdin = stdin_read.as_ref().map_or(own_in.as_fd(), AsFd::as_fd);

@@ -18,7 +18,7 @@ use super::probe::{Habits, Probe};
 use super::running::{Builds, Happening, Running};
 use super::signal::Signal;
 use super::sockets::Held;
-use super::streams::Streams;
+use super::streams::OutputStreams;
 
 /// What performs: everything that runs, and what it takes to run it.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ pub(super) struct Hands {
     /// Each process that is started gets a key of its own, builds too.
     pub(super) keys: u64,
     pub(super) sockets: Vec<Arc<Held>>,
-    pub(super) streams: Option<Streams>,
+    pub(super) streams: Option<OutputStreams>,
     pub(super) running: BTreeMap<u64, Running>,
     /// Trees that are gone, which the orphan killer does not know yet.
     pub(super) unsaid: Vec<u64>,
@@ -55,12 +55,9 @@ impl Hands {
         happen: UnboundedSender<Happening>,
     ) -> io::Result<Self> {
         let streams = match &options.streams {
-            None if options.capture != Capture::No => Some(Streams::open(false)),
+            None if options.capture != Capture::No => Some(OutputStreams::open(false)?),
             given => given.clone(),
         };
-        if let Some(streams) = &streams {
-            streams.start(options.capture != Capture::No)?;
-        }
         let trees = Trees::new(session_name(), options.subreaper == Subreaper::Yes);
         if let Some(orphan_killer) = &options.orphan_killer {
             orphan_killer.supervisor_started(trees.session());

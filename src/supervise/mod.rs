@@ -47,5 +47,5 @@ pub use orphan_killer::OrphanKiller;
 pub use phase::{ExitReport, Phase, ProcessExit};
 pub use signal::Signal;
 pub use sockets::{Endpoint, Listen};
-pub use streams::Streams;
+pub use streams::OutputStreams;
 pub use task::{Handle, Supervisor};

@@ -7,7 +7,7 @@ use super::command::Command;
 use super::orphan_killer::OrphanKiller;
 use super::signal::Signal;
 use super::sockets::Listen;
-use super::streams::Streams;
+use super::streams::OutputStreams;
 
 /// What a change does while COMMAND runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -149,7 +149,7 @@ pub struct Options {
     /// What of the child's output is taken, passed on, and kept for reports.
     pub capture: Capture,
     /// What writes it; `None`: something of the supervisor's own. The owner may speak through it too, so that lines do not mix.
-    pub streams: Option<Streams>,
+    pub streams: Option<OutputStreams>,
     /// Whether orphans are adopted.
     pub subreaper: Subreaper,
     /// Let the kernel kill the child when the thread that started it ends (Linux `PR_SET_PDEATHSIG`). Only for

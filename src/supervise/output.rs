@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex};
 use rustix::io::Errno;
 use tokio::io::unix::AsyncFd;
 
-use super::streams::{Sink, Streams, lock};
+use crate::sync::lock;
+
+use super::streams::{OutputStreams, StdStream, StreamWriter};
 
 /// How much of the end is kept for reports.
 const TAIL: usize = 64 * 1024;
@@ -40,7 +42,7 @@ impl Tail {
 #[derive(Debug)]
 struct Stream {
     fd: AsyncFd<OwnedFd>,
-    sink: Sink,
+    sink: StreamWriter,
     tail: Arc<Mutex<Tail>>,
 }
 
@@ -65,7 +67,7 @@ impl Stream {
 
     async fn pump(&self, reloader: impl Fn()) -> io::Result<()> {
         loop {
-            self.sink.room().await;
+            self.sink.space().await;
             let mut ready = self.fd.readable().await?;
             match self.read_some() {
                 Ok(0) => return Ok(()),
@@ -92,16 +94,20 @@ impl Output {
     ///
     /// `reloader` is called when a reloader announces itself in it.
     pub(super) fn new(
-        ours: Vec<(OwnedFd, bool)>,
-        streams: &Streams,
+        ours: Vec<(OwnedFd, StdStream)>,
+        streams: &OutputStreams,
         reloader: impl Fn() + Clone + Send + 'static,
     ) -> io::Result<Self> {
         let tail = Arc::new(Mutex::new(Tail::default()));
         let mut captured = Vec::new();
-        for (fd, error) in ours {
+        for (fd, stream) in ours {
             rustix::io::ioctl_fionbio(&fd, true)?;
             let fd = super::os::unix::readable(fd)?;
-            captured.push(Arc::new(Stream { fd, sink: streams.of(error).clone(), tail: Arc::clone(&tail) }));
+            captured.push(Arc::new(Stream {
+                fd,
+                sink: streams.writer(stream).clone(),
+                tail: Arc::clone(&tail),
+            }));
         }
         let pump = |stream: &Arc<Stream>| {
             let (stream, reloader) = (Arc::clone(stream), reloader.clone());

@@ -1,64 +1,66 @@
-//! This process's own two output streams, shared by what the child writes and what the owner of the supervisor says.
+//! The two output streams of this process, shared by the output of the child and the lines of the program.
 //!
-//! Whoever reads them may be slow or gone. So a thread of its own does the writing; the runtime only ever fills bounded
-//! queues. A child whose reader is slow waits just as it would on a pipe; the owner never waits.
+//! A reader of a stream may be slow or gone. So each stream has a thread that writes; everything else only fills a bounded queue.
+//! A child whose reader is slow waits, as it would on a pipe; the program never waits for a reader.
 
 use std::collections::VecDeque;
 use std::io::{self, IsTerminal};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::termios::Winsize;
 use tokio::sync::Notify;
 
+use crate::sync::{lock, wait};
+
 use super::os;
 use super::screen::Screen;
 
-/// How much of the child's may wait to be written before the child has to.
-const QUEUE: usize = 256 * 1024;
-/// How much of what the owner says may wait; what comes then is left out, and counted.
-const SAID: usize = 4 * 1024 * 1024;
-/// How long a line of the child's that has begun may keep the owner from speaking.
-const HALF_A_LINE: Duration = Duration::from_millis(50);
-/// How long the owner may be kept until its line is out: a child that writes to the same place itself must not come first.
-const IN_TURN: Duration = Duration::from_millis(20);
-/// A reader that has taken nothing for so long will not take the rest.
-const STUCK: Duration = Duration::from_secs(1);
+/// Maximum number of bytes of the child's output that wait to be written; more make the child wait.
+const MAX_CHILD_BYTES: usize = 256 * 1024;
+/// Maximum number of bytes of the program's lines that wait to be written; lines above that are dropped and counted.
+const MAX_PROGRAM_BYTES: usize = 4 * 1024 * 1024;
+/// Maximum time for which an unfinished line of the child delays the program's lines.
+const UNFINISHED_LINE_TIMEOUT: Duration = Duration::from_millis(50);
+/// Maximum time for which the program waits until its lines are written: a child that writes to the same place itself must not
+/// come first.
+const WRITE_TURN_TIMEOUT: Duration = Duration::from_millis(20);
+/// Time after which a reader that has taken nothing is given up at the end.
+const STUCK_READER_TIMEOUT: Duration = Duration::from_secs(1);
+/// Delay between two looks whether everything is written.
+const FLUSH_POLL_DELAY: Duration = Duration::from_millis(1);
 
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+/// One of the two output streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum StdStream {
+    Out,
+    Err,
 }
 
 /// Standard output and standard error of this process. Cheap to clone.
+///
+/// If both are the same terminal they are one stream, so that the order of what appears is kept.
 #[derive(Debug, Clone)]
-pub struct Streams {
-    out: Sink,
-    err: Sink,
+pub struct OutputStreams {
+    out: StreamWriter,
+    err: StreamWriter,
     draws: bool,
 }
 
-impl Streams {
-    /// One terminal for both is one stream, so that the order of what appears is kept. Until a supervisor that has them starts,
-    /// what is said is written at once, by who says it, or waits until then where that is not possible.
+impl OutputStreams {
+    /// Starts the threads that write.
     ///
-    /// `draws`: a status line may be shown on standard error, if that is a terminal.
-    #[must_use]
-    pub fn open(draws: bool) -> Self {
-        // Without a terminal for the child it writes to ours directly, and would stand in a status line.
-        let draws = draws && io::stderr().is_terminal() && os::terminal::new_terminal().is_ok();
-        let err = Sink::new(true, draws);
-        let out = if same_terminal() { err.clone() } else { Sink::new(false, false) };
-        Self { out, err, draws }
-    }
-
-    /// From now on threads of their own do the writing: for what the owner says, and, if the child's output is captured, for both.
+    /// With `status_line`, a status line may be shown on standard error, if that is a terminal.
     ///
     /// # Errors
-    /// If there is no room for a thread.
-    pub(super) fn start(&self, captures: bool) -> io::Result<()> {
-        self.err.start()?;
-        if captures { self.out.start() } else { Ok(()) }
+    /// If the system starts no thread.
+    pub fn open(status_line: bool) -> io::Result<Self> {
+        // Without a terminal of its own the child would write to ours directly, and into the status line.
+        let draws = status_line && io::stderr().is_terminal() && os::terminal::new_terminal().is_ok();
+        let err = StreamWriter::start(StdStream::Err, draws)?;
+        let out = if same_terminal() { err.clone() } else { StreamWriter::start(StdStream::Out, false)? };
+        Ok(Self { out, err, draws })
     }
 
     /// Whether a status line can be shown.
@@ -67,274 +69,182 @@ impl Streams {
         self.draws
     }
 
-    /// Says whole lines on standard error, their ends included. Waits a moment until they are out, but for no reader that
-    /// does not read: what then grows too long is left out, and [`Streams::left_out`] tells.
+    /// Writes whole lines, their ends included, to standard error. Waits at most 20 ms until they are written. Lines that find
+    /// the queue full are dropped; [`OutputStreams::left_out`] counts them.
     pub fn say(&self, lines: Vec<u8>) {
-        self.err.0.say(lines);
+        self.err.shared.write_lines(lines);
     }
 
-    /// How many times something was left out since this was last asked; zero while there is no room to say so.
+    /// Number of calls of [`OutputStreams::say`] whose lines were dropped since the last call; zero while the queue is still too
+    /// full for a message about it.
     #[must_use]
     pub fn left_out(&self) -> u64 {
-        let mut queue = lock(&self.err.0.queue);
-        if queue.said > SAID / 2 { 0 } else { std::mem::take(&mut queue.left_out) }
+        let mut queue = lock(&self.err.shared.queue);
+        if queue.program_bytes > MAX_PROGRAM_BYTES / 2 { 0 } else { std::mem::take(&mut queue.dropped) }
     }
 
-    /// Shows a line below everything, which disappears for what is written and comes back after it; `None` takes it away.
+    /// Shows a line below everything else; it disappears for other output and comes back after it. `None` removes it.
     pub fn status(&self, line: Option<Vec<u8>>) {
-        let mut queue = lock(&self.err.0.queue);
+        let mut queue = lock(&self.err.shared.queue);
         queue.status = Some(line);
-        self.err.0.filled.notify_one();
+        self.err.shared.filled.notify_one();
     }
 
-    /// Blocks until everything is written, or the reader takes nothing any more.
+    /// Blocks until everything is written, or until a reader has taken nothing for a second.
     pub fn flush(&self) {
-        self.out.flush();
-        self.err.flush();
-    }
-
-    /// Waits until everything is written, or the reader takes nothing any more.
-    pub(super) async fn flushed(&self) {
-        for sink in [&self.out, &self.err] {
-            while sink.0.busy() {
-                tokio::time::sleep(Duration::from_millis(1)).await;
+        for writer in [&self.out, &self.err] {
+            while writer.shared.is_busy() {
+                std::thread::sleep(FLUSH_POLL_DELAY);
             }
         }
     }
 
-    /// A child is about to begin that may write to the same places.
-    pub(super) fn child_begins(&self) {
-        for sink in [&self.out, &self.err] {
-            lock(&sink.0.queue).alone = false;
+    /// Waits as [`OutputStreams::flush`] does, without blocking the thread.
+    pub(super) async fn flushed(&self) {
+        for writer in [&self.out, &self.err] {
+            while writer.shared.is_busy() {
+                tokio::time::sleep(FLUSH_POLL_DELAY).await;
+            }
         }
     }
 
-    pub(super) fn of(&self, error: bool) -> &Sink {
-        if error { &self.err } else { &self.out }
+    pub(super) fn writer(&self, stream: StdStream) -> &StreamWriter {
+        match stream {
+            StdStream::Out => &self.out,
+            StdStream::Err => &self.err,
+        }
     }
 
-    /// Whether both are the same stream.
+    /// Whether both streams are one terminal.
     pub(super) fn is_one(&self) -> bool {
-        Arc::ptr_eq(&self.out.0, &self.err.0)
+        Arc::ptr_eq(&self.out.shared, &self.err.shared)
     }
 }
 
-/// One of the streams, written to by a thread.
+/// One stream, written to by a thread of its own.
 #[derive(Debug, Clone)]
-pub(super) struct Sink(Arc<Inner>, #[expect(dead_code, reason = "its end ends the thread")] Arc<End>);
-
-/// The last of these tells the thread that nobody needs it any more.
-#[derive(Debug)]
-struct End(Arc<Inner>);
-
-impl Drop for End {
-    fn drop(&mut self) {
-        lock(&self.0.queue).over = true;
-        self.0.filled.notify_one();
-        self.0.write_unstarted();
-    }
+pub(super) struct StreamWriter {
+    shared: Arc<Shared>,
+    #[expect(dead_code, reason = "dropping the last one ends the thread")]
+    shutdown: Arc<ShutdownGuard>,
 }
 
-#[derive(Debug, Default)]
-struct Inner {
-    error: bool,
-    draws: bool,
-    queue: Mutex<Queue>,
-    filled: Condvar,
-    emptied: Notify,
-    written: Condvar,
-}
-
-/// Something to be written.
-#[derive(Debug)]
-enum Piece {
-    /// Of the child's.
-    Passed(Vec<u8>),
-    /// Of the owner's.
-    Said(Vec<u8>),
-}
-
-#[derive(Debug, Default)]
-struct Queue {
-    pieces: VecDeque<Piece>,
-    /// Bytes of the child's that wait, and of the owner's.
-    passed: usize,
-    said: usize,
-    left_out: u64,
-    /// A new status line, or none from now on.
-    status: Option<Option<Vec<u8>>>,
-    /// There is a thread that writes.
-    started: bool,
-    /// Nobody else writes to the same place: the few lines before the first child need no thread, and nobody has to be woken
-    /// for them.
-    alone: bool,
-    /// The thread writes.
-    writing: bool,
-    /// Whoever says something writes it.
-    directly: bool,
-    /// The child writes through here, and not past us.
-    captures: bool,
-    /// The owner has waited in vain, and does not wait again before everything is out.
-    slow: bool,
-    /// When the reader has last taken something, or there was nothing to take.
-    progress: Option<Instant>,
-    /// Nobody reads any more.
-    closed: bool,
-    over: bool,
-}
-
-impl Sink {
-    fn new(error: bool, draws: bool) -> Self {
-        let inner = Arc::new(Inner { error, draws, ..Inner::default() });
-        let sink = Self(Arc::clone(&inner), Arc::new(End(inner)));
-        // A terminal may be held, or not be ours.
-        lock(&sink.0.queue).alone = !sink.is_terminal();
-        sink
-    }
-
-    fn start(&self) -> io::Result<()> {
-        let mut queue = lock(&self.0.queue);
-        if !queue.started {
-            let inner = Arc::clone(&self.0);
-            let name = if inner.error { "devrun-stderr" } else { "devrun-stdout" };
-            std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-                // A terminal may stop whoever writes from the background; that would be all of us.
-                os::terminal::never_stop_for_writing();
-                inner.work(Screen::new(inner.draws));
-            })?;
-            queue.started = true;
-        }
-        Ok(())
+impl StreamWriter {
+    fn start(stream: StdStream, draws: bool) -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            stream,
+            queue: Mutex::default(),
+            filled: Condvar::new(),
+            emptied: Notify::new(),
+            written: Condvar::new(),
+        });
+        let name = match stream {
+            StdStream::Out => "devrun-stdout",
+            StdStream::Err => "devrun-stderr",
+        };
+        let of_thread = Arc::clone(&shared);
+        std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+            // A terminal may stop a process that writes from the background, and with it the whole program.
+            os::terminal::never_stop_for_writing();
+            of_thread.run(Screen::new(draws));
+        })?;
+        Ok(Self { shutdown: Arc::new(ShutdownGuard(Arc::clone(&shared))), shared })
     }
 
     pub(super) fn is_terminal(&self) -> bool {
-        self.0.with(|fd| rustix::termios::isatty(fd))
+        self.shared.with_fd(|fd| rustix::termios::isatty(fd))
     }
 
+    /// Size of the terminal; `None` if the stream is none.
     pub(super) fn size(&self) -> Option<Winsize> {
-        self.0.with(|fd| rustix::termios::tcgetwinsize(fd)).ok()
+        self.shared.with_fd(|fd| rustix::termios::tcgetwinsize(fd)).ok()
     }
 
-    pub(super) fn push(&self, chunk: Vec<u8>) {
-        let mut queue = lock(&self.0.queue);
-        queue.captures = true;
-        // Nobody reads any more: the child goes on all the same.
-        if !queue.closed {
-            queue.passed += chunk.len();
-            queue.push(Piece::Passed(chunk));
-            self.0.filled.notify_one();
+    /// Queues output of the child. Discards it if the reader is gone: the child then goes on all the same.
+    pub(super) fn push(&self, bytes: Vec<u8>) {
+        let mut queue = lock(&self.shared.queue);
+        queue.has_child_output = true;
+        if !queue.reader_is_gone {
+            queue.push(Chunk::Child(bytes));
+            self.shared.filled.notify_one();
         }
     }
 
-    /// Waits until there is room.
-    pub(super) async fn room(&self) {
+    /// Waits until the queue has space for output of the child.
+    pub(super) async fn space(&self) {
         loop {
-            let emptied = self.0.emptied.notified();
-            if lock(&self.0.queue).passed < QUEUE {
+            let emptied = self.shared.emptied.notified();
+            if lock(&self.shared.queue).child_bytes < MAX_CHILD_BYTES {
                 return;
             }
             emptied.await;
         }
     }
+}
 
-    fn flush(&self) {
-        self.0.write_unstarted();
-        while self.0.busy() {
-            std::thread::sleep(Duration::from_millis(1));
-        }
+/// Ends the thread of a stream when the last [`StreamWriter`] is dropped. The thread writes what is left first.
+#[derive(Debug)]
+struct ShutdownGuard(Arc<Shared>);
+
+impl Drop for ShutdownGuard {
+    fn drop(&mut self) {
+        lock(&self.0.queue).is_over = true;
+        self.0.filled.notify_one();
     }
 }
 
-impl Queue {
-    fn push(&mut self, piece: Piece) {
-        if self.is_empty() {
-            self.progress = Some(Instant::now());
-        }
-        self.pieces.push_back(piece);
-    }
-
-    fn is_empty(&self) -> bool {
-        !self.writing && !self.directly && self.pieces.is_empty()
-    }
-
-    /// The next piece; a line of the child's that has begun comes to its end first.
-    fn next(&mut self, half: bool) -> Option<Piece> {
-        let first_passed = || self.pieces.iter().position(|piece| matches!(piece, Piece::Passed(_)));
-        let at = if half { first_passed()? } else { 0 };
-        let piece = self.pieces.remove(at)?;
-        match &piece {
-            Piece::Passed(bytes) => self.passed -= bytes.len(),
-            Piece::Said(bytes) => self.said -= bytes.len(),
-        }
-        Some(piece)
-    }
+/// What the thread of a stream shares with those that fill its queue.
+#[derive(Debug)]
+struct Shared {
+    stream: StdStream,
+    queue: Mutex<WriteQueue>,
+    /// Wakes the thread.
+    filled: Condvar,
+    /// Wakes readers of the child's output that wait for space.
+    emptied: Notify,
+    /// Wakes the program while it waits until its lines are written.
+    written: Condvar,
 }
 
-impl Inner {
-    fn say(&self, lines: Vec<u8>) {
+impl Shared {
+    fn write_lines(&self, lines: Vec<u8>) {
         let mut queue = lock(&self.queue);
-        if queue.closed {
+        if queue.reader_is_gone {
             return;
         }
-        let at_once = match queue.alone {
-            true => queue.is_empty() && lines.len() <= libc::PIPE_BUF && self.takes(),
-            false => !queue.started,
-        };
-        if at_once {
-            // There is room for one.
-            queue.directly = true;
-            drop(queue);
-            // Nothing can be done if that fails.
-            let _ = self.write_all(&lines);
-            lock(&self.queue).directly = false;
-            self.written.notify_all();
+        if queue.program_bytes + lines.len() > MAX_PROGRAM_BYTES {
+            queue.dropped += 1;
             return;
         }
-        if queue.said + lines.len() > SAID {
-            queue.left_out += 1;
-            return;
-        }
-        queue.said += lines.len();
-        queue.push(Piece::Said(lines));
-        if !queue.started {
-            return;
-        }
+        queue.push(Chunk::Program(lines));
         self.filled.notify_one();
-        let in_turn = |queue: &mut Queue| !queue.captures && !queue.slow && !queue.is_empty();
-        let waited = self.written.wait_timeout_while(queue, IN_TURN, in_turn);
+        let must_wait =
+            |queue: &mut WriteQueue| !queue.has_child_output && !queue.reader_is_slow && !queue.is_empty();
+        let waited = self.written.wait_timeout_while(queue, WRITE_TURN_TIMEOUT, must_wait);
         let (mut queue, waited) = waited.unwrap_or_else(PoisonError::into_inner);
-        queue.slow |= waited.timed_out();
-    }
-
-    /// Where no thread was started, whoever ends waits for the reader.
-    fn write_unstarted(&self) {
-        let next = || Some(lock(&self.queue)).filter(|queue| !queue.started)?.next(false);
-        while let Some(Piece::Said(bytes) | Piece::Passed(bytes)) = next() {
-            let _ = self.write_all(&bytes);
-        }
+        queue.reader_is_slow |= waited.timed_out();
     }
 
     /// Whether something is left that the reader may still take.
-    fn busy(&self) -> bool {
+    fn is_busy(&self) -> bool {
         let queue = lock(&self.queue);
-        let left = !queue.is_empty() || queue.status.is_some();
-        left && queue.started && !queue.closed && queue.progress.is_none_or(|since| since.elapsed() < STUCK)
+        let is_left = !queue.is_empty() || queue.status.is_some();
+        let is_stuck = queue.progress.is_some_and(|since| since.elapsed() >= STUCK_READER_TIMEOUT);
+        is_left && !queue.reader_is_gone && !is_stuck
     }
 
-    /// The life of the thread.
-    fn work(&self, mut screen: Screen) {
-        let mut half_since = None;
-        while let Some(bytes) = self.take(&mut screen, &mut half_since) {
+    /// The whole life of the thread.
+    fn run(&self, mut screen: Screen) {
+        let mut unfinished_since = None;
+        while let Some(bytes) = self.next_bytes(&mut screen, &mut unfinished_since) {
             let written = self.write_all(&bytes);
             let mut queue = lock(&self.queue);
-            queue.writing = false;
-            queue.slow &= !queue.is_empty();
-            // A full disk may have room again; a reader that is gone does not come back.
-            let full = matches!(written, Err(rustix::io::Errno::NOSPC | rustix::io::Errno::DQUOT));
-            if written.is_err() && !full {
-                queue.closed = true;
-                queue.pieces.clear();
-                (queue.passed, queue.said) = (0, 0);
+            queue.is_writing = false;
+            queue.reader_is_slow &= !queue.is_empty();
+            // A full disk may have space again later; a reader that is gone does not come back.
+            let is_full = matches!(written, Err(rustix::io::Errno::NOSPC | rustix::io::Errno::DQUOT));
+            if written.is_err() && !is_full {
+                queue.discard();
             }
             drop(queue);
             self.written.notify_all();
@@ -342,74 +252,131 @@ impl Inner {
         }
     }
 
-    /// Waits for what is to be written next; `None` at the end.
-    fn take(&self, screen: &mut Screen, half_since: &mut Option<Instant>) -> Option<Vec<u8>> {
+    /// Waits for the next bytes to write; `None` at the end.
+    fn next_bytes(&self, screen: &mut Screen, unfinished_since: &mut Option<Instant>) -> Option<Vec<u8>> {
         let mut queue = lock(&self.queue);
         loop {
             if let Some(status) = queue.status.take() {
                 screen.wants(status);
             }
-            let waits = !screen.at_start() && matches!(queue.pieces.front(), Some(Piece::Said(_)));
-            let since = waits.then(|| *half_since.get_or_insert_with(Instant::now));
-            let left = since.map(|since| HALF_A_LINE.saturating_sub(since.elapsed()));
-            let half = left.is_some_and(|left| !left.is_zero()) && !queue.over;
-            let bytes = match queue.next(half) {
-                Some(Piece::Passed(chunk)) => screen.passed(&chunk),
-                Some(Piece::Said(lines)) => {
-                    *half_since = None;
+            let program_waits = !screen.at_start() && matches!(queue.chunks.front(), Some(Chunk::Program(_)));
+            let since = program_waits.then(|| *unfinished_since.get_or_insert_with(Instant::now));
+            let left = since.map(|since| UNFINISHED_LINE_TIMEOUT.saturating_sub(since.elapsed()));
+            let left = left.filter(|left| !left.is_zero() && !queue.is_over);
+            let bytes = match queue.pop(left.is_some()) {
+                Some(Chunk::Child(bytes)) => screen.passed(&bytes),
+                Some(Chunk::Program(lines)) => {
+                    *unfinished_since = None;
                     screen.said(&lines)
                 }
                 None => screen.settle(),
             };
             if !bytes.is_empty() {
-                queue.writing = true;
+                queue.is_writing = true;
                 return Some(bytes);
             }
-            if queue.over && queue.pieces.is_empty() {
+            if queue.is_over && queue.chunks.is_empty() {
                 return None;
             }
-            queue = match left.filter(|_| half) {
-                Some(left) => match self.filled.wait_timeout(queue, left) {
-                    Ok((queue, _)) => queue,
-                    Err(poisoned) => poisoned.into_inner().0,
-                },
-                None => self.filled.wait(queue).unwrap_or_else(PoisonError::into_inner),
+            queue = match left {
+                Some(left) => self.filled.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0,
+                None => wait(&self.filled, queue),
             };
         }
-    }
-
-    fn with<T>(&self, run: impl FnOnce(BorrowedFd<'_>) -> T) -> T {
-        if self.error { run(io::stderr().as_fd()) } else { run(io::stdout().as_fd()) }
-    }
-
-    /// Whether up to `PIPE_BUF` bytes can be written now without waiting, as long as nobody else writes (pipe(7)).
-    fn takes(&self) -> bool {
-        use rustix::event::{PollFd, PollFlags, Timespec, poll};
-        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-        self.with(|fd| {
-            let mut one = [PollFd::new(&fd, PollFlags::OUT)];
-            poll(&mut one, Some(&now)).is_ok() && one[0].revents() == PollFlags::OUT
-        })
     }
 
     fn write_all(&self, mut bytes: &[u8]) -> rustix::io::Result<()> {
         use rustix::event::{PollFd, PollFlags, poll};
         use rustix::io::Errno;
         while !bytes.is_empty() {
-            match self.with(|fd| rustix::io::write(fd, bytes)) {
+            match self.with_fd(|fd| rustix::io::write(fd, bytes)) {
                 Ok(count) => {
                     bytes = &bytes[count..];
                     lock(&self.queue).progress = Some(Instant::now());
                 }
                 Err(Errno::INTR) => {}
-                // Somebody has made our terminal non-blocking, node for one.
+                // Some programs, node for one, make the terminal non-blocking for everyone who has it open.
                 Err(Errno::AGAIN) => {
-                    self.with(|fd| poll(&mut [PollFd::new(&fd, PollFlags::OUT)], None))?;
+                    self.with_fd(|fd| poll(&mut [PollFd::new(&fd, PollFlags::OUT)], None))?;
                 }
                 Err(error) => return Err(error),
             }
         }
         Ok(())
+    }
+
+    fn with_fd<T>(&self, run: impl FnOnce(BorrowedFd<'_>) -> T) -> T {
+        match self.stream {
+            StdStream::Out => run(io::stdout().as_fd()),
+            StdStream::Err => run(io::stderr().as_fd()),
+        }
+    }
+}
+
+/// Bytes to be written.
+#[derive(Debug)]
+enum Chunk {
+    /// Output of the child, cut anywhere.
+    Child(Vec<u8>),
+    /// Whole lines of the program.
+    Program(Vec<u8>),
+}
+
+#[derive(Debug, Default)]
+struct WriteQueue {
+    chunks: VecDeque<Chunk>,
+    child_bytes: usize,
+    program_bytes: usize,
+    /// Number of times that lines of the program were dropped.
+    dropped: u64,
+    /// A new status line (`Some(Some(..))`), or its end (`Some(None)`).
+    status: Option<Option<Vec<u8>>>,
+    /// The thread writes a chunk that is no longer in the queue.
+    is_writing: bool,
+    /// Output of the child goes through this queue: the child cannot overtake the program's lines.
+    has_child_output: bool,
+    /// The program has waited in vain, and does not wait again before the queue is empty.
+    reader_is_slow: bool,
+    /// When the reader took something last, or when the queue was last empty.
+    progress: Option<Instant>,
+    reader_is_gone: bool,
+    /// No more chunks come.
+    is_over: bool,
+}
+
+impl WriteQueue {
+    fn push(&mut self, chunk: Chunk) {
+        if self.is_empty() {
+            self.progress = Some(Instant::now());
+        }
+        match &chunk {
+            Chunk::Child(bytes) => self.child_bytes += bytes.len(),
+            Chunk::Program(lines) => self.program_bytes += lines.len(),
+        }
+        self.chunks.push_back(chunk);
+    }
+
+    /// The next chunk. While a line of the child is unfinished, only the child's chunks can finish it.
+    fn pop(&mut self, child_first: bool) -> Option<Chunk> {
+        let first_of_child = || self.chunks.iter().position(|chunk| matches!(chunk, Chunk::Child(_)));
+        let at = if child_first { first_of_child()? } else { 0 };
+        let chunk = self.chunks.remove(at)?;
+        match &chunk {
+            Chunk::Child(bytes) => self.child_bytes -= bytes.len(),
+            Chunk::Program(lines) => self.program_bytes -= lines.len(),
+        }
+        Some(chunk)
+    }
+
+    fn is_empty(&self) -> bool {
+        !self.is_writing && self.chunks.is_empty()
+    }
+
+    /// Nobody reads this stream any more.
+    fn discard(&mut self) {
+        self.reader_is_gone = true;
+        self.chunks.clear();
+        (self.child_bytes, self.program_bytes) = (0, 0);
     }
 }
 

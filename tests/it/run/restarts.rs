@@ -41,16 +41,16 @@ fn what_the_caller_ignored_the_child_does_not() {
     let sandbox = Sandbox::new();
     let report = sandbox.path("report");
     let helper = crate::support::sandbox::example("child");
-    // The last two are kept by the C library for itself: some runners of programs leave them ignored.
-    let ignoring =
-        "default 1 ignore 2 ignore 3 ignore 13 ignore 34 ignore 64 ignore 32 ignore 33 exec".split(' ');
+    let ignoring = "default 1 ignore 2 ignore 3 ignore 13 ignore 34 ignore 64 exec".split(' ');
     let mut command = sandbox.command(&helper);
     command.args(ignoring).arg(env!("CARGO_BIN_EXE_devrun")).arg("--").arg(&helper);
     let mut devrun = TestProcess::start(command.arg("report").arg(&report).arg("sleep"));
     let text = wait_for("the child has reported", || fs::read_to_string(&report).ok());
     devrun.stop();
     // SIGPIPE is ignored by the helper program's own runtime.
-    assert!(text.contains("SigIgn:\t0000000000001000"), "{text}");
+    let ignored = text.lines().find_map(|line| line.strip_prefix("SigIgn:\t")).unwrap();
+    // The C library lets nobody change signals 32 and 33: some runners of programs leave them ignored.
+    assert_eq!(u64::from_str_radix(ignored, 16).unwrap() & !0x1_8000_0000, 0x1000, "{text}");
 }
 
 #[test]

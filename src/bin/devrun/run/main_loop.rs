@@ -35,7 +35,9 @@ const STATUS_EVERY: Duration = Duration::from_millis(250);
 pub(crate) fn run(settings: Settings, terminal: &mut Terminal) -> Result<ExitCode, CliError> {
     let mut options = settings.session_options()?;
     // From here on nobody who traces waits for a reader.
-    options.supervise.streams = Some(terminal.share());
+    let streams =
+        terminal.share().map_err(|error| CliError::failed_to("start the output threads", &error))?;
+    options.supervise.streams = Some(streams);
     options.supervise.orphan_killer = start_orphan_killer(terminal);
     options.supervise.open_files = rlimit::raise_limit();
     capture(&mut options, terminal);

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use anstream::{AutoStream, ColorChoice};
-use devrun::supervise::Streams;
+use devrun::supervise::OutputStreams;
 use unicode_width::UnicodeWidthStr as _;
 
 use super::error::{CliError, SourceSpan};
@@ -26,7 +26,7 @@ const DEFAULT_COLUMNS: usize = 80;
 
 /// The threads that write standard output and standard error during a run. The log writes through them too, from
 /// any thread.
-static SHARED: OnceLock<Streams> = OnceLock::new();
+static SHARED: OnceLock<OutputStreams> = OnceLock::new();
 
 /// Standard output and standard error.
 #[derive(Debug)]
@@ -163,8 +163,12 @@ impl Terminal {
     }
 
     /// Starts writing by threads, shared with the output of COMMAND, so that a slow reader never blocks the program.
-    pub(crate) fn share(&self) -> Streams {
-        SHARED.get_or_init(|| Streams::open(self.supports_status())).clone()
+    pub(crate) fn share(&self) -> io::Result<OutputStreams> {
+        if let Some(shared) = SHARED.get() {
+            return Ok(shared.clone());
+        }
+        let opened = OutputStreams::open(self.supports_status())?;
+        Ok(SHARED.get_or_init(|| opened).clone())
     }
 
     /// Blocks until all output is written, or until a reader stops reading.
@@ -177,7 +181,7 @@ impl Terminal {
 
     /// Number of lines that were dropped since the last call, because a slow reader did not take them.
     pub(crate) fn take_dropped_lines(&self) -> u64 {
-        SHARED.get().map_or(0, Streams::left_out)
+        SHARED.get().map_or(0, OutputStreams::left_out)
     }
 
     /// Whether standard error is a terminal.
