@@ -1,16 +1,16 @@
-//! Why a session could not begin.
+//! Why a session cannot start.
 
-/// Why a session could not begin. Fits "failed to …".
+/// Why a session cannot start. Its text completes a sentence that begins with "failed to".
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Watching could not begin.
+    /// The watch cannot start.
     #[error(transparent)]
     Watch(#[from] crate::watch::Error),
-    /// Supervising could not begin.
+    /// The supervisor cannot start.
     #[error(transparent)]
     Supervise(#[from] crate::supervise::Error),
-    /// The port could not be opened.
+    /// The proxy cannot listen.
     #[cfg(feature = "proxy")]
     #[error(transparent)]
     Proxy(#[from] crate::proxy::Error),

@@ -1,22 +1,23 @@
-//! What a session tells, to embedders and to the terminal.
+//! What a session reports to its owner.
 
 use crate::supervise::SupervisorExit;
 use crate::watch::Summary;
 use crate::{supervise, watch};
 
-/// What a session tells, to embedders and to the terminal.
+/// What a session reports to its owner.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Event {
-    /// The watches are in place: a change made from now on is seen. The first event, before the first start.
+    /// The watches are in place: a change from now on is seen. This is the first event, sent before the first start of
+    /// the command. It comes again after [`Handle::rewatch`](super::Handle::rewatch).
     Watching(Summary),
-    /// From the watch room.
+    /// An event of the watch.
     Watch(watch::Event),
-    /// From the supervise room.
+    /// An event of the supervisor.
     Child(supervise::Event),
-    /// From the proxy.
+    /// An event of the proxy.
     #[cfg(feature = "proxy")]
     Proxy(crate::proxy::Event),
-    /// The session has ended; nothing of the child's tree lives. The last event.
+    /// The session has ended, and no process of the command lives. This is the last event.
     Ended(SupervisorExit),
 }

@@ -1,14 +1,24 @@
-//! All rooms together: the only code that sees watch, supervise and proxy at once. Routes, decides nothing.
+//! One service: a watch, a supervisor and a proxy, joined by one task.
+//!
+//! The only module that uses `watch`, `supervise` and `proxy` together. It routes messages between them:
+//!
+//! ```text
+//! watch::Event::Changed(Batch)       -> supervise::Request::Changed
+//! supervise::Event::Phase            -> routing -> proxy::Handle
+//! proxy::Event::Drained              -> supervise::Request::Drained
+//! every event of the three           -> session::Event
+//! ```
 
+#[allow(clippy::module_inception, reason = "the file is named for its type")]
+mod session;
 mod options;
-mod error;
 mod event;
-#[cfg(feature = "proxy")]
-mod routes;
-mod rooms;
+mod error;
 mod task;
+#[cfg(feature = "proxy")]
+mod routing;
 
 pub use error::Error;
 pub use event::Event;
 pub use options::Options;
-pub use task::{Handle, Session};
+pub use session::{Handle, Session};

@@ -1,36 +1,36 @@
-//! A whole session: what to watch, what to run, what clients see.
+//! The options of a session.
 
 use std::path::PathBuf;
 
 use crate::supervise::{self, Command};
 use crate::{rules, watch};
 
-/// A whole session.
+/// The options of a session.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Options {
-    /// What to watch.
+    /// What is watched.
     pub watch: watch::Options,
-    /// Whether anything is watched at all; otherwise devrun only supervises.
-    pub watching: bool,
-    /// Files that are watched along whatever the rules say, whose changes are told and restart nothing: the owner
-    /// decides what they mean. A configuration file, for instance.
-    pub told_only: Vec<PathBuf>,
-    /// What to run.
+    /// Whether anything is watched. `false`: the session only supervises.
+    pub watch_enabled: bool,
+    /// Files whose changes are reported but restart nothing, such as a configuration file of the owner. They are watched
+    /// whatever the rules say. Relative paths are relative to `watch.rules.base`.
+    pub observe_only: Vec<PathBuf>,
+    /// What runs.
     pub supervise: supervise::Options,
-    /// What clients see; `None`: they talk to the child directly.
+    /// The port that clients connect to. `None`: clients connect to the command directly.
     #[cfg(feature = "proxy")]
     pub proxy: Option<crate::proxy::Options>,
 }
 
 impl Options {
-    /// The defaults for a command: the current directory is watched in auto mode, there is no proxy.
+    /// The defaults for a command: the current directory is watched in auto mode, and there is no proxy.
     #[must_use]
     pub fn new(command: Command) -> Self {
         Self {
             watch: watch::Options::new(rules::Options::new(".")),
-            watching: true,
-            told_only: Vec::new(),
+            watch_enabled: true,
+            observe_only: Vec::new(),
             supervise: supervise::Options::new(command),
             #[cfg(feature = "proxy")]
             proxy: None,

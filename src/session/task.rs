@@ -1,200 +1,322 @@
-//! Session: the worker's door. Begins the other rooms, and the task that routes between them.
+//! The task of a session: starts the parts, routes messages between them, stops them.
 
+use std::error::Error as _;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
-use tokio::task::JoinHandle;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 #[cfg(feature = "proxy")]
 use crate::proxy::{self, Proxy};
-use crate::supervise::{self, Request, Supervisor, SupervisorExit};
+use crate::supervise::{self, Phase, Request, Supervisor, SupervisorExit};
 use crate::watch::{self, Watch};
 
 use super::error::Error;
 use super::event::Event;
 use super::options::Options;
-use super::rooms::{Order, Rooms, Router, tell, with_told};
 #[cfg(feature = "proxy")]
-use super::routes::Routes;
+use super::routing::{ProxyCommand, Routing};
 
-/// A running session. Dropping it asks for a gentle stop too, but does not wait for it.
-///
-/// ```
-/// use devrun::supervise::{self, Phase};
-/// use devrun::{Command, Event, Options, Session};
-///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let dir = tempfile::tempdir()?;
-/// std::fs::write(dir.path().join("app.py"), "one")?;
-/// let mut options = Options::new(Command::new("sleep").arg("1000"));
-/// options.watch.rules.base = dir.path().to_owned();
-/// options.watch.roots = vec![".".into()];
-///
-/// let mut session = Session::start(options).await?;
-/// while let Some(event) = session.next_event().await {
-///     let Event::Child(supervise::Event::Phase { generation, phase: Phase::Ready { .. } }) = event else { continue };
-///     if generation == 2 {
-///         break;
-///     }
-///     std::fs::write(dir.path().join("app.py"), "two")?;
-/// }
-/// session.stop().await;
-/// # Ok(())
-/// # }
-/// ```
+/// Timeout for the last rescan of a watch that is replaced.
+const LAST_RESCAN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A request of the owner that concerns the watch.
 #[derive(Debug)]
-pub struct Session {
-    handle: Handle,
-    events: UnboundedReceiver<Event>,
-    task: JoinHandle<SupervisorExit>,
+pub(super) enum WatchRequest {
+    /// Compare all files with the snapshot.
+    Rescan,
+    /// Replace the watch by one with these options.
+    Rewatch(Box<watch::Options>),
 }
 
-/// Tells a running session what to do. Cheap to clone; never blocks; does nothing once the session has ended.
-#[derive(Debug, Clone)]
-pub struct Handle {
-    child: supervise::Handle,
-    orders: UnboundedSender<Order>,
+/// A session whose parts run, and the channels to it.
+pub(super) struct Started {
+    pub(super) task: SessionTask,
+    pub(super) supervisor: supervise::Handle,
+    pub(super) watch_requests: UnboundedSender<WatchRequest>,
+    pub(super) events: UnboundedReceiver<Event>,
 }
 
-impl Handle {
-    /// Sends a request to the supervisor.
-    pub fn send(&self, request: Request) {
-        self.child.send(request);
-    }
-
-    /// Compares everything with the snapshot now, as after a queue overflow.
-    pub fn rescan(&self) {
-        let _ = self.orders.send(Order::Rescan);
-    }
-
-    /// Watches something else, or in another way, from now on; the child goes on. [`Event::Watching`] tells when
-    /// it is in effect; if it cannot be, [`watch::Event::Warning`] says why and all stays as it was.
-    pub fn rewatch(&self, options: watch::Options) {
-        let _ = self.orders.send(Order::Rewatch(Box::new(options)));
-    }
+/// Owns the parts of a session.
+pub(super) struct SessionTask {
+    supervisor: Supervisor,
+    watch: Option<Watch>,
+    watch_requests: UnboundedReceiver<WatchRequest>,
+    events: UnboundedSender<Event>,
+    /// [`Options::observe_only`], absolute.
+    observe_only: Vec<PathBuf>,
+    #[cfg(feature = "proxy")]
+    proxy: Option<Proxy>,
+    #[cfg(feature = "proxy")]
+    routing: Routing,
 }
 
-impl Session {
-    /// Starts watching, opens the proxy, then starts the child: when the child starts, the watches are in place.
-    /// Must be called in a tokio runtime; with [`supervise::Options::parent_death_signal`] on a thread that lives as
-    /// long as the process.
-    ///
-    /// # Errors
-    /// [`Error`] if one of the rooms cannot begin; nothing is left running then.
-    pub async fn start(options: Options) -> Result<Self, Error> {
-        let told_only = Arc::new(absolute(&options));
-        #[cfg(feature = "proxy")]
-        let proxy = match proxy_options(&options) {
-            Some(proxy) => Some(Proxy::start(proxy).await?),
-            None => None,
-        };
-        let (events, receiver) = mpsc::unbounded_channel();
-        let started = start_watch_and_child(&options, &told_only, &events).await;
-        #[cfg(feature = "proxy")]
-        let proxy = match (started.is_err(), proxy) {
-            // Whoever tries again at once finds the port free.
-            (true, Some(proxy)) => {
-                proxy.stop().await;
-                None
-            }
-            (_, proxy) => proxy,
-        };
-        let (watch, supervisor) = started?;
-        let (orders, ordered) = mpsc::unbounded_channel();
-        let handle = Handle { child: supervisor.handle(), orders };
-        let router = Router {
-            watch_handle: watch.as_ref().map(Watch::handle),
-            child: handle.child.clone(),
-            events,
-            told_only,
-            #[cfg(feature = "proxy")]
-            proxy: proxy.as_ref().map(Proxy::handle),
-            #[cfg(feature = "proxy")]
-            routes: Routes::new(base(&options), command_line(&options.supervise.command)),
-        };
-        let rooms = Rooms {
-            supervisor,
-            watch,
-            orders: ordered,
-            #[cfg(feature = "proxy")]
-            proxy,
-        };
-        Ok(Self { handle, events: receiver, task: tokio::spawn(rooms.route(router)) })
-    }
-
-    /// A handle to tell it things.
-    #[must_use]
-    pub fn handle(&self) -> Handle {
-        self.handle.clone()
-    }
-
-    /// Waits for the next event; `None` after [`Event::Ended`]. Cancel-safe. The session goes on whether or not
-    /// events are fetched; they are kept until then.
-    pub async fn next_event(&mut self) -> Option<Event> {
-        self.events.recv().await
-    }
-
-    /// Stops gently and returns once the last process of the child's tree is gone.
-    pub async fn stop(mut self) -> SupervisorExit {
-        self.handle.send(Request::Stop);
-        (&mut self.task).await.unwrap_or(SupervisorExit::Asked)
-    }
+/// One message of one part.
+enum Message {
+    Watch(watch::Event),
+    WatchEnded,
+    Request(WatchRequest),
+    Supervisor(supervise::Event),
+    #[cfg(feature = "proxy")]
+    Proxy(proxy::Event),
+    #[cfg(feature = "proxy")]
+    ProxyEnded,
 }
 
-/// Starts the watch, then the child: when the child starts, the watches are in place.
-async fn start_watch_and_child(
-    options: &Options,
-    told_only: &[PathBuf],
-    events: &UnboundedSender<Event>,
-) -> Result<(Option<Watch>, Supervisor), Error> {
-    let watch = if options.watching {
-        Some(Watch::start(with_told(options.watch.clone(), told_only)).await?)
-    } else {
-        None
-    };
-    let summary = watch.as_ref().map(Watch::summary).unwrap_or_default();
-    tell(events, Event::Watching(summary));
-    match Supervisor::start(options.supervise.clone()) {
-        Ok(supervisor) => Ok((watch, supervisor)),
+/// Starts the parts. The proxy comes first, because a port in use shows at once. The supervisor comes last: when its first
+/// generation starts, the watches are in place.
+pub(super) async fn start(options: Options) -> Result<Started, Error> {
+    let base = base(&options);
+    let observe_only: Vec<PathBuf> = options.observe_only.iter().map(|path| base.join(path)).collect();
+    #[cfg(feature = "proxy")]
+    let proxy = start_proxy(&options).await?;
+    let watch = match start_watch(&options, &observe_only).await {
+        Ok(watch) => watch,
         Err(error) => {
-            if let Some(watch) = watch {
-                watch.stop().await;
+            #[cfg(feature = "proxy")]
+            stop_proxy(proxy).await;
+            return Err(error);
+        }
+    };
+    #[cfg(feature = "proxy")]
+    let routing = Routing::new(base, command_line(&options.supervise.command));
+    let supervisor = match Supervisor::start(options.supervise) {
+        Ok(supervisor) => supervisor,
+        Err(error) => {
+            // The owner can try again at once: the port is free and the watches are gone.
+            #[cfg(feature = "proxy")]
+            stop_proxy(proxy).await;
+            stop_watch(watch).await;
+            return Err(error.into());
+        }
+    };
+    let (events, receiver) = unbounded_channel();
+    let (watch_requests, requested) = unbounded_channel();
+    let handle = supervisor.handle();
+    let task = SessionTask {
+        supervisor,
+        watch,
+        watch_requests: requested,
+        events,
+        observe_only,
+        #[cfg(feature = "proxy")]
+        proxy,
+        #[cfg(feature = "proxy")]
+        routing,
+    };
+    task.report_summary();
+    Ok(Started { task, supervisor: handle, watch_requests, events: receiver })
+}
+
+impl SessionTask {
+    /// Routes messages until the supervisor has ended, then stops the other parts.
+    pub(super) async fn run(mut self) -> SupervisorExit {
+        let exit = loop {
+            match self.next_message().await {
+                Some(Message::Supervisor(supervise::Event::Ended(exit))) => break exit,
+                Some(Message::Supervisor(event)) => self.route_supervisor(event).await,
+                Some(Message::Watch(event)) => self.route_watch(event),
+                Some(Message::WatchEnded) => self.watch = None,
+                Some(Message::Request(WatchRequest::Rescan)) => self.rescan(),
+                Some(Message::Request(WatchRequest::Rewatch(options))) => self.rewatch(*options).await,
+                #[cfg(feature = "proxy")]
+                Some(Message::Proxy(event)) => self.route_proxy(event),
+                #[cfg(feature = "proxy")]
+                Some(Message::ProxyEnded) => self.proxy = None,
+                None => break SupervisorExit::Asked,
             }
-            Err(error.into())
+        };
+        #[cfg(feature = "proxy")]
+        stop_proxy(self.proxy.take()).await;
+        stop_watch(self.watch.take()).await;
+        self.report(Event::Ended(exit));
+        exit
+    }
+
+    /// The next message of any part; `None` when the supervisor is gone.
+    async fn next_message(&mut self) -> Option<Message> {
+        #[cfg(feature = "proxy")]
+        let proxy_message = next_of_proxy(&mut self.proxy);
+        #[cfg(not(feature = "proxy"))]
+        let proxy_message = std::future::pending::<Message>();
+        tokio::select! {
+            // The supervisor comes first, so that a flood of changes does not delay the proxy's switch.
+            biased;
+            event = self.supervisor.next_event() => event.map(Message::Supervisor),
+            message = proxy_message => Some(message),
+            Some(request) = self.watch_requests.recv() => Some(Message::Request(request)),
+            message = next_of_watch(&mut self.watch) => Some(message),
         }
     }
-}
 
-impl Drop for Session {
-    fn drop(&mut self) {
-        self.handle.send(Request::Stop);
+    /// Passes a batch on to the supervisor, without the files that are only observed.
+    fn route_watch(&self, event: watch::Event) {
+        if let watch::Event::Changed(batch) = &event {
+            let mut batch = batch.clone();
+            batch.changes.retain(|change| !self.observe_only.contains(&change.path));
+            if !batch.changes.is_empty() {
+                self.supervisor.handle().send(Request::Changed(batch));
+            }
+        }
+        self.report(Event::Watch(event));
+    }
+
+    async fn route_supervisor(&mut self, event: supervise::Event) {
+        if let (Some(watch), supervise::Event::Phase { phase: Phase::Starting { .. }, .. }) =
+            (&self.watch, &event)
+        {
+            watch.handle().generation_started();
+        }
+        #[cfg(feature = "proxy")]
+        self.command_proxy(&event).await;
+        self.report(Event::Child(event));
+    }
+
+    /// Tells the proxy what the event means for clients. Waits only until devrun has stopped accepting on the command's
+    /// own sockets.
+    #[cfg(feature = "proxy")]
+    async fn command_proxy(&mut self, event: &supervise::Event) {
+        let Some(proxy) = self.proxy.as_ref().map(Proxy::handle) else { return };
+        for command in self.routing.commands(event) {
+            match command {
+                ProxyCommand::Publish(upstream) => proxy.publish(upstream),
+                ProxyCommand::Hold => proxy.hold(),
+                ProxyCommand::Banner(report) => proxy.banner(report),
+                ProxyCommand::ReleaseStreams(generation) => proxy.release_streams(generation),
+                ProxyCommand::StartFallback(report) => {
+                    let sockets = self.supervisor.answering_sockets(report.generation);
+                    proxy.answer_on(sockets, report);
+                }
+                ProxyCommand::StopFallback => proxy.answer_no_more().await,
+            }
+        }
+    }
+
+    #[cfg(feature = "proxy")]
+    fn route_proxy(&self, event: proxy::Event) {
+        if let proxy::Event::Drained { generation } = event {
+            self.supervisor.handle().send(Request::Drained(generation));
+        }
+        self.report(Event::Proxy(event));
+    }
+
+    fn rescan(&self) {
+        if let Some(watch) = &self.watch {
+            watch.handle().rescan();
+        }
+    }
+
+    /// Replaces the watch. The new one is in place before the old one makes its last rescan, so that no change is lost.
+    async fn rewatch(&mut self, options: watch::Options) {
+        let new = match Watch::start(with_observed(options, &self.observe_only)).await {
+            Ok(new) => new,
+            Err(error) => return self.route_watch(rewatch_warning(&error)),
+        };
+        if let Some(mut old) = self.watch.replace(new) {
+            old.handle().rescan();
+            let last_rescan = self.route_until_rescanned(&mut old);
+            if tokio::time::timeout(LAST_RESCAN_TIMEOUT, last_rescan).await.is_err() {
+                // The old watch still holds a burst back because git is at work. A restart covers its changes.
+                self.supervisor.handle().send(Request::Restart);
+            }
+            old.stop().await;
+        }
+        self.report_summary();
+    }
+
+    /// Routes the events of a watch until its rescan is complete.
+    async fn route_until_rescanned(&self, watch: &mut Watch) {
+        while let Some(event) = watch.next_event().await {
+            match event {
+                watch::Event::Rescanned { .. } => return,
+                event => self.route_watch(event),
+            }
+        }
+    }
+
+    fn report_summary(&self) {
+        let summary = self.watch.as_ref().map(Watch::summary).unwrap_or_default();
+        self.report(Event::Watching(summary));
+    }
+
+    /// Sends an event to the owner. The session goes on when the owner no longer receives.
+    fn report(&self, event: Event) {
+        let _ = self.events.send(event);
     }
 }
 
-/// The proxy's options. Shared sockets alone need one too: it answers on them while no generation lives.
-#[cfg(feature = "proxy")]
-fn proxy_options(options: &Options) -> Option<proxy::Options> {
-    let answers = options.supervise.listen.iter().any(|listen| listen.answer);
-    options.proxy.clone().or_else(|| answers.then(|| proxy::Options::new(Vec::new())))
+async fn next_of_watch(watch: &mut Option<Watch>) -> Message {
+    match watch {
+        Some(watch) => watch.next_event().await.map_or(Message::WatchEnded, Message::Watch),
+        None => std::future::pending().await,
+    }
 }
 
-/// What relative paths are relative to.
+#[cfg(feature = "proxy")]
+async fn next_of_proxy(proxy: &mut Option<Proxy>) -> Message {
+    match proxy {
+        Some(proxy) => proxy.next_event().await.map_or(Message::ProxyEnded, Message::Proxy),
+        None => std::future::pending().await,
+    }
+}
+
+/// Starts the proxy if one is configured. Sockets of [`supervise::Options::listen`] need one too: it answers on them while
+/// no generation lives.
+#[cfg(feature = "proxy")]
+async fn start_proxy(options: &Options) -> Result<Option<Proxy>, Error> {
+    let answers = options.supervise.listen.iter().any(|listen| listen.answer);
+    let proxy = options.proxy.clone().or_else(|| answers.then(|| proxy::Options::new(Vec::new())));
+    Ok(match proxy {
+        Some(proxy) => Some(Proxy::start(proxy).await?),
+        None => None,
+    })
+}
+
+#[cfg(feature = "proxy")]
+async fn stop_proxy(proxy: Option<Proxy>) {
+    if let Some(proxy) = proxy {
+        proxy.stop().await;
+    }
+}
+
+async fn start_watch(options: &Options, observe_only: &[PathBuf]) -> Result<Option<Watch>, Error> {
+    if !options.watch_enabled {
+        return Ok(None);
+    }
+    Ok(Some(Watch::start(with_observed(options.watch.clone(), observe_only)).await?))
+}
+
+async fn stop_watch(watch: Option<Watch>) {
+    if let Some(watch) = watch {
+        watch.stop().await;
+    }
+}
+
+/// The directory that relative paths are relative to.
 fn base(options: &Options) -> PathBuf {
     let base = &options.watch.rules.base;
     base.canonicalize().unwrap_or_else(|_| base.clone())
 }
 
-/// The command as the page shows it.
+/// The command as the error page shows it.
 #[cfg(feature = "proxy")]
 fn command_line(command: &supervise::Command) -> String {
     let words = std::iter::once(&command.program).chain(&command.args);
     words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }
 
-/// The files that are told only, absolute.
-fn absolute(options: &Options) -> Vec<PathBuf> {
-    let base = base(options);
-    options.told_only.iter().map(|path| base.join(path)).collect()
+/// The options of a watch that also watches the files that are only observed.
+fn with_observed(mut options: watch::Options, observe_only: &[PathBuf]) -> watch::Options {
+    options.always.extend_from_slice(observe_only);
+    options
+}
+
+fn rewatch_warning(error: &watch::Error) -> watch::Event {
+    let mut message = format!("what is watched stays as it was: failed to {error}");
+    let mut source = error.source();
+    while let Some(cause) = source {
+        message = format!("{message}: {cause}");
+        source = cause.source();
+    }
+    watch::Event::Warning { message, remedy: String::new() }
 }

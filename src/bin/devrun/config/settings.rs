@@ -207,9 +207,9 @@ impl Settings {
         supervise::check_env_files(&command).map_err(|error| self.bad_env_file(&error))?;
         let mut options = devrun::Options::new(command);
         options.watch = self.watch_options();
-        options.watching = self.run.watching;
+        options.watch_enabled = self.run.watching;
         // An edit there is followed by comparing settings, not by a restart of its own.
-        options.told_only.extend(self.config_files());
+        options.observe_only.extend(self.config_files());
         self.fill_supervise(&mut options.supervise);
         options.proxy = self.server.options();
         Ok(options)

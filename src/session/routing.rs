@@ -1,0 +1,241 @@
+//! What a phase of the command means for the proxy: a pure function, without channels and sockets.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::change::Batch;
+use crate::proxy::{FailureReport, Upstream};
+use crate::supervise::{Event, ExitReport, Phase};
+
+/// A command to the proxy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum ProxyCommand {
+    /// Send new requests there.
+    Publish(Upstream),
+    /// Hold new requests; the serving generation drains.
+    Hold,
+    /// Show this failure in a banner over the pages of the serving generation, or remove the banner.
+    Banner(Option<Arc<FailureReport>>),
+    /// End the endless streams of this generation, so that their clients reconnect to new code.
+    ReleaseStreams(u64),
+    /// No generation lives: answer with this failure on the sockets that the command inherits.
+    StartFallback(Arc<FailureReport>),
+    /// A generation is about to start: stop answering on these sockets.
+    StopFallback,
+}
+
+/// Follows the generations as far as the proxy is concerned.
+#[derive(Debug)]
+pub(super) struct Routing {
+    base: PathBuf,
+    command_line: String,
+    /// The changes that caused the restart in progress.
+    cause: Option<Arc<Batch>>,
+    /// The generation that receives new requests.
+    serving: Option<u64>,
+    /// The generation that is being built or started.
+    starting: Option<u64>,
+    fallback_runs: bool,
+}
+
+/// What has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Subject {
+    Build,
+    Process,
+}
+
+impl Routing {
+    /// Error pages show changed paths relative to `base`, and the command as `command_line`.
+    pub(super) fn new(base: PathBuf, command_line: String) -> Self {
+        Self { base, command_line, cause: None, serving: None, starting: None, fallback_runs: false }
+    }
+
+    /// The commands that follow from an event, in order.
+    pub(super) fn commands(&mut self, event: &Event) -> Vec<ProxyCommand> {
+        match event {
+            Event::Restarting { because, .. } => {
+                self.cause.clone_from(because);
+                Vec::new()
+            }
+            Event::Phase { generation, phase } => self.phase(*generation, phase),
+            _ => Vec::new(),
+        }
+    }
+
+    fn phase(&mut self, generation: u64, phase: &Phase) -> Vec<ProxyCommand> {
+        match phase {
+            Phase::Building | Phase::Starting { .. } => self.starting(generation),
+            Phase::Ready { address } => self.ready(generation, *address),
+            Phase::Draining if self.serving == Some(generation) => vec![ProxyCommand::Hold],
+            Phase::Draining => Vec::new(),
+            Phase::Stopping => vec![ProxyCommand::ReleaseStreams(generation)],
+            Phase::Stopped => self.stopped(generation),
+            Phase::Exited(report) | Phase::Failed(report) => self.ended(generation, report, Subject::Process),
+            Phase::BuildFailed(report) => self.ended(generation, report, Subject::Build),
+        }
+    }
+
+    fn starting(&mut self, generation: u64) -> Vec<ProxyCommand> {
+        self.starting = Some(generation);
+        let mut commands = Vec::new();
+        if std::mem::take(&mut self.fallback_runs) {
+            commands.push(ProxyCommand::StopFallback);
+        }
+        if self.serving.is_none() {
+            commands.push(ProxyCommand::Publish(Upstream::Starting));
+        }
+        commands
+    }
+
+    fn ready(&mut self, generation: u64, address: Option<SocketAddr>) -> Vec<ProxyCommand> {
+        self.starting.take_if(|starting| *starting == generation);
+        let previous = self.serving.replace(generation);
+        let Some(address) = address else { return Vec::new() };
+        let upstream = Upstream::Ready { generation, address };
+        let mut commands = vec![ProxyCommand::Publish(upstream), ProxyCommand::Banner(None)];
+        if let Some(previous) = previous.filter(|previous| *previous != generation) {
+            commands.push(ProxyCommand::ReleaseStreams(previous));
+        }
+        commands
+    }
+
+    fn stopped(&mut self, generation: u64) -> Vec<ProxyCommand> {
+        self.starting.take_if(|starting| *starting == generation);
+        if self.serving.take_if(|serving| *serving == generation).is_none() {
+            return Vec::new();
+        }
+        vec![ProxyCommand::Publish(Upstream::Starting)]
+    }
+
+    fn ended(&mut self, generation: u64, report: &ExitReport, subject: Subject) -> Vec<ProxyCommand> {
+        self.starting.take_if(|starting| *starting == generation);
+        self.serving.take_if(|serving| *serving == generation);
+        let report = Arc::new(self.failure_report(generation, report, subject));
+        match (self.serving, self.starting) {
+            (Some(_), _) => vec![ProxyCommand::Banner(Some(report))],
+            (None, Some(_)) => vec![ProxyCommand::Publish(Upstream::Starting)],
+            (None, None) => {
+                self.fallback_runs = true;
+                let down = Upstream::Down(Arc::clone(&report));
+                vec![ProxyCommand::Publish(down), ProxyCommand::StartFallback(report)]
+            }
+        }
+    }
+
+    fn failure_report(&self, generation: u64, report: &ExitReport, subject: Subject) -> FailureReport {
+        let headline = report.message.clone().unwrap_or_else(|| {
+            let subject = if subject == Subject::Build { "the build " } else { "" };
+            format!("{subject}{} after {:.2} s", report.ended, report.ran.as_secs_f64())
+        });
+        let changes = self.cause.as_ref().map(|batch| batch.changes.as_slice()).unwrap_or_default();
+        FailureReport {
+            generation,
+            headline,
+            command: self.command_line.clone(),
+            changed: changes.iter().map(|change| relative(&change.path, &self.base)).collect(),
+            output: report.output.clone(),
+            ran: report.ran,
+        }
+    }
+}
+
+/// A path as the page shows it: relative to `base` if it lies below it.
+fn relative(path: &Path, base: &Path) -> String {
+    path.strip_prefix(base).unwrap_or(path).to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::supervise::ProcessExit;
+
+    fn address(port: u16) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], port))
+    }
+
+    fn ready(port: u16) -> Phase {
+        Phase::Ready { address: Some(address(port)) }
+    }
+
+    fn report(status: i32) -> ExitReport {
+        let ran = Duration::from_millis(310);
+        ExitReport { ended: ProcessExit::Status(status), ran, message: None, output: b"last words".to_vec() }
+    }
+
+    fn routing() -> Routing {
+        Routing::new("/project".into(), "python app.py".to_owned())
+    }
+
+    #[test]
+    fn an_overlapping_successor_takes_over_when_it_is_ready() {
+        let mut routing = routing();
+        assert_eq!(
+            routing.phase(1, &Phase::Starting { pid: 1 }),
+            [ProxyCommand::Publish(Upstream::Starting)]
+        );
+        routing.phase(1, &ready(1000));
+        assert_eq!(routing.phase(2, &Phase::Starting { pid: 2 }), []);
+        let commands = routing.phase(2, &ready(2000));
+        let new = Upstream::Ready { generation: 2, address: address(2000) };
+        assert_eq!(
+            commands,
+            [ProxyCommand::Publish(new), ProxyCommand::Banner(None), ProxyCommand::ReleaseStreams(1)]
+        );
+        // The old one no longer serves: its drain and its end close nothing.
+        assert_eq!(routing.phase(1, &Phase::Draining), []);
+        assert_eq!(routing.phase(1, &Phase::Stopped), []);
+    }
+
+    #[test]
+    fn generations_that_take_turns_hold_requests_between_them() {
+        let mut routing = routing();
+        routing.phase(1, &Phase::Starting { pid: 1 });
+        routing.phase(1, &ready(1000));
+        assert_eq!(routing.phase(1, &Phase::Draining), [ProxyCommand::Hold]);
+        assert_eq!(routing.phase(1, &Phase::Stopping), [ProxyCommand::ReleaseStreams(1)]);
+        assert_eq!(routing.phase(1, &Phase::Stopped), [ProxyCommand::Publish(Upstream::Starting)]);
+    }
+
+    #[test]
+    fn a_failed_successor_puts_a_banner_over_the_one_that_serves_on() {
+        let mut routing = routing();
+        routing.phase(1, &Phase::Starting { pid: 1 });
+        routing.phase(1, &ready(1000));
+        routing.phase(2, &Phase::Starting { pid: 2 });
+        let commands = routing.phase(2, &Phase::Failed(report(1)));
+        let [ProxyCommand::Banner(Some(banner))] = commands.as_slice() else { panic!("{commands:?}") };
+        assert_eq!(banner.headline, "exited with status 1 after 0.31 s");
+        assert_eq!(banner.output, b"last words");
+    }
+
+    #[test]
+    fn a_crash_with_no_successor_is_shown_until_the_next_start() {
+        let mut routing = routing();
+        routing.phase(1, &Phase::Starting { pid: 1 });
+        routing.phase(1, &ready(1000));
+        let commands = routing.phase(1, &Phase::Exited(report(3)));
+        assert!(
+            matches!(
+                commands.as_slice(),
+                [ProxyCommand::Publish(Upstream::Down(_)), ProxyCommand::StartFallback(_)]
+            ),
+            "{commands:?}"
+        );
+        let commands = routing.phase(2, &Phase::Starting { pid: 2 });
+        assert_eq!(commands, [ProxyCommand::StopFallback, ProxyCommand::Publish(Upstream::Starting)]);
+    }
+
+    #[test]
+    fn a_crash_while_the_successor_starts_only_holds() {
+        let mut routing = routing();
+        routing.phase(1, &Phase::Starting { pid: 1 });
+        routing.phase(1, &ready(1000));
+        routing.phase(2, &Phase::Building);
+        assert_eq!(routing.phase(1, &Phase::Exited(report(3))), [ProxyCommand::Publish(Upstream::Starting)]);
+    }
+}
