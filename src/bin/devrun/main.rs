@@ -92,12 +92,13 @@ fn dispatch(typed: CommandArgs, terminal: &mut Terminal) -> Result<ExitCode, Cli
         Verb::Doctor(args) => {
             let layer = Layer { server: args.server, ..layer_of(args.watch, args.output) };
             terminal.set_color(config::resolve::color_of(&layer.output));
-            let question = doctor::Question {
-                json: args.format == cli::choices::Format::Json,
-                probe_roots: args.probe_roots,
+            let event_tests = if args.probe_roots {
+                doctor::EventTests::TemporaryDirectoryAndRoots
+            } else {
+                doctor::EventTests::TemporaryDirectory
             };
             let settings = settle(args.source, layer, Vec::new(), terminal);
-            doctor::run(settings, question, terminal)
+            doctor::run(settings, event_tests, args.format, terminal)
         }
         Verb::Completions(args) => generate::completions::write(args.shell, terminal),
         Verb::Reference(args) => {

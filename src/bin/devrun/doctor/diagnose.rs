@@ -1,134 +1,83 @@
-//! `devrun doctor`: what would go wrong here, and how to mend it. Gathers symptoms, and shows them.
+//! Runs all checks and prints their findings.
 
 use serde_json::{Value, json};
 
-use super::finding::{Level, Symptom};
-use super::{checks, event_probe as probe};
+use super::event_test::{test_roots, test_temporary_directory};
+use super::finding::Finding;
+use super::{command_checks, limit_checks, port_checks, project_checks, watch_checks};
+use crate::cli::choices::Format;
 use crate::config::settings::Settings;
 use crate::ui::error::{CliError, ExitCode};
-use crate::ui::escape::{escape_path, escape_text};
-use crate::ui::style::{ERROR, FAINT, GOOD, HELP, NAME, WARNING, styled};
 use crate::ui::terminal::Terminal;
 
-/// The version of what `--format json` writes.
+/// The version of the output of `--format json`.
 const VERSION: u32 = 1;
 
-/// What is asked.
-#[derive(Debug)]
-pub(crate) struct Question {
-    /// As JSON.
-    pub(crate) json: bool,
-    /// Try events in the roots too.
-    pub(crate) probe_roots: bool,
+/// Where the test of events writes a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EventTests {
+    TemporaryDirectory,
+    TemporaryDirectoryAndRoots,
 }
 
-/// Looks for what would go wrong here. Bad settings are one of its findings.
+/// Runs all checks. Invalid settings are one of the findings; the other checks then use the defaults.
 pub(crate) fn run(
     settings: Result<Settings, CliError>,
-    question: Question,
+    event_tests: EventTests,
+    format: Format,
     terminal: &mut Terminal,
 ) -> Result<ExitCode, CliError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| CliError::failed_to("start the runtime", &error))?;
-    let (mut symptoms, settings) = configuration(settings)?;
-    terminal.set_status("looking at limits, roots and ports");
-    symptoms.extend(checks::limits());
-    symptoms.extend(runtime.block_on(checks::watching(&settings)));
+        .map_err(|error| CliError::failed_to("start the event loop", &error))?;
+    let (configuration, settings) = check_configuration(settings)?;
+    let mut findings = vec![configuration];
+    terminal.set_status("checking limits, roots and ports");
+    findings.extend(limit_checks::run());
+    findings.extend(runtime.block_on(watch_checks::run(&settings)));
     terminal.set_status("waiting for an event");
-    symptoms.push(runtime.block_on(tried_in_temporary_directory()));
-    if question.probe_roots {
-        symptoms.extend(runtime.block_on(tried_in_roots(&settings)));
+    findings.push(runtime.block_on(test_temporary_directory()));
+    if event_tests == EventTests::TemporaryDirectoryAndRoots {
+        findings.extend(runtime.block_on(test_roots(&settings)));
     }
-    symptoms.extend(checks::ports(&settings));
-    symptoms.extend(checks::git(&settings));
-    symptoms.extend(checks::command(&settings));
-    symptoms.extend(checks::project(&settings));
+    findings.extend(port_checks::run(&settings));
+    findings.extend(project_checks::git(&settings));
+    findings.extend(command_checks::run(&settings));
+    findings.extend(project_checks::project_kind(&settings));
     terminal.clear_status();
-    show(&symptoms, question.json, terminal)?;
-    let ill = symptoms.iter().any(|symptom| symptom.level >= Level::Warning);
-    Ok(if ill { ExitCode::Findings } else { ExitCode::Success })
+    print(&findings, format, terminal)?;
+    let has_problem = findings.iter().any(Finding::is_problem);
+    Ok(if has_problem { ExitCode::Findings } else { ExitCode::Success })
 }
 
-/// The settings, or what is wrong with them, and then the defaults to go on with.
-fn configuration(settings: Result<Settings, CliError>) -> Result<(Vec<Symptom>, Settings), CliError> {
+/// Whether the settings are valid, and the settings to use for the other checks.
+fn check_configuration(settings: Result<Settings, CliError>) -> Result<(Finding, Settings), CliError> {
     match settings {
         Ok(settings) => {
             let message = match &settings.config {
                 Some(path) => format!("{} is valid", settings.shown(path)),
-                None => "no devrun.toml: the defaults hold".into(),
+                None => "no devrun.toml: the defaults apply".into(),
             };
-            Ok((vec![Symptom::good("configuration", message)], settings))
+            Ok((Finding::good("configuration", message), settings))
         }
-        Err(failure) => {
-            let place = failure.span().map(|span| format!("{}: ", span.location())).unwrap_or_default();
-            let message = [&[format!("{place}{}", failure.message())], failure.causes()].concat().join(": ");
-            let symptom = Symptom::error("configuration", message, failure.remedy().unwrap_or_default());
-            Ok((vec![symptom], Settings::defaults()?))
-        }
-    }
-}
-
-async fn tried_in_temporary_directory() -> Symptom {
-    let directory = std::env::temp_dir();
-    let shown = escape_path(&directory);
-    judged("event-self-test", &format!("a new directory in {shown}"), probe::in_temporary_directory().await)
-}
-
-async fn tried_in_roots(settings: &Settings) -> Vec<Symptom> {
-    let mut symptoms = Vec::new();
-    for root in settings.watch.roots.iter().filter(|root| root.is_dir()) {
-        let outcome = probe::in_directory(root).await;
-        symptoms.push(judged("event-in-root", &settings.shown(root), outcome));
-    }
-    symptoms
-}
-
-fn judged(id: &'static str, place: &str, outcome: probe::Outcome) -> Symptom {
-    match outcome {
-        probe::Outcome::Came(after) => {
-            let after = after.as_secs_f64() * 1000.0;
-            Symptom::good(id, format!("a change in {place} was told after {after:.1} ms"))
-        }
-        probe::Outcome::Lost => Symptom::error(
-            id,
-            format!("a file was written in {place}, and no event came"),
-            "use --mode stat there: it looks instead of waiting to be told",
-        ),
-        probe::Outcome::Untried(why) => {
-            Symptom::note(id, format!("events could not be tried in {place}: {}", escape_text(&why)), "")
+        Err(error) => {
+            let location = error.span().map(|span| format!("{}: ", span.location())).unwrap_or_default();
+            let message = format!("{location}{}", error.message());
+            let message = [&[message], error.causes()].concat().join(": ");
+            let finding =
+                Finding::error("configuration", message).with_remedy(error.remedy().unwrap_or_default());
+            Ok((finding, Settings::defaults()?))
         }
     }
 }
 
-fn show(symptoms: &[Symptom], json: bool, terminal: &mut Terminal) -> Result<(), CliError> {
-    if json {
-        let checks: Vec<Value> = symptoms
-            .iter()
-            .map(|symptom| {
-                json!({
-                    "id": symptom.id,
-                    "level": symptom.level.name(),
-                    "message": symptom.message,
-                    "remedy": symptom.remedy,
-                })
-            })
-            .collect();
-        return terminal.println(json!({ "version": VERSION, "checks": checks }));
-    }
-    for symptom in symptoms {
-        let style = match symptom.level {
-            Level::Good => GOOD,
-            Level::Note => HELP,
-            Level::Warning => WARNING,
-            Level::Error => ERROR,
-        };
-        let level = styled(style, format!("{:<7}", symptom.level.name()));
-        terminal.println(format_args!("{level}  {}: {}", styled(NAME, symptom.id), symptom.message))?;
-        for line in symptom.remedy.lines() {
-            terminal.println(format_args!("         {} {line}", styled(FAINT, "help:")))?;
+fn print(findings: &[Finding], format: Format, terminal: &mut Terminal) -> Result<(), CliError> {
+    match format {
+        Format::Human => findings.iter().try_for_each(|finding| finding.print(terminal)),
+        Format::Json => {
+            let checks: Vec<Value> = findings.iter().map(Finding::to_json).collect();
+            terminal.println(json!({ "version": VERSION, "checks": checks }))
         }
     }
-    Ok(())
 }

@@ -1,21 +1,27 @@
-//! One finding of `devrun doctor`: what is the matter, how bad it is, and how to mend it.
+//! One finding of `devrun doctor`: a check with its result, a message and a remedy.
 
-/// How bad it is.
+use serde_json::{Value, json};
+
+use crate::ui::error::CliError;
+use crate::ui::style::{ERROR, FAINT, GOOD, HELP, NAME, WARNING, styled};
+use crate::ui::terminal::Terminal;
+
+/// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Level {
-    /// All is well.
+enum Level {
+    /// The check found no problem.
     Good,
     /// Worth knowing.
     Note,
-    /// Will go wrong sooner or later.
+    /// A problem that will show sooner or later.
     Warning,
-    /// Goes wrong now.
+    /// A problem that stops devrun or COMMAND now.
     Error,
 }
 
 impl Level {
-    /// Its name, in both formats.
-    pub(crate) fn name(self) -> &'static str {
+    /// The name in both formats.
+    fn name(self) -> &'static str {
         match self {
             Self::Good => "ok",
             Self::Note => "note",
@@ -25,36 +31,73 @@ impl Level {
     }
 }
 
-/// One finding.
+/// The result of a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Symptom {
-    /// A stable name.
-    pub(crate) id: &'static str,
-    pub(crate) level: Level,
-    /// One sentence.
-    pub(crate) message: String,
-    /// What to do; may be empty.
-    pub(crate) remedy: String,
+pub(super) struct Finding {
+    /// The stable name of the check.
+    id: &'static str,
+    level: Level,
+    message: String,
+    /// What the user can do; may be empty.
+    remedy: String,
 }
 
-impl Symptom {
-    fn new(id: &'static str, level: Level, message: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { id, level, message: message.into(), remedy: remedy.into() }
+impl Finding {
+    /// A check that found no problem.
+    pub(super) fn good(id: &'static str, message: impl Into<String>) -> Self {
+        Self { id, level: Level::Good, message: message.into(), remedy: String::new() }
     }
 
-    pub(crate) fn good(id: &'static str, message: impl Into<String>) -> Self {
-        Self::new(id, Level::Good, message, "")
+    /// Something worth knowing.
+    pub(super) fn note(id: &'static str, message: impl Into<String>) -> Self {
+        Self { id, level: Level::Note, message: message.into(), remedy: String::new() }
     }
 
-    pub(crate) fn note(id: &'static str, message: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self::new(id, Level::Note, message, remedy)
+    /// A problem that will show sooner or later.
+    pub(super) fn warning(id: &'static str, message: impl Into<String>) -> Self {
+        Self { id, level: Level::Warning, message: message.into(), remedy: String::new() }
     }
 
-    pub(crate) fn warning(id: &'static str, message: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self::new(id, Level::Warning, message, remedy)
+    /// A problem that stops devrun or COMMAND now.
+    pub(super) fn error(id: &'static str, message: impl Into<String>) -> Self {
+        Self { id, level: Level::Error, message: message.into(), remedy: String::new() }
     }
 
-    pub(crate) fn error(id: &'static str, message: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self::new(id, Level::Error, message, remedy)
+    /// Adds what the user can do, in one line or several.
+    #[must_use]
+    pub(super) fn with_remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.remedy = remedy.into();
+        self
+    }
+
+    /// Whether it is a warning or an error.
+    pub(super) fn is_problem(&self) -> bool {
+        self.level >= Level::Warning
+    }
+
+    /// The finding as an object of `--format json`.
+    pub(super) fn to_json(&self) -> Value {
+        json!({
+            "id": self.id,
+            "level": self.level.name(),
+            "message": self.message,
+            "remedy": self.remedy,
+        })
+    }
+
+    /// Prints the finding for people.
+    pub(super) fn print(&self, terminal: &mut Terminal) -> Result<(), CliError> {
+        let style = match self.level {
+            Level::Good => GOOD,
+            Level::Note => HELP,
+            Level::Warning => WARNING,
+            Level::Error => ERROR,
+        };
+        let level = styled(style, format!("{:<7}", self.level.name()));
+        terminal.println(format_args!("{level}  {}: {}", styled(NAME, self.id), self.message))?;
+        for line in self.remedy.lines() {
+            terminal.println(format_args!("         {} {line}", styled(FAINT, "help:")))?;
+        }
+        Ok(())
     }
 }

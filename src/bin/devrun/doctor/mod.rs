@@ -1,8 +1,12 @@
 //! `devrun doctor`: checks the system, the settings and the project for problems.
 
-mod checks;
+mod command_checks;
 mod diagnose;
-mod event_probe;
+mod event_test;
 mod finding;
+mod limit_checks;
+mod port_checks;
+mod project_checks;
+mod watch_checks;
 
-pub(crate) use diagnose::{Question, run};
+pub(crate) use diagnose::{EventTests, run};

@@ -1,4 +1,4 @@
-//! Facts about the running system, read from `/proc`: the limits of inotify, and which process holds a port.
+//! Facts about the running system from `/proc`: the limits of inotify, and which process uses a port.
 
 pub(crate) mod inotify;
 pub(crate) mod ports;

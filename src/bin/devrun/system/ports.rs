@@ -1,5 +1,4 @@
-//! Whether a port is free, and who holds it otherwise (Linux: by the sockets in `/proc`). Binds for a moment,
-//! changes nothing.
+//! Tests whether a port is free, and finds the process that uses it by the sockets in `/proc` (Linux).
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -8,23 +7,30 @@ use std::time::Duration;
 
 use crate::ui::escape::escape_text;
 
-/// What stands in the way of listening at an address.
+/// Timeout for a connection that tests whether a program listens.
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(300);
+/// Maximum number of words of a command line that are shown.
+const MAX_COMMAND_WORDS: usize = 6;
+/// Maximum number of characters of a command line that are shown.
+const MAX_COMMAND_LENGTH: usize = 60;
+
+/// Why devrun cannot listen on an address.
 #[derive(Debug)]
-pub(crate) enum Obstacle {
-    /// Somebody else listens there: this process, if it can be seen.
-    Taken(Option<Holder>),
-    /// The address cannot be listened at.
+pub(crate) enum PortConflict {
+    /// Another process listens there. `None` if the process belongs to another user and cannot be found.
+    InUse(Option<Holder>),
+    /// The system refuses the address.
     Refused(io::Error),
 }
 
-/// A process that listens.
+/// A process that listens on a port or a Unix socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Holder {
     pid: u32,
     command: String,
 }
 
-/// Who listens at a taken address, in words, and how to get rid of it or to find it.
+/// A sentence about the process that uses an address, and a remedy.
 pub(crate) fn describe_holder(holder: Option<&Holder>, port: u16) -> (String, String) {
     match holder {
         Some(Holder { pid, command }) => {
@@ -32,67 +38,75 @@ pub(crate) fn describe_holder(holder: Option<&Holder>, port: u16) -> (String, St
             (format!("process {pid} ({command}) listens there"), format!("end it: kill {pid}"))
         }
         None => (
-            "somebody listens there, perhaps another user".into(),
+            "a process listens there, perhaps of another user".into(),
             format!("find it: sudo ss -lntup sport = :{port}"),
         ),
     }
 }
 
-/// What to do about an address that cannot be listened at.
+/// What the user can do if the system refuses an address.
 pub(crate) fn remedy(kind: io::ErrorKind) -> &'static str {
     match kind {
-        io::ErrorKind::PermissionDenied => "ports below 1024 are the administrator's: take one above",
-        io::ErrorKind::AddrNotAvailable => {
-            "this machine does not have that address: take 127.0.0.1 or 0.0.0.0"
+        io::ErrorKind::PermissionDenied => {
+            "only an administrator can use ports below 1024: use a higher port"
         }
-        _ => "take another address",
+        io::ErrorKind::AddrNotAvailable => {
+            "this machine does not have that address: use 127.0.0.1 or 0.0.0.0"
+        }
+        _ => "use another address",
     }
 }
 
-/// Whether a TCP address is free.
-pub(crate) fn tcp(address: SocketAddr) -> Result<(), Obstacle> {
-    TcpListener::bind(address).map(drop).map_err(|error| obstacle(error, address, "tcp"))
+/// Binds a TCP address for a moment.
+///
+/// # Errors
+/// [`PortConflict`] if the address is not free.
+pub(crate) fn try_tcp(address: SocketAddr) -> Result<(), PortConflict> {
+    TcpListener::bind(address).map(drop).map_err(|error| conflict(error, address, "tcp"))
 }
 
-/// Whether a UDP address is free.
-pub(crate) fn udp(address: SocketAddr) -> Result<(), Obstacle> {
-    UdpSocket::bind(address).map(drop).map_err(|error| obstacle(error, address, "udp"))
+/// Binds a UDP address for a moment.
+///
+/// # Errors
+/// [`PortConflict`] if the address is not free.
+pub(crate) fn try_udp(address: SocketAddr) -> Result<(), PortConflict> {
+    UdpSocket::bind(address).map(drop).map_err(|error| conflict(error, address, "udp"))
 }
 
-/// Whether somebody accepts connections at an address now.
+/// Whether a program accepts connections on an address.
 pub(crate) fn accepts(address: SocketAddr) -> bool {
-    TcpStream::connect_timeout(&address, Duration::from_millis(300)).is_ok()
+    TcpStream::connect_timeout(&address, CONNECT_TIMEOUT).is_ok()
 }
 
-fn obstacle(error: io::Error, address: SocketAddr, protocol: &str) -> Obstacle {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => Obstacle::Taken(holder(address, protocol)),
-        _ => Obstacle::Refused(error),
-    }
-}
-
-/// The process whose socket is at this address, or at the same port of every address.
+/// The process that listens on this address, or on the same port of all addresses. `protocol` is `tcp` or `udp`.
 pub(crate) fn holder(address: SocketAddr, protocol: &str) -> Option<Holder> {
     let tables = [format!("/proc/net/{protocol}"), format!("/proc/net/{protocol}6")];
     let inodes: Vec<String> = tables
         .iter()
         .filter_map(|table| std::fs::read_to_string(table).ok())
-        .flat_map(|text| inodes(&text, address))
+        .flat_map(|text| listening_inodes(&text, address))
         .collect();
     process_with(&inodes)
 }
 
-/// The process whose Unix socket has this path.
+/// The process that listens on the Unix socket with this path.
 pub(crate) fn unix_holder(path: &Path) -> Option<Holder> {
     let text = std::fs::read_to_string("/proc/net/unix").ok()?;
     let path = path.to_str()?;
-    // `Num RefCount Protocol Flags Type St Inode Path`; those who have connected to it have no path.
+    // `Num RefCount Protocol Flags Type St Inode Path`. The sockets of clients have no path.
     let inode = |line: &str| {
         let mut columns = line.split_ascii_whitespace();
         let inode = columns.nth(6)?;
         line.ends_with(&format!(" {path}")).then(|| format!("socket:[{inode}]"))
     };
     process_with(&text.lines().filter_map(inode).collect::<Vec<_>>())
+}
+
+fn conflict(error: io::Error, address: SocketAddr, protocol: &str) -> PortConflict {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => PortConflict::InUse(holder(address, protocol)),
+        _ => PortConflict::Refused(error),
+    }
 }
 
 fn process_with(inodes: &[String]) -> Option<Holder> {
@@ -104,15 +118,16 @@ fn process_with(inodes: &[String]) -> Option<Holder> {
         .map(|(pid, process)| Holder { pid, command: command(&process) })
 }
 
-/// Inodes of listening sockets: columns local address, state, inode of proc_net_tcp(5).
-fn inodes(table: &str, address: SocketAddr) -> Vec<String> {
-    let listening = |state: &str| state == "0A" || state == "07";
+/// The inodes of the sockets in a table of proc_net_tcp(5) that listen on the address.
+fn listening_inodes(table: &str, address: SocketAddr) -> Vec<String> {
+    // The states TCP_LISTEN and, for UDP, TCP_CLOSE.
+    let is_listening = |state: &str| state == "0A" || state == "07";
     let mut found = Vec::new();
     for line in table.lines().skip(1) {
         let columns: Vec<&str> = line.split_whitespace().collect();
         if let (Some(local), Some(state), Some(inode)) = (columns.get(1), columns.get(3), columns.get(9))
-            && listening(state)
-            && meets(local, address)
+            && is_listening(state)
+            && overlaps(local, address)
         {
             found.push(format!("socket:[{inode}]"));
         }
@@ -120,18 +135,19 @@ fn inodes(table: &str, address: SocketAddr) -> Vec<String> {
     found
 }
 
-/// `0100007F:1F90` against an address: the same port, and the same host or one of them every host.
-fn meets(local: &str, address: SocketAddr) -> bool {
+/// Whether a local address of the table, such as `0100007F:1F90`, has the same port and the same host, or one of both
+/// is the host for all addresses.
+fn overlaps(local: &str, address: SocketAddr) -> bool {
     let Some((host, port)) = local.rsplit_once(':') else { return false };
     if u16::from_str_radix(port, 16) != Ok(address.port()) {
         return false;
     }
-    let everywhere = host.bytes().all(|byte| byte == b'0');
-    everywhere || address.ip().is_unspecified() || host.eq_ignore_ascii_case(&kernel_form(address.ip()))
+    let is_unspecified = host.bytes().all(|byte| byte == b'0');
+    is_unspecified || address.ip().is_unspecified() || host.eq_ignore_ascii_case(&kernel_format(address.ip()))
 }
 
-/// An address as the kernel writes it: 32-bit words in the machine's own byte order.
-fn kernel_form(ip: IpAddr) -> String {
+/// An address as the kernel prints it: 32-bit words in native byte order.
+fn kernel_format(ip: IpAddr) -> String {
     let octets = match ip {
         IpAddr::V4(ip) => ip.octets().to_vec(),
         IpAddr::V6(ip) => ip.octets().to_vec(),
@@ -146,11 +162,13 @@ fn holds(process: &Path, inodes: &[String]) -> bool {
     targets.any(|target| inodes.iter().any(|inode| target.as_os_str() == inode.as_str()))
 }
 
+/// The command line of a process, shortened.
 fn command(process: &Path) -> String {
     let line = std::fs::read(process.join("cmdline")).unwrap_or_default();
-    let words: Vec<_> = line.split(|byte| *byte == 0).filter(|word| !word.is_empty()).take(6).collect();
+    let words: Vec<_> =
+        line.split(|byte| *byte == 0).filter(|word| !word.is_empty()).take(MAX_COMMAND_WORDS).collect();
     let line = words.iter().map(|word| String::from_utf8_lossy(word)).collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(60) {
+    match line.char_indices().nth(MAX_COMMAND_LENGTH) {
         Some((at, _)) => format!("{}…", &line[..at]),
         None => line,
     }
@@ -161,12 +179,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_table_of_the_kernel_is_read() {
+    fn finds_listening_sockets_in_the_table_of_the_kernel() {
         let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1\n   1: 00000000:0050 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4712 1\n   2: 0100007F:1F91 0100007F:1F90 01 00000000:00000000 00:00000000 00000000     0        0 4713 1\n";
         if cfg!(target_endian = "little") {
-            assert_eq!(inodes(table, ([127, 0, 0, 1], 8080).into()), ["socket:[4711]"]);
+            assert_eq!(listening_inodes(table, ([127, 0, 0, 1], 8080).into()), ["socket:[4711]"]);
         }
-        assert_eq!(inodes(table, ([127, 0, 0, 1], 80).into()), ["socket:[4712]"]);
-        assert!(inodes(table, ([127, 0, 0, 1], 8081).into()).is_empty(), "a connection is no listener");
+        assert_eq!(listening_inodes(table, ([127, 0, 0, 1], 80).into()), ["socket:[4712]"]);
+        assert!(
+            listening_inodes(table, ([127, 0, 0, 1], 8081).into()).is_empty(),
+            "a connection does not listen"
+        );
     }
 }

@@ -1,0 +1,66 @@
+//! Checks whether the addresses of `--proxy` and `--listen` are free.
+
+use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use devrun::supervise::Endpoint;
+
+use super::finding::Finding;
+use crate::config::server::shown_endpoint;
+use crate::config::settings::Settings;
+use crate::system::ports::{self, PortConflict};
+
+/// Checks each address, and whether a fixed upstream address is still free.
+pub(super) fn run(settings: &Settings) -> Vec<Finding> {
+    let server = &settings.server;
+    let proxy = server.addresses.iter().map(|address| port("--proxy", *address, ports::try_tcp(*address)));
+    let listen = server.listen.iter().filter_map(|listen| match &listen.endpoint {
+        Endpoint::Tcp(address) => Some(port("--listen", *address, ports::try_tcp(*address))),
+        Endpoint::Udp(address) => Some(port("--listen udp", *address, ports::try_udp(*address))),
+        Endpoint::Unix(path) => Some(unix_socket(path, &shown_endpoint(&listen.endpoint))),
+        _ => None,
+    });
+    let upstream = server.proxy.and_then(|proxy| proxy.upstream).map(|upstream| upstream.socket());
+    proxy.chain(listen).chain(upstream.and_then(fixed_upstream)).collect()
+}
+
+fn port(option: &str, address: SocketAddr, result: Result<(), PortConflict>) -> Finding {
+    match result {
+        Ok(()) => Finding::good("port", format!("{option}: {address} is free")),
+        Err(PortConflict::InUse(holder)) => {
+            let (holder, remedy) = ports::describe_holder(holder.as_ref(), address.port());
+            Finding::error("port", format!("{option}: {address} is in use: {holder}"))
+                .with_remedy(format!("{remedy}; or use another port"))
+        }
+        Err(PortConflict::Refused(error)) => {
+            Finding::error("port", format!("{option}: failed to listen on {address}: {error}"))
+                .with_remedy(ports::remedy(error.kind()))
+        }
+    }
+}
+
+fn unix_socket(path: &Path, name: &str) -> Finding {
+    let exists = path.symlink_metadata().is_ok();
+    if exists && UnixStream::connect(path).is_ok() {
+        Finding::error("port", format!("--listen: a program listens on {name}"))
+            .with_remedy("end that program, or use another path")
+    } else if exists {
+        Finding::note("port", format!("--listen: {name} was left behind by a program that has ended"))
+    } else if path.parent().is_some_and(Path::is_dir) {
+        Finding::good("port", format!("--listen: {name} is free"))
+    } else {
+        Finding::error("port", format!("--listen: the directory of {name} does not exist"))
+            .with_remedy("create it first")
+    }
+}
+
+/// COMMAND cannot listen on the fixed upstream address if another program does.
+fn fixed_upstream(address: SocketAddr) -> Option<Finding> {
+    ports::accepts(address).then(|| {
+        let message = format!("a program listens on {address} already: COMMAND could not listen there");
+        Finding::warning("upstream", message).with_remedy(
+            "end that program, or leave `=UPSTREAM` out so that each generation gets a free port",
+        )
+    })
+}

@@ -1,0 +1,123 @@
+//! Checks how each root is watched, and the rules: starts the watch of a run and looks at its summary.
+
+use std::path::Path;
+
+use devrun::rules::{Defect, EntryKind, Rules};
+use devrun::watch::{Mode, RootReport, Summary, Watch, Why};
+
+use super::finding::Finding;
+use crate::config::settings::Settings;
+use crate::project::{self, DataFolder};
+use crate::report::mode_reason;
+use crate::ui::escape::{escape_bytes, escape_text};
+use crate::ui::numbers::count;
+
+/// Number of files from which repeated scans cost a lot of CPU time.
+const LARGE_SCAN: usize = 50_000;
+
+/// Checks roots, rules, and data folders that are watched.
+pub(super) async fn run(settings: &Settings) -> Vec<Finding> {
+    let watch = match Watch::start(settings.watch_options()).await {
+        Ok(watch) => watch,
+        Err(error) => {
+            let message = format!("a run would fail to {}", escape_text(&error.to_string()));
+            return vec![Finding::error("watch", message).with_remedy("fix this first")];
+        }
+    };
+    let summary = watch.summary();
+    // The files of devrun.toml and of --env-file are roots of their own; only configured roots are checked.
+    let roots = summary.roots.iter().filter(|root| is_in_root(settings, &root.path));
+    let mut findings: Vec<Finding> = roots.map(|root| check_root(settings, root)).collect();
+    findings.extend(check_number_of_files(&summary));
+    findings.extend(watch.rules().defects().iter().map(|defect| rule_defect(settings, defect)));
+    findings.extend(watched_data(settings, watch.rules()));
+    watch.stop().await;
+    findings
+}
+
+fn check_root(settings: &Settings, root: &RootReport) -> Finding {
+    let name = settings.shown(&root.path);
+    let file_system = file_system(&root.path).map(|kind| format!(" on {kind}")).unwrap_or_default();
+    let files = count(root.files, "file");
+    let message =
+        format!("{name}{file_system}: {} ({}), {files}", root.mode.as_str(), mode_reason(&root.why));
+    match &root.why {
+        Why::Missing => Finding::warning("root", message)
+            .with_remedy("create it, or correct `paths`: devrun watches it once it exists"),
+        Why::Limit(_) => Finding::warning("root", message)
+            .with_remedy("raise the limit named above, or watch less: -w src"),
+        Why::Unreadable => {
+            let directories = count(root.directories, "directory");
+            let message = format!("{directories} below {name} cannot be read: files in them are not watched");
+            Finding::warning("root", message)
+                .with_remedy("make them readable, or ignore them in .watchignore")
+        }
+        Why::NoEvents(_) => Finding::note("root", message)
+            .with_remedy("devrun finds changes by scans; --poll-interval sets how often"),
+        _ => Finding::good("root", message),
+    }
+}
+
+fn check_number_of_files(summary: &Summary) -> Option<Finding> {
+    if summary.files == 0 {
+        return Some(
+            Finding::warning("nothing-watched", "no file is watched: no change would restart COMMAND")
+                .with_remedy(
+                    "`devrun list --ignored` shows the rules that ignore files; --ext and --filter select files too",
+                ),
+        );
+    }
+    let has_scans = summary.roots.iter().any(|root| root.mode == Mode::Stat);
+    (summary.files > LARGE_SCAN && has_scans).then(|| {
+        Finding::warning("large-scan", format!("every scan looks at {} files", summary.files))
+            .with_remedy("watch less: -w src, or ignore directories in .watchignore")
+    })
+}
+
+fn rule_defect(settings: &Settings, defect: &Defect) -> Finding {
+    let file = defect.source.as_ref().map_or("-i".into(), |source| settings.shown(source));
+    let reason = escape_text(&defect.to_string()).into_owned();
+    let message = match defect.line {
+        0 => format!("{file}: {reason}"),
+        line => format!("{file}:{line}: {reason}: {}", escape_bytes(&defect.text)),
+    };
+    Finding::warning("rules", message).with_remedy("`devrun check` shows more")
+}
+
+/// Folders that look like data and are watched.
+fn watched_data(settings: &Settings, rules: &Rules) -> Vec<Finding> {
+    let folders = project::data_folders(&settings.base, &project::recognise(&settings.base));
+    let is_watched = |folder: &&DataFolder| {
+        let path = settings.base.join(folder.path());
+        folder.source().is_none() && is_in_root(settings, &path) && !rules.is_ignored(&path, EntryKind::Dir)
+    };
+    let finding = |folder: &DataFolder| {
+        let message = format!(
+            "{}/ looks like data and is watched: a file written there restarts COMMAND",
+            folder.path()
+        );
+        Finding::warning("data-watched", message)
+            .with_remedy(format!("add this line to .watchignore: {}", folder.pattern()))
+    };
+    folders.iter().filter(is_watched).map(finding).collect()
+}
+
+fn is_in_root(settings: &Settings, path: &Path) -> bool {
+    settings.watch.roots.iter().any(|root| path.starts_with(root))
+}
+
+/// The type of the file system of a path: that of the longest mount point above it (proc_pid_mountinfo(5)).
+fn file_system(path: &Path) -> Option<String> {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
+    let mut longest: Option<(usize, &str)> = None;
+    for line in mounts.lines() {
+        let (before, after) = line.split_once(" - ")?;
+        // A mount point with blanks, which the kernel escapes, is not found; then the mount above it is named.
+        let mount_point = Path::new(before.split(' ').nth(4)?);
+        let length = mount_point.components().count();
+        if path.starts_with(mount_point) && longest.is_none_or(|(other, _)| length >= other) {
+            longest = Some((length, after.split(' ').next()?));
+        }
+    }
+    longest.map(|(_, kind)| escape_text(kind).into_owned())
+}
