@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use devrun::GenerationId;
 use devrun::proxy::{Event, Options, Proxy, Upstream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -61,7 +62,7 @@ fn on_a_thread(
 async fn proxy(server: SocketAddr) -> (SocketAddr, impl Future<Output = ()>) {
     let mut proxy = Proxy::start(Options::new(vec!["127.0.0.1:0".parse().unwrap()])).await.unwrap();
     let Some(Event::Listening { addresses }) = proxy.next_event().await else { panic!("not listening") };
-    proxy.handle().publish(Upstream::Ready { generation: 1, address: server });
+    proxy.handle().publish(Upstream::Ready { generation: GenerationId::new(1), address: server });
     (addresses[0], async move { while proxy.next_event().await.is_some() {} })
 }
 

@@ -7,6 +7,7 @@
 
 use std::net::SocketAddr;
 
+use devrun::GenerationId;
 use devrun::proxy::{Event, Options, Proxy, Upstream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -21,7 +22,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let client = tokio::spawn(get(addresses[0]));
 
     let (address, server) = serve_once().await?;
-    proxy.handle().publish(Upstream::Ready { generation: 1, address });
+    proxy.handle().publish(Upstream::Ready { generation: GenerationId::new(1), address });
     let answer = client.await??;
     println!("answered: {}", answer.lines().last().unwrap_or_default());
     server.await??;

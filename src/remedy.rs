@@ -23,6 +23,8 @@ pub enum Remedy {
     AddRoot,
     /// A file in a root is neither of a watched extension nor matched by a filter: add one.
     SelectFile,
+    /// The proxy does not speak the client's protocol: let the command accept on a listening socket itself.
+    PassListeningSocket,
 }
 
 impl fmt::Display for Remedy {
@@ -36,6 +38,9 @@ impl fmt::Display for Remedy {
             Self::AddRoot => f.write_str("add a directory that contains it to `roots` of `watch::Options`"),
             Self::SelectFile => f.write_str(
                 "add its extension to `extensions` of `watch::Options`, or a glob for it to `filters`",
+            ),
+            Self::PassListeningSocket => f.write_str(
+                "give the command a socket by `listen` of `supervise::Options`: its bytes pass no proxy",
             ),
         }
     }

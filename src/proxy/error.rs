@@ -1,18 +1,18 @@
-//! Why the port could not be opened.
+//! Errors of starting the proxy.
 
 use std::io;
 use std::net::SocketAddr;
 
-/// Why the port could not be opened. Fits "failed to …".
+/// Error of starting the proxy. The message completes "failed to …".
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The address cannot be bound.
+    /// An address cannot be bound.
     #[error("listen on {address}")]
     Bind {
         /// The address.
         address: SocketAddr,
-        /// Why.
+        /// The error of the system call.
         source: io::Error,
     },
 }

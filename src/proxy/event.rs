@@ -1,98 +1,101 @@
-//! What the proxy tells its owner.
+//! Events that the proxy sends to its owner, and their two queues.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-/// What the proxy tells its owner.
+use crate::{GenerationId, Remedy};
+
+/// Event of a running proxy.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Event {
-    /// It accepts connections.
+    /// The proxy accepts connections.
     Listening {
-        /// Where; the ports are real ones, even where 0 was asked for.
+        /// Bound addresses, with real port numbers where the options say 0.
         addresses: Vec<SocketAddr>,
     },
-    /// A generation that no longer gets new requests has this much in flight: sent at once, then about every second.
+    /// A generation that gets no new requests has responses in flight. Sent at once and then about every second.
     InFlight {
-        /// Which generation.
-        generation: u64,
-        /// Responses that still go on (event streams and upgraded connections do not count).
+        /// The generation.
+        generation: GenerationId,
+        /// Number of responses in flight, without event streams and upgraded connections.
         responses: usize,
-        /// Bytes of them sent so far.
+        /// Number of bytes of their bodies sent so far.
         bytes: u64,
-        /// The oldest of them: `GET /api/tender/1/download`.
+        /// Request line of the oldest response, such as `GET /api/tender/1/download`.
         oldest: String,
-        /// How long it has been going on.
+        /// Age of the oldest response.
         since: Duration,
     },
-    /// A generation that no longer gets new requests has nothing in flight any more. Sent once per generation.
+    /// A generation that gets no new requests has nothing in flight any more. Sent once per generation.
     Drained {
-        /// Which generation.
-        generation: u64,
+        /// The generation.
+        generation: GenerationId,
     },
-    /// Requests are waiting for a generation to become ready: told of the first, then each time they have doubled, and of
-    /// the end with 0.
+    /// Requests wait for a generation. Sent for the first one, each time the number has doubled, and with 0 at the end.
     Held {
-        /// How many.
+        /// Number of waiting requests.
         requests: usize,
     },
-    /// devrun answered itself. Left out when they come faster than they are read.
+    /// devrun answered a request itself. Dropped if the owner reads events more slowly than they are sent.
     Answered {
-        /// 500, 502, 503 or 504; 4xx for what is refused.
+        /// HTTP status: 500, 502, 503 or 504, or 4xx for a refused request.
         status: u16,
-        /// The request: `GET /`.
+        /// Request line, such as `GET /`.
         request: String,
-        /// Why, with the chain of causes.
+        /// Reason, with its chain of causes.
         detail: String,
+        /// What the user can do about it.
+        remedy: Remedy,
     },
 }
 
-/// How many events that may be left out are kept for an owner who does not listen.
-const NOTES_KEPT: usize = 256;
+/// Maximum number of unread events that may be dropped.
+const MAX_LOSSY_EVENTS: usize = 256;
 
-/// Sends events to the owner and never waits for it.
+/// Sends events to the owner of the proxy and never waits for the owner.
 #[derive(Debug, Clone)]
-pub(super) struct Teller {
-    /// What the owner must hear; a few per generation, so it need not be bounded.
-    matters: mpsc::UnboundedSender<Event>,
-    /// What a client can cause any number of; dropped while the owner is behind.
-    notes: mpsc::Sender<Event>,
+pub(super) struct EventSender {
+    /// Events that the owner must get. There are a few per generation, so the queue needs no bound.
+    reliable: mpsc::UnboundedSender<Event>,
+    /// Events that clients can cause in any number.
+    lossy: mpsc::Sender<Event>,
 }
 
-/// The owner's side of a [`Teller`].
+/// Receives what an [`EventSender`] sends.
 #[derive(Debug)]
-pub(super) struct Listener {
-    matters: mpsc::UnboundedReceiver<Event>,
-    notes: mpsc::Receiver<Event>,
+pub(super) struct EventReceiver {
+    reliable: mpsc::UnboundedReceiver<Event>,
+    lossy: mpsc::Receiver<Event>,
 }
 
-impl Teller {
-    pub(super) fn new() -> (Self, Listener) {
-        let (matters, heard) = mpsc::unbounded_channel();
-        let (notes, noted) = mpsc::channel(NOTES_KEPT);
-        (Self { matters, notes }, Listener { matters: heard, notes: noted })
+impl EventSender {
+    pub(super) fn new() -> (Self, EventReceiver) {
+        let (reliable, reliable_receiver) = mpsc::unbounded_channel();
+        let (lossy, lossy_receiver) = mpsc::channel(MAX_LOSSY_EVENTS);
+        (Self { reliable, lossy }, EventReceiver { reliable: reliable_receiver, lossy: lossy_receiver })
     }
 
-    /// Tells something that must be heard.
-    pub(super) fn tell(&self, event: Event) {
-        let _ = self.matters.send(event);
+    /// Sends an event that the owner must get.
+    pub(super) fn send(&self, event: Event) {
+        let _ = self.reliable.send(event);
     }
 
-    /// Tells something that may be left out while the owner is behind.
-    pub(super) fn note(&self, event: Event) {
-        let _ = self.notes.try_send(event);
+    /// Sends an event, or drops it while the owner is behind.
+    pub(super) fn send_lossy(&self, event: Event) {
+        let _ = self.lossy.try_send(event);
     }
 }
 
-impl Listener {
-    /// The next event, what matters first. Cancel-safe.
-    pub(super) async fn next(&mut self) -> Option<Event> {
+impl EventReceiver {
+    /// Next event, reliable ones first; `None` once all senders are gone. Cancel-safe.
+    pub(super) async fn recv(&mut self) -> Option<Event> {
         tokio::select! {
             biased;
-            Some(event) = self.matters.recv() => Some(event),
-            Some(event) = self.notes.recv() => Some(event),
+            Some(event) = self.reliable.recv() => Some(event),
+            Some(event) = self.lossy.recv() => Some(event),
             else => None,
         }
     }

@@ -1,37 +1,40 @@
-//! Lets requests to the generation that serves, and holds them until one is ready, bounded in number and time.
+//! Admission of requests: lets them to the serving generation, or holds them until a generation is ready.
 //!
-//! The one place that knows what serves. Never touches a socket.
+//! The number of held requests and their waiting time are bounded. The gate is the only place that knows which generation
+//! serves; it touches no socket.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::drain::{Generation, RequestLine, Seat};
-use super::event::{Event, Teller};
+use super::event::{Event, EventSender};
+use super::in_flight::{Generation, InFlightGuard, RequestLine};
 use super::upstream::{FailureReport, Upstream};
+use crate::{GenerationId, sync};
 
-/// What the gate lets requests to.
+/// Admits requests to the generation that serves.
 #[derive(Debug)]
 pub(super) struct Gate {
     state: Mutex<State>,
-    /// Counts what pages and waiting requests want to hear of.
-    changed: watch::Sender<u64>,
+    /// Version of the state; wakes waiting requests and the event streams of pages.
+    version: watch::Sender<u64>,
     hold_limit: usize,
     hold_timeout: Duration,
-    teller: Teller,
+    events: EventSender,
 }
 
 #[derive(Debug, Default)]
 struct State {
     serving: Serving,
     banner: Option<Arc<FailureReport>>,
+    /// Number of held requests.
     held: usize,
-    /// Generations that may still have something in flight or streams open, the serving one included.
-    known: Vec<Arc<Generation>>,
-    closed: bool,
+    /// The serving generation, and those that may still have requests in flight or open streams.
+    generations: Vec<Arc<Generation>>,
+    is_closed: bool,
 }
 
 #[derive(Debug, Default)]
@@ -42,217 +45,216 @@ enum Serving {
     Down(Arc<FailureReport>),
 }
 
-/// Why a request was not let through.
+/// Reason why the gate rejects a request.
 #[derive(Debug, Clone)]
-pub(super) enum Denied {
-    /// Too many wait already.
-    Full,
-    /// It has waited as long as it may.
+pub(super) enum Rejection {
+    /// The maximum number of requests wait already.
+    TooMany,
+    /// The request has waited for the maximum time.
     TimedOut(Duration),
-    /// There will be no server until the next change.
+    /// No generation serves until the next change.
     Down(Arc<FailureReport>),
-    /// The proxy is being stopped.
-    Closed,
+    /// The proxy stops.
+    Stopping,
 }
 
-/// What a page needs to know.
+/// State of the gate as pages see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum View {
-    /// Nothing is ready yet.
+pub(super) enum GateView {
+    /// No generation is ready.
     Starting,
     /// A generation serves.
     Ready {
-        /// Which.
-        generation: u64,
-        /// A newer one that failed.
-        failed: Option<Arc<FailureReport>>,
-        /// Pages of older ones should not reload yet: what their scripts have asked for is still on its way.
-        patience: bool,
+        generation: GenerationId,
+        /// Report of a newer generation that failed.
+        banner: Option<Arc<FailureReport>>,
+        /// Pages of older generations must not reload yet, because their scripts wait for responses.
+        is_draining: bool,
     },
-    /// Nothing will be, until the next change.
+    /// No generation serves until the next change.
     Down(Arc<FailureReport>),
 }
 
-enum Entry {
-    Open(Seat),
-    Denied(Denied),
+enum Admission {
+    Admitted(InFlightGuard),
+    Rejected(Rejection),
     Wait,
 }
 
 impl Gate {
-    pub(super) fn new(hold_limit: usize, hold_timeout: Duration, teller: Teller) -> Self {
-        Self { state: Mutex::default(), changed: watch::Sender::new(0), hold_limit, hold_timeout, teller }
+    pub(super) fn new(hold_limit: usize, hold_timeout: Duration, events: EventSender) -> Self {
+        Self { state: Mutex::default(), version: watch::Sender::new(0), hold_limit, hold_timeout, events }
     }
 
-    /// Waits until a generation is ready and goes on board.
-    pub(super) async fn enter(&self, line: &RequestLine) -> Result<Seat, Denied> {
-        match self.try_enter(line) {
-            Entry::Open(seat) => Ok(seat),
-            Entry::Denied(denied) => Err(denied),
-            Entry::Wait => self.wait(line).await,
+    /// Waits until a generation is ready and counts the request as in flight on it.
+    pub(super) async fn admit(&self, line: &RequestLine) -> Result<InFlightGuard, Rejection> {
+        match self.try_admit(line) {
+            Admission::Admitted(guard) => Ok(guard),
+            Admission::Rejected(rejection) => Err(rejection),
+            Admission::Wait => self.hold(line).await,
         }
     }
 
-    async fn wait(&self, line: &RequestLine) -> Result<Seat, Denied> {
-        let _place = self.take_place().ok_or(Denied::Full)?;
+    async fn hold(&self, line: &RequestLine) -> Result<InFlightGuard, Rejection> {
+        let _slot = self.take_slot().ok_or(Rejection::TooMany)?;
         tracing::debug!(request = %line, "held until a generation is ready");
         let deadline = Instant::now() + self.hold_timeout;
-        let mut changed = self.changed.subscribe();
+        let mut version = self.version.subscribe();
         loop {
-            match self.try_enter(line) {
-                Entry::Open(seat) => return Ok(seat),
-                Entry::Denied(denied) => return Err(denied),
-                Entry::Wait => {}
+            match self.try_admit(line) {
+                Admission::Admitted(guard) => return Ok(guard),
+                Admission::Rejected(rejection) => return Err(rejection),
+                Admission::Wait => {}
             }
-            if tokio::time::timeout_at(deadline, changed.changed()).await.is_err() {
-                return Err(Denied::TimedOut(self.hold_timeout));
+            if tokio::time::timeout_at(deadline, version.changed()).await.is_err() {
+                return Err(Rejection::TimedOut(self.hold_timeout));
             }
         }
     }
 
-    fn try_enter(&self, line: &RequestLine) -> Entry {
+    fn try_admit(&self, line: &RequestLine) -> Admission {
         let state = self.state();
-        if state.closed {
-            return Entry::Denied(Denied::Closed);
+        if state.is_closed {
+            return Admission::Rejected(Rejection::Stopping);
         }
         match &state.serving {
-            Serving::Generation(generation) => Entry::Open(generation.board(line.clone())),
-            Serving::Down(report) => Entry::Denied(Denied::Down(Arc::clone(report))),
-            Serving::Nothing => Entry::Wait,
+            Serving::Generation(generation) => Admission::Admitted(generation.begin_request(line.clone())),
+            Serving::Down(report) => Admission::Rejected(Rejection::Down(Arc::clone(report))),
+            Serving::Nothing => Admission::Wait,
         }
     }
 
-    fn take_place(&self) -> Option<Place<'_>> {
+    fn take_slot(&self) -> Option<HoldSlot<'_>> {
         let mut state = self.state();
         if state.held >= self.hold_limit {
             return None;
         }
         state.held += 1;
         if state.held.is_power_of_two() {
-            self.teller.note(Event::Held { requests: state.held });
+            self.events.send_lossy(Event::Held { requests: state.held });
         }
-        Some(Place(self))
+        Some(HoldSlot(self))
     }
 
-    /// How long a request is held at most.
+    /// Maximum time for which a request is held.
     pub(super) fn hold_timeout(&self) -> Duration {
         self.hold_timeout
     }
 
-    /// Waits until this generation no longer gets requests, or the proxy is stopped.
-    pub(super) async fn replaced(&self, generation: &Generation) {
-        let mut changed = self.changed.subscribe();
-        while !generation.is_retired() && !self.state().closed {
-            if changed.changed().await.is_err() {
+    /// Waits until the generation gets no new requests, or the proxy stops.
+    pub(super) async fn retirement_of(&self, generation: &Generation) {
+        let mut version = self.version.subscribe();
+        while !generation.is_retired() && !self.state().is_closed {
+            if version.changed().await.is_err() {
                 return;
             }
         }
     }
 
-    /// What serves from now on. Returns the generation whose drain is to be reported, if it is to be.
+    /// Sets what serves. Returns the retired generation if it has requests in flight, so that its drain can be reported.
     pub(super) fn publish(&self, upstream: Upstream) -> Option<Arc<Generation>> {
         let mut state = self.state();
         let serving = match upstream {
             Upstream::Starting => Serving::Nothing,
             Upstream::Down(report) => Serving::Down(report),
             Upstream::Ready { generation, address } => {
-                Serving::Generation(self.find(&mut state, generation, address))
+                Serving::Generation(self.find_or_add(&mut state, generation, address))
             }
         };
-        self.replace(&mut state, serving)
-    }
-
-    fn find(&self, state: &mut State, number: u64, address: SocketAddr) -> Arc<Generation> {
-        let known = state.known.iter().find(|known| known.number == number && known.address == address);
-        if let Some(known) = known.filter(|known| known.reinstate()) {
-            return Arc::clone(known);
-        }
-        let generation =
-            Arc::new(Generation::new(number, address, self.teller.clone(), self.changed.clone()));
-        state.known.push(Arc::clone(&generation));
-        generation
-    }
-
-    fn replace(&self, state: &mut State, serving: Serving) -> Option<Arc<Generation>> {
         let old = std::mem::replace(&mut state.serving, serving);
-        let retired = match (old, &state.serving) {
+        let draining = match (old, &state.serving) {
             (Serving::Generation(old), Serving::Generation(new)) if Arc::ptr_eq(&old, new) => None,
-            (Serving::Generation(old), Serving::Generation(new)) if old.number == new.number => {
+            (Serving::Generation(old), Serving::Generation(new)) if old.id() == new.id() => {
                 old.supersede();
                 None
             }
             (Serving::Generation(old), _) => old.retire().then_some(old),
             _ => None,
         };
-        // A generation that nobody refers to any more has neither requests nor streams.
-        state.known.retain(|known| Arc::strong_count(known) > 1 || !known.is_retired());
-        self.changed.send_modify(|count| *count += 1);
-        retired
+        // A generation without other references has neither requests nor streams.
+        state.generations.retain(|known| Arc::strong_count(known) > 1 || !known.is_retired());
+        self.bump_version();
+        draining
     }
 
-    /// The newer generation that failed while this one serves on.
+    fn find_or_add(&self, state: &mut State, id: GenerationId, address: SocketAddr) -> Arc<Generation> {
+        let known = state.generations.iter().find(|known| known.id() == id && known.address() == address);
+        if let Some(known) = known.filter(|known| known.reinstate()) {
+            return Arc::clone(known);
+        }
+        let generation = Generation::new(id, address, self.events.clone(), self.version.clone());
+        let generation = Arc::new(generation);
+        state.generations.push(Arc::clone(&generation));
+        generation
+    }
+
+    /// Sets the report of a newer generation that failed while an older one serves.
     pub(super) fn set_banner(&self, report: Option<Arc<FailureReport>>) {
         let mut state = self.state();
         if state.banner != report {
             state.banner = report;
-            self.changed.send_modify(|count| *count += 1);
+            self.bump_version();
         }
     }
 
-    /// Ends the streams of a generation, those that have yet to begin included.
-    pub(super) fn release(&self, number: u64) {
-        for generation in self.state().known.iter().filter(|known| known.number == number) {
-            generation.release.cancel();
+    /// Ends the streams of a generation, those that begin later included.
+    pub(super) fn release_streams(&self, id: GenerationId) {
+        for generation in self.state().generations.iter().filter(|known| known.id() == id) {
+            generation.release_streams();
         }
     }
 
-    /// Lets nothing through any more and ends all streams.
+    /// Rejects all requests from now on and ends all streams.
     pub(super) fn close(&self) {
         let mut state = self.state();
-        state.closed = true;
-        for generation in &state.known {
-            generation.release.cancel();
+        state.is_closed = true;
+        for generation in &state.generations {
+            generation.release_streams();
         }
-        self.changed.send_modify(|count| *count += 1);
-    }
-
-    /// What a page is told now.
-    pub(super) fn view(&self) -> View {
-        let state = self.state();
-        match &state.serving {
-            Serving::Nothing => View::Starting,
-            Serving::Generation(generation) => View::Ready {
-                generation: generation.number,
-                failed: state.banner.clone(),
-                patience: state.known.iter().any(|known| known.holds_up_reload()),
-            },
-            Serving::Down(report) => View::Down(Arc::clone(report)),
-        }
-    }
-
-    /// Counts up whenever [`Gate::view`] may have changed.
-    pub(super) fn subscribe(&self) -> watch::Receiver<u64> {
-        self.changed.subscribe()
+        self.bump_version();
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.state().closed
+        self.state().is_closed
+    }
+
+    /// State of the gate as pages see it.
+    pub(super) fn view(&self) -> GateView {
+        let state = self.state();
+        match &state.serving {
+            Serving::Nothing => GateView::Starting,
+            Serving::Generation(generation) => GateView::Ready {
+                generation: generation.id(),
+                banner: state.banner.clone(),
+                is_draining: state.generations.iter().any(|known| known.delays_reload()),
+            },
+            Serving::Down(report) => GateView::Down(Arc::clone(report)),
+        }
+    }
+
+    /// Receives a new number whenever [`Gate::view`] may have changed.
+    pub(super) fn subscribe(&self) -> watch::Receiver<u64> {
+        self.version.subscribe()
+    }
+
+    fn bump_version(&self) {
+        self.version.send_modify(|version| *version += 1);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        sync::lock(&self.state)
     }
 }
 
-/// A held request's place; given back when it is let through, denied, or its client leaves.
-struct Place<'gate>(&'gate Gate);
+/// Counts one held request. Dropped when the request is admitted or rejected, or its client leaves.
+struct HoldSlot<'gate>(&'gate Gate);
 
-impl Drop for Place<'_> {
+impl Drop for HoldSlot<'_> {
     fn drop(&mut self) {
         let mut state = self.0.state();
         state.held -= 1;
         if state.held == 0 {
-            self.0.teller.note(Event::Held { requests: 0 });
+            self.0.events.send_lossy(Event::Held { requests: 0 });
         }
     }
 }

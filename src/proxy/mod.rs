@@ -1,38 +1,30 @@
-//! The port that clients see: requests held during a restart, responses drained, a page instead of a dead tab.
+//! The reverse proxy: the port that clients see while the server behind it restarts.
 //!
-//! Enters no other room: what serves is told to it ([`Upstream`]); it never asks.
+//! Requests wait while no generation is ready. Responses in flight end on the generation that began them. If a generation
+//! fails, the browser gets a page that says why.
+//!
+//! The proxy never looks for a server: its owner tells it by [`Handle::publish`] which [`Upstream`] serves.
 
-mod options;
+mod body;
+mod connections;
+mod context;
 mod error;
 mod event;
-mod upstream;
-mod client;
-mod server;
-mod dial;
-mod drain;
-mod gate;
-mod port;
-mod headers;
-mod upload;
-mod download;
-mod body;
-mod colour;
-mod ansi;
-mod page;
-mod reply;
-mod inject;
-mod reload;
-mod websocket;
-mod bridge;
+mod fallback;
 mod forward;
-mod bind;
-mod serve;
-mod shared;
-mod answer;
-mod task;
+mod gate;
+mod headers;
+mod in_flight;
+mod listen;
+mod options;
+mod pages;
+#[allow(clippy::module_inception, reason = "the file is named for its type")]
+mod proxy;
+mod upgrade;
+mod upstream;
 
 pub use error::Error;
 pub use event::Event;
 pub use options::Options;
-pub use task::{Handle, Proxy};
+pub use proxy::{Handle, Proxy};
 pub use upstream::{FailureReport, Upstream};

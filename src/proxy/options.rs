@@ -1,34 +1,36 @@
-//! The port and its limits: plain data.
+//! Options of the proxy: its addresses and its limits.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// The port and its limits.
+/// Addresses and limits of the proxy.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Options {
-    /// Where clients connect: all of these serve the same (`localhost` is two of them). Port 0: a free one, the same for all
-    /// that ask for 0. Empty: no proxy, only answers on sockets given by [`super::Handle::answer_on`].
+    /// Addresses on which clients connect. All of them serve the same, as `localhost` stands for two addresses.
+    ///
+    /// Port 0 stands for a free port, the same one for all addresses with port 0. If the list is empty there is no proxy:
+    /// devrun only answers on the sockets of [`super::Handle::answer_on`].
     pub addresses: Vec<SocketAddr>,
-    /// How long a request is held while nothing is ready; then 503 with `Retry-After`.
+    /// Maximum time for which a request waits for a generation. After that it is answered with 503 and `Retry-After`.
     pub hold_timeout: Duration,
-    /// How many requests are held at most; beyond that 503 with `Retry-After`.
+    /// Maximum number of waiting requests. Further ones are answered with 503 and `Retry-After`.
     pub hold_limit: usize,
-    /// How long the server may take to the first byte of an answer, counted from the last byte of the request; then 504.
-    /// `None`: as long as it wants.
+    /// Maximum time from the last byte of a request to the head of its response; after that the answer is 504.
+    /// `None`: no limit.
     pub answer_timeout: Option<Duration>,
-    /// How many connections of clients there may be. Beyond, idle ones are closed, the longest idle first, and new ones
-    /// wait in the kernel's queue.
+    /// Maximum number of client connections. At the limit the proxy closes idle ones, the longest idle first; new ones wait
+    /// in the kernel's backlog.
     pub connection_limit: usize,
-    /// Put the live-reload script into HTML answers.
+    /// Whether HTML pages get the script of live reload.
     pub live_reload: bool,
-    /// Names under which devrun's own paths (`/__devrun/…`) may be asked for, besides loopback names, IP addresses and
-    /// names below `localhost`: without this check a page of any site could read them by rebinding its name.
+    /// Host names under which devrun answers its own paths (`/__devrun/…`), besides loopback names, IP addresses and names
+    /// below `localhost`. The check stops pages of other sites from reading them by DNS rebinding.
     pub allowed_hosts: Vec<String>,
 }
 
 impl Options {
-    /// The defaults for some addresses.
+    /// The default limits for these addresses.
     #[must_use]
     pub fn new(addresses: Vec<SocketAddr>) -> Self {
         Self {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::GenerationId;
 use crate::change::Batch;
 use crate::proxy::{FailureReport, Upstream};
 use crate::supervise::{Event, ExitReport, Phase};
@@ -93,7 +94,7 @@ impl Routing {
         self.starting.take_if(|starting| *starting == generation);
         let previous = self.serving.replace(generation);
         let Some(address) = address else { return Vec::new() };
-        let upstream = Upstream::Ready { generation, address };
+        let upstream = Upstream::Ready { generation: GenerationId::new(generation), address };
         let mut commands = vec![ProxyCommand::Publish(upstream), ProxyCommand::Banner(None)];
         if let Some(previous) = previous.filter(|previous| *previous != generation) {
             commands.push(ProxyCommand::ReleaseStreams(previous));
@@ -131,7 +132,7 @@ impl Routing {
         });
         let changes = self.cause.as_ref().map(|batch| batch.changes.as_slice()).unwrap_or_default();
         FailureReport {
-            generation,
+            generation: GenerationId::new(generation),
             headline,
             command: self.command_line.clone(),
             changed: changes.iter().map(|change| relative(&change.path, &self.base)).collect(),
@@ -181,7 +182,7 @@ mod tests {
         routing.phase(1, &ready(1000));
         assert_eq!(routing.phase(2, &Phase::Starting { pid: 2 }), []);
         let commands = routing.phase(2, &ready(2000));
-        let new = Upstream::Ready { generation: 2, address: address(2000) };
+        let new = Upstream::Ready { generation: GenerationId::new(2), address: address(2000) };
         assert_eq!(
             commands,
             [ProxyCommand::Publish(new), ProxyCommand::Banner(None), ProxyCommand::ReleaseStreams(1)]

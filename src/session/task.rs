@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 #[cfg(feature = "proxy")]
+use crate::GenerationId;
 use crate::proxy::{self, Proxy};
 use crate::supervise::{self, Phase, Request, Supervisor, SupervisorExit};
 use crate::watch::{self, Watch};
@@ -182,9 +183,11 @@ impl SessionTask {
                 ProxyCommand::Publish(upstream) => proxy.publish(upstream),
                 ProxyCommand::Hold => proxy.hold(),
                 ProxyCommand::Banner(report) => proxy.banner(report),
-                ProxyCommand::ReleaseStreams(generation) => proxy.release_streams(generation),
+                ProxyCommand::ReleaseStreams(generation) => {
+                    proxy.release_streams(GenerationId::new(generation))
+                }
                 ProxyCommand::StartFallback(report) => {
-                    let sockets = self.supervisor.answering_sockets(report.generation);
+                    let sockets = self.supervisor.answering_sockets(report.generation.number());
                     proxy.answer_on(sockets, report);
                 }
                 ProxyCommand::StopFallback => proxy.answer_no_more().await,
@@ -195,7 +198,7 @@ impl SessionTask {
     #[cfg(feature = "proxy")]
     fn route_proxy(&self, event: proxy::Event) {
         if let proxy::Event::Drained { generation } = event {
-            self.supervisor.handle().send(Request::Drained(generation));
+            self.supervisor.handle().send(Request::Drained(generation.number()));
         }
         self.report(Event::Proxy(event));
     }

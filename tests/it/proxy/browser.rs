@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use devrun::GenerationId;
 use devrun::proxy::FailureReport;
 use serde_json::{Value, json};
 
@@ -197,7 +198,7 @@ async fn site(name: &'static str) -> ScriptedServer {
 
 fn crash() -> FailureReport {
     FailureReport {
-        generation: 2,
+        generation: GenerationId::new(2),
         headline: "exited with status 1 after 0.31 s".into(),
         command: "flask --app portal run".into(),
         changed:

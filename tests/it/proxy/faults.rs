@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use devrun::GenerationId;
 use devrun::proxy::{Event, FailureReport, Upstream};
 
 use crate::support::proxy::{Answer, Client, ScriptedServer, TestProxy, header, plain, soon, until};
@@ -65,7 +66,7 @@ async fn a_listener_that_dies_after_its_connection_is_believed_no_end() {
         tokio::time::sleep(Duration::from_millis(30)).await;
     });
     let proxy = TestProxy::new().await;
-    proxy.handle.publish(Upstream::Ready { generation: 1, address });
+    proxy.handle.publish(Upstream::Ready { generation: GenerationId::new(1), address });
     let mut client = proxy.client().await;
     client.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
     let answer = client.answer(false).await;
@@ -236,7 +237,11 @@ async fn who_speaks_http_2_is_told_what_to_do() {
     let mut client = proxy.client().await;
     client.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
     let answer = client.answer(false).await;
-    assert_eq!((answer.status, answer.text().contains("use --listen")), (400, true), "{answer:?}");
+    assert_eq!(
+        (answer.status, answer.text().contains("this port speaks HTTP/1.1")),
+        (400, true),
+        "{answer:?}"
+    );
     proxy.stop().await;
 }
 
@@ -288,7 +293,9 @@ async fn targets_and_hosts_are_checked() {
 #[tokio::test]
 async fn a_request_that_comes_back_is_stopped() {
     let proxy = TestProxy::new().await;
-    proxy.handle.publish(devrun::proxy::Upstream::Ready { generation: 1, address: proxy.address });
+    proxy
+        .handle
+        .publish(devrun::proxy::Upstream::Ready { generation: GenerationId::new(1), address: proxy.address });
     assert_eq!(proxy.get("/").await.status, 508);
     proxy.stop().await;
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use devrun::GenerationId;
 use devrun::proxy::{Event, FailureReport, Upstream};
 
 use crate::support::proxy::{Client, ScriptedServer, TestProxy, plain, soon, until};
@@ -59,7 +60,7 @@ async fn a_response_in_flight_ends_on_the_old_generation_while_new_requests_go_t
     assert_eq!(proxy.get("/").await.text(), "new");
     until("what is in flight is told", || {
         proxy.events().iter().any(|event| {
-            matches!(event, Event::InFlight { generation: 1, responses: 1, bytes: 5, oldest, .. } if oldest == "GET /slow?x=1")
+            matches!(event, Event::InFlight { generation: GenerationId::FIRST, responses: 1, bytes: 5, oldest, .. } if oldest == "GET /slow?x=1")
         })
     })
     .await;
@@ -104,7 +105,7 @@ async fn what_waits_is_answered_at_once_when_there_will_be_no_server() {
     held.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
     proxy.held(1).await;
     let report = FailureReport {
-        generation: 1,
+        generation: GenerationId::new(1),
         headline: "exited with status 1 after 0.3 s".into(),
         output: b"\x1b[31mSyntaxError: bad\x1b[0m\n".to_vec(),
         ..FailureReport::default()
@@ -191,7 +192,7 @@ async fn a_server_that_refuses_for_a_moment_is_waited_for() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    proxy.handle.publish(Upstream::Ready { generation: 1, address });
+    proxy.handle.publish(Upstream::Ready { generation: GenerationId::new(1), address });
     let mut client = proxy.client().await;
     client.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
     let new = ScriptedServer::saying("new").await;
@@ -246,7 +247,7 @@ async fn event_streams_do_not_hold_up_a_restart_and_end_when_released() {
     let new = ScriptedServer::saying("new").await;
     proxy.ready(2, &new);
     until("the stream is not waited for", || proxy.drained(1) == 1).await;
-    proxy.handle.release_streams(1);
+    proxy.handle.release_streams(GenerationId::new(1));
     assert_eq!(events.rest().await, b"0\r\n\r\n", "it ends, it is not cut, and the connection is closed");
     until("the server's side is closed", || old.ended() == 1).await;
     proxy.stop().await;
@@ -281,7 +282,7 @@ async fn a_websocket_is_closed_between_frames_with_code_1012() {
     let new = ScriptedServer::saying("new").await;
     proxy.ready(2, &new);
     until("the socket is not waited for", || proxy.drained(1) == 1).await;
-    proxy.handle.release_streams(1);
+    proxy.handle.release_streams(GenerationId::new(1));
     go.send_replace(true);
     assert_eq!(
         socket.rest().await,

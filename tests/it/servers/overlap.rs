@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
+use devrun::GenerationId;
 use devrun::proxy::Upstream;
 
 use crate::support::proxy::{TestProxy, header, until};
@@ -152,7 +153,7 @@ async fn hold_against(command: &[&str]) {
     );
     let proxy = Arc::new(TestProxy::new().await);
     let (old, address) = generation(&sandbox, command, "old").await;
-    proxy.handle.publish(Upstream::Ready { generation: 1, address });
+    proxy.handle.publish(Upstream::Ready { generation: GenerationId::new(1), address });
     assert_eq!(proxy.get("/version").await.text(), "old", "{command:?}");
     let (_new, address) = generation(&sandbox, command, "new").await;
 
@@ -171,7 +172,7 @@ async fn hold_against(command: &[&str]) {
         "x".repeat(1_000_000)
     );
     assert_eq!(proxy.ask(&upload).await.text(), "1000000", "{command:?}");
-    proxy.handle.publish(Upstream::Ready { generation: 2, address });
+    proxy.handle.publish(Upstream::Ready { generation: GenerationId::new(2), address });
     assert_eq!(proxy.get("/version").await.text(), "new", "{command:?}");
     let wanted: Vec<u8> = (0..64).flat_map(|number| std::iter::repeat_n(number, 65536)).collect();
     for client in clients {
@@ -243,7 +244,7 @@ async fn a_real_websocket_gets_1012_and_reconnects_to_new_code() {
     let proxy = TestProxy::new().await;
     let command = [&*tool("uvicorn"), "--ws", "wsproto", "--port", "{port}", "asgi_site:app"];
     let (_old, address) = generation(&sandbox, &command, "old").await;
-    proxy.handle.publish(Upstream::Ready { generation: 1, address });
+    proxy.handle.publish(Upstream::Ready { generation: GenerationId::new(1), address });
     let open = "GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
                 Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
     let hello = [0x81, 0x82, 0, 0, 0, 0, b'h', b'i'];
@@ -254,8 +255,8 @@ async fn a_real_websocket_gets_1012_and_reconnects_to_new_code() {
     socket.send(hello).await;
     assert_eq!(socket.take(8).await, b"\x81\x06old hi");
     let (_new, address) = generation(&sandbox, &command, "new").await;
-    proxy.handle.publish(Upstream::Ready { generation: 2, address });
-    proxy.handle.release_streams(1);
+    proxy.handle.publish(Upstream::Ready { generation: GenerationId::new(2), address });
+    proxy.handle.release_streams(GenerationId::new(1));
     assert_eq!(socket.rest().await, [0x88, 0x02, 0x03, 0xf4]);
     let mut socket = proxy.client().await;
     socket.send(open).await;

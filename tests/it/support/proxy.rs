@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use devrun::GenerationId;
 use devrun::proxy::{Event, FailureReport, Handle, Options, Proxy, Upstream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -65,7 +66,8 @@ impl TestProxy {
 
     /// This server serves as this generation.
     pub(crate) fn ready(&self, generation: u64, server: &ScriptedServer) {
-        self.handle.publish(Upstream::Ready { generation, address: server.address });
+        self.handle
+            .publish(Upstream::Ready { generation: GenerationId::new(generation), address: server.address });
     }
 
     pub(crate) fn down(&self, report: FailureReport) {
@@ -97,7 +99,7 @@ impl TestProxy {
         let events = self.events();
         events
             .iter()
-            .filter(|event| matches!(event, Event::Drained { generation } if *generation == number))
+            .filter(|event| matches!(event, Event::Drained { generation } if generation.number() == number))
             .count()
     }
 

@@ -14,6 +14,7 @@ use devrun::{proxy, supervise, watch};
 use super::downtime::Downtime;
 use super::record::{ChangedPath, DefectRecord, EndRecord, Record, RootRecord, micros};
 use crate::ui::byte_string::ByteString;
+use crate::ui::remedy::worded;
 
 /// What happened so far in a run.
 #[derive(Debug)]
@@ -242,16 +243,20 @@ fn proxy_event(event: &proxy::Event) -> Record {
             Record::Listening { addresses: addresses.iter().map(ToString::to_string).collect() }
         }
         proxy::Event::InFlight { generation, responses, bytes, oldest, since } => Record::InFlight {
-            generation: *generation,
+            generation: generation.number(),
             responses: *responses,
             bytes: *bytes,
             oldest: oldest.clone(),
             since_us: micros(*since),
         },
-        proxy::Event::Drained { generation } => Record::Drained { generation: *generation },
+        proxy::Event::Drained { generation } => Record::Drained { generation: generation.number() },
         proxy::Event::Held { requests } => Record::Held { requests: *requests },
-        proxy::Event::Answered { status, request, detail } => {
-            Record::Answered { status: *status, request: request.clone(), detail: detail.clone() }
+        proxy::Event::Answered { status, request, detail, remedy } => {
+            let mut detail = detail.clone();
+            if *remedy != devrun::Remedy::None {
+                detail = format!("{detail}: {}", worded(remedy));
+            }
+            Record::Answered { status: *status, request: request.clone(), detail }
         }
         other => warning(&format!("{other:?}"), ""),
     }

@@ -12,6 +12,7 @@ pub(crate) fn worded(remedy: &Remedy) -> String {
         }
         Remedy::AddRoot => "watch it too: `--watch`, or `paths` in [watch]".into(),
         Remedy::SelectFile => "add its extension to `ext`, or a glob for it to `filter`".into(),
+        Remedy::PassListeningSocket => "use --listen, whose bytes do not pass through devrun".into(),
         // A variant without words of its own here. `Display` names the library's options.
         other => other.to_string(),
     }

@@ -1,0 +1,79 @@
+//! Connects to the upstream: once for each request, so that a restart never leaves a stale connection behind.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+
+/// Maximum time for a server to accept a connection, because it is loaded or its backlog is full.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Timeout of the first attempt to connect to a loopback address; each later one has twice as long.
+///
+/// A server whose backlog is full does not refuse, and the kernel repeats a SYN only after 1, 3 and 7 seconds. Development
+/// servers often have a short backlog, so a new attempt is faster.
+const FIRST_ATTEMPT_TIMEOUT: Duration = Duration::from_millis(50);
+/// Maximum timeout of an attempt to connect to a loopback address.
+const MAX_ATTEMPT_TIMEOUT: Duration = Duration::from_millis(400);
+
+/// Time that a connection must live to prove its listener. The kernel closes a killed process's connections first, then its
+/// listener, and then resets the connections in the backlog.
+const LISTENER_PROOF_TIME: Duration = Duration::from_millis(150);
+
+/// Connects to the upstream.
+///
+/// # Errors
+/// The error of the system call, or [`io::ErrorKind::TimedOut`] if the upstream does not accept within ten seconds.
+pub(in crate::proxy) async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let first = TcpStream::connect(address);
+    tokio::pin!(first);
+    let stream = tokio::select! {
+        biased;
+        stream = &mut first => stream?,
+        // On loopback the connection is ready at the next poll as a rule, so no timer is needed yet.
+        () = tokio::task::yield_now() => {
+            tokio::time::timeout(CONNECT_TIMEOUT, retry_connect(address, first)).await??
+        }
+    };
+    // Without a listener, a loopback connection can connect to its own port: TCP's simultaneous open.
+    if stream.local_addr()? == address {
+        return Err(io::ErrorKind::ConnectionRefused.into());
+    }
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// Whether a connection failed because this process or machine lacks a resource, so that the upstream is not at fault.
+pub(in crate::proxy) fn is_local_shortage(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let shortages = [Errno::MFILE, Errno::NFILE, Errno::ADDRNOTAVAIL, Errno::NOBUFS, Errno::NOMEM];
+    Errno::from_io_error(error).is_some_and(|error| shortages.contains(&error))
+}
+
+/// Whether a process listens at the address that has not just been killed.
+pub(in crate::proxy) async fn is_listening(address: SocketAddr) -> bool {
+    let Ok(stream) = connect(address).await else { return false };
+    // No server speaks first in HTTP, so anything that can be read is the end of the connection.
+    tokio::time::timeout(LISTENER_PROOF_TIME, stream.peek(&mut [0])).await.is_err()
+}
+
+/// Repeats an attempt that did not end in time. The server never sees a dropped attempt.
+async fn retry_connect(
+    address: SocketAddr,
+    first: impl Future<Output = io::Result<TcpStream>>,
+) -> io::Result<TcpStream> {
+    if !address.ip().is_loopback() {
+        return first.await;
+    }
+    let mut timeout = FIRST_ATTEMPT_TIMEOUT;
+    if let Ok(attempt) = tokio::time::timeout(timeout, first).await {
+        return attempt;
+    }
+    loop {
+        timeout = (timeout * 2).min(MAX_ATTEMPT_TIMEOUT);
+        if let Ok(attempt) = tokio::time::timeout(timeout, TcpStream::connect(address)).await {
+            return attempt;
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! A request as it came from the client.
+
+use std::sync::Arc;
+
+use hyper::body::Incoming;
+use hyper::header::HeaderValue;
+use hyper::http::request;
+use hyper::upgrade::OnUpgrade;
+use hyper::{Method, Request, Version};
+
+use crate::proxy::body::RequestBody;
+use crate::proxy::connections::ClientConnection;
+use crate::proxy::headers;
+use crate::proxy::in_flight::RequestLine;
+
+/// A request as it came from the client. It can be sent to an upstream more than once.
+pub(super) struct ClientRequest {
+    client: Arc<ClientConnection>,
+    line: RequestLine,
+    head: request::Parts,
+    body: RequestBody,
+    upgrade: Option<HeaderValue>,
+    on_upgrade: Option<OnUpgrade>,
+}
+
+impl ClientRequest {
+    pub(super) fn new(client: Arc<ClientConnection>, mut request: Request<Incoming>) -> Self {
+        let on_upgrade = hyper::upgrade::on(&mut request);
+        let (head, body) = request.into_parts();
+        let upgrade = headers::requested_upgrade(&head).cloned();
+        let expects_continue = head.version == Version::HTTP_11
+            && headers::text(&head.headers, "expect")
+                .is_some_and(|expected| expected.eq_ignore_ascii_case("100-continue"));
+        let body = RequestBody::new(body, &client, expects_continue);
+        let is_fetch = headers::is_fetch(&head.headers);
+        let line = RequestLine::new(head.method.clone(), head.uri.clone(), is_fetch);
+        Self { client, line, head, body, upgrade, on_upgrade: Some(on_upgrade) }
+    }
+
+    pub(super) fn client(&self) -> &Arc<ClientConnection> {
+        &self.client
+    }
+
+    pub(super) fn line(&self) -> &RequestLine {
+        &self.line
+    }
+
+    pub(super) fn head(&self) -> &request::Parts {
+        &self.head
+    }
+
+    pub(super) fn method(&self) -> &Method {
+        &self.head.method
+    }
+
+    pub(super) fn body(&self) -> &RequestBody {
+        &self.body
+    }
+
+    /// Whether a browser shows the response as a page of its own.
+    pub(super) fn is_navigation(&self) -> bool {
+        headers::is_navigation(&self.head.headers)
+    }
+
+    /// Whether the client opens an event stream.
+    pub(super) fn wants_events(&self) -> bool {
+        headers::wants_events(&self.head)
+    }
+
+    /// Protocol to which the client wants to upgrade.
+    pub(super) fn upgrade(&self) -> Option<&HeaderValue> {
+        self.upgrade.as_ref()
+    }
+
+    /// The client's side of the upgrade, if the client asked for one. Can be taken once.
+    pub(super) fn take_upgrade(&mut self) -> Option<OnUpgrade> {
+        self.on_upgrade.take().filter(|_| self.upgrade.is_some())
+    }
+}

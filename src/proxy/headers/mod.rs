@@ -1,0 +1,17 @@
+//! What the head of a message means to a proxy. Pure.
+//!
+//! hyper parses and writes the framing of messages (lengths and chunks), so that no request can be smuggled in another.
+
+mod classify;
+mod connection_header;
+mod incoming;
+mod outgoing;
+mod validate;
+
+pub(super) use classify::{
+    has_body, is_endless, is_fetch, is_fragment, is_navigation, media_type, text, wants_events,
+};
+pub(super) use connection_header::closes_connection;
+pub(super) use incoming::{interim_response, strip_hop_by_hop};
+pub(super) use outgoing::{Forwarding, is_loop, request_headers, request_target, requested_upgrade};
+pub(super) use validate::{InvalidRequest, MAX_HEAD_BYTES, MAX_HEADERS, is_too_large, validate};

@@ -1,0 +1,290 @@
+//! Terminal output as HTML or plain text: colours become spans, other escape sequences are dropped.
+
+use std::fmt::Write;
+
+use anstyle_parse::{Params, Parser, Perform};
+
+use super::palette::{Colour, PANE, TEXT};
+
+/// Escapes text for HTML content and quoted attributes.
+pub(super) fn escape(text: &str) -> String {
+    let mut html = String::with_capacity(text.len());
+    for letter in text.chars() {
+        push_escaped(&mut html, letter);
+    }
+    html
+}
+
+/// The last `max_lines` lines of terminal output as plain text.
+pub(super) fn to_text(output: &[u8], max_lines: usize) -> String {
+    let lines = last_lines(output, max_lines);
+    let texts = lines.iter().map(|line| line.iter().map(|(_, letter)| *letter).collect::<String>());
+    texts.collect::<Vec<_>>().join("\n")
+}
+
+/// The last `max_lines` lines of terminal output as HTML for a `pre` element.
+///
+/// Each line is a block with its own text direction, so that right-to-left text in a line does not reorder the next one.
+pub(super) fn to_html(output: &[u8], max_lines: usize) -> String {
+    let mut html = String::new();
+    for line in last_lines(output, max_lines) {
+        html.push_str("<span class=\"l\" dir=\"auto\">");
+        push_line(&mut html, &line);
+        html.push_str(if line.is_empty() { "<br></span>" } else { "</span>" });
+    }
+    html
+}
+
+fn push_line(html: &mut String, line: &Line) {
+    for run in line.chunk_by(|(one, _), (other, _)| one == other) {
+        let style = run[0].0;
+        let is_styled = style != Style::default();
+        if is_styled {
+            style.push_span(html);
+        }
+        for (_, letter) in run {
+            push_escaped(html, *letter);
+        }
+        if is_styled {
+            html.push_str("</span>");
+        }
+    }
+}
+
+fn push_escaped(html: &mut String, letter: char) {
+    match letter {
+        '&' => html.push_str("&amp;"),
+        '<' => html.push_str("&lt;"),
+        '>' => html.push_str("&gt;"),
+        '"' => html.push_str("&quot;"),
+        '\'' => html.push_str("&#39;"),
+        _ => html.push(letter),
+    }
+}
+
+type Line = Vec<(Style, char)>;
+
+/// The last lines of the output without empty ones at its end.
+fn last_lines(output: &[u8], max_lines: usize) -> Vec<Line> {
+    let mut screen = Screen::default();
+    let mut lines: Vec<Line> =
+        String::from_utf8_lossy(output).split('\n').map(|text| screen.line(text)).collect();
+    while lines.last().is_some_and(Vec::is_empty) {
+        lines.pop();
+    }
+    lines.split_off(lines.len().saturating_sub(max_lines))
+}
+
+/// Performs what the escape sequences of one line say, as a terminal does.
+#[derive(Debug, Default)]
+struct Screen {
+    style: Style,
+    line: Line,
+    /// A carriage return was the last control character: the next letter starts the line again.
+    is_rewound: bool,
+}
+
+impl Screen {
+    /// The letters of one line. The style goes on in the next line; an escape sequence that does not end in its line
+    /// does not.
+    fn line(&mut self, text: &str) -> Line {
+        let mut parser = Parser::<anstyle_parse::DefaultCharAccumulator>::new();
+        self.is_rewound = false;
+        for byte in text.bytes() {
+            parser.advance(self, byte);
+        }
+        std::mem::take(&mut self.line)
+    }
+}
+
+impl Perform for Screen {
+    fn print(&mut self, letter: char) {
+        if letter.is_control() {
+            return;
+        }
+        if std::mem::take(&mut self.is_rewound) {
+            self.line.clear();
+        }
+        self.line.push((self.style, letter));
+    }
+
+    fn execute(&mut self, byte: u8) {
+        match byte {
+            b'\r' => self.is_rewound = true,
+            b'\t' => self.line.push((self.style, '\t')),
+            b'\x08' => drop(self.line.pop()),
+            _ => {}
+        }
+    }
+
+    fn csi_dispatch(&mut self, params: &Params, intermediates: &[u8], is_invalid: bool, action: u8) {
+        if action == b'm' && intermediates.is_empty() && !is_invalid {
+            self.style.apply(params);
+        }
+    }
+}
+
+/// How a letter looks (ECMA-48, SGR).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Style {
+    foreground: Option<Colour>,
+    background: Option<Colour>,
+    bold: bool,
+    faint: bool,
+    italic: bool,
+    underlined: bool,
+    inverse: bool,
+    struck: bool,
+}
+
+impl Style {
+    /// Writes the start tag of a span with this style. The classes are those of `assets/page.html`.
+    fn push_span(self, html: &mut String) {
+        html.push_str("<span");
+        let flags = [(self.bold, 'b'), (self.italic, 'i'), (self.underlined, 'u'), (self.struck, 's')];
+        let mut separator = " class=\"";
+        for (_, class) in flags.iter().filter(|(is_set, _)| *is_set) {
+            let _ = write!(html, "{separator}{class}");
+            separator = " ";
+        }
+        if separator == " " {
+            html.push('"');
+        }
+        self.push_colours(html);
+        html.push('>');
+    }
+
+    /// Writes the colours, where they are not those of the pane. The background decides about the text on it, because
+    /// only those pairs have a known contrast.
+    fn push_colours(self, html: &mut String) {
+        let (foreground, background) = if self.inverse {
+            (self.background, self.foreground)
+        } else {
+            (self.foreground, self.background)
+        };
+        let (text, background) = match (background, foreground.or(self.faint.then_some(Colour::GREY))) {
+            (Some(background), _) => {
+                let (background, text) = background.background();
+                (text, background)
+            }
+            (None, _) if self.inverse => (PANE, TEXT),
+            (None, foreground) => (foreground.map_or(TEXT, Colour::foreground), PANE),
+        };
+        if background != PANE {
+            let _ = write!(html, " style=\"color:{text};background:{background}\"");
+        } else if text != TEXT {
+            let _ = write!(html, " style=\"color:{text}\"");
+        }
+    }
+
+    /// Applies the parameters of one SGR sequence.
+    fn apply(&mut self, params: &Params) {
+        let mut groups = params.iter();
+        while let Some(group) = groups.next() {
+            let (code, rest) = group.split_first().map_or((0, group), |(code, rest)| (*code, rest));
+            match code {
+                38 | 48 | 58 => {
+                    let colour = if rest.is_empty() {
+                        parse_colour(&mut groups.by_ref().map(|group| group[0]))
+                    } else {
+                        parse_colour(&mut rest.iter().copied())
+                    };
+                    match code {
+                        38 => self.foreground = colour.or(self.foreground),
+                        48 => self.background = colour.or(self.background),
+                        // The colour of the underline is not shown.
+                        _ => {}
+                    }
+                }
+                4 if rest == [0] => self.underlined = false,
+                code => self.apply_code(code),
+            }
+        }
+    }
+
+    fn apply_code(&mut self, code: u16) {
+        let colour = |base: u16| Some(Colour::from_index((code - base) as u8));
+        match code {
+            0 => *self = Self::default(),
+            1 => self.bold = true,
+            2 => self.faint = true,
+            3 => self.italic = true,
+            4 | 21 => self.underlined = true,
+            7 => self.inverse = true,
+            9 => self.struck = true,
+            22 => (self.bold, self.faint) = (false, false),
+            23 => self.italic = false,
+            24 => self.underlined = false,
+            27 => self.inverse = false,
+            29 => self.struck = false,
+            30..=37 => self.foreground = colour(30),
+            39 => self.foreground = None,
+            40..=47 => self.background = colour(40),
+            49 => self.background = None,
+            90..=97 => self.foreground = colour(82),
+            100..=107 => self.background = colour(92),
+            _ => {}
+        }
+    }
+}
+
+/// The colour in `5;INDEX` or `2;RED;GREEN;BLUE`.
+fn parse_colour(numbers: &mut impl Iterator<Item = u16>) -> Option<Colour> {
+    let mut next = || u8::try_from(numbers.next()?).ok();
+    match next()? {
+        2 => Some(Colour::from_rgb(next()?, next()?, next()?)),
+        5 => Some(Colour::from_index(next()?)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(content: &str) -> String {
+        format!("<span class=\"l\" dir=\"auto\">{content}</span>")
+    }
+
+    #[test]
+    fn colours_become_spans_and_all_text_is_escaped() {
+        let cases: [(&[u8], &str); 5] = [
+            (
+                b"\x1b[1;31mE<b>\x1b[0m & \x1b[38;5;208mx\x1b[48;2;1;2;3my\x1b[m",
+                "<span class=\"b\" style=\"color:#ff7b80\">E&lt;b&gt;</span> &amp; \
+                 <span style=\"color:#e5b95c\">x</span><span style=\"color:#ffffff;background:#0b0d11\">y</span>",
+            ),
+            (b"\x1b[7mi", "<span style=\"color:#1b1e25;background:#e6e4df\">i</span>"),
+            (b"\x1b[2mf", "<span style=\"color:#9ba1ad\">f</span>"),
+            (b"\x1b[3;4:3;9mw", "<span class=\"i u s\">w</span>"),
+            (b"\x1b[38:2:255:0:0mr", "<span style=\"color:#ff7b80\">r</span>"),
+        ];
+        for (output, html) in cases {
+            assert_eq!(to_html(output, 10), line(html), "{}", output.escape_ascii());
+        }
+        assert_eq!(to_html(b"a\n\nb", 10), line("a") + &line("<br>") + &line("b"));
+    }
+
+    #[test]
+    fn other_sequences_are_dropped() {
+        let cases: [(&[u8], &str); 8] = [
+            (b"a\x1b[2Jb\x1b[?25lc", "abc"),
+            (b"a\x1b]0;title\x07b\x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\", "ablink"),
+            (b"a\x1b(Bb\x1bPq#0\x1b\\c", "abc"),
+            (b"10%\r20%\rdone\r\nnext", "done\nnext"),
+            (b"a\x00\x01\x7f\xc2\x85b\tc", "ab\tc"),
+            (b"a\x1b]0;never ends\nb", "a\nb"),
+            (b"cut \xff\x1b[3", "cut \u{fffd}"),
+            ("\u{62a}\u{642} \x1b[32mok\x1b[0m".as_bytes(), "\u{62a}\u{642} ok"),
+        ];
+        for (output, text) in cases {
+            assert_eq!(to_text(output, 10), text, "{}", output.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn only_the_last_lines_are_kept() {
+        assert_eq!(to_text(b"one\ntwo\nthree\n\n", 2), "two\nthree");
+        assert_eq!(to_html(b"", 2), "");
+    }
+}
