@@ -16,11 +16,15 @@ use std::ffi::OsString;
 
 use devrun::supervise::OrphanKiller;
 
-use crate::cli::args::{Layer, Source};
-use crate::cli::commands::{CommandArgs, Verb};
+use crate::cli::args::{ConfigSource, Options, OutputOptions, WatchOptions};
+use crate::cli::choices::ReferencePage;
+use crate::cli::commands::{Cli, RunArgs, Subcommand};
+use crate::cli::parse::Parsed;
 use crate::commands::{check, explain, init, list};
-use crate::config::settings::Settings;
-use crate::config::validate::Origin;
+use crate::config::input::SettingsInput;
+use crate::config::resolved::groups;
+use crate::config::resolved::settings::Settings;
+use crate::config::sources::{environment, merge};
 use crate::ui::error::{CliError, ExitCode};
 use crate::ui::terminal::Terminal;
 
@@ -45,37 +49,36 @@ fn main() -> std::process::ExitCode {
 }
 
 fn program(words: &[OsString], terminal: &mut Terminal) -> Result<ExitCode, CliError> {
-    let typed = match cli::parse::parse(words)? {
-        cli::parse::Typed::Asked(help) => return terminal.print(help.ansi()).map(|()| ExitCode::Success),
-        cli::parse::Typed::Args(args) => *args,
-    };
-    dispatch(typed, terminal)
+    match cli::parse::parse(words)? {
+        Parsed::Help(text) => terminal.print(text.ansi()).map(|()| ExitCode::Success),
+        Parsed::Arguments(arguments) => dispatch(*arguments, terminal),
+    }
 }
 
-fn dispatch(typed: CommandArgs, terminal: &mut Terminal) -> Result<ExitCode, CliError> {
-    let Some(verb) = typed.subcommand else {
-        let cli::args::RunGroups { source, watch, run, server, output } = typed.run.groups;
-        let layer = Layer { run, server, ..layer_of(watch, output) };
-        let settings = settle(source, layer, typed.run.command, terminal)?;
+fn dispatch(arguments: Cli, terminal: &mut Terminal) -> Result<ExitCode, CliError> {
+    let Some(subcommand) = arguments.subcommand else {
+        let RunArgs { source, watch, run, server, output, command } = arguments.run;
+        let options = Options { run, server, ..shared(watch, output) };
+        let settings = settings(source, options, command, terminal)?;
         return run::run(settings, terminal);
     };
-    match verb {
-        Verb::Check(args) => {
-            let layer = Layer { check: args.check, ..layer_of(args.watch, args.output) };
-            check::run(settle(args.source, layer, Vec::new(), terminal)?, args.format, terminal)
+    match subcommand {
+        Subcommand::Check(args) => {
+            let options = Options { check: args.check, ..shared(args.watch, args.output) };
+            check::run(settings(args.source, options, Vec::new(), terminal)?, args.format, terminal)
         }
-        Verb::Explain(args) => {
-            let layer = layer_of(args.watch, args.output);
+        Subcommand::Explain(args) => {
+            let options = shared(args.watch, args.output);
             let input = match (args.stdin, args.null) {
                 (false, _) => explain::PathInput::None,
                 (true, false) => explain::PathInput::Lines,
                 (true, true) => explain::PathInput::NulTerminated,
             };
-            let settings = settle(args.source, layer, Vec::new(), terminal)?;
+            let settings = settings(args.source, options, Vec::new(), terminal)?;
             explain::run(settings, &args.asked, input, args.format, terminal)
         }
-        Verb::List(args) => {
-            let layer = layer_of(args.watch, args.output);
+        Subcommand::List(args) => {
+            let options = shared(args.watch, args.output);
             let show = match args.hot {
                 Some(time) => list::Show::Hot(time),
                 None if args.ignored => list::Show::Ignored,
@@ -83,56 +86,58 @@ fn dispatch(typed: CommandArgs, terminal: &mut Terminal) -> Result<ExitCode, Cli
                 None if args.flat => list::Show::Files,
                 None => list::Show::Tree,
             };
-            list::run(settle(args.source, layer, Vec::new(), terminal)?, show, args.format, terminal)
+            list::run(settings(args.source, options, Vec::new(), terminal)?, show, args.format, terminal)
         }
-        Verb::Init(args) => {
-            terminal.set_color(config::resolve::color_of(&args.output));
+        Subcommand::Init(args) => {
+            terminal.set_color(groups::color(&args.output));
             init::run(&current_directory()?, args.dry_run, terminal)
         }
-        Verb::Doctor(args) => {
-            let layer = Layer { server: args.server, ..layer_of(args.watch, args.output) };
-            terminal.set_color(config::resolve::color_of(&layer.output));
+        Subcommand::Doctor(args) => {
+            let options = Options { server: args.server, ..shared(args.watch, args.output) };
+            terminal.set_color(groups::color(&options.output));
             let event_tests = if args.probe_roots {
                 doctor::EventTests::TemporaryDirectoryAndRoots
             } else {
                 doctor::EventTests::TemporaryDirectory
             };
-            let settings = settle(args.source, layer, Vec::new(), terminal);
+            let settings = settings(args.source, options, Vec::new(), terminal);
             doctor::run(settings, event_tests, args.format, terminal)
         }
-        Verb::Completions(args) => generate::completions::write(args.shell, terminal),
-        Verb::Reference(args) => {
+        Subcommand::Completions(args) => generate::completions::write(args.shell, terminal),
+        Subcommand::Reference(args) => {
             let page = match args.page {
-                cli::choices::ReferencePage::Cli => generate::reference::command_line(),
-                cli::choices::ReferencePage::Configuration => generate::reference::configuration(),
-                cli::choices::ReferencePage::Schema => generate::schema::schema(),
+                ReferencePage::Cli => generate::reference::command_line(),
+                ReferencePage::Configuration => generate::reference::configuration(),
+                ReferencePage::Schema => generate::schema::schema(),
             };
             terminal.print(page).map(|()| ExitCode::Success)
         }
-        Verb::Man(args) => generate::man::write(args.page.as_deref(), args.dir.as_deref(), terminal),
+        Subcommand::Man(args) => generate::man::write(args.page.as_deref(), args.dir.as_deref(), terminal),
     }
 }
 
-fn layer_of(watch: cli::args::Watch, output: cli::args::Output) -> Layer {
-    Layer { watch, output, ..Layer::default() }
+/// The groups that every subcommand with settings has.
+fn shared(watch: WatchOptions, output: OutputOptions) -> Options {
+    Options { watch, output, ..Options::default() }
 }
 
-/// Everything that is asked for, and a terminal with the colour that is asked for.
-fn settle(
-    source: Source,
-    typed: Layer,
+/// Resolves the settings, and configures the terminal and the log by them.
+fn settings(
+    source: ConfigSource,
+    options: Options,
     command: Vec<OsString>,
     terminal: &mut Terminal,
 ) -> Result<Settings, CliError> {
-    terminal.set_color(config::resolve::color_of(&typed.output));
-    let environment = config::environment::read(std::env::vars_os())?;
-    let said = config::merge::over(typed.clone(), environment.layer.clone()).output;
-    terminal.set_color(config::resolve::color_of(&said));
-    for (message, remedy) in &environment.doubts {
+    // An error in a later source is printed in the colour that the earlier sources chose.
+    terminal.set_color(groups::color(&options.output));
+    let environment = environment::read(std::env::vars_os())?;
+    let output = merge::over(options.clone(), environment.options.clone()).output;
+    terminal.set_color(groups::color(&output));
+    for (message, remedy) in &environment.warnings {
         terminal.warn(message, remedy);
     }
     let directory = current_directory()?;
-    let settings = Settings::new(Origin { directory, typed, command, source, environment })?;
+    let settings = Settings::new(SettingsInput { directory, options, command, source, environment })?;
     terminal.set_color(settings.output.color);
     report::log::configure(settings.output)?;
     Ok(settings)
@@ -141,6 +146,6 @@ fn settle(
 fn current_directory() -> Result<std::path::PathBuf, CliError> {
     std::env::current_dir().map_err(|error| {
         CliError::failed_to("find the working directory", &error)
-            .with_remedy("it was removed; cd into one that exists")
+            .with_remedy("the directory was removed; change to one that exists")
     })
 }

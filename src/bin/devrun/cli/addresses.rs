@@ -1,4 +1,4 @@
-//! The addresses that options take: of the proxy, of its server, of sockets that are handed over. Opens nothing.
+//! The addresses in options: of the proxy, of its upstream server, and of sockets that COMMAND inherits.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -7,10 +7,10 @@ use std::str::FromStr;
 
 use devrun::supervise::Endpoint;
 
-/// A TCP address: a port alone means the loopback of both families.
+/// A host and a port. A port alone means the loopback addresses of IPv4 and IPv6.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Address {
-    /// `None`: the loopback, both families where there are two.
+    /// `None`: the loopback addresses.
     pub(crate) host: Option<IpAddr>,
     pub(crate) port: u16,
 }
@@ -19,10 +19,11 @@ impl FromStr for Address {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        const LIKE: &str = "write a port, or an address such as 127.0.0.1:8000, localhost:8000 or [::1]:8000";
+        const EXAMPLES: &str =
+            "write a port, or an address such as 127.0.0.1:8000, localhost:8000 or [::1]:8000";
         if let Some((_, rest)) = text.split_once("://") {
             let bare = rest.split('/').next().unwrap_or(rest);
-            return Err(format!("an address is wanted, not a URL; write {bare}"));
+            return Err(format!("expected an address, found a URL; write {bare}"));
         }
         if let Ok(ip) = text.parse::<Ipv6Addr>() {
             return Err(format!("the port is missing; write [{ip}]:8000"));
@@ -33,10 +34,10 @@ impl FromStr for Address {
         }
         let (host, port) = match text.rsplit_once(':') {
             None if text.bytes().all(|byte| byte.is_ascii_digit()) => ("", text),
-            None => return Err(format!("`{text}` is neither a port nor an address with one; {LIKE}")),
+            None => return Err(format!("`{text}` is not an address with a port; {EXAMPLES}")),
             Some(parts) => parts,
         };
-        Ok(Self { host: host_of(host).map_err(|what| format!("{what}; {LIKE}"))?, port: port_of(port)? })
+        Ok(Self { host: host_of(host).map_err(|what| format!("{what}; {EXAMPLES}"))?, port: port_of(port)? })
     }
 }
 
@@ -57,24 +58,27 @@ fn host_of(host: &str) -> Result<Option<IpAddr>, String> {
 
 fn port_of(port: &str) -> Result<u16, String> {
     if port.is_empty() {
-        return Err("the port is missing; it is a number from 1 to 65535 (0: a free one)".into());
+        return Err("the port is missing; write a number from 1 to 65535 (0: a free port)".into());
     }
-    port.parse().map_err(|_| format!("`{port}` is not a port: a number from 1 to 65535 (0: a free one)"))
+    port.parse()
+        .map_err(|_| format!("`{port}` is not a port; write a number from 1 to 65535 (0: a free port)"))
 }
 
 impl Address {
-    /// The socket addresses it means. `both` tells whether this machine has an IPv6 loopback.
-    pub(crate) fn sockets(self, both: bool) -> Vec<SocketAddr> {
+    /// The socket addresses of the port. `has_ipv6` says whether this machine has an IPv6 loopback address.
+    pub(crate) fn sockets(self, has_ipv6: bool) -> Vec<SocketAddr> {
         let v4 = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
         match self.host {
             Some(host) => vec![SocketAddr::from((host, self.port))],
-            // Two free ports would differ: port 0 gets one family.
-            None if both && self.port != 0 => vec![v4, SocketAddr::from((Ipv6Addr::LOCALHOST, self.port))],
+            // The kernel would choose a different port for each family, so port 0 gets IPv4 only.
+            None if has_ipv6 && self.port != 0 => {
+                vec![v4, SocketAddr::from((Ipv6Addr::LOCALHOST, self.port))]
+            }
             None => vec![v4],
         }
     }
 
-    /// The one socket address it means where only one can be used.
+    /// The socket address where only one can be used: IPv4 for the loopback.
     pub(crate) fn socket(self) -> SocketAddr {
         SocketAddr::from((self.host.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)), self.port))
     }
@@ -89,7 +93,7 @@ impl fmt::Display for Address {
     }
 }
 
-/// `ADDR[=UPSTREAM]`.
+/// The value of `--proxy`: `ADDR[=UPSTREAM]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Proxy {
     pub(crate) address: Address,
@@ -105,20 +109,20 @@ impl FromStr for Proxy {
         };
         let (address, upstream): (Address, Address) = (address.parse()?, upstream.parse()?);
         if upstream.port == 0 {
-            return Err("the server's port cannot be 0; write the port it listens on".into());
+            return Err("the upstream port cannot be 0; write the port on which the server listens".into());
         }
-        if address.port == upstream.port && hosts_meet(address, upstream) {
+        if address.port == upstream.port && hosts_overlap(address, upstream) {
             return Err(format!(
-                "the proxy would talk to itself: {address} and {upstream} are the same; \
-                 let the server listen on another port, or leave `={upstream}` out to give it a free one"
+                "the proxy would connect to itself: {address} and {upstream} are the same address; \
+                 give the server another port, or leave out `={upstream}` so that devrun chooses a free one"
             ));
         }
         Ok(Self { address, upstream: Some(upstream) })
     }
 }
 
-/// Whether a server and a proxy on one port would be at the same address.
-fn hosts_meet(address: Address, upstream: Address) -> bool {
+/// Whether the two hosts share an address, so that the same port on both is the same socket address.
+fn hosts_overlap(address: Address, upstream: Address) -> bool {
     let everywhere = |host: Option<IpAddr>| host.is_some_and(|ip| ip.is_unspecified());
     let loopback = |host: Option<IpAddr>| host.is_none_or(|ip| ip.is_loopback());
     everywhere(address.host)
@@ -127,12 +131,12 @@ fn hosts_meet(address: Address, upstream: Address) -> bool {
         || (loopback(address.host) && loopback(upstream.host))
 }
 
-/// `[NAME=]ADDR` with `tcp:`, `udp:` or `unix:` before ADDR.
+/// The value of `--listen`: `[NAME=]ADDR`, with `tcp:`, `udp:` or `unix:` before ADDR.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ListenOn {
     pub(crate) name: Option<String>,
     pub(crate) endpoint: Endpoint,
-    /// Whether devrun answers while no generation lives; `tcp:` turns it off.
+    /// Whether devrun answers on the socket while no generation runs. The prefix `tcp:` turns this off.
     pub(crate) answer: bool,
 }
 
@@ -141,7 +145,7 @@ impl FromStr for ListenOn {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (name, address) = match text.split_once('=') {
-            // A path may contain `=`: `unix:/run/a=b` has no name.
+            // In `unix:/run/a=b` the `=` belongs to the path.
             Some((name, _)) if name.contains([':', '/']) => (None, text),
             Some((name, address)) => (Some(socket_name(name)?), address),
             None => (None, text),
@@ -155,7 +159,7 @@ fn socket_name(name: &str) -> Result<String, String> {
     let fits = !name.is_empty() && name.len() <= 255 && name.bytes().all(|byte| byte.is_ascii_graphic());
     if !fits {
         return Err(
-            "the socket's name before `=` is not 1 to 255 printable ASCII characters; write NAME=ADDR".into(),
+            "the name before `=` must have 1 to 255 printable ASCII characters; write NAME=ADDR".into()
         );
     }
     Ok(name.to_owned())
@@ -163,11 +167,11 @@ fn socket_name(name: &str) -> Result<String, String> {
 
 fn endpoint(address: &str) -> Result<(Endpoint, bool), String> {
     if let Some(path) = address.strip_prefix("unix:") {
-        // The kernel's limit for sockaddr_un is 108 bytes with the final NUL (104 on macOS).
+        // sockaddr_un holds 108 bytes with the final NUL, 104 on macOS.
         return match path.len() {
-            0 => Err("the socket's path is missing; write unix:PATH".into()),
+            0 => Err("the path of the socket is missing; write unix:PATH".into()),
             104.. => Err(
-                "the socket's path is longer than 103 bytes; name a shorter one, such as unix:/tmp/app.sock"
+                "the path of the socket is longer than 103 bytes; write a shorter one, such as unix:/tmp/app.sock"
                     .into(),
             ),
             _ => Ok((Endpoint::Unix(PathBuf::from(path)), true)),

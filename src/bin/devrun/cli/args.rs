@@ -12,22 +12,22 @@ use clap::{ArgAction, Args, Parser, ValueHint};
 use crate::cli::addresses::{ListenOn, Proxy};
 use crate::cli::choices::{Color, Compare, LogFormat, Mode, OnBusy, OnExit, OnLoop, PassSocket, Stdin};
 use crate::cli::values::{
-    CommandLine, Extension, Glob, Pattern, ShellChoice, StopSignal, UrlPath, Variable, duration, truth,
+    CommandLine, Extension, Glob, Pattern, ShellChoice, StopSignal, UrlPath, Variable, boolean, duration,
 };
 
 /// One source of options: what was typed, or the environment, or a file's tables.
 #[derive(Debug, Clone, Default, Args)]
-pub(crate) struct Layer {
+pub(crate) struct Options {
     #[command(flatten)]
-    pub(crate) watch: Watch,
+    pub(crate) watch: WatchOptions,
     #[command(flatten)]
-    pub(crate) run: Run,
+    pub(crate) run: RunOptions,
     #[command(flatten)]
-    pub(crate) server: Server,
+    pub(crate) server: ServerOptions,
     #[command(flatten)]
-    pub(crate) check: Check,
+    pub(crate) check: CheckOptions,
     #[command(flatten)]
-    pub(crate) output: Output,
+    pub(crate) output: OutputOptions,
 }
 
 /// Every option that has a key and a variable.
@@ -35,9 +35,9 @@ pub(crate) struct Layer {
 #[command(name = "devrun", disable_help_flag = true)]
 pub(crate) struct AllOptions {
     #[command(flatten)]
-    pub(crate) source: Source,
+    pub(crate) source: ConfigSource,
     #[command(flatten)]
-    pub(crate) layer: Layer,
+    pub(crate) options: Options,
 }
 
 /// The tables of devrun.toml with their keys, from the types above: an option's key is its name.
@@ -53,35 +53,20 @@ pub(crate) fn tables() -> Vec<(&'static str, Vec<clap::Arg>)> {
              command line it comes after `--`, and takes the place of this one. \
              Example: `command = [\"cargo\", \"run\"]`",
         );
-    let run = std::iter::once(command).chain(options::<Run>()).collect();
+    let run = std::iter::once(command).chain(options::<RunOptions>()).collect();
     vec![
-        ("watch", options::<Watch>()),
+        ("watch", options::<WatchOptions>()),
         ("run", run),
-        ("server", options::<Server>()),
-        ("check", options::<Check>()),
-        ("output", options::<Output>()),
+        ("server", options::<ServerOptions>()),
+        ("check", options::<CheckOptions>()),
+        ("output", options::<OutputOptions>()),
     ]
-}
-
-/// The options of a run, by group.
-#[derive(Debug, Clone, Default, Args)]
-pub(crate) struct RunGroups {
-    #[command(flatten)]
-    pub(crate) source: Source,
-    #[command(flatten)]
-    pub(crate) watch: Watch,
-    #[command(flatten)]
-    pub(crate) run: Run,
-    #[command(flatten)]
-    pub(crate) server: Server,
-    #[command(flatten)]
-    pub(crate) output: Output,
 }
 
 /// Where the configuration comes from.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Configuration")]
-pub(crate) struct Source {
+pub(crate) struct ConfigSource {
     /// Read this file instead of the devrun.toml found here or above
     ///
     /// Without it devrun.toml is looked for in the working directory and above, up to the repository's top.
@@ -98,7 +83,7 @@ pub(crate) struct Source {
 /// Which paths count, and how changes are found: `[watch]` in devrun.toml.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Watching")]
-pub(crate) struct Watch {
+pub(crate) struct WatchOptions {
     /// Watch this directory or file; repeatable [default: .]
     ///
     /// On the command line the path must exist; in devrun.toml (`paths`) it may be made later.
@@ -133,13 +118,13 @@ pub(crate) struct Watch {
     ///
     /// Example: `devrun --no-vcs-ignore -w dist -- node dist/server.js`
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
-        value_parser = truth, hide_short_help = true)]
+        value_parser = boolean, hide_short_help = true)]
     pub(crate) no_vcs_ignore: Option<bool>,
     /// Leave out the built-in rules: .git/, __pycache__/, editors' files
     ///
     /// Example: `devrun --no-default-ignore -- ./server`
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
-        value_parser = truth, hide_short_help = true)]
+        value_parser = boolean, hide_short_help = true)]
     pub(crate) no_default_ignore: Option<bool>,
     /// How changes are found: auto (default), event or stat
     ///
@@ -169,7 +154,7 @@ pub(crate) struct Watch {
 /// What is run, and how: `[run]` in devrun.toml.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Running")]
-pub(crate) struct Run {
+pub(crate) struct RunOptions {
     /// COMMAND in devrun.toml; on the command line it comes after `--`.
     #[arg(skip)]
     pub(crate) command: Option<CommandLine>,
@@ -212,13 +197,13 @@ pub(crate) struct Run {
     ///
     /// Example: `devrun --postpone -- cargo test`
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
-        value_parser = truth, hide_short_help = true)]
+        value_parser = boolean, hide_short_help = true)]
     pub(crate) postpone: Option<bool>,
     /// Supervise only: nothing is watched
     ///
     /// Example: `devrun --no-watch --on-exit restart -- ./server`
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
-        value_parser = truth, hide_short_help = true)]
+        value_parser = boolean, hide_short_help = true)]
     pub(crate) no_watch: Option<bool>,
     /// Run COMMAND in this directory
     ///
@@ -253,14 +238,14 @@ pub(crate) struct Run {
     ///
     /// Example: `devrun --clear -- cargo test`
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
-        value_parser = truth, hide_short_help = true)]
+        value_parser = boolean, hide_short_help = true)]
     pub(crate) clear: Option<bool>,
 }
 
 /// The port that clients see: `[server]` in devrun.toml.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Serving")]
-pub(crate) struct Server {
+pub(crate) struct ServerOptions {
     /// HTTP proxy: clients see no restart
     ///
     /// Requests are held during a restart, those in flight finish on the old generation.
@@ -300,20 +285,20 @@ pub(crate) struct Server {
     ///
     /// For servers with schedulers or database locks. Example: `devrun --proxy 8000 --no-overlap -- ./server`
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
-        value_parser = truth, hide_short_help = true)]
+        value_parser = boolean, hide_short_help = true)]
     pub(crate) no_overlap: Option<bool>,
     /// Leave HTML pages as they are: no reload in the browser
     ///
     /// Example: `devrun --proxy 8000 --no-live-reload -- ./server`
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
-        value_parser = truth, hide_short_help = true)]
+        value_parser = boolean, hide_short_help = true)]
     pub(crate) no_live_reload: Option<bool>,
 }
 
 /// How devrun speaks: `[output]` in devrun.toml. All on stderr; stdout belongs to COMMAND.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Output")]
-pub(crate) struct Output {
+pub(crate) struct OutputOptions {
     /// Say more; twice: the inner workings too
     ///
     /// -vv: what became of each event and of each request, and each step. -vvv: each directory and rule as well.
@@ -324,7 +309,7 @@ pub(crate) struct Output {
     ///
     /// Example: `devrun -q -- cargo run`
     #[arg(short = 'q', long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
-        default_missing_value = "true", value_parser = truth)]
+        default_missing_value = "true", value_parser = boolean)]
     pub(crate) quiet: Option<bool>,
     /// Colour: auto, always or never [default: auto]
     ///
@@ -341,7 +326,7 @@ pub(crate) struct Output {
 /// What `check` looks for: `[check]` in devrun.toml.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Checking")]
-pub(crate) struct Check {
+pub(crate) struct CheckOptions {
     /// This path must be ignored; repeatable
     ///
     /// A path that ends in `/` is a directory, whether it exists or not. Adds to those of devrun.toml.
@@ -357,12 +342,12 @@ pub(crate) struct Check {
     ///
     /// Example: `devrun check --strict`
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
-        value_parser = truth)]
+        value_parser = boolean)]
     pub(crate) strict: Option<bool>,
     /// Also find rules that match nothing in the tree (walks all of it)
     ///
     /// Example: `devrun check --matches-nothing`
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
-        value_parser = truth)]
+        value_parser = boolean)]
     pub(crate) matches_nothing: Option<bool>,
 }

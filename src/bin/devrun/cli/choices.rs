@@ -1,4 +1,4 @@
-//! The words that options take.
+//! The options that accept one of a few words.
 
 use clap::ValueEnum;
 
@@ -12,50 +12,50 @@ macro_rules! words {
 }
 
 words! {
-    /// How changes are found.
+    /// How devrun finds changes.
     Mode { Auto, Event, Stat }
 }
 words! {
-    /// What proves a change.
+    /// How devrun decides that a file has changed.
     Compare { Content, Stat }
 }
 words! {
-    /// A change while COMMAND runs.
+    /// What a change does while COMMAND runs.
     OnBusy { Restart, Queue, Signal, Ignore }
 }
 words! {
-    /// COMMAND has ended by itself.
+    /// What happens after COMMAND exits.
     OnExit { Wait, Restart, Quit }
 }
 words! {
-    /// A file restarts COMMAND after each start.
+    /// What happens in a restart loop.
     OnLoop { Warn, Restart }
 }
 words! {
-    /// What COMMAND reads.
+    /// The standard input of COMMAND.
     Stdin { Pipe, Null, Inherit }
 }
 words! {
-    /// How sockets are handed over.
+    /// How COMMAND finds the sockets that it inherits.
     PassSocket { Systemd, Werkzeug }
 }
 words! {
-    /// When there is colour.
+    /// When the output has colour.
     Color { Auto, Always, Never }
 }
 words! {
-    /// How a run speaks.
+    /// The format of the messages of a run.
     LogFormat { Human, Json }
 }
 words! {
-    /// How a subcommand answers.
+    /// The output format of a subcommand.
     Format { Human, Json }
 }
 words! {
-    /// How `check` answers.
+    /// The output format of `check`.
     CheckFormat { Human, Json, Github, Sarif }
 }
 words! {
-    /// The pages that are generated.
+    /// The generated pages of the reference.
     ReferencePage { Cli, Configuration, Schema }
 }

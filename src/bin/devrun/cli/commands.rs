@@ -4,9 +4,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueHint};
+use clap::{Args, Parser, ValueHint};
 
-use crate::cli::args::{Check, Output, RunGroups, Server, Source, Watch};
+use crate::cli::args::{CheckOptions, ConfigSource, OutputOptions, RunOptions, ServerOptions, WatchOptions};
 use crate::cli::choices::{CheckFormat, Format, ReferencePage};
 use crate::cli::values::duration;
 
@@ -25,18 +25,26 @@ use crate::cli::values::duration;
     after_long_help = AFTER_LONG_HELP,
     max_term_width = 110,
 )]
-pub(crate) struct CommandArgs {
+pub(crate) struct Cli {
     #[command(subcommand)]
-    pub(crate) subcommand: Option<Verb>,
+    pub(crate) subcommand: Option<Subcommand>,
     #[command(flatten)]
     pub(crate) run: RunArgs,
 }
 
-/// A run: what there is without a subcommand.
+/// The arguments without a subcommand: the options of a run, and COMMAND.
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
     #[command(flatten)]
-    pub(crate) groups: RunGroups,
+    pub(crate) source: ConfigSource,
+    #[command(flatten)]
+    pub(crate) watch: WatchOptions,
+    #[command(flatten)]
+    pub(crate) run: RunOptions,
+    #[command(flatten)]
+    pub(crate) server: ServerOptions,
+    #[command(flatten)]
+    pub(crate) output: OutputOptions,
     /// What to run, and its arguments; without it, `command` of devrun.toml
     #[arg(last = true, value_name = "COMMAND", value_hint = ValueHint::CommandWithArguments, hide = true)]
     pub(crate) command: Vec<OsString>,
@@ -59,8 +67,8 @@ Exit status: 0 stopped as asked; 2 usage, configuration or I/O error; 126 COMMAN
 127 COMMAND was not found; with --on-exit quit that of COMMAND; stopped by a signal: that signal.";
 
 /// The subcommands; without one, COMMAND is run.
-#[derive(Debug, Subcommand)]
-pub(crate) enum Verb {
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Subcommand {
     Check(CheckArgs),
     Explain(ExplainArgs),
     List(ListArgs),
@@ -81,7 +89,7 @@ pub(crate) enum Verb {
 )]
 pub(crate) struct CheckArgs {
     #[command(flatten)]
-    pub(crate) check: Check,
+    pub(crate) check: CheckOptions,
     /// human, json, github (annotations) or sarif [default: human]
     ///
     /// Example: `devrun check --format github`
@@ -94,11 +102,11 @@ pub(crate) struct CheckArgs {
     )]
     pub(crate) format: CheckFormat,
     #[command(flatten)]
-    pub(crate) source: Source,
+    pub(crate) source: ConfigSource,
     #[command(flatten)]
-    pub(crate) watch: Watch,
+    pub(crate) watch: WatchOptions,
     #[command(flatten)]
-    pub(crate) output: Output,
+    pub(crate) output: OutputOptions,
 }
 
 /// Which rule decides, for each path
@@ -132,11 +140,11 @@ pub(crate) struct ExplainArgs {
     )]
     pub(crate) format: Format,
     #[command(flatten)]
-    pub(crate) source: Source,
+    pub(crate) source: ConfigSource,
     #[command(flatten)]
-    pub(crate) watch: Watch,
+    pub(crate) watch: WatchOptions,
     #[command(flatten)]
-    pub(crate) output: Output,
+    pub(crate) output: OutputOptions,
 }
 
 /// What is watched, what is not, in which mode and why
@@ -176,11 +184,11 @@ pub(crate) struct ListArgs {
     )]
     pub(crate) format: Format,
     #[command(flatten)]
-    pub(crate) source: Source,
+    pub(crate) source: ConfigSource,
     #[command(flatten)]
-    pub(crate) watch: Watch,
+    pub(crate) watch: WatchOptions,
     #[command(flatten)]
-    pub(crate) output: Output,
+    pub(crate) output: OutputOptions,
 }
 
 /// Write a .watchignore and a devrun.toml that fit this project
@@ -195,7 +203,7 @@ pub(crate) struct InitArgs {
     #[arg(short = 'n', long)]
     pub(crate) dry_run: bool,
     #[command(flatten)]
-    pub(crate) output: Output,
+    pub(crate) output: OutputOptions,
 }
 
 /// What would go wrong here, and how to mend it
@@ -222,13 +230,13 @@ pub(crate) struct DoctorArgs {
     #[arg(long)]
     pub(crate) probe_roots: bool,
     #[command(flatten)]
-    pub(crate) source: Source,
+    pub(crate) source: ConfigSource,
     #[command(flatten)]
-    pub(crate) watch: Watch,
+    pub(crate) watch: WatchOptions,
     #[command(flatten)]
-    pub(crate) server: Server,
+    pub(crate) server: ServerOptions,
     #[command(flatten)]
-    pub(crate) output: Output,
+    pub(crate) output: OutputOptions,
 }
 
 /// Completions for a shell, on stdout

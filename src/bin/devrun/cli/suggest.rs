@@ -1,18 +1,18 @@
-//! The known word that an unknown one was probably meant to be.
+//! Suggestions for misspelled words ("did you mean …?").
 
-/// The nearest of the known words, if it is near enough to be worth saying.
+/// The known word that is most similar to this one, if any is similar enough.
 pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let limit = (word.chars().count() / 3).max(1);
     known
         .into_iter()
         .map(|candidate| (strsim::osa_distance(word, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= limit || related(word, candidate))
+        .filter(|(distance, candidate)| *distance <= limit || shares_beginning(word, candidate))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }
 
-/// `ready` for `ready-path`, `stoptimeout` for `stop-timeout`, `stop_signal` for `stop-signal`, `extensions` for `ext`.
-fn related(word: &str, candidate: &str) -> bool {
+/// Whether one word begins with the other: `ready` for `ready-path`, `stoptimeout` for `stop-timeout`, `stop_signal` for `stop-signal`, `extensions` for `ext`.
+fn shares_beginning(word: &str, candidate: &str) -> bool {
     let bare = |text: &str| text.replace(['-', '_'], "").to_ascii_lowercase();
     let (word, candidate) = (bare(word), bare(candidate));
     word.len() >= 3 && candidate.len() >= 3 && (word.starts_with(&candidate) || candidate.starts_with(&word))

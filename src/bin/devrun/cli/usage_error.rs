@@ -7,63 +7,77 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use crate::cli::suggest::nearest;
 use crate::ui::error::CliError;
 
-/// What clap says, in our form: one sentence, and the remedy. `program` is `devrun` or `devrun check`: where
-/// help can be had.
+/// The error of clap as one sentence with a remedy. `program` is the command whose help fits: `devrun` or, for
+/// example, `devrun check`.
 pub(crate) fn usage_error(error: &clap::Error, program: &str) -> CliError {
     let value = context(error, ContextKind::InvalidValue);
-    let option = context(error, ContextKind::InvalidArg).map(bare_option);
+    let option = context(error, ContextKind::InvalidArg).map(option_name);
     match (error.kind(), option, value) {
-        (ErrorKind::ValueValidation, Some(option), Some(value)) => {
-            let reason = error.source().map(ToString::to_string).unwrap_or_default();
-            let (what, remedy) = reason.split_once("; ").unwrap_or((&reason, ""));
-            let failure = CliError::new(format!("{option}: bad value '{value}': {what}"));
-            if remedy.is_empty() { failure } else { failure.with_remedy(remedy) }
-        }
+        (ErrorKind::ValueValidation, Some(option), Some(value)) => bad_value(error, &option, &value),
         (ErrorKind::InvalidValue, Some(option), Some(value)) if !value.is_empty() => {
-            let words = words_of(error);
-            let failure = CliError::new(format!("{option}: '{value}' is none of the words it takes"));
-            match nearest(&value, words.iter().map(String::as_str)) {
-                Some(near) => failure.with_remedy(format!("did you mean {near}? All: {}", words.join(", "))),
-                None => failure.with_remedy(format!("one of: {}", words.join(", "))),
-            }
+            unknown_value(error, &option, &value)
         }
-        (ErrorKind::InvalidValue, Some(option), _) => {
-            let words = words_of(error);
-            // `[PATH]...` is an argument by its place.
-            if option.is_empty() {
-                return CliError::new("an argument is empty")
-                    .with_remedy("leave it out, or write `.` for this directory");
-            }
-            let failure = CliError::new(format!("{option} needs a value"));
-            match words.is_empty() {
-                true => failure.with_remedy(format!("`{program} --help` shows an example of {option}")),
-                false => failure.with_remedy(format!("one of: {}", words.join(", "))),
-            }
-        }
-        (ErrorKind::UnknownArgument, Some(option), _) => {
-            let what = if option.starts_with('-') { "unknown option" } else { "unexpected argument" };
-            let failure = CliError::new(format!("{what} '{option}'"));
-            match context(error, ContextKind::SuggestedArg) {
-                Some(near) => failure.with_remedy(format!("did you mean {}?", bare_option(near))),
-                None => failure.with_remedy(format!("`{program} -h` lists the options")),
-            }
-        }
-        (ErrorKind::MissingRequiredArgument, ..) => {
-            let missing = match error.get(ContextKind::InvalidArg) {
-                Some(ContextValue::Strings(missing)) => missing.join(", "),
-                _ => "an argument".into(),
-            };
-            let failure = CliError::new(format!("{missing} is missing"));
-            match missing.starts_with("--") {
-                true => failure.with_remedy(format!("add {missing}: it goes with what was typed")),
-                false => failure.with_remedy(format!("`{program} -h` shows what is needed")),
-            }
-        }
+        (ErrorKind::InvalidValue, Some(option), _) => missing_value(error, &option, program),
+        (ErrorKind::UnknownArgument, Some(option), _) => unknown_argument(error, &option, program),
+        (ErrorKind::MissingRequiredArgument, ..) => missing_argument(error, program),
         _ => as_rendered(error, program),
     }
 }
 
-/// The first sentence of what clap writes, and its tip.
+fn bad_value(error: &clap::Error, option: &str, value: &str) -> CliError {
+    let reason = error.source().map(ToString::to_string).unwrap_or_default();
+    let (what, remedy) = reason.split_once("; ").unwrap_or((&reason, ""));
+    let bad = CliError::new(format!("{option}: bad value '{value}': {what}"));
+    if remedy.is_empty() { bad } else { bad.with_remedy(remedy) }
+}
+
+fn unknown_value(error: &clap::Error, option: &str, value: &str) -> CliError {
+    let choices = choices(error);
+    let unknown = CliError::new(format!("{option}: unknown value '{value}'"));
+    match nearest(value, choices.iter().map(String::as_str)) {
+        Some(near) => unknown.with_remedy(format!("did you mean {near}? Values: {}", choices.join(", "))),
+        None => unknown.with_remedy(format!("the values are: {}", choices.join(", "))),
+    }
+}
+
+fn missing_value(error: &clap::Error, option: &str, program: &str) -> CliError {
+    // A positional argument such as `[PATH]...` has no name before its bracket.
+    if option.is_empty() {
+        return CliError::new("an argument is empty")
+            .with_remedy("leave it out, or write `.` for this directory");
+    }
+    let choices = choices(error);
+    let missing = CliError::new(format!("{option} needs a value"));
+    if choices.is_empty() {
+        missing.with_remedy(format!("`{program} --help` shows an example of {option}"))
+    } else {
+        missing.with_remedy(format!("the values are: {}", choices.join(", ")))
+    }
+}
+
+fn unknown_argument(error: &clap::Error, option: &str, program: &str) -> CliError {
+    let what = if option.starts_with('-') { "unknown option" } else { "unexpected argument" };
+    let unknown = CliError::new(format!("{what} '{option}'"));
+    match context(error, ContextKind::SuggestedArg) {
+        Some(near) => unknown.with_remedy(format!("did you mean {}?", option_name(near))),
+        None => unknown.with_remedy(format!("`{program} -h` lists the options")),
+    }
+}
+
+fn missing_argument(error: &clap::Error, program: &str) -> CliError {
+    let missing = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::Strings(missing)) => missing.join(", "),
+        _ => "an argument".into(),
+    };
+    let error = CliError::new(format!("{missing} is missing"));
+    if missing.starts_with("--") {
+        error.with_remedy(format!("add {missing}: another option needs it"))
+    } else {
+        error.with_remedy(format!("`{program} -h` shows the arguments"))
+    }
+}
+
+/// The first sentence of the message that clap writes, with its tips as the remedy.
 fn as_rendered(error: &clap::Error, program: &str) -> CliError {
     let text = error.render().to_string();
     let mut paragraphs = text.split("\n\n");
@@ -87,14 +101,15 @@ fn context(error: &clap::Error, kind: ContextKind) -> Option<String> {
     }
 }
 
-/// `--debounce <DUR>` -> `--debounce`.
-fn bare_option(shown: String) -> String {
+/// The option without its value: `--debounce` for `--debounce <DUR>`.
+fn option_name(shown: String) -> String {
     shown.split([' ', '=', '[']).next().unwrap_or_default().to_owned()
 }
 
-fn words_of(error: &clap::Error) -> Vec<String> {
+/// The values that the option accepts.
+fn choices(error: &clap::Error) -> Vec<String> {
     match error.get(ContextKind::ValidValue) {
-        Some(ContextValue::Strings(words)) => words.clone(),
+        Some(ContextValue::Strings(choices)) => choices.clone(),
         _ => Vec::new(),
     }
 }

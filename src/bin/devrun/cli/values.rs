@@ -1,5 +1,6 @@
-//! The values that options take, parsed once for the command line, the environment and devrun.toml alike.
-//! Each says in one sentence what is wrong with a bad value and what a good one looks like. Reads no files.
+//! The values of options, parsed from text. The command line, the environment and devrun.toml share these parsers.
+//!
+//! An error is `PROBLEM; REMEDY`: one sentence for each, in lower case.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
@@ -8,7 +9,8 @@ use std::time::Duration;
 
 use devrun::supervise::Signal;
 
-/// Parses a length of time: `10ms`, `1s`, `1m30s`; at most a year, so that it can be added to any instant.
+/// Parses a duration such as `10ms`, `1s` or `1m30s`. The maximum is a year, because a sum with an `Instant` must
+/// not overflow.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     if text.is_empty() {
         return Err("a duration is missing; write it with its unit, such as 50ms, 1s or 2m".into());
@@ -21,25 +23,26 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     }
     if text.contains(char::is_whitespace) {
         let joined: String = text.split_whitespace().collect();
-        return Err(format!("a duration has no blanks; write {joined}"));
+        return Err(format!("a duration has no spaces; write {joined}"));
     }
     let duration = humantime::parse_duration(text).map_err(|_| {
         format!("`{text}` is not a duration; write a number and its unit (ms, s, m, h), such as 50ms or 2m")
     })?;
     if duration > YEAR {
-        return Err("a duration of more than a year is surely a mistake".into());
+        return Err("a duration can be at most one year; write a shorter one, such as 10m".into());
     }
     Ok(duration)
 }
 
+/// Maximum duration.
 const YEAR: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
-/// `--flag=BOOL`, and the value of a flag's variable.
-pub(crate) fn truth(text: &str) -> Result<bool, String> {
+/// Parses the value of a flag: `--postpone=false`, `DEVRUN_POSTPONE=1`.
+pub(crate) fn boolean(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "yes" | "on" | "1" => Ok(true),
         "false" | "no" | "off" | "0" => Ok(false),
-        _ => Err("it is either on or off; write true or false".into()),
+        _ => Err("not a boolean; write true or false".into()),
     }
 }
 
@@ -56,7 +59,7 @@ impl FromStr for Extension {
             return Err("an extension is empty; write a list such as rs,toml".into());
         }
         if bare.contains(',') {
-            return Err("these are several extensions; write a list such as [\"rs\", \"toml\"]".into());
+            return Err("a string holds one extension; write a list such as [\"rs\", \"toml\"]".into());
         }
         if bare.contains(['/', '*', '?', '[']) {
             return Err(format!("`{text}` is not an extension; use --filter for globs"));
@@ -65,7 +68,7 @@ impl FromStr for Extension {
     }
 }
 
-/// A glob in globset's syntax, known to parse.
+/// A valid glob in the syntax of globset.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Glob(pub(crate) String);
 
@@ -74,10 +77,10 @@ impl FromStr for Glob {
 
     fn from_str(text: &str) -> Result<Self, String> {
         if text.is_empty() {
-            return Err("the glob is empty; write one such as src/**/*.rs".into());
+            return Err("the glob is empty; write a glob such as src/**/*.rs".into());
         }
         if let Some(rest) = text.strip_prefix('!') {
-            return Err(format!("a filter cannot be negated; to leave paths out use --ignore '{rest}'"));
+            return Err(format!("a filter cannot be negated; to exclude paths use --ignore '{rest}'"));
         }
         globset::GlobBuilder::new(text).literal_separator(true).build().map_err(|error| {
             let reason = error.kind().to_string().replace("; ", ": ");
@@ -87,7 +90,7 @@ impl FromStr for Glob {
     }
 }
 
-/// One line of gitignore syntax.
+/// A pattern in gitignore syntax.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Pattern(pub(crate) Vec<u8>);
 
@@ -100,20 +103,20 @@ impl FromStr for Pattern {
 }
 
 impl Pattern {
-    /// Patterns are bytes, as paths are: clap hands them over unchanged.
+    /// Parses the bytes of an argument: a pattern may match paths that are not UTF-8.
     pub(crate) fn from_os(text: OsString) -> Result<Self, String> {
         let bytes = text.into_encoded_bytes();
         if matches!(bytes.trim_ascii(), b"" | b"!" | b"/" | b"!/") {
-            return Err("the pattern is empty; write one as in a .gitignore, such as downloads/".into());
+            return Err("the pattern is empty; write a gitignore pattern such as downloads/".into());
         }
         if bytes.contains(&b'\n') {
-            return Err("a pattern is one line; give --ignore once for each".into());
+            return Err("a pattern cannot contain a line break; repeat --ignore for each pattern".into());
         }
         Ok(Self(bytes))
     }
 }
 
-/// A stop signal, by name or number.
+/// A signal that ends a process, by name or number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct StopSignal(pub(crate) Signal);
 
@@ -122,18 +125,18 @@ impl FromStr for StopSignal {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let signal: Signal = text.parse().map_err(|_| {
-            format!("no signal is called `{text}`; write a name such as SIGTERM, INT or HUP, or a number")
+            format!("there is no signal `{text}`; write a name such as SIGTERM, INT or HUP, or a number")
         })?;
-        let useless =
+        let not_ending =
             ["SIGSTOP", "SIGTSTP", "SIGTTIN", "SIGTTOU", "SIGCONT", "SIGCHLD", "SIGWINCH", "SIGURG"];
-        if useless.contains(&signal.to_string().as_str()) {
+        if not_ending.contains(&signal.to_string().as_str()) {
             return Err(format!("{signal} does not end a process; use SIGTERM, SIGINT, SIGHUP or SIGKILL"));
         }
         Ok(Self(signal))
     }
 }
 
-/// A path inside a URL.
+/// The path of a URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct UrlPath(pub(crate) String);
 
@@ -143,19 +146,19 @@ impl FromStr for UrlPath {
     fn from_str(text: &str) -> Result<Self, String> {
         if let Some((_, rest)) = text.split_once("://") {
             let path = rest.find('/').map_or("/", |at| &rest[at..]);
-            return Err(format!("a path is wanted, not a whole address; write {path}"));
+            return Err(format!("expected a path, found a URL; write {path}"));
         }
         if !text.starts_with('/') {
             return Err(format!("the path must begin with `/`; write /{text}"));
         }
         if text.bytes().any(|byte| byte <= b' ' || byte >= 0x7f) {
-            return Err("blanks, control and non-ASCII characters must be written as %XX".into());
+            return Err("the path has spaces, control or non-ASCII characters; write them as %XX".into());
         }
         Ok(Self(text.to_owned()))
     }
 }
 
-/// `KEY=VALUE` for the child's environment.
+/// A variable for the environment of COMMAND, written `KEY=VALUE`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Variable {
     pub(crate) key: OsString,
@@ -174,7 +177,7 @@ impl FromStr for Variable {
 }
 
 impl Variable {
-    /// The value may be any bytes; what stands before the first `=` is the name.
+    /// Parses the bytes of an argument: a value need not be UTF-8. The name ends at the first `=`.
     pub(crate) fn from_os(text: OsString) -> Result<Self, String> {
         if let Some(text) = text.to_str() {
             return text.parse();
@@ -196,7 +199,7 @@ impl Variable {
         let nul = |text: &OsStr| text.as_encoded_bytes().contains(&0);
         if key.as_encoded_bytes().contains(&b'=') || nul(&key) || nul(&value) {
             return Err(
-                "a variable's name cannot contain `=`, and neither name nor value a NUL; write NAME=VALUE"
+                "a name cannot contain `=`, and neither a name nor a value can contain NUL; write NAME=VALUE"
                     .into(),
             );
         }
@@ -204,12 +207,12 @@ impl Variable {
     }
 }
 
-/// COMMAND in devrun.toml: words to execute, or a line for the shell.
+/// A command in devrun.toml.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum CommandLine {
-    /// Executed directly.
+    /// A program and its arguments, run without a shell.
     Words(Vec<OsString>),
-    /// Given to the shell.
+    /// A line that a shell runs.
     Line(String),
 }
 
@@ -218,18 +221,18 @@ impl FromStr for CommandLine {
 
     fn from_str(line: &str) -> Result<Self, String> {
         if line.trim().is_empty() {
-            return Err("the command is empty; write one such as 'cargo build'".into());
+            return Err("the command is empty; write a command such as 'cargo build'".into());
         }
         Ok(Self::Line(line.to_owned()))
     }
 }
 
-/// Whether a shell runs COMMAND: `--shell`, `--shell=zsh`, `shell = true`, `shell = "zsh"`, `shell = false`.
+/// The shell that runs COMMAND: `--shell`, `--shell=zsh`, `shell = true`, `shell = "zsh"`, `shell = false`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ShellChoice {
-    /// COMMAND is executed directly.
+    /// No shell: devrun runs COMMAND itself.
     No,
-    /// This shell runs it with `-c`.
+    /// The shell runs COMMAND with `-c`.
     Program(OsString),
 }
 
@@ -241,7 +244,7 @@ impl FromStr for ShellChoice {
             "" | "true" => Ok(Self::Program("sh".into())),
             "false" => Ok(Self::No),
             shell if shell.contains(char::is_whitespace) => {
-                Err("the shell is one word: its name or path, such as bash".into())
+                Err("the shell has spaces; write its name or path, such as bash".into())
             }
             shell => Ok(Self::Program(shell.into())),
         }

@@ -9,8 +9,8 @@ use devrun::rules::{
 use devrun::watch::Selection;
 
 use crate::cli::choices::CheckFormat;
-use crate::config::settings::Settings;
-use crate::config::validate::is_below;
+use crate::config::paths::is_below;
+use crate::config::resolved::settings::Settings;
 use crate::report::check::{FileNames, write_github, write_human, write_json, write_sarif};
 use crate::ui::error::{CliError, ExitCode};
 use crate::ui::escape::escape_text;

@@ -12,8 +12,8 @@ use devrun::watch::Selection;
 use serde::Serialize;
 
 use crate::cli::choices::Format;
-use crate::config::settings::Settings;
-use crate::config::validate::is_below;
+use crate::config::paths::is_below;
+use crate::config::resolved::settings::Settings;
 use crate::ui::byte_string::{self, ByteString};
 use crate::ui::error::{CliError, ExitCode};
 use crate::ui::escape::{escape_bytes, escape_path, escape_text};

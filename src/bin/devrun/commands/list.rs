@@ -13,7 +13,7 @@ use ignore::{WalkBuilder, WalkState};
 use serde_json::{Value, json};
 
 use crate::cli::choices::Format;
-use crate::config::settings::Settings;
+use crate::config::resolved::settings::Settings;
 use crate::report::mode_reason;
 use crate::system::inotify;
 use crate::ui::byte_string::{self, ByteString};

@@ -1,103 +1,105 @@
-//! What differs between two settings, and what a running session must do about it: for live edits of
-//! devrun.toml. Pure.
+//! The difference between two settings, for edits of devrun.toml while devrun runs.
 
-use crate::config::settings::Settings;
+use crate::config::resolved::settings::Settings;
 
-/// What a running session must do to follow new settings; the greater need includes the lesser ones.
+/// What a running session must do for new settings. A later variant includes the earlier ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Need {
-    /// Nothing differs, or nothing that a run looks at.
-    Nothing,
-    /// The terminal's manners change; nothing else notices.
-    Report,
-    /// What is watched, or how, changes: the watch is made anew, the child goes on.
+pub(crate) enum Reload {
+    /// Nothing: no setting that a run uses has changed.
+    None,
+    /// Change the output; the watch and COMMAND are not affected.
+    Output,
+    /// Start a new watch; COMMAND continues.
     Watch,
-    /// What is run, or how, changes: the child must be restarted with the new options.
+    /// Restart COMMAND with the new options.
     Child,
-    /// The ports change: the session as a whole must be made anew.
+    /// Start a new session, because the ports have changed.
     Session,
 }
 
-/// What differs.
+/// The difference between two settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Difference {
-    /// The greatest need.
-    pub(crate) need: Need,
-    /// The keys that differ, as `table.key`, in the order of the reference.
+pub(crate) struct SettingsDiff {
+    /// The most that a changed key needs.
+    pub(crate) reload: Reload,
+    /// The changed keys as `table.key`, in the order of the reference.
     pub(crate) keys: Vec<&'static str>,
 }
 
-/// Compares what is with what shall be.
-pub(crate) fn difference(old: &Settings, new: &Settings) -> Difference {
-    let rows =
-        watch(old, new).into_iter().chain(run(old, new)).chain(server(old, new)).chain(output(old, new));
-    let mut found = Difference { need: Need::Nothing, keys: Vec::new() };
-    for (key, same, need) in rows {
-        if !same {
-            found.need = found.need.max(need);
-            found.keys.push(key);
+impl SettingsDiff {
+    /// Compares the settings of a run with new ones.
+    pub(crate) fn between(old: &Settings, new: &Settings) -> Self {
+        let rows =
+            watch(old, new).into_iter().chain(run(old, new)).chain(server(old, new)).chain(output(old, new));
+        let mut diff = Self { reload: Reload::None, keys: Vec::new() };
+        for (key, is_same, reload) in rows {
+            if !is_same {
+                diff.reload = diff.reload.max(reload);
+                diff.keys.push(key);
+            }
         }
+        diff
     }
-    found
 }
 
-type Row = (&'static str, bool, Need);
+/// A key, whether its value is the same, and what a change of it needs.
+type Row = (&'static str, bool, Reload);
 
 fn watch(old: &Settings, new: &Settings) -> Vec<Row> {
     let (a, b) = (&old.watch, &new.watch);
     vec![
-        ("watch.paths", a.roots == b.roots, Need::Watch),
-        ("watch.ext", a.extensions == b.extensions, Need::Watch),
-        ("watch.filter", a.filters == b.filters, Need::Watch),
-        ("watch.ignore", a.patterns == b.patterns, Need::Watch),
-        ("watch.ignore-file", (&a.file_names, &a.files) == (&b.file_names, &b.files), Need::Watch),
-        ("watch.no-vcs-ignore", a.vcs == b.vcs, Need::Watch),
-        ("watch.no-default-ignore", a.builtin == b.builtin, Need::Watch),
-        ("watch.mode", a.mode == b.mode, Need::Watch),
-        ("watch.poll-interval", a.poll_interval == b.poll_interval, Need::Watch),
-        ("watch.debounce", a.debounce == b.debounce, Need::Watch),
-        ("watch.compare", a.compare == b.compare, Need::Watch),
+        ("watch.paths", a.roots == b.roots, Reload::Watch),
+        ("watch.ext", a.extensions == b.extensions, Reload::Watch),
+        ("watch.filter", a.filters == b.filters, Reload::Watch),
+        ("watch.ignore", a.patterns == b.patterns, Reload::Watch),
+        ("watch.ignore-file", (&a.file_names, &a.files) == (&b.file_names, &b.files), Reload::Watch),
+        ("watch.no-vcs-ignore", a.vcs == b.vcs, Reload::Watch),
+        ("watch.no-default-ignore", a.builtin == b.builtin, Reload::Watch),
+        ("watch.mode", a.mode == b.mode, Reload::Watch),
+        ("watch.poll-interval", a.poll_interval == b.poll_interval, Reload::Watch),
+        ("watch.debounce", a.debounce == b.debounce, Reload::Watch),
+        ("watch.compare", a.compare == b.compare, Reload::Watch),
     ]
 }
 
 fn run(old: &Settings, new: &Settings) -> Vec<Row> {
     let (a, b) = (&old.run, &new.run);
     vec![
-        ("run.command", a.command == b.command, Need::Child),
-        ("run.build", a.builds == b.builds, Need::Child),
-        ("run.on-busy", a.on_busy == b.on_busy, Need::Child),
-        ("run.on-exit", a.on_exit == b.on_exit, Need::Child),
-        ("run.on-loop", a.on_loop == b.on_loop, Need::Child),
-        ("run.stop-signal", a.stop_signal == b.stop_signal, Need::Child),
-        ("run.stop-timeout", a.stop_timeout == b.stop_timeout, Need::Child),
-        // Whether the first start waited is history once the session runs.
-        ("run.postpone", a.postpone == b.postpone, Need::Nothing),
-        ("run.no-watch", a.watching == b.watching, Need::Watch),
-        ("run.clear", a.clear == b.clear, Need::Report),
+        ("run.command", a.command == b.command, Reload::Child),
+        ("run.build", a.builds == b.builds, Reload::Child),
+        ("run.on-busy", a.on_busy == b.on_busy, Reload::Child),
+        ("run.on-exit", a.on_exit == b.on_exit, Reload::Child),
+        ("run.on-loop", a.on_loop == b.on_loop, Reload::Child),
+        ("run.stop-signal", a.stop_signal == b.stop_signal, Reload::Child),
+        ("run.stop-timeout", a.stop_timeout == b.stop_timeout, Reload::Child),
+        // It concerns the first start only, which is over.
+        ("run.postpone", a.postpone == b.postpone, Reload::None),
+        ("run.no-watch", a.watching == b.watching, Reload::Watch),
+        ("run.clear", a.clear == b.clear, Reload::Output),
     ]
 }
 
 fn server(old: &Settings, new: &Settings) -> Vec<Row> {
     let (a, b) = (&old.server, &new.server);
     vec![
-        ("server.proxy", (a.proxy, &a.addresses) == (b.proxy, &b.addresses), Need::Session),
-        ("server.listen", a.listen == b.listen, Need::Session),
-        ("server.pass-socket", a.pass_socket == b.pass_socket, Need::Child),
-        ("server.ready-path", a.ready_path == b.ready_path, Need::Child),
-        ("server.ready-timeout", a.ready_timeout == b.ready_timeout, Need::Child),
-        ("server.drain-timeout", a.drain_timeout == b.drain_timeout, Need::Child),
-        ("server.no-overlap", a.overlap == b.overlap, Need::Child),
-        ("server.no-live-reload", a.live_reload == b.live_reload, Need::Session),
+        ("server.proxy", (a.proxy, &a.addresses) == (b.proxy, &b.addresses), Reload::Session),
+        ("server.listen", a.listen == b.listen, Reload::Session),
+        ("server.pass-socket", a.pass_socket == b.pass_socket, Reload::Child),
+        ("server.ready-path", a.ready_path == b.ready_path, Reload::Child),
+        ("server.ready-timeout", a.ready_timeout == b.ready_timeout, Reload::Child),
+        ("server.drain-timeout", a.drain_timeout == b.drain_timeout, Reload::Child),
+        ("server.no-overlap", a.overlap == b.overlap, Reload::Child),
+        ("server.no-live-reload", a.live_reload == b.live_reload, Reload::Session),
     ]
 }
 
 fn output(old: &Settings, new: &Settings) -> Vec<Row> {
     let (a, b) = (&old.output, &new.output);
     vec![
-        ("output.verbose", a.verbose == b.verbose, Need::Report),
-        ("output.quiet", a.quiet == b.quiet, Need::Report),
-        ("output.color", a.color == b.color, Need::Report),
-        ("output.log-format", a.json == b.json, Need::Report),
+        ("output.verbose", a.verbose == b.verbose, Reload::Output),
+        ("output.quiet", a.quiet == b.quiet, Reload::Output),
+        ("output.color", a.color == b.color, Reload::Output),
+        ("output.log-format", a.json == b.json, Reload::Output),
     ]
 }
 
@@ -106,19 +108,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_greatest_need_is_named_with_all_its_keys() {
+    fn the_greatest_reload_is_found_with_all_changed_keys() {
         let old = Settings::defaults().unwrap();
-        assert_eq!(difference(&old, &old.clone()), Difference { need: Need::Nothing, keys: vec![] });
+        assert_eq!(
+            SettingsDiff::between(&old, &old.clone()),
+            SettingsDiff { reload: Reload::None, keys: vec![] }
+        );
         let mut new = old.clone();
         new.watch.extensions = vec!["rs".into()];
         new.output.quiet = true;
         assert_eq!(
-            difference(&old, &new),
-            Difference { need: Need::Watch, keys: vec!["watch.ext", "output.quiet"] }
+            SettingsDiff::between(&old, &new),
+            SettingsDiff { reload: Reload::Watch, keys: vec!["watch.ext", "output.quiet"] }
         );
         new.run.on_exit = devrun::supervise::OnExit::Quit;
-        assert_eq!(difference(&old, &new).need, Need::Child);
+        assert_eq!(SettingsDiff::between(&old, &new).reload, Reload::Child);
         new.server.live_reload = false;
-        assert_eq!(difference(&old, &new).need, Need::Session);
+        assert_eq!(SettingsDiff::between(&old, &new).reload, Reload::Session);
     }
 }

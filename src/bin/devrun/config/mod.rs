@@ -1,14 +1,10 @@
-//! The settings of a run: command line, environment and devrun.toml, merged, checked and resolved.
+//! The settings of the program. `sources` reads the options of the environment and of devrun.toml and merges them;
+//! `resolved` turns them into settings with defaults, and into the options of the library.
 
-pub(crate) mod command;
 pub(crate) mod diff;
-pub(crate) mod environment;
-pub(crate) mod file;
-pub(crate) mod key;
-pub(crate) mod merge;
+pub(crate) mod input;
 pub(crate) mod output_files;
-pub(crate) mod resolve;
-pub(crate) mod server;
-pub(crate) mod settings;
-pub(crate) mod toml_options;
+pub(crate) mod paths;
+pub(crate) mod resolved;
+pub(crate) mod sources;
 pub(crate) mod validate;

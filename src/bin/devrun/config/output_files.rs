@@ -1,17 +1,18 @@
-//! The files that devrun itself writes, because its output was sent there: `devrun … > out.log`.
+//! The files to which the output of devrun is redirected, as in `devrun … > out.log`.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 
 use rustix::fs::FileType;
 
-/// The files behind standard output and standard error. Each line in them would be a change, and a line about it the next one.
-pub(crate) fn own_files() -> Vec<PathBuf> {
+/// The regular files behind standard output and standard error. The watch must not report them: each line of output
+/// would be a change, and the message about it the next change.
+pub(crate) fn output_files() -> Vec<PathBuf> {
     let (out, err) = (std::io::stdout(), std::io::stderr());
-    [out.as_fd(), err.as_fd()].into_iter().filter_map(file_behind).collect()
+    [out.as_fd(), err.as_fd()].into_iter().filter_map(regular_file).collect()
 }
 
-fn file_behind(stream: BorrowedFd<'_>) -> Option<PathBuf> {
+fn regular_file(stream: BorrowedFd<'_>) -> Option<PathBuf> {
     let status = rustix::fs::fstat(stream).ok()?;
     let is_file = FileType::from_raw_mode(status.st_mode) == FileType::RegularFile;
     is_file.then(|| path(stream)).flatten()

@@ -7,7 +7,7 @@ use devrun::Command;
 use devrun::supervise::Shell;
 
 use super::finding::Finding;
-use crate::config::settings::Settings;
+use crate::config::resolved::settings::Settings;
 use crate::ui::escape::{escape_bytes, escape_path};
 
 /// Checks COMMAND, if there is one.
@@ -18,7 +18,7 @@ pub(super) fn run(settings: &Settings) -> Vec<Finding> {
     let program = (command.shell == Shell::None).then(|| check_program(command, has_build));
     let placeholder = settings
         .server
-        .unfilled(command)
+        .unfilled_placeholder(command)
         .map(|(message, remedy)| Finding::warning("port-placeholder", message).with_remedy(remedy));
     program.into_iter().chain(check_reloader(command)).chain(placeholder).collect()
 }

@@ -7,8 +7,8 @@ use std::path::Path;
 use devrun::supervise::Endpoint;
 
 use super::finding::Finding;
-use crate::config::server::shown_endpoint;
-use crate::config::settings::Settings;
+use crate::config::resolved::server::shown_endpoint;
+use crate::config::resolved::settings::Settings;
 use crate::system::ports::{self, PortConflict};
 
 /// Checks each address, and whether a fixed upstream address is still free.

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 
 use super::command_checks::find_program;
 use super::finding::Finding;
-use crate::config::settings::Settings;
+use crate::config::resolved::settings::Settings;
 use crate::project;
 
 /// Checks whether the rules of git apply, and whether a git command is running.

@@ -6,7 +6,7 @@ use devrun::rules::{Defect, EntryKind, Rules};
 use devrun::watch::{Mode, RootReport, Summary, Watch, Why};
 
 use super::finding::Finding;
-use crate::config::settings::Settings;
+use crate::config::resolved::settings::Settings;
 use crate::project::{self, DataFolder};
 use crate::report::mode_reason;
 use crate::ui::escape::{escape_bytes, escape_text};

@@ -2,7 +2,7 @@
 
 use clap::{Command, CommandFactory as _};
 
-use crate::cli::commands::CommandArgs;
+use crate::cli::commands::Cli;
 use crate::ui::error::{CliError, ExitCode};
 use crate::ui::terminal::Terminal;
 
@@ -34,7 +34,7 @@ const ZSH_COMMAND: &str = "    local ret=1
 
 /// The parser without the subcommands that help does not show either.
 fn shown(shell: clap_complete::Shell) -> Command {
-    let full = CommandArgs::command();
+    let full = Cli::command();
     let verbs = full.get_subcommands().filter(|verb| !verb.is_hide_set()).cloned();
     // zsh would take the subcommand for COMMAND, and complete nothing behind it.
     let is_wanted = |arg: &&clap::Arg| shell != clap_complete::Shell::Zsh || !arg.is_positional();

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap::{Command, CommandFactory as _};
 
-use crate::cli::commands::CommandArgs;
+use crate::cli::commands::Cli;
 use crate::cli::suggest::nearest;
 use crate::ui::error::{CliError, ExitCode};
 use crate::ui::escape::escape_path;
@@ -30,7 +30,7 @@ pub(crate) fn write(
 
 /// `devrun`, `devrun-check`, … with what each describes.
 fn pages() -> Vec<(String, Command)> {
-    let mut command = CommandArgs::command();
+    let mut command = Cli::command();
     command.build();
     let verbs: Vec<Command> = command.get_subcommands().filter(|verb| !verb.is_hide_set()).cloned().collect();
     let verbs = verbs

@@ -2,7 +2,7 @@
 
 use anstyle::Style;
 
-use crate::config::resolve::Output;
+use crate::config::resolved::groups::OutputSettings;
 use crate::ui::escape::escape_text;
 use crate::ui::style::{ERROR, FAINT, GOOD, WARNING, styled};
 use crate::ui::terminal::Terminal;
@@ -28,7 +28,7 @@ pub(super) struct Verbosity(Level);
 
 impl Verbosity {
     /// What `-q` and `-v` select.
-    pub(super) fn new(output: Output) -> Self {
+    pub(super) fn new(output: OutputSettings) -> Self {
         Self(match (output.quiet, output.verbose) {
             (true, _) => Level::Warning,
             (false, 0) => Level::Info,

@@ -7,7 +7,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, Registry, fmt, reload};
 
-use crate::config::resolve::Output;
+use crate::config::resolved::groups::OutputSettings;
 use crate::ui::error::CliError;
 use crate::ui::terminal::StderrWriter;
 
@@ -22,7 +22,7 @@ static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
 ///
 /// # Errors
 /// [`CliError`] if DEVRUN_LOG is not a valid filter.
-pub(crate) fn configure(output: Output) -> Result<(), CliError> {
+pub(crate) fn configure(output: OutputSettings) -> Result<(), CliError> {
     let variable = std::env::var_os(VARIABLE).filter(|value| !value.is_empty());
     let directives = match (&variable, output.verbose) {
         (Some(value), _) => value.to_str().unwrap_or("\u{fffd}"),
@@ -45,7 +45,7 @@ pub(crate) fn configure(output: Output) -> Result<(), CliError> {
     Ok(())
 }
 
-fn install(filter: EnvFilter, output: Output) {
+fn install(filter: EnvFilter, output: OutputSettings) {
     let (filter, handle) = reload::Layer::new(filter);
     let has_color = StderrWriter::has_color(output.color);
     let lines = fmt::layer().with_writer(|| StderrWriter).with_ansi(has_color);

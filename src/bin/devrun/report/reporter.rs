@@ -11,7 +11,7 @@ use super::line::{Line, Verbosity};
 use super::record::Record;
 use super::restart_log::RestartLog;
 use super::{human, json};
-use crate::config::settings::Settings;
+use crate::config::resolved::settings::Settings;
 use crate::ui::byte_string::ByteString;
 use crate::ui::escape::escape_text;
 use crate::ui::numbers::running_time;

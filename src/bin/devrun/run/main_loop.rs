@@ -16,8 +16,8 @@ use super::keyboard::{self, Key, Keyboard, Typed};
 use super::rlimit;
 use super::signals::{Asked, Signals};
 use super::start_error::start_error;
-use crate::config::diff::{Need, difference};
-use crate::config::settings::Settings;
+use crate::config::diff::{Reload, SettingsDiff};
+use crate::config::resolved::settings::Settings;
 use crate::report::{Reporter, log};
 use crate::ui::byte_string::ByteString;
 use crate::ui::error::{CliError, ExitCode};
@@ -64,7 +64,7 @@ async fn supervise(
         keyboard: Keyboard::none(),
         inherits: false,
         stats: options.watch.stats.clone(),
-        doubt: settings.server.unfilled(&options.supervise.command),
+        doubt: settings.server.unfilled_placeholder(&options.supervise.command),
         settings,
         next: None,
         asked: None,
@@ -245,14 +245,14 @@ impl Run<'_> {
 
     /// devrun.toml was edited: what can follow at once does; the rest needs a new session.
     fn reconfigure(&mut self) {
-        let next = match self.settings.again() {
+        let next = match self.settings.reload() {
             Ok(next) => next,
             Err(failure) => return self.refuse(&failure),
         };
-        match difference(&self.settings, &next).need {
-            Need::Nothing => {}
-            Need::Report => self.adopt(next, false),
-            Need::Watch => {
+        match SettingsDiff::between(&self.settings, &next).reload {
+            Reload::None => {}
+            Reload::Output => self.adopt(next, false),
+            Reload::Watch => {
                 if let Some(handle) = &self.handle {
                     let mut options = next.watch_options();
                     options.stats = self.stats.clone();
@@ -260,7 +260,7 @@ impl Run<'_> {
                 }
                 self.adopt(next, false);
             }
-            Need::Child | Need::Session => {
+            Reload::Child | Reload::Session => {
                 // What cannot be used at all stops nothing.
                 if let Err(failure) = next.session_options() {
                     return self.refuse(&failure);

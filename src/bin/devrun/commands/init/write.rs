@@ -9,7 +9,7 @@ use devrun::rules::EntryKind;
 use super::config_template::config_text;
 use super::existing_rules::{KeptRules, LEGACY_RULES, LegacyRules, RULES, split_lines};
 use super::rules_template::rules_text;
-use crate::config::file;
+use crate::config::sources::file;
 use crate::project::{self, DataFolder, Project};
 use crate::ui::byte_string::ByteString;
 use crate::ui::error::{CliError, ExitCode};

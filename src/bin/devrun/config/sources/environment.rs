@@ -1,70 +1,70 @@
-//! The DEVRUN_* variables: read as the options they are named after. Merges nothing.
+//! Options from the DEVRUN_* variables. Each variable has the name of its option.
 
 use std::ffi::{OsStr, OsString};
 
 use clap::{Arg, ArgAction, CommandFactory as _, FromArgMatches as _};
 
-use crate::cli::args::{AllOptions, Layer, Source};
+use crate::cli::args::{AllOptions, ConfigSource, Options};
 use crate::cli::suggest::nearest;
 use crate::cli::usage_error::usage_error;
-use crate::config::toml_options::check_word;
+use crate::config::sources::toml_options::check_word;
 use crate::ui::error::CliError;
 
 const PREFIX: &str = "DEVRUN_";
 
-/// Variables of this prefix that are no options: devrun tells its children with them, or reads them itself.
-const OTHERS: &[&str] = &["DEVRUN_GENERATION", "DEVRUN_CHANGED", "DEVRUN_LOG", "DEVRUN_ENV"];
+/// Variables with this prefix that are not options. devrun sets them for COMMAND, or reads them elsewhere.
+const OTHER_VARIABLES: &[&str] = &["DEVRUN_GENERATION", "DEVRUN_CHANGED", "DEVRUN_LOG", "DEVRUN_ENV"];
 
-/// What the environment says.
+/// The options of the environment.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Environment {
-    /// Where the configuration comes from.
-    pub(crate) source: Source,
-    /// The options.
-    pub(crate) layer: Layer,
-    /// Variables that look like options and are none: one sentence each, and the remedy.
-    pub(crate) doubts: Vec<(String, String)>,
+    /// DEVRUN_CONFIG and DEVRUN_PROFILE.
+    pub(crate) source: ConfigSource,
+    /// All other options.
+    pub(crate) options: Options,
+    /// A message and a remedy for each variable that looks like a misspelled option.
+    pub(crate) warnings: Vec<(String, String)>,
 }
 
 /// The variable of an option: `--stop-timeout` -> `DEVRUN_STOP_TIMEOUT`. `--env` has none: it sets variables
-/// itself, and DEVRUN_ENV is too likely to be somebody's own.
+/// itself, and projects use the name DEVRUN_ENV for other purposes.
 pub(crate) fn variable(long: &str) -> Option<String> {
     (long != "env").then(|| format!("{PREFIX}{}", long.replace('-', "_").to_ascii_uppercase()))
 }
 
-/// Reads the variables of this process.
+/// Reads the variables that begin with DEVRUN_.
 ///
 /// # Errors
-/// A [`CliError`] that names the variable and what is wrong with its value.
+/// A [`CliError`] that names the variable, the problem and the remedy.
 pub(crate) fn read(variables: impl Iterator<Item = (OsString, OsString)>) -> Result<Environment, CliError> {
     let ours = |(name, value): (OsString, OsString)| {
         Some((name.into_string().ok().filter(|name| name.starts_with(PREFIX))?, value))
     };
     let variables: Vec<_> = variables.filter_map(ours).collect();
     if variables.is_empty() {
-        // Nothing typed is what nothing parses to, and need not wait for the definitions of all options.
+        // Skips the definitions of all options, which take longer than all the rest.
         return Ok(Environment::default());
     }
     let mut command = AllOptions::command();
     command.build();
     let mut words = vec![OsString::from("devrun")];
-    let mut doubts = Vec::new();
+    let mut warnings = Vec::new();
     for (name, value) in &variables {
         match option_of(&command, name) {
-            // An empty variable is as good as none.
+            // An empty variable counts as unset.
             Some(_) if value.is_empty() => {}
-            Some(option) if is_count(option) => words.extend(times(option, name, value)?),
+            Some(option) if is_count(option) => words.extend(repeated(option, name, value)?),
             Some(option) => {
-                let typed = as_typed(option, value);
+                let typed = option_words(option, value);
                 probe(option, &typed, name)?;
                 words.extend(typed);
             }
-            None => doubts.extend(doubt(&command, name)),
+            None => warnings.extend(warning(&command, name)),
         }
     }
     let matches = command.try_get_matches_from_mut(words).map_err(|error| usage_error(&error, "devrun"))?;
     let options = AllOptions::from_arg_matches(&matches).map_err(|error| usage_error(&error, "devrun"))?;
-    Ok(Environment { source: options.source, layer: options.layer, doubts })
+    Ok(Environment { source: options.source, options: options.options, warnings })
 }
 
 fn option_of<'a>(command: &'a clap::Command, name: &str) -> Option<&'a Arg> {
@@ -74,7 +74,7 @@ fn option_of<'a>(command: &'a clap::Command, name: &str) -> Option<&'a Arg> {
 /// Parses the words of one variable alone, so that the error names the variable.
 fn probe(option: &Arg, typed: &[OsString], name: &str) -> Result<(), CliError> {
     typed.iter().try_for_each(|word| check_word(option, word)).map_err(|error| {
-        usage_error(&error, "devrun").with_context(&format!("the variable {name} is set wrongly"))
+        usage_error(&error, "devrun").with_context(&format!("the variable {name} has a bad value"))
     })
 }
 
@@ -83,18 +83,19 @@ fn is_count(option: &Arg) -> bool {
 }
 
 /// `DEVRUN_VERBOSE=2` is `--verbose --verbose`.
-fn times(option: &Arg, name: &str, value: &OsStr) -> Result<Vec<OsString>, CliError> {
+fn repeated(option: &Arg, name: &str, value: &OsStr) -> Result<Vec<OsString>, CliError> {
     let times = value.to_str().and_then(|text| text.trim().parse::<u8>().ok()).ok_or_else(|| {
         let value = value.to_string_lossy();
-        CliError::new(format!("the variable {name} is set wrongly: '{value}' is not a number"))
+        CliError::new(format!("the variable {name} has a bad value: '{value}' is not a number"))
             .with_remedy(format!("write {name}=1 or {name}=2"))
     })?;
     let long = option.get_long().unwrap_or_default();
     Ok(vec![OsString::from(format!("--{long}")); usize::from(times.min(9))])
 }
 
-/// `--option=value`, once for each value of a list: paths as PATH separates them, all others by lines.
-fn as_typed(option: &Arg, value: &OsStr) -> Vec<OsString> {
+/// The words for a variable: `--option=value` for each value. A list has one value per line, a list of paths has
+/// the separator of PATH.
+fn option_words(option: &Arg, value: &OsStr) -> Vec<OsString> {
     let long = option.get_long().unwrap_or_default();
     if !matches!(option.get_action(), ArgAction::Append) {
         return vec![joined(long, value)];
@@ -125,15 +126,16 @@ fn split_lines(value: &OsStr) -> Vec<OsString> {
         .collect()
 }
 
-fn doubt(command: &clap::Command, name: &str) -> Option<(String, String)> {
-    if OTHERS.contains(&name) {
+/// The warning for a variable that no option has, if its name is similar to one.
+fn warning(command: &clap::Command, name: &str) -> Option<(String, String)> {
+    if OTHER_VARIABLES.contains(&name) {
         return None;
     }
     let known: Vec<String> = command.get_arguments().filter_map(Arg::get_long).filter_map(variable).collect();
     let bare = |name: &str| name[PREFIX.len()..].to_owned();
     let short: Vec<String> = known.iter().map(|name| bare(name)).collect();
     let near = nearest(&bare(name), short.iter().map(String::as_str))?;
-    Some((format!("the variable {name} is no option of devrun"), format!("did you mean {PREFIX}{near}?")))
+    Some((format!("the variable {name} is not an option of devrun"), format!("did you mean {PREFIX}{near}?")))
 }
 
 #[cfg(test)]
@@ -143,11 +145,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_variable_is_what_nothing_parses_to() {
+    fn no_variable_gives_the_same_as_an_empty_command_line() {
         let none = read([("HOME".into(), "/".into())].into_iter()).unwrap();
         let nothing = AllOptions::parse_from(["devrun"]);
         assert_eq!(format!("{:?}", none.source), format!("{:?}", nothing.source));
-        assert_eq!(format!("{:?}", none.layer), format!("{:?}", nothing.layer));
-        assert!(none.doubts.is_empty());
+        assert_eq!(format!("{:?}", none.options), format!("{:?}", nothing.options));
+        assert!(none.warnings.is_empty());
     }
 }

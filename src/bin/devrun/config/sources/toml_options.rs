@@ -1,5 +1,5 @@
-//! Options from the text of devrun.toml. Each value becomes a word such as `--debounce=50ms`, so that the
-//! parser of the command line reads the file too.
+//! Options from the text of devrun.toml. Each value becomes a word such as `--debounce=50ms`, so the parser of the
+//! command line also reads the file.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -9,10 +9,10 @@ use clap::{Arg, Parser as _};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::cli::args::{AllOptions, Layer};
-use crate::cli::suggest::nearest;
+use crate::cli::args::{AllOptions, Options};
 use crate::cli::values::CommandLine;
-use crate::config::key::{Key, Kind, Table};
+use crate::config::sources::key::{Key, Kind, Table};
+use crate::config::sources::mistake::Mistake;
 
 /// The content of a devrun.toml.
 pub(crate) struct Document {
@@ -29,7 +29,7 @@ impl Document {
     /// The first [`Mistake`] in the text.
     pub(crate) fn parse(text: &str) -> Result<Self, Mistake> {
         let document = DeTable::parse(text).map_err(|error| Mistake::of_syntax(&error))?;
-        let mut reader = Reader { tables: Table::all(), mistakes: Vec::new() };
+        let mut reader = Reader { known: Table::all(), mistakes: Vec::new() };
         let found = reader.document(document.get_ref());
         match reader.mistakes.into_iter().min_by_key(|mistake| mistake.span.start) {
             Some(mistake) => Err(mistake),
@@ -42,117 +42,58 @@ impl Document {
 #[derive(Debug, Default)]
 pub(crate) struct OptionWords {
     words: Vec<OsString>,
-    /// `command` and `build` may be lists of words, which no option takes.
+    /// `command` and `build` may be lists of words. No option accepts these, so they are no words here.
     command: Option<CommandLine>,
     build: Option<Vec<CommandLine>>,
 }
 
 impl OptionWords {
-    /// The options. Each word was parsed before, so that this does not fail.
-    pub(crate) fn options(self) -> Result<Layer, clap::Error> {
+    /// The options of the words.
+    ///
+    /// # Errors
+    /// None in practice, because each word was checked alone when it was added.
+    pub(crate) fn options(self) -> Result<Options, clap::Error> {
         let words = std::iter::once(OsString::from("devrun")).chain(self.words);
-        let mut options = AllOptions::try_parse_from(words)?.layer;
+        let mut options = AllOptions::try_parse_from(words)?.options;
         options.run.command = self.command;
         options.run.build = self.build;
         Ok(options)
     }
 }
 
-/// A mistake in devrun.toml.
-#[derive(Debug)]
-pub(crate) struct Mistake {
-    pub(crate) message: String,
-    /// The text beside the caret; may be empty.
-    pub(crate) label: String,
-    pub(crate) remedy: Option<String>,
-    /// The bytes of the file that are wrong.
-    pub(crate) span: Range<usize>,
-}
-
-impl Mistake {
-    fn new(span: Range<usize>, message: impl Into<String>) -> Self {
-        Self { message: message.into(), label: String::new(), remedy: None, span }
-    }
-
-    fn remedy(self, remedy: impl Into<String>) -> Self {
-        Self { remedy: Some(remedy.into()), ..self }
-    }
-
-    fn label(self, label: impl Into<String>) -> Self {
-        Self { label: label.into(), ..self }
-    }
-
-    /// A mistake from the text of a bad value: after `; ` stands what to write instead.
-    fn of_value(span: Range<usize>, reason: &str) -> Self {
-        match reason.split_once("; ") {
-            Some((what, remedy)) => Self::new(span, what).remedy(remedy),
-            None => Self::new(span, reason),
-        }
-    }
-
-    fn of_syntax(error: &toml::de::Error) -> Self {
-        let span = error.span().unwrap_or(0..0);
-        match error.message() {
-            "duplicate key" => {
-                Self::new(span, "duplicate key").label("given before").remedy("leave one of them out")
-            }
-            message if message.starts_with("cannot recurse further") => {
-                Self::new(span, "tables or lists are nested too deeply")
-            }
-            message => Self::new(span, message),
-        }
-    }
-
-    fn wrong_type(value: &Spanned<DeValue<'_>>, expected: &str) -> Self {
-        let found = match value.get_ref() {
-            DeValue::String(text) => format!("string \"{text}\""),
-            DeValue::Integer(number) => format!("integer `{number}`"),
-            DeValue::Float(number) => format!("floating point `{number}`"),
-            DeValue::Boolean(truth) => format!("boolean `{truth}`"),
-            DeValue::Datetime(_) => "a date or time".into(),
-            DeValue::Array(_) => "a list".into(),
-            DeValue::Table(_) => "a table".into(),
-        };
-        Self::new(value.span(), "wrong type").label(format!("expected {expected}, found {found}"))
-    }
-}
-
 /// Reads tables and collects the mistakes in them.
 struct Reader {
-    tables: Vec<Table>,
+    /// The tables that exist.
+    known: Vec<Table>,
     mistakes: Vec<Mistake>,
 }
 
 impl Reader {
     fn document(&mut self, document: &DeTable<'_>) -> Document {
         let mut found = Document { top: OptionWords::default(), profiles: BTreeMap::new() };
-        found.top = self.layer(document, true);
+        found.top = self.tables(document, true);
         let profiles = document.get("profile").and_then(|profiles| self.table(profiles));
         for (name, profile) in profiles.into_iter().flatten() {
             if let Some(tables) = self.table(profile) {
-                found.profiles.insert(name.get_ref().to_string(), self.layer(tables, false));
+                found.profiles.insert(name.get_ref().to_string(), self.tables(tables, false));
             }
         }
         found
     }
 
-    /// The tables at the top of the file, beside those of profiles, or of a profile.
-    fn layer(&mut self, tables: &DeTable<'_>, has_profiles: bool) -> OptionWords {
+    /// The tables at the top of the file (then `profile` is no mistake), or those of a profile.
+    fn tables(&mut self, tables: &DeTable<'_>, has_profiles: bool) -> OptionWords {
         let mut words = OptionWords::default();
         for (name, content) in tables {
-            let position = self.tables.iter().position(|table| table.name == name.get_ref());
+            let position = self.known.iter().position(|table| table.name == name.get_ref());
             match position {
                 Some(position) => self.keys(position, content, &mut words),
                 None if has_profiles && name.get_ref() == "profile" => {}
-                None if name.get_ref() == "front" => {
-                    let mistake =
-                        Mistake::new(name.span(), "unknown key `front`").label("now named `server`");
-                    self.mistakes.push(mistake.remedy("rename it to `server`; its keys stay the same"));
-                }
+                None if name.get_ref() == "front" => self.mistakes.push(Mistake::renamed_front(name)),
                 None => {
-                    let mut known: Vec<&str> = self.tables.iter().map(|table| table.name).collect();
+                    let mut known: Vec<&str> = self.known.iter().map(|table| table.name).collect();
                     known.extend(has_profiles.then_some("profile"));
-                    self.mistakes.push(unknown_key(name, &known, &self.tables));
+                    self.mistakes.push(Mistake::unknown_key(name, &known, &self.known));
                 }
             }
         }
@@ -161,14 +102,14 @@ impl Reader {
 
     fn keys(&mut self, position: usize, content: &Spanned<DeValue<'_>>, words: &mut OptionWords) {
         let Some(content) = self.table(content) else { return };
-        let Self { tables, mistakes } = self;
+        let Self { known: tables, mistakes } = self;
         let table = &tables[position];
         for (name, value) in content {
             let result = match table.key(name.get_ref()) {
                 Some(key) => words.add(key, value),
                 None => {
                     let known: Vec<&str> = table.keys.iter().map(|key| key.name.as_str()).collect();
-                    Err(unknown_key(name, &known, tables))
+                    Err(Mistake::unknown_key(name, &known, tables))
                 }
             };
             mistakes.extend(result.err());
@@ -237,7 +178,7 @@ impl OptionWords {
     fn push(&mut self, option: &Arg, text: &str, span: Range<usize>) -> Result<(), Mistake> {
         let long = option.get_long().unwrap_or_default();
         let word = OsString::from(format!("--{long}={text}"));
-        // A list in the file is a list of TOML, so that the option's delimiter stands for itself.
+        // A list in the file is a TOML list, so `rs,toml` is not split.
         let option = option.clone().value_delimiter(None);
         match check_word(&option, &word) {
             Ok(()) => {
@@ -246,19 +187,24 @@ impl OptionWords {
             }
             Err(error) => match std::error::Error::source(&error) {
                 Some(reason) => Err(Mistake::of_value(span, &reason.to_string())),
-                None => Err(Mistake::new(span, "the value is empty").remedy("leave it out, or write one")),
+                None => {
+                    Err(Mistake::new(span, "the value is empty").remedy("write a value, or remove the key"))
+                }
             },
         }
     }
 }
 
-/// Parses one `--option=value`, without all other options.
+/// Checks one word such as `--debounce=50ms`, alone.
+///
+/// # Errors
+/// The error of clap, if the option does not accept the value.
 pub(crate) fn check_word(option: &Arg, word: &OsStr) -> Result<(), clap::Error> {
     let command = clap::Command::new("devrun").disable_help_flag(true).arg(option.clone());
     command.try_get_matches_from([OsStr::new("devrun"), word]).map(drop)
 }
 
-/// The value as the text that the command line would have.
+/// The value as text, if its type fits the kind of the key.
 fn text_of(kind: &Kind, value: &Spanned<DeValue<'_>>) -> Result<String, Mistake> {
     let wrong = || Mistake::wrong_type(value, kind.expected());
     let accepts_number = matches!(kind, Kind::Count | Kind::Duration | Kind::NumberOrText(..));
@@ -272,7 +218,7 @@ fn text_of(kind: &Kind, value: &Spanned<DeValue<'_>>) -> Result<String, Mistake>
         DeValue::Float(number) if *kind == Kind::Duration => Ok(number.as_str().to_owned()),
         DeValue::String(text) if !matches!(kind, Kind::Boolean | Kind::Count) => match kind {
             Kind::Words(words) if !words.iter().any(|word| word == text) => {
-                Err(unknown_word(value.span(), text, words))
+                Err(Mistake::unknown_word(value.span(), text, words))
             }
             _ => Ok(text.to_string()),
         },
@@ -292,40 +238,10 @@ fn command_line(value: &Spanned<DeValue<'_>>) -> Result<CommandLine, Mistake> {
                 .collect::<Result<_, _>>()?;
             if words.first().is_none_or(|program| program.is_empty()) {
                 return Err(Mistake::new(value.span(), "the command is empty")
-                    .remedy("write one such as [\"cargo\", \"run\"]"));
+                    .remedy("write a command such as [\"cargo\", \"run\"]"));
             }
             Ok(CommandLine::Words(words))
         }
         _ => Err(Mistake::wrong_type(value, Kind::Command.expected())),
-    }
-}
-
-fn unknown_word(span: Range<usize>, word: &str, words: &[String]) -> Mistake {
-    let remedy = match nearest(word, words.iter().map(String::as_str)) {
-        Some(near) => format!("did you mean \"{near}\"?"),
-        None => format!("one of: {}", words.join(", ")),
-    };
-    Mistake::new(span, format!("unknown value \"{word}\"")).label("not known here").remedy(remedy)
-}
-
-fn unknown_key(key: &Spanned<std::borrow::Cow<'_, str>>, known: &[&str], tables: &[Table]) -> Mistake {
-    let name = key.get_ref();
-    let remedy = match nearest(name, known.iter().copied()) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => match tables.iter().find(|table| table.key(name).is_some()) {
-            Some(table) => format!("`{name}` belongs in [{}]", table.name),
-            None => format!("the keys that are known here: {}", known.join(", ")),
-        },
-    };
-    Mistake::new(key.span(), format!("unknown key `{}`", shortened(name)))
-        .label("not known here")
-        .remedy(remedy)
-}
-
-/// The name, cut if it is too long for a line of a message.
-fn shortened(name: &str) -> String {
-    match name.char_indices().nth(60) {
-        Some((at, _)) => format!("{}…", &name[..at]),
-        None => name.to_owned(),
     }
 }

@@ -1,37 +1,38 @@
-//! devrun.toml: found, read, and its mistakes shown with line, column and caret. Merges nothing.
+//! Finds and reads devrun.toml.
 
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
-use crate::cli::args::Layer;
+use crate::cli::args::Options;
 use crate::cli::suggest::nearest;
 use crate::cli::usage_error::usage_error;
-use crate::config::toml_options::{Document, Mistake, OptionWords};
+use crate::config::sources::mistake::Mistake;
+use crate::config::sources::toml_options::{Document, OptionWords};
 use crate::ui::error::{CliError, SourceSpan};
 use crate::ui::escape::escape_path;
 
-/// Its name.
+/// The name of the file.
 pub(crate) const NAME: &str = "devrun.toml";
 
 /// A devrun.toml that was read.
 #[derive(Debug, Clone)]
 pub(crate) struct ConfigFile {
-    /// The tables at its top.
-    pub(crate) layer: Layer,
-    /// The tables of the profile that was asked for.
-    pub(crate) profile: Layer,
+    /// The tables at the top of the file.
+    pub(crate) options: Options,
+    /// The tables of the chosen profile.
+    pub(crate) profile: Options,
 }
 
-/// A devrun.toml is written by hand; what is larger is something else, such as a device or a download.
-const LARGEST: u64 = 16 << 20;
+/// Maximum size. A larger file is not a configuration, but a device or a download.
+const MAX_SIZE: u64 = 16 << 20;
 
-/// The file of a directory: its own, or the nearest one above, up to the repository's top. Outside a
-/// repository only the directory's own: what lies in `/tmp` or `/home` is nobody's project.
+/// The devrun.toml of a directory: in the directory itself, or in the nearest one above it within the repository.
+/// Outside a repository only the directory itself counts, because `/tmp` or `/home` is not a project.
 pub(crate) fn find(directory: &Path) -> Option<PathBuf> {
     let top = directory.ancestors().find(|dir| dir.join(".git").exists()).unwrap_or(directory);
     let within = directory.ancestors().take_while(|dir| dir.starts_with(top));
-    // A pipe or a device of this name would be waited for, and is nobody's configuration.
+    // Reading a pipe or a device would block.
     let readable = |path: &PathBuf| match path.metadata() {
         Ok(kind) => kind.is_file() || kind.is_dir(),
         Err(_) => path.symlink_metadata().is_ok(),
@@ -39,15 +40,15 @@ pub(crate) fn find(directory: &Path) -> Option<PathBuf> {
     within.map(|dir| dir.join(NAME)).find(readable)
 }
 
-/// Reads a file. `shown` is its name in messages.
+/// Reads a devrun.toml. `shown` is its name in messages.
 ///
 /// # Errors
-/// A [`CliError`] that names the file, the line and the column, and what would be right.
+/// A [`CliError`] with file, line, column and remedy.
 pub(crate) fn read(path: &Path, shown: &str, profile: Option<&str>) -> Result<ConfigFile, CliError> {
     let text = text_of(path, shown)?;
-    // What editors on Windows put in front is no part of line 1.
+    // Some editors on Windows begin a file with a byte order mark.
     let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
-    let mut document = Document::parse(&text).map_err(|mistake| shown_in(shown, &text, mistake))?;
+    let mut document = Document::parse(&text).map_err(|mistake| mistake_error(shown, &text, mistake))?;
     let profile = match profile {
         None => OptionWords::default(),
         Some(name) => {
@@ -55,7 +56,7 @@ pub(crate) fn read(path: &Path, shown: &str, profile: Option<&str>) -> Result<Co
         }
     };
     let options = |words: OptionWords| words.options().map_err(|error| usage_error(&error, "devrun"));
-    Ok(ConfigFile { layer: options(document.top)?, profile: options(profile)? })
+    Ok(ConfigFile { options: options(document.top)?, profile: options(profile)? })
 }
 
 fn text_of(path: &Path, shown: &str) -> Result<String, CliError> {
@@ -63,7 +64,7 @@ fn text_of(path: &Path, shown: &str) -> Result<String, CliError> {
         let failure = CliError::failed_to(format_args!("read {shown}"), &error);
         match (error.kind(), std::fs::read_link(path)) {
             (ErrorKind::NotFound, Ok(target)) => failure.with_remedy(format!(
-                "it is a symbolic link to {}, which does not exist: make that, or remove the link",
+                "it is a symbolic link to {}, which does not exist: create that file, or remove the link",
                 escape_path(&target)
             )),
             (ErrorKind::NotFound, Err(_)) => failure.with_remedy("`devrun init` writes a devrun.toml"),
@@ -72,9 +73,9 @@ fn text_of(path: &Path, shown: &str) -> Result<String, CliError> {
             }
             (ErrorKind::IsADirectory, _) => failure.with_remedy("it must be a file"),
             (ErrorKind::FileTooLarge, _) => {
-                failure.with_remedy("name another file: this can be no configuration")
+                failure.with_remedy("name another file; a configuration is smaller than 16 MiB")
             }
-            _ => failure.with_remedy("--config FILE names another"),
+            _ => failure.with_remedy("--config FILE names another file"),
         }
     })?;
     String::from_utf8(bytes).map_err(|error| {
@@ -86,11 +87,11 @@ fn text_of(path: &Path, shown: &str) -> Result<String, CliError> {
     })
 }
 
-/// The file's content. `--config` may name a pipe, `<(…)` of a shell; what was found and is one would wait for ever.
+/// The content of the file, which may be a pipe such as `<(…)` of a shell.
 fn bytes_of(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let read = std::fs::File::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
-    if read as u64 > LARGEST { Err(ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
+    let read = std::fs::File::open(path)?.take(MAX_SIZE + 1).read_to_end(&mut bytes)?;
+    if read as u64 > MAX_SIZE { Err(ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
 }
 
 fn no_profile(shown: &str, name: &str, profiles: &BTreeMap<String, OptionWords>) -> CliError {
@@ -99,15 +100,16 @@ fn no_profile(shown: &str, name: &str, profiles: &BTreeMap<String, OptionWords>)
     match (nearest(name, known.iter().copied()), known.is_empty()) {
         (Some(near), _) => failure.with_remedy(format!("did you mean `--profile {near}`?")),
         (None, true) => {
-            failure.with_remedy(format!("add a table such as [profile.{name}.run], or leave --profile out"))
+            failure.with_remedy(format!("add a table such as [profile.{name}.run], or leave out --profile"))
         }
-        (None, false) => failure.with_remedy(format!("the profiles there are: {}", known.join(", "))),
+        (None, false) => failure.with_remedy(format!("the profiles are: {}", known.join(", "))),
     }
 }
 
-fn shown_in(shown: &str, text: &str, mistake: Mistake) -> CliError {
+/// The error for a mistake.
+fn mistake_error(shown: &str, text: &str, mistake: Mistake) -> CliError {
     let Mistake { message, label, remedy, span } = mistake;
-    let place = SourceSpan::new(shown, text, visible(text, span)).with_label(label);
+    let place = SourceSpan::new(shown, text, first_line(text, span)).with_label(label);
     let failure = CliError::new(message).with_span(place);
     match remedy {
         Some(remedy) => failure.with_remedy(remedy),
@@ -115,10 +117,9 @@ fn shown_in(shown: &str, text: &str, mistake: Mistake) -> CliError {
     }
 }
 
-/// A span that points at something: at the end of the text there is nothing to point at.
-fn visible(text: &str, span: std::ops::Range<usize>) -> std::ops::Range<usize> {
+/// The part of the span that a message can show: within the text, and on one line.
+fn first_line(text: &str, span: std::ops::Range<usize>) -> std::ops::Range<usize> {
     let start = span.start.min(text.len());
-    // A value over several lines is shown by its first.
     let line_end = text[start..].find('\n').map_or(text.len(), |at| start + at);
     start..span.end.clamp(start, line_end.max(start))
 }

@@ -1,5 +1,4 @@
-//! `[server]`, settled: the port that clients see, and what makes no sense together there. Binds nothing but a
-//! free port, to see whether there is IPv6.
+//! The settings of the table [server]: the port that clients see.
 
 use std::net::{Ipv6Addr, SocketAddr, TcpListener};
 use std::time::Duration;
@@ -13,12 +12,12 @@ use crate::cli::choices;
 use crate::ui::error::CliError;
 use crate::ui::escape::escape_path;
 
-/// `[server]`.
+/// The port that clients see, and the sockets that COMMAND inherits: the table [server].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Server {
-    /// `--proxy`.
+pub(crate) struct ServerSettings {
+    /// The proxy and, if it is fixed, the address of the upstream server.
     pub(crate) proxy: Option<Proxy>,
-    /// Where clients connect, with `--proxy`.
+    /// The addresses of the proxy; empty without a proxy.
     pub(crate) addresses: Vec<SocketAddr>,
     pub(crate) listen: Vec<Listen>,
     pub(crate) pass_socket: Option<supervise::PassSocket>,
@@ -29,41 +28,38 @@ pub(crate) struct Server {
     pub(crate) live_reload: bool,
 }
 
-pub(crate) fn server_of(layer: args::Server) -> Result<Server, CliError> {
-    let proxy = layer.proxy;
-    Ok(Server {
-        addresses: proxy.map(|proxy| proxy.address.sockets(has_ipv6_loopback())).unwrap_or_default(),
-        proxy,
-        listen: layer
-            .listen
-            .into_iter()
-            .flatten()
-            .map(|listen| Listen { name: listen.name, endpoint: listen.endpoint, answer: listen.answer })
-            .collect(),
-        pass_socket: layer.pass_socket.map(|how| match how {
-            choices::PassSocket::Systemd => supervise::PassSocket::Systemd,
-            choices::PassSocket::Werkzeug => supervise::PassSocket::Werkzeug,
-        }),
-        ready_path: layer.ready_path.map(|path| path.0),
-        ready_timeout: layer.ready_timeout.map_or(Duration::from_secs(60), |time| time),
-        drain_timeout: layer.drain_timeout.map_or(Duration::from_secs(30), |time| time),
-        overlap: !layer.no_overlap.unwrap_or(false),
-        live_reload: !layer.no_live_reload.unwrap_or(false),
-    })
-}
+impl ServerSettings {
+    /// Resolves the options. Binds a free port for a moment, to find out whether there is an IPv6 loopback address.
+    pub(crate) fn new(options: args::ServerOptions) -> Self {
+        let proxy = options.proxy;
+        Self {
+            addresses: proxy.map(|proxy| proxy.address.sockets(has_ipv6_loopback())).unwrap_or_default(),
+            proxy,
+            listen: options
+                .listen
+                .into_iter()
+                .flatten()
+                .map(|listen| Listen { name: listen.name, endpoint: listen.endpoint, answer: listen.answer })
+                .collect(),
+            pass_socket: options.pass_socket.map(|how| match how {
+                choices::PassSocket::Systemd => supervise::PassSocket::Systemd,
+                choices::PassSocket::Werkzeug => supervise::PassSocket::Werkzeug,
+            }),
+            ready_path: options.ready_path.map(|path| path.0),
+            ready_timeout: options.ready_timeout.unwrap_or(Duration::from_secs(60)),
+            drain_timeout: options.drain_timeout.unwrap_or(Duration::from_secs(30)),
+            overlap: !options.no_overlap.unwrap_or(false),
+            live_reload: !options.no_live_reload.unwrap_or(false),
+        }
+    }
 
-/// Browsers try both families of `localhost`; a machine without IPv6 has only one.
-pub(crate) fn has_ipv6_loopback() -> bool {
-    TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok()
-}
-
-impl Server {
-    pub(crate) fn check_together(&self) -> Result<(), CliError> {
+    /// Rejects options that contradict each other.
+    pub(crate) fn check_combinations(&self) -> Result<(), CliError> {
         if let (Some(Proxy { upstream: Some(upstream), .. }), Some(_)) = (self.proxy, self.pass_socket) {
             return Err(CliError::new(
-                "--pass-socket hands the server a socket, but --proxy says where it listens itself",
+                "--pass-socket and the upstream address of --proxy contradict each other",
             )
-            .with_remedy(format!("leave out `={upstream}` or --pass-socket")));
+            .with_remedy(format!("leave one of them out: `={upstream}`, or --pass-socket")));
         }
         for (at, listen) in self.listen.iter().enumerate() {
             if self.listen[..at]
@@ -71,7 +67,7 @@ impl Server {
                 .any(|earlier| earlier.endpoint == listen.endpoint && !is_free(&listen.endpoint))
             {
                 return Err(CliError::new(format!(
-                    "--listen opens {} twice",
+                    "--listen has the address {} twice",
                     shown_endpoint(&listen.endpoint)
                 ))
                 .with_remedy("leave one of them out"));
@@ -80,17 +76,17 @@ impl Server {
                 if address.port() != 0 && self.addresses.contains(&address));
             if taken {
                 return Err(CliError::new(format!(
-                    "--proxy and --listen both want {}",
+                    "--proxy and --listen have the same address {}",
                     shown_endpoint(&listen.endpoint)
                 ))
-                .with_remedy("give one of them another port: clients talk to --proxy"));
+                .with_remedy("give one of them another port; clients connect to --proxy"));
             }
         }
         Ok(())
     }
 
-    /// The placeholder in COMMAND that nobody fills in, with a remedy.
-    pub(crate) fn unfilled(&self, command: &Command) -> Option<(String, String)> {
+    /// A warning and its remedy, if COMMAND has a placeholder that devrun does not replace.
+    pub(crate) fn unfilled_placeholder(&self, command: &Command) -> Option<(String, String)> {
         let has = |placeholder: &[u8]| {
             let mut words = std::iter::once(&command.program).chain(&command.args);
             words.any(|word| {
@@ -98,7 +94,7 @@ impl Server {
             })
         };
         let words = |placeholder, option| {
-            format!("COMMAND contains {placeholder}, and without {option} nobody fills it in")
+            format!("COMMAND contains {placeholder}, which devrun replaces only with {option}")
         };
         if has(b"{port}") && self.proxy.is_none() {
             return Some((
@@ -112,7 +108,7 @@ impl Server {
         })
     }
 
-    /// Where a generation's server can be reached.
+    /// Where the server of a generation listens.
     pub(crate) fn port(&self) -> Port {
         match (self.proxy, self.pass_socket) {
             (None, _) => Port::None,
@@ -122,8 +118,9 @@ impl Server {
         }
     }
 
-    /// The options of the proxy module: a proxy, or only somebody who answers on the sockets of `--listen`.
-    pub(crate) fn options(&self) -> Option<proxy::Options> {
+    /// The options of the proxy. Without `--proxy` the proxy only answers on the sockets of `--listen` while no
+    /// generation runs.
+    pub(crate) fn proxy_options(&self) -> Option<proxy::Options> {
         if self.proxy.is_none() && !self.listen.iter().any(|listen| listen.answer) {
             return None;
         }
@@ -133,11 +130,12 @@ impl Server {
     }
 }
 
-pub(crate) fn is_free(endpoint: &Endpoint) -> bool {
+/// Whether the kernel chooses the port.
+fn is_free(endpoint: &Endpoint) -> bool {
     matches!(endpoint, Endpoint::Tcp(address) | Endpoint::Udp(address) if address.port() == 0)
 }
 
-/// An endpoint as it was typed.
+/// An endpoint in the form of `--listen`.
 pub(crate) fn shown_endpoint(endpoint: &Endpoint) -> String {
     match endpoint {
         Endpoint::Tcp(address) => address.to_string(),
@@ -145,4 +143,9 @@ pub(crate) fn shown_endpoint(endpoint: &Endpoint) -> String {
         Endpoint::Unix(path) => format!("unix:{}", escape_path(path)),
         _ => "a socket".into(),
     }
+}
+
+/// Whether this machine has an IPv6 loopback address. Browsers try both families for `localhost`.
+fn has_ipv6_loopback() -> bool {
+    TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok()
 }

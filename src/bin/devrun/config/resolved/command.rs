@@ -1,4 +1,4 @@
-//! COMMAND and the builds, settled: their words, shell, directory and variables. Runs nothing.
+//! COMMAND and the builds, as commands of the library.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -11,31 +11,34 @@ use crate::cli::choices;
 use crate::cli::values::{CommandLine, ShellChoice};
 use crate::ui::error::CliError;
 
-/// COMMAND as typed, in the directory where it was typed; else that of devrun.toml, in the project's directory.
-pub(crate) fn command_of(
-    layer: &args::Run,
+/// COMMAND. That of the command line runs in `directory`, that of devrun.toml in `base`. `None` if there is none.
+///
+/// # Errors
+/// A [`CliError`] if COMMAND is an empty word.
+pub(crate) fn command(
+    options: &args::RunOptions,
     typed: &[OsString],
     directory: &Path,
     base: &Path,
 ) -> Result<Option<Command>, CliError> {
-    let mut command = match (typed.split_first(), &layer.command) {
+    let mut command = match (typed.split_first(), &options.command) {
         (Some((program, args)), _) => {
             if program.is_empty() {
                 return Err(CliError::new("the COMMAND after `--` is empty")
-                    .with_remedy("such as: devrun -- cargo run"));
+                    .with_remedy("write a program, such as: devrun -- cargo run"));
             }
             let mut command = Command::new(program).args(args);
             command.workdir = Some(directory.to_owned());
             command
         }
-        (None, Some(line)) => of_line(line, layer, base),
+        (None, Some(line)) => command_from_file(line, options, base),
         (None, None) => return Ok(None),
     };
-    if let Some(ShellChoice::Program(shell)) = &layer.shell {
+    if let Some(ShellChoice::Program(shell)) = &options.shell {
         command.shell = Shell::Program(shell.clone());
     }
-    let mut command = with_surroundings(command, layer);
-    command.stdin = match layer.stdin {
+    let mut command = with_variables(command, options);
+    command.stdin = match options.stdin {
         None | Some(choices::Stdin::Pipe) => supervise::Stdin::Pipe,
         Some(choices::Stdin::Null) => supervise::Stdin::Null,
         Some(choices::Stdin::Inherit) => supervise::Stdin::Inherit,
@@ -43,8 +46,8 @@ pub(crate) fn command_of(
     Ok(Some(command))
 }
 
-/// A command that was written down: words are executed, a line is given to the shell.
-pub(crate) fn of_line(line: &CommandLine, layer: &args::Run, base: &Path) -> Command {
+/// A command of devrun.toml. It reads no input. A line runs in the shell of `--shell`, else in `sh`.
+pub(crate) fn command_from_file(line: &CommandLine, options: &args::RunOptions, base: &Path) -> Command {
     let mut command = match line {
         CommandLine::Words(words) => {
             let (program, args) = words
@@ -54,7 +57,7 @@ pub(crate) fn of_line(line: &CommandLine, layer: &args::Run, base: &Path) -> Com
         }
         CommandLine::Line(line) => {
             let mut command = Command::new(line);
-            command.shell = match &layer.shell {
+            command.shell = match &options.shell {
                 Some(ShellChoice::Program(shell)) => Shell::Program(shell.clone()),
                 _ => Shell::Program("sh".into()),
             };
@@ -66,13 +69,13 @@ pub(crate) fn of_line(line: &CommandLine, layer: &args::Run, base: &Path) -> Com
     command
 }
 
-/// Its directory and its variables.
-pub(crate) fn with_surroundings(mut command: Command, layer: &args::Run) -> Command {
-    if let Some(workdir) = &layer.workdir {
+/// Adds the working directory, the variables and the env files of the options.
+pub(crate) fn with_variables(mut command: Command, options: &args::RunOptions) -> Command {
+    if let Some(workdir) = &options.workdir {
         command.workdir = Some(workdir.clone());
     }
     command.envs =
-        layer.env.iter().flatten().map(|variable| (variable.key.clone(), variable.value.clone())).collect();
-    command.env_files = layer.env_file.clone().unwrap_or_default();
+        options.env.iter().flatten().map(|variable| (variable.key.clone(), variable.value.clone())).collect();
+    command.env_files = options.env_file.clone().unwrap_or_default();
     command
 }

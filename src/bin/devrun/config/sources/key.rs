@@ -1,4 +1,4 @@
-//! The tables and keys of devrun.toml: a key for each option, with the kind of value that it takes.
+//! The tables and keys of devrun.toml: a key for each option, with the kind of its value.
 
 use clap::{Arg, ArgAction};
 
@@ -24,7 +24,7 @@ impl Table {
     }
 }
 
-/// A key of devrun.toml: it has the name of its option.
+/// A key of devrun.toml. It has the name of its option.
 pub(crate) struct Key {
     pub(crate) name: String,
     pub(crate) kind: Kind,
@@ -37,7 +37,7 @@ impl Key {
         Self { kind: Kind::of(&option, &name), name, option }
     }
 
-    /// The short help of the option. Says nothing about repetition, because the file has lists.
+    /// The short help of the option. In the file a list takes the place of a repeated option.
     pub(crate) fn description(&self) -> String {
         self.option.get_help().map(ToString::to_string).unwrap_or_default().replace("; repeatable", "")
     }
@@ -94,7 +94,7 @@ impl Kind {
         }
     }
 
-    /// What an error message says that was expected.
+    /// The expected value, for error messages.
     pub(crate) fn expected(&self) -> &'static str {
         match self {
             Self::Boolean => "a boolean",

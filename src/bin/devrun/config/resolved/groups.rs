@@ -1,0 +1,187 @@
+//! The settings of the tables [watch], [run], [check] and [output], with their defaults.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use devrun::supervise::{self, Signal};
+use devrun::{Command, watch};
+
+use crate::cli::args;
+use crate::cli::choices::{self, Color, LogFormat};
+use crate::config::paths::{is_path, resolved};
+use crate::config::resolved::command::{command, command_from_file, with_variables};
+use crate::ui::error::CliError;
+use crate::ui::escape::escape_relative_path;
+
+/// Which paths are watched, and how: the table [watch].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct WatchSettings {
+    /// Absolute paths.
+    pub(crate) roots: Vec<PathBuf>,
+    pub(crate) extensions: Vec<String>,
+    pub(crate) filters: Vec<String>,
+    pub(crate) patterns: Vec<Vec<u8>>,
+    pub(crate) file_names: Vec<OsString>,
+    /// Ignore files that are read once; absolute paths.
+    pub(crate) files: Vec<PathBuf>,
+    pub(crate) vcs: bool,
+    pub(crate) builtin: bool,
+    pub(crate) mode: watch::Mode,
+    pub(crate) poll_interval: Duration,
+    pub(crate) debounce: Option<Duration>,
+    pub(crate) compare: watch::Compare,
+}
+
+impl WatchSettings {
+    /// Resolves the options. Without `--watch` the root is `base`.
+    pub(crate) fn new(options: args::WatchOptions, base: &Path) -> Self {
+        let default_name = || vec![PathBuf::from(".watchignore")];
+        let (files, names): (Vec<_>, Vec<_>) =
+            options.ignore_file.unwrap_or_else(default_name).into_iter().partition(|file| is_path(file));
+        Self {
+            roots: match options.paths.filter(|paths| !paths.is_empty()) {
+                Some(paths) => paths.iter().map(|path| resolved(path)).collect(),
+                None => vec![base.to_owned()],
+            },
+            extensions: options.ext.into_iter().flatten().map(|ext| ext.0).collect(),
+            filters: options.filter.into_iter().flatten().map(|glob| glob.0).collect(),
+            patterns: options.ignore.into_iter().flatten().map(|pattern| pattern.0).collect(),
+            file_names: names.into_iter().map(PathBuf::into_os_string).collect(),
+            files,
+            vcs: !options.no_vcs_ignore.unwrap_or(false),
+            builtin: !options.no_default_ignore.unwrap_or(false),
+            mode: match options.mode {
+                None | Some(choices::Mode::Auto) => watch::Mode::Auto,
+                Some(choices::Mode::Event) => watch::Mode::Event,
+                Some(choices::Mode::Stat) => watch::Mode::Stat,
+            },
+            poll_interval: options.poll_interval.unwrap_or(Duration::from_secs(1)),
+            debounce: options.debounce,
+            compare: match options.compare {
+                None | Some(choices::Compare::Content) => watch::Compare::Content,
+                Some(choices::Compare::Stat) => watch::Compare::Stat,
+            },
+        }
+    }
+}
+
+/// COMMAND and how it runs: the table [run].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RunSettings {
+    /// `None` if neither the command line nor devrun.toml has a COMMAND.
+    pub(crate) command: Option<Command>,
+    pub(crate) builds: Vec<Command>,
+    pub(crate) on_busy: supervise::OnBusy,
+    pub(crate) on_exit: supervise::OnExit,
+    pub(crate) on_loop: supervise::OnLoop,
+    pub(crate) stop_signal: Signal,
+    pub(crate) stop_timeout: Duration,
+    pub(crate) postpone: bool,
+    /// `false` with `--no-watch`.
+    pub(crate) watching: bool,
+    pub(crate) clear: bool,
+}
+
+impl RunSettings {
+    /// Resolves the options. `typed` is COMMAND of the command line, which runs in `directory`; a command of
+    /// devrun.toml runs in `base`.
+    ///
+    /// # Errors
+    /// A [`CliError`] if the working directory of COMMAND is not a directory, or if COMMAND is empty.
+    pub(crate) fn new(
+        options: args::RunOptions,
+        typed: &[OsString],
+        directory: &Path,
+        base: &Path,
+    ) -> Result<Self, CliError> {
+        if let Some(workdir) = options.workdir.as_ref().filter(|workdir| !workdir.is_dir()) {
+            let shown = escape_relative_path(workdir, directory);
+            return Err(CliError::new(format!("--workdir: {shown} is not a directory"))
+                .with_remedy("create it, or name a directory that exists"));
+        }
+        Ok(Self {
+            command: command(&options, typed, directory, base)?,
+            builds: options
+                .build
+                .iter()
+                .flatten()
+                .map(|line| with_variables(command_from_file(line, &options, base), &options))
+                .collect(),
+            on_busy: match options.on_busy {
+                None | Some(choices::OnBusy::Restart) => supervise::OnBusy::Restart,
+                Some(choices::OnBusy::Queue) => supervise::OnBusy::Queue,
+                Some(choices::OnBusy::Signal) => supervise::OnBusy::Signal,
+                Some(choices::OnBusy::Ignore) => supervise::OnBusy::Ignore,
+            },
+            on_exit: match options.on_exit {
+                None | Some(choices::OnExit::Wait) => supervise::OnExit::Wait,
+                Some(choices::OnExit::Restart) => supervise::OnExit::Restart,
+                Some(choices::OnExit::Quit) => supervise::OnExit::Quit,
+            },
+            on_loop: match options.on_loop {
+                None | Some(choices::OnLoop::Warn) => supervise::OnLoop::Warn,
+                Some(choices::OnLoop::Restart) => supervise::OnLoop::Restart,
+            },
+            stop_signal: options.stop_signal.map_or(Signal::TERM, |signal| signal.0),
+            stop_timeout: options.stop_timeout.unwrap_or(Duration::from_secs(10)),
+            postpone: options.postpone.unwrap_or(false),
+            watching: !options.no_watch.unwrap_or(false),
+            clear: options.clear.unwrap_or(false),
+        })
+    }
+}
+
+/// What `check` expects: the table [check].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CheckSettings {
+    /// Absolute paths. A final `/` says that the path is a directory.
+    pub(crate) expect_ignored: Vec<PathBuf>,
+    /// As `expect_ignored`.
+    pub(crate) expect_watched: Vec<PathBuf>,
+    pub(crate) strict: bool,
+    pub(crate) matches_nothing: bool,
+}
+
+impl CheckSettings {
+    /// Resolves the options.
+    pub(crate) fn new(options: args::CheckOptions) -> Self {
+        Self {
+            expect_ignored: options.expect_ignored.unwrap_or_default(),
+            expect_watched: options.expect_watched.unwrap_or_default(),
+            strict: options.strict.unwrap_or(false),
+            matches_nothing: options.matches_nothing.unwrap_or(false),
+        }
+    }
+}
+
+/// What devrun prints, and in which form: the table [output].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct OutputSettings {
+    /// The number of `-v`.
+    pub(crate) verbose: u8,
+    pub(crate) quiet: bool,
+    pub(crate) color: anstream::ColorChoice,
+    pub(crate) json: bool,
+}
+
+impl OutputSettings {
+    /// Resolves the options.
+    pub(crate) fn new(options: &args::OutputOptions) -> Self {
+        Self {
+            verbose: options.verbose,
+            quiet: options.quiet.unwrap_or(false),
+            color: color(options),
+            json: options.log_format == Some(LogFormat::Json),
+        }
+    }
+}
+
+/// When to print colour. The program needs this before the other settings, for errors in them.
+pub(crate) fn color(options: &args::OutputOptions) -> anstream::ColorChoice {
+    match options.color {
+        None | Some(Color::Auto) => anstream::ColorChoice::Auto,
+        Some(Color::Always) => anstream::ColorChoice::Always,
+        Some(Color::Never) => anstream::ColorChoice::Never,
+    }
+}
