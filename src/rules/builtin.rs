@@ -1,16 +1,16 @@
-//! The built-in table, the lowest layer: what no project counts as its source.
+//! The built-in table, the lowest layer: names that no project gives to its sources.
 //!
-//! Kept to what is written by version control, by editors and by language runtimes *beside* sources. Folders
-//! that hold results (`target/`, `build/`, `dist/`) are left to the project's own ignore
-//! files on purpose: in some projects a folder of that name holds sources, and a tool that silently misses
-//! an edit is worse than one that restarts once too often. Only names that no project gives to its sources
-//! are here, and any other layer can take them back with `!`.
+//! The table contains only what version control, editors, desktops and language runtimes write next to sources.
+//! Result directories such as `target/`, `build/` and `dist/` are left to the project's own ignore files, because
+//! in some projects such a directory contains sources. A missed edit is worse than one needless restart. Any other
+//! layer can take a name back with `!`.
 
 use super::layer::Layer;
+use super::pattern::Case;
 use super::rule_file::RuleFile;
 
-/// One line is one rule; its number is what a verdict names.
-pub(super) const TABLE: &str = r"# Version control; `.git` is a file in worktrees and submodules.
+/// The table in gitignore syntax. A verdict names its lines by number.
+const TABLE: &str = r"# Version control; `.git` is a file in worktrees and submodules.
 .git
 .git/
 .hg/
@@ -23,7 +23,7 @@ _darcs/
 CVS/
 .fslckout
 _FOSSIL_
-# vim: swap, undo, and the name it tries out whether it may write.
+# vim: swap and undo files, and the file 4913 that it creates to test whether it may write.
 .*.sw?
 .*.sw?x
 .sw[a-p]
@@ -36,7 +36,7 @@ _FOSSIL_
 .\#*
 flycheck_*
 *_flymake.*
-# JetBrains: what an atomic save goes through, and the workspace it rewrites all the time.
+# JetBrains: temporary files of an atomic save, and the workspace, which it rewrites all the time.
 *___jb_tmp___
 *___jb_old___
 *___jb_bak___
@@ -90,7 +90,7 @@ node_modules/
 *.tsbuildinfo
 ";
 
-/// The table as a source of rules.
-pub(super) fn file(fold: bool) -> RuleFile {
-    RuleFile::parse(None, Layer::Builtin, TABLE.as_bytes().to_vec(), fold)
+/// Parses the table.
+pub(super) fn rule_file(case: Case) -> RuleFile {
+    RuleFile::parse(None, Layer::Builtin, TABLE.as_bytes().to_vec(), case)
 }

@@ -1,26 +1,26 @@
-//! What can go wrong before any rule is read. A bad line is not an error: it is a [`super::Defect`].
+//! Why rules cannot be made. A bad line is no error but a [`Defect`](super::Defect).
 
 use std::io;
 use std::path::PathBuf;
 
-/// Why rules could not be made. Fits "failed to …".
+/// Why rules cannot be made. The text completes "failed to …".
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The working directory is not absolute or cannot be resolved.
+    /// The working directory is not absolute.
     #[error("resolve the working directory {path}", path = path.display())]
     Base {
         /// The directory.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: io::Error,
     },
-    /// A file named by hand cannot be read.
+    /// A file of [`Options::files`](super::Options::files) cannot be read.
     #[error("read the ignore file {path}", path = path.display())]
     File {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: io::Error,
     },
 }

@@ -1,47 +1,47 @@
-//! What holds for the whole tree: patterns given by hand, files named by path, git's global file, the
-//! built-in table, and where the trees begin.
+//! The sources that apply to the whole tree, and the roots of the watched trees.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::builtin;
 use super::error::Error;
-use super::git;
+use super::git::Repository;
 use super::layer::Layer;
 use super::options::Options;
-use super::path_key as key;
-use super::rule_file::RuleFile;
-use super::sources::{Reach, Sources};
+use super::path_key;
+use super::rule_file::{RuleFile, Symlink};
+use super::sources::{Prefix, Sources};
 
-/// Read anew when one of its files or what stands above the trees changed.
+/// The sources that apply to the whole tree. They are read again if one of their files changes, or a directory above
+/// a root.
 #[derive(Debug)]
-pub(super) struct Fixed {
-    pub(super) flags: Arc<RuleFile>,
-    /// Files named by path, the last one first.
-    pub(super) files: Vec<Arc<RuleFile>>,
-    pub(super) global: Option<Arc<RuleFile>>,
-    pub(super) builtin: Option<Arc<RuleFile>>,
-    /// The working directory and the roots.
-    pub(super) anchors: Vec<Anchor>,
-    /// The rule files that stand outside the trees, whether they exist or not; sorted.
-    pub(super) outside: Vec<PathBuf>,
+pub(super) struct GlobalSources {
+    patterns: Arc<RuleFile>,
+    /// The files of [`Options::files`], in reverse order, because the last one decides.
+    files: Vec<Arc<RuleFile>>,
+    git_excludes: Option<Arc<RuleFile>>,
+    builtin: Option<Arc<RuleFile>>,
+    roots: Vec<Root>,
+    /// The rule files outside the roots, whether they exist or not; sorted.
+    outside_files: Vec<PathBuf>,
 }
 
-/// A place that counts because it was named: nothing above it can exclude it.
+/// The working directory or a root of the watch. It counts, whatever the rules above it say.
 #[derive(Debug)]
-pub(super) struct Anchor {
-    pub(super) path: PathBuf,
-    /// Where its per-directory files begin: the top of its repository, or itself.
-    pub(super) top: PathBuf,
+struct Root {
+    path: PathBuf,
+    /// Where nested rule files begin: the top of the root's repository, or the root itself.
+    top: PathBuf,
 }
 
-impl Fixed {
-    pub(super) fn read(options: &Options, anchors: &[PathBuf]) -> Result<Self, Error> {
-        let fold = options.git.ignore_case;
+impl GlobalSources {
+    /// Reads the sources. `roots` are the working directory, which comes first, and the roots of the watch.
+    pub(super) fn read(options: &Options, roots: &[PathBuf]) -> Result<Self, Error> {
+        let case = options.case();
         let mut files = Vec::new();
         for path in options.files.iter().rev() {
-            let path = key::clean(&options.base.join(path));
-            match RuleFile::read(&path, Layer::Watchignore, true, fold) {
+            let path = path_key::clean(&options.base.join(path));
+            match RuleFile::read(&path, Layer::Watchignore, Symlink::Follow, case) {
                 Some(file) => files.push(Arc::new(file)),
                 None => {
                     let source = std::io::Error::from(std::io::ErrorKind::NotFound);
@@ -49,59 +49,100 @@ impl Fixed {
                 }
             }
         }
-        let anchors: Vec<Anchor> = anchors
-            .iter()
-            .map(|path| Anchor { path: path.clone(), top: git::top_of(path).unwrap_or(path).to_path_buf() })
-            .collect();
-        let global = options.git.excludes_file.as_deref().filter(|_| options.vcs);
+        let roots: Vec<Root> = roots.iter().map(|path| Root::new(path)).collect();
+        let git_excludes = options.git.excludes_file.as_deref().filter(|_| options.vcs);
+        let git_excludes = git_excludes
+            .and_then(|path| RuleFile::read(path, Layer::GitGlobal, Symlink::Follow, case))
+            .map(Arc::new);
         Ok(Self {
-            flags: Arc::new(RuleFile::from_patterns(Layer::Patterns, &options.patterns, fold)),
+            patterns: Arc::new(RuleFile::from_patterns(Layer::Patterns, &options.patterns, case)),
             files,
-            global: global.and_then(|path| RuleFile::read(path, Layer::GitGlobal, true, fold)).map(Arc::new),
-            builtin: options.builtin.then(|| Arc::new(builtin::file(fold))),
-            outside: outside_files(options, &anchors),
-            anchors,
+            git_excludes,
+            builtin: options.builtin.then(|| Arc::new(builtin::rule_file(case))),
+            outside_files: outside_files(options, &roots),
+            roots,
         })
     }
 
-    /// The sources before any directory adds its own: rules on the last component apply everywhere.
+    /// The sources of the root directory: patterns for file names apply, patterns for paths do not yet.
     pub(super) fn sources(&self) -> Sources {
-        let start = Sources::default();
-        let low_to_high =
-            self.builtin.iter().chain(&self.global).chain(self.files.iter().rev()).chain([&self.flags]);
-        low_to_high.fold(start, |sources, file| sources.with(file, Reach::Elsewhere))
+        let low_to_high = self
+            .builtin
+            .iter()
+            .chain(&self.git_excludes)
+            .chain(self.files.iter().rev())
+            .chain([&self.patterns]);
+        low_to_high.fold(Sources::default(), |sources, file| sources.with(file, Prefix::Elsewhere))
     }
 
-    /// All of its rule files.
+    /// All rule files among the sources.
     pub(super) fn rule_files(&self) -> impl Iterator<Item = &Arc<RuleFile>> {
-        [&self.flags].into_iter().chain(&self.files).chain(&self.global).chain(&self.builtin)
+        [&self.patterns].into_iter().chain(&self.files).chain(&self.git_excludes).chain(&self.builtin)
     }
 
-    pub(super) fn is_anchor(&self, path: &Path) -> bool {
-        self.anchors.iter().any(|anchor| anchor.path == path)
+    /// The file of `core.excludesFile`.
+    pub(super) fn git_excludes(&self) -> Option<&Arc<RuleFile>> {
+        self.git_excludes.as_ref()
     }
 
+    /// The rule files outside the roots, whether they exist or not; sorted.
+    pub(super) fn outside_files(&self) -> &[PathBuf] {
+        &self.outside_files
+    }
+
+    /// Whether the patterns of a source are relative to the working directory.
+    pub(super) fn is_relative_to_base(&self, file: &RuleFile) -> bool {
+        file.layer() == Layer::Patterns || self.files.iter().any(|known| std::ptr::eq(&**known, file))
+    }
+
+    /// Whether a path is the working directory.
+    pub(super) fn is_base(&self, path: &Path) -> bool {
+        self.roots.first().is_some_and(|base| base.path == path)
+    }
+
+    /// Whether a path is the working directory or a root.
+    pub(super) fn is_root(&self, path: &Path) -> bool {
+        self.roots.iter().any(|root| root.path == path)
+    }
+
+    /// Whether nested rule files of some root begin in a directory.
     pub(super) fn is_top(&self, path: &Path) -> bool {
-        self.anchors.iter().any(|anchor| anchor.top == path)
+        self.roots.iter().any(|root| root.top == path)
     }
 
-    /// Whether a named place lies below a directory.
-    pub(super) fn has_anchor_below(&self, dir: &Path) -> bool {
-        self.anchors.iter().any(|anchor| anchor.path != dir && anchor.path.starts_with(dir))
+    /// Whether a root is an entry of a directory.
+    pub(super) fn has_root_in(&self, dir: &Path) -> bool {
+        self.roots.iter().any(|root| root.path.parent() == Some(dir))
+    }
+
+    /// Whether a root lies below a directory, at any depth.
+    pub(super) fn has_root_below(&self, dir: &Path) -> bool {
+        self.roots.iter().any(|root| root.path != dir && root.path.starts_with(dir))
     }
 }
 
-fn outside_files(options: &Options, anchors: &[Anchor]) -> Vec<PathBuf> {
+impl Root {
+    fn new(path: &Path) -> Self {
+        let top = Repository::containing(path).map_or(path, |repository| repository.top());
+        Self { path: path.to_path_buf(), top: top.to_path_buf() }
+    }
+
+    /// The directories above the root that contain rule files for it.
+    fn dirs_above(&self) -> impl Iterator<Item = &Path> {
+        self.path.ancestors().skip(1).take_while(|dir| dir.starts_with(&self.top))
+    }
+}
+
+fn outside_files(options: &Options, roots: &[Root]) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> =
-        options.files.iter().map(|file| key::clean(&options.base.join(file))).collect();
+        options.files.iter().map(|file| path_key::clean(&options.base.join(file))).collect();
     if options.vcs {
         files.extend(options.git.excludes_file.clone());
-        let common_dirs = anchors.iter().filter_map(|anchor| git::common_dir(&anchor.top));
-        files.extend(common_dirs.map(|dir| dir.join("info/exclude")));
+        let repositories = roots.iter().filter_map(|root| Repository::with_top(&root.top));
+        files.extend(repositories.map(|repository| repository.exclude_file()));
     }
-    for anchor in anchors {
-        let above = anchor.path.ancestors().skip(1).take_while(|dir| dir.starts_with(&anchor.top));
-        files.extend(above.flat_map(|dir| options.names().map(|(name, _)| dir.join(name))));
+    for dir in roots.iter().flat_map(Root::dirs_above) {
+        files.extend(options.nested_files().map(|(name, _)| dir.join(name)));
     }
     files.sort_unstable();
     files.dedup();

@@ -1,27 +1,28 @@
-//! The rank of an ignore source.
+//! The rank of a rule source.
 
 use std::fmt;
 
-/// An ignore source's rank: a greater layer decides before a lesser one.
+/// The rank of a rule source: the highest layer with a match decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Layer {
     /// devrun's own table.
     Builtin,
-    /// `core.excludesFile`.
+    /// git's `core.excludesFile`.
     GitGlobal,
     /// `$GIT_DIR/info/exclude`.
     GitExclude,
     /// `.gitignore`, nested.
     Gitignore,
-    /// `.watchignore` (or the name given by `--ignore-file`), nested.
+    /// `.watchignore` or another name of [`Options::file_names`](super::Options::file_names), nested, and
+    /// [`Options::files`](super::Options::files).
     Watchignore,
-    /// Patterns given by hand (`-i`).
+    /// [`Options::patterns`](super::Options::patterns).
     Patterns,
 }
 
 impl Layer {
-    /// Its name in `explain --format json`.
+    /// The stable name of the layer in machine-readable output.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

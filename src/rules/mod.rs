@@ -1,32 +1,33 @@
-//! Which paths count: gitignore-style rules, decided as git decides, and explained line by line.
+//! Decides which paths count, by gitignore-style rules, exactly as git decides, and names the deciding rule.
 //!
-//! Enters no other room. Everything `devrun check`, `explain` and `list` need is here.
+//! [`Rules`] answers for a path. [`lint`](lint()) checks the rule files themselves.
 
-mod error;
-mod layer;
-mod options;
-mod path_key;
-mod pattern;
-mod rule_file;
-mod verdict;
-mod builtin;
-mod git;
-mod sources;
-mod global;
-mod dir;
 #[allow(clippy::module_inception, reason = "the file holds the type that the module is named after")]
 mod rules;
+mod options;
+mod verdict;
+mod layer;
+mod defect;
+mod error;
 mod lint;
+mod dir;
+mod global;
+mod sources;
+mod builtin;
+mod rule_file;
+mod git;
+mod pattern;
+mod path_key;
 
+pub use defect::{Defect, DefectKind};
 pub use error::Error;
-pub use git::tracked_files;
+pub use git::{GitEnv, tracked_files};
 pub use layer::Layer;
 pub use lint::{
     Expectation, Finding, FindingId, LintOptions, LintReport, Location, Related, Scope, Severity, lint,
 };
-pub use options::{GitEnv, Options};
+pub use options::Options;
 pub use pattern::{EntryKind, PatternErrorKind};
-pub use rule_file::{Defect, DefectKind};
+pub(crate) use rules::DirMatcher;
 pub use rules::Rules;
-pub(crate) use rules::Within;
 pub use verdict::{Decision, Rule, Verdict};

@@ -1,33 +1,34 @@
-//! What the rules are made from: plain data, read by nobody but this room.
+//! The options from which rules are made.
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
+use super::git::GitEnv;
 use super::layer::Layer;
+use super::pattern::Case;
 
-/// Where the rules come from.
+/// The sources of rules.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Options {
-    /// The working directory, absolute: patterns given by hand are anchored here, and the source of a rule is
-    /// named relative to it.
+    /// The working directory, absolute. `patterns` and `files` are relative to it.
     pub base: PathBuf,
-    /// The trees that are looked at, absolute or relative to `base`, which is one of them. What is named here
-    /// counts, whatever stands above it says. Per-directory files are read from the top of a root's
-    /// repository down, or from the root itself where there is none.
+    /// The watched trees, absolute or relative to `base`. `base` is always one of them. A root counts, whatever the
+    /// rules above it say. Nested rule files are read from the top of the root's repository down, or from the
+    /// root itself outside a repository.
     pub roots: Vec<PathBuf>,
-    /// Patterns given by hand (`-i`), gitignore syntax, one line each, as bytes. The highest layer.
+    /// Single patterns in gitignore syntax, as bytes. They are the highest layer.
     pub patterns: Vec<Vec<u8>>,
-    /// Names of the ignore files read in every directory (`--ignore-file NAME`). Default `.watchignore`.
+    /// Names of the ignore files that are read in every directory. Default: `.watchignore`.
     pub file_names: Vec<OsString>,
-    /// Ignore files given by path, read once, anchored at `base`; they may be symbolic links. They rank with
-    /// the per-directory files and below all of them.
+    /// Paths of ignore files that are read once; they may be symbolic links. They rank with the nested files, below
+    /// all of them.
     pub files: Vec<PathBuf>,
-    /// Read `.gitignore`, `.git/info/exclude` and `core.excludesFile`.
+    /// Whether to read `.gitignore`, `.git/info/exclude` and `core.excludesFile`.
     pub vcs: bool,
-    /// Use the built-in rules: version control, caches, editors' temporary files.
+    /// Whether to use the built-in rules for version control, caches and editors' temporary files.
     pub builtin: bool,
-    /// What git's own configuration says, found by the caller.
+    /// The values of git's configuration that matter to rules. See [`GitEnv::ask`].
     pub git: GitEnv,
 }
 
@@ -47,20 +48,15 @@ impl Options {
         }
     }
 
-    /// The names of per-directory files, from the lowest rank to the highest.
-    pub(super) fn names(&self) -> impl Iterator<Item = (&OsStr, Layer)> {
+    /// The names of the nested rule files, from the lowest rank to the highest.
+    pub(super) fn nested_files(&self) -> impl Iterator<Item = (&OsStr, Layer)> {
         let git = self.vcs.then_some((OsStr::new(".gitignore"), Layer::Gitignore));
         let own = self.file_names.iter().map(|name| (name.as_os_str(), Layer::Watchignore));
         git.into_iter().chain(own)
     }
-}
 
-/// What of git's environment matters to ignore rules. The library never looks it up: see [`GitEnv::ask`].
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct GitEnv {
-    /// `core.excludesFile`, absolute. `None`: there is none.
-    pub excludes_file: Option<PathBuf>,
-    /// `core.ignoreCase`: patterns match without regard to ASCII case.
-    pub ignore_case: bool,
+    /// Whether case counts in patterns.
+    pub(super) fn case(&self) -> Case {
+        Case::from_ignore_case(self.git.ignore_case)
+    }
 }

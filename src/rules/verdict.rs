@@ -1,4 +1,4 @@
-//! What the rules say of a path, and which line says it: what `explain` prints.
+//! The answer of the rules for one path, with the rule that decided.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -6,12 +6,32 @@ use std::sync::Arc;
 
 use super::layer::Layer;
 
+/// The answer for one path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Verdict {
+    /// Whether the path counts.
+    pub decision: Decision,
+    /// The rule that decided; `None` if no rule matched.
+    pub by: Option<Arc<Rule>>,
+    /// The ancestor directory that the rule excludes, absolute; `None` if the rule matched the path itself.
+    pub parent: Option<PathBuf>,
+}
+
+impl Verdict {
+    /// Whether the path is ignored.
+    #[must_use]
+    pub fn is_ignored(&self) -> bool {
+        self.decision == Decision::Ignored
+    }
+}
+
 /// Whether a path counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Decision {
-    /// It does not count: no watch, no wakeup, no restart.
+    /// The path does not count: it gets no watch and causes no restart.
     Ignored,
-    /// It counts.
+    /// The path counts.
     Watched,
 }
 
@@ -32,52 +52,32 @@ impl fmt::Display for Decision {
     }
 }
 
-/// The one rule that decided.
+/// The rule that decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Rule {
     /// The rank of its source.
     pub layer: Layer,
-    /// The file it stands in, absolute; `None` for patterns given by hand and for the built-in table.
+    /// The rule file, absolute; `None` for [`Options::patterns`](super::Options::patterns) and the built-in table.
     pub source: Option<PathBuf>,
-    /// The line, counted from 1; for patterns given by hand their number, for the built-in table its entry.
+    /// The line, counted from 1. In [`Options::patterns`](super::Options::patterns), the number of the pattern.
     pub line: u32,
     /// The column of the pattern's first byte, counted from 1, in bytes.
     pub column: u32,
-    /// The text as `git check-ignore -v` prints it: with `!` and a final `/`, without CR and trimmed blanks.
+    /// The text as `git check-ignore -v` prints it: with `!` and a final `/`, without CR and trimmed spaces.
     pub pattern: Vec<u8>,
-    /// Whether it re-includes (`!`).
+    /// Whether the rule takes paths back (`!`).
     pub negated: bool,
 }
 
 impl fmt::Display for Rule {
-    /// `/app/.watchignore:3 downloads/`, `-i *.log`, `built-in *.pyc`
+    /// Writes `/app/.watchignore:3 downloads/`, `option *.log` or `built-in *.pyc`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let pattern = String::from_utf8_lossy(&self.pattern);
         match (&self.source, self.layer) {
             (Some(source), _) => write!(f, "{}:{} {pattern}", source.display(), self.line),
-            (None, Layer::Patterns) => write!(f, "-i {pattern}"),
+            (None, Layer::Patterns) => write!(f, "option {pattern}"),
             (None, _) => write!(f, "built-in {pattern}"),
         }
-    }
-}
-
-/// The answer for one path.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Verdict {
-    /// Whether the path counts.
-    pub decision: Decision,
-    /// The rule that decided; `None` if none matched.
-    pub by: Option<Arc<Rule>>,
-    /// The ancestor whose exclusion decided for the path below it, absolute; `None` if the rule matched the path itself.
-    pub parent: Option<PathBuf>,
-}
-
-impl Verdict {
-    /// Whether the path is ignored.
-    #[must_use]
-    pub fn is_ignored(&self) -> bool {
-        self.decision == Decision::Ignored
     }
 }

@@ -40,7 +40,7 @@ impl Filter {
 
     /// The same answers for the entries of a directory that was just listed; `has` as for [`Rules::within`].
     pub(crate) fn within(&self, dir: &Path, has: &dyn Fn(&OsStr) -> bool) -> Within<'_> {
-        Within { filter: self, rules: self.rules.within(dir, has) }
+        Within { filter: self, rules: self.rules.for_listed_dir(dir, has) }
     }
 
     /// Whether a directory is to be watched and looked into.
@@ -82,7 +82,7 @@ impl Filter {
 #[derive(Debug)]
 pub(crate) struct Within<'a> {
     filter: &'a Filter,
-    rules: Option<rules::Within>,
+    rules: Option<rules::DirMatcher>,
 }
 
 impl Within<'_> {

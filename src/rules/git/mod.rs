@@ -1,6 +1,9 @@
-//! git's own files: repository, `info/exclude`, worktrees, configuration.
+//! What git knows and rules need: repositories, `info/exclude`, tracked files and two values of its configuration.
 
-mod config;
+mod repository;
+mod git_env;
+mod tracked;
 
-pub use config::tracked_files;
-pub(super) use config::{common_dir, top_of};
+pub use git_env::GitEnv;
+pub(super) use repository::Repository;
+pub use tracked::tracked_files;

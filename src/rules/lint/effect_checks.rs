@@ -1,5 +1,5 @@
-//! What shows only with all layers together: rules under an excluded directory, hidden files under version
-//! control, expectations.
+//! Checks that need all layers together: rules below an excluded directory, ignored files under version control, and
+//! expectations.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,55 +9,57 @@ use super::finding::{Finding, FindingId, Location, Severity};
 use super::options::{Expectation, Scope};
 use crate::Remedy;
 use crate::rules::layer::Layer;
-use crate::rules::path_key as key;
-use crate::rules::pattern::{EntryKind, Shape};
-use crate::rules::rule_file::{Line, RuleFile};
+use crate::rules::path_key;
+use crate::rules::pattern::{EntryKind, Matcher, Target};
+use crate::rules::rule_file::{RuleFile, RuleLine};
 use crate::rules::rules::Rules;
 use crate::rules::verdict::{Decision, Rule};
 
-/// Rules that speak of what lies below an excluded directory: a `!` there has no effect, and no other rule
-/// is needed there.
-pub(super) fn under_excluded(rules: &Rules, file: &RuleFile, base: &Path) -> Vec<Finding> {
-    file.lines.iter().filter_map(|line| finding_under_excluded(rules, file, line, base)).collect()
+/// Maximum number of files that a finding about tracked files names.
+const MAX_NAMED_FILES: usize = 3;
+
+/// Finds rules about paths below an excluded directory. There, a `!` has no effect, and no other rule is needed. `base`
+/// is the directory that the file's rules are relative to.
+pub(super) fn below_excluded_dirs(rules: &Rules, file: &RuleFile, base: &Path) -> Vec<Finding> {
+    file.rules().iter().filter_map(|rule| below_excluded_dir(rules, file, rule, base)).collect()
 }
 
-fn finding_under_excluded(rules: &Rules, file: &RuleFile, line: &Line, base: &Path) -> Option<Finding> {
-    let (dir, by) = excluded_above(rules, line, base)?;
-    if file.layer == Layer::Gitignore
-        && !matches!(by.layer, Layer::Gitignore | Layer::GitExclude | Layer::GitGlobal)
-    {
-        // What git is told is not wrong because devrun leaves out more.
+fn below_excluded_dir(rules: &Rules, file: &RuleFile, rule: &RuleLine, base: &Path) -> Option<Finding> {
+    let (dir, by) = excluding_rule(rules, rule, base)?;
+    let is_git_layer = matches!(by.layer, Layer::Gitignore | Layer::GitExclude | Layer::GitGlobal);
+    if file.layer() == Layer::Gitignore && !is_git_layer {
+        // The rule has its effect in git. That devrun excludes more does not make it wrong.
         return None;
     }
     let shown = dir.strip_prefix(base).unwrap_or(&dir).display();
-    let place = Location::rule(file, line);
-    let finding = if line.pattern.negated {
+    let location = Location::rule(file, rule);
+    let finding = if rule.pattern().is_negated() {
         let message =
             format!("this rule has no effect: `{shown}/` above it is excluded, and git never looks in there");
         let remedy = format!("exclude the entries instead of the directory: `{shown}/*`, and then this line");
-        Finding::new(FindingId::UnreachableNegation, place, message).remedy_text(remedy)
+        Finding::new(FindingId::UnreachableNegation, location, message).remedy_text(remedy)
     } else {
         let message = format!("this rule is not needed: all of `{shown}/` is excluded already");
-        Finding::new(FindingId::ShadowedRule, place, message)
+        Finding::new(FindingId::ShadowedRule, location, message)
             .severity(Severity::Note)
             .remedy_text("remove it")
     };
-    Some(match place_of(rules, &by) {
-        Some(place) => finding.related(place, format!("excludes `{shown}/`")),
-        None => finding.label(format!("excluded by {}", words_for(&by))),
+    Some(match location_of(rules, &by) {
+        Some(location) => finding.related(location, format!("excludes `{shown}/`")),
+        None => finding.label(format!("excluded by {}", name_of(&by))),
     })
 }
 
-/// The uppermost excluded directory that all paths lie in which the rule can match, and what excludes it.
-fn excluded_above(rules: &Rules, line: &Line, base: &Path) -> Option<(PathBuf, Arc<Rule>)> {
-    let head = match &line.pattern.shape {
-        Shape::Literal(path) => path,
-        Shape::Glob(glob) => &glob.head,
-        Shape::Never(_) => return None,
+/// The highest excluded directory that contains all paths which the rule can match, and the rule that excludes it.
+fn excluding_rule(rules: &Rules, rule: &RuleLine, base: &Path) -> Option<(PathBuf, Arc<Rule>)> {
+    let prefix = match (rule.pattern().target(), rule.pattern().matcher()) {
+        (Target::FileName, _) | (_, Matcher::Never(_)) => return None,
+        (Target::Path, Matcher::Literal(path)) => path,
+        (Target::Path, Matcher::Glob(glob)) => glob.prefix(),
     };
-    let slashes = head.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
-    for slash in slashes.filter(|_| !line.pattern.basename) {
-        let dir = base.join(key::to_path(&head[..slash]));
+    let slashes = prefix.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+    for (slash, _) in slashes {
+        let dir = base.join(path_key::path_from(&prefix[..slash]));
         let verdict = rules.verdict(&dir, EntryKind::Dir);
         if verdict.is_ignored() {
             return verdict.by.map(|by| (dir, by));
@@ -66,45 +68,28 @@ fn excluded_above(rules: &Rules, line: &Line, base: &Path) -> Option<(PathBuf, A
     None
 }
 
-/// Where a rule stands, for those in files and those given by hand.
-fn place_of(rules: &Rules, rule: &Rule) -> Option<Location> {
-    let files = rules.rule_files();
-    let file = files.iter().find(|file| file.source == rule.source && file.layer == rule.layer)?;
-    let line = file.lines.iter().find(|line| line.number == rule.line)?;
-    (rule.layer != Layer::Builtin).then(|| Location::rule(file, line))
-}
-
-fn words_for(rule: &Rule) -> String {
-    let pattern = String::from_utf8_lossy(&rule.pattern);
-    match rule.layer {
-        Layer::Builtin => format!("the built-in rule `{pattern}`"),
-        _ => format!("`{pattern}`"),
-    }
-}
-
-/// Files under version control that are ignored, by the rule that hides them.
-pub(super) fn hidden_tracked(rules: &Rules, tracked: &[PathBuf]) -> Vec<Finding> {
-    type Hidden<'a> = (Arc<Rule>, Vec<&'a Path>);
-    let mut hidden: BTreeMap<(Layer, Option<PathBuf>, u32), Hidden<'_>> = BTreeMap::new();
+/// Finds files under version control that are ignored. There is one finding for each rule.
+pub(super) fn ignored_tracked_files(rules: &Rules, tracked: &[PathBuf]) -> Vec<Finding> {
+    type FilesOfRule<'a> = (Arc<Rule>, Vec<&'a Path>);
+    let mut ignored: BTreeMap<(Layer, Option<PathBuf>, u32), FilesOfRule<'_>> = BTreeMap::new();
     for path in tracked.iter().filter(|path| rules.is_ignored(path, EntryKind::File)) {
         let Some(by) = rules.verdict(path, EntryKind::File).by else { continue };
         let key = (by.layer, by.source.clone(), by.line);
-        hidden.entry(key).or_insert_with(|| (by, Vec::new())).1.push(path);
+        ignored.entry(key).or_insert_with(|| (by, Vec::new())).1.push(path);
     }
-    hidden.into_values().map(|(by, paths)| hidden_by(rules, &by, &paths)).collect()
+    ignored.into_values().map(|(by, paths)| tracked_files_ignored_by(rules, &by, &paths)).collect()
 }
 
-fn hidden_by(rules: &Rules, by: &Rule, paths: &[&Path]) -> Finding {
+fn tracked_files_ignored_by(rules: &Rules, by: &Rule, paths: &[&Path]) -> Finding {
     let shown = |path: &Path| path.strip_prefix(rules.base()).unwrap_or(path).display().to_string();
-    let examples: Vec<String> = paths.iter().take(3).map(|path| shown(path)).collect();
-    let more = paths.len() - examples.len();
+    let named: Vec<String> = paths.iter().take(MAX_NAMED_FILES).map(|path| shown(path)).collect();
+    let more = paths.len() - named.len();
     let more = if more == 0 { String::new() } else { format!(" and {more} more") };
     let (noun, them) = if paths.len() == 1 { ("a file that is", "it") } else { ("files that are", "them") };
-    let message =
-        format!("{} hides {noun} under version control: {}{more}", words_for(by), examples.join(", "));
-    let finding = Finding::new(FindingId::HidesTrackedFile, place_of(rules, by), message);
+    let message = format!("{} hides {noun} under version control: {}{more}", name_of(by), named.join(", "));
+    let finding = Finding::new(FindingId::HidesTrackedFile, location_of(rules, by), message);
     match by.layer {
-        // In devrun's own files that is what they are for: documents are under version control, and no sources.
+        // devrun's own files are meant to ignore such files: documents are under version control, but are no sources.
         Layer::Watchignore | Layer::Patterns => finding.severity(Severity::Note).remedy_text(format!(
             "nothing, if an edit there is no reason to restart; else take {them} back with `!`"
         )),
@@ -114,18 +99,18 @@ fn hidden_by(rules: &Rules, by: &Rule, paths: &[&Path]) -> Finding {
     }
 }
 
-/// A path whose decision is not the expected one.
-pub(super) fn broken_expectation(rules: &Rules, expectation: &Expectation) -> Option<Finding> {
+/// A finding if the decision about a path is not the expected one.
+pub(super) fn failed_expectation(rules: &Rules, expectation: &Expectation) -> Option<Finding> {
     let verdict = rules.verdict(&expectation.path, expectation.kind);
-    let in_scope = expectation.scope == Scope::Inside;
-    let decision = if in_scope { verdict.decision } else { Decision::Ignored };
-    if decision == expectation.expected {
+    let is_in_scope = expectation.scope == Scope::Inside;
+    let decision = if is_in_scope { verdict.decision } else { Decision::Ignored };
+    let expected = expectation.expected;
+    if decision == expected {
         return None;
     }
     let path = expectation.path.strip_prefix(rules.base()).unwrap_or(&expectation.path).display();
     let slash = if expectation.kind == EntryKind::Dir { "/" } else { "" };
-    let expected = expectation.expected;
-    if !verdict.is_ignored() && !in_scope {
+    if !verdict.is_ignored() && !is_in_scope {
         let (reason, remedy) = match expectation.scope {
             Scope::NotSelected => ("no extension or filter wants it", Remedy::SelectFile),
             _ => ("lies outside what is watched", Remedy::AddRoot),
@@ -133,14 +118,35 @@ pub(super) fn broken_expectation(rules: &Rules, expectation: &Expectation) -> Op
         let message = format!("{path}{slash} must be {expected}, and {reason}");
         return Some(Finding::new(FindingId::ExpectationFailed, None, message).remedy(remedy));
     }
-    let because =
-        verdict.by.as_deref().map_or(": no rule matches it".into(), |by| format!(" by {}", words_for(by)));
+    let by = verdict.by.as_deref();
+    let because = by.map_or(": no rule matches it".into(), |by| format!(" by {}", name_of(by)));
     let message = format!("{path}{slash} must be {expected}, and is {decision}{because}");
-    let location = verdict.by.as_deref().and_then(|by| place_of(rules, by));
-    let remedy = match (expected, &verdict.by) {
+    let location = by.and_then(|by| location_of(rules, by));
+    let remedy = match (expected, by) {
         (Decision::Ignored, None) => format!("add a rule for it, such as `/{path}{slash}`, to .watchignore"),
         (Decision::Ignored, Some(_)) => "put a rule for it below this one".into(),
         (Decision::Watched, _) => "narrow the rule, or take the path back with `!` below it".into(),
     };
     Some(Finding::new(FindingId::ExpectationFailed, location, message).label("decides").remedy_text(remedy))
+}
+
+/// The location of a rule; `None` for the built-in table.
+fn location_of(rules: &Rules, rule: &Rule) -> Option<Location> {
+    if rule.layer == Layer::Builtin {
+        return None;
+    }
+    let files = rules.rule_files();
+    let is_source =
+        |file: &&Arc<RuleFile>| file.source() == rule.source.as_deref() && file.layer() == rule.layer;
+    let file = files.iter().find(is_source)?;
+    let line = file.rules().iter().find(|line| line.number() == rule.line)?;
+    Some(Location::rule(file, line))
+}
+
+fn name_of(rule: &Rule) -> String {
+    let pattern = String::from_utf8_lossy(&rule.pattern);
+    match rule.layer {
+        Layer::Builtin => format!("the built-in rule `{pattern}`"),
+        _ => format!("`{pattern}`"),
+    }
 }

@@ -1,20 +1,66 @@
-//! A finding: plain data.
+//! A finding of the linter, as data.
 
 use std::borrow::Cow;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::Remedy;
-use crate::rules::rule_file::{Line, RuleFile};
+use crate::rules::rule_file::{RuleFile, RuleLine};
+
+/// A finding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Finding {
+    /// The kind of the finding.
+    pub id: FindingId,
+    /// How bad it is.
+    pub severity: Severity,
+    /// Where it is; `None` if it is about no line of a rule file.
+    pub location: Option<Location>,
+    /// What is wrong, in one sentence.
+    pub message: String,
+    /// A note on the location itself; may be empty.
+    pub label: String,
+    /// Another location that explains the finding.
+    pub related: Option<Related>,
+    /// What the user can do about it.
+    pub remedy: Remedy,
+}
+
+/// Another location that explains a finding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Related {
+    /// Where it is.
+    pub location: Location,
+    /// How it is related to the finding.
+    pub label: String,
+}
+
+/// A part of a line in a rule file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Location {
+    /// The file, absolute; `None` for [`Options::patterns`](crate::rules::Options::patterns).
+    pub file: Option<PathBuf>,
+    /// The line, counted from 1; 0 for the file as a whole.
+    pub line: u32,
+    /// The column of the first byte, counted from 1, in bytes of the raw line.
+    pub column: u32,
+    /// The length in bytes.
+    pub len: u32,
+    /// The raw line, without its end.
+    pub text: Vec<u8>,
+}
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
-    /// Worth knowing.
+    /// The rule works, but could be simpler.
     Note,
-    /// Probably not what was meant.
+    /// The rule probably does not do what its author meant.
     Warning,
-    /// Certainly wrong.
+    /// The rule is certainly wrong.
     Error,
 }
 
@@ -32,7 +78,7 @@ impl Severity {
 
 macro_rules! finding_ids {
     ($($(#[doc = $doc:literal])+ $name:ident = $id:literal, $severity:ident;)+) => {
-        /// The kind of a finding. Its name (`as_str`) is stable.
+        /// The kind of a finding. The name that `as_str` returns is stable.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[non_exhaustive]
         pub enum FindingId {
@@ -51,7 +97,7 @@ macro_rules! finding_ids {
                 }
             }
 
-            /// What it means, in a sentence or two.
+            /// What the finding means, in a sentence or two.
             #[must_use]
             pub fn meaning(self) -> &'static str {
                 match self {
@@ -59,7 +105,7 @@ macro_rules! finding_ids {
                 }
             }
 
-            /// How bad a finding of this kind is at most.
+            /// The highest severity of a finding of this kind.
             #[must_use]
             pub fn severity(self) -> Severity {
                 match self {
@@ -73,29 +119,29 @@ macro_rules! finding_ids {
 finding_ids! {
     /// The pattern can never match anything.
     InvalidPattern = "invalid-pattern", Error;
-    /// The rule file cannot be read, so that none of its rules counts.
+    /// The rule file cannot be read, so none of its rules applies.
     UnreadableFile = "unreadable-file", Error;
-    /// The `!` has no effect: a directory above what it names is excluded, and git never looks into that.
+    /// The `!` has no effect: a directory above the path is excluded, and git never looks into it.
     UnreachableNegation = "unreachable-negation", Error;
-    /// The same rule stands in the file twice.
+    /// The file contains the same rule twice.
     DuplicateRule = "duplicate-rule", Warning;
-    /// The rule never decides: other rules decide for everything it matches.
+    /// The rule never decides: other rules decide about everything that it matches.
     ShadowedRule = "shadowed-rule", Warning;
-    /// Braces are no alternatives: git takes them literally.
+    /// Braces are not alternatives: git takes them literally.
     LiteralBrace = "literal-brace", Warning;
-    /// Blanks at the end of the line: git drops spaces, and takes any other blank as a part of the name.
+    /// White space at the end of the line: git drops spaces, and takes other white space as a part of the name.
     TrailingSpace = "trailing-space", Warning;
-    /// There are no comments behind a pattern: git takes them as a part of the name.
+    /// A comment behind a pattern: git takes it as a part of the name.
     InlineComment = "inline-comment", Warning;
-    /// Blanks at the start of the line are a part of the name.
+    /// White space at the start of the line: git takes it as a part of the name.
     LeadingSpace = "leading-space", Warning;
-    /// A backslash protects the next character; between directories stands `/`.
+    /// A backslash between directories: it escapes the next character, and `/` separates directories.
     BackslashPath = "backslash-path", Warning;
     /// The line is not UTF-8: it matches only names in the same encoding, byte for byte.
     NotUtf8 = "not-utf8", Error;
     /// Nothing in the tree matches the rule.
     MatchesNothing = "matches-nothing", Warning;
-    /// The rule hides files that are under version control.
+    /// The rule ignores files that are under version control.
     HidesTrackedFile = "hides-tracked-file", Warning;
     /// A path that must be ignored is watched, or the other way round.
     ExpectationFailed = "expectation-failed", Error;
@@ -107,75 +153,6 @@ impl fmt::Display for FindingId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
-}
-
-/// A part of a line in a rule file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Location {
-    /// The file, absolute; `None` for patterns given by hand.
-    pub file: Option<PathBuf>,
-    /// The line, counted from 1; 0 for the file as a whole.
-    pub line: u32,
-    /// The column of the first byte in question, counted from 1, in bytes of the raw line.
-    pub column: u32,
-    /// How many bytes are in question.
-    pub len: u32,
-    /// The raw line, without its end.
-    pub text: Vec<u8>,
-}
-
-impl Location {
-    /// Some bytes of a rule's text.
-    pub(super) fn part(file: &RuleFile, line: &Line, at: usize, len: usize) -> Self {
-        Self {
-            file: file.source.clone(),
-            line: line.number,
-            column: file.column(line) + at as u32,
-            len: len as u32,
-            text: file.raw_line(line).to_vec(),
-        }
-    }
-
-    /// A rule's whole text.
-    pub(super) fn rule(file: &RuleFile, line: &Line) -> Self {
-        Self::part(file, line, 0, file.text(line).len())
-    }
-
-    /// A file as a whole.
-    pub(super) fn file(path: PathBuf) -> Self {
-        Self { file: Some(path), line: 0, column: 1, len: 0, text: Vec::new() }
-    }
-}
-
-/// Another place that explains a finding.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Related {
-    /// Where.
-    pub location: Location,
-    /// What it has to do with the finding.
-    pub label: String,
-}
-
-/// One finding.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Finding {
-    /// What kind.
-    pub id: FindingId,
-    /// How bad.
-    pub severity: Severity,
-    /// Where; `None` if it is about no line of a rule file.
-    pub location: Option<Location>,
-    /// What is wrong, one sentence.
-    pub message: String,
-    /// What stands beside the caret; may be empty.
-    pub label: String,
-    /// Another place that explains it.
-    pub related: Option<Related>,
-    /// What to do about it.
-    pub remedy: Remedy,
 }
 
 impl Finding {
@@ -214,5 +191,28 @@ impl Finding {
     /// Sets a remedy that names no option of devrun.
     pub(super) fn remedy_text(self, text: impl Into<Cow<'static, str>>) -> Self {
         self.remedy(Remedy::Text(text.into()))
+    }
+}
+
+impl Location {
+    /// `len` bytes of a rule's text, from the offset `start`.
+    pub(super) fn part(file: &RuleFile, rule: &RuleLine, start: usize, len: usize) -> Self {
+        Self {
+            file: file.source().map(Path::to_path_buf),
+            line: rule.number(),
+            column: rule.column() + start as u32,
+            len: len as u32,
+            text: file.raw_line(rule).to_vec(),
+        }
+    }
+
+    /// The whole text of a rule.
+    pub(super) fn rule(file: &RuleFile, rule: &RuleLine) -> Self {
+        Self::part(file, rule, 0, file.text(rule).len())
+    }
+
+    /// A file as a whole.
+    pub(super) fn file(path: &Path) -> Self {
+        Self { file: Some(path.to_path_buf()), line: 0, column: 1, len: 0, text: Vec::new() }
     }
 }

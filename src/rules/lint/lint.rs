@@ -1,45 +1,48 @@
-//! The whole inspection, and what it found.
+//! The linter: runs all checks and collects their findings.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::effect_checks as effect;
+use super::effect_checks::{below_excluded_dirs, failed_expectation, ignored_tracked_files};
 use super::finding::{Finding, Severity};
-use super::line_checks as lines;
+use super::line_checks::check_lines;
 use super::options::LintOptions;
-use super::tree_walk as survey;
+use super::redundancy::redundant_rules;
+use super::tree_walk::TreeWalk;
+use super::unused_rules::{FileAndBase, unused_rules};
 use crate::rules::layer::Layer;
 use crate::rules::rule_file::RuleFile;
 use crate::rules::rules::Rules;
 
-/// What was found.
+/// The result of [`lint`].
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct LintReport {
-    /// By file, line and column; those about no file last.
+    /// The findings, by file, line and column; those without a location come last.
     pub findings: Vec<Finding>,
-    /// How many rule files were looked at (patterns given by hand count as one).
+    /// The number of checked rule files. [`Options::patterns`](crate::rules::Options::patterns) counts as one.
     pub files: usize,
-    /// How many rules.
+    /// The number of checked rules.
     pub rules: usize,
-    /// How many directories count.
+    /// The number of directories that count.
     pub directories: u64,
-    /// Directories that could not be read, and why.
+    /// The directories that cannot be read, and why.
     pub unreadable_dirs: Vec<(PathBuf, String)>,
 }
 
 impl LintReport {
-    /// How many findings have a severity.
+    /// The number of findings of a severity.
     #[must_use]
     pub fn count(&self, severity: Severity) -> usize {
         self.findings.iter().filter(|finding| finding.severity == severity).count()
     }
 }
 
-/// Looks at the rule files of the project, as far as they count: per-directory files, files named by path, and
-/// patterns given by hand. What belongs to the user alone (`info/exclude`, `core.excludesFile`) is not judged.
+/// Checks the rule files of a project: nested files that apply, [`Options::files`](crate::rules::Options::files) and
+/// [`Options::patterns`](crate::rules::Options::patterns). Files of the user alone (`info/exclude`,
+/// `core.excludesFile`) are not checked.
 ///
-/// Walks the trees, without what is ignored.
+/// Walks the watched trees, without ignored directories.
 ///
 /// ```
 /// use devrun::rules::{FindingId, LintOptions, Options, Rules, lint};
@@ -51,56 +54,61 @@ impl LintReport {
 ///
 /// let finding = &report.findings[0];
 /// assert_eq!(finding.id, FindingId::UnreachableNegation);
-/// assert_eq!(finding.location.as_ref().map(|place| place.line), Some(2));
+/// assert_eq!(finding.location.as_ref().map(|location| location.line), Some(2));
 /// # Ok(())
 /// # }
 /// ```
 #[must_use]
-pub fn lint(rules: &Rules, inspection: &LintOptions) -> LintReport {
-    let seen = survey::survey(rules);
-    let files = judged_files(rules);
-    let mut findings: Vec<Finding> = seen.dead.into_iter().map(survey::dead_file).collect();
+pub fn lint(rules: &Rules, options: &LintOptions) -> LintReport {
+    let walk = TreeWalk::run(rules);
+    let files = checked_files(rules);
+    let mut findings: Vec<Finding> = walk.findings().collect();
     for (file, base) in &files {
-        findings.extend(lines::inspect(file));
-        findings.extend(effect::under_excluded(rules, file, base));
+        findings.extend(check_lines(file));
+        findings.extend(redundant_rules(file));
+        findings.extend(below_excluded_dirs(rules, file, base));
     }
-    findings.extend(effect::hidden_tracked(rules, &inspection.tracked));
-    findings.extend(
-        inspection.expectations.iter().filter_map(|wanted| effect::broken_expectation(rules, wanted)),
-    );
-    if inspection.matches_nothing {
-        findings.extend(survey::idle_rules(rules, &files));
+    findings.extend(ignored_tracked_files(rules, &options.tracked));
+    let failed = options.expectations.iter().filter_map(|expected| failed_expectation(rules, expected));
+    findings.extend(failed);
+    if options.matches_nothing {
+        findings.extend(unused_rules(rules, &files));
     }
     sort(&mut findings);
     LintReport {
         findings,
         files: files.len(),
-        rules: files.iter().map(|(file, _)| file.lines.len()).sum(),
-        directories: seen.directories,
-        unreadable_dirs: seen.unread,
+        rules: files.iter().map(|(file, _)| file.rules().len()).sum(),
+        directories: walk.directories(),
+        unreadable_dirs: walk.into_unreadable_dirs(),
     }
 }
 
-/// The files that are judged, and the directory that their rules speak of.
-fn judged_files(rules: &Rules) -> Vec<(Arc<RuleFile>, PathBuf)> {
-    let by_path = rules.files_by_path();
-    let judged = |file: &Arc<RuleFile>| match (file.layer, &file.source) {
-        (Layer::Patterns, _) => (!file.lines.is_empty()).then(|| rules.base().to_path_buf()),
-        (Layer::Watchignore | Layer::Gitignore, Some(source)) if by_path.contains(source) => {
-            Some(rules.base().to_path_buf())
+/// The files that are checked.
+fn checked_files(rules: &Rules) -> Vec<FileAndBase> {
+    let files_by_path = rules.files_by_path();
+    let base_of = |file: &RuleFile| {
+        let source = file.source();
+        let is_given_by_path = source.is_some_and(|source| files_by_path.iter().any(|path| path == source));
+        match file.layer() {
+            Layer::Patterns => (!file.rules().is_empty()).then(|| rules.base()),
+            Layer::Watchignore | Layer::Gitignore if is_given_by_path => Some(rules.base()),
+            Layer::Watchignore | Layer::Gitignore => source.and_then(Path::parent),
+            _ => None,
         }
-        (Layer::Watchignore | Layer::Gitignore, Some(source)) => source.parent().map(PathBuf::from),
-        _ => None,
+        .map(Path::to_path_buf)
     };
-    rules.rule_files().into_iter().filter_map(|file| judged(&file).map(|base| (file, base))).collect()
+    let with_base = |file: Arc<RuleFile>| base_of(&file).map(|base| (file, base));
+    rules.rule_files().into_iter().filter_map(with_base).collect()
 }
 
 fn sort(findings: &mut [Finding]) {
     findings.sort_by(|a, b| {
         let key = |finding: &Finding| {
-            let place = finding.location.as_ref();
-            let file = place.and_then(|place| place.file.clone());
-            (place.is_none(), file, place.map(|place| (place.line, place.column)), finding.id)
+            let location = finding.location.as_ref();
+            let file = location.and_then(|location| location.file.clone());
+            let position = location.map(|location| (location.line, location.column));
+            (location.is_none(), file, position, finding.id)
         };
         key(a).cmp(&key(b)).then_with(|| a.message.cmp(&b.message))
     });

@@ -1,12 +1,14 @@
-//! Findings for `check`: what is wrong, doubtful or without effect in rule files. No output formats.
+//! Checks rule files for lines that are wrong, doubtful or without effect. Formats no output.
 
-mod finding;
-mod subsumption;
-mod line_checks;
+mod lint;
 mod options;
+mod finding;
+mod line_checks;
+mod redundancy;
+mod subsumption;
 mod effect_checks;
 mod tree_walk;
-mod lint;
+mod unused_rules;
 
 pub use finding::{Finding, FindingId, Location, Related, Severity};
 pub use lint::{LintReport, lint};

@@ -1,39 +1,37 @@
-//! Whether one pattern matches all that another one matches, where that can be proven. Unproven is no.
+//! Whether one pattern matches everything that another one matches, where that can be proven.
 
-use crate::rules::pattern::Glob;
-use crate::rules::pattern::{Pattern, Shape};
+use crate::rules::pattern::{Case, Glob, Matcher, Pattern, Target};
 
-/// Whether `wide` matches all that `narrow` matches; both stand in the same file.
-pub(super) fn covers(wide: &Pattern, narrow: &Pattern, fold: bool) -> bool {
-    if wide.dir_only && !narrow.dir_only {
+/// Whether `wide` provably matches everything that `narrow` matches. Both are in the same file.
+pub(super) fn subsumes(wide: &Pattern, narrow: &Pattern, case: Case) -> bool {
+    if wide.is_dir_only() && !narrow.is_dir_only() {
         return false;
     }
-    match (&wide.shape, &narrow.shape) {
-        (Shape::Never(_), _) | (_, Shape::Never(_)) => false,
-        (_, Shape::Literal(text)) if wide.basename => wide.matches(last_component(text), fold),
-        (_, Shape::Literal(text)) => !narrow.basename && wide.matches(text, fold),
-        (Shape::Literal(name), Shape::Glob(glob)) => {
-            wide.basename
-                && !narrow.basename
-                && glob.tail.contains(&b'/')
-                && last_component(&glob.tail) == &**name
+    let narrow_is_path = narrow.target() == Target::Path;
+    match (wide.target(), wide.matcher(), narrow.matcher()) {
+        (_, Matcher::Never(_), _) | (_, _, Matcher::Never(_)) => false,
+        (Target::FileName, _, Matcher::Literal(text)) => wide.matches_text(last_component(text), case),
+        (Target::Path, _, Matcher::Literal(text)) => narrow_is_path && wide.matches_text(text, case),
+        (Target::FileName, Matcher::Literal(name), Matcher::Glob(glob)) => {
+            narrow_is_path && glob.suffix().contains(&b'/') && last_component(glob.suffix()) == &**name
         }
-        (Shape::Glob(wide_glob), Shape::Glob(narrow_glob)) if wide.basename => {
-            wide_glob == narrow_glob && narrow.basename
-                || wide_glob.is_one_star() && name_covers(wide_glob, narrow_glob, narrow.basename)
+        (Target::Path, Matcher::Literal(_), Matcher::Glob(_)) => false,
+        (Target::FileName, Matcher::Glob(wide), Matcher::Glob(narrow)) => {
+            wide == narrow && !narrow_is_path
+                || wide.is_single_star() && star_subsumes(wide, narrow, narrow_is_path)
         }
-        (Shape::Glob(wide_glob), Shape::Glob(narrow_glob)) => {
-            !narrow.basename
-                && (wide_glob == narrow_glob
-                    || wide_glob.takes_everything_below() && narrow_glob.head.starts_with(&wide_glob.head))
+        (Target::Path, Matcher::Glob(wide), Matcher::Glob(narrow)) => {
+            let is_below = wide.matches_all_below_prefix() && narrow.prefix().starts_with(wide.prefix());
+            narrow_is_path && (wide == narrow || is_below)
         }
     }
 }
 
-/// For a wide glob of one star on the last component: its ends must be ends of the narrow one.
-fn name_covers(wide: &Glob, narrow: &Glob, basename: bool) -> bool {
-    let head = if basename { narrow.head.starts_with(&wide.head) } else { wide.head.is_empty() };
-    head && last_component(&narrow.tail).ends_with(&wide.tail)
+/// Whether a file-name glob with a single star subsumes a glob: the ends of `wide` must be ends of `narrow`.
+fn star_subsumes(wide: &Glob, narrow: &Glob, narrow_is_path: bool) -> bool {
+    let prefix_fits =
+        if narrow_is_path { wide.prefix().is_empty() } else { narrow.prefix().starts_with(wide.prefix()) };
+    prefix_fits && last_component(narrow.suffix()).ends_with(wide.suffix())
 }
 
 fn last_component(path: &[u8]) -> &[u8] {
@@ -45,9 +43,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_can_be_proven_is() {
-        let covered = |wide: &str, narrow: &str| {
-            covers(&Pattern::parse(wide.as_bytes(), false), &Pattern::parse(narrow.as_bytes(), false), false)
+    fn subsumption_is_found_where_it_can_be_proven() {
+        let subsumed = |wide: &str, narrow: &str| {
+            let parse = |text: &str| Pattern::parse(text.as_bytes(), Case::Sensitive);
+            subsumes(&parse(wide), &parse(narrow), Case::Sensitive)
         };
         let yes = [
             ("*", "a"),
@@ -67,7 +66,7 @@ mod tests {
             ("a/*", "a/b"),
         ];
         for (wide, narrow) in yes {
-            assert!(covered(wide, narrow), "{wide} covers {narrow}");
+            assert!(subsumed(wide, narrow), "{wide} subsumes {narrow}");
         }
         let no = [
             ("a/", "a"),
@@ -83,7 +82,7 @@ mod tests {
             ("x*/", "xa"),
         ];
         for (wide, narrow) in no {
-            assert!(!covered(wide, narrow), "{wide} does not cover {narrow}");
+            assert!(!subsumed(wide, narrow), "{wide} does not subsume {narrow}");
         }
     }
 }

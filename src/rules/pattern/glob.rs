@@ -1,76 +1,86 @@
-//! Patterns with wildcards, matched. Knows no text of a pattern, only tokens.
+//! Patterns with wildcards, and the matcher for them.
 //!
-//! Matching keeps at most one way back per kind of star, so it takes at most text times pattern steps: no pattern is
-//! exponential.
+//! The matcher remembers at most one position to return to per kind of star, so a match takes at most as many steps
+//! as the length of the text times the length of the pattern. No pattern takes exponential time.
 
-use super::char_class::{Set, has};
-use super::token::Token;
+use super::case::Case;
+use super::char_class::CharClass;
+use super::token::{Token, Tokens};
 
-/// What a pattern with wildcards is taken apart into: fixed ends and a middle.
+/// A pattern with wildcards: literal ends around a middle that starts and ends with a wildcard.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(in crate::rules) struct Glob {
-    /// What every match begins with.
-    pub(in crate::rules) head: Box<[u8]>,
-    /// What every match ends with, after the middle.
-    pub(in crate::rules) tail: Box<[u8]>,
+pub(crate) struct Glob {
+    prefix: Box<[u8]>,
     middle: Box<[Token]>,
-    sets: Box<[Set]>,
+    suffix: Box<[u8]>,
+    classes: Box<[CharClass]>,
 }
 
 impl Glob {
-    /// Made of tokens; without any wildcard among them it is a literal, and comes back as that.
-    pub(in crate::rules) fn new(tokens: &[Token], sets: Vec<Set>) -> Result<Self, Box<[u8]>> {
-        let literal = |tokens: &[Token]| -> Box<[u8]> { tokens.iter().filter_map(byte).collect() };
-        let is_byte = |token: &&Token| byte(token).is_some();
-        let head = tokens.iter().take_while(is_byte).count();
-        if head == tokens.len() {
-            return Err(literal(tokens));
+    /// Builds a glob. Tokens without any wildcard are a literal, which is the error.
+    pub(super) fn new(tokens: Tokens) -> Result<Self, Box<[u8]>> {
+        let literal = |tokens: &[Token]| -> Box<[u8]> { tokens.iter().filter_map(literal_byte).collect() };
+        let is_literal = |token: &&Token| literal_byte(token).is_some();
+        let Tokens { list, classes } = tokens;
+        let prefix = list.iter().take_while(is_literal).count();
+        if prefix == list.len() {
+            return Err(literal(&list));
         }
-        let tail = tokens.iter().rev().take_while(is_byte).count();
-        let (front, back) = tokens.split_at(tokens.len() - tail);
+        let suffix = list.iter().rev().take_while(is_literal).count();
+        let (front, back) = list.split_at(list.len() - suffix);
         Ok(Self {
-            head: literal(&front[..head]),
-            tail: literal(back),
-            middle: front[head..].into(),
-            sets: sets.into(),
+            prefix: literal(&front[..prefix]),
+            middle: front[prefix..].into(),
+            suffix: literal(back),
+            classes: classes.into(),
         })
     }
 
-    /// The bytes that every match has.
-    pub(in crate::rules) fn bytes(&self) -> impl Iterator<Item = u8> {
-        let ends = self.head.iter().chain(&*self.tail).copied();
-        ends.chain(self.middle.iter().filter_map(byte))
+    /// The bytes that every match starts with.
+    pub(crate) fn prefix(&self) -> &[u8] {
+        &self.prefix
     }
 
-    /// Whether all of it is one star between its ends.
-    pub(in crate::rules) fn is_one_star(&self) -> bool {
+    /// The bytes that every match ends with. They do not overlap the prefix.
+    pub(crate) fn suffix(&self) -> &[u8] {
+        &self.suffix
+    }
+
+    /// The bytes that every match contains.
+    pub(super) fn literal_bytes(&self) -> impl Iterator<Item = u8> {
+        let ends = self.prefix.iter().chain(&*self.suffix).copied();
+        ends.chain(self.middle.iter().filter_map(literal_byte))
+    }
+
+    /// Whether the only wildcard is one `*`.
+    pub(crate) fn is_single_star(&self) -> bool {
         *self.middle == [Token::Star]
     }
 
-    /// Whether it matches all that begins with its head.
-    pub(in crate::rules) fn takes_everything_below(&self) -> bool {
-        *self.middle == [Token::Everything] && self.tail.is_empty()
+    /// Whether the glob matches everything that starts with its prefix.
+    pub(crate) fn matches_all_below_prefix(&self) -> bool {
+        *self.middle == [Token::Everything] && self.suffix.is_empty()
     }
 
-    /// Whether it matches; its ends are folded already if `fold`.
-    pub(in crate::rules) fn matches(&self, text: &[u8], fold: bool) -> bool {
-        let (head, tail) = (self.head.len(), self.tail.len());
-        if text.len() < head + tail {
+    /// Whether the glob matches a text.
+    pub(super) fn matches(&self, text: &[u8], case: Case) -> bool {
+        let (prefix, suffix) = (self.prefix.len(), self.suffix.len());
+        if text.len() < prefix + suffix {
             return false;
         }
-        let (front, back) = text.split_at(text.len() - tail);
-        let (first, middle) = front.split_at(head);
-        equal(&self.tail, back, fold) && equal(&self.head, first, fold) && self.middle_matches(middle, fold)
+        let (front, back) = text.split_at(text.len() - suffix);
+        let (first, middle) = front.split_at(prefix);
+        case.equal(&self.suffix, back) && case.equal(&self.prefix, first) && self.middle_matches(middle, case)
     }
 
-    /// Matches the middle, greedily: each star takes as little as it can, and only the latest star of a kind
-    /// ever takes more. That is complete: between two stars that cross directories the number of slashes is
-    /// fixed, so what an earlier `*` took cannot help a later one.
-    fn middle_matches(&self, text: &[u8], fold: bool) -> bool {
+    /// Matches the middle greedily: each star takes as few bytes as possible, and only the latest star of each kind
+    /// takes more on a mismatch. This finds every match: between two stars that cross directories the number of
+    /// slashes is fixed, so the bytes of an earlier `*` cannot help a later one.
+    fn middle_matches(&self, text: &[u8], case: Case) -> bool {
         let tokens = &*self.middle;
         let (mut token, mut at) = (0, 0);
-        let mut star: Option<(usize, usize)> = None;
-        let mut deep: Option<(usize, usize, bool)> = None;
+        let mut star: Option<RetryPoint> = None;
+        let mut deep: Option<(RetryPoint, Token)> = None;
         loop {
             match tokens.get(token) {
                 None if at == text.len() => return true,
@@ -78,7 +88,7 @@ impl Glob {
                 Some(Token::Star) => {
                     token += 1;
                     if token < tokens.len() {
-                        star = Some((token, at));
+                        star = Some(RetryPoint { token, at });
                         continue;
                     }
                     star = None;
@@ -87,16 +97,16 @@ impl Glob {
                     }
                 }
                 Some(Token::Everything) if token + 1 == tokens.len() => return true,
-                Some(wide @ (Token::Everything | Token::Directories)) => {
+                Some(wildcard @ (Token::Everything | Token::Directories)) => {
                     token += 1;
-                    deep = Some((token, at, *wide == Token::Directories));
+                    deep = Some((RetryPoint { token, at }, *wildcard));
                     star = None;
                     continue;
                 }
-                Some(one) => match text.get(at) {
-                    // Every other choice takes at least as many bytes as were there.
+                Some(single) => match text.get(at) {
+                    // Every retry would consume at least as many bytes as there are.
                     None => return false,
-                    Some(byte) if self.takes(*one, *byte, fold) => {
+                    Some(byte) if self.token_matches(*single, *byte, case) => {
                         token += 1;
                         at += 1;
                         continue;
@@ -104,42 +114,57 @@ impl Glob {
                     Some(_) => {}
                 },
             }
-            (token, at) = match (star, deep) {
-                (Some((after, from)), _) if text.get(from).is_some_and(|byte| *byte != b'/') => {
-                    star = Some((after, from + 1));
-                    (after, from + 1)
-                }
-                (_, Some((after, from, whole))) => {
-                    let step =
-                        if whole { text[from..].iter().position(|byte| *byte == b'/') } else { Some(0) };
-                    let Some(next) = step.map(|step| from + step + 1).filter(|next| *next <= text.len())
-                    else {
-                        return false;
-                    };
-                    star = None;
-                    deep = Some((after, next, whole));
-                    (after, next)
-                }
-                _ => return false,
+            let retry = if let Some(longer) = star.and_then(|star| star.past_byte(text)) {
+                star = Some(longer);
+                longer
+            } else if let Some((point, wildcard)) = deep {
+                let Some(longer) = point.past_wildcard(wildcard, text) else { return false };
+                star = None;
+                deep = Some((longer, wildcard));
+                longer
+            } else {
+                return false;
             };
+            (token, at) = (retry.token, retry.at);
         }
     }
 
-    fn takes(&self, token: Token, byte: u8, fold: bool) -> bool {
+    fn token_matches(&self, token: Token, byte: u8, case: Case) -> bool {
         match token {
-            Token::Byte(wanted) => wanted == byte || (fold && wanted == byte.to_ascii_lowercase()),
-            Token::Any => byte != b'/',
-            Token::Set(number) => has(&self.sets[number as usize], byte),
+            Token::Byte(literal) => literal == byte || literal == case.fold(byte),
+            Token::AnyByte => byte != b'/',
+            Token::Class(index) => self.classes[index as usize].contains(byte),
             Token::Star | Token::Directories | Token::Everything => false,
         }
     }
 }
 
-fn byte(token: &Token) -> Option<u8> {
-    if let Token::Byte(byte) = token { Some(*byte) } else { None }
+/// Where the matcher continues after a star has taken more bytes.
+#[derive(Clone, Copy)]
+struct RetryPoint {
+    /// The index of the token behind the star.
+    token: usize,
+    /// The offset in the text at which that token is tried.
+    at: usize,
 }
 
-/// Compares a literal, folded already if `fold`, with a text of any case.
-pub(in crate::rules) fn equal(literal: &[u8], text: &[u8], fold: bool) -> bool {
-    if fold { literal.eq_ignore_ascii_case(text) } else { literal == text }
+impl RetryPoint {
+    /// The point after a `*` has taken one byte more; `None` if that byte is a slash.
+    fn past_byte(self, text: &[u8]) -> Option<Self> {
+        text.get(self.at).filter(|byte| **byte != b'/').map(|_| Self { at: self.at + 1, ..self })
+    }
+
+    /// The point after `**` has taken one byte more, or `**/` one component more.
+    fn past_wildcard(self, wildcard: Token, text: &[u8]) -> Option<Self> {
+        let rest = text.get(self.at..)?;
+        let step = match wildcard {
+            Token::Directories => rest.iter().position(|byte| *byte == b'/')? + 1,
+            _ => 1,
+        };
+        (step <= rest.len()).then_some(Self { at: self.at + step, ..self })
+    }
+}
+
+fn literal_byte(token: &Token) -> Option<u8> {
+    if let Token::Byte(byte) = token { Some(*byte) } else { None }
 }

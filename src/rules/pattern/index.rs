@@ -1,16 +1,37 @@
-//! Finds the last rule of a file that matches, without asking all of them.
+//! An index over the patterns of one file: finds the last one that matches without trying all of them.
 //!
-//! Each rule is filed under one thing that every path it matches must have: its last component, its
-//! extension, its first byte, … A path is looked up by what it has, and only the rules found so are asked.
-//! Knows no lines and no layers.
+//! Each pattern is stored under one feature that every path it matches must have, such as its last component or its
+//! extension. A lookup tries only the patterns stored under the features of the path.
 
-use super::entry_kind::EntryKind;
+use super::case::Case;
 use super::glob::Glob;
-use super::pattern::{Letters, Pattern, Shape};
+use super::pattern::{Matcher, Pattern};
+use super::query::Query;
+use super::token::Target;
 
-/// What a rule is filed under; the number keeps the keys of the kinds apart.
+/// The index of one file's patterns. A pattern is known by its number in the file.
+#[derive(Debug)]
+pub(crate) struct PatternIndex {
+    case: Case,
+    /// The features in use, by [`Feature::bit`].
+    features: u8,
+    /// A hash table with open addressing. Its length is a power of two.
+    slots: Box<[Slot]>,
+    /// The numbers of all patterns, grouped by key, in each group from the last to the first.
+    numbers: Box<[u32]>,
+}
+
+/// A key and its group in [`PatternIndex::numbers`]. A slot with an empty group is free.
+#[derive(Debug, Clone, Copy, Default)]
+struct Slot {
+    key: u64,
+    start: u32,
+    end: u32,
+}
+
+/// What a path has that a pattern requires. The number keeps the keys of different features apart.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum Feature {
     /// The last component.
     Name = 1,
     /// The last component from its last dot on.
@@ -23,220 +44,183 @@ enum Kind {
     Path = 5,
     /// The first component of a path that has more than one.
     FirstComponent = 6,
-    /// Nothing: always asked.
+    /// Nothing: these patterns are tried for every path.
     Always = 7,
 }
 
-impl Kind {
-    fn bit(self) -> u8 {
-        1 << self as u8
-    }
-
-    /// The key of some bytes. Keys of different things may be equal: the rule itself has the last word.
-    fn key(self, bytes: &[u8], fold: bool) -> u64 {
-        // FNV-1a, since names are short and folding needs no copy.
-        let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        let start = 0xcbf2_9ce4_8422_2325 ^ (self as u64) << 32;
-        let hash = match fold {
-            true => bytes.iter().fold(start, |hash, byte| step(hash, byte.to_ascii_lowercase())),
-            false => bytes.iter().fold(start, |hash, byte| step(hash, *byte)),
-        };
-        // The low bits choose the slot; FNV's high bits are the better ones.
-        hash ^ hash >> 32
-    }
-}
-
-/// A path as the rules of one file see it.
-#[derive(Clone, Copy)]
-pub(in crate::rules) struct Query<'a> {
-    /// The last component.
-    pub(in crate::rules) name: &'a [u8],
-    /// The path from the file's directory; `None` if it is elsewhere, and then only rules on the last
-    /// component can match.
-    pub(in crate::rules) path: Option<&'a [u8]>,
-    kind: EntryKind,
-    /// Those of the last component.
-    letters: Letters,
-}
-
-impl<'a> Query<'a> {
-    pub(in crate::rules) fn new(name: &'a [u8], path: Option<&'a [u8]>, kind: EntryKind) -> Self {
-        Self { name, path, kind, letters: Letters::of(name.iter().copied()) }
-    }
-
-    /// The same entry as another file sees it.
-    pub(in crate::rules) fn seen_by(self, path: Option<&'a [u8]>) -> Self {
-        Self { path, ..self }
-    }
-}
-
-/// The index of one file's rules.
-#[derive(Debug, Default)]
-pub(in crate::rules) struct Index {
-    /// Which kinds are in use, by [`Kind::bit`].
-    kinds: u8,
-    /// Open addressing over a power of two: a key and its range in `rules`; an empty range is a free slot.
-    slots: Box<[(u64, u32, u32)]>,
-    /// Numbers of rules, per key from the last to the first.
-    rules: Box<[u32]>,
-}
-
-impl Index {
-    pub(in crate::rules) fn new<'a>(patterns: impl Iterator<Item = &'a Pattern>, fold: bool) -> Self {
-        let mut filed: Vec<(u64, u32)> = Vec::new();
-        let mut kinds = 0;
+impl PatternIndex {
+    /// Builds the index of a file. Patterns that can never match are left out.
+    pub(crate) fn new<'a>(patterns: impl Iterator<Item = &'a Pattern>, case: Case) -> Self {
+        let mut keys: Vec<(u64, u32)> = Vec::new();
+        let mut features = 0;
         for (number, pattern) in patterns.enumerate() {
-            if let Some((kind, bytes)) = file_under(pattern) {
-                kinds |= kind.bit();
-                filed.push((kind.key(bytes, fold), number as u32));
+            if let Some((feature, bytes)) = required_feature(pattern) {
+                features |= feature.bit();
+                keys.push((feature.key(bytes, case), number as u32));
             }
         }
-        filed.sort_unstable_by_key(|(key, number)| (*key, u32::MAX - number));
+        keys.sort_unstable_by_key(|(key, number)| (*key, u32::MAX - number));
         let mut index = Self {
-            kinds,
-            slots: vec![(0, 0, 0); (filed.len() * 2).next_power_of_two()].into(),
-            rules: filed.iter().map(|(_, number)| *number).collect(),
+            case,
+            features,
+            slots: vec![Slot::default(); (keys.len() * 2).next_power_of_two()].into(),
+            numbers: keys.iter().map(|(_, number)| *number).collect(),
         };
         let mut start = 0;
-        for group in filed.chunk_by(|a, b| a.0 == b.0) {
-            let end = start + group.len();
-            let slot = index.slot(group[0].0);
-            index.slots[slot] = (group[0].0, start as u32, end as u32);
+        for group in keys.chunk_by(|a, b| a.0 == b.0) {
+            let (key, end) = (group[0].0, start + group.len());
+            index.slots[index.position(key)] = Slot { key, start: start as u32, end: end as u32 };
             start = end;
         }
         index
     }
 
-    /// Whether no rule is in it.
-    pub(in crate::rules) fn is_empty(&self) -> bool {
-        self.rules.is_empty()
+    /// Whether case counts in this file.
+    pub(crate) fn case(&self) -> Case {
+        self.case
     }
 
-    /// The slot of a key, or the free slot where it would be.
-    fn slot(&self, key: u64) -> usize {
-        let mask = self.slots.len() - 1;
-        let mut slot = key as usize & mask;
-        while self.slots[slot].1 != self.slots[slot].2 && self.slots[slot].0 != key {
-            slot = (slot + 1) & mask;
-        }
-        slot
+    /// Whether no pattern of the file can match.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.numbers.is_empty()
     }
 
-    /// The greatest number of a rule that matches.
-    pub(in crate::rules) fn last_match<'p>(
+    /// The greatest number of a pattern that matches. `pattern` returns the pattern of a number.
+    pub(crate) fn last_match<'p>(
         &self,
         query: Query<'_>,
-        fold: bool,
         pattern: impl Fn(u32) -> &'p Pattern,
     ) -> Option<u32> {
         let mut best = None;
-        self.look_up(query, fold, |candidates| {
-            let better = candidates.iter().take_while(|number| best.is_none_or(|best| **number > best));
-            let found = better.copied().find(|number| matches(pattern(*number), query, fold));
+        self.look_up(query, |numbers| {
+            let later = numbers.iter().take_while(|number| best.is_none_or(|best| **number > best));
+            let found = later.copied().find(|number| pattern(*number).matches(query, self.case));
             best = found.or(best);
         });
         best
     }
 
-    /// All numbers of rules that match, in no order.
-    pub(in crate::rules) fn each_match<'p>(
+    /// Calls `visit` with the number of each pattern that matches, in no particular order.
+    pub(crate) fn each_match<'p>(
         &self,
         query: Query<'_>,
-        fold: bool,
         pattern: impl Fn(u32) -> &'p Pattern,
         mut visit: impl FnMut(u32),
     ) {
-        self.look_up(query, fold, |candidates| {
-            candidates
-                .iter()
-                .filter(|number| matches(pattern(**number), query, fold))
-                .for_each(|number| visit(*number));
+        self.look_up(query, |numbers| {
+            let matching = numbers.iter().filter(|number| pattern(**number).matches(query, self.case));
+            matching.for_each(|number| visit(*number));
         });
     }
 
-    /// Visits the rules that may match, in groups; a group runs from the last to the first.
-    fn look_up(&self, query: Query<'_>, fold: bool, mut visit: impl FnMut(&[u32])) {
-        let mut ask = |kind: Kind, bytes: &[u8]| {
-            let (_, start, end) = self.slots[self.slot(kind.key(bytes, fold))];
-            visit(&self.rules[start as usize..end as usize]);
+    /// The position of a key's slot, or of the free slot where it belongs.
+    fn position(&self, key: u64) -> usize {
+        let mask = self.slots.len() - 1;
+        let mut position = key as usize & mask;
+        let is_taken = |slot: &Slot| slot.start != slot.end && slot.key != key;
+        while is_taken(&self.slots[position]) {
+            position = (position + 1) & mask;
+        }
+        position
+    }
+
+    /// Calls `visit` with each group of patterns that may match. A group runs from the last to the first.
+    fn look_up(&self, query: Query<'_>, mut visit: impl FnMut(&[u32])) {
+        let mut visit_group = |feature: Feature, bytes: &[u8]| {
+            let slot = self.slots[self.position(feature.key(bytes, self.case))];
+            visit(&self.numbers[slot.start as usize..slot.end as usize]);
         };
-        let has = |kind: Kind| self.kinds & kind.bit() != 0;
-        if has(Kind::Name) {
-            ask(Kind::Name, query.name);
+        let in_use = |feature: Feature| self.features & feature.bit() != 0;
+        let name = query.name;
+        if in_use(Feature::Name) {
+            visit_group(Feature::Name, name);
         }
-        if has(Kind::Extension)
-            && let Some(dot) = query.name.iter().rposition(|byte| *byte == b'.')
+        if in_use(Feature::Extension)
+            && let Some(dot) = name.iter().rposition(|byte| *byte == b'.')
         {
-            ask(Kind::Extension, &query.name[dot..]);
+            visit_group(Feature::Extension, &name[dot..]);
         }
-        if has(Kind::FirstByte) {
-            ask(Kind::FirstByte, query.name.get(..1).unwrap_or_default());
+        if in_use(Feature::FirstByte) {
+            visit_group(Feature::FirstByte, name.get(..1).unwrap_or_default());
         }
-        if has(Kind::LastByte) {
-            ask(Kind::LastByte, query.name.last_chunk::<1>().map_or(&[], <[u8; 1]>::as_slice));
+        if in_use(Feature::LastByte) {
+            visit_group(Feature::LastByte, name.last_chunk::<1>().map_or(&[], <[u8; 1]>::as_slice));
         }
-        if has(Kind::Always) {
-            ask(Kind::Always, b"");
+        if in_use(Feature::Always) {
+            visit_group(Feature::Always, b"");
         }
         let Some(path) = query.path else { return };
-        if has(Kind::Path) {
-            ask(Kind::Path, path);
+        if in_use(Feature::Path) {
+            visit_group(Feature::Path, path);
         }
-        if has(Kind::FirstComponent)
+        if in_use(Feature::FirstComponent)
             && let Some(slash) = path.iter().position(|byte| *byte == b'/')
         {
-            ask(Kind::FirstComponent, &path[..slash]);
+            visit_group(Feature::FirstComponent, &path[..slash]);
         }
     }
 }
 
-fn matches(pattern: &Pattern, query: Query<'_>, fold: bool) -> bool {
-    if pattern.dir_only && query.kind != EntryKind::Dir {
-        return false;
+impl Feature {
+    fn bit(self) -> u8 {
+        1 << self as u8
     }
-    match (pattern.basename, query.path) {
-        (true, _) => pattern.letters.are_in(query.letters) && pattern.matches(query.name, fold),
-        (false, Some(path)) => pattern.matches(path, fold),
-        (false, None) => false,
+
+    /// The key of a feature's bytes. Different features may have the same key, because a lookup only proposes
+    /// patterns, and each of them is matched then.
+    ///
+    /// The hash is FNV-1a: names are short, and it folds case without a copy.
+    fn key(self, bytes: &[u8], case: Case) -> u64 {
+        let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        let start = 0xcbf2_9ce4_8422_2325 ^ (self as u64) << 32;
+        let hash = match case {
+            Case::Sensitive => bytes.iter().fold(start, |hash, byte| step(hash, *byte)),
+            Case::Insensitive => bytes.iter().fold(start, |hash, byte| step(hash, byte.to_ascii_lowercase())),
+        };
+        // The low bits select the slot, and FNV's high bits are distributed better.
+        hash ^ hash >> 32
     }
 }
 
-/// What every path that the pattern matches must have; `None` for a pattern that matches nothing.
-fn file_under(pattern: &Pattern) -> Option<(Kind, &[u8])> {
-    match &pattern.shape {
-        Shape::Never(_) => None,
-        Shape::Literal(name) if pattern.basename => Some((Kind::Name, name)),
-        Shape::Literal(path) => Some((Kind::Path, path)),
-        Shape::Glob(glob) if pattern.basename => Some(file_name_glob(glob)),
-        Shape::Glob(glob) => Some(file_path_glob(glob)),
+/// The feature that every path which the pattern matches has; `None` for a pattern that never matches.
+fn required_feature(pattern: &Pattern) -> Option<(Feature, &[u8])> {
+    match (pattern.matcher(), pattern.target()) {
+        (Matcher::Never(_), _) => None,
+        (Matcher::Literal(name), Target::FileName) => Some((Feature::Name, name)),
+        (Matcher::Literal(path), Target::Path) => Some((Feature::Path, path)),
+        (Matcher::Glob(glob), Target::FileName) => Some(feature_of_name(glob)),
+        (Matcher::Glob(glob), Target::Path) => Some(feature_of_path(glob)),
     }
 }
 
-fn file_name_glob(glob: &Glob) -> (Kind, &[u8]) {
-    if let Some(dot) = glob.tail.iter().rposition(|byte| *byte == b'.') {
-        (Kind::Extension, &glob.tail[dot..])
-    } else if let [.., last] = &*glob.tail {
-        (Kind::LastByte, std::slice::from_ref(last))
-    } else if let [first, ..] = &*glob.head {
-        (Kind::FirstByte, std::slice::from_ref(first))
+fn feature_of_name(glob: &Glob) -> (Feature, &[u8]) {
+    if let Some(extension) = extension(glob.suffix()) {
+        (Feature::Extension, extension)
+    } else if let [.., last] = glob.suffix() {
+        (Feature::LastByte, std::slice::from_ref(last))
+    } else if let [first, ..] = glob.prefix() {
+        (Feature::FirstByte, std::slice::from_ref(first))
     } else {
-        (Kind::Always, b"")
+        (Feature::Always, b"")
     }
 }
 
-fn file_path_glob(glob: &Glob) -> (Kind, &[u8]) {
-    let last_component = glob.tail.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
-    if last_component.len() < glob.tail.len() {
-        return (Kind::Name, last_component);
+fn feature_of_path(glob: &Glob) -> (Feature, &[u8]) {
+    let suffix = glob.suffix();
+    if let Some(slash) = suffix.iter().rposition(|byte| *byte == b'/') {
+        (Feature::Name, &suffix[slash + 1..])
+    } else if let Some(slash) = glob.prefix().iter().position(|byte| *byte == b'/') {
+        (Feature::FirstComponent, &glob.prefix()[..slash])
+    } else if let Some(extension) = extension(suffix) {
+        (Feature::Extension, extension)
+    } else if let [.., last] = suffix {
+        (Feature::LastByte, std::slice::from_ref(last))
+    } else {
+        (Feature::Always, b"")
     }
-    if let Some(slash) = glob.head.iter().position(|byte| *byte == b'/') {
-        return (Kind::FirstComponent, &glob.head[..slash]);
-    }
-    if let Some(dot) = glob.tail.iter().rposition(|byte| *byte == b'.') {
-        return (Kind::Extension, &glob.tail[dot..]);
-    }
-    match &*glob.tail {
-        [.., last] => (Kind::LastByte, std::slice::from_ref(last)),
-        [] => (Kind::Always, b""),
-    }
+}
+
+/// A text from its last dot on.
+fn extension(text: &[u8]) -> Option<&[u8]> {
+    text.iter().rposition(|byte| *byte == b'.').map(|dot| &text[dot..])
 }

@@ -1,59 +1,41 @@
-//! One pattern's text, made ready to match. Knows no files and no layers.
+//! One pattern, parsed and ready to match.
 //!
-//! The reading is git's (`dir.c`, `wildmatch.c`), byte for byte, with the reading of `foo**/bar` that git has
-//! had since 2.52: two stars cross directories only when they are a whole component.
+//! Patterns are parsed byte for byte as git parses them (`dir.c`, `wildmatch.c`), with the meaning that git gives
+//! `foo**/bar` since 2.52: two stars cross directories only if they are a whole component.
 
-use super::char_class::Set;
-use super::error::Fault;
-use super::glob::{Glob, equal};
-use super::token::{Token, read};
+use super::byte_mask::ByteMask;
+use super::case::Case;
+use super::entry_kind::EntryKind;
+use super::error::PatternError;
+use super::glob::Glob;
+use super::query::Query;
+use super::token::{Target, Token, Tokens};
+
+/// A pattern, ready to match. Two patterns are equal if they match the same paths by the same steps.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Pattern {
+    negated: bool,
+    dir_only: bool,
+    target: Target,
+    /// The bytes that every match contains.
+    required_bytes: ByteMask,
+    matcher: Matcher,
+}
 
 /// How a pattern is matched.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(in crate::rules) enum Shape {
-    /// It can never match.
-    Never(Fault),
-    /// It matches exactly these bytes.
+pub(crate) enum Matcher {
+    /// The pattern can never match.
+    Never(PatternError),
+    /// The pattern matches exactly these bytes.
     Literal(Box<[u8]>),
-    /// It has wildcards.
+    /// The pattern has wildcards.
     Glob(Glob),
 }
 
-/// A pattern, ready to match.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(in crate::rules) struct Pattern {
-    /// It re-includes (`!`).
-    pub(in crate::rules) negated: bool,
-    /// It matches directories only (a final `/`).
-    pub(in crate::rules) dir_only: bool,
-    /// It is matched on the last component, wherever that is; else on the path from its file's directory.
-    pub(in crate::rules) basename: bool,
-    /// The bytes that no match can be without.
-    pub(in crate::rules) letters: Letters,
-    pub(in crate::rules) shape: Shape,
-}
-
-/// A set of bytes of any case, by their lowest six bits: may hold too many, never too few. With it most patterns that begin
-/// and end with a star are ruled out at a glance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(in crate::rules) struct Letters(u64);
-
-impl Letters {
-    pub(in crate::rules) fn of(bytes: impl IntoIterator<Item = u8>) -> Self {
-        let bit = |byte: u8| 1 << (byte.to_ascii_lowercase() & 63);
-        Self(bytes.into_iter().fold(0, |all, byte| all | bit(byte)))
-    }
-
-    /// Whether all of them are among others.
-    pub(in crate::rules) fn are_in(self, other: Self) -> bool {
-        self.0 & !other.0 == 0
-    }
-}
-
 impl Pattern {
-    /// Reads a pattern's text: without its line end and without the blanks that git trims. `fold`: ASCII
-    /// case does not count (`core.ignoreCase`).
-    pub(in crate::rules) fn parse(text: &[u8], fold: bool) -> Self {
+    /// Parses the text of a pattern, without its line end and the trailing spaces that git trims.
+    pub(crate) fn parse(text: &[u8], case: Case) -> Self {
         let negated = text.first() == Some(&b'!');
         let mut start = usize::from(negated);
         let mut body = &text[start..];
@@ -61,58 +43,97 @@ impl Pattern {
         if dir_only {
             body = &body[..body.len() - 1];
         }
-        let mut basename = !body.contains(&b'/');
-        if !basename && body[0] == b'/' {
-            body = &body[1..];
+        let mut target = if body.contains(&b'/') { Target::Path } else { Target::FileName };
+        if let [b'/', rest @ ..] = body {
+            body = rest;
             start += 1;
         }
-        let shape = match read(body, !basename, fold) {
-            Ok((tokens, sets)) => {
-                let (anywhere, tokens) = strip_leading_directories(&tokens);
-                basename |= anywhere;
-                shape(tokens, sets)
+        let matcher = match Tokens::parse(body, target, case) {
+            Ok(mut tokens) => {
+                if strip_leading_directories(&mut tokens.list) {
+                    target = Target::FileName;
+                }
+                Glob::new(tokens).map_or_else(Matcher::Literal, Matcher::Glob)
             }
-            Err(fault) => Shape::Never(Fault { at: fault.at + start, ..fault }),
+            Err(error) => Matcher::Never(error.shifted(start)),
         };
-        Self { negated, dir_only, basename, letters: shape.letters(), shape }
+        let required_bytes = matcher.required_bytes();
+        Self { negated, dir_only, target, required_bytes, matcher }
     }
 
-    /// Whether it matches: `text` is the last component or the path, as [`Pattern::basename`] says.
-    pub(in crate::rules) fn matches(&self, text: &[u8], fold: bool) -> bool {
-        match &self.shape {
-            Shape::Never(_) => false,
-            Shape::Literal(literal) => equal(literal, text, fold),
-            Shape::Glob(glob) => glob.matches(text, fold),
+    /// Whether the pattern takes paths back (`!`).
+    pub(crate) fn is_negated(&self) -> bool {
+        self.negated
+    }
+
+    /// Whether the pattern matches directories only (a final `/`).
+    pub(crate) fn is_dir_only(&self) -> bool {
+        self.dir_only
+    }
+
+    /// The part of a path that the pattern is compared with.
+    pub(crate) fn target(&self) -> Target {
+        self.target
+    }
+
+    /// How the pattern is matched.
+    pub(crate) fn matcher(&self) -> &Matcher {
+        &self.matcher
+    }
+
+    /// Why the pattern can never match; `None` if it can.
+    pub(crate) fn error(&self) -> Option<PatternError> {
+        if let Matcher::Never(error) = self.matcher { Some(error) } else { None }
+    }
+
+    /// Whether the pattern matches an entry.
+    pub(super) fn matches(&self, query: Query<'_>, case: Case) -> bool {
+        if self.dir_only && query.kind != EntryKind::Dir {
+            return false;
+        }
+        match (self.target, query.path) {
+            (Target::FileName, _) => {
+                self.required_bytes.is_subset_of(query.name_bytes) && self.matches_text(query.name, case)
+            }
+            (Target::Path, Some(path)) => self.matches_text(path, case),
+            (Target::Path, None) => false,
+        }
+    }
+
+    /// Whether the pattern matches a text: the part of a path that [`Pattern::target`] says.
+    pub(crate) fn matches_text(&self, text: &[u8], case: Case) -> bool {
+        match &self.matcher {
+            Matcher::Never(_) => false,
+            Matcher::Literal(literal) => case.equal(literal, text),
+            Matcher::Glob(glob) => glob.matches(text, case),
         }
     }
 }
 
-/// `**/name` is `name` at any depth, and that is matched on the last component: says so, and gives the rest.
-fn strip_leading_directories(tokens: &[Token]) -> (bool, &[Token]) {
+impl Matcher {
+    fn required_bytes(&self) -> ByteMask {
+        match self {
+            Self::Never(_) => ByteMask::of([]),
+            Self::Literal(literal) => ByteMask::of(literal.iter().copied()),
+            Self::Glob(glob) => ByteMask::of(glob.literal_bytes()),
+        }
+    }
+}
+
+/// Strips the `**/` of `**/name`, which matches `name` at any depth, so it can be compared with the last component
+/// alone. Returns whether there was anything to strip.
+fn strip_leading_directories(tokens: &mut Vec<Token>) -> bool {
     let leading = tokens.iter().take_while(|token| **token == Token::Directories).count();
     let rest = &tokens[leading..];
-    let one_component = !rest.iter().any(|token| {
+    let is_one_component = !rest.iter().any(|token| {
         matches!(token, Token::Byte(b'/') | Token::Directories)
             || (*token == Token::Everything && rest.len() > 1)
     });
-    if leading > 0 && one_component && !rest.is_empty() { (true, rest) } else { (false, tokens) }
-}
-
-fn shape(tokens: &[Token], sets: Vec<Set>) -> Shape {
-    match Glob::new(tokens, sets) {
-        Ok(glob) => Shape::Glob(glob),
-        Err(literal) => Shape::Literal(literal),
+    let strips = leading > 0 && is_one_component && !rest.is_empty();
+    if strips {
+        tokens.drain(..leading);
     }
-}
-
-impl Shape {
-    fn letters(&self) -> Letters {
-        match self {
-            Self::Never(_) => Letters::of([]),
-            Self::Literal(literal) => Letters::of(literal.iter().copied()),
-            Self::Glob(glob) => Letters::of(glob.bytes()),
-        }
-    }
+    strips
 }
 
 #[cfg(test)]
@@ -121,7 +142,7 @@ mod tests {
     use super::*;
 
     fn matches(pattern: &str, text: &str) -> bool {
-        Pattern::parse(pattern.as_bytes(), false).matches(text.as_bytes(), false)
+        Pattern::parse(pattern.as_bytes(), Case::Sensitive).matches_text(text.as_bytes(), Case::Sensitive)
     }
 
     #[test]
@@ -148,26 +169,30 @@ mod tests {
     }
 
     #[test]
-    fn a_flaw_is_named_where_it_is() {
-        let flaw = |text: &str| match Pattern::parse(text.as_bytes(), false).shape {
-            Shape::Never(fault) => Some((fault.flaw, fault.at)),
-            _ => None,
+    fn an_error_names_its_kind_and_offset() {
+        let error = |text: &str| {
+            Pattern::parse(text.as_bytes(), Case::Sensitive)
+                .error()
+                .map(|error| (error.kind(), error.start()))
         };
-        assert_eq!(flaw("ab[c"), Some((PatternErrorKind::UnclosedSet, 2)));
-        assert_eq!(flaw("!/x[[:word:]]"), Some((PatternErrorKind::UnknownClass, 4)));
-        assert_eq!(flaw("a\\/"), Some((PatternErrorKind::FinalBackslash, 1)));
-        assert_eq!(flaw("[z-a]"), None);
-        assert_eq!(flaw("[b-a]"), None);
-        assert_eq!(flaw("a//b"), Some((PatternErrorKind::EmptyComponent, 0)));
-        assert_eq!(flaw("../b"), Some((PatternErrorKind::DotComponent, 0)));
-        assert_eq!(flaw("!"), Some((PatternErrorKind::Empty, 1)));
+        assert_eq!(error("ab[c"), Some((PatternErrorKind::UnclosedSet, 2)));
+        assert_eq!(error("!/x[[:word:]]"), Some((PatternErrorKind::UnknownClass, 4)));
+        assert_eq!(error("a\\/"), Some((PatternErrorKind::FinalBackslash, 1)));
+        assert_eq!(error("[z-a]"), None);
+        assert_eq!(error("[b-a]"), None);
+        assert_eq!(error("a//b"), Some((PatternErrorKind::EmptyComponent, 0)));
+        assert_eq!(error("../b"), Some((PatternErrorKind::DotComponent, 0)));
+        assert_eq!(error("!"), Some((PatternErrorKind::Empty, 1)));
     }
 
     #[test]
-    fn what_a_match_cannot_be_without_is_known_in_any_case() {
-        let letters = |text: &str| Pattern::parse(text.as_bytes(), true).letters;
-        let has = |text: &str, name: &str| letters(text).are_in(Letters::of(name.bytes()));
-        assert!(has("*.PY[cod]", "a.pyc") && has("*.py[cod]", "A.PYC") && !has("*.py[cod]", "a.txt"));
-        assert!(has("[ab]*?", "x") && has("", "") && !has("*___old___*", "old"));
+    fn required_bytes_ignore_case() {
+        let may_match = |pattern: &str, name: &str| {
+            let pattern = Pattern::parse(pattern.as_bytes(), Case::Insensitive);
+            pattern.required_bytes.is_subset_of(ByteMask::of(name.bytes()))
+        };
+        assert!(may_match("*.PY[cod]", "a.pyc") && may_match("*.py[cod]", "A.PYC"));
+        assert!(!may_match("*.py[cod]", "a.txt"));
+        assert!(may_match("[ab]*?", "x") && may_match("", "") && !may_match("*___old___*", "old"));
     }
 }

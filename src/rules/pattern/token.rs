@@ -1,78 +1,89 @@
-//! A pattern's text taken apart into tokens, or the reason why it can match nothing. Matches nothing itself.
+//! The tokens of a pattern, and the parser that splits its text into them.
 
-use super::char_class::{Set, read_set};
-use super::error::{Fault, PatternErrorKind};
+use super::case::Case;
+use super::char_class::CharClass;
+use super::error::{PatternError, PatternErrorKind};
 
-/// One element of a pattern. Bytes are folded already where case does not count.
+/// One element of a pattern. Bytes are stored folded to lower case where case does not count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(in crate::rules) enum Token {
+pub(super) enum Token {
     Byte(u8),
     /// `?`: any byte but the slash.
-    Any,
-    /// A set, by its number.
-    Set(u32),
-    /// `*`: any bytes but slashes, also none.
+    AnyByte,
+    /// `[…]`, as an index into [`Tokens::classes`].
+    Class(u32),
+    /// `*`: any number of bytes that are not slashes.
     Star,
-    /// `**/`: nothing, or any bytes up to and with a slash.
+    /// `**/`: nothing, or any bytes that end with a slash.
     Directories,
     /// `**` at the end, or before an escaped slash: any bytes.
     Everything,
 }
 
-/// Reads the body of a pattern: without `!`, the leading and the final slash. `path`: slashes count, since it is matched on a
-/// path and not on one component.
-pub(in crate::rules) fn read(body: &[u8], path: bool, fold: bool) -> Result<(Vec<Token>, Vec<Set>), Fault> {
-    Parser::new(body, path, fold).run()
+/// The part of a path that a pattern is compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Target {
+    /// The last component, in any directory.
+    FileName,
+    /// The path from the directory of the rule file.
+    Path,
+}
+
+/// The tokens of a pattern.
+#[derive(Debug)]
+pub(super) struct Tokens {
+    pub(super) list: Vec<Token>,
+    pub(super) classes: Vec<CharClass>,
+}
+
+impl Tokens {
+    /// Parses the body of a pattern: its text without `!`, the leading and the final slash.
+    pub(super) fn parse(body: &[u8], target: Target, case: Case) -> Result<Self, PatternError> {
+        let tokens = Self { list: Vec::with_capacity(body.len()), classes: Vec::new() };
+        Parser { body, target, case, tokens }.parse()
+    }
 }
 
 struct Parser<'a> {
     body: &'a [u8],
-    path: bool,
-    fold: bool,
-    tokens: Vec<Token>,
-    sets: Vec<Set>,
+    target: Target,
+    case: Case,
+    tokens: Tokens,
 }
 
-impl<'a> Parser<'a> {
-    fn new(body: &'a [u8], path: bool, fold: bool) -> Self {
-        Self { body, path, fold, tokens: Vec::with_capacity(body.len()), sets: Vec::new() }
-    }
-
-    fn run(mut self) -> Result<(Vec<Token>, Vec<Set>), Fault> {
+/// Each method parses the token at an offset and returns the offset behind it.
+impl Parser<'_> {
+    fn parse(mut self) -> Result<Tokens, PatternError> {
         if self.body.is_empty() {
-            return Err(Fault { flaw: PatternErrorKind::Empty, at: 0, len: 1 });
+            return Err(PatternError::new(PatternErrorKind::Empty, 0, 1));
         }
         let mut at = 0;
         while let Some(byte) = self.body.get(at) {
             at = match byte {
                 b'*' => self.stars(at),
-                b'?' => self.push(Token::Any, at + 1),
-                b'[' => self.set(at)?,
+                b'?' => self.push(Token::AnyByte, at + 1),
+                b'[' => self.class(at)?,
                 b'\\' => self.escape(at)?,
-                byte => self.push(Token::Byte(self.folded(*byte)), at + 1),
+                byte => self.push(Token::Byte(self.case.fold(*byte)), at + 1),
             };
         }
-        match impossible_component(&self.tokens) {
-            Some(flaw) => Err(Fault { flaw, at: 0, len: self.body.len() }),
-            None => Ok((self.tokens, self.sets)),
+        match impossible_component(&self.tokens.list) {
+            Some(kind) => Err(PatternError::new(kind, 0, self.body.len())),
+            None => Ok(self.tokens),
         }
     }
 
     fn push(&mut self, token: Token, next: usize) -> usize {
-        self.tokens.push(token);
+        self.tokens.list.push(token);
         next
     }
 
-    fn folded(&self, byte: u8) -> u8 {
-        if self.fold { byte.to_ascii_lowercase() } else { byte }
-    }
-
-    /// A run of stars: it crosses directories only as a whole component of a path.
+    /// Parses a run of stars. Two or more cross directories only if they are a whole component of a path.
     fn stars(&mut self, at: usize) -> usize {
         let run = self.body[at..].iter().take_while(|byte| **byte == b'*').count();
         let next = at + run;
-        let opens = at == 0 || self.body[at - 1] == b'/';
-        if !self.path || run < 2 || !opens {
+        let opens_component = at == 0 || self.body[at - 1] == b'/';
+        if self.target == Target::FileName || run < 2 || !opens_component {
             return self.push(Token::Star, next);
         }
         match &self.body[next..] {
@@ -82,35 +93,36 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn escape(&mut self, at: usize) -> Result<usize, Fault> {
+    fn escape(&mut self, at: usize) -> Result<usize, PatternError> {
         let Some(byte) = self.body.get(at + 1) else {
-            return Err(Fault { flaw: PatternErrorKind::FinalBackslash, at, len: 1 });
+            return Err(PatternError::new(PatternErrorKind::FinalBackslash, at, 1));
         };
-        if self.fold && byte.is_ascii_uppercase() {
-            // git folds the text and not the protected letter, so the two are never the same.
-            return Err(Fault { flaw: PatternErrorKind::EmptySet, at, len: 2 });
+        if *byte != self.case.fold(*byte) {
+            // git folds the path but not the escaped letter, so the two never match.
+            return Err(PatternError::new(PatternErrorKind::EmptySet, at, 2));
         }
         Ok(self.push(Token::Byte(*byte), at + 2))
     }
 
-    fn set(&mut self, at: usize) -> Result<usize, Fault> {
-        let (set, next) = read_set(self.body, at, self.fold)?;
-        if set == [0; 4] {
-            return Err(Fault { flaw: PatternErrorKind::EmptySet, at, len: next - at });
+    fn class(&mut self, at: usize) -> Result<usize, PatternError> {
+        let (class, next) = CharClass::parse(self.body, at, self.case)?;
+        if class.is_empty() {
+            return Err(PatternError::new(PatternErrorKind::EmptySet, at, next - at));
         }
-        self.sets.push(set);
-        Ok(self.push(Token::Set((self.sets.len() - 1) as u32), next))
+        self.tokens.classes.push(class);
+        Ok(self.push(Token::Class((self.tokens.classes.len() - 1) as u32), next))
     }
 }
 
-/// A component that no path has: an empty one, `.` or `..`.
+/// Finds a component that no path has: an empty one, `.` or `..`.
 fn impossible_component(tokens: &[Token]) -> Option<PatternErrorKind> {
     const SLASH: Token = Token::Byte(b'/');
     const DOT: Token = Token::Byte(b'.');
     if tokens.last() == Some(&SLASH) {
         return Some(PatternErrorKind::EmptyComponent);
     }
-    tokens.split_inclusive(|token| matches!(token, &SLASH | Token::Directories)).find_map(|part| match part {
+    let mut components = tokens.split_inclusive(|token| matches!(token, &SLASH | Token::Directories));
+    components.find_map(|component| match component {
         [SLASH] => Some(PatternErrorKind::EmptyComponent),
         [DOT] | [DOT, DOT] | [DOT, SLASH] | [DOT, DOT, SLASH] => Some(PatternErrorKind::DotComponent),
         _ => None,

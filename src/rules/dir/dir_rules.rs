@@ -1,0 +1,187 @@
+//! The rules that hold in one directory, derived from those of its parent.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::entry_lookup::EntryLookup;
+use crate::rules::git::Repository;
+use crate::rules::global::GlobalSources;
+use crate::rules::layer::Layer;
+use crate::rules::options::Options;
+use crate::rules::path_key;
+use crate::rules::pattern::EntryKind;
+use crate::rules::rule_file::{RuleFile, Symlink};
+use crate::rules::sources::{Match, Prefix, Sources};
+use crate::rules::verdict::{Decision, Verdict};
+
+/// The rules that hold in one directory.
+#[derive(Debug)]
+pub(crate) struct DirRules {
+    /// The sources that decide about the entries.
+    sources: Sources,
+    /// The rule that excludes this directory or one above it.
+    exclusion: Option<Arc<Exclusion>>,
+    /// The rule files in this directory, and `info/exclude` of the repository whose top it is.
+    own_files: Vec<Arc<RuleFile>>,
+    /// Whether this directory is the top of a root or lies below one.
+    is_inside_top: bool,
+    /// Whether nested rule files are read here: in a root, and in any repository.
+    reads_nested_files: bool,
+    /// Whether this may be a real directory: it is no symbolic link, and lies behind none.
+    is_real: bool,
+    /// Whether a root is an entry of this directory.
+    has_root: bool,
+    /// The path of `info/exclude`, if this is the top of a repository.
+    exclude_file: Option<PathBuf>,
+}
+
+/// An excluded directory and the rule that excludes it.
+#[derive(Debug)]
+struct Exclusion {
+    dir: PathBuf,
+    by: Match,
+}
+
+impl DirRules {
+    /// The rules above the root directory.
+    pub(crate) fn above_all(global: &GlobalSources) -> Self {
+        Self {
+            sources: global.sources(),
+            exclusion: None,
+            own_files: Vec::new(),
+            is_inside_top: false,
+            reads_nested_files: false,
+            is_real: true,
+            has_root: false,
+            exclude_file: None,
+        }
+    }
+
+    /// Derives the rules of a directory from those of its parent, and reads its rule files.
+    pub(crate) fn enter(
+        parent: &Self,
+        path: &Path,
+        options: &Options,
+        global: &GlobalSources,
+        lookup: EntryLookup<'_>,
+    ) -> Self {
+        let is_root = global.is_root(path);
+        let mut dir = Self {
+            sources: parent.sources.clone(),
+            exclusion: if is_root { None } else { parent.exclusion_of(path) },
+            own_files: Vec::new(),
+            is_inside_top: parent.is_inside_top || global.is_top(path),
+            reads_nested_files: parent.reads_nested_files,
+            is_real: is_root
+                || !parent.is_inside_top
+                || (parent.is_real && (lookup.is_listed() || is_directory(path))),
+            has_root: global.has_root_in(path),
+            exclude_file: None,
+        };
+        let prefix = Prefix::below(path_key::of(path));
+        if dir.is_inside_top && !parent.is_inside_top {
+            // The tree of a root starts here, so the sources above it do not apply.
+            dir.sources = global.sources().with_prefix(|file| file.layer() == Layer::GitGlobal, prefix);
+            dir.reads_nested_files = true;
+        }
+        if dir.exclusion.is_none() && dir.is_real && options.vcs && lookup.may_have(".git".as_ref()) {
+            dir.enter_repository(path, options, global);
+        }
+        if global.is_base(path) {
+            dir.sources = dir.sources.with_prefix(|file| global.is_relative_to_base(file), prefix);
+        }
+        if dir.exclusion.is_none() && dir.is_real && dir.reads_nested_files {
+            dir.read_nested_files(path, options, lookup);
+        }
+        dir
+    }
+
+    /// Whether everything in a subdirectory is excluded, so that it needs no rules of its own. A root is never
+    /// excluded, and a directory above a root is looked into.
+    pub(crate) fn excludes_all_of(&self, subdirectory: &Path, global: &GlobalSources) -> bool {
+        self.exclusion.is_some() && !global.has_root_below(subdirectory) && !global.is_root(subdirectory)
+    }
+
+    /// Whether a root is an entry of this directory.
+    pub(crate) fn has_root(&self) -> bool {
+        self.has_root
+    }
+
+    /// The rule files in this directory, and `info/exclude` of the repository whose top it is.
+    pub(crate) fn own_files(&self) -> &[Arc<RuleFile>] {
+        &self.own_files
+    }
+
+    /// The path of `info/exclude`, if this is the top of a repository.
+    pub(crate) fn exclude_file(&self) -> Option<&Path> {
+        self.exclude_file.as_deref()
+    }
+
+    /// Decides about an entry of this directory that is no root.
+    pub(crate) fn verdict(&self, key: &[u8], name: &[u8], kind: EntryKind) -> Verdict {
+        if let Some(exclusion) = &self.exclusion {
+            return Verdict {
+                decision: Decision::Ignored,
+                by: Some(Arc::new(exclusion.by.rule())),
+                parent: Some(exclusion.dir.clone()),
+            };
+        }
+        let by = self.sources.decide(key, name, kind);
+        let is_ignored = by.as_ref().is_some_and(|by| !by.is_negated());
+        Verdict {
+            decision: if is_ignored { Decision::Ignored } else { Decision::Watched },
+            by: by.map(|by| Arc::new(by.rule())),
+            parent: None,
+        }
+    }
+
+    /// Whether an entry of this directory that is no root is ignored. Does not allocate.
+    pub(crate) fn ignores(&self, key: &[u8], name: &[u8], kind: EntryKind) -> bool {
+        self.exclusion.is_some() || self.sources.ignores(key, name, kind)
+    }
+
+    /// The rule that excludes a directory in this one, or this one itself.
+    fn exclusion_of(&self, path: &Path) -> Option<Arc<Exclusion>> {
+        if let Some(exclusion) = &self.exclusion {
+            return Some(Arc::clone(exclusion));
+        }
+        let key = path_key::of(path);
+        let (_, name) = path_key::split(key)?;
+        let by = self.sources.decide(key, name, EntryKind::Dir).filter(|by| !by.is_negated())?;
+        Some(Arc::new(Exclusion { dir: path.to_path_buf(), by }))
+    }
+
+    /// Replaces git's sources if this is the top of a repository: rules of a repository around it end here.
+    fn enter_repository(&mut self, path: &Path, options: &Options, global: &GlobalSources) {
+        let Some(repository) = Repository::with_top(path) else { return };
+        self.reads_nested_files = true;
+        let prefix = Prefix::below(path_key::of(path));
+        self.sources = self.sources.without(&[Layer::Gitignore, Layer::GitExclude, Layer::GitGlobal]);
+        if let Some(excludes) = global.git_excludes() {
+            self.sources = self.sources.with(excludes, prefix);
+        }
+        let exclude_file = repository.exclude_file();
+        let file = RuleFile::read(&exclude_file, Layer::GitExclude, Symlink::Follow, options.case());
+        self.add_own_file(file, prefix);
+        self.exclude_file = Some(exclude_file);
+    }
+
+    fn read_nested_files(&mut self, path: &Path, options: &Options, lookup: EntryLookup<'_>) {
+        let prefix = Prefix::below(path_key::of(path));
+        for (name, layer) in options.nested_files().filter(|(name, _)| lookup.may_have(name)) {
+            let file = RuleFile::read(&path.join(name), layer, Symlink::Skip, options.case());
+            self.add_own_file(file, prefix);
+        }
+    }
+
+    fn add_own_file(&mut self, file: Option<RuleFile>, prefix: Prefix) {
+        if let Some(file) = file.map(Arc::new) {
+            self.sources = self.sources.with(&file, prefix);
+            self.own_files.push(file);
+        }
+    }
+}
+
+fn is_directory(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|found| found.is_dir())
+}
