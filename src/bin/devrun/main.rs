@@ -43,7 +43,7 @@ fn main() -> std::process::ExitCode {
     };
     terminal.drain();
     if let ExitCode::Signal(signal) = code {
-        run::signals::die_by(signal);
+        run::raise_default(signal);
     }
     code.number().into()
 }

@@ -1,175 +1,116 @@
-//! Keys on a terminal that the child does not own: one letter, no Enter.
+//! The terminal on standard input: its keys while it belongs to devrun, and its end.
 
 use std::collections::VecDeque;
 use std::io::{self, IsTerminal};
 use std::os::fd::{AsFd, OwnedFd};
 
 use devrun::supervise::terminal::Cbreak;
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::io::unix::AsyncFd;
 
-/// What a key asks for.
+use super::keys::{Key, KeyParser};
+
+/// Maximum number of bytes that one read takes.
+const READ_SIZE: usize = 64;
+
+/// What the terminal sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Key {
-    /// `r`: restart now.
-    Restart,
-    /// `p`: pause watching, or go on.
-    Pause,
-    /// `w`: why did it restart.
-    Why,
-    /// `q`: quit.
-    Quit,
-    /// `?` or `h`: which keys there are.
-    Help,
-    /// Enter: room between what was and what comes.
-    Room,
-}
-
-/// Where in an escape sequence what is typed stands: an arrow or a function key is several characters, letters among them, and
-/// so is the answer of the terminal to something that COMMAND has asked it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-enum Typing {
-    #[default]
-    Plain,
-    /// After `ESC`.
-    Escape,
-    /// After `ESC [`, up to a letter.
-    Sequence,
-    /// After `ESC O`: one more.
-    Shift,
-    /// After `ESC ]`, `ESC P` and the like, up to a bell or an `ESC \`.
-    Text,
-}
-
-impl Typing {
-    /// What the next character means.
-    fn key(&mut self, byte: u8) -> Option<Key> {
-        let before = *self;
-        *self = match (before, byte) {
-            (_, 0x1b) => Self::Escape,
-            (Self::Escape, b'[') => Self::Sequence,
-            (Self::Escape, b'O') => Self::Shift,
-            (Self::Escape, b']' | b'P' | b'_' | b'^' | b'X') => Self::Text,
-            (Self::Sequence, 0x20..=0x3f) => Self::Sequence,
-            (Self::Text, byte) if byte != 0x07 => Self::Text,
-            _ => Self::Plain,
-        };
-        if before == Self::Plain { key(byte) } else { None }
-    }
-
-    /// Nothing more has come with it: the key `Esc` by itself begins nothing.
-    fn pause(&mut self) {
-        if *self == Self::Escape {
-            *self = Self::Plain;
-        }
-    }
-}
-
-/// What `?` shows.
-pub(crate) const HELP: &str = "r restart now, p pause or resume, w why did it restart, q quit, ? this help";
-
-/// What comes from the terminal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Typed {
-    /// A key.
+pub(super) enum Input {
     Key(Key),
-    /// The end of the terminal.
-    Gone,
+    /// The terminal was closed.
+    Hangup,
 }
 
-/// The terminal on standard input: devrun's for its keys, or the child's.
+/// The terminal on standard input.
 #[derive(Debug)]
-pub(crate) enum Keyboard {
-    /// Devrun's, as soon as it is in the foreground.
-    Own(Option<Keys>),
-    /// The child's: its end is all that matters.
-    Lent(Option<Hangup>),
+pub(super) enum Keyboard {
+    /// Standard input is not a terminal, or it is not used now.
+    Unused,
+    /// devrun reads keys, from when it is in the foreground.
+    Own(Option<CbreakKeys>),
+    /// COMMAND reads the terminal. devrun only waits for its end.
+    OfChild(HangupWatcher),
 }
 
 impl Keyboard {
-    /// None of anybody's, and the terminal as it was.
-    pub(crate) fn none() -> Self {
-        Self::Lent(None)
+    /// The keyboard for keys of devrun.
+    pub(super) fn open() -> Self {
+        if io::stdin().is_terminal() { Self::Own(CbreakKeys::open()) } else { Self::Unused }
     }
 
-    /// The keyboard for a session whose child owns the terminal, or does not.
-    pub(crate) fn open(lent: bool) -> Self {
-        if !io::stdin().is_terminal() {
-            // It never will be one.
-            return Self::none();
-        }
-        match lent {
-            true => Self::Lent(Hangup::open()),
-            false => Self::Own(Keys::open()),
-        }
+    /// The keyboard of a session in which COMMAND reads the terminal.
+    pub(super) fn open_for_child() -> Self {
+        let watcher = io::stdin().is_terminal().then(HangupWatcher::open).flatten();
+        watcher.map_or(Self::Unused, Self::OfChild)
     }
 
-    /// Gives the terminal back as it was, before devrun is suspended.
-    pub(crate) fn suspend(&mut self) {
+    /// Restores the mode of the terminal before devrun is suspended.
+    pub(super) fn suspend(&mut self) {
         if let Self::Own(Some(keys)) = self {
             keys.suspend();
         }
     }
 
-    /// Takes the keys if devrun is in the foreground now and was not before: a shell does not always tell.
-    pub(crate) fn take(&mut self) {
+    /// Sets the mode for keys again if devrun is in the foreground. Call it often, because a shell can put devrun into
+    /// the foreground without a signal.
+    pub(super) fn resume(&mut self) {
         match self {
             Self::Own(Some(keys)) => keys.resume(),
-            Self::Own(none) => *none = Keys::open(),
-            Self::Lent(_) => {}
+            Self::Own(none) => *none = CbreakKeys::open(),
+            Self::OfChild(_) | Self::Unused => {}
         }
     }
 
-    /// Waits for the next key that means something, or for the end. Cancel-safe.
-    pub(crate) async fn next(&mut self) -> Typed {
+    /// Waits for the next key or for the end of the terminal. Cancel-safe.
+    pub(super) async fn next(&mut self) -> Input {
         match self {
-            Self::Own(Some(keys)) => Typed::Key(keys.next().await),
-            Self::Lent(Some(hangup)) => {
-                hangup.next().await;
-                *self = Self::none();
-                Typed::Gone
+            Self::Own(Some(keys)) => Input::Key(keys.next().await),
+            Self::OfChild(watcher) => {
+                watcher.wait().await;
+                *self = Self::Unused;
+                Input::Hangup
             }
-            Self::Own(None) | Self::Lent(None) => std::future::pending().await,
+            Self::Own(None) | Self::Unused => std::future::pending().await,
         }
     }
 }
 
-/// The keyboard, while the terminal is devrun's.
+/// A terminal in cbreak mode: keys arrive without Enter.
 #[derive(Debug)]
-pub(crate) struct Keys {
+pub(super) struct CbreakKeys {
     input: AsyncFd<OwnedFd>,
     mode: Cbreak,
-    /// The terminal is in this mode; otherwise it is a shell's.
-    taken: bool,
-    typing: Typing,
-    /// Read and not yet returned.
+    /// Whether cbreak mode is set. While devrun is suspended, the shell has set its own mode.
+    is_set: bool,
+    parser: KeyParser,
+    /// Keys that were read and not returned yet.
     pending: VecDeque<Key>,
 }
 
-impl Keys {
-    /// Takes the keyboard of the terminal on standard input if devrun is in its foreground; `None` otherwise.
+impl CbreakKeys {
+    /// `None` unless devrun is in the foreground.
     fn open() -> Option<Self> {
         let stdin = io::stdin();
         if !in_foreground(&stdin) {
             return None;
         }
         Some(Self {
-            input: input()?,
+            input: async_stdin()?,
             mode: Cbreak::enter().ok()?,
-            taken: true,
-            typing: Typing::default(),
+            is_set: true,
+            parser: KeyParser::default(),
             pending: VecDeque::new(),
         })
     }
 
     fn suspend(&mut self) {
         self.mode.suspend();
-        self.taken = false;
+        self.is_set = false;
     }
 
     fn resume(&mut self) {
-        // A terminal that is gone has no keys; its hangup tells the rest.
-        self.taken = self.taken || self.mode.resume().is_ok();
+        // A closed terminal cannot be set. SIGHUP then ends devrun.
+        self.is_set = self.is_set || self.mode.resume().is_ok();
     }
 
     async fn next(&mut self) -> Key {
@@ -179,35 +120,36 @@ impl Keys {
             }
             let Ok(mut ready) = self.input.readable().await else { return std::future::pending().await };
             ready.clear_ready();
-            // A terminal that is gone is readable for ever, and says nothing more; SIGHUP tells the rest.
+            // A closed terminal stays readable forever without data. SIGHUP ends devrun.
             if !self.read() {
                 return std::future::pending().await;
             }
         }
     }
 
-    /// Reads what was typed; false once the terminal is gone. Never blocks: the descriptor is shared with the child
-    /// and must stay a blocking one, so the terminal is asked first; and in the background a read would stop devrun
-    /// with SIGTTIN.
+    /// Reads what is there. Returns false once the terminal is closed.
+    ///
+    /// The descriptor is shared with COMMAND and must stay blocking, so `poll` tells first whether there is data. In the
+    /// background a read would stop devrun by SIGTTIN.
     fn read(&mut self) -> bool {
         let terminal = self.input.get_ref();
-        let mut waiting = [PollFd::new(terminal, PollFlags::IN)];
-        if poll(&mut waiting, Some(&rustix::event::Timespec::default())).is_err() {
+        let mut descriptors = [PollFd::new(terminal, PollFlags::IN)];
+        if poll(&mut descriptors, Some(&Timespec::default())).is_err() {
             return true;
         }
-        let seen = waiting[0].revents();
-        if seen.intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL) {
+        let events = descriptors[0].revents();
+        if events.intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL) {
             return false;
         }
-        if !seen.contains(PollFlags::IN) || !in_foreground(terminal) {
+        if !events.contains(PollFlags::IN) || !in_foreground(terminal) {
             return true;
         }
-        let mut bytes = [0; 64];
+        let mut bytes = [0; READ_SIZE];
         match rustix::io::read(terminal, &mut bytes) {
             Ok(0) => false,
-            Ok(read) => {
-                self.pending.extend(bytes[..read].iter().filter_map(|byte| self.typing.key(*byte)));
-                self.typing.pause();
+            Ok(length) => {
+                self.pending.extend(bytes[..length].iter().filter_map(|byte| self.parser.parse(*byte)));
+                self.parser.end_of_read();
                 true
             }
             Err(error) => matches!(error, rustix::io::Errno::INTR | rustix::io::Errno::AGAIN),
@@ -215,97 +157,41 @@ impl Keys {
     }
 }
 
-/// The terminal while the child owns it: when its window is closed, the kernel tells the child alone.
+/// Waits for the end of a terminal that COMMAND reads. The kernel sends SIGHUP only to COMMAND then.
 #[derive(Debug)]
-pub(crate) struct Hangup {
+pub(super) struct HangupWatcher {
     input: AsyncFd<OwnedFd>,
 }
 
-impl Hangup {
-    /// Of the terminal on standard input.
+impl HangupWatcher {
     fn open() -> Option<Self> {
-        input().map(|input| Self { input })
+        async_stdin().map(|input| Self { input })
     }
 
-    /// Waits until the terminal is gone. Reads nothing: what is typed is for the child. Cancel-safe.
-    async fn next(&self) {
+    /// Waits until the terminal is closed. Reads nothing, because the input belongs to COMMAND. Cancel-safe.
+    async fn wait(&self) {
         loop {
             let Ok(mut ready) = self.input.readable().await else { return std::future::pending().await };
             ready.clear_ready();
-            // Everywhere but on macOS its end is told without being asked for.
-            let mut waiting = [PollFd::new(&self.input, PollFlags::HUP)];
-            let _ = poll(&mut waiting, Some(&rustix::event::Timespec::default()));
-            if waiting[0].revents().contains(PollFlags::HUP) {
+            // Only macOS needs `HUP` as a requested event; other systems always report it.
+            let mut descriptors = [PollFd::new(&self.input, PollFlags::HUP)];
+            let _ = poll(&mut descriptors, Some(&Timespec::default()));
+            if descriptors[0].revents().contains(PollFlags::HUP) {
                 return;
             }
         }
     }
 }
 
-/// Standard input, to be waited for. A duplicate: dropped, it closes nothing.
-fn input() -> Option<AsyncFd<OwnedFd>> {
+/// A duplicate of standard input for the event loop. Dropping it does not close standard input.
+fn async_stdin() -> Option<AsyncFd<OwnedFd>> {
     let input = io::stdin().as_fd().try_clone_to_owned().ok()?;
-    // Deprecated for types whose descriptor may change under it; an owned one does not, and the successor is unsafe.
+    // Deprecated for types that can change their descriptor. `OwnedFd` cannot, and the replacement is unsafe.
     #[expect(deprecated)]
     AsyncFd::new(input).ok()
 }
 
-fn key(byte: u8) -> Option<Key> {
-    match byte.to_ascii_lowercase() {
-        b'r' => Some(Key::Restart),
-        b'p' => Some(Key::Pause),
-        b'w' => Some(Key::Why),
-        b'q' => Some(Key::Quit),
-        b'?' | b'h' => Some(Key::Help),
-        b'\n' | b'\r' => Some(Key::Room),
-        _ => None,
-    }
-}
-
 fn in_foreground(terminal: impl AsFd) -> bool {
-    // The comparison is the library's: in a PID namespace our own group may have no number.
+    // The library compares the process groups, because in a PID namespace devrun's own group may have no number.
     rustix::termios::tcgetpgrp(terminal).is_ok() && devrun::supervise::terminal::in_foreground()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn typed(reads: &[&[u8]]) -> Vec<Key> {
-        let mut typing = Typing::default();
-        let mut keys = Vec::new();
-        for bytes in reads {
-            keys.extend(bytes.iter().filter_map(|byte| typing.key(*byte)));
-            typing.pause();
-        }
-        keys
-    }
-
-    #[test]
-    fn letters_are_keys() {
-        assert_eq!(typed(&[b"rQ?"]), [Key::Restart, Key::Quit, Key::Help]);
-    }
-
-    #[test]
-    fn letters_in_escape_sequences_are_none() {
-        // Arrows, F2 (`Q`), F5, Alt-q, a mouse, where the cursor is (`R`), what colour the background has.
-        let sequences: [&[u8]; 7] = [
-            b"\x1b[A",
-            b"\x1bOQ",
-            b"\x1b[15~",
-            b"\x1bq",
-            b"\x1b[<0;10;5M",
-            b"\x1b[12;40R",
-            b"\x1b]11;rgb:0000/0000/0000\x1b\\",
-        ];
-        for sequence in sequences {
-            assert_eq!(typed(&[sequence, b"w"]), [Key::Why], "{sequence:?}");
-        }
-        assert_eq!(typed(&[b"\x1b[12;", b"40R", b"w"]), [Key::Why]);
-    }
-
-    #[test]
-    fn the_escape_key_by_itself_swallows_nothing() {
-        assert_eq!(typed(&[b"\x1b", b"q"]), [Key::Quit]);
-    }
 }

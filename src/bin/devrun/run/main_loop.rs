@@ -1,21 +1,21 @@
-//! `devrun -- COMMAND`: a session, and the signals, keys and words around it.
+//! The main loop of a run: events of the session, signals, keys, and edits of devrun.toml.
 //!
-//! Everything runs on this thread: the kernel kills the child when the thread that started it ends, so it
-//! must be one that lives as long as the process.
+//! All of it runs on the main thread, because the kernel kills COMMAND when the thread that started it ends.
 
 use std::time::{Duration, Instant};
 
 use devrun::change::Batch;
 use devrun::session::{Event, Handle, Session};
-use devrun::supervise::{
-    self, Capture, OrphanKiller, Phase, ProcessExit, Request, Signal, Stdin, SupervisorExit, terminal as tty,
-};
-use devrun::watch;
+use devrun::supervise::{self, Phase, Request, Signal, SupervisorExit, terminal as tty};
+use devrun::{Options, watch};
 
-use super::keyboard::{self, Key, Keyboard, Typed};
-use super::rlimit;
-use super::signals::{Asked, Signals};
+use super::job_control::JobControl;
+use super::keyboard::{Input, Keyboard};
+use super::keys::Key;
+use super::session_options::{child_owns_terminal, first_options, next_options};
+use super::signals::{SignalRequest, Signals};
 use super::start_error::start_error;
+use super::stop::{StopAction, StopSequence, was_interrupted};
 use crate::config::diff::{Reload, SettingsDiff};
 use crate::config::resolved::settings::Settings;
 use crate::report::{Reporter, log};
@@ -23,120 +23,96 @@ use crate::ui::byte_string::ByteString;
 use crate::ui::error::{CliError, ExitCode};
 use crate::ui::terminal::Terminal;
 
-/// Two signals within this time are one press of a key.
-const ONE_PRESS: Duration = Duration::from_millis(30);
-/// How often the status line shows the time that has passed.
-const STATUS_EVERY: Duration = Duration::from_millis(250);
+/// Interval at which the status line is updated.
+const STATUS_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Runs COMMAND until it is told to stop.
+/// Runs COMMAND until devrun is asked to stop.
 ///
 /// # Errors
-/// [`CliError`] if a room cannot begin; then nothing was started.
+/// [`CliError`] if the session cannot start. COMMAND was not started then.
 pub(crate) fn run(settings: Settings, terminal: &mut Terminal) -> Result<ExitCode, CliError> {
-    let mut options = settings.session_options()?;
-    // From here on nobody who traces waits for a reader.
-    let streams =
-        terminal.share().map_err(|error| CliError::failed_to("start the output threads", &error))?;
-    options.supervise.streams = Some(streams);
-    options.supervise.orphan_killer = start_orphan_killer(terminal);
-    options.supervise.open_files = rlimit::raise_limit();
-    capture(&mut options, terminal);
+    let options = first_options(&settings, terminal)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| CliError::failed_to("start the event loop", &error))?;
-    let outcome = runtime.block_on(supervise(settings, options, terminal));
-    // A thread that waits in the kernel for a slow file system must not hold up the end.
+    let result = runtime.block_on(async { MainLoop::new(settings, &options, terminal)?.run(options).await });
+    // Do not wait for a thread that is blocked by a slow file system.
     runtime.shutdown_background();
-    outcome
+    result
 }
 
-async fn supervise(
-    settings: Settings,
-    mut options: devrun::Options,
-    terminal: &mut Terminal,
-) -> Result<ExitCode, CliError> {
-    let signals = Signals::listen().map_err(|error| CliError::failed_to("listen for signals", &error))?;
-    let reporter = Reporter::new(&settings, &options, Instant::now());
-    let mut run = Run {
-        handle: None,
-        signals,
-        keyboard: Keyboard::none(),
-        inherits: false,
-        stats: options.watch.stats.clone(),
-        doubt: settings.server.unfilled_placeholder(&options.supervise.command),
-        settings,
-        next: None,
-        asked: None,
-        stopping: None,
-        suspending: false,
-        paused: false,
-        reporter,
-        terminal,
-    };
-    let mut session = run.begun(&options).await?;
-    loop {
-        let Some(mut running) = session else { return Ok(run.code(SupervisorExit::Asked)) };
-        run.adopt_session(&running, &options);
-        let exit = run.through(&mut running).await;
-        let Some(next) = run.next.take() else { return Ok(run.code(exit)) };
-        run.keyboard = Keyboard::none();
-        (session, options) = run.again(*next, options).await?;
-    }
-}
-
-/// Starts the orphan killer. Warns if that fails: devrun goes on without it.
-fn start_orphan_killer(terminal: &mut Terminal) -> Option<OrphanKiller> {
-    OrphanKiller::start()
-        .map_err(|error| {
-            let message = "if devrun is killed by SIGKILL, COMMAND may go on running";
-            terminal.warn(format_args!("{message}: {error}"), "");
-        })
-        .ok()
-}
-
-/// What goes on around a session.
-struct Run<'a> {
-    handle: Option<Handle>,
+/// A run of devrun, which consists of one session, or of several if devrun.toml is edited.
+struct MainLoop<'a> {
     signals: Signals,
     keyboard: Keyboard,
+    /// The running session.
+    session: Option<Handle>,
     settings: Settings,
-    /// What the watch counts, over all sessions.
-    stats: watch::Stats,
-    /// What is odd about the settings, and its remedy: said once, after the first event.
-    doubt: Option<(String, String)>,
-    /// Settings that need a new session, once this one has ended.
-    next: Option<Box<Settings>>,
-    /// The signal that asked for the end.
-    asked: Option<Signal>,
-    /// Since when the end is asked for, in whatever way; asking again kills.
-    stopping: Option<Instant>,
-    /// Devrun itself was asked to stop for a while; otherwise only its child has noticed.
-    suspending: bool,
+    /// Settings that need a new session. It starts when the current one has ended.
+    next_settings: Option<Box<Settings>>,
+    stop: StopSequence,
+    job_control: JobControl,
     paused: bool,
-    /// The child owns the terminal: Ctrl-C reaches only it, and its end by Ctrl-C is ours.
-    inherits: bool,
+    /// Whether COMMAND reads the terminal. Ctrl-C then reaches only COMMAND.
+    child_owns_terminal: bool,
+    /// A warning about the settings and its remedy, reported after the first event.
+    warning: Option<(String, String)>,
+    /// Counters of the watch, which all sessions share.
+    stats: watch::Stats,
     reporter: Reporter,
     terminal: &'a mut Terminal,
 }
 
-impl Run<'_> {
-    /// A session that has begun, once it has started; `None` if a signal asks for the end first: the walk of a large tree
-    /// takes its time.
-    async fn begun(&mut self, options: &devrun::Options) -> Result<Option<Session>, CliError> {
+impl<'a> MainLoop<'a> {
+    fn new(settings: Settings, options: &Options, terminal: &'a mut Terminal) -> Result<Self, CliError> {
+        let signals =
+            Signals::listen().map_err(|error| CliError::failed_to("install signal handlers", &error))?;
+        Ok(Self {
+            signals,
+            keyboard: Keyboard::Unused,
+            session: None,
+            next_settings: None,
+            stop: StopSequence::default(),
+            job_control: JobControl::default(),
+            paused: false,
+            child_owns_terminal: false,
+            warning: settings.server.unfilled_placeholder(&options.supervise.command),
+            stats: options.watch.stats.clone(),
+            reporter: Reporter::new(&settings, options, Instant::now()),
+            settings,
+            terminal,
+        })
+    }
+
+    /// Runs one session after the other.
+    async fn run(mut self, mut options: Options) -> Result<ExitCode, CliError> {
+        let mut session = self.start_session(&options).await?;
+        loop {
+            let Some(mut running) = session else { return Ok(self.stop.exit_code(SupervisorExit::Asked)) };
+            self.session_started(&running, &options);
+            let exit = self.run_session(&mut running).await;
+            let Some(settings) = self.next_settings.take() else { return Ok(self.stop.exit_code(exit)) };
+            self.keyboard = Keyboard::Unused;
+            (session, options) = self.restart_session(*settings, options).await?;
+        }
+    }
+
+    /// Starts a session. Returns `None` if a signal requests the stop first, because the scan of a large tree takes long.
+    async fn start_session(&mut self, options: &Options) -> Result<Option<Session>, CliError> {
         let starting = Session::start(options.clone());
         tokio::pin!(starting);
         self.reporter.scan_started(Instant::now(), self.terminal);
         loop {
             tokio::select! {
                 biased;
-                asked = self.signals.next() => match asked {
-                    Asked::Stop(signal) => {
-                        self.asked = Some(signal);
+                request = self.signals.next() => match request {
+                    SignalRequest::Stop(signal) => {
+                        self.stop.request_by_signal(signal, Instant::now());
                         return Ok(None);
                     }
-                    Asked::Suspend => tty::stop_self(),
-                    Asked::Continue | Asked::Resized => {}
+                    SignalRequest::Suspend => tty::stop_self(),
+                    SignalRequest::Continue | SignalRequest::Resize => {}
                 },
                 () = tick(self.reporter.needs_ticks()) => self.reporter.tick(Instant::now(), self.terminal),
                 session = &mut starting => {
@@ -147,272 +123,220 @@ impl Run<'_> {
         }
     }
 
-    /// A session with new settings; the old ones once more if the new ones cannot be used.
-    async fn again(
+    /// Starts a session with new settings, or with the old ones if the new ones cannot be used.
+    async fn restart_session(
         &mut self,
-        next: Settings,
-        old: devrun::Options,
-    ) -> Result<(Option<Session>, devrun::Options), CliError> {
-        let terminal = &*self.terminal;
-        let guarded = |mut options: devrun::Options| {
-            options.supervise.orphan_killer.clone_from(&old.supervise.orphan_killer);
-            options.supervise.open_files = old.supervise.open_files;
-            options.supervise.streams.clone_from(&old.supervise.streams);
-            options.watch.stats = old.watch.stats.clone();
-            capture(&mut options, terminal);
-            options
-        };
-        let failure = match next.session_options().map(guarded) {
-            Ok(options) => match self.begun(&options).await {
+        settings: Settings,
+        old: Options,
+    ) -> Result<(Option<Session>, Options), CliError> {
+        let error = match next_options(&settings, &old, self.terminal) {
+            Ok(options) => match self.start_session(&options).await {
                 Ok(session) => {
-                    self.adopt(next, true);
+                    self.adopt_settings(settings, true);
                     return Ok((session, options));
                 }
-                Err(failure) => failure,
+                Err(error) => error,
             },
-            Err(failure) => failure,
+            Err(error) => error,
         };
-        self.refuse(&failure);
-        let session = self.begun(&old).await?;
+        self.reject_settings(&error);
+        let session = self.start_session(&old).await?;
         Ok((session, old))
     }
 
-    fn adopt_session(&mut self, session: &Session, options: &devrun::Options) {
-        self.inherits = options.supervise.command.stdin == Stdin::Inherit;
-        self.keyboard = Keyboard::open(self.inherits);
+    fn session_started(&mut self, session: &Session, options: &Options) {
+        self.child_owns_terminal = child_owns_terminal(options);
+        self.keyboard = if self.child_owns_terminal { Keyboard::open_for_child() } else { Keyboard::open() };
         self.reporter.session_started(options, self.terminal);
-        self.stopping = None;
-        self.handle = Some(session.handle());
+        self.stop.session_started();
+        self.session = Some(session.handle());
         if self.paused {
             self.send(Request::Pause);
         }
     }
 
     fn send(&self, request: Request) {
-        if let Some(handle) = &self.handle {
-            handle.send(request);
+        if let Some(session) = &self.session {
+            session.send(request);
         }
     }
 
-    /// One session, from its start to its end.
-    async fn through(&mut self, session: &mut Session) -> SupervisorExit {
+    /// Handles events, signals and keys until the session ends.
+    async fn run_session(&mut self, session: &mut Session) -> SupervisorExit {
         loop {
             tokio::select! {
                 biased;
-                asked = self.signals.next() => self.signal(asked),
+                request = self.signals.next() => self.handle_signal(request),
                 event = session.next_event() => match event {
                     Some(Event::Ended(exit)) => {
-                        if self.next.is_none() {
-                            self.event(&Event::Ended(exit));
+                        // The summary belongs to the end of the last session.
+                        if self.next_settings.is_none() {
+                            self.report(&Event::Ended(exit));
                         }
                         return exit;
                     }
-                    Some(event) => self.heard(&event),
+                    Some(event) => self.handle_event(&event),
                     None => return SupervisorExit::Asked,
                 },
-                typed = self.keyboard.next() => self.typed(typed),
+                input = self.keyboard.next() => self.handle_input(input),
                 () = tick(self.reporter.needs_ticks()) => self.reporter.tick(Instant::now(), self.terminal),
             }
         }
     }
 
-    fn event(&mut self, event: &Event) {
+    fn report(&mut self, event: &Event) {
         self.reporter.event(event, Instant::now(), self.terminal);
-        if let Some((message, remedy)) = self.doubt.take() {
+        if let Some((message, remedy)) = self.warning.take() {
             self.reporter.warn(message, remedy, self.terminal);
         }
     }
 
-    fn heard(&mut self, event: &Event) {
-        self.keyboard.take();
-        self.event(event);
+    fn handle_event(&mut self, event: &Event) {
+        self.keyboard.resume();
+        self.report(event);
         match event {
-            Event::Watch(watch::Event::Changed(batch)) if self.is_configuration(batch) => self.reconfigure(),
-            Event::Child(supervise::Event::Suspended) => self.suspend(),
+            Event::Watch(watch::Event::Changed(batch)) if self.has_config_file(batch) => {
+                self.reload_settings()
+            }
+            Event::Child(supervise::Event::Suspended) => self.child_suspended(),
             Event::Child(supervise::Event::Phase { phase: Phase::Exited(report), .. })
-                if self.inherits && was_interrupted(report.ended) =>
+                if self.child_owns_terminal && was_interrupted(report.ended) =>
             {
-                self.stop(Signal::INT);
+                self.stop_by_signal(Signal::INT);
             }
             _ => {}
         }
     }
 
-    fn is_configuration(&self, batch: &Batch) -> bool {
+    fn has_config_file(&self, batch: &Batch) -> bool {
         let files = self.settings.config_files();
         batch.changes.iter().any(|change| files.contains(&change.path))
     }
 
-    /// devrun.toml was edited: what can follow at once does; the rest needs a new session.
-    fn reconfigure(&mut self) {
-        let next = match self.settings.reload() {
-            Ok(next) => next,
-            Err(failure) => return self.refuse(&failure),
+    /// Reads the edited devrun.toml. Applies at once what the running session can apply; the rest needs a new session.
+    fn reload_settings(&mut self) {
+        let settings = match self.settings.reload() {
+            Ok(settings) => settings,
+            Err(error) => return self.reject_settings(&error),
         };
-        match SettingsDiff::between(&self.settings, &next).reload {
+        match SettingsDiff::between(&self.settings, &settings).reload {
             Reload::None => {}
-            Reload::Output => self.adopt(next, false),
+            Reload::Output => self.adopt_settings(settings, false),
             Reload::Watch => {
-                if let Some(handle) = &self.handle {
-                    let mut options = next.watch_options();
+                if let Some(session) = &self.session {
+                    let mut options = settings.watch_options();
                     options.stats = self.stats.clone();
-                    handle.rewatch(options);
+                    session.rewatch(options);
                 }
-                self.adopt(next, false);
+                self.adopt_settings(settings, false);
             }
             Reload::Child | Reload::Session => {
-                // What cannot be used at all stops nothing.
-                if let Err(failure) = next.session_options() {
-                    return self.refuse(&failure);
+                // Settings that cannot be used must not stop the session.
+                if let Err(error) = settings.session_options() {
+                    return self.reject_settings(&error);
                 }
-                self.next = Some(Box::new(next));
+                self.next_settings = Some(Box::new(settings));
                 self.send(Request::Stop);
             }
         }
     }
 
-    fn adopt(&mut self, settings: Settings, restarted: bool) {
+    fn adopt_settings(&mut self, settings: Settings, restarted: bool) {
         self.reporter.configure(&settings);
-        // The variable was good when devrun started.
+        // DEVRUN_LOG was valid when devrun started.
         let _ = log::configure(settings.output);
         self.settings = settings;
-        let file = self
-            .settings
-            .config
-            .as_deref()
-            .map(|file| ByteString::from_relative_path(file, &self.settings.directory));
-        self.reporter.reconfigured(file.unwrap_or_else(|| ByteString::new("")), restarted, self.terminal);
+        let file = match &self.settings.config {
+            Some(file) => ByteString::from_relative_path(file, &self.settings.directory),
+            None => ByteString::new(""),
+        };
+        self.reporter.reconfigured(file, restarted, self.terminal);
     }
 
-    /// Says what is wrong with an edit; what is in effect stays so.
-    fn refuse(&mut self, failure: &CliError) {
-        self.terminal.print_error(failure);
+    fn reject_settings(&mut self, error: &CliError) {
+        self.terminal.print_error(error);
         self.reporter.inform("the old settings stay in effect", self.terminal);
     }
 
-    fn signal(&mut self, asked: Asked) {
-        match asked {
-            Asked::Stop(signal) => self.stop(signal),
-            // Nothing stops the first process of a container, so that nobody would let the child go on.
-            Asked::Suspend if std::process::id() == 1 => {}
-            // The child first: devrun stops itself when it hears that this is done.
-            Asked::Suspend => {
-                self.suspending = true;
+    fn handle_signal(&mut self, request: SignalRequest) {
+        match request {
+            SignalRequest::Stop(signal) => self.stop_by_signal(signal),
+            // COMMAND first. When it has been suspended, `child_suspended` suspends devrun.
+            SignalRequest::Suspend if JobControl::can_suspend() => {
+                self.job_control = JobControl::BySignal;
                 self.send(Request::Suspend);
             }
-            Asked::Continue => {
+            SignalRequest::Suspend => {}
+            SignalRequest::Continue => {
                 self.send(Request::Continue);
-                self.keyboard.take();
+                self.keyboard.resume();
             }
-            Asked::Resized => self.send(Request::Resized),
+            SignalRequest::Resize => self.send(Request::Resized),
         }
     }
 
-    /// A signal asks for the end: devrun dies by it afterwards.
-    fn stop(&mut self, signal: Signal) {
-        self.asked.get_or_insert(signal);
-        // The end of a terminal is told twice, by the kernel and by the shell: nobody has asked twice.
-        if signal == Signal::HUP && self.stopping.is_some() {
-            return;
-        }
-        self.end();
+    fn child_suspended(&mut self) {
+        self.terminal.drain();
+        self.keyboard.suspend();
+        self.job_control.child_suspended();
     }
 
-    /// Gently the first time, at once the second.
-    fn end(&mut self) {
-        self.next = None;
-        let now = Instant::now();
-        match self.stopping {
-            // One Ctrl-C comes twice from a wrapper that passes on what we have already got, such as `npm run`.
-            Some(since) if now.saturating_duration_since(since) < ONE_PRESS => {}
-            Some(_) => self.send(Request::Kill),
-            None => {
-                self.stopping = Some(now);
+    fn stop_by_signal(&mut self, signal: Signal) {
+        let action = self.stop.request_by_signal(signal, Instant::now());
+        self.perform(action);
+    }
+
+    fn perform(&mut self, action: StopAction) {
+        self.next_settings = None;
+        match action {
+            StopAction::None => {}
+            StopAction::Stop => {
                 self.reporter.inform("stopping; press again to kill", self.terminal);
                 self.send(Request::Stop);
             }
+            StopAction::Kill => self.send(Request::Kill),
         }
     }
 
-    /// The shell gets the terminal as it was, and devrun stops here until it is continued.
-    fn suspend(&mut self) {
-        self.terminal.drain();
-        self.keyboard.suspend();
-        match std::mem::take(&mut self.suspending) {
-            true => tty::stop_self(),
-            false => tty::stop_group(),
+    fn handle_input(&mut self, input: Input) {
+        match input {
+            Input::Key(key) => self.handle_key(key),
+            Input::Hangup if self.signals.handles_hangup() => self.stop_by_signal(Signal::HUP),
+            Input::Hangup => {}
         }
     }
 
-    fn typed(&mut self, typed: Typed) {
-        match typed {
-            Typed::Key(key) => self.key(key),
-            Typed::Gone if self.signals.heed_hangup() => self.stop(Signal::HUP),
-            Typed::Gone => {}
-        }
-    }
-
-    fn key(&mut self, key: Key) {
+    fn handle_key(&mut self, key: Key) {
         match key {
             Key::Restart => self.send(Request::Restart),
-            Key::Pause => {
-                self.paused = !self.paused;
-                if self.paused {
-                    self.send(Request::Pause);
-                    self.reporter.paused(self.terminal);
-                } else {
-                    self.send(Request::Resume);
-                    self.reporter.resumed(self.terminal);
-                }
-            }
+            Key::Pause => self.toggle_pause(),
             Key::Why => self.reporter.explain_restarts(Instant::now(), self.terminal),
-            // Not a signal: the exit status is 0.
-            Key::Quit => self.end(),
-            Key::Room => self.terminal.eprintln(""),
-            Key::Help => self.reporter.inform(keyboard::HELP, self.terminal),
+            Key::Quit => {
+                let action = self.stop.request(Instant::now());
+                self.perform(action);
+            }
+            Key::BlankLine => self.terminal.eprintln(""),
+            Key::Help => self.reporter.inform(Key::HELP, self.terminal),
         }
     }
 
-    fn code(&self, exit: SupervisorExit) -> ExitCode {
-        match exit {
-            SupervisorExit::NotStarted(2) => ExitCode::Failed,
-            SupervisorExit::NotStarted(126) => ExitCode::NotExecutable,
-            SupervisorExit::NotStarted(_) => ExitCode::NotFound,
-            SupervisorExit::Child(ended) if self.asked.is_none() => child_code(ended),
-            _ => self.asked.map_or(ExitCode::Success, ExitCode::Signal),
+    fn toggle_pause(&mut self) {
+        self.paused = !self.paused;
+        if self.paused {
+            self.send(Request::Pause);
+            self.reporter.paused(self.terminal);
+        } else {
+            self.send(Request::Resume);
+            self.reporter.resumed(self.terminal);
         }
     }
 }
 
-/// What appears on a terminal goes through devrun, so that its own lines and COMMAND's do not mix; but not if the terminal
-/// is COMMAND's own.
-fn capture(options: &mut devrun::Options, terminal: &Terminal) {
-    let options = &mut options.supervise;
-    if options.capture == Capture::No && options.command.stdin != Stdin::Inherit && terminal.supports_status()
-    {
-        options.capture = Capture::Terminal;
-    }
-}
-
-fn child_code(ended: ProcessExit) -> ExitCode {
-    match ended {
-        ProcessExit::Signal(signal) => ExitCode::Signal(signal),
-        ProcessExit::Status(status) => ExitCode::Child(u8::try_from(status & 0xff).unwrap_or(u8::MAX)),
-        ProcessExit::NotStarted(2) => ExitCode::Failed,
-        ProcessExit::NotStarted(126) => ExitCode::NotExecutable,
-        _ => ExitCode::NotFound,
-    }
-}
-
-/// Whether the child ended by a Ctrl-C that only it could see: by the signal, or with the shell's number for it.
-fn was_interrupted(ended: ProcessExit) -> bool {
-    ended == ProcessExit::Signal(Signal::INT) || ended == ProcessExit::Status(130)
-}
-
-/// Ticks only while something takes long: an idle devrun never wakes up.
-async fn tick(waiting: bool) {
-    match waiting {
-        true => tokio::time::sleep(STATUS_EVERY).await,
-        false => std::future::pending().await,
+/// Waits for the next update of the status line. Without one, an idle devrun never wakes up.
+async fn tick(needed: bool) {
+    if needed {
+        tokio::time::sleep(STATUS_INTERVAL).await;
+    } else {
+        std::future::pending::<()>().await;
     }
 }

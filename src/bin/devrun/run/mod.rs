@@ -1,9 +1,14 @@
-//! `devrun -- COMMAND`: runs a session and handles signals, keys and edits of devrun.toml meanwhile.
+//! `devrun -- COMMAND`: runs a session, and handles signals, keys and edits of devrun.toml meanwhile.
 
+mod job_control;
 mod keyboard;
+mod keys;
 mod main_loop;
 mod rlimit;
-pub(crate) mod signals;
+mod session_options;
+mod signals;
 mod start_error;
+mod stop;
 
 pub(crate) use main_loop::run;
+pub(crate) use signals::raise_default;

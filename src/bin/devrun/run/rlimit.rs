@@ -1,15 +1,15 @@
-//! Room for the front's connections: as many open files as the system lets this process have.
+//! Raises the limit of open files, because each connection of a client takes two descriptors.
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-/// No front needs more; some systems and programs go through all numbers there may be.
-const ENOUGH: u64 = 32_768;
+/// The limit to raise to. A higher one would slow down programs that close all possible descriptors.
+const OPEN_FILES: u64 = 32_768;
 
-/// Raises this process's own limit. Returns what it was, for those that are started.
-pub(crate) fn raise_limit() -> Option<u64> {
+/// Raises the limit of this process. Returns the old limit, which COMMAND gets, if the limit changed.
+pub(super) fn raise_open_files_limit() -> Option<u64> {
     let mut limit = getrlimit(Resource::Nofile);
     let before = limit.current?;
-    let wanted = limit.maximum.unwrap_or(ENOUGH).min(ENOUGH);
+    let wanted = limit.maximum.unwrap_or(OPEN_FILES).min(OPEN_FILES);
     limit.current = Some(wanted);
     (wanted > before && setrlimit(Resource::Nofile, limit).is_ok()).then_some(before)
 }

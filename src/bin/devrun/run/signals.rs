@@ -1,38 +1,39 @@
-//! Signals to devrun itself, as a shell user expects them. Decides nothing: `run` does.
+//! The signals that devrun handles during a run. `main_loop.rs` decides what they do.
 
 use std::io;
 
 use devrun::supervise::{Signal, terminal};
-use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
+use tokio::signal::unix::{Signal as SignalStream, SignalKind, signal};
 
-/// What a signal asks for.
+/// What a signal requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Asked {
-    /// End, and then die by this signal.
+pub(super) enum SignalRequest {
+    /// Stop COMMAND, and then end by this signal.
     Stop(Signal),
-    /// Ctrl-Z: stop the child, then devrun.
+    /// SIGTSTP, as by Ctrl-Z: suspend COMMAND, and then devrun.
     Suspend,
-    /// Go on after that.
+    /// SIGCONT: continue after a suspension.
     Continue,
-    /// The terminal has another size.
-    Resized,
+    /// SIGWINCH: the size of the terminal changed.
+    Resize,
 }
 
-/// The signals devrun listens to while a session runs.
-pub(crate) struct Signals {
-    interrupt: Stream,
-    terminate: Stream,
-    quit: Stream,
-    /// `None` under `nohup`: a hangup that was ignored from the start stays ignored.
-    hangup: Option<Stream>,
-    suspend: Option<Stream>,
-    resume: Stream,
-    resized: Stream,
+/// Streams of the signals that devrun handles.
+pub(super) struct Signals {
+    interrupt: SignalStream,
+    terminate: SignalStream,
+    quit: SignalStream,
+    /// `None` if SIGHUP was ignored when devrun started, as under `nohup`. It then stays ignored.
+    hangup: Option<SignalStream>,
+    /// `None` if SIGTSTP was ignored when devrun started.
+    suspend: Option<SignalStream>,
+    resume: SignalStream,
+    resize: SignalStream,
 }
 
 impl Signals {
-    /// Installs the handlers; they stay for the life of the process.
-    pub(crate) fn listen() -> io::Result<Self> {
+    /// Installs the handlers. They stay for the life of the process.
+    pub(super) fn listen() -> io::Result<Self> {
         let unless_ignored = |number: i32, kind: SignalKind| {
             let ignored = Signal::from_number(number).is_some_and(terminal::is_ignored);
             (!ignored).then(|| signal(kind)).transpose()
@@ -44,35 +45,35 @@ impl Signals {
             hangup: unless_ignored(libc::SIGHUP, SignalKind::hangup())?,
             suspend: unless_ignored(libc::SIGTSTP, SignalKind::from_raw(libc::SIGTSTP))?,
             resume: signal(SignalKind::from_raw(libc::SIGCONT))?,
-            resized: signal(SignalKind::window_change())?,
+            resize: signal(SignalKind::window_change())?,
         })
     }
 
-    /// Whether the end of the terminal ends devrun: not under `nohup`.
-    pub(crate) fn heed_hangup(&self) -> bool {
+    /// Whether the end of the terminal ends devrun. Under `nohup` it does not.
+    pub(super) fn handles_hangup(&self) -> bool {
         self.hangup.is_some()
     }
 
-    /// Waits for the next one. Cancel-safe.
-    pub(crate) async fn next(&mut self) -> Asked {
+    /// Waits for the next signal. Cancel-safe.
+    pub(super) async fn next(&mut self) -> SignalRequest {
         tokio::select! {
-            _ = self.interrupt.recv() => Asked::Stop(Signal::INT),
-            _ = self.terminate.recv() => Asked::Stop(Signal::TERM),
-            _ = self.quit.recv() => Asked::Stop(Signal::QUIT),
-            () = received(&mut self.hangup) => Asked::Stop(Signal::HUP),
-            () = received(&mut self.suspend) => Asked::Suspend,
-            _ = self.resume.recv() => Asked::Continue,
-            _ = self.resized.recv() => Asked::Resized,
+            _ = self.interrupt.recv() => SignalRequest::Stop(Signal::INT),
+            _ = self.terminate.recv() => SignalRequest::Stop(Signal::TERM),
+            _ = self.quit.recv() => SignalRequest::Stop(Signal::QUIT),
+            () = recv(&mut self.hangup) => SignalRequest::Stop(Signal::HUP),
+            () = recv(&mut self.suspend) => SignalRequest::Suspend,
+            _ = self.resume.recv() => SignalRequest::Continue,
+            _ = self.resize.recv() => SignalRequest::Resize,
         }
     }
 }
 
-/// Ends this process by a signal, so that the shell sees what happened. Returns if that is impossible.
-pub(crate) fn die_by(signal: Signal) {
+/// Ends this process by a signal with its default action, so that the shell sees the signal. Returns if that fails.
+pub(crate) fn raise_default(signal: Signal) {
     terminal::die_by(signal);
 }
 
-async fn received(stream: &mut Option<Stream>) {
+async fn recv(stream: &mut Option<SignalStream>) {
     match stream {
         Some(stream) => {
             stream.recv().await;

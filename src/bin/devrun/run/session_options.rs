@@ -1,0 +1,69 @@
+//! The options of a session that come from the program and not from the settings.
+
+use devrun::Options;
+use devrun::supervise::{Capture, OrphanKiller, Stdin};
+
+use super::rlimit::raise_open_files_limit;
+use crate::config::resolved::settings::Settings;
+use crate::ui::error::CliError;
+use crate::ui::terminal::Terminal;
+
+/// The options of the first session.
+///
+/// # Errors
+/// [`CliError`] if the settings cannot be used, for example because there is no COMMAND.
+pub(super) fn first_options(settings: &Settings, terminal: &mut Terminal) -> Result<Options, CliError> {
+    let mut options = settings.session_options()?;
+    // From here on a thread writes standard error, so that log lines never block the event loop.
+    let streams =
+        terminal.share().map_err(|error| CliError::failed_to("start the output threads", &error))?;
+    options.supervise.streams = Some(streams);
+    options.supervise.orphan_killer = start_orphan_killer(terminal);
+    options.supervise.open_files = raise_open_files_limit();
+    capture_terminal_output(&mut options, terminal);
+    Ok(options)
+}
+
+/// The options of a session with new settings, which takes over what `old` has opened and counted.
+///
+/// # Errors
+/// [`CliError`] if the settings cannot be used.
+pub(super) fn next_options(
+    settings: &Settings,
+    old: &Options,
+    terminal: &Terminal,
+) -> Result<Options, CliError> {
+    let mut options = settings.session_options()?;
+    options.supervise.streams.clone_from(&old.supervise.streams);
+    options.supervise.orphan_killer.clone_from(&old.supervise.orphan_killer);
+    options.supervise.open_files = old.supervise.open_files;
+    options.watch.stats = old.watch.stats.clone();
+    capture_terminal_output(&mut options, terminal);
+    Ok(options)
+}
+
+/// Whether COMMAND reads the terminal itself.
+pub(super) fn child_owns_terminal(options: &Options) -> bool {
+    options.supervise.command.stdin == Stdin::Inherit
+}
+
+/// Starts the orphan killer. devrun also runs without it, but warns.
+fn start_orphan_killer(terminal: &mut Terminal) -> Option<OrphanKiller> {
+    match OrphanKiller::start() {
+        Ok(killer) => Some(killer),
+        Err(error) => {
+            let message = "if devrun is killed by SIGKILL, COMMAND may go on running";
+            terminal.warn(format_args!("{message}: {error}"), "");
+            None
+        }
+    }
+}
+
+/// Lets the output of COMMAND on a terminal pass through devrun, so that it does not mix with the lines of devrun.
+/// Does nothing if COMMAND reads the terminal itself, because it then needs all of it.
+fn capture_terminal_output(options: &mut Options, terminal: &Terminal) {
+    if options.supervise.capture == Capture::No && !child_owns_terminal(options) && terminal.supports_status()
+    {
+        options.supervise.capture = Capture::Terminal;
+    }
+}
