@@ -40,7 +40,8 @@ pub(crate) fn run(
     Ok(exit_code(&report, settings.check.strict))
 }
 
-/// Findings make the check fail if they are errors, or with `--strict` warnings. Otherwise an unreadable directory does.
+/// Findings make the check fail if they are errors, or with `--strict` warnings. Otherwise an unreadable
+/// directory does.
 fn exit_code(report: &LintReport, strict: bool) -> ExitCode {
     let failing = if strict { Severity::Warning } else { Severity::Error };
     if report.findings.iter().any(|finding| finding.severity >= failing) {
@@ -97,7 +98,8 @@ fn tracked_below(root: &Path) -> Result<Vec<PathBuf>, CliError> {
     }
 }
 
-/// The directory to which GitHub and SARIF paths are relative: the checked-out repository, not the working directory.
+/// The directory to which GitHub and SARIF paths are relative: the checked-out repository, not the working
+/// directory.
 fn workspace(settings: &Settings) -> PathBuf {
     let named = std::env::var_os("GITHUB_WORKSPACE").map(PathBuf::from);
     named.filter(|dir| settings.directory.starts_with(dir)).unwrap_or_else(|| settings.directory.clone())

@@ -215,7 +215,8 @@ struct RuleAnswer {
     pattern: ByteString,
 }
 
-/// The rule file relative to `directory`. The global file of git keeps its full path, as `git check-ignore` prints it.
+/// The rule file relative to `directory`. The global file of git keeps its full path, as `git check-ignore`
+/// prints it.
 fn relative_source(directory: &Path, source: &Path, layer: Layer) -> PathBuf {
     if layer == Layer::GitGlobal && !source.starts_with(directory) {
         source.into()

@@ -333,8 +333,8 @@ struct IgnoredEntry {
     verdict: Verdict,
 }
 
-/// The ignored entries below a root. The walk does not enter ignored directories, follows no links, and skips what it
-/// cannot read.
+/// The ignored entries below a root. The walk does not enter ignored directories, follows no symbolic links,
+/// and skips unreadable directories.
 fn find_ignored(root: &Path, rules: &Rules) -> Vec<(PathBuf, IgnoredEntry)> {
     let (sender, receiver) = mpsc::channel();
     let check = |path: &Path, is_dir, sender: &mpsc::Sender<_>| {

@@ -1,4 +1,4 @@
-//! Checks whether COMMAND can be started, and whether it has a reloader of its own.
+//! Checks whether COMMAND can be started, and warns of a reloader in it.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

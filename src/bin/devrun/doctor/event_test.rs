@@ -64,7 +64,8 @@ async fn test_directory(directory: &Path) -> Outcome {
     }
 }
 
-/// Options that watch one file of the directory. All other files are ignored, so that their events do not count.
+/// Options that watch one file of the directory. All other files are ignored, so that their events do not
+/// count.
 fn watch_options(directory: &Path, file: &Path) -> Options {
     let mut rules = rules::Options::new(directory);
     rules.vcs = false;

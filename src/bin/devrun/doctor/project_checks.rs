@@ -50,7 +50,8 @@ pub(super) fn project_kind(settings: &Settings) -> Vec<Finding> {
     findings
 }
 
-/// devrun sets PYTHONDONTWRITEBYTECODE=1 unless the variable is set. An empty value lets Python write bytecode.
+/// devrun sets PYTHONDONTWRITEBYTECODE=1 unless the variable is set. An empty value lets Python write
+/// bytecode.
 fn python_bytecode() -> Finding {
     match std::env::var_os("PYTHONDONTWRITEBYTECODE") {
         Some(value) if value.is_empty() => Finding::warning(

@@ -112,7 +112,8 @@ fn file_system(path: &Path) -> Option<String> {
     let mut longest: Option<(usize, &str)> = None;
     for line in mounts.lines() {
         let (before, after) = line.split_once(" - ")?;
-        // A mount point with blanks, which the kernel escapes, is not found; then the mount above it is named.
+        // A mount point with blanks, which the kernel escapes, is not found; then the mount above it is
+        // named.
         let mount_point = Path::new(before.split(' ').nth(4)?);
         let length = mount_point.components().count();
         if path.starts_with(mount_point) && longest.is_none_or(|(other, _)| length >= other) {

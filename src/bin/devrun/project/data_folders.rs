@@ -61,8 +61,8 @@ impl DataFolder {
     }
 }
 
-/// The folders that look like data at the top of a project and one level below, sorted. Folders that the tools of
-/// the project generate are left out, because their own patterns ignore them.
+/// The folders that look like data at the top of a project and one level below, sorted. Folders that the
+/// tools of the project generate are left out, because their own patterns ignore them.
 pub(crate) fn data_folders(directory: &Path, project: &Project) -> Vec<DataFolder> {
     let mut paths = Vec::new();
     for top in subdirectories(directory) {
@@ -91,8 +91,8 @@ fn data_folder(directory: &Path, path: &str) -> DataFolder {
     DataFolder { pattern: format!("/{path}/"), source }
 }
 
-/// The names of the directories in a directory, sorted. Symbolic links are left out, and names that a pattern would
-/// have to escape.
+/// The names of the directories in a directory, sorted. Symbolic links are left out, and names that a pattern
+/// would have to escape.
 fn subdirectories(directory: &Path) -> Vec<String> {
     let mut names: Vec<String> = std::fs::read_dir(directory)
         .into_iter()

@@ -1,4 +1,5 @@
-//! Turns the events of a session into records, with latencies and the totals of the summary. Pure: `now` is an argument.
+//! Turns the events of a session into records, with latencies and the totals of the summary. Pure: `now` is
+//! an argument.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

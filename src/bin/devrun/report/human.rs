@@ -218,7 +218,8 @@ fn enumerate(paths: Vec<&ByteString>) -> String {
     }
 }
 
-/// `event`, `stat, no-events: nfs`, or each root by name if the modes differ: `.: event; /mnt/c: stat, no-events: 9p`.
+/// `event`, `stat, no-events: nfs`, or each root by name if the modes differ: `.: event; /mnt/c: stat,
+/// no-events: 9p`.
 fn modes(roots: &[RootRecord]) -> String {
     let Some(first) = roots.first() else { return "nothing".to_owned() };
     if roots.iter().all(|root| root.has_mode_of(first)) {

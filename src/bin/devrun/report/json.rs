@@ -1,4 +1,5 @@
-//! Records as JSON, one object on each line: `{"v":1,"time":"…","event":"changed",…}` (docs/reference/events.md).
+//! Records as JSON, one object on each line: `{"v":1,"time":"…","event":"changed",…}`
+//! (docs/reference/events.md).
 
 use std::time::SystemTime;
 

@@ -1,5 +1,5 @@
-//! The log of the library on standard error: `-vv`, `-vvv` and DEVRUN_LOG. Without them no subscriber is installed,
-//! so that a run pays nothing for the log.
+//! The log of the library on standard error: `-vv`, `-vvv` and DEVRUN_LOG. Without them no subscriber is
+//! installed, so that a run pays nothing for the log.
 
 use std::sync::OnceLock;
 

@@ -1,7 +1,7 @@
 //! The events of a run as plain data, in the shape of `--log-format json` (docs/reference/events.md).
 //!
-//! Paths are relative to the working directory, and durations are in microseconds. The terminal and the JSON log are
-//! both written from records, so they cannot disagree.
+//! Paths are relative to the working directory, and durations are in microseconds. The terminal and the JSON
+//! log are both written from records, so they cannot disagree.
 
 use std::path::Path;
 use std::time::Duration;
@@ -15,7 +15,8 @@ use serde::Serialize;
 use crate::ui::byte_string::{self, ByteString};
 use crate::ui::numbers::time;
 
-/// The version of the schema. It is raised when a field changes its meaning or goes away, not when one is added.
+/// The version of the schema. It is raised when a field changes its meaning or goes away, not when one is
+/// added.
 pub(super) const VERSION: u32 = 1;
 
 /// An event of a run.

@@ -13,8 +13,8 @@ pub(super) enum JobControl {
 }
 
 impl JobControl {
-    /// Whether devrun may be suspended. As the first process of a container it may not, because no process would
-    /// continue it.
+    /// Whether devrun may be suspended. As the first process of a container it may not, because no process
+    /// would continue it.
     pub(super) fn can_suspend() -> bool {
         std::process::id() != 1
     }

@@ -51,8 +51,8 @@ impl Keyboard {
         }
     }
 
-    /// Sets the mode for keys again if devrun is in the foreground. Call it often, because a shell can put devrun into
-    /// the foreground without a signal.
+    /// Sets the mode for keys again if devrun is in the foreground. Call it often, because a shell can put
+    /// devrun into the foreground without a signal.
     pub(super) fn resume(&mut self) {
         match self {
             Self::Own(Some(keys)) => keys.resume(),
@@ -129,8 +129,8 @@ impl CbreakKeys {
 
     /// Reads what is there. Returns false once the terminal is closed.
     ///
-    /// The descriptor is shared with COMMAND and must stay blocking, so `poll` tells first whether there is data. In the
-    /// background a read would stop devrun by SIGTTIN.
+    /// The descriptor is shared with COMMAND and must stay blocking, so `poll` tells first whether there is
+    /// data. In the background a read would stop devrun by SIGTTIN.
     fn read(&mut self) -> bool {
         let terminal = self.input.get_ref();
         let mut descriptors = [PollFd::new(terminal, PollFlags::IN)];
@@ -192,6 +192,7 @@ fn async_stdin() -> Option<AsyncFd<OwnedFd>> {
 }
 
 fn in_foreground(terminal: impl AsFd) -> bool {
-    // The library compares the process groups, because in a PID namespace devrun's own group may have no number.
+    // The library compares the process groups, because in a PID namespace devrun's own group may have no
+    // number.
     rustix::termios::tcgetpgrp(terminal).is_ok() && devrun::supervise::terminal::in_foreground()
 }

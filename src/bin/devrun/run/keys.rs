@@ -37,8 +37,8 @@ impl Key {
 
 /// Finds the keys in the bytes that a terminal sends.
 ///
-/// Arrow and function keys send several bytes, and so does a terminal that answers a query of COMMAND. The letters among
-/// these bytes are not keys (ECMA-48, section 5.4).
+/// Arrow and function keys send several bytes, and so does a terminal that answers a query of COMMAND. The
+/// letters among these bytes are not keys (ECMA-48, section 5.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum KeyParser {
     #[default]

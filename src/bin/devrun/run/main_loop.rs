@@ -98,7 +98,8 @@ impl<'a> MainLoop<'a> {
         }
     }
 
-    /// Starts a session. Returns `None` if a signal requests the stop first, because the scan of a large tree takes long.
+    /// Starts a session. Returns `None` if a signal requests the stop first, because the scan of a large tree
+    /// takes long.
     async fn start_session(&mut self, options: &Options) -> Result<Option<Session>, CliError> {
         let starting = Session::start(options.clone());
         tokio::pin!(starting);
@@ -213,7 +214,8 @@ impl<'a> MainLoop<'a> {
         batch.changes.iter().any(|change| files.contains(&change.path))
     }
 
-    /// Reads the edited devrun.toml. Applies at once what the running session can apply; the rest needs a new session.
+    /// Reads the edited devrun.toml. Applies at once what the running session can apply; the rest needs a new
+    /// session.
     fn reload_settings(&mut self) {
         let settings = match self.settings.reload() {
             Ok(settings) => settings,

@@ -59,8 +59,8 @@ fn start_orphan_killer(terminal: &mut Terminal) -> Option<OrphanKiller> {
     }
 }
 
-/// Lets the output of COMMAND on a terminal pass through devrun, so that it does not mix with the lines of devrun.
-/// Does nothing if COMMAND reads the terminal itself, because it then needs all of it.
+/// Lets the output of COMMAND on a terminal pass through devrun, so that it does not mix with the lines of
+/// devrun. Does nothing if COMMAND reads the terminal itself, because it then needs all of it.
 fn capture_terminal_output(options: &mut Options, terminal: &Terminal) {
     if options.supervise.capture == Capture::No && !child_owns_terminal(options) && terminal.supports_status()
     {

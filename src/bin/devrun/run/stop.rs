@@ -8,7 +8,8 @@ use crate::ui::error::ExitCode;
 
 /// Maximum time between two signals that one key press causes.
 ///
-/// A wrapper such as `npm run` forwards Ctrl-C, so devrun receives SIGINT from the terminal and from the wrapper.
+/// A wrapper such as `npm run` forwards Ctrl-C, so devrun receives SIGINT from the terminal and from the
+/// wrapper.
 const SAME_PRESS: Duration = Duration::from_millis(30);
 
 /// What to do with COMMAND.

@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-/// A limit of the kernel, and its use by those processes of this user that `/proc` shows.
+/// A limit of the kernel, and its use by the processes of this user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Limit {
     pub(crate) used: u64,

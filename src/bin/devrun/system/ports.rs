@@ -78,7 +78,8 @@ pub(crate) fn accepts(address: SocketAddr) -> bool {
     TcpStream::connect_timeout(&address, CONNECT_TIMEOUT).is_ok()
 }
 
-/// The process that listens on this address, or on the same port of all addresses. `protocol` is `tcp` or `udp`.
+/// The process that listens on this address, or on the same port of all addresses. `protocol` is `tcp` or
+/// `udp`.
 pub(crate) fn holder(address: SocketAddr, protocol: &str) -> Option<Holder> {
     let tables = [format!("/proc/net/{protocol}"), format!("/proc/net/{protocol}6")];
     let inodes: Vec<String> = tables
@@ -135,8 +136,8 @@ fn listening_inodes(table: &str, address: SocketAddr) -> Vec<String> {
     found
 }
 
-/// Whether a local address of the table, such as `0100007F:1F90`, has the same port and the same host, or one of both
-/// is the host for all addresses.
+/// Whether a local address of the table, such as `0100007F:1F90`, has the same port and the same host, or one
+/// of both is the host for all addresses.
 fn overlaps(local: &str, address: SocketAddr) -> bool {
     let Some((host, port)) = local.rsplit_once(':') else { return false };
     if u16::from_str_radix(port, 16) != Ok(address.port()) {

@@ -1,7 +1,7 @@
 //! Paths and rule lines, which need not be UTF-8, as text and as JSON.
 //!
-//! A JSON value is text, with U+FFFD for each byte that is not UTF-8. Only then a second key with the suffix `_b64`
-//! holds the exact bytes in base64 (docs/reference/json.md).
+//! A JSON value is text, with U+FFFD for each byte that is not UTF-8. Only then a second key with the suffix
+//! `_b64` holds the exact bytes in base64 (docs/reference/json.md).
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -51,8 +51,8 @@ impl ByteString {
         escape_bytes(&self.0)
     }
 
-    /// The line of a `.watchignore` that ignores this path: anchored, special characters escaped, and `?` for each
-    /// byte that is not UTF-8.
+    /// The line of a `.watchignore` that ignores this path: anchored, special characters escaped, and `?` for
+    /// each byte that is not UTF-8.
     pub(crate) fn ignore_rule(&self) -> String {
         let mut rule = String::from("/");
         for chunk in self.0.utf8_chunks() {

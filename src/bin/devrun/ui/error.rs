@@ -1,4 +1,5 @@
-//! The error type of the program, and the exit statuses. The terminal prints errors; this file prints nothing.
+//! The error type of the program, and the exit statuses. The terminal prints errors; this file prints
+//! nothing.
 
 use std::error::Error;
 use std::fmt::Display;
@@ -9,7 +10,7 @@ use devrun::supervise::Signal;
 /// How the program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ExitCode {
-    /// The program did what was asked. `check`: no findings. `explain`: some path is ignored.
+    /// Success. `check`: no findings. `explain`: some path is ignored.
     Success,
     /// `check` and `doctor`: there are findings. `explain`: no path is ignored.
     Findings,
@@ -40,7 +41,7 @@ impl ExitCode {
     }
 }
 
-/// Why the program did not do what was asked: a message, its causes and a remedy.
+/// An error of the program: a message, its causes and a remedy.
 #[derive(Debug)]
 pub(crate) struct CliError {
     message: String,
@@ -74,7 +75,8 @@ impl CliError {
         Self { causes: chain(error.source()), ..Self::new(format!("failed to {error}")) }
     }
 
-    /// The reader of standard output closed it, as `head` does. The program prints nothing and exits with status 0.
+    /// The reader of standard output closed it, as `head` does. The program prints nothing and exits with
+    /// status 0.
     pub(crate) fn closed_pipe() -> Self {
         Self { silent: true, exit_code: ExitCode::Success, ..Self::new("standard output was closed") }
     }
@@ -93,7 +95,7 @@ impl CliError {
         self
     }
 
-    /// Adds a cause behind those that are known.
+    /// Appends a cause.
     #[must_use]
     pub(crate) fn with_cause(mut self, cause: impl Into<String>) -> Self {
         self.causes.push(cause.into());

@@ -1,4 +1,5 @@
-//! Escapes control characters and bidirectional characters, because the name of a file must not control the terminal.
+//! Escapes control characters and bidirectional characters, because the name of a file must not control the
+//! terminal.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -55,7 +56,7 @@ pub(crate) fn escape_lines(text: &str) -> String {
     text.split('\n').map(escape_text).collect::<Vec<_>>().join("\n")
 }
 
-/// Control characters, and those that reorder or hide text (Unicode TR 36, "Trojan Source").
+/// Whether a character is a control character, or reorders or hides text (Unicode TR 36, "Trojan Source").
 fn is_unsafe(character: char) -> bool {
     character.is_control()
         || matches!(character,

@@ -1,8 +1,8 @@
-//! The program's words for each [`Remedy`]: the library names no command-line option, so they are named here.
+//! Words each [`Remedy`] of the library for the user of the command line, with the options to use.
 
 use devrun::Remedy;
 
-/// Words a remedy for the user of the command line. Empty if there is nothing to do.
+/// The sentence for a remedy. Empty for [`Remedy::None`].
 pub(crate) fn worded(remedy: &Remedy) -> String {
     match remedy {
         Remedy::None => String::new(),
@@ -13,7 +13,7 @@ pub(crate) fn worded(remedy: &Remedy) -> String {
         Remedy::AddRoot => "watch it too: `--watch`, or `paths` in [watch]".into(),
         Remedy::SelectFile => "add its extension to `ext`, or a glob for it to `filter`".into(),
         Remedy::PassListeningSocket => "use --listen, whose bytes do not pass through devrun".into(),
-        // A variant without words of its own here. `Display` names the library's options.
+        // A variant that this file does not know yet. `Display` names the options of the library.
         other => other.to_string(),
     }
 }

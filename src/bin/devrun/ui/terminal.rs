@@ -24,8 +24,8 @@ const FLUSH_THRESHOLD: usize = 64 * 1024;
 /// Columns of a terminal whose size is unknown.
 const DEFAULT_COLUMNS: usize = 80;
 
-/// The threads that write standard output and standard error during a run. The log writes through them too, from
-/// any thread.
+/// The threads that write standard output and standard error during a run. The log writes through them too,
+/// from any thread.
 static SHARED: OnceLock<OutputStreams> = OnceLock::new();
 
 /// Standard output and standard error.
@@ -41,7 +41,8 @@ pub(crate) struct Terminal {
 }
 
 impl Terminal {
-    /// Opens both streams. With [`ColorChoice::Auto`], NO_COLOR, CLICOLOR and the kind of stream decide about colour.
+    /// Opens both streams. With [`ColorChoice::Auto`], NO_COLOR, CLICOLOR and the kind of stream decide about
+    /// colour.
     pub(crate) fn new(choice: ColorChoice) -> Self {
         let out = io::stdout();
         let err = io::stderr();
@@ -77,13 +78,14 @@ impl Terminal {
         self.print(format_args!("{text}\n"))
     }
 
-    /// Prints bytes to standard output without a change, for other programs to read. Errors as [`Terminal::print`].
+    /// Prints bytes to standard output without a change, for other programs to read. Errors as
+    /// [`Terminal::print`].
     pub(crate) fn print_bytes(&mut self, bytes: &[u8]) -> Result<(), CliError> {
         self.write_pending()?;
         to_cli_error(io::stdout().write_all(bytes))
     }
 
-    /// Writes what is pending for standard output. Errors as [`Terminal::print`].
+    /// Writes the pending text to standard output. Errors as [`Terminal::print`].
     pub(crate) fn flush(&mut self) -> Result<(), CliError> {
         self.write_pending()?;
         to_cli_error(self.out.flush())
@@ -124,8 +126,8 @@ impl Terminal {
         }
     }
 
-    /// Shows a status line that the next one replaces. It is cut to the width of the terminal. Does nothing if standard
-    /// error cannot show a status line.
+    /// Shows a status line that the next one replaces. It is cut to the width of the terminal. Does nothing
+    /// if standard error cannot show a status line.
     pub(crate) fn set_status(&mut self, line: &str) {
         if !self.supports_status() {
             return;
@@ -162,7 +164,8 @@ impl Terminal {
         }
     }
 
-    /// Starts writing by threads, shared with the output of COMMAND, so that a slow reader never blocks the program.
+    /// Starts writing by threads, shared with the output of COMMAND, so that a slow reader never blocks the
+    /// program.
     pub(crate) fn share(&self) -> io::Result<OutputStreams> {
         if let Some(shared) = SHARED.get() {
             return Ok(shared.clone());
@@ -249,8 +252,8 @@ impl Terminal {
     }
 }
 
-/// Writer of whole lines to standard error, for any thread. The log uses it. A status line is overwritten and comes
-/// back with its next update.
+/// Writer of whole lines to standard error, for any thread. The log uses it. A status line is overwritten and
+/// comes back with its next update.
 #[derive(Debug)]
 pub(crate) struct StderrWriter;
 
@@ -291,7 +294,8 @@ fn to_cli_error(result: io::Result<()>) -> Result<(), CliError> {
     })
 }
 
-/// The text cut to a number of columns, with an ellipsis if it was longer. A wide character takes two columns.
+/// The text cut to a number of columns, with an ellipsis if it was longer. A wide character takes two
+/// columns.
 fn truncate(text: &str, columns: usize) -> Cow<'_, str> {
     if text.width() <= columns {
         return Cow::Borrowed(text);

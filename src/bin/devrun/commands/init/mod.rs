@@ -1,4 +1,5 @@
-//! `devrun init`: writes a commented `.watchignore` and `devrun.toml` for the project. It never overwrites a file.
+//! `devrun init`: writes a commented `.watchignore` and `devrun.toml` for the project. It never overwrites a
+//! file.
 
 mod config_template;
 mod existing_rules;

@@ -1,4 +1,4 @@
-//! Writes the files, and says what it did and what the user can do next.
+//! Writes the files, and prints each step and the next commands to use.
 
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write as _};

@@ -41,7 +41,8 @@ pub(super) fn escaped_line(place: &Location) -> (String, Range<usize>) {
     (before + &marked + &escape_bytes(&place.text[end..]), range)
 }
 
-/// Columns of the first marked character and of the character behind the last one. They count characters from 1.
+/// Columns of the first marked character and of the character behind the last one. They count characters from
+/// 1.
 pub(super) fn character_columns(place: &Location) -> (usize, usize) {
     let column_of =
         |byte: usize| String::from_utf8_lossy(&place.text[..byte.min(place.text.len())]).chars().count() + 1;

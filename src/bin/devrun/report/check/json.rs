@@ -29,7 +29,8 @@ struct Summary {
 struct FindingObject<'a> {
     id: &'static str,
     severity: &'static str,
-    /// Relative to the working directory. Null for a pattern of the command line, and for a finding about no rule.
+    /// Relative to the working directory. Null for a pattern of the command line, and for a finding about no
+    /// rule.
     #[serde(flatten, serialize_with = "byte_string::file")]
     file: Option<ByteString>,
     line: Option<u32>,

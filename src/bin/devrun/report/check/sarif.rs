@@ -90,7 +90,8 @@ fn region(place: &Location) -> Value {
     })
 }
 
-/// A path as a URI reference (RFC 3986): every byte but unreserved characters and the slash is percent-encoded.
+/// A path as a URI reference (RFC 3986): every byte but unreserved characters and the slash is
+/// percent-encoded.
 fn encode_uri(path: &[u8]) -> String {
     let mut uri = String::with_capacity(path.len());
     for byte in path {
