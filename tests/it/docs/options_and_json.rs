@@ -103,8 +103,8 @@ const RECIPES: &[(&str, &[&str])] = &[
     ("axum", &["axum_behind_the_proxy_and_with_the_socket"]),
     ("actix", &["actix_behind_the_proxy_and_with_the_socket"]),
     ("Go", &["go_run_behind_the_proxy", "go_run_takes_the_socket"]),
-    ("anything whose port is fixed", &["flask_app_run_at_a_named_upstream"]),
-    ("anything at all", &["flask_app_run_with_its_port_written_down_behind_the_proxy"]),
+    ("any server with a fixed port", &["flask_app_run_at_a_named_upstream"]),
+    ("any other server", &["flask_app_run_with_its_port_written_down_behind_the_proxy"]),
     ("Django `runserver`, granian", &[]),
 ];
 

@@ -53,7 +53,7 @@ fn headings(page: &str) -> impl Iterator<Item = String> {
 #[test]
 fn the_output_shown_is_real() {
     let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    let shown = readme.split("tests/it/readme.rs. -->").nth(1).unwrap();
+    let shown = readme.split("tests/it/docs/readme.rs. -->").nth(1).unwrap();
     let shown = shown.split("```text\n").nth(1).unwrap().split("```").next().unwrap();
     let sandbox = Sandbox::new();
     sandbox.write(".watchignore", "/downloads/\n");
