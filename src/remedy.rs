@@ -25,6 +25,15 @@ pub enum Remedy {
     SelectFile,
     /// The proxy does not speak the client's protocol: let the command accept on a listening socket itself.
     PassListeningSocket,
+    /// An environment file of a command cannot be read: create it, or remove it from the command.
+    CreateEnvFile,
+    /// The name of a program looks like a whole command line: let a shell run it.
+    UseShell,
+    /// No directory of the search path has a program of this name: it may be misspelled.
+    FindProgram {
+        /// The name.
+        name: String,
+    },
 }
 
 impl fmt::Display for Remedy {
@@ -42,6 +51,9 @@ impl fmt::Display for Remedy {
             Self::PassListeningSocket => f.write_str(
                 "give the command a socket by `listen` of `supervise::Options`: its bytes pass no proxy",
             ),
+            Self::CreateEnvFile => f.write_str("create it, or remove it from `env_files` of `Command`"),
+            Self::UseShell => f.write_str("to run a whole command line, set `shell` of `Command`"),
+            Self::FindProgram { .. } => f.write_str("check the spelling and the variable PATH"),
         }
     }
 }

@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::GenerationId;
 use crate::change::Batch;
 use crate::proxy::{FailureReport, Upstream};
 use crate::supervise::{Event, ExitReport, Phase};
+use crate::{GenerationId, Remedy};
 
 /// A command to the proxy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,10 +126,15 @@ impl Routing {
     }
 
     fn failure_report(&self, generation: u64, report: &ExitReport, subject: Subject) -> FailureReport {
-        let headline = report.message.clone().unwrap_or_else(|| {
-            let subject = if subject == Subject::Build { "the build " } else { "" };
-            format!("{subject}{} after {:.2} s", report.ended, report.ran.as_secs_f64())
-        });
+        let headline = match (&report.message, &report.remedy) {
+            // Other remedies name options of the library, which the reader of the page may not know.
+            (Some(message), Remedy::Text(remedy)) => format!("{message}; {remedy}"),
+            (Some(message), _) => message.clone(),
+            (None, _) => {
+                let subject = if subject == Subject::Build { "the build " } else { "" };
+                format!("{subject}{} after {:.2} s", report.ended, report.ran.as_secs_f64())
+            }
+        };
         let changes = self.cause.as_ref().map(|batch| batch.changes.as_slice()).unwrap_or_default();
         FailureReport {
             generation: GenerationId::new(generation),
@@ -165,7 +170,13 @@ mod tests {
 
     fn report(status: i32) -> ExitReport {
         let ran = Duration::from_millis(310);
-        ExitReport { ended: ProcessExit::Status(status), ran, message: None, output: b"last words".to_vec() }
+        ExitReport {
+            ended: ProcessExit::Status(status),
+            ran,
+            message: None,
+            remedy: Remedy::None,
+            output: b"last words".to_vec(),
+        }
     }
 
     fn routing() -> Routing {

@@ -1,6 +1,6 @@
-//! Environment files: `KEY=VALUE` lines into variables. The only reader of such files; decides nothing about them.
+//! Reads environment files: `KEY=VALUE` lines to variables.
 //!
-//! What a line may be is in docs/guide.md. Nothing is ever executed, and a line that is no variable is an error with its place:
+//! docs/guide.md describes the syntax. Nothing is executed. A line that is no variable is an error with its line number, because
 //! a server that runs without half of its settings is worse than one that does not start.
 
 use std::collections::BTreeMap;
@@ -9,33 +9,35 @@ use std::fmt;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+use crate::Remedy;
+
 /// The variables of a child.
-pub(super) type Environment = BTreeMap<OsString, OsString>;
+pub(super) type Variables = BTreeMap<OsString, OsString>;
 
-const WRITE: &str = "write KEY=VALUE, or # in front of a comment";
-const CLOSE: &str = "close it; a quote that belongs to the value stands in quotes of the other kind";
+const REMEDY_NO_VARIABLE: &str = "write KEY=VALUE, or # in front of a comment";
+const REMEDY_OPEN_QUOTE: &str =
+    "close it; write a quote that belongs to the value inside quotes of the other kind";
 
-/// What is wrong with an environment file.
+/// A mistake in an environment file, or a file that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EnvFileError {
     /// The file.
     pub file: PathBuf,
-    /// The line, counted from 1; `None`: the file as a whole.
+    /// The number of the line, from 1; `None` if the file as a whole cannot be used.
     pub line: Option<usize>,
-    /// The line's own text.
+    /// The text of the line.
     pub text: String,
-    /// What is wrong.
+    /// The mistake, without its place.
     pub message: String,
     /// What to do about it.
-    pub remedy: String,
+    pub remedy: Remedy,
 }
 
 impl fmt::Display for EnvFileError {
     /// `.env:3: not a variable: FOO BAR`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let here = std::env::current_dir().unwrap_or_default();
-        let file = self.file.strip_prefix(here).unwrap_or(&self.file).display();
+        let file = self.file.display();
         match self.line {
             Some(line) => write!(f, "{file}:{line}: {}: {}", self.message, self.text),
             None => write!(f, "{file}: {}", self.message),
@@ -45,16 +47,16 @@ impl fmt::Display for EnvFileError {
 
 impl std::error::Error for EnvFileError {}
 
-/// Adds the variables of one file to an environment: the last line wins, over what was there before.
-pub(super) fn add(file: &Path, environment: &mut Environment) -> Result<(), EnvFileError> {
+/// Adds the variables of one file to an environment. A later line replaces an earlier one.
+pub(super) fn add(file: &Path, environment: &mut Variables) -> Result<(), EnvFileError> {
     let text = read(file).map_err(|(message, remedy)| EnvFileError {
         file: file.to_owned(),
         line: None,
         text: String::new(),
         message,
-        remedy: remedy.to_owned(),
+        remedy,
     })?;
-    add_text(&text, environment).map_err(|Defect { at, message, remedy }| {
+    add_text(&text, environment).map_err(|ParseError { at, message, remedy }| {
         let line = text[..at].iter().filter(|byte| **byte == b'\n').count();
         let words = text.split(|byte| *byte == b'\n').nth(line).unwrap_or_default();
         EnvFileError {
@@ -62,29 +64,30 @@ pub(super) fn add(file: &Path, environment: &mut Environment) -> Result<(), EnvF
             line: Some(line + 1),
             text: String::from_utf8_lossy(words.trim_ascii()).into_owned(),
             message: message.to_owned(),
-            remedy: remedy.to_owned(),
+            remedy: Remedy::Text(remedy.into()),
         }
     })
 }
 
-/// The file's bytes. It is read at each start, which a pipe does not survive.
-fn read(file: &Path) -> Result<Vec<u8>, (String, &'static str)> {
-    let failed = |error| (format!("cannot be read: {error}"), "create it, or leave out --env-file");
+/// Reads the bytes of a file. The file is read at each start, so a pipe cannot serve.
+fn read(file: &Path) -> Result<Vec<u8>, (String, Remedy)> {
+    let failed = |error| (format!("cannot be read: {error}"), Remedy::CreateEnvFile);
     if !std::fs::metadata(file).map_err(failed)?.is_file() {
-        return Err(("is no file, and is read at each start".to_owned(), "write it into a file"));
+        let remedy = Remedy::Text("write the variables into a file".into());
+        return Err(("is no file, but would be read at each start".to_owned(), remedy));
     }
     std::fs::read(file).map_err(failed)
 }
 
-/// What is wrong at a byte of the text.
+/// A mistake at a byte of the text.
 #[derive(Debug, PartialEq, Eq)]
-struct Defect {
+struct ParseError {
     at: usize,
     message: &'static str,
     remedy: &'static str,
 }
 
-fn add_text(text: &[u8], environment: &mut Environment) -> Result<(), Defect> {
+fn add_text(text: &[u8], environment: &mut Variables) -> Result<(), ParseError> {
     let start = if text.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
     let mut reader = Reader { text, at: start, environment };
     while reader.skip_to_line() {
@@ -93,11 +96,11 @@ fn add_text(text: &[u8], environment: &mut Environment) -> Result<(), Defect> {
     Ok(())
 }
 
-/// Reads one file, and knows what was set before.
+/// Reads one file. Its values may refer to variables that are set already.
 struct Reader<'a> {
     text: &'a [u8],
     at: usize,
-    environment: &'a mut Environment,
+    environment: &'a mut Variables,
 }
 
 impl Reader<'_> {
@@ -105,7 +108,7 @@ impl Reader<'_> {
         self.text.get(self.at).copied()
     }
 
-    /// Goes to the next line that says something.
+    /// Skips blank lines and comments. Returns whether a line follows.
     fn skip_to_line(&mut self) -> bool {
         while let Some(byte) = self.peek() {
             match byte {
@@ -129,12 +132,12 @@ impl Reader<'_> {
         }
     }
 
-    fn defect<T>(&self, at: usize, message: &'static str, remedy: &'static str) -> Result<T, Defect> {
-        Err(Defect { at: at.min(self.text.len()), message, remedy })
+    fn error<T>(&self, at: usize, message: &'static str, remedy: &'static str) -> Result<T, ParseError> {
+        Err(ParseError { at: at.min(self.text.len()), message, remedy })
     }
 
     /// `[export] KEY=VALUE [# comment]`
-    fn line(&mut self) -> Result<(), Defect> {
+    fn line(&mut self) -> Result<(), ParseError> {
         let start = self.at;
         let mut key = self.word();
         if key == b"export" && self.peek().is_some_and(|byte| matches!(byte, b' ' | b'\t')) {
@@ -144,7 +147,7 @@ impl Reader<'_> {
         let is_name = key.first().is_some_and(|byte| !byte.is_ascii_digit());
         self.skip_blanks();
         if !is_name || self.peek() != Some(b'=') {
-            return self.defect(start, "not a variable", WRITE);
+            return self.error(start, "not a variable", REMEDY_NO_VARIABLE);
         }
         self.at += 1;
         while self.peek().is_some_and(|byte| matches!(byte, b' ' | b'\t')) {
@@ -156,13 +159,13 @@ impl Reader<'_> {
             _ => self.bare()?,
         };
         if value.contains(&0) {
-            return self.defect(start, "a variable cannot contain a NUL byte", "take it out");
+            return self.error(start, "a variable cannot contain a NUL byte", "take it out");
         }
         self.environment.insert(OsString::from_vec(key), OsString::from_vec(value));
         Ok(())
     }
 
-    /// Letters, digits and what tools put into names.
+    /// A name: letters, digits and the other characters that tools accept in names.
     fn word(&mut self) -> Vec<u8> {
         let start = self.at;
         while self.peek().is_some_and(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte)) {
@@ -171,8 +174,8 @@ impl Reader<'_> {
         self.text[start..self.at].to_vec()
     }
 
-    /// To the end of the line, or to a `#` after a blank.
-    fn bare(&mut self) -> Result<Vec<u8>, Defect> {
+    /// A value without quotes: up to the end of the line, or up to a `#` after a blank.
+    fn bare(&mut self) -> Result<Vec<u8>, ParseError> {
         let mut value = Vec::new();
         let mut blank = true;
         let mut kept = 0;
@@ -204,27 +207,27 @@ impl Reader<'_> {
         Ok(value)
     }
 
-    /// Everything up to the next single quote, as it is.
-    fn single(&mut self) -> Result<Vec<u8>, Defect> {
+    /// A value in single quotes, taken literally.
+    fn single(&mut self) -> Result<Vec<u8>, ParseError> {
         let start = self.at;
         let rest = &self.text[start + 1..];
         let Some(length) = rest.iter().position(|byte| *byte == b'\'') else {
-            return self.defect(start, "this quote is not closed", CLOSE);
+            return self.error(start, "this quote is not closed", REMEDY_OPEN_QUOTE);
         };
         let value = without_returns(&rest[..length]);
         self.at = start + length + 2;
-        self.nothing_more()?;
+        self.end_of_line()?;
         Ok(value)
     }
 
-    /// Up to the next double quote, with `\n \r \t \" \\ \$` and variables.
-    fn double(&mut self) -> Result<Vec<u8>, Defect> {
+    /// A value in double quotes, with `\n \r \t \" \\ \$` and variables.
+    fn double(&mut self) -> Result<Vec<u8>, ParseError> {
         let start = self.at;
         let mut value = Vec::new();
         self.at += 1;
         loop {
             let Some(byte) = self.peek() else {
-                return self.defect(start, "this quote is not closed", CLOSE);
+                return self.error(start, "this quote is not closed", REMEDY_OPEN_QUOTE);
             };
             self.at += 1;
             match (byte, self.peek()) {
@@ -237,7 +240,7 @@ impl Reader<'_> {
                         b'r' => value.push(b'\r'),
                         b't' => value.push(b'\t'),
                         b'"' | b'\\' | b'$' | b'`' => value.push(next),
-                        // A line that goes on.
+                        // The line continues.
                         b'\n' => {}
                         _ => value.extend([byte, next]),
                     }
@@ -246,11 +249,11 @@ impl Reader<'_> {
                 _ => value.push(byte),
             }
         }
-        self.nothing_more()?;
+        self.end_of_line()?;
         Ok(value)
     }
 
-    fn nothing_more(&mut self) -> Result<(), Defect> {
+    fn end_of_line(&mut self) -> Result<(), ParseError> {
         let at = self.at;
         self.skip_blanks();
         match self.peek() {
@@ -260,13 +263,13 @@ impl Reader<'_> {
                 Ok(())
             }
             Some(_) => {
-                self.defect(at, "text after the closing quote", "put the whole value into one pair of quotes")
+                self.error(at, "text after the closing quote", "put the whole value into one pair of quotes")
             }
         }
     }
 
-    /// After a `$`: `NAME`, `{NAME}`, `{NAME-default}` or `{NAME:-default}`; anything else leaves the `$` as it is.
-    fn substitute(&mut self, value: &mut Vec<u8>) -> Result<(), Defect> {
+    /// Replaces what follows a `$`: `NAME`, `{NAME}`, `{NAME-default}` or `{NAME:-default}`. Otherwise the `$` stays.
+    fn substitute(&mut self, value: &mut Vec<u8>) -> Result<(), ParseError> {
         let start = self.at - 1;
         let braces = self.peek() == Some(b'{');
         self.at += usize::from(braces);
@@ -289,7 +292,7 @@ impl Reader<'_> {
         let rest = &self.text[self.at..];
         let end = rest.iter().position(|byte| matches!(byte, b'}' | b'\n'));
         let Some(end) = end.filter(|end| rest[*end] == b'}' && !name.is_empty()) else {
-            return self.defect(start, "this ${ is no variable", remedy);
+            return self.error(start, "this ${ is no variable", remedy);
         };
         match &rest[..end] {
             b"" => value.extend(found.unwrap_or_default()),
@@ -297,14 +300,14 @@ impl Reader<'_> {
                 value.extend(found.filter(|found| !found.is_empty()).unwrap_or(default))
             }
             [b'-', default @ ..] => value.extend(found.unwrap_or(default)),
-            _ => return self.defect(start, "this ${ is no variable", remedy),
+            _ => return self.error(start, "this ${ is no variable", remedy),
         }
         self.at += end + 1;
         Ok(())
     }
 }
 
-/// Line ends of the other kind are line ends.
+/// Turns CRLF line ends into LF.
 fn without_returns(text: &[u8]) -> Vec<u8> {
     let kept =
         text.iter().enumerate().filter(|(at, byte)| **byte != b'\r' || text.get(at + 1) != Some(&b'\n'));
@@ -317,8 +320,8 @@ mod tests {
 
     fn read(text: &str) -> Result<Vec<String>, (usize, &'static str)> {
         let mut environment =
-            Environment::from([("HOME".into(), "/home/me".into()), ("EMPTY".into(), "".into())]);
-        add_text(text.as_bytes(), &mut environment).map_err(|defect| (defect.at, defect.message))?;
+            Variables::from([("HOME".into(), "/home/me".into()), ("EMPTY".into(), "".into())]);
+        add_text(text.as_bytes(), &mut environment).map_err(|error| (error.at, error.message))?;
         environment.remove(OsStr::new("HOME"));
         environment.remove(OsStr::new("EMPTY"));
         Ok(environment.iter().map(|(key, value)| format!("{}={}", key.display(), value.display())).collect())

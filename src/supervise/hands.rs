@@ -9,16 +9,15 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::decision::Input;
 use super::event::{Event, SupervisorExit};
-use super::jobs::{Jobs, Stop};
-use super::options::{Capture, Options, Subreaper};
-use super::os::Trees;
-use super::output::Output;
+use super::options::Options;
+use super::output::{Capture, ChildOutput, OutputStreams};
 use super::phase::{Phase, ProcessExit};
-use super::probe::{Habits, Probe};
+use super::process::{ProcessTrees, TreeId};
+use super::readiness::{ListenHistory, SocketProbe};
 use super::running::{Builds, Happening, Running};
 use super::signal::Signal;
-use super::sockets::Held;
-use super::streams::OutputStreams;
+use super::sockets::InheritedListener;
+use super::terminal::{JobControl, StopReason};
 
 /// What performs: everything that runs, and what it takes to run it.
 #[derive(Debug)]
@@ -28,29 +27,27 @@ pub(super) struct Hands {
     pub(super) happen: UnboundedSender<Happening>,
     /// What the machine is to be told next.
     pub(super) inputs: VecDeque<Input>,
-    pub(super) trees: Trees,
-    /// Each process that is started gets a key of its own, builds too.
-    pub(super) keys: u64,
-    pub(super) sockets: Vec<Arc<Held>>,
+    pub(super) trees: ProcessTrees,
+    pub(super) sockets: Vec<Arc<InheritedListener>>,
     pub(super) streams: Option<OutputStreams>,
     pub(super) running: BTreeMap<u64, Running>,
     /// Trees that are gone, which the orphan killer does not know yet.
-    pub(super) unsaid: Vec<u64>,
+    pub(super) unsaid: Vec<TreeId>,
     pub(super) builds: Option<Builds>,
     /// The machine has said that it is over.
     pub(super) exit: Option<SupervisorExit>,
     pub(super) reloader_told: bool,
-    pub(super) jobs: Jobs,
+    pub(super) jobs: JobControl,
     /// When to look for orphans that have ended even if no signal tells of one.
     pub(super) reap_at: Option<Instant>,
     /// What earlier generations have shown of how the server listens.
-    pub(super) habits: Habits,
+    pub(super) history: ListenHistory,
 }
 
 impl Hands {
     pub(super) fn new(
         options: Options,
-        sockets: Vec<Arc<Held>>,
+        sockets: Vec<Arc<InheritedListener>>,
         told: UnboundedSender<Event>,
         happen: UnboundedSender<Happening>,
     ) -> io::Result<Self> {
@@ -58,19 +55,18 @@ impl Hands {
             None if options.capture != Capture::No => Some(OutputStreams::open(false)?),
             given => given.clone(),
         };
-        let trees = Trees::new(session_name(), options.subreaper == Subreaper::Yes);
+        let trees = ProcessTrees::new(supervisor_name(), options.subreaper);
         if let Some(orphan_killer) = &options.orphan_killer {
-            orphan_killer.supervisor_started(trees.session());
+            orphan_killer.supervisor_started(trees.supervisor());
         }
         Ok(Self {
             trees,
             streams,
-            jobs: Jobs::new(options.command.stdin),
+            jobs: JobControl::new(options.command.stdin),
             options,
             told,
             happen,
             inputs: VecDeque::from([Input::Begin]),
-            keys: 0,
             sockets,
             running: BTreeMap::new(),
             unsaid: Vec::new(),
@@ -78,7 +74,7 @@ impl Hands {
             exit: None,
             reloader_told: false,
             reap_at: None,
-            habits: Habits::default(),
+            history: ListenHistory::default(),
         })
     }
 
@@ -86,16 +82,16 @@ impl Hands {
     pub(super) fn deadline(&self) -> Option<Instant> {
         let builds = self.builds.as_ref().map(|builds| &builds.run);
         let ending = self.running.values().chain(builds).filter(|run| run.leader_ended);
-        let probes = self.running.values().filter_map(|run| run.probe.as_ref()).map(Probe::at);
+        let probes = self.running.values().filter_map(|run| run.probe.as_ref()).map(SocketProbe::next);
         let looks = self.jobs.deadline().into_iter().chain(self.reap_at);
-        ending.map(|run| run.look.at).chain(looks).chain(probes).min()
+        ending.map(|run| run.look.next()).chain(looks).chain(probes).min()
     }
 
     /// Sends every process that runs a signal.
     pub(super) fn send_all(&mut self, signal: Signal) {
         let builds = self.builds.as_ref().map(|builds| &builds.run);
-        let keys: Vec<u64> = self.running.values().chain(builds).map(|run| run.key).collect();
-        keys.into_iter().for_each(|key| self.trees.send(key, &[signal]));
+        let trees: Vec<TreeId> = self.running.values().chain(builds).map(|run| run.tree).collect();
+        trees.into_iter().for_each(|tree| self.trees.send(tree, &[signal]));
     }
 
     /// Stops everything, gently first.
@@ -107,7 +103,7 @@ impl Hands {
     /// Lets everything go on.
     pub(super) fn go_on(&mut self) {
         let mut live = self.running.values().rev().filter(|run| !run.leader_ended);
-        self.jobs.go_on(live.next().map(|run| run.pid));
+        self.jobs.resume(live.next().map(|run| run.pid));
         self.send_all(Signal::CONT);
     }
 
@@ -116,9 +112,9 @@ impl Hands {
         let builds = self.builds.as_ref().map(|builds| &builds.run);
         let runs: Vec<&Running> = self.running.values().chain(builds).collect();
         for run in &runs {
-            run.output.iter().for_each(Output::resize);
+            run.output.iter().for_each(ChildOutput::resize);
         }
-        runs.iter().for_each(|run| self.trees.signal_group(run.key, Signal::WINCH));
+        runs.iter().for_each(|run| self.trees.signal_group(run.tree, Signal::WINCH));
     }
 
     pub(super) fn suspended(&mut self) {
@@ -129,7 +125,7 @@ impl Hands {
 
     pub(super) fn look_whether_stopped(&mut self, now: Instant) {
         let trees = &mut self.trees;
-        if self.jobs.is_stopped(now, || trees.everything().iter().all(|(one, _)| one.stopped)) {
+        if self.jobs.is_suspend_over(now, || trees.all_members().iter().all(|(one, _)| one.is_stopped())) {
             self.suspended();
         }
     }
@@ -137,10 +133,10 @@ impl Hands {
     pub(super) fn look_for_stops(&mut self) {
         let live = self.running.values().filter(|run| !run.leader_ended && !run.killed);
         let pids: Vec<i32> = live.map(|run| run.pid).collect();
-        match self.jobs.look(&pids) {
-            Some(Stop::Job) => self.suspended(),
-            Some(Stop::GoOn) => self.send_all(Signal::CONT),
-            Some(Stop::Refused { pid, signal }) => {
+        match self.jobs.check_stops(&pids) {
+            Some(StopReason::Job) => self.suspended(),
+            Some(StopReason::GotTerminal) => self.send_all(Signal::CONT),
+            Some(StopReason::NeedsTerminal { pid, signal }) => {
                 let message =
                     format!("process {pid} wants to use the terminal and was stopped for that ({signal})");
                 let remedy = "run it with --stdin inherit: then the terminal is its own".to_owned();
@@ -168,7 +164,7 @@ impl Hands {
             }
             if report.ended == ProcessExit::NotReady && report.message.is_none() {
                 let timeout = self.options.ready.timeout.as_secs_f32();
-                let waits = run.is_some_and(|run| matches!(run.probe, Some(Probe::Waits { .. })));
+                let waits = run.is_some_and(|run| matches!(run.probe, Some(SocketProbe::Waiting { .. })));
                 let what = if waits { "not accepting on the socket it was given" } else { "not ready" };
                 report.message = Some(format!("{what} after {timeout} s; --ready-timeout allows more"));
             }
@@ -182,21 +178,21 @@ impl Hands {
             if let Some(output) = &run.output {
                 output.catch_up();
             }
-            self.gone(run.key);
+            self.gone(run.tree);
         }
     }
 
-    pub(super) fn gone(&mut self, key: u64) {
-        self.trees.forget(key);
-        self.unsaid.push(key);
+    pub(super) fn gone(&mut self, tree: TreeId) {
+        self.trees.forget(tree);
+        self.unsaid.push(tree);
     }
 
     /// Reports to the orphan killer which trees are gone and which one has begun. That a tree is gone is reported with the next
     /// start or the next wait: until then the orphan killer tells another process with the same pid by when it began.
-    pub(super) fn tell_orphan_killer(&mut self, began: Option<(u64, i32)>) {
+    pub(super) fn tell_orphan_killer(&mut self, began: Option<(TreeId, i32)>) {
         let gone = std::mem::take(&mut self.unsaid);
         if let Some(orphan_killer) = &self.options.orphan_killer {
-            orphan_killer.trees_changed(self.trees.session(), &gone, began);
+            orphan_killer.trees_changed(self.trees.supervisor(), &gone, began);
         }
     }
 
@@ -212,19 +208,19 @@ impl Hands {
     }
 
     pub(super) fn kill_leftovers(&mut self) {
-        self.jobs.foreground.finish();
+        self.jobs.finish();
         for _ in 0..100 {
-            let left: std::collections::BTreeSet<u64> =
-                self.trees.everything().into_iter().map(|(_, key)| key).collect();
+            let left: std::collections::BTreeSet<TreeId> =
+                self.trees.all_members().into_iter().map(|(_, tree)| tree).collect();
             if left.is_empty() {
                 break;
             }
-            left.into_iter().for_each(|key| self.trees.kill(key));
+            left.into_iter().for_each(|tree| self.trees.kill(tree));
             std::thread::sleep(Duration::from_millis(1));
         }
         self.trees.reap_orphans(Instant::now());
         if let Some(orphan_killer) = &self.options.orphan_killer {
-            orphan_killer.supervisor_ended(self.trees.session());
+            orphan_killer.supervisor_ended(self.trees.supervisor());
         }
     }
 }
@@ -237,7 +233,7 @@ impl Drop for Hands {
 }
 
 /// Unlike any other supervisor's on this machine.
-fn session_name() -> String {
+fn supervisor_name() -> String {
     use std::hash::{BuildHasher, RandomState};
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     format!("{:x}.{:x}", std::process::id(), RandomState::new().hash_one(since))

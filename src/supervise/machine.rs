@@ -183,7 +183,13 @@ impl Machine {
 
     fn never_ready(&mut self, at: usize, now: Instant) {
         let ran = now.saturating_duration_since(self.generations[at].began);
-        let report = ExitReport { ended: ProcessExit::NotReady, ran, message: None, output: Vec::new() };
+        let report = ExitReport {
+            ended: ProcessExit::NotReady,
+            ran,
+            message: None,
+            remedy: crate::Remedy::None,
+            output: Vec::new(),
+        };
         self.ended_by_itself(at, Phase::Failed(report), now);
         self.after_end(ProcessExit::NotReady, ran, now);
     }

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use super::command::Command;
 use super::orphan_killer::OrphanKiller;
+use super::output::{Capture, OutputStreams};
+use super::process::Subreaper;
 use super::signal::Signal;
-use super::sockets::Listen;
-use super::streams::OutputStreams;
+use super::sockets::{Listen, PassSocket};
 
 /// What a change does while COMMAND runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -66,17 +67,6 @@ pub enum Port {
     Fixed(SocketAddr),
 }
 
-/// How listening sockets are handed to the child.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum PassSocket {
-    /// `LISTEN_FDS`, `LISTEN_PID`, `LISTEN_FDNAMES`, descriptors from 3 (`sd_listen_fds(3)`).
-    #[default]
-    Systemd,
-    /// `WERKZEUG_SERVER_FD` and `WERKZEUG_RUN_MAIN`, besides the above.
-    Werkzeug,
-}
-
 /// When a generation counts as ready.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ready {
@@ -85,32 +75,6 @@ pub struct Ready {
     pub path: Option<String>,
     /// A generation not ready by then has failed.
     pub timeout: Duration,
-}
-
-/// What of the child's output goes through this process.
-///
-/// Where our own stream is a terminal the child gets a terminal too, so that it keeps its colours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum Capture {
-    /// Nothing: it writes to our own streams directly.
-    #[default]
-    No,
-    /// What appears on a terminal, so that a status line can make room for it.
-    Terminal,
-    /// Everything, so that reports have its tail.
-    All,
-}
-
-/// Whether devrun adopts the orphans of its children (Linux `PR_SET_CHILD_SUBREAPER`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum Subreaper {
-    /// No: it would change the whole host process. The default of the library.
-    #[default]
-    No,
-    /// Yes: nothing a child leaves behind escapes. The program does this.
-    Yes,
 }
 
 /// How the child is run.

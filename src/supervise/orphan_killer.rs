@@ -17,12 +17,13 @@ use std::time::Duration;
 
 use crate::sync::lock;
 
-use super::os::unix::{block_all_signals, close_descriptors_from, pipe};
-use super::os::{MARKER, Trees};
+use super::process::{ProcessTrees, Subreaper, TAG_VARIABLE, TreeId};
+use super::sys::fd::{close_from, pipe};
+use super::sys::signals;
 
 /// First two words of the orphan killer's command line; the third is the pid of the program.
 const WORDS: [&str; 2] = ["orphan-killer", "--parent"];
-/// Value of [`MARKER`] in the environment of an orphan killer: it belongs to no tree.
+/// Value of [`TAG_VARIABLE`] in the environment of an orphan killer: it belongs to no tree.
 const NO_TREE: &str = "orphan-killer";
 /// Number of scans in a row that must find no process before the orphan killer ends.
 const EMPTY_SCANS: u32 = 3;
@@ -40,8 +41,8 @@ static MAY_START: AtomicBool = AtomicBool::new(false);
 /// A process that kills everything a supervisor runs if this process dies without having ended it, for example by `SIGKILL`.
 ///
 /// The orphan killer is this program, executed once more. So the program's `main` calls [`OrphanKiller::run_if_asked`] before
-/// anything else. The process has a session of its own: neither Ctrl-C nor the end of the terminal reaches it. It needs about
-/// 1 MB of memory that it does not share with this process, and no processor time while it waits.
+/// anything else. The process leads its own session, so that neither Ctrl-C nor the end of the terminal reaches it. Beside the
+/// pages of the program's file it needs about 1 MB of memory, and no processor time while it waits.
 ///
 /// ```no_run
 /// use devrun::supervise::OrphanKiller;
@@ -92,7 +93,7 @@ impl OrphanKiller {
         let child = Command::new(own_program()?)
             .arg0(WORDS[0])
             .args([WORDS[1], &std::process::id().to_string()])
-            .env(MARKER, NO_TREE)
+            .env(TAG_VARIABLE, NO_TREE)
             .current_dir("/")
             .stdin(read)
             .stdout(Stdio::null())
@@ -103,14 +104,14 @@ impl OrphanKiller {
 
     /// Reports a new supervisor: its processes are known by the variable that they inherit, even if this process dies before it
     /// reports the first of them.
-    pub(super) fn supervisor_started(&self, session: &str) {
-        self.process.send(&Message::SupervisorStarted(session).to_string());
+    pub(super) fn supervisor_started(&self, supervisor: &str) {
+        self.process.send(&Message::SupervisorStarted(supervisor).to_string());
     }
 
     /// Reports the trees that are gone and the one that has started, in one write, because each write wakes the process.
-    pub(super) fn trees_changed(&self, session: &str, gone: &[u64], started: Option<(u64, i32)>) {
-        let gone = gone.iter().map(|key| Message::TreeGone(session, *key).to_string());
-        let started = started.map(|(key, pid)| Message::TreeStarted(session, key, pid).to_string());
+    pub(super) fn trees_changed(&self, supervisor: &str, gone: &[TreeId], started: Option<(TreeId, i32)>) {
+        let gone = gone.iter().map(|tree| Message::TreeGone(supervisor, *tree).to_string());
+        let started = started.map(|(tree, pid)| Message::TreeStarted(supervisor, tree, pid).to_string());
         let text: String = gone.chain(started).collect();
         if !text.is_empty() {
             self.process.send(&text);
@@ -118,8 +119,8 @@ impl OrphanKiller {
     }
 
     /// Reports that a supervisor has ended, and that none of its processes is left.
-    pub(super) fn supervisor_ended(&self, session: &str) {
-        self.process.send(&Message::SupervisorEnded(session).to_string());
+    pub(super) fn supervisor_ended(&self, supervisor: &str) {
+        self.process.send(&Message::SupervisorEnded(supervisor).to_string());
     }
 }
 
@@ -163,19 +164,19 @@ impl Drop for KillerProcess {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Message<'a> {
     SupervisorStarted(&'a str),
-    /// The key of a tree and the pid of its first process.
-    TreeStarted(&'a str, u64, i32),
-    TreeGone(&'a str, u64),
+    /// The tree and the pid of its first process.
+    TreeStarted(&'a str, TreeId, i32),
+    TreeGone(&'a str, TreeId),
     SupervisorEnded(&'a str),
 }
 
 impl std::fmt::Display for Message<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::SupervisorStarted(session) => writeln!(f, "supervisor-started {session}"),
-            Self::TreeStarted(session, key, pid) => writeln!(f, "tree-started {session} {key} {pid}"),
-            Self::TreeGone(session, key) => writeln!(f, "tree-gone {session} {key}"),
-            Self::SupervisorEnded(session) => writeln!(f, "supervisor-ended {session}"),
+            Self::SupervisorStarted(supervisor) => writeln!(f, "supervisor-started {supervisor}"),
+            Self::TreeStarted(supervisor, tree, pid) => writeln!(f, "tree-started {supervisor} {tree} {pid}"),
+            Self::TreeGone(supervisor, tree) => writeln!(f, "tree-gone {supervisor} {tree}"),
+            Self::SupervisorEnded(supervisor) => writeln!(f, "supervisor-ended {supervisor}"),
         }
     }
 }
@@ -185,12 +186,12 @@ impl<'a> Message<'a> {
     fn parse(line: &'a str) -> Option<Self> {
         let words: Vec<&str> = line.split(' ').collect();
         Some(match words[..] {
-            ["supervisor-started", session] => Self::SupervisorStarted(session),
-            ["tree-started", session, key, pid] => {
-                Self::TreeStarted(session, key.parse().ok()?, pid.parse().ok()?)
+            ["supervisor-started", supervisor] => Self::SupervisorStarted(supervisor),
+            ["tree-started", supervisor, tree, pid] => {
+                Self::TreeStarted(supervisor, tree.parse().ok()?, pid.parse().ok()?)
             }
-            ["tree-gone", session, key] => Self::TreeGone(session, key.parse().ok()?),
-            ["supervisor-ended", session] => Self::SupervisorEnded(session),
+            ["tree-gone", supervisor, tree] => Self::TreeGone(supervisor, tree.parse().ok()?),
+            ["supervisor-ended", supervisor] => Self::SupervisorEnded(supervisor),
             _ => return None,
         })
     }
@@ -199,13 +200,13 @@ impl<'a> Message<'a> {
 /// The whole life of the orphan killer.
 fn run() -> ! {
     // The program's group and terminal send signals that are not for this process.
-    block_all_signals();
+    signals::block_all();
     let _ = rustix::process::setsid();
     #[cfg(target_os = "linux")]
     let _ = rustix::thread::set_name(c"orphan-killer");
     // A port, pipe or terminal that this process keeps open would look as if the program still had it.
-    close_descriptors_from(3);
-    let mut supervisors: BTreeMap<String, Trees> = BTreeMap::new();
+    close_from(3);
+    let mut supervisors: BTreeMap<String, ProcessTrees> = BTreeMap::new();
     for line in io::stdin().lines().map_while(Result::ok) {
         if let Some(message) = Message::parse(&line) {
             receive(message, &mut supervisors);
@@ -216,37 +217,38 @@ fn run() -> ! {
     std::process::exit(0)
 }
 
-fn receive(message: Message<'_>, supervisors: &mut BTreeMap<String, Trees>) {
+fn receive(message: Message<'_>, supervisors: &mut BTreeMap<String, ProcessTrees>) {
     match message {
-        Message::SupervisorStarted(session) => {
-            supervisors.insert(session.to_owned(), Trees::new(session.to_owned(), false));
+        Message::SupervisorStarted(supervisor) => {
+            supervisors
+                .insert(supervisor.to_owned(), ProcessTrees::new(supervisor.to_owned(), Subreaper::No));
         }
-        Message::TreeStarted(session, key, pid) => {
-            if let Some(trees) = supervisors.get_mut(session) {
-                trees.add(key, pid);
+        Message::TreeStarted(supervisor, tree, pid) => {
+            if let Some(trees) = supervisors.get_mut(supervisor) {
+                trees.add(tree, pid);
             }
         }
-        Message::TreeGone(session, key) => {
-            if let Some(trees) = supervisors.get_mut(session) {
-                trees.forget(key);
+        Message::TreeGone(supervisor, tree) => {
+            if let Some(trees) = supervisors.get_mut(supervisor) {
+                trees.forget(tree);
             }
         }
-        Message::SupervisorEnded(session) => {
-            supervisors.remove(session);
+        Message::SupervisorEnded(supervisor) => {
+            supervisors.remove(supervisor);
         }
     }
 }
 
 /// Kills all trees of a supervisor until no process is left.
-fn kill_all(trees: &mut Trees) {
+fn kill_all(trees: &mut ProcessTrees) {
     let mut empty_scans = 0;
     for _ in 0..MAX_SCANS {
-        let left: BTreeSet<u64> = trees.everything().into_iter().map(|(_, key)| key).collect();
+        let left: BTreeSet<TreeId> = trees.all_members().into_iter().map(|(_, tree)| tree).collect();
         empty_scans = if left.is_empty() { empty_scans + 1 } else { 0 };
         if empty_scans == EMPTY_SCANS {
             return;
         }
-        left.into_iter().for_each(|key| trees.kill(key));
+        left.into_iter().for_each(|tree| trees.kill(tree));
         std::thread::sleep(SCAN_DELAY);
     }
 }
@@ -259,8 +261,8 @@ mod tests {
     fn every_message_is_read_as_it_was_written() {
         for message in [
             Message::SupervisorStarted("1a.2b"),
-            Message::TreeStarted("1a.2b", 7, 4711),
-            Message::TreeGone("1a.2b", 7),
+            Message::TreeStarted("1a.2b", TreeId::default().next(), 4711),
+            Message::TreeGone("1a.2b", TreeId::default().next()),
             Message::SupervisorEnded("1a.2b"),
         ] {
             let line = message.to_string();

@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 use super::decision::{Action, Input};
 use super::event::Event;
 use super::hands::Hands;
-use super::options::PassSocket;
 use super::phase::{ExitReport, ProcessExit};
-use super::probe::{Look, besides, lacks_port};
+use super::poll_timer::PollTimer;
+use super::process::TreeId;
+use super::readiness::{address_besides, says_port_is_taken};
 use super::running::{Happening, is_gone, report};
-use super::sockets::Held;
+use super::sockets::{InheritedListener, PassSocket};
 
 /// How many of those who outlive a stop are named.
 const NAMED: usize = 5;
@@ -25,7 +26,7 @@ impl Hands {
                 self.inputs.push_back(Input::Ready { generation, address });
             }
             Happening::Reloader => self.reloader(),
-            Happening::Ended { key, ended } => self.leader_ended(key, ended),
+            Happening::Ended { tree, ended } => self.leader_ended(tree, ended),
         }
     }
 
@@ -35,22 +36,22 @@ impl Hands {
         self.look_for_stops();
         let builds = self.builds.as_mut().map(|builds| &mut builds.run);
         for run in self.running.values_mut().chain(builds).filter(|run| run.leader_ended) {
-            run.look.at = Instant::now();
+            run.look.hasten(Instant::now());
         }
     }
 
-    pub(super) fn leader_ended(&mut self, key: u64, ended: ProcessExit) {
+    pub(super) fn leader_ended(&mut self, tree: TreeId, ended: ProcessExit) {
         let now = Instant::now();
         let builds = self.builds.as_mut().map(|builds| (builds.generation, &mut builds.run));
         let all = self.running.iter_mut().map(|(generation, run)| (*generation, run)).chain(builds);
         for (generation, run) in all {
-            if run.key == key {
+            if run.tree == tree {
                 run.leader_ended = true;
-                self.trees.leader_ended(key);
-                run.look = Look::now(now);
+                self.trees.leader_ended(tree);
+                run.look = PollTimer::start(now);
                 let report = report(run, ended, now);
-                self.jobs.foreground.ended(run.pid);
-                if self.builds.as_ref().is_some_and(|builds| builds.run.key == key) {
+                self.jobs.child_ended(run.pid);
+                if self.builds.as_ref().is_some_and(|builds| builds.run.tree == tree) {
                     return self.build_ended(report);
                 }
                 if ended == ProcessExit::Status(3) && self.options.pass_socket == PassSocket::Werkzeug {
@@ -68,13 +69,13 @@ impl Hands {
     /// The older generation that has the port which this one says is taken, and one address of those that only it has.
     pub(super) fn in_the_way(&mut self, generation: u64, report: &ExitReport) -> Option<(u64, SocketAddr)> {
         let (holder, run) = self.running.range(..generation).rev().find(|(_, run)| run.serves())?;
-        if !lacks_port(&report.output) {
+        if !says_port_is_taken(&report.output) {
             return None;
         }
-        let pids: Vec<i32> = self.trees.members(run.key).iter().map(|one| one.pid).collect();
-        let mut held: Vec<_> = self.sockets.iter().filter_map(|held| held.tcp()).collect();
-        held.extend(run.socket.as_ref().and_then(Held::tcp));
-        Some((*holder, besides(&pids, run.port, &held)?))
+        let pids: Vec<i32> = self.trees.members(run.tree).iter().map(|one| one.pid()).collect();
+        let mut held: Vec<_> = self.sockets.iter().filter_map(|socket| socket.tcp_address()).collect();
+        held.extend(run.socket.as_ref().and_then(InheritedListener::tcp_address));
+        Some((*holder, address_besides(&pids, run.port, &held)?))
     }
 
     pub(super) fn perform(&mut self, action: Action) {
@@ -84,13 +85,13 @@ impl Hands {
             Action::Spawn { generation, because } => self.spawn(generation, because),
             Action::Signal { generation, signal } => {
                 if let Some(run) = self.running.get_mut(&generation) {
-                    run.look = Look::now(Instant::now());
-                    self.trees.signal(run.key, signal);
+                    run.look = PollTimer::start(Instant::now());
+                    self.trees.signal(run.tree, signal);
                 }
             }
             Action::Deliver { generation, signal } => {
                 if let Some(run) = self.running.get(&generation) {
-                    self.trees.signal_group(run.key, signal);
+                    self.trees.signal_group(run.tree, signal);
                 }
             }
             Action::Kill { generation, waited } => self.kill(generation, waited),
@@ -110,7 +111,7 @@ impl Hands {
         self.probe(now);
         let mut gone = Vec::new();
         for (generation, run) in &mut self.running {
-            if run.leader_ended && run.look.at <= now && is_gone(&mut self.trees, run, now) {
+            if run.leader_ended && run.look.is_due(now) && is_gone(&mut self.trees, run, now) {
                 gone.push(*generation);
             }
         }
@@ -121,11 +122,11 @@ impl Hands {
         if let Some(builds) = &mut self.builds
             && builds.cancelled
             && builds.run.leader_ended
-            && builds.run.look.at <= now
+            && builds.run.look.is_due(now)
             && is_gone(&mut self.trees, &mut builds.run, now)
             && let Some(builds) = self.builds.take()
         {
-            self.gone(builds.run.key);
+            self.gone(builds.run.tree);
             self.inputs.push_back(Input::Built { generation: builds.generation, failure: None });
         }
     }
@@ -133,20 +134,20 @@ impl Hands {
     pub(super) fn kill(&mut self, generation: u64, waited: Duration) {
         let Some(run) = self.running.get_mut(&generation) else { return };
         run.killed = true;
-        run.look = Look::now(Instant::now());
-        let key = run.key;
+        run.look = PollTimer::start(Instant::now());
+        let tree = run.tree;
         if !waited.is_zero() {
-            for one in self.trees.members(key).into_iter().take(NAMED) {
-                self.tell(Event::Blocked { pid: one.pid as u32, command: one.command(), waited });
+            for one in self.trees.members(tree).into_iter().take(NAMED) {
+                self.tell(Event::Blocked { pid: one.pid() as u32, command: one.command(), waited });
             }
         }
-        self.trees.kill(key);
+        self.trees.kill(tree);
     }
 
     pub(super) fn abandon(&mut self, generation: u64) {
         let Some(run) = self.running.get(&generation) else { return };
-        for one in self.trees.members(run.key).into_iter().take(NAMED) {
-            let message = format!("process {} does not even end when killed: {}", one.pid, one.command());
+        for one in self.trees.members(run.tree).into_iter().take(NAMED) {
+            let message = format!("process {} does not even end when killed: {}", one.pid(), one.command());
             let remedy =
                 "it hangs in the kernel, most likely on a network file system or a device".to_owned();
             self.tell(Event::Warning { message, remedy });

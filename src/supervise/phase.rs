@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::Remedy;
+
 use super::signal::Signal;
 
 /// How a process ended.
@@ -41,17 +43,19 @@ pub struct ExitReport {
     pub ended: ProcessExit,
     /// How long it ran.
     pub ran: Duration,
-    /// One sentence about it, with a remedy where there is one: `cannot run app.py: its interpreter /usr/bin/python9 does not exist`.
+    /// One sentence about it: `cannot run app.py: its interpreter /usr/bin/python9 does not exist`.
     pub message: Option<String>,
+    /// What to do about it.
+    pub remedy: Remedy,
     /// The last of what it wrote to stdout and stderr, if that was captured; at most 64 KiB.
     pub output: Vec<u8>,
 }
 
 impl ExitReport {
-    /// There never was a process: the status that a shell would give, and why.
-    pub(super) fn not_started(status: i32, message: String) -> Self {
+    /// The report of a process that was never started: the status that a shell would give, and the reason.
+    pub(super) fn not_started(status: i32, message: String, remedy: Remedy) -> Self {
         let ended = ProcessExit::NotStarted(status);
-        Self { ended, ran: Duration::ZERO, message: Some(message), output: Vec::new() }
+        Self { ended, ran: Duration::ZERO, message: Some(message), remedy, output: Vec::new() }
     }
 }
 

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::command::Stdin;
-use super::options::{OnBusy, OnExit, Options, PassSocket, Port};
+use super::options::{OnBusy, OnExit, Options, Port};
 use super::phase::ProcessExit;
 use super::signal::Signal;
+use super::sockets::PassSocket;
 
 /// What of the options the decisions depend on.
 #[derive(Debug, Clone)]

@@ -7,19 +7,21 @@ use std::time::Instant;
 
 use tokio::task::AbortHandle;
 
+use crate::Remedy;
 use crate::change::Batch;
 
-use super::os::Trees;
-use super::output::Output;
+use super::output::ChildOutput;
 use super::phase::{ExitReport, ProcessExit};
-use super::probe::{Look, Probe};
-use super::sockets::Held;
+use super::poll_timer::PollTimer;
+use super::process::{ProcessTrees, TreeId};
+use super::readiness::SocketProbe;
+use super::sockets::InheritedListener;
 
 /// What happens outside, told by the small tasks beside the loop.
 #[derive(Debug)]
 pub(super) enum Happening {
     /// The leader of this tree has ended.
-    Ended { key: u64, ended: ProcessExit },
+    Ended { tree: TreeId, ended: ProcessExit },
     /// The output says that werkzeug's reloader is at work.
     Reloader,
     /// A generation serves.
@@ -29,22 +31,22 @@ pub(super) enum Happening {
 /// A generation's process.
 #[derive(Debug)]
 pub(super) struct Running {
-    pub(super) key: u64,
+    pub(super) tree: TreeId,
     pub(super) pid: i32,
     pub(super) began: Instant,
-    pub(super) output: Option<Output>,
+    pub(super) output: Option<ChildOutput>,
     /// Open as long as the process may read from it.
     pub(super) _stdin: Option<OwnedFd>,
     /// Its own inherited socket: closed with the generation, so that no client waits in a queue that nobody serves.
-    pub(super) socket: Option<Held>,
+    pub(super) socket: Option<InheritedListener>,
     /// The port that it was told to listen on.
     pub(super) port: Option<u16>,
     pub(super) watchers: Vec<AbortHandle>,
-    pub(super) probe: Option<Probe>,
+    pub(super) probe: Option<SocketProbe>,
     pub(super) leader_ended: bool,
     /// It was killed: whoever still turns up is killed too.
     pub(super) killed: bool,
-    pub(super) look: Look,
+    pub(super) look: PollTimer,
 }
 
 impl Running {
@@ -71,14 +73,14 @@ pub(super) struct Builds {
     pub(super) run: Running,
 }
 
-pub(super) fn is_gone(trees: &mut Trees, run: &mut Running, now: Instant) -> bool {
-    if trees.members(run.key).is_empty() {
+pub(super) fn is_gone(trees: &mut ProcessTrees, run: &mut Running, now: Instant) -> bool {
+    if trees.members(run.tree).is_empty() {
         return true;
     }
     if run.killed {
-        trees.kill(run.key);
+        trees.kill(run.tree);
     }
-    run.look.later(now);
+    run.look.schedule_next(now);
     false
 }
 
@@ -90,6 +92,7 @@ pub(super) fn report(run: &Running, ended: ProcessExit, now: Instant) -> ExitRep
         ended,
         ran: now.saturating_duration_since(run.began),
         message: None,
-        output: run.output.as_ref().map(Output::tail).unwrap_or_default(),
+        remedy: Remedy::None,
+        output: run.output.as_ref().map(ChildOutput::tail).unwrap_or_default(),
     }
 }

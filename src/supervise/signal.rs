@@ -49,27 +49,27 @@ const NAMES: &[(&str, i32)] = &[
 ];
 
 impl Signal {
-    /// Please end.
+    /// Asks a process to end.
     pub const TERM: Self = Self(libc::SIGTERM);
-    /// Interrupted from the keyboard.
+    /// Interrupts from the keyboard (Ctrl-C).
     pub const INT: Self = Self(libc::SIGINT);
-    /// End at once; cannot be caught.
+    /// Kills; cannot be caught.
     pub const KILL: Self = Self(libc::SIGKILL);
-    /// The terminal is gone.
+    /// The terminal is gone (hang-up).
     pub const HUP: Self = Self(libc::SIGHUP);
-    /// Stopped from the keyboard; can be caught.
+    /// Stops from the keyboard (Ctrl-Z); can be caught.
     pub const TSTP: Self = Self(libc::SIGTSTP);
-    /// Stopped for reading from a terminal in the background.
+    /// Stops a background process that reads from the terminal.
     pub const TTIN: Self = Self(libc::SIGTTIN);
-    /// Stopped for writing to a terminal in the background, or for changing its modes.
+    /// Stops a background process that writes to the terminal or changes its modes.
     pub const TTOU: Self = Self(libc::SIGTTOU);
-    /// The terminal has another size.
+    /// The size of the terminal has changed.
     pub const WINCH: Self = Self(libc::SIGWINCH);
-    /// Stop at once; cannot be caught.
+    /// Stops; cannot be caught.
     pub const STOP: Self = Self(libc::SIGSTOP);
-    /// Go on.
+    /// Continues a stopped process.
     pub const CONT: Self = Self(libc::SIGCONT);
-    /// Quit from the keyboard.
+    /// Quits from the keyboard (Ctrl-\).
     pub const QUIT: Self = Self(libc::SIGQUIT);
 
     /// The signal with this number, if it is one of the named ones.

@@ -1,21 +1,24 @@
-//! Listening sockets: bound once, handed to every generation. Never accepts.
+//! Listening sockets: bound once, passed to every generation. Accepts no connection.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
-use super::error::Error;
-use super::os::unix::duplicate_high;
+use crate::GenerationId;
+use crate::sync::lock;
 
-/// Connections that may wait while nobody accepts; the kernel caps it at `net.core.somaxconn`. A short queue would make
-/// clients stall for seconds, since overflowing connections are dropped and tried again.
+use super::error::Error;
+use super::sys::fd::duplicate_above;
+
+/// Maximum number of connections that wait until a server accepts them; the kernel limits it to `net.core.somaxconn`. A short
+/// queue would make clients stall for seconds, because the kernel drops connections that overflow it, and clients retry late.
 const BACKLOG: i32 = 1024;
-/// Descriptors below are those that are handed over.
+/// Lowest number of a socket's descriptor, because the numbers below are for passing on.
 const LEAST_DESCRIPTOR: i32 = 10;
 
 /// Where a socket listens.
@@ -31,7 +34,7 @@ pub enum Endpoint {
 }
 
 impl std::fmt::Display for Endpoint {
-    /// As it is given on the command line: `127.0.0.1:8000`, `udp:127.0.0.1:53`, `unix:/run/app.sock`.
+    /// `127.0.0.1:8000`, `udp:127.0.0.1:53`, `unix:/run/app.sock`.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Tcp(address) => write!(f, "{address}"),
@@ -41,40 +44,58 @@ impl std::fmt::Display for Endpoint {
     }
 }
 
-/// A socket to open and hand over.
+/// A socket to open and to pass on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listen {
     /// Its name in `LISTEN_FDNAMES`; `None`: `unknown`, as systemd says.
     pub name: Option<String>,
     /// Where it listens.
     pub endpoint: Endpoint,
-    /// Whether somebody answers 503 on it while no generation lives (HTTP); the `tcp:` prefix turns it off.
+    /// Whether the owner of the supervisor answers on it with status 503 while no generation runs (HTTP).
     pub answer: bool,
+}
+
+/// How listening sockets are passed to the child.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum PassSocket {
+    /// `LISTEN_FDS`, `LISTEN_PID`, `LISTEN_FDNAMES`, and descriptors from 3 on (`sd_listen_fds(3)`).
+    #[default]
+    Systemd,
+    /// The same, and `WERKZEUG_SERVER_FD` and `WERKZEUG_RUN_MAIN`.
+    Werkzeug,
+}
+
+/// Whether an older generation serves on the socket too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ListenerUse {
+    Exclusive,
+    Shared,
 }
 
 /// An open socket that generations inherit.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct InheritedListener {
     fd: OwnedFd,
-    pub(super) name: String,
-    pub(super) endpoint: Endpoint,
-    pub(super) answer: bool,
-    /// The file of a Unix socket, by device and inode: it is ours to remove, unless somebody has replaced it.
+    name: String,
+    endpoint: Endpoint,
+    answer: bool,
+    /// The file of a Unix socket, with its device and inode, so that it is removed only if no other file has replaced it.
     file: Option<(PathBuf, u64, u64)>,
-    used: Mutex<Use>,
+    owner: Mutex<ListenerOwner>,
 }
 
-/// Who has a socket.
+/// The process that a socket was passed to last.
 #[derive(Debug, Default)]
-struct Use {
+struct ListenerOwner {
     /// The last generation that was started with it.
-    generation: u64,
-    /// It was lent to somebody who answers on it, and was non-blocking before or not.
+    generation: Option<GenerationId>,
+    /// It was lent to the owner of the supervisor. The value says whether it was non-blocking before.
     lent: Option<bool>,
 }
 
-impl Held {
-    /// Opens a socket as asked. The port of the endpoint is the real one, even where 0 was asked for.
+impl InheritedListener {
+    /// Opens a socket. The port of its endpoint is the real one, even if 0 was asked for.
     pub(super) fn open(listen: &Listen) -> Result<Self, Error> {
         let name = listen.name.clone().unwrap_or_else(|| "unknown".to_owned());
         let opened = match &listen.endpoint {
@@ -83,17 +104,17 @@ impl Held {
             Endpoint::Unix(path) => unix(path),
         };
         opened
-            .and_then(|(socket, endpoint)| Self::hold(socket, name, endpoint, listen.answer))
+            .and_then(|(socket, endpoint)| Self::new(socket, name, endpoint, listen.answer))
             .map_err(|source| Error::Listen { address: listen.endpoint.to_string(), source })
     }
 
-    /// A listening socket on a free loopback port.
-    pub(super) fn own() -> io::Result<Self> {
+    /// Opens a listening socket on a free loopback port.
+    pub(super) fn on_free_port() -> io::Result<Self> {
         let (socket, endpoint) = tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
-        Self::hold(socket, "http".to_owned(), endpoint, false)
+        Self::new(socket, "http".to_owned(), endpoint, false)
     }
 
-    fn hold(socket: Socket, name: String, endpoint: Endpoint, answer: bool) -> io::Result<Self> {
+    fn new(socket: Socket, name: String, endpoint: Endpoint, answer: bool) -> io::Result<Self> {
         let file = match &endpoint {
             Endpoint::Unix(path) => {
                 let found = std::fs::symlink_metadata(path)?;
@@ -101,54 +122,74 @@ impl Held {
             }
             _ => None,
         };
-        let fd = duplicate_high(&socket, LEAST_DESCRIPTOR)?;
-        Ok(Self { fd, name, endpoint, answer, file, used: Mutex::default() })
+        let fd = duplicate_above(&socket, LEAST_DESCRIPTOR)?;
+        Ok(Self { fd, name, endpoint, answer, file, owner: Mutex::default() })
     }
 
-    /// The descriptor for the next child. Whether it blocks is shared by all who have it: an `accept` that blocks would stop a
-    /// server that serves on, which expects none, so that it is changed only for a child that is `alone` with it. That one
-    /// finds it blocking, as `sd_listen_fds(3)` says, whatever an earlier one has made of it.
-    pub(super) fn for_child(&self, generation: u64, alone: bool) -> io::Result<BorrowedFd<'_>> {
-        let mut used = self.used();
-        used.generation = generation;
-        let lent = used.lent.take();
-        if let Some(nonblocking) = if alone { Some(false) } else { lent } {
+    /// Name in `LISTEN_FDNAMES`.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Whether the owner of the supervisor may answer on it while no generation runs.
+    pub(super) fn allows_answers(&self) -> bool {
+        self.answer
+    }
+
+    /// The descriptor for the next child.
+    ///
+    /// All processes that have the socket share its blocking mode. A child that has it exclusively gets it blocking, as
+    /// `sd_listen_fds(3)` says, whatever an earlier child has set. The mode of a shared one stays, because a blocking `accept`
+    /// would stop an older server that expects none.
+    pub(super) fn for_child(
+        &self,
+        generation: GenerationId,
+        used: ListenerUse,
+    ) -> io::Result<BorrowedFd<'_>> {
+        let mut owner = lock(&self.owner);
+        owner.generation = Some(generation);
+        let before = owner.lent.take();
+        let nonblocking = match used {
+            ListenerUse::Exclusive => Some(false),
+            ListenerUse::Shared => before,
+        };
+        if let Some(nonblocking) = nonblocking {
             rustix::io::ioctl_fionbio(&self.fd, nonblocking)?;
         }
         Ok(self.fd.as_fd())
     }
 
-    /// The address, if it is TCP.
-    pub(super) fn tcp(&self) -> Option<SocketAddr> {
+    /// The address, if this is a TCP socket.
+    pub(super) fn tcp_address(&self) -> Option<SocketAddr> {
         match self.endpoint {
             Endpoint::Tcp(address) => Some(address),
             _ => None,
         }
     }
 
-    /// The kernel's number of the socket: what `/proc/PID/fd` shows.
+    /// The inode of the socket, as `/proc/PID/fd` shows it.
     pub(super) fn inode(&self) -> Option<u64> {
         Some(rustix::fs::fstat(&self.fd).ok()?.st_ino)
     }
 
-    /// A duplicate for somebody who answers on it, non-blocking, until a generation after this one gets it; `None` if one has.
-    pub(super) fn lend(&self, generation: u64) -> io::Result<Option<OwnedFd>> {
-        let mut used = self.used();
-        if used.generation > generation {
+    /// A non-blocking duplicate for answers after the end of a generation; `None` if a later generation has the socket.
+    pub(super) fn lend(&self, generation: GenerationId) -> io::Result<Option<OwnedFd>> {
+        let mut owner = lock(&self.owner);
+        if owner.generation > Some(generation) {
             return Ok(None);
         }
         let nonblocking = SockRef::from(&self.fd).nonblocking()?;
-        used.lent.get_or_insert(nonblocking);
+        owner.lent.get_or_insert(nonblocking);
         rustix::io::ioctl_fionbio(&self.fd, true)?;
         self.fd.try_clone().map(Some)
     }
-
-    fn used(&self) -> MutexGuard<'_, Use> {
-        self.used.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
-impl Drop for Held {
+impl Drop for InheritedListener {
     fn drop(&mut self) {
         if let Some((path, device, inode)) = &self.file
             && std::fs::symlink_metadata(path).is_ok_and(|now| (now.dev(), now.ino()) == (*device, *inode))
@@ -160,7 +201,7 @@ impl Drop for Held {
 
 fn tcp(address: SocketAddr) -> io::Result<(Socket, Endpoint)> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-    // Connections of an earlier run may linger in TIME_WAIT; a socket that still listens is an error all the same.
+    // Connections of an earlier run may be in TIME_WAIT. Binding still fails if another socket listens.
     socket.set_reuse_address(true)?;
     if address.is_ipv6() && !address.ip().is_unspecified() {
         socket.set_only_v6(true)?;
@@ -182,7 +223,7 @@ fn unix(path: &Path) -> io::Result<(Socket, Endpoint)> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     let address = SockAddr::unix(path)?;
     match socket.bind(&address) {
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse && stale(path, &address) => {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_stale(path, &address) => {
             std::fs::remove_file(path)?;
             socket.bind(&address)?;
         }
@@ -192,8 +233,8 @@ fn unix(path: &Path) -> io::Result<(Socket, Endpoint)> {
     Ok((socket, Endpoint::Unix(path.to_owned())))
 }
 
-/// Whether a socket file was left behind: it is a socket, and nobody listens.
-fn stale(path: &Path, address: &SockAddr) -> bool {
+/// Whether a socket file was left behind: it is a socket, and no process listens on it.
+fn is_stale(path: &Path, address: &SockAddr) -> bool {
     use std::os::unix::fs::FileTypeExt;
     let socket = std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
     let refused = || {

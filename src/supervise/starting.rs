@@ -4,71 +4,68 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::GenerationId;
 use crate::change::Batch;
 
-use super::child::{self, Child, NotStarted, Surroundings};
+use super::command::Command;
 use super::decision::Input;
 use super::hands::Hands;
 use super::options::Port;
-use super::os::ended;
-use super::output::Output;
+use super::output::ChildOutput;
 use super::phase::{ExitReport, ProcessExit};
-use super::port::free_port;
-use super::probe::{Found, Look, Probe, Tree};
-use super::ready;
+use super::poll_timer::PollTimer;
+use super::process::{ChildProcess, SpawnRequest, StartError, TreeId, check_env_files, wait_for_exit};
+use super::readiness::{ProbeResult, ProbeTarget, SocketProbe, free_port, loopback, wait_until_ready};
 use super::running::{Builds, Happening, Running};
 use super::signal::Signal;
-use super::sockets::Held;
+use super::sockets::{InheritedListener, ListenerUse};
 
 impl Hands {
-    pub(super) fn surroundings<'a>(
+    /// What every process that this supervisor starts has in common.
+    fn request<'a>(
         &'a self,
+        command: &'a Command,
         generation: u64,
         because: Option<&'a Batch>,
-        key: u64,
-    ) -> Surroundings<'a> {
-        Surroundings {
-            generation,
-            because,
-            marker: self.trees.marker(key),
-            open_files: self.options.open_files,
-            port: None,
-            sockets: Vec::new(),
-            alone: !self.running.values().any(Running::serves),
-            pass_socket: self.options.pass_socket,
-            capture: self.options.capture,
-            streams: self.streams.as_ref(),
-            die_with_parent: self.options.parent_death_signal,
-            interactive: true,
-        }
+        tree: TreeId,
+    ) -> SpawnRequest<'a> {
+        SpawnRequest::new(command, GenerationId::new(generation), self.trees.tag(tree))
+            .because(because)
+            .capture(self.options.capture, self.streams.as_ref())
+            .die_with_parent(self.options.parent_death_signal)
+            .open_files(self.options.open_files)
     }
 
     pub(super) fn spawn(&mut self, generation: u64, because: Option<Arc<Batch>>) {
-        self.keys += 1;
-        let key = self.keys;
+        let tree = self.trees.new_tree();
         let (port, socket) = match self.options.port {
             Port::Own => (free_port(), None),
-            Port::Inherited => (None, Held::own().ok()),
+            Port::Inherited => (None, InheritedListener::on_free_port().ok()),
             Port::None | Port::Fixed(_) => (None, None),
         };
-        let mut around = self.surroundings(generation, because.as_deref(), key);
-        around.port = port;
-        around.sockets = socket.iter().chain(self.sockets.iter().map(Arc::as_ref)).collect();
+        let sockets = socket.iter().chain(self.sockets.iter().map(Arc::as_ref)).collect();
+        let is_shared = self.running.values().any(Running::serves);
+        let socket_use = if is_shared { ListenerUse::Shared } else { ListenerUse::Exclusive };
+        let request = self
+            .request(&self.options.command, generation, because.as_deref(), tree)
+            .port(port)
+            .sockets(sockets, socket_use, self.options.pass_socket)
+            .interactive();
         // Before the fork: a busy machine may let the child run before us.
         let began = Instant::now();
-        let child = match child::spawn(&self.options.command, &around) {
+        let child = match request.spawn() {
             Ok(child) => child,
-            Err(NotStarted { status, message }) => {
-                let report = ExitReport::not_started(status, message);
+            Err(error) => {
+                let report = error.into_report();
                 return self.inputs.push_back(Input::NotSpawned { generation, report });
             }
         };
-        let pid = child.pid as u32;
-        if child.terminal {
-            self.jobs.foreground.given(child.pid);
+        let pid = child.pid() as u32;
+        if child.has_terminal() {
+            self.jobs.child_started_with_terminal(child.pid());
         }
-        let address = socket.as_ref().and_then(Held::tcp);
-        let mut run = self.running(key, child, socket, began);
+        let address = socket.as_ref().and_then(InheritedListener::tcp_address);
+        let mut run = self.running(tree, child, socket, began);
         run.port = port;
         self.inputs.push_back(Input::Spawned { generation, pid });
         self.await_ready(generation, port, address, &mut run);
@@ -78,41 +75,42 @@ impl Hands {
     /// A process has begun: its end is awaited, its output read.
     pub(super) fn running(
         &mut self,
-        key: u64,
-        child: Child,
-        socket: Option<Held>,
+        tree: TreeId,
+        child: ChildProcess,
+        socket: Option<InheritedListener>,
         began: Instant,
     ) -> Running {
-        self.trees.add(key, child.pid);
-        self.tell_orphan_killer(Some((key, child.pid)));
+        let pid = child.pid();
+        self.trees.add(tree, pid);
+        self.tell_orphan_killer(Some((tree, pid)));
         let now = Instant::now();
-        let captured = self.streams.as_ref().filter(|_| !child.output.is_empty());
+        let (stdin, pipes) = child.into_pipes();
+        let captured = self.streams.as_ref().filter(|_| !pipes.is_empty());
         let output = captured.map(|streams| {
             let happen = self.happen.clone();
             let reloader = move || drop(happen.send(Happening::Reloader));
-            Output::new(child.output, streams, reloader)
+            ChildOutput::start(pipes, streams, reloader)
         });
-        let pid = child.pid;
         let happen = self.happen.clone();
         let watcher = tokio::spawn(async move {
-            match ended(pid).await {
-                Ok(ended) => drop(happen.send(Happening::Ended { key, ended })),
+            match wait_for_exit(pid).await {
+                Ok(ended) => drop(happen.send(Happening::Ended { tree, ended })),
                 Err(error) => tracing::debug!(pid, %error, "lost sight of a child"),
             }
         });
         Running {
-            key,
+            tree,
             pid,
             began,
             output: output.and_then(Result::ok),
-            _stdin: child.stdin,
+            _stdin: stdin,
             socket,
             port: None,
             watchers: vec![watcher.abort_handle()],
             probe: None,
             leader_ended: false,
             killed: false,
-            look: Look::now(now),
+            look: PollTimer::start(now),
         }
     }
 
@@ -128,18 +126,18 @@ impl Hands {
         let now = Instant::now();
         let addresses = match self.options.port {
             Port::Own => port.map(|port| {
-                run.probe = Some(Probe::elsewhere(port, now));
-                let mut addresses = ready::loopback(port);
-                addresses.extend(self.habits.elsewhere);
+                run.probe = Some(SocketProbe::elsewhere(port, now));
+                let mut addresses = loopback(port);
+                addresses.extend(self.history.elsewhere());
                 addresses
             }),
             Port::Fixed(address) => Some(vec![address]),
             Port::Inherited if path.is_some() => inherited.map(|address| vec![address]),
             Port::Inherited | Port::None => {
                 let passed = run.socket.iter().chain(self.sockets.iter().map(Arc::as_ref));
-                let sockets: Vec<u64> = passed.filter_map(Held::inode).collect();
+                let sockets: Vec<u64> = passed.filter_map(InheritedListener::inode).collect();
                 if !sockets.is_empty() {
-                    run.probe = Some(Probe::waits(sockets, now));
+                    run.probe = Some(SocketProbe::waiting(sockets, now));
                     return;
                 }
                 None
@@ -150,7 +148,7 @@ impl Hands {
         };
         let happen = self.happen.clone();
         let watcher = tokio::spawn(async move {
-            let address = Some(ready::serves(&addresses, path.as_deref()).await);
+            let address = Some(wait_until_ready(&addresses, path.as_deref()).await);
             drop(happen.send(Happening::Ready { generation, address }));
         });
         run.watchers.push(watcher.abort_handle());
@@ -159,40 +157,38 @@ impl Hands {
     /// What comes before a start: the environment files are looked at, then the builds run, from this one on.
     pub(super) fn build(&mut self, generation: u64, because: Option<Arc<Batch>>, at: usize) {
         if at == 0
-            && let Err(error) = child::check_env_files(&self.options.command)
+            && let Err(error) = check_env_files(&self.options.command)
         {
-            return self.not_built(generation, child::not_prepared(&error));
+            return self.not_built(generation, StartError::env_file(&error));
         }
         let Some(command) = self.options.builds.get(at) else {
             return self.inputs.push_back(Input::Built { generation, failure: None });
         };
-        self.keys += 1;
-        let key = self.keys;
-        let mut around = self.surroundings(generation, because.as_deref(), key);
-        around.interactive = false;
+        let tree = self.trees.new_tree();
+        let request = self.request(command, generation, because.as_deref(), tree);
         let began = Instant::now();
-        match child::spawn(command, &around) {
+        match request.spawn() {
             Ok(child) => {
-                let run = self.running(key, child, None, began);
+                let run = self.running(tree, child, None, began);
                 self.builds = Some(Builds { generation, because, at, cancelled: false, run });
             }
-            Err(not_started) => self.not_built(generation, not_started),
+            Err(error) => self.not_built(generation, error),
         }
     }
 
-    pub(super) fn not_built(&mut self, generation: u64, NotStarted { status, message }: NotStarted) {
-        let failure = Some(ExitReport::not_started(status, message));
+    pub(super) fn not_built(&mut self, generation: u64, error: StartError) {
+        let failure = Some(error.into_report());
         self.inputs.push_back(Input::Built { generation, failure });
     }
 
     pub(super) fn cancel_build(&mut self, kill: bool) {
         let Some(builds) = &mut self.builds else { return };
         builds.cancelled = true;
-        builds.run.look = Look::now(Instant::now());
+        builds.run.look = PollTimer::start(Instant::now());
         builds.run.killed |= kill;
         match kill {
-            true => self.trees.kill(builds.run.key),
-            false => self.trees.signal(builds.run.key, Signal::TERM),
+            true => self.trees.kill(builds.run.tree),
+            false => self.trees.signal(builds.run.tree, Signal::TERM),
         }
     }
 
@@ -201,33 +197,37 @@ impl Hands {
     pub(super) fn build_ended(&mut self, report: ExitReport) {
         let Some(builds) = self.builds.take_if(|builds| !builds.cancelled) else { return };
         let Builds { generation, because, at, run, .. } = builds;
-        self.trees.release(run.key);
-        self.unsaid.push(run.key);
+        self.trees.release_leader(run.tree);
+        self.unsaid.push(run.tree);
         if report.ended == ProcessExit::Status(0) {
             return self.build(generation, because, at + 1);
         }
-        self.trees.signal(run.key, Signal::TERM);
+        self.trees.signal(run.tree, Signal::TERM);
         self.inputs.push_back(Input::Built { generation, failure: Some(report) });
     }
 
     /// Looks whether generations serve that can only be known by their sockets.
     pub(super) fn probe(&mut self, now: Instant) {
-        let held: Vec<_> = self.sockets.iter().filter_map(|held| held.tcp()).collect();
+        let held: Vec<_> = self.sockets.iter().filter_map(|socket| socket.tcp_address()).collect();
         for (generation, run) in &mut self.running {
-            let due = run.probe.take_if(|probe| probe.at() <= now && !run.leader_ended);
+            let due = run.probe.take_if(|probe| probe.next() <= now && !run.leader_ended);
             let Some(mut probe) = due else { continue };
-            let (generation, address) = (*generation, run.socket.as_ref().and_then(Held::tcp));
-            let pids: Vec<i32> = self.trees.members(run.key).iter().map(|one| one.pid).collect();
+            let (generation, address) =
+                (*generation, run.socket.as_ref().and_then(InheritedListener::tcp_address));
+            let pids: Vec<i32> = self.trees.members(run.tree).iter().map(|one| one.pid()).collect();
             let age = now.saturating_duration_since(run.began);
-            let found = probe.look(&Tree { pids: &pids, held: &held, age }, &mut self.habits, now);
+            let found = probe.probe(&ProbeTarget::new(&pids, &held, age), &mut self.history, now);
             match found {
-                Found::Nothing => {}
-                Found::Waiting | Found::Doubtful => {
+                ProbeResult::Nothing => {}
+                ProbeResult::Waiting | ProbeResult::Doubtful => {
                     self.inputs.push_back(Input::Ready { generation, address });
                 }
-                Found::Elsewhere(address) => self.inputs.push_back(Input::Elsewhere { generation, address }),
+                ProbeResult::Elsewhere(address) => {
+                    self.inputs.push_back(Input::Elsewhere { generation, address })
+                }
             }
-            let goes_on = matches!(found, Found::Nothing | Found::Doubtful) && !probe.is_stale(age);
+            let goes_on =
+                matches!(found, ProbeResult::Nothing | ProbeResult::Doubtful) && !probe.is_stale(age);
             run.probe = goes_on.then_some(probe);
         }
     }
@@ -235,7 +235,7 @@ impl Hands {
     /// Looks at once whether generations serve: who does so since the last look must not be taken for one that still starts.
     pub(super) fn look_now(&mut self) {
         let now = Instant::now();
-        self.running.values_mut().filter_map(|run| run.probe.as_mut()).for_each(|probe| probe.hurry(now));
+        self.running.values_mut().filter_map(|run| run.probe.as_mut()).for_each(|probe| probe.hasten(now));
         self.probe(now);
     }
 }

@@ -9,16 +9,17 @@ use std::time::Instant;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 
-use super::child::check_env_files;
+use crate::GenerationId;
+
 use super::decision::Input;
 use super::error::Error;
 use super::event::{Event, Request, SupervisorExit};
 use super::hands::Hands;
 use super::machine::Machine;
-use super::options::{Options, Subreaper};
-use super::os::adopt_orphans;
+use super::options::Options;
+use super::process::{Subreaper, adopt_orphans, check_env_files};
 use super::running::Happening;
-use super::sockets::{Endpoint, Held};
+use super::sockets::{Endpoint, InheritedListener};
 
 /// A running supervisor. Dropped, it kills what it runs at once.
 ///
@@ -43,7 +44,7 @@ pub struct Supervisor {
     handle: Handle,
     events: UnboundedReceiver<Event>,
     task: JoinHandle<()>,
-    sockets: Vec<Arc<Held>>,
+    sockets: Vec<Arc<InheritedListener>>,
 }
 
 /// Tells a running supervisor what to do. Cheap to clone; never blocks; does nothing once it has ended.
@@ -67,7 +68,7 @@ impl Supervisor {
     /// [`Error`] if an environment file cannot be used, a socket cannot be opened or the process cannot be prepared.
     pub fn start(options: Options) -> Result<Self, Error> {
         check_env_files(&options.command).map_err(Error::EnvFile)?;
-        let sockets = options.listen.iter().map(|listen| Held::open(listen).map(Arc::new));
+        let sockets = options.listen.iter().map(|listen| InheritedListener::open(listen).map(Arc::new));
         let sockets = sockets.collect::<Result<Vec<_>, _>>()?;
         let (requests, requested) = unbounded_channel();
         let (told, events) = unbounded_channel();
@@ -90,15 +91,15 @@ impl Supervisor {
     /// Where the sockets of [`Options::listen`] listen, in that order; the ports are real ones, even where 0 was asked for.
     #[must_use]
     pub fn endpoints(&self) -> Vec<Endpoint> {
-        self.sockets.iter().map(|held| held.endpoint.clone()).collect()
+        self.sockets.iter().map(|held| held.endpoint().clone()).collect()
     }
 
     /// The sockets that somebody may answer on after the end of this generation and until the next one starts,
     /// duplicated and made non-blocking; the next generation finds them as they were. None if it has started already.
     #[must_use]
     pub fn answering_sockets(&self, generation: u64) -> Vec<OwnedFd> {
-        let answering = self.sockets.iter().filter(|held| held.answer);
-        answering.filter_map(|held| held.lend(generation).ok().flatten()).collect()
+        let answering = self.sockets.iter().filter(|held| held.allows_answers());
+        answering.filter_map(|held| held.lend(GenerationId::new(generation)).ok().flatten()).collect()
     }
 
     /// Stops gently and returns once the last process of the tree is gone.
@@ -133,7 +134,7 @@ struct Loop {
 impl Loop {
     fn new(
         options: Options,
-        sockets: Vec<Arc<Held>>,
+        sockets: Vec<Arc<InheritedListener>>,
         requests: UnboundedReceiver<Request>,
         told: UnboundedSender<Event>,
     ) -> Result<Self, Error> {

@@ -75,7 +75,7 @@ fn changed(words: &[&str], at: Instant) -> Input {
 }
 
 fn report(ended: ProcessExit) -> ExitReport {
-    ExitReport { ended, ran: Duration::ZERO, message: None, output: Vec::new() }
+    ExitReport { ended, ran: Duration::ZERO, message: None, remedy: crate::Remedy::None, output: Vec::new() }
 }
 
 fn input(words: &str, now: Instant) -> Input {

@@ -6,6 +6,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use devrun::Remedy;
 use devrun::change::Change;
 use devrun::rules::{Defect, DefectKind};
 use devrun::supervise::{ExitReport, ProcessExit};
@@ -14,6 +15,7 @@ use serde::Serialize;
 
 use crate::ui::byte_string::{self, ByteString};
 use crate::ui::numbers::time;
+use crate::ui::remedy::worded;
 
 /// The version of the schema. It is raised when a field changes its meaning or goes away, not when one is
 /// added.
@@ -284,7 +286,7 @@ impl EndRecord {
             status,
             signal,
             ran_us: micros(report.ran),
-            message: report.message.clone(),
+            message: report.message.as_ref().map(|message| with_remedy(message, &report.remedy)),
         }
     }
 
@@ -316,5 +318,13 @@ fn why(why: &Why) -> String {
         Why::Unreadable => "unreadable".to_owned(),
         Why::Missing => "missing".to_owned(),
         other => format!("{other:?}"),
+    }
+}
+
+/// `cannot run flsk: not found in PATH; did you mean flask?`
+fn with_remedy(message: &str, remedy: &Remedy) -> String {
+    match worded(remedy) {
+        remedy if remedy.is_empty() => message.to_owned(),
+        remedy => format!("{message}; {remedy}"),
     }
 }

@@ -2,7 +2,10 @@
 
 use devrun::Remedy;
 
-/// The sentence for a remedy. Empty for [`Remedy::None`].
+/// Shortest name for which two typing errors are forgiven; a shorter name may have one.
+const LONG_NAME: usize = 5;
+
+/// The sentence for a remedy. Empty if there is nothing to do.
 pub(crate) fn worded(remedy: &Remedy) -> String {
     match remedy {
         Remedy::None => String::new(),
@@ -13,7 +16,23 @@ pub(crate) fn worded(remedy: &Remedy) -> String {
         Remedy::AddRoot => "watch it too: `--watch`, or `paths` in [watch]".into(),
         Remedy::SelectFile => "add its extension to `ext`, or a glob for it to `filter`".into(),
         Remedy::PassListeningSocket => "use --listen, whose bytes do not pass through devrun".into(),
+        Remedy::CreateEnvFile => "create it, or leave out --env-file".into(),
+        Remedy::UseShell => "for a whole command line use --shell".into(),
+        Remedy::FindProgram { name } => {
+            similar_program(name).map_or_else(String::new, |name| format!("did you mean {name}?"))
+        }
         // A variant that this file does not know yet. `Display` names the options of the library.
         other => other.to_string(),
     }
+}
+
+/// The program in PATH whose name is most similar, if it is similar enough.
+fn similar_program(name: &str) -> Option<String> {
+    let max_distance = if name.len() < LONG_NAME { 1 } else { 2 };
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let files =
+        std::env::split_paths(&path).filter_map(|dir| std::fs::read_dir(dir).ok()).flatten().flatten();
+    let names = files.filter_map(|file| file.file_name().into_string().ok());
+    let similar = names.map(|other| (strsim::osa_distance(name, &other), other));
+    similar.filter(|(distance, _)| *distance <= max_distance).min().map(|(_, name)| name)
 }

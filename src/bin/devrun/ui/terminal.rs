@@ -96,7 +96,7 @@ impl Terminal {
         // One write per line, so that the lines of several processes do not mix.
         let line = self.render(format_args!("{line}\n"));
         match SHARED.get() {
-            Some(shared) => shared.say(line),
+            Some(shared) => shared.print(line),
             None => {
                 self.clear_status();
                 let _ = io::stderr().write_all(&line);
@@ -135,7 +135,7 @@ impl Terminal {
         // The last column stays free, because some terminals begin a new line after it.
         let line = self.render(styled(FAINT, truncate(line, self.width().saturating_sub(1))));
         match SHARED.get() {
-            Some(shared) => shared.status(Some(line)),
+            Some(shared) => shared.set_status(Some(line)),
             None => {
                 let _ = io::stderr().write_all(&[ERASE_LINE, &line].concat());
             }
@@ -147,7 +147,7 @@ impl Terminal {
     pub(crate) fn clear_status(&mut self) {
         if std::mem::take(&mut self.has_status) {
             match SHARED.get() {
-                Some(shared) => shared.status(None),
+                Some(shared) => shared.set_status(None),
                 None => _ = io::stderr().write_all(ERASE_LINE),
             }
         }
@@ -159,7 +159,7 @@ impl Terminal {
             return;
         }
         match SHARED.get() {
-            Some(shared) => shared.say(CLEAR_SCREEN.to_vec()),
+            Some(shared) => shared.print(CLEAR_SCREEN.to_vec()),
             None => _ = io::stderr().write_all(CLEAR_SCREEN),
         }
     }
@@ -184,7 +184,7 @@ impl Terminal {
 
     /// Number of lines that were dropped since the last call, because a slow reader did not take them.
     pub(crate) fn take_dropped_lines(&self) -> u64 {
-        SHARED.get().map_or(0, OutputStreams::left_out)
+        SHARED.get().map_or(0, OutputStreams::take_dropped)
     }
 
     /// Whether standard error is a terminal.
@@ -195,7 +195,7 @@ impl Terminal {
     /// Whether standard error is a terminal that can erase a line.
     pub(crate) fn supports_status(&self) -> bool {
         if let Some(shared) = SHARED.get() {
-            return shared.draws();
+            return shared.supports_status();
         }
         self.is_terminal() && std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb")
     }
@@ -267,7 +267,7 @@ impl StderrWriter {
 impl Write for StderrWriter {
     fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
         if let Some(shared) = SHARED.get() {
-            shared.say(lines.to_vec());
+            shared.print(lines.to_vec());
             return Ok(lines.len());
         }
         let mut err = io::stderr().lock();

@@ -9,6 +9,7 @@ use crate::config::output_files::output_files;
 use crate::config::resolved::settings::Settings;
 use crate::ui::error::{CliError, SourceSpan};
 use crate::ui::escape::escape_relative_path;
+use crate::ui::remedy::worded;
 
 impl Settings {
     /// The options of [`rules::Rules`].
@@ -90,7 +91,8 @@ impl Settings {
     fn bad_env_file(&self, error: &EnvFileError) -> CliError {
         let file = self.shown(&error.file);
         let Some(line) = error.line else {
-            return CliError::new(format!("--env-file: {file} {}", error.message)).with_remedy(&error.remedy);
+            return CliError::new(format!("--env-file: {file} {}", error.message))
+                .with_remedy(worded(&error.remedy));
         };
         let text = std::fs::read(&error.file).unwrap_or_default();
         let text = String::from_utf8_lossy(&text).into_owned();
@@ -99,7 +101,7 @@ impl Settings {
         let start = line_start + content.len() - content.trim_start().len();
         let range = start..start + content.trim().len();
         let span = SourceSpan::new(file, text, range);
-        CliError::new(error.message.clone()).with_span(span).with_remedy(&error.remedy)
+        CliError::new(error.message.clone()).with_span(span).with_remedy(worded(&error.remedy))
     }
 
     fn no_command(&self) -> CliError {

@@ -1,4 +1,4 @@
-//! Starts a process: from the fork to the running program.
+//! Executes a program in a new process: everything between the fork and the exec.
 //!
 //! `std::process::Command` is not enough: the child's own pid must stand in its environment (`LISTEN_PID`), descriptors
 //! must land on exact numbers, and signal masks and dispositions must be clean.
@@ -22,13 +22,11 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use rustix::process::Pid;
 
-use super::unix::{
-    block_all_signals, disposition, duplicate_high, pipe, restore_signals, set_disposition,
-    unblock_all_signals,
-};
+use crate::supervise::sys::fd::{duplicate_above, pipe};
+use crate::supervise::sys::signals;
 
 /// Placeholder in the environment for `LISTEN_PID`: the child overwrites the digits with its own pid.
-pub(crate) const OWN_PID: &[u8] = b"LISTEN_PID=0000000000";
+pub(super) const OWN_PID: &[u8] = b"LISTEN_PID=0000000000";
 /// Interpreter of a script without a `#!` line, as in execvp(3).
 const SHELL: &CStr = c"/bin/sh";
 /// Highest signal number.
@@ -41,73 +39,111 @@ const STACK_SIZE: usize = 64 << 10;
 /// Length of a failure report: the stage, and the error number in four bytes.
 const REPORT_LENGTH: usize = 5;
 
-/// A process to start.
+/// A program to execute in a new process.
 #[derive(Debug)]
-pub(crate) struct Launch<'a> {
-    /// Files to try, in order, as `execvp(3)` does.
-    pub(crate) candidates: Vec<CString>,
-    /// The words of the command.
-    pub(crate) argv: Vec<CString>,
-    /// The whole environment, `KEY=VALUE` each; one of them may be [`OWN_PID`].
-    pub(crate) envp: Vec<CString>,
-    /// The working directory.
-    pub(crate) workdir: Option<CString>,
-    /// Standard input, output and error.
-    pub(crate) stdio: [BorrowedFd<'a>; 3],
-    /// What becomes descriptors 3, 4, …
-    pub(crate) pass: Vec<BorrowedFd<'a>>,
-    /// Killed by the kernel when the thread that starts it ends.
-    pub(crate) die_with_parent: bool,
-    /// The terminal it gets, as the foreground group.
-    pub(crate) terminal: Option<BorrowedFd<'a>>,
-    /// The soft limit of its open files, if it is another one than here.
-    pub(crate) open_files: Option<u64>,
-    /// So many descriptors from 3 on were given to this process for itself: those of them that are not passed are closed.
-    pub(crate) own: usize,
+pub(super) struct ExecRequest<'a> {
+    candidates: Vec<CString>,
+    argv: Vec<CString>,
+    envp: Vec<CString>,
+    workdir: Option<CString>,
+    descriptors: Vec<BorrowedFd<'a>>,
+    inherited: usize,
+    dies_with_parent: bool,
+    terminal: Option<BorrowedFd<'a>>,
+    open_files: Option<u64>,
 }
 
-/// Why a process could not be started.
+/// Why a program was not executed.
 #[derive(Debug)]
-pub(crate) enum LaunchError {
-    /// The system has no room for it.
+pub(super) enum ExecError {
+    /// The system could not create a process.
     Fork(io::Error),
-    /// Its working directory cannot be entered.
+    /// The working directory cannot be entered.
     Workdir(io::Error),
-    /// Nothing could be executed; the most telling error of all candidates.
+    /// No candidate could be executed; the most specific error of them all.
     Exec(io::Error),
 }
 
-impl Launch<'_> {
-    /// Forks and executes; returns the process id once the program is really running.
+impl<'a> ExecRequest<'a> {
+    /// `candidates` are the files to try, in order, as `execvp(3)` does. The environment `envp` has the form `KEY=VALUE`; one of
+    /// its entries may be [`OWN_PID`]. The descriptors become 0, 1, 2, …
+    pub(super) fn new(
+        candidates: Vec<CString>,
+        argv: Vec<CString>,
+        envp: Vec<CString>,
+        descriptors: Vec<BorrowedFd<'a>>,
+    ) -> Self {
+        Self {
+            candidates,
+            argv,
+            envp,
+            workdir: None,
+            descriptors,
+            inherited: 0,
+            dies_with_parent: false,
+            terminal: None,
+            open_files: None,
+        }
+    }
+
+    /// Sets the working directory; `None` keeps the one of this process.
+    pub(super) fn workdir(mut self, workdir: Option<CString>) -> Self {
+        self.workdir = workdir;
+        self
+    }
+
+    /// Makes the process lead the foreground group of a terminal.
+    pub(super) fn foreground_of(mut self, terminal: Option<BorrowedFd<'a>>) -> Self {
+        self.terminal = terminal;
+        self
+    }
+
+    /// Lets the kernel kill the process when the thread that starts it ends (Linux).
+    pub(super) fn die_with_parent(mut self, dies: bool) -> Self {
+        self.dies_with_parent = dies;
+        self
+    }
+
+    /// Sets the soft limit of open files; `None` keeps the one of this process.
+    pub(super) fn open_files(mut self, limit: Option<u64>) -> Self {
+        self.open_files = limit;
+        self
+    }
+
+    /// Closes the descriptors from 3 on that the caller of this process passed to it, `count` of them, unless they are replaced.
+    pub(super) fn close_inherited(mut self, count: usize) -> Self {
+        self.inherited = count;
+        self
+    }
+
+    /// Forks and executes; returns the pid once the program runs.
     ///
-    /// The process leads its own group, its signal mask is empty and its dispositions are the default ones
-    /// (`SIGHUP` stays ignored where it is: `nohup` means it).
-    pub(crate) fn start(&self) -> Result<i32, LaunchError> {
-        let least = LEAST_DESCRIPTOR.max(3 + self.pass.len() as RawFd);
-        let high = |fd: BorrowedFd<'_>| duplicate_high(fd, least).map_err(LaunchError::Fork);
-        let stdio = [high(self.stdio[0])?, high(self.stdio[1])?, high(self.stdio[2])?];
-        let pass = self.pass.iter().map(|fd| high(*fd)).collect::<Result<Vec<_>, _>>()?;
-        let terminal = self.terminal.map(high).transpose()?;
-        let (read, write) = report_pipe(least).map_err(LaunchError::Fork)?;
+    /// The process leads a group of its own, its signal mask is empty, and every signal has its default action. A `SIGHUP` that
+    /// is ignored stays ignored, because `nohup` asks for it.
+    pub(super) fn start(&self) -> Result<i32, ExecError> {
+        let least = LEAST_DESCRIPTOR.max(self.descriptors.len() as RawFd);
+        let duplicate = |fd: BorrowedFd<'_>| duplicate_above(fd, least).map_err(ExecError::Fork);
+        let descriptors = self.descriptors.iter().map(|fd| duplicate(*fd)).collect::<Result<Vec<_>, _>>()?;
+        let terminal = self.terminal.map(duplicate).transpose()?;
+        let (read, write) = report_pipe(least).map_err(ExecError::Fork)?;
         let own_pid: Vec<Cell<u8>> = OWN_PID.iter().chain(b"\0").copied().map(Cell::new).collect();
         let script = [SHELL.as_ptr()].into_iter().chain(pointers(&self.argv));
         let child = ChildExec {
-            launch: self,
+            request: self,
             parent: rustix::process::getpid(),
             argv: pointers(&self.argv),
             script: script.map(Cell::new).collect(),
             envp: self.envp_with(&own_pid),
             own_pid: &own_pid,
-            stdio: stdio.each_ref().map(AsFd::as_fd),
-            pass: pass.iter().map(AsFd::as_fd).collect(),
+            descriptors: descriptors.iter().map(AsFd::as_fd).collect(),
             terminal: terminal.as_ref().map(AsFd::as_fd),
             report: write.as_fd(),
         };
-        let blocked = block_all_signals();
+        let mask = signals::block_all();
         let forked = fork(&child);
-        restore_signals(&blocked);
-        let pid = forked.map_err(LaunchError::Fork)?;
-        // Parent and child both do it, so that it is done whichever runs first. It fails once the child has executed.
+        mask.restore();
+        let pid = forked.map_err(ExecError::Fork)?;
+        // Parent and child both do this, so that it is done whichever runs first. It fails once the child has executed.
         let _ = rustix::process::setpgid(Some(pid), Some(pid));
         drop(write);
         let Some(error) = read_report(&read) else { return Ok(pid.as_raw_nonzero().get()) };
@@ -133,12 +169,12 @@ fn pointers(strings: &[CString]) -> Vec<*const c_char> {
 /// The pipe for the failure report. The exec closes its only write end, so that the end of the pipe says: the program runs.
 fn report_pipe(least: RawFd) -> io::Result<(OwnedFd, OwnedFd)> {
     let (read, low) = pipe()?;
-    let write = duplicate_high(&low, least)?;
+    let write = duplicate_above(&low, least)?;
     Ok((read, write))
 }
 
 /// Why the child could not execute; `None` once it has.
-fn read_report(read: &OwnedFd) -> Option<LaunchError> {
+fn read_report(read: &OwnedFd) -> Option<ExecError> {
     let mut report = [0_u8; REPORT_LENGTH];
     loop {
         match rustix::io::read(read, &mut report) {
@@ -147,7 +183,7 @@ fn read_report(read: &OwnedFd) -> Option<LaunchError> {
                 let [stage, number @ ..] = report;
                 let error = io::Error::from_raw_os_error(i32::from_ne_bytes(number));
                 let is_workdir = stage == Stage::Workdir as u8;
-                return Some(if is_workdir { LaunchError::Workdir(error) } else { LaunchError::Exec(error) });
+                return Some(if is_workdir { ExecError::Workdir(error) } else { ExecError::Exec(error) });
             }
             _ => return None,
         }
@@ -191,7 +227,7 @@ enum Stage {
 
 /// What the child does between the fork and the exec, and all memory that it needs for that.
 struct ChildExec<'a> {
-    launch: &'a Launch<'a>,
+    request: &'a ExecRequest<'a>,
     parent: Pid,
     argv: Vec<*const c_char>,
     /// `/bin/sh FILE ARGS…`; the child fills in the file.
@@ -199,8 +235,8 @@ struct ChildExec<'a> {
     envp: Vec<*const c_char>,
     /// The writable copy of [`OWN_PID`], with a NUL at its end.
     own_pid: &'a [Cell<u8>],
-    stdio: [BorrowedFd<'a>; 3],
-    pass: Vec<BorrowedFd<'a>>,
+    /// They become 0, 1, 2, …
+    descriptors: Vec<BorrowedFd<'a>>,
     terminal: Option<BorrowedFd<'a>>,
     /// Receives the failure report.
     report: BorrowedFd<'a>,
@@ -218,19 +254,19 @@ impl ChildExec<'_> {
         }
         reset_dispositions();
         self.place_descriptors();
-        if let Some(workdir) = &self.launch.workdir
+        if let Some(workdir) = &self.request.workdir
             && let Err(error) = rustix::process::chdir(workdir.as_c_str())
         {
             self.give_up(Stage::Workdir, error);
         }
         self.write_own_pid();
-        unblock_all_signals();
+        signals::unblock_all();
         self.execute()
     }
 
     #[cfg(target_os = "linux")]
     fn die_with_parent(&self) {
-        if self.launch.die_with_parent {
+        if self.request.dies_with_parent {
             let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
             if rustix::process::getppid() != Some(self.parent) {
                 exit();
@@ -240,27 +276,27 @@ impl ChildExec<'_> {
 
     #[cfg(not(target_os = "linux"))]
     fn die_with_parent(&self) {
-        let _ = (self.parent, self.launch.die_with_parent);
+        let _ = (self.parent, self.request.dies_with_parent);
     }
 
     /// Sets the soft limit of open files. A failure is ignored: the program may then have more files open than it expects.
     fn limit_open_files(&self) {
         use rustix::process::{Resource, getrlimit, setrlimit};
-        if let Some(open_files) = self.launch.open_files {
+        if let Some(open_files) = self.request.open_files {
             let mut limit = getrlimit(Resource::Nofile);
             limit.current = Some(open_files);
             let _ = setrlimit(Resource::Nofile, limit);
         }
     }
 
-    /// Puts every descriptor on its number, and closes those that the caller of devrun passed to devrun alone.
+    /// Puts every descriptor on its number, and closes the sockets that the caller of this process passed to it.
     fn place_descriptors(&self) {
-        let passed = 3 + self.pass.len();
-        for (to, from) in self.stdio.iter().chain(&self.pass).enumerate() {
+        let passed = self.descriptors.len();
+        for (to, from) in self.descriptors.iter().enumerate() {
             // SAFETY: no descriptor that is still needed has the number `to` (invariant 4).
             unsafe { libc::dup2(from.as_raw_fd(), to as RawFd) };
         }
-        for fd in passed..3 + self.launch.own {
+        for fd in passed..3 + self.request.inherited {
             // SAFETY: no code of this process runs in the child any more that could use the descriptor. One that the exec
             // closes stays open, because this process has opened it in place of a closed one.
             unsafe {
@@ -271,7 +307,7 @@ impl ChildExec<'_> {
         }
     }
 
-    /// Writes the pid in digits without leading zeros: some readers would take those for octal.
+    /// Writes the pid in digits without leading zeros, because some readers would take such a number for octal.
     fn write_own_pid(&self) {
         let mut pid = rustix::process::getpid().as_raw_nonzero().get().unsigned_abs();
         let (mut digits, mut length) = ([0; 10], 0);
@@ -290,7 +326,7 @@ impl ChildExec<'_> {
     fn execute(&self) -> ! {
         use rustix::io::Errno;
         let mut reason = Errno::NOENT;
-        for file in &self.launch.candidates {
+        for file in &self.request.candidates {
             match self.exec(file.as_ptr(), self.argv.as_ptr()) {
                 Errno::NOENT | Errno::NOTDIR => {}
                 Errno::NOEXEC => {
@@ -324,9 +360,9 @@ impl ChildExec<'_> {
 /// Gives every signal its default action; only `SIGHUP` stays ignored if it is.
 fn reset_dispositions() {
     for signal in 1..=LAST_SIGNAL {
-        let Some(now) = disposition(signal) else { continue };
+        let Some(now) = signals::disposition(signal) else { continue };
         if now != libc::SIG_DFL && !(signal == libc::SIGHUP && now == libc::SIG_IGN) {
-            set_disposition(signal, libc::SIG_DFL);
+            signals::set_default(signal);
         }
     }
 }

@@ -14,8 +14,9 @@ use tokio::sync::Notify;
 
 use crate::sync::{lock, wait};
 
-use super::os;
-use super::screen::Screen;
+use crate::supervise::sys::terminal::{allow_background_writes, open_pty_master};
+
+use super::status_line::StatusLine;
 
 /// Maximum number of bytes of the child's output that wait to be written; more make the child wait.
 const MAX_CHILD_BYTES: usize = 256 * 1024;
@@ -33,7 +34,7 @@ const FLUSH_POLL_DELAY: Duration = Duration::from_millis(1);
 
 /// One of the two output streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum StdStream {
+pub(crate) enum StdStream {
     Out,
     Err,
 }
@@ -45,7 +46,7 @@ pub(super) enum StdStream {
 pub struct OutputStreams {
     out: StreamWriter,
     err: StreamWriter,
-    draws: bool,
+    supports_status: bool,
 }
 
 impl OutputStreams {
@@ -56,35 +57,35 @@ impl OutputStreams {
     /// # Errors
     /// If the system starts no thread.
     pub fn open(status_line: bool) -> io::Result<Self> {
-        // Without a terminal of its own the child would write to ours directly, and into the status line.
-        let draws = status_line && io::stderr().is_terminal() && os::terminal::new_terminal().is_ok();
-        let err = StreamWriter::start(StdStream::Err, draws)?;
+        // Without a pseudo-terminal the child would write to this terminal directly, and into the status line.
+        let supports_status = status_line && io::stderr().is_terminal() && open_pty_master().is_ok();
+        let err = StreamWriter::start(StdStream::Err, supports_status)?;
         let out = if same_terminal() { err.clone() } else { StreamWriter::start(StdStream::Out, false)? };
-        Ok(Self { out, err, draws })
+        Ok(Self { out, err, supports_status })
     }
 
     /// Whether a status line can be shown.
     #[must_use]
-    pub fn draws(&self) -> bool {
-        self.draws
+    pub fn supports_status(&self) -> bool {
+        self.supports_status
     }
 
     /// Writes whole lines, their ends included, to standard error. Waits at most 20 ms until they are written. Lines that find
-    /// the queue full are dropped; [`OutputStreams::left_out`] counts them.
-    pub fn say(&self, lines: Vec<u8>) {
+    /// the queue full are dropped; [`OutputStreams::take_dropped`] counts them.
+    pub fn print(&self, lines: Vec<u8>) {
         self.err.shared.write_lines(lines);
     }
 
-    /// Number of calls of [`OutputStreams::say`] whose lines were dropped since the last call; zero while the queue is still too
+    /// Number of calls of [`OutputStreams::print`] whose lines were dropped since the last call; zero while the queue is still too
     /// full for a message about it.
     #[must_use]
-    pub fn left_out(&self) -> u64 {
+    pub fn take_dropped(&self) -> u64 {
         let mut queue = lock(&self.err.shared.queue);
         if queue.program_bytes > MAX_PROGRAM_BYTES / 2 { 0 } else { std::mem::take(&mut queue.dropped) }
     }
 
     /// Shows a line below everything else; it disappears for other output and comes back after it. `None` removes it.
-    pub fn status(&self, line: Option<Vec<u8>>) {
+    pub fn set_status(&self, line: Option<Vec<u8>>) {
         let mut queue = lock(&self.err.shared.queue);
         queue.status = Some(line);
         self.err.shared.filled.notify_one();
@@ -100,7 +101,7 @@ impl OutputStreams {
     }
 
     /// Waits as [`OutputStreams::flush`] does, without blocking the thread.
-    pub(super) async fn flushed(&self) {
+    pub(crate) async fn flushed(&self) {
         for writer in [&self.out, &self.err] {
             while writer.shared.is_busy() {
                 tokio::time::sleep(FLUSH_POLL_DELAY).await;
@@ -108,7 +109,7 @@ impl OutputStreams {
         }
     }
 
-    pub(super) fn writer(&self, stream: StdStream) -> &StreamWriter {
+    pub(crate) fn writer(&self, stream: StdStream) -> &StreamWriter {
         match stream {
             StdStream::Out => &self.out,
             StdStream::Err => &self.err,
@@ -116,21 +117,21 @@ impl OutputStreams {
     }
 
     /// Whether both streams are one terminal.
-    pub(super) fn is_one(&self) -> bool {
+    pub(crate) fn is_one(&self) -> bool {
         Arc::ptr_eq(&self.out.shared, &self.err.shared)
     }
 }
 
-/// One stream, written to by a thread of its own.
+/// One stream and the thread that writes to it.
 #[derive(Debug, Clone)]
-pub(super) struct StreamWriter {
+pub(crate) struct StreamWriter {
     shared: Arc<Shared>,
     #[expect(dead_code, reason = "dropping the last one ends the thread")]
     shutdown: Arc<ShutdownGuard>,
 }
 
 impl StreamWriter {
-    fn start(stream: StdStream, draws: bool) -> io::Result<Self> {
+    fn start(stream: StdStream, has_status_line: bool) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             stream,
             queue: Mutex::default(),
@@ -145,23 +146,23 @@ impl StreamWriter {
         let of_thread = Arc::clone(&shared);
         std::thread::Builder::new().name(name.to_owned()).spawn(move || {
             // A terminal may stop a process that writes from the background, and with it the whole program.
-            os::terminal::never_stop_for_writing();
-            of_thread.run(Screen::new(draws));
+            allow_background_writes();
+            of_thread.run(StatusLine::new(has_status_line));
         })?;
         Ok(Self { shutdown: Arc::new(ShutdownGuard(Arc::clone(&shared))), shared })
     }
 
-    pub(super) fn is_terminal(&self) -> bool {
+    pub(crate) fn is_terminal(&self) -> bool {
         self.shared.with_fd(|fd| rustix::termios::isatty(fd))
     }
 
     /// Size of the terminal; `None` if the stream is none.
-    pub(super) fn size(&self) -> Option<Winsize> {
+    pub(crate) fn size(&self) -> Option<Winsize> {
         self.shared.with_fd(|fd| rustix::termios::tcgetwinsize(fd)).ok()
     }
 
-    /// Queues output of the child. Discards it if the reader is gone: the child then goes on all the same.
-    pub(super) fn push(&self, bytes: Vec<u8>) {
+    /// Queues output of the child. Discards it if the reader is gone, so that the child goes on.
+    pub(crate) fn push(&self, bytes: Vec<u8>) {
         let mut queue = lock(&self.shared.queue);
         queue.has_child_output = true;
         if !queue.reader_is_gone {
@@ -171,7 +172,7 @@ impl StreamWriter {
     }
 
     /// Waits until the queue has space for output of the child.
-    pub(super) async fn space(&self) {
+    pub(crate) async fn space(&self) {
         loop {
             let emptied = self.shared.emptied.notified();
             if lock(&self.shared.queue).child_bytes < MAX_CHILD_BYTES {
@@ -182,7 +183,7 @@ impl StreamWriter {
     }
 }
 
-/// Ends the thread of a stream when the last [`StreamWriter`] is dropped. The thread writes what is left first.
+/// Ends the thread of a stream when the last [`StreamWriter`] is dropped. The thread writes the rest of its queue first.
 #[derive(Debug)]
 struct ShutdownGuard(Arc<Shared>);
 
@@ -193,7 +194,7 @@ impl Drop for ShutdownGuard {
     }
 }
 
-/// What the thread of a stream shares with those that fill its queue.
+/// The state that the thread of a stream shares with the writers to its queue.
 #[derive(Debug)]
 struct Shared {
     stream: StdStream,
@@ -234,9 +235,9 @@ impl Shared {
     }
 
     /// The whole life of the thread.
-    fn run(&self, mut screen: Screen) {
+    fn run(&self, mut status_line: StatusLine) {
         let mut unfinished_since = None;
-        while let Some(bytes) = self.next_bytes(&mut screen, &mut unfinished_since) {
+        while let Some(bytes) = self.next_bytes(&mut status_line, &mut unfinished_since) {
             let written = self.write_all(&bytes);
             let mut queue = lock(&self.queue);
             queue.is_writing = false;
@@ -253,23 +254,28 @@ impl Shared {
     }
 
     /// Waits for the next bytes to write; `None` at the end.
-    fn next_bytes(&self, screen: &mut Screen, unfinished_since: &mut Option<Instant>) -> Option<Vec<u8>> {
+    fn next_bytes(
+        &self,
+        status_line: &mut StatusLine,
+        unfinished_since: &mut Option<Instant>,
+    ) -> Option<Vec<u8>> {
         let mut queue = lock(&self.queue);
         loop {
             if let Some(status) = queue.status.take() {
-                screen.wants(status);
+                status_line.set(status);
             }
-            let program_waits = !screen.at_start() && matches!(queue.chunks.front(), Some(Chunk::Program(_)));
+            let program_waits =
+                !status_line.is_at_line_start() && matches!(queue.chunks.front(), Some(Chunk::Program(_)));
             let since = program_waits.then(|| *unfinished_since.get_or_insert_with(Instant::now));
             let left = since.map(|since| UNFINISHED_LINE_TIMEOUT.saturating_sub(since.elapsed()));
             let left = left.filter(|left| !left.is_zero() && !queue.is_over);
             let bytes = match queue.pop(left.is_some()) {
-                Some(Chunk::Child(bytes)) => screen.passed(&bytes),
+                Some(Chunk::Child(bytes)) => status_line.before_child_output(&bytes),
                 Some(Chunk::Program(lines)) => {
                     *unfinished_since = None;
-                    screen.said(&lines)
+                    status_line.before_program_lines(&lines)
                 }
-                None => screen.settle(),
+                None => status_line.redraw(),
             };
             if !bytes.is_empty() {
                 queue.is_writing = true;
@@ -295,7 +301,7 @@ impl Shared {
                     lock(&self.queue).progress = Some(Instant::now());
                 }
                 Err(Errno::INTR) => {}
-                // Some programs, node for one, make the terminal non-blocking for everyone who has it open.
+                // Some programs, such as node, make the terminal non-blocking for every process that has it open.
                 Err(Errno::AGAIN) => {
                     self.with_fd(|fd| poll(&mut [PollFd::new(&fd, PollFlags::OUT)], None))?;
                 }
@@ -372,7 +378,7 @@ impl WriteQueue {
         !self.is_writing && self.chunks.is_empty()
     }
 
-    /// Nobody reads this stream any more.
+    /// Empties the queue for good, because the reader is gone.
     fn discard(&mut self) {
         self.reader_is_gone = true;
         self.chunks.clear();

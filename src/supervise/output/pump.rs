@@ -1,0 +1,160 @@
+//! Passes the output of a child on, byte for byte, and keeps the end of it.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex};
+
+use rustix::io::Errno;
+use tokio::io::unix::AsyncFd;
+use tokio::task::JoinHandle;
+
+use crate::supervise::sys::fd::wait_readable;
+use crate::sync::lock;
+
+use super::pipes::OutputPipe;
+use super::writer::{OutputStreams, StreamWriter};
+
+/// Maximum number of bytes of output that are kept for reports.
+const MAX_TAIL_LENGTH: usize = 64 * 1024;
+/// Size of the buffer for one read.
+const READ_SIZE: usize = 16 * 1024;
+/// Maximum number of reads for the output that is left when a process ends, because another one may write without end.
+const MAX_LAST_READS: usize = 16;
+/// What werkzeug's reloader prints when it takes over.
+const RELOADER_MESSAGE: &[u8] = b" * Restarting with ";
+
+/// The captured output of one process.
+#[derive(Debug)]
+pub(crate) struct ChildOutput {
+    sources: Vec<Arc<OutputSource>>,
+    tail: Arc<Mutex<Tail>>,
+    pumps: Vec<JoinHandle<()>>,
+}
+
+impl ChildOutput {
+    /// Starts to pass on what comes through the pipes. Calls `on_reloader` when a reloader announces itself in it.
+    pub(crate) fn start(
+        pipes: Vec<OutputPipe>,
+        streams: &OutputStreams,
+        on_reloader: impl Fn() + Clone + Send + 'static,
+    ) -> io::Result<Self> {
+        let tail = Arc::new(Mutex::new(Tail::default()));
+        let mut sources = Vec::new();
+        for pipe in pipes {
+            let (fd, stream) = pipe.into_parts();
+            rustix::io::ioctl_fionbio(&fd, true)?;
+            let (fd, writer) = (wait_readable(fd)?, streams.writer(stream).clone());
+            sources.push(Arc::new(OutputSource { fd, writer, tail: Arc::clone(&tail) }));
+        }
+        let start_pump = |source: &Arc<OutputSource>| {
+            let (source, on_reloader) = (Arc::clone(source), on_reloader.clone());
+            tokio::spawn(async move {
+                if let Err(error) = source.pump(on_reloader).await {
+                    tracing::debug!(%error, "stopped reading the child's output");
+                }
+            })
+        };
+        let pumps = sources.iter().map(start_pump).collect();
+        Ok(Self { sources, tail, pumps })
+    }
+
+    /// Takes the bytes that are still in the pipes when the process has ended. Later output of its descendants is still passed on.
+    pub(crate) fn catch_up(&self) {
+        for source in &self.sources {
+            for _ in 0..MAX_LAST_READS {
+                match source.read_some() {
+                    Ok(1..) => {}
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    _ => break,
+                }
+            }
+        }
+    }
+
+    /// Gives the size of this process's terminal to the child's.
+    pub(crate) fn resize(&self) {
+        for source in &self.sources {
+            if let Some(size) = source.writer.size() {
+                // A pipe has no size.
+                let _: Result<(), Errno> = rustix::termios::tcsetwinsize(source.fd.get_ref(), size);
+            }
+        }
+    }
+
+    /// The end of the output over both streams, at most 64 KiB.
+    pub(crate) fn tail(&self) -> Vec<u8> {
+        lock(&self.tail).bytes.iter().copied().collect()
+    }
+}
+
+impl Drop for ChildOutput {
+    fn drop(&mut self) {
+        self.pumps.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// The end of what a process has written, over both of its streams.
+#[derive(Debug, Default)]
+struct Tail {
+    bytes: VecDeque<u8>,
+    has_new_reloader: bool,
+    /// The end of the last chunk, because a message may be cut in two.
+    seam: Vec<u8>,
+}
+
+impl Tail {
+    fn push(&mut self, chunk: &[u8]) {
+        self.seam.extend_from_slice(chunk);
+        let mut windows = self.seam.windows(RELOADER_MESSAGE.len());
+        self.has_new_reloader |= windows.any(|window| window == RELOADER_MESSAGE);
+        let excess = self.seam.len().saturating_sub(RELOADER_MESSAGE.len() - 1);
+        self.seam.drain(..excess);
+        self.bytes.extend(&chunk[chunk.len().saturating_sub(MAX_TAIL_LENGTH)..]);
+        let excess = self.bytes.len().saturating_sub(MAX_TAIL_LENGTH);
+        self.bytes.drain(..excess);
+    }
+}
+
+/// One captured stream of a process.
+#[derive(Debug)]
+struct OutputSource {
+    fd: AsyncFd<OwnedFd>,
+    writer: StreamWriter,
+    tail: Arc<Mutex<Tail>>,
+}
+
+impl OutputSource {
+    /// Reads available bytes: `Ok(0)` at the end, `WouldBlock` if there are none now.
+    fn read_some(&self) -> io::Result<usize> {
+        let mut buffer = vec![0; READ_SIZE];
+        // The lock is held while reading, so that the pump and `catch_up` cannot exchange two chunks.
+        let mut tail = lock(&self.tail);
+        let count = match rustix::io::read(self.fd.get_ref(), &mut buffer) {
+            // A pseudo-terminal ends this way when no process has it open any more.
+            Err(Errno::IO) => 0,
+            other => other?,
+        };
+        buffer.truncate(count);
+        tail.push(&buffer);
+        if count > 0 {
+            self.writer.push(buffer);
+        }
+        Ok(count)
+    }
+
+    async fn pump(&self, on_reloader: impl Fn()) -> io::Result<()> {
+        loop {
+            self.writer.space().await;
+            let mut ready = self.fd.readable().await?;
+            match self.read_some() {
+                Ok(0) => return Ok(()),
+                Ok(_) if std::mem::take(&mut lock(&self.tail).has_new_reloader) => on_reloader(),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}

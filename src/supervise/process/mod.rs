@@ -1,0 +1,24 @@
+//! Starts processes, and knows which processes belong to which tree. Holds no policy.
+#![allow(unsafe_code)]
+
+mod environment;
+mod exec;
+mod group;
+mod spawn;
+mod start_error;
+mod subreaper;
+mod tree_id;
+#[cfg(target_os = "linux")]
+mod tree_linux;
+#[cfg(not(target_os = "linux"))]
+mod tree_unix;
+
+pub use environment::check_env_files;
+pub(crate) use spawn::{ChildProcess, SpawnRequest};
+pub(crate) use start_error::StartError;
+pub use subreaper::Subreaper;
+pub(crate) use tree_id::{TAG_VARIABLE, TreeId};
+#[cfg(target_os = "linux")]
+pub(crate) use tree_linux::{ProcessTrees, adopt_orphans, wait_for_exit};
+#[cfg(not(target_os = "linux"))]
+pub(crate) use tree_unix::{ProcessTrees, adopt_orphans, wait_for_exit};

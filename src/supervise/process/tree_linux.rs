@@ -1,0 +1,450 @@
+//! Linux: which processes belong to which tree, and how a tree is signalled and killed.
+//!
+//! A tree is everything that comes from one start. Its processes may leave their group (`setpgid`), their session (`setsid`)
+//! and their parent (a double fork). They are found by parent, group and session, by what an earlier scan found, and by a
+//! variable in their environment.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use rustix::process::PidfdFlags;
+
+use crate::supervise::phase::ProcessExit;
+use crate::supervise::signal::Signal;
+use crate::supervise::sys::fd::wait_readable;
+use crate::supervise::sys::kill::{group_of, kill_group, kill_process, own_group};
+use crate::supervise::sys::procfs::{
+    Identity, Process, add_children_of_thread, all_pids, children, shows_this_process,
+};
+use crate::supervise::sys::wait::{peek_exit, reap, some_zombie, valid_pid};
+
+use super::group::ProcessGroups;
+use super::subreaper::Subreaper;
+use super::tree_id::{TAG_VARIABLE, Tag, TreeId};
+
+/// Delay after which PID 1 reaps a zombie of its own group. Until then other code of this process may wait for the zombie.
+const UNCLAIMED_ZOMBIE_DELAY: Duration = Duration::from_secs(2);
+/// Delay between two looks for zombies without `/proc`. There a zombie that other code waits for hides the next ones.
+const UNSEEN_ZOMBIE_DELAY: Duration = Duration::from_millis(50);
+/// Maximum number of scans for processes that a tree forks while it is being killed.
+const MAX_KILL_SCANS: u32 = 20;
+
+/// Makes this process the parent of all orphans among its descendants (`PR_SET_CHILD_SUBREAPER`).
+pub(crate) fn adopt_orphans() -> io::Result<()> {
+    // The kernel takes any pid as "yes".
+    Ok(rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?)
+}
+
+/// Waits until a child has ended, and leaves it a zombie: its pid stays in use, so that no late signal can reach another
+/// process. [`ProcessTrees::forget`] reaps it.
+pub(crate) async fn wait_for_exit(pid: i32) -> io::Result<ProcessExit> {
+    let pid = valid_pid(pid)?;
+    let fd: OwnedFd = rustix::process::pidfd_open(pid, PidfdFlags::NONBLOCK)?;
+    let fd = wait_readable(fd)?;
+    loop {
+        let mut ready = fd.readable().await?;
+        match peek_exit(pid)? {
+            Some(exit) => return Ok(exit),
+            None => ready.clear_ready(),
+        }
+    }
+}
+
+/// The first process of a tree, which leads its group.
+#[derive(Debug, Clone, Copy)]
+struct Leader {
+    tree: TreeId,
+    start_time: u64,
+}
+
+/// All process trees of one supervisor.
+#[derive(Debug)]
+pub(crate) struct ProcessTrees {
+    supervisor: String,
+    last: TreeId,
+    own_pid: i32,
+    /// Orphans become children of this process.
+    adopts: bool,
+    leaders: HashMap<i32, Leader>,
+    /// A leader was started by another thread than the main one.
+    has_leader_of_other_thread: bool,
+    /// When this process started: no older process can belong to a tree.
+    own_start_time: u64,
+    /// The members that the last scan found.
+    known: HashMap<Identity, TreeId>,
+    /// Processes that carry the variable of another supervisor, whose environment is not read again.
+    foreign: HashSet<Identity>,
+    /// Used instead of `/proc` if that is missing, or shows another PID namespace, whose pids would be other processes'.
+    group_fallback: Option<ProcessGroups>,
+    /// Zombies of this process's own group, and when they were first seen.
+    unclaimed: HashMap<Identity, Instant>,
+}
+
+impl ProcessTrees {
+    /// `supervisor` is a name that no other supervisor on this machine has.
+    pub(crate) fn new(supervisor: String, subreaper: Subreaper) -> Self {
+        let own_pid = std::process::id() as i32;
+        Self {
+            supervisor,
+            last: TreeId::default(),
+            own_pid,
+            adopts: subreaper == Subreaper::Yes,
+            leaders: HashMap::new(),
+            has_leader_of_other_thread: false,
+            own_start_time: Process::read(own_pid).map_or(u64::MAX, |own| own.start_time()),
+            known: HashMap::new(),
+            foreign: HashSet::new(),
+            group_fallback: (!shows_this_process()).then(ProcessGroups::default),
+            unclaimed: HashMap::new(),
+        }
+    }
+
+    /// The name of the supervisor.
+    pub(crate) fn supervisor(&self) -> &str {
+        &self.supervisor
+    }
+
+    /// The number of a tree that is about to start.
+    pub(crate) fn new_tree(&mut self) -> TreeId {
+        self.last = self.last.next();
+        self.last
+    }
+
+    /// The variable that every process of a tree inherits.
+    pub(crate) fn tag(&self, tree: TreeId) -> (&'static str, String) {
+        (TAG_VARIABLE, tree.tag(&self.supervisor))
+    }
+
+    /// A tree has started with this child, on this thread.
+    pub(crate) fn add(&mut self, tree: TreeId, pid: i32) {
+        self.has_leader_of_other_thread |= !is_main_thread();
+        if let Some(groups) = &mut self.group_fallback {
+            return groups.add(tree, pid);
+        }
+        // A child that has ended is still there, as a zombie. Another process with its pid is no child.
+        if let Some(process) = Process::read(pid) {
+            self.leaders.insert(pid, Leader { tree, start_time: process.start_time() });
+        }
+    }
+
+    /// The exit of a tree's leader is known.
+    pub(crate) fn leader_ended(&mut self, tree: TreeId) {
+        if let Some(groups) = &mut self.group_fallback {
+            groups.leader_ended(tree);
+        }
+    }
+
+    /// A tree has ended: its leader is reaped, so that its pid may be used again.
+    pub(crate) fn forget(&mut self, tree: TreeId) {
+        self.known.retain(|_, known| *known != tree);
+        self.release_leader(tree);
+    }
+
+    /// Reaps the leader of a tree. The processes that it left behind still belong to the tree.
+    pub(crate) fn release_leader(&mut self, tree: TreeId) {
+        if let Some(groups) = &mut self.group_fallback {
+            groups.forget(tree);
+        }
+        self.leaders.retain(|pid, leader| {
+            if leader.tree == tree {
+                reap(*pid);
+            }
+            leader.tree != tree
+        });
+    }
+
+    /// The living processes of a tree.
+    pub(crate) fn members(&mut self, tree: TreeId) -> Vec<Process> {
+        let members = self.all_members().into_iter().filter(|(_, of)| *of == tree);
+        members.map(|(process, _)| process).collect()
+    }
+
+    /// The living processes of all trees, even if the leader has ended.
+    pub(crate) fn all_members(&mut self) -> Vec<(Process, TreeId)> {
+        self.scan().into_iter().filter(|(process, _)| process.is_alive()).collect()
+    }
+
+    /// Sends a signal to every process of a tree, and continues stopped processes.
+    pub(crate) fn signal(&mut self, tree: TreeId, signal: Signal) {
+        self.send(tree, &[signal, Signal::CONT]);
+    }
+
+    /// Sends signals to every process of a tree, one after another.
+    pub(crate) fn send(&mut self, tree: TreeId, signals: &[Signal]) {
+        if let Some(groups) = &self.group_fallback {
+            return groups.send(tree, signals);
+        }
+        let members = self.members(tree);
+        let leader = self.leader(tree);
+        for signal in signals {
+            if let Some(leader) = leader {
+                kill_group(leader, *signal);
+            }
+            for process in members.iter().filter(|process| Some(process.group()) != leader) {
+                kill_process(process.pid(), *signal);
+            }
+        }
+    }
+
+    /// Sends a signal to the process group of a tree's leader.
+    pub(crate) fn signal_group(&self, tree: TreeId, signal: Signal) {
+        if let Some(groups) = &self.group_fallback {
+            return groups.send(tree, &[signal]);
+        }
+        if let Some(leader) = self.leader(tree) {
+            kill_group(leader, signal);
+        }
+    }
+
+    /// Kills a tree. Every process is stopped first, until a scan finds no new one: a fork in progress would escape otherwise.
+    pub(crate) fn kill(&mut self, tree: TreeId) {
+        if let Some(groups) = &self.group_fallback {
+            return groups.send(tree, &[Signal::KILL]);
+        }
+        let mut stopped: Vec<Identity> = Vec::new();
+        for _ in 0..MAX_KILL_SCANS {
+            let mut fresh: Vec<_> = self.members(tree).iter().map(Process::identity).collect();
+            fresh.retain(|process| !stopped.contains(process));
+            if fresh.is_empty() {
+                break;
+            }
+            fresh.iter().for_each(|(pid, _)| kill_process(*pid, Signal::STOP));
+            stopped.extend(fresh);
+        }
+        if let Some(leader) = self.leader(tree) {
+            kill_group(leader, Signal::KILL);
+        }
+        for (pid, start_time) in stopped {
+            // A process that has ended since the scan may have left its pid to another one.
+            if Process::read(pid).is_some_and(|now| now.start_time() == start_time) {
+                kill_process(pid, Signal::KILL);
+            }
+        }
+    }
+
+    /// Reaps orphans that became children of this process and have ended, but no leader, because another task waits for its
+    /// status. Returns when to reap again even without an event.
+    pub(crate) fn reap_orphans(&mut self, now: Instant) -> Option<Instant> {
+        if !self.adopts {
+            return None;
+        }
+        if self.group_fallback.is_some() {
+            return self.reap_unseen_orphans(now);
+        }
+        // Most often the zombie was a leader, and is reaped already: this takes one system call.
+        if some_zombie().is_none() {
+            self.unclaimed.clear();
+            return None;
+        }
+        let own_group = own_group();
+        let own_children = children(self.own_pid).unwrap_or_default().into_iter().filter_map(Process::read);
+        let zombies: Vec<_> = own_children
+            .filter(|child| !child.is_alive() && !self.leaders.contains_key(&child.pid()))
+            .collect();
+        let before = std::mem::take(&mut self.unclaimed);
+        for zombie in zombies {
+            let identity = zombie.identity();
+            // What other code of this process has started, such as git, is in its own group, and that code waits for it.
+            if zombie.group() != own_group || self.known.remove(&identity).is_some() {
+                reap(zombie.pid());
+            } else if self.own_pid == 1 {
+                let since = before.get(&identity).copied().unwrap_or(now);
+                if now.saturating_duration_since(since) >= UNCLAIMED_ZOMBIE_DELAY {
+                    reap(zombie.pid());
+                } else {
+                    self.unclaimed.insert(identity, since);
+                }
+            }
+        }
+        self.unclaimed.values().min().map(|since| *since + UNCLAIMED_ZOMBIE_DELAY)
+    }
+
+    /// Does the same without `/proc`: one zombie after another, up to the first that other code may wait for.
+    fn reap_unseen_orphans(&mut self, now: Instant) -> Option<Instant> {
+        while let Some(pid) = some_zombie() {
+            let is_of_own_group = group_of(pid) == own_group();
+            let is_leader = self.group_fallback.as_ref().is_some_and(|groups| groups.is_leader(pid));
+            let since = *self.unclaimed.entry((pid, 0)).or_insert(now);
+            let is_fresh = now.saturating_duration_since(since) < UNCLAIMED_ZOMBIE_DELAY;
+            if is_leader || (is_of_own_group && is_fresh) {
+                return Some(now + UNSEEN_ZOMBIE_DELAY);
+            }
+            reap(pid);
+            self.unclaimed.remove(&(pid, 0));
+        }
+        self.unclaimed.clear();
+        None
+    }
+
+    /// The pid of a tree's leader; `None` if another process may have the pid now.
+    fn leader(&self, tree: TreeId) -> Option<i32> {
+        let (pid, leader) = self.leaders.iter().find(|(_, leader)| leader.tree == tree)?;
+        if self.adopts {
+            // It is a child that was not reaped, so that its pid stays in use.
+            return Some(*pid);
+        }
+        // The orphan killer is not the parent, and learns late that the leader has ended.
+        Process::read(*pid).is_some_and(|now| now.start_time() == leader.start_time).then_some(*pid)
+    }
+
+    /// All processes that belong to a tree, zombies too.
+    fn scan(&mut self) -> Vec<(Process, TreeId)> {
+        if let Some(groups) = &self.group_fallback {
+            return groups.groups().into_iter().map(|(pid, tree)| (Process::unseen(pid), tree)).collect();
+        }
+        let candidates = self.candidates();
+        let mut trees: HashMap<i32, TreeId> = HashMap::new();
+        for process in candidates.values() {
+            if let Some(tree) = self.known_tree(process) {
+                trees.insert(process.pid(), tree);
+            }
+        }
+        // A child may come before its parent, so this goes on until a round adds nothing.
+        loop {
+            let before = trees.len();
+            for process in candidates.values() {
+                if !trees.contains_key(&process.pid())
+                    && let Some(tree) = self.inherited_tree(process, &trees, &candidates)
+                {
+                    trees.insert(process.pid(), tree);
+                }
+            }
+            if trees.len() > before {
+                continue;
+            }
+            for process in candidates.values() {
+                if !trees.contains_key(&process.pid())
+                    && let Some(tree) = self.stray_tree(process)
+                {
+                    trees.insert(process.pid(), tree);
+                }
+            }
+            if trees.len() == before {
+                break;
+            }
+        }
+        let found = candidates.values().filter_map(|one| Some((*one, *trees.get(&one.pid())?)));
+        let members: Vec<_> = found.collect();
+        self.known = members.iter().map(|(process, tree)| (process.identity(), *tree)).collect();
+        self.foreign.retain(|identity| candidates.get(&identity.0).map(Process::identity) == Some(*identity));
+        members
+    }
+
+    /// Processes that may belong to a tree: the descendants of this process if it adopts orphans, else all younger processes.
+    fn candidates(&self) -> HashMap<i32, Process> {
+        if self.adopts
+            && let Some(descendants) = self.descendants()
+        {
+            return descendants;
+        }
+        let all = all_pids().into_iter().filter_map(Process::read);
+        let younger = all.filter(|one| one.start_time() >= self.own_start_time && one.pid() != self.own_pid);
+        younger.map(|process| (process.pid(), process)).collect()
+    }
+
+    fn descendants(&self) -> Option<HashMap<i32, Process>> {
+        let mut found = HashMap::new();
+        let mut queue = self.own_children()?;
+        while let Some(pid) = queue.pop() {
+            if let Some(process) = Process::read(pid)
+                && found.insert(pid, process).is_none()
+            {
+                queue.extend(process.children()?);
+            }
+        }
+        Some(found)
+    }
+
+    /// The children of this process, adopted orphans included. The kernel keeps a list for each thread, of the children that it
+    /// started; the orphans are in the list of the main thread while that lives. So the list of the main thread is enough if
+    /// this is the main thread and no other thread has started a leader.
+    fn own_children(&self) -> Option<Vec<i32>> {
+        if self.has_leader_of_other_thread || !is_main_thread() {
+            return children(self.own_pid);
+        }
+        let mut found = Vec::new();
+        add_children_of_thread(format!("/proc/self/task/{}", self.own_pid), &mut found).ok()?;
+        Some(found)
+    }
+
+    fn known_tree(&self, process: &Process) -> Option<TreeId> {
+        let leader = self.leaders.get(&process.pid());
+        let leader = leader.filter(|leader| leader.start_time == process.start_time());
+        leader.map(|leader| leader.tree).or_else(|| self.known.get(&process.identity()).copied())
+    }
+
+    /// The tree of a process by its parent, its group or its session.
+    fn inherited_tree(
+        &self,
+        process: &Process,
+        trees: &HashMap<i32, TreeId>,
+        candidates: &HashMap<i32, Process>,
+    ) -> Option<TreeId> {
+        // A head that is younger than the process is another process with the pid of the true head.
+        let headed_by = |pid: i32| {
+            let head = candidates.get(&pid).filter(|head| head.start_time() <= process.start_time())?;
+            trees.get(&head.pid()).copied()
+        };
+        let led = || {
+            let leader = self.leaders.get(&process.group())?;
+            let head = candidates.get(&process.group());
+            head.is_none_or(|head| leader.start_time == head.start_time()).then_some(leader.tree)
+        };
+        let by_parent = trees.get(&process.parent()).copied();
+        by_parent.or_else(led).or_else(|| headed_by(process.group())).or_else(|| headed_by(process.session()))
+    }
+
+    /// The tree of a process by its variable. An adopted process without the variable belongs to the youngest tree that is older
+    /// than it, except under PID 1, which adopts the orphans of other programs too.
+    fn stray_tree(&mut self, process: &Process) -> Option<TreeId> {
+        if self.foreign.contains(&process.identity()) {
+            return None;
+        }
+        match Tag::read(process, &self.supervisor) {
+            Tag::Own(tree) => Some(tree),
+            Tag::Foreign => {
+                self.foreign.insert(process.identity());
+                None
+            }
+            Tag::None => {
+                let is_adopted = self.adopts && self.own_pid != 1 && process.parent() == self.own_pid;
+                if !is_adopted || process.session() != process.pid() {
+                    return None;
+                }
+                let older = self.leaders.values().filter(|leader| leader.start_time <= process.start_time());
+                older.max_by_key(|leader| (leader.start_time, leader.tree)).map(|leader| leader.tree)
+            }
+        }
+    }
+}
+
+fn is_main_thread() -> bool {
+    rustix::thread::gettid() == rustix::process::getpid()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::CommandExt;
+
+    use super::*;
+
+    #[test]
+    fn another_process_with_the_pid_of_a_leader_that_has_ended_is_no_member() {
+        let mut trees = ProcessTrees::new("supervisor".to_owned(), Subreaper::No);
+        let tree = trees.new_tree();
+        let mut other = std::process::Command::new("sleep").arg("60").process_group(0).spawn().unwrap();
+        let pid = other.id() as i32;
+        trees.add(tree, pid);
+        assert_eq!(trees.members(tree).len(), 1);
+        // The process that had this pid before started at another time.
+        trees.leaders.get_mut(&pid).unwrap().start_time -= 1;
+        trees.known.clear();
+        assert!(trees.members(tree).is_empty());
+        trees.kill(tree);
+        assert!(other.try_wait().unwrap().is_none());
+        other.kill().unwrap();
+        other.wait().unwrap();
+    }
+}

@@ -1,0 +1,13 @@
+//! When a generation is ready: its server accepts, answers, or waits on the sockets that it inherited.
+
+mod free_port;
+mod http;
+#[cfg(target_os = "linux")]
+mod proc_net;
+mod socket_probe;
+
+pub(crate) use free_port::free_port;
+pub(crate) use http::{loopback, wait_until_ready};
+pub(crate) use socket_probe::{
+    ListenHistory, ProbeResult, ProbeTarget, SocketProbe, address_besides, says_port_is_taken,
+};

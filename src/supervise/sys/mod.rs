@@ -1,0 +1,10 @@
+//! Thin wrappers around system calls. Together with `process`, all unsafe code of the crate.
+#![allow(unsafe_code)]
+
+pub(crate) mod fd;
+pub(crate) mod kill;
+#[cfg(target_os = "linux")]
+pub(crate) mod procfs;
+pub(crate) mod signals;
+pub(crate) mod terminal;
+pub(crate) mod wait;

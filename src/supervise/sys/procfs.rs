@@ -1,0 +1,188 @@
+//! Linux: processes as `/proc` shows them.
+//!
+//! Every lookup costs as few system calls as possible, because it stands between a save and the new code.
+
+use std::fs;
+use std::io::{self, Read as _};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags};
+
+/// Size of a buffer that holds any `/proc/PID/stat`.
+const STAT_SIZE: usize = 1024;
+/// Size of a buffer for one read of `/proc/PID/task/TID/children`: one page.
+const CHILDREN_PAGE: usize = 4096;
+/// Length of the longest pid with its blank. The kernel fills a page up to this length when more pids follow.
+const PID_LENGTH: usize = 32;
+/// Initial capacity for the text of a file in `/proc`.
+const FILE_CAPACITY: usize = 8 << 10;
+
+/// A pid with the start time of its process: the pid alone may be used again.
+pub(crate) type Identity = (i32, u64);
+
+/// One process, as `/proc/PID/stat` shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Process {
+    pid: i32,
+    parent: i32,
+    group: i32,
+    session: i32,
+    threads: u32,
+    start_time: u64,
+    is_alive: bool,
+    is_stopped: bool,
+}
+
+impl Process {
+    /// Reads the process with this pid; `None` if there is none.
+    pub(crate) fn read(pid: i32) -> Option<Self> {
+        let mut buffer = [0; STAT_SIZE];
+        let file = open(format!("/proc/{pid}/stat")).ok()?;
+        let length = rustix::io::read(&file, &mut buffer).ok()?;
+        Self::parse(pid, &buffer[..length])
+    }
+
+    fn parse(pid: i32, stat: &[u8]) -> Option<Self> {
+        // The name stands in parentheses and may contain any byte, parentheses too.
+        let rest = stat.get(stat.iter().rposition(|byte| *byte == b')')? + 2..)?;
+        let mut fields = std::str::from_utf8(rest).ok()?.split_ascii_whitespace();
+        let state = fields.next()?;
+        let parent = fields.next()?.parse().ok()?;
+        let group = fields.next()?.parse().ok()?;
+        let session = fields.next()?.parse().ok()?;
+        let threads: u32 = fields.nth(13)?.parse().ok()?;
+        let start_time = fields.nth(1)?.parse().ok()?;
+        let is_alive = !matches!(state, "Z" | "X" | "x") || (state == "Z" && threads > 1);
+        let is_stopped = matches!(state, "T" | "t");
+        Some(Self { pid, parent, group, session, threads, start_time, is_alive, is_stopped })
+    }
+
+    /// A process of which only the pid is known, because `/proc` does not show it.
+    pub(crate) fn unseen(pid: i32) -> Self {
+        let (threads, is_alive) = (1, true);
+        Self { pid, parent: 0, group: pid, session: 0, threads, start_time: 0, is_alive, is_stopped: false }
+    }
+
+    pub(crate) fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    pub(crate) fn parent(&self) -> i32 {
+        self.parent
+    }
+
+    pub(crate) fn group(&self) -> i32 {
+        self.group
+    }
+
+    pub(crate) fn session(&self) -> i32 {
+        self.session
+    }
+
+    /// When it started, in clock ticks since boot.
+    pub(crate) fn start_time(&self) -> u64 {
+        self.start_time
+    }
+
+    /// What tells it from every other process.
+    pub(crate) fn identity(&self) -> Identity {
+        (self.pid, self.start_time)
+    }
+
+    /// Whether it can still run: it is no zombie, or a zombie whose other threads go on.
+    pub(crate) fn is_alive(&self) -> bool {
+        self.is_alive
+    }
+
+    /// Whether a signal has stopped it.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.is_stopped
+    }
+
+    /// Its children; `None` if the kernel does not list them.
+    pub(crate) fn children(&self) -> Option<Vec<i32>> {
+        // A process that has ended has left its children to others.
+        if !self.is_alive {
+            return Some(Vec::new());
+        }
+        if self.threads > 1 {
+            return children(self.pid);
+        }
+        let mut found = Vec::new();
+        add_children_of_thread(format!("/proc/{0}/task/{0}", self.pid), &mut found).ok()?;
+        Some(found)
+    }
+
+    /// Its environment, `KEY=VALUE` with a NUL after each; `None` if this process may not read it.
+    pub(crate) fn environment(&self) -> Option<Vec<u8>> {
+        // Files in `/proc` have no size, so that `fs::read` would begin with a buffer of 32 bytes.
+        let mut text = Vec::with_capacity(FILE_CAPACITY);
+        fs::File::open(format!("/proc/{}/environ", self.pid)).ok()?.read_to_end(&mut text).ok()?;
+        Some(text)
+    }
+
+    /// Its command line for messages, or its name in brackets if it has none.
+    pub(crate) fn command(&self) -> String {
+        let line = fs::read(format!("/proc/{}/cmdline", self.pid)).unwrap_or_default();
+        let words = line.split(|byte| *byte == 0).filter(|word| !word.is_empty());
+        let words: Vec<_> = words.map(String::from_utf8_lossy).collect();
+        if !words.is_empty() {
+            return words.join(" ");
+        }
+        let name = fs::read_to_string(format!("/proc/{}/comm", self.pid)).unwrap_or_default();
+        format!("[{}]", name.trim_end())
+    }
+}
+
+/// Whether `/proc` shows this process under its own pid: not if it belongs to another PID namespace.
+pub(crate) fn shows_this_process() -> bool {
+    let shown = fs::read_link("/proc/self").ok();
+    shown.and_then(|shown| shown.to_str()?.parse::<u32>().ok()) == Some(std::process::id())
+}
+
+/// Pids of all processes.
+pub(crate) fn all_pids() -> Vec<i32> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// Children of one process, over all its threads; `None` if the kernel does not list them.
+pub(crate) fn children(pid: i32) -> Option<Vec<i32>> {
+    let mut found = Vec::new();
+    for task in fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten() {
+        add_children_of_thread(task.path(), &mut found).ok()?;
+    }
+    Some(found)
+}
+
+/// Adds the children of one thread, whose directory is `task`.
+pub(crate) fn add_children_of_thread(task: impl AsRef<Path>, found: &mut Vec<i32>) -> io::Result<()> {
+    let (mut text, task) = (Vec::new(), task.as_ref());
+    match read_pages(&task.join("children"), &mut text) {
+        Ok(()) => {}
+        // The thread has just ended; another thread of the process has its children now.
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !task.join("stat").exists() => {}
+        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
+        Err(error) => return Err(error),
+    }
+    let words = text.split(|byte| *byte == b' ');
+    found.extend(words.filter_map(|word| std::str::from_utf8(word).ok()?.parse::<i32>().ok()));
+    Ok(())
+}
+
+fn read_pages(path: &Path, text: &mut Vec<u8>) -> io::Result<()> {
+    let file = open(path)?;
+    let mut page = [0; CHILDREN_PAGE];
+    loop {
+        let count = rustix::io::read(&file, &mut page)?;
+        text.extend_from_slice(&page[..count]);
+        if count < CHILDREN_PAGE - PID_LENGTH {
+            return Ok(());
+        }
+    }
+}
+
+fn open(path: impl rustix::path::Arg) -> io::Result<OwnedFd> {
+    Ok(rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)
+}

@@ -1,0 +1,96 @@
+//! Signal masks of a thread, and the dispositions of this process.
+
+use crate::supervise::signal::Signal;
+
+/// What a signal does in this process: `SIG_DFL`, `SIG_IGN` or the address of a handler.
+pub(crate) type Disposition = libc::sighandler_t;
+
+/// Set of signals that a thread blocks.
+pub(crate) struct SignalMask(libc::sigset_t);
+
+impl SignalMask {
+    /// Makes this the mask of the calling thread.
+    pub(crate) fn restore(&self) {
+        change_mask(libc::SIG_SETMASK, self);
+    }
+}
+
+/// Blocks all signals in this thread; returns the mask before.
+pub(crate) fn block_all() -> SignalMask {
+    change_mask(libc::SIG_SETMASK, &mask(libc::sigfillset, None))
+}
+
+/// Unblocks all signals in this thread.
+pub(crate) fn unblock_all() {
+    mask(libc::sigemptyset, None).restore();
+}
+
+/// Blocks one signal in this thread; returns the mask before.
+pub(crate) fn block(signal: Signal) -> SignalMask {
+    change_mask(libc::SIG_BLOCK, &mask(libc::sigemptyset, Some(signal)))
+}
+
+/// Unblocks one signal in this thread.
+pub(crate) fn unblock(signal: Signal) {
+    change_mask(libc::SIG_UNBLOCK, &mask(libc::sigemptyset, Some(signal)));
+}
+
+/// Builds a mask: the signals that `fill` adds, and `signal`.
+fn mask(
+    fill: unsafe extern "C" fn(*mut libc::sigset_t) -> libc::c_int,
+    signal: Option<Signal>,
+) -> SignalMask {
+    // SAFETY: all zero is a valid set, and `fill` is `sigfillset` or `sigemptyset`.
+    unsafe {
+        let mut set = std::mem::zeroed();
+        fill(&mut set);
+        if let Some(signal) = signal {
+            libc::sigaddset(&mut set, signal.number());
+        }
+        SignalMask(set)
+    }
+}
+
+/// Changes the mask of this thread; returns the one before.
+fn change_mask(how: libc::c_int, set: &SignalMask) -> SignalMask {
+    let mut before = mask(libc::sigemptyset, None);
+    // SAFETY: both sets are initialised.
+    unsafe { libc::pthread_sigmask(how, &set.0, &mut before.0) };
+    before
+}
+
+/// The disposition of a signal; `None` if no signal has this number. Async-signal-safe.
+pub(crate) fn disposition(signal: i32) -> Option<Disposition> {
+    replace_action(signal, None).map(|action| action.sa_sigaction)
+}
+
+/// Gives a signal its default action. Does nothing if that cannot be changed. Async-signal-safe.
+pub(crate) fn set_default(signal: i32) {
+    set_disposition(signal, libc::SIG_DFL);
+}
+
+/// Ignores a signal while `run` runs, and restores its action then.
+pub(crate) fn with_ignored<T>(signal: Signal, run: impl FnOnce() -> T) -> T {
+    let before = set_disposition(signal.number(), libc::SIG_IGN);
+    let result = run();
+    replace_action(signal.number(), before.as_ref());
+    result
+}
+
+/// `disposition` is `SIG_DFL` or `SIG_IGN`. Returns the action before.
+fn set_disposition(signal: i32, disposition: Disposition) -> Option<libc::sigaction> {
+    // SAFETY: all zero is a valid action.
+    let mut new: libc::sigaction = unsafe { std::mem::zeroed() };
+    new.sa_sigaction = disposition;
+    replace_action(signal, Some(&new))
+}
+
+/// Returns the action of a signal, and then sets a new one if there is one.
+fn replace_action(signal: i32, new: Option<&libc::sigaction>) -> Option<libc::sigaction> {
+    // SAFETY: the memory is initialised. A new action has no handler, or it was in force before.
+    unsafe {
+        let mut before: libc::sigaction = std::mem::zeroed();
+        let new = new.map_or(std::ptr::null(), std::ptr::from_ref);
+        (libc::sigaction(signal, new, &mut before) == 0).then_some(before)
+    }
+}

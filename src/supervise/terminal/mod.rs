@@ -1,0 +1,10 @@
+//! The terminal: what a program around a supervisor needs of it, and job control for the processes that run.
+
+mod cbreak;
+mod foreground;
+mod job_control;
+mod own_process;
+
+pub use cbreak::Cbreak;
+pub(super) use job_control::{JobControl, StopReason};
+pub use own_process::{die_by, in_foreground, is_ignored, stop_group, stop_self};
