@@ -1,4 +1,4 @@
-//! The whole command line: COMMAND's, and each subcommand's own. Decides nothing.
+//! The whole command line: the options of a run, and the subcommands with their options.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -10,9 +10,9 @@ use crate::cli::args::{CheckOptions, ConfigSource, OutputOptions, RunOptions, Se
 use crate::cli::choices::{CheckFormat, Format, ReferencePage};
 use crate::cli::values::duration;
 
-/// Run COMMAND and restart it when a file that matters changes, and only then
+/// Run COMMAND, and restart it only when a relevant file changes
 ///
-/// Which files matter is decided as git decides it: by `.watchignore`, `.gitignore` and a few built-in rules.
+/// A file is relevant unless `.watchignore`, `.gitignore` or a built-in rule ignores it, as git would.
 #[derive(Debug, Parser)]
 #[command(
     name = "devrun",
@@ -21,7 +21,7 @@ use crate::cli::values::duration;
     args_conflicts_with_subcommands = true,
     disable_help_subcommand = true,
     override_usage = "devrun [OPTIONS] -- COMMAND [ARGS]...\n       devrun check | explain | list | init | doctor | completions | man",
-    after_help = "--help: all options, with examples. Each is a key of devrun.toml, too.",
+    after_help = "--help: all options, with examples. Each option is also a key of devrun.toml.",
     after_long_help = AFTER_LONG_HELP,
     max_term_width = 110,
 )]
@@ -45,7 +45,7 @@ pub(crate) struct RunArgs {
     pub(crate) server: ServerOptions,
     #[command(flatten)]
     pub(crate) output: OutputOptions,
-    /// What to run, and its arguments; without it, `command` of devrun.toml
+    /// Program and arguments. Default: `command` of devrun.toml
     #[arg(last = true, value_name = "COMMAND", value_hint = ValueHint::CommandWithArguments, hide = true)]
     pub(crate) command: Vec<OsString>,
 }
@@ -54,19 +54,20 @@ const AFTER_LONG_HELP: &str = "\
 Examples:
   devrun -- cargo run                            restart for each relevant change below the working directory
   devrun -w src -e rs,toml -- cargo run          only src/, only these extensions
-  devrun --proxy 8000 -- flask run --port {port} hold port 8000: clients never see a restart
+  devrun --proxy 8000 -- flask run --port {port} hold port 8000, so clients see no restart
   devrun --listen 8000 -- uvicorn app:app --fd {fd}
-                                                 hand one socket to every generation
-  devrun explain downloads/a.zip                 which rule decides for a path
-  devrun doctor                                  what would go wrong here, and how to mend it
+                                                 every generation inherits one socket
+  devrun explain downloads/a.zip                 which rule applies to a path
+  devrun doctor                                  find problems of this project and machine
 
-Every option is a key of devrun.toml, and a variable: --stop-timeout 5s is `stop-timeout = \"5s\"` in its
-table [run], and DEVRUN_STOP_TIMEOUT=5s. Command line > environment > profile > devrun.toml > default.
+Every option is a key of devrun.toml and a variable: --stop-timeout 5s is `stop-timeout = \"5s\"` in the
+table [run], or DEVRUN_STOP_TIMEOUT=5s. Command line > environment > profile > devrun.toml > default.
 
-Exit status: 0 stopped as asked; 2 usage, configuration or I/O error; 126 COMMAND is not executable;
-127 COMMAND was not found; with --on-exit quit that of COMMAND; stopped by a signal: that signal.";
+Exit status: 0 stopped by the user; 2 usage, configuration or I/O error; 126 COMMAND is not executable;
+127 COMMAND was not found; with --on-exit quit the status of COMMAND. A signal that stops devrun is also
+the signal that ends it.";
 
-/// The subcommands; without one, COMMAND is run.
+/// The subcommands.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Subcommand {
     Check(CheckArgs),
@@ -80,9 +81,9 @@ pub(crate) enum Subcommand {
     Reference(ReferenceArgs),
 }
 
-/// Lint and assert the ignore rules, for CI
+/// Check the ignore rules, for example in CI
 ///
-/// Exit status: 0 clean, 1 findings, 2 could not check.
+/// Exit status: 0 no findings, 1 findings, 2 error.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example: devrun check --strict --expect-ignored downloads/a.zip --expect-watched src/main.rs"
@@ -109,16 +110,16 @@ pub(crate) struct CheckArgs {
     pub(crate) output: OutputOptions,
 }
 
-/// Which rule decides, for each path
+/// Show the rule that applies to each path
 ///
 /// Exit status: 0 some path is ignored, 1 none is, 2 error.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: git ls-files -z | devrun explain --stdin -z --format json")]
 pub(crate) struct ExplainArgs {
-    /// The paths; one that ends in `/` is a directory, whether it exists or not
+    /// Paths to explain; a path that ends in `/` is a directory, even if it does not exist
     #[arg(id = "asked", value_name = "PATH", value_hint = ValueHint::AnyPath)]
     pub(crate) asked: Vec<PathBuf>,
-    /// Read paths from standard input, one a line
+    /// Read paths from standard input, one per line
     ///
     /// Example: `git ls-files | devrun explain --stdin`
     #[arg(long)]
@@ -147,11 +148,11 @@ pub(crate) struct ExplainArgs {
     pub(crate) output: OutputOptions,
 }
 
-/// What is watched, what is not, in which mode and why
+/// Show the watched files, the mode of each root, and its reason
 #[derive(Debug, Args)]
 #[command(after_help = "Example: devrun list --ignored")]
 pub(crate) struct ListArgs {
-    /// One path a line, nothing else
+    /// Print one path per line, and nothing else
     ///
     /// Example: `devrun list --flat | xargs wc -l`
     #[arg(long)]
@@ -161,12 +162,12 @@ pub(crate) struct ListArgs {
     /// Example: `devrun list --flat -z | xargs -0 wc -l`
     #[arg(short = 'z', long, requires = "flat")]
     pub(crate) null: bool,
-    /// What is ignored: the top of each ignored subtree, and the rule that decides
+    /// Show ignored paths: the top of each ignored subtree, with its rule
     ///
     /// Example: `devrun list --ignored`
     #[arg(long, conflicts_with_all = ["flat", "hot"])]
     pub(crate) ignored: bool,
-    /// Watch for a while and show which paths make most events [default: 10s]
+    /// Watch for this time and show the paths with most events [default: 10s]
     ///
     /// Example: `devrun list --hot 1m`
     #[arg(long, value_name = "DUR", value_parser = duration, num_args = 0..=1, default_missing_value = "10s", allow_hyphen_values = true,
@@ -191,13 +192,13 @@ pub(crate) struct ListArgs {
     pub(crate) output: OutputOptions,
 }
 
-/// Write a .watchignore and a devrun.toml that fit this project
+/// Write a .watchignore and a devrun.toml for this project
 ///
-/// Never overwrites. Takes over a .watchdogignore. Says what it did.
+/// Does not overwrite files. Converts a .watchdogignore. Prints each step.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: devrun init --dry-run")]
 pub(crate) struct InitArgs {
-    /// Show what would be written, write nothing
+    /// Print the files instead of writing them
     ///
     /// Example: `devrun init --dry-run`
     #[arg(short = 'n', long)]
@@ -206,10 +207,10 @@ pub(crate) struct InitArgs {
     pub(crate) output: OutputOptions,
 }
 
-/// What would go wrong here, and how to mend it
+/// Find problems of this project and machine, with remedies
 ///
-/// Looks at limits, mounts, the mode of each root, sockets in use, git, devrun.toml and the rules, and tries
-/// whether events arrive. Exit status: 0 all is well, 1 something should be mended, 2 could not look.
+/// Checks limits, mounts, the mode of each root, ports in use, git, devrun.toml and the rules, and tests
+/// whether file system events arrive. Exit status: 0 no problems, 1 problems, 2 error.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: devrun doctor --proxy 8000")]
 pub(crate) struct DoctorArgs {
@@ -224,7 +225,7 @@ pub(crate) struct DoctorArgs {
         hide_possible_values = true
     )]
     pub(crate) format: Format,
-    /// Try events in the roots too: writes a file there and removes it
+    /// Also test events in the roots: writes a file in each and removes it
     ///
     /// Example: `devrun doctor --probe-roots`
     #[arg(long)]
@@ -239,7 +240,7 @@ pub(crate) struct DoctorArgs {
     pub(crate) output: OutputOptions,
 }
 
-/// Completions for a shell, on stdout
+/// Print completions for a shell
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example: devrun completions bash > ~/.local/share/bash-completion/completions/devrun"
@@ -250,24 +251,24 @@ pub(crate) struct CompletionsArgs {
     pub(crate) shell: clap_complete::Shell,
 }
 
-/// Manual pages, on stdout or into a directory
+/// Print a manual page, or write all into a directory
 #[derive(Debug, Args)]
 #[command(after_help = "Example: devrun man | man -l -")]
 pub(crate) struct ManArgs {
-    /// The subcommand; without it, the page of devrun itself
+    /// Subcommand; default: the page of devrun itself
     #[arg(value_name = "SUBCOMMAND")]
     pub(crate) page: Option<String>,
-    /// Write all pages into this directory
+    /// Write all manual pages into this directory
     ///
     /// Example: `devrun man --dir ~/.local/share/man/man1`
     #[arg(long, value_name = "PATH", value_hint = ValueHint::DirPath, conflicts_with = "page")]
     pub(crate) dir: Option<PathBuf>,
 }
 
-/// A page of docs/reference, on stdout
+/// Print a page of docs/reference
 #[derive(Debug, Args)]
 pub(crate) struct ReferenceArgs {
-    /// Which one
+    /// The page
     #[arg(value_name = "PAGE")]
     pub(crate) page: ReferencePage,
 }

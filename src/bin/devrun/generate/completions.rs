@@ -1,4 +1,4 @@
-//! `devrun completions`: made from the parser, so that they are always in step with it.
+//! `devrun completions`: shell completions, made from the parser.
 
 use clap::{Command, CommandFactory as _};
 
@@ -17,10 +17,10 @@ pub(crate) fn write(shell: clap_complete::Shell, terminal: &mut Terminal) -> Res
     Ok(ExitCode::Success)
 }
 
-/// How the function of zsh begins.
+/// The first line in the completion function of zsh.
 const ZSH_BEGINS: &str = "    local ret=1\n";
 
-/// What stands behind `--` is a command line of its own, with the completions of that command.
+/// Replacement for [`ZSH_BEGINS`]: after `--`, zsh completes the words of COMMAND.
 const ZSH_COMMAND: &str = "    local ret=1
 
     local -i separator=${words[(i)--]}
@@ -32,11 +32,11 @@ const ZSH_COMMAND: &str = "    local ret=1
     fi
 ";
 
-/// The parser without the subcommands that help does not show either.
+/// The parser without hidden subcommands.
 fn shown(shell: clap_complete::Shell) -> Command {
     let full = Cli::command();
     let verbs = full.get_subcommands().filter(|verb| !verb.is_hide_set()).cloned();
-    // zsh would take the subcommand for COMMAND, and complete nothing behind it.
+    // zsh would take the subcommand for COMMAND, and complete none of its options.
     let is_wanted = |arg: &&clap::Arg| shell != clap_complete::Shell::Zsh || !arg.is_positional();
     Command::new("devrun")
         .version(env!("CARGO_PKG_VERSION"))

@@ -1,4 +1,4 @@
-//! `devrun man`: made from the parser, so that the pages are always in step with it.
+//! `devrun man`: manual pages, made from the parser.
 
 use std::path::Path;
 
@@ -28,7 +28,7 @@ pub(crate) fn write(
     Ok(ExitCode::Success)
 }
 
-/// `devrun`, `devrun-check`, … with what each describes.
+/// The name and the command of each page: `devrun`, `devrun-check`, …
 fn pages() -> Vec<(String, Command)> {
     let mut command = Cli::command();
     command.build();
@@ -51,7 +51,7 @@ fn roff(name: &str, command: &Command) -> Result<Vec<u8>, CliError> {
 
 fn write_all(pages: &[(String, Command)], dir: &Path, terminal: &mut Terminal) -> Result<ExitCode, CliError> {
     std::fs::create_dir_all(dir).map_err(|error| {
-        CliError::failed_to(format_args!("make the directory {}", escape_path(dir)), &error)
+        CliError::failed_to(format_args!("create the directory {}", escape_path(dir)), &error)
     })?;
     for (name, command) in pages {
         let path = dir.join(format!("{name}.1"));
@@ -67,6 +67,6 @@ fn no_page(verb: &str, pages: &[(String, Command)]) -> CliError {
     let failure = CliError::new(format!("there is no manual page for `{verb}`"));
     match nearest(verb, verbs.iter().copied()) {
         Some(near) => failure.with_remedy(format!("did you mean `devrun man {near}`?")),
-        None => failure.with_remedy(format!("the pages there are: {}", verbs.join(", "))),
+        None => failure.with_remedy(format!("the pages are: {}", verbs.join(", "))),
     }
 }

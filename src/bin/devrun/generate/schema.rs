@@ -16,7 +16,7 @@ pub(crate) fn schema() -> String {
         "profile".into(),
         json!({
             "type": "object",
-            "description": "Tables that are put over the others with --profile NAME.",
+            "description": "Tables that override the others with --profile NAME.",
             "additionalProperties": { "$ref": "#/$defs/layer" },
         }),
     );
@@ -44,7 +44,7 @@ fn of_table(table: &Table) -> Value {
     json!({ "type": "object", "properties": properties, "additionalProperties": false })
 }
 
-/// What a person calls it.
+/// The kind of a value, for the table of the reference.
 pub(crate) fn shown(kind: &Kind) -> String {
     match kind {
         Kind::Boolean => "`true` or `false`".into(),

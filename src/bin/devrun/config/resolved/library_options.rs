@@ -83,7 +83,7 @@ impl Settings {
         options.parent_death_signal = true;
     }
 
-    /// The env files count as changes whatever the rules say, because COMMAND reads their variables.
+    /// The env files. The watch reports them even if a rule ignores them, because COMMAND reads their variables.
     fn env_files(&self) -> Vec<PathBuf> {
         self.run.command.iter().flat_map(|command| command.env_files.iter().cloned()).collect()
     }

@@ -13,7 +13,7 @@ use crate::config::sources::key::Table;
 #[derive(Debug)]
 pub(crate) struct Mistake {
     pub(crate) message: String,
-    /// The text beside the caret; may be empty.
+    /// The text after the caret; may be empty.
     pub(crate) label: String,
     pub(crate) remedy: Option<String>,
     /// The bytes of the file that are wrong.
@@ -31,7 +31,7 @@ impl Mistake {
         Self { remedy: Some(remedy.into()), ..self }
     }
 
-    /// Adds the text beside the caret.
+    /// Adds the text after the caret.
     pub(super) fn label(self, label: impl Into<String>) -> Self {
         Self { label: label.into(), ..self }
     }

@@ -1,4 +1,4 @@
-//! Options from the environment and from devrun.toml, and how they are merged with those of the command line.
+//! Options from the environment and from devrun.toml, and the merge with those of the command line.
 
 pub(crate) mod environment;
 pub(crate) mod file;
