@@ -12,8 +12,13 @@
 //! - `proxy`: the port the client sees (feature `proxy`);
 //! - [`session`]: all of them together.
 //!
-//! The library is silent: it prints nothing, exits nothing, reads no environment variable and no home
-//! directory, installs no signal handler and keeps no global state. Several sessions can live in one process.
+//! The library prints nothing, takes no setting from an environment variable or a home directory, and several sessions can
+//! live in one process. What it does to its process:
+//!
+//! - A child inherits the environment, except the variables about sockets that were passed to this process (`LISTEN_*`).
+//! - [`supervise::Subreaper::Yes`] makes the process the parent of orphans, and handles `SIGCHLD`.
+//! - [`supervise::OrphanKiller::run_if_asked`] exits if the process was started as an orphan killer, and remembers its call.
+//! - [`supervise::terminal`] stops or ends the process, and changes the terminal, when the program asks for it.
 
 // The examples of README.md are compiled by `cargo test`.
 #![cfg_attr(doctest, doc = include_str!("../README.md"))]

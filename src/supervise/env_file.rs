@@ -1,7 +1,8 @@
 //! Reads environment files: `KEY=VALUE` lines to variables.
 //!
-//! docs/guide.md describes the syntax. Nothing is executed. A line that is no variable is an error with its line number, because
-//! a server that runs without half of its settings is worse than one that does not start.
+//! docs/guide.md describes the syntax. Nothing is executed. A line that is no variable is an error with its
+//! line number, because a server that runs without half of its settings is worse than one that does not
+//! start.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -268,7 +269,8 @@ impl Reader<'_> {
         }
     }
 
-    /// Replaces what follows a `$`: `NAME`, `{NAME}`, `{NAME-default}` or `{NAME:-default}`. Otherwise the `$` stays.
+    /// Replaces what follows a `$`: `NAME`, `{NAME}`, `{NAME-default}` or `{NAME:-default}`. Otherwise the
+    /// `$` stays.
     fn substitute(&mut self, value: &mut Vec<u8>) -> Result<(), ParseError> {
         let start = self.at - 1;
         let braces = self.peek() == Some(b'{');

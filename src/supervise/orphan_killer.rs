@@ -1,8 +1,9 @@
 //! A process that kills the process trees of a program that was itself killed by `SIGKILL`.
 //!
-//! The kernel's parent-death signal reaches direct children only. So the program executes itself once more, as the orphan
-//! killer, which reads a pipe: every supervisor reports the trees that it starts. The pipe ends when the program ends, however
-//! that happens, and then the orphan killer kills the trees of every supervisor that has not reported its own end.
+//! The kernel's parent-death signal reaches direct children only. So the program executes itself once more,
+//! as the orphan killer, which reads a pipe: every supervisor reports the trees that it starts. The pipe ends
+//! when the program ends, however that happens, and then the orphan killer kills the trees of every
+//! supervisor that has not reported its own end.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -31,18 +32,22 @@ const EMPTY_SCANS: u32 = 3;
 const SCAN_DELAY: Duration = Duration::from_millis(10);
 /// Maximum number of scans; a process that is still there then hangs in the kernel.
 const MAX_SCANS: u32 = 1000;
-/// Maximum number of times that the program looks whether its orphan killer has ended, and the delay between two looks.
+/// Maximum number of times that the program looks whether its orphan killer has ended, and the delay between
+/// two looks.
 const MAX_REAP_TRIES: u32 = 20;
 const REAP_DELAY: Duration = Duration::from_millis(1);
 
-/// Whether [`OrphanKiller::run_if_asked`] was called: without that a second execution of the program would not end.
+/// Whether [`OrphanKiller::run_if_asked`] was called: without that a second execution of the program would
+/// not end.
 static MAY_START: AtomicBool = AtomicBool::new(false);
 
-/// A process that kills everything a supervisor runs if this process dies without having ended it, for example by `SIGKILL`.
+/// A process that kills everything a supervisor runs if this process dies without having ended it, for
+/// example by `SIGKILL`.
 ///
-/// The orphan killer is this program, executed once more. So the program's `main` calls [`OrphanKiller::run_if_asked`] before
-/// anything else. The process leads its own session, so that neither Ctrl-C nor the end of the terminal reaches it. Beside the
-/// pages of the program's file it needs about 1 MB of memory, and no processor time while it waits.
+/// The orphan killer is this program, executed once more. So the program's `main` calls
+/// [`OrphanKiller::run_if_asked`] before anything else. The process leads its own session, so that neither
+/// Ctrl-C nor the end of the terminal reaches it. It needs about 1 MB of memory, and no processor time while
+/// it waits.
 ///
 /// ```no_run
 /// use devrun::supervise::OrphanKiller;
@@ -66,9 +71,11 @@ pub struct OrphanKiller {
 }
 
 impl OrphanKiller {
-    /// Acts as the orphan killer, and never returns, if this process was started as one; returns at once otherwise.
+    /// Acts as the orphan killer, and never returns, if this process was started as one; returns at once
+    /// otherwise.
     ///
-    /// Call it at the start of `main`, before the program starts a thread, opens a file or reads its command line.
+    /// Call it at the start of `main`, before the program starts a thread, opens a file or reads its command
+    /// line.
     pub fn run_if_asked() {
         let mut words = std::env::args_os();
         if WORDS.iter().all(|word| words.next().as_deref() == Some(OsStr::new(word))) {
@@ -80,8 +87,8 @@ impl OrphanKiller {
     /// Starts the process.
     ///
     /// # Errors
-    /// [`io::ErrorKind::Unsupported`] if `main` has not called [`OrphanKiller::run_if_asked`]; any other error if the system
-    /// cannot start the process.
+    /// [`io::ErrorKind::Unsupported`] if `main` has not called [`OrphanKiller::run_if_asked`]; any other
+    /// error if the system cannot start the process.
     pub fn start() -> io::Result<Self> {
         if !MAY_START.load(Ordering::Relaxed) {
             let reason = "main did not call OrphanKiller::run_if_asked first";
@@ -102,13 +109,14 @@ impl OrphanKiller {
         Ok(Self { process: Arc::new(KillerProcess { pipe: Some(write), child: Mutex::new(child) }) })
     }
 
-    /// Reports a new supervisor: its processes are known by the variable that they inherit, even if this process dies before it
-    /// reports the first of them.
+    /// Reports a new supervisor: its processes are known by the variable that they inherit, even if this
+    /// process dies before it reports the first of them.
     pub(super) fn supervisor_started(&self, supervisor: &str) {
         self.process.send(&Message::SupervisorStarted(supervisor).to_string());
     }
 
-    /// Reports the trees that are gone and the one that has started, in one write, because each write wakes the process.
+    /// Reports the trees that are gone and the one that has started, in one write, because each write wakes
+    /// the process.
     pub(super) fn trees_changed(&self, supervisor: &str, gone: &[TreeId], started: Option<(TreeId, i32)>) {
         let gone = gone.iter().map(|tree| Message::TreeGone(supervisor, *tree).to_string());
         let started = started.map(|(tree, pid)| Message::TreeStarted(supervisor, tree, pid).to_string());
@@ -138,7 +146,8 @@ struct KillerProcess {
 }
 
 impl KillerProcess {
-    /// Messages are far shorter than what a pipe takes at once. An orphan killer that was killed does not stop the supervisor.
+    /// Messages are far shorter than what a pipe takes at once. An orphan killer that was killed does not
+    /// stop the supervisor.
     fn send(&self, text: &str) {
         if let Some(Err(error)) = self.pipe.as_ref().map(|pipe| rustix::io::write(pipe, text.as_bytes())) {
             tracing::debug!(%error, "orphan killer does not read its pipe");

@@ -15,8 +15,9 @@ use crate::sync::lock;
 use super::error::Error;
 use super::sys::fd::duplicate_above;
 
-/// Maximum number of connections that wait until a server accepts them; the kernel limits it to `net.core.somaxconn`. A short
-/// queue would make clients stall for seconds, because the kernel drops connections that overflow it, and clients retry late.
+/// Maximum number of connections that wait until a server accepts them; the kernel limits it to
+/// `net.core.somaxconn`. A short queue would make clients stall for seconds, because the kernel drops
+/// connections that overflow it, and clients retry late.
 const BACKLOG: i32 = 1024;
 /// Lowest number of a socket's descriptor, because the numbers below are for passing on.
 const LEAST_DESCRIPTOR: i32 = 10;
@@ -80,7 +81,8 @@ pub(super) struct InheritedListener {
     name: String,
     endpoint: Endpoint,
     answer: bool,
-    /// The file of a Unix socket, with its device and inode, so that it is removed only if no other file has replaced it.
+    /// The file of a Unix socket, with its device and inode, so that it is removed only if no other file has
+    /// replaced it.
     file: Option<(PathBuf, u64, u64)>,
     owner: Mutex<ListenerOwner>,
 }
@@ -142,9 +144,9 @@ impl InheritedListener {
 
     /// The descriptor for the next child.
     ///
-    /// All processes that have the socket share its blocking mode. A child that has it exclusively gets it blocking, as
-    /// `sd_listen_fds(3)` says, whatever an earlier child has set. The mode of a shared one stays, because a blocking `accept`
-    /// would stop an older server that expects none.
+    /// All processes that have the socket share its blocking mode. A child that has it exclusively gets it
+    /// blocking, as `sd_listen_fds(3)` says, whatever an earlier child has set. The mode of a shared one
+    /// stays, because a blocking `accept` would stop an older server that expects none.
     pub(super) fn for_child(
         &self,
         generation: GenerationId,
@@ -176,7 +178,8 @@ impl InheritedListener {
         Some(rustix::fs::fstat(&self.fd).ok()?.st_ino)
     }
 
-    /// A non-blocking duplicate for answers after the end of a generation; `None` if a later generation has the socket.
+    /// A non-blocking duplicate for answers after the end of a generation; `None` if a later generation has
+    /// the socket.
     pub(super) fn lend(&self, generation: GenerationId) -> io::Result<Option<OwnedFd>> {
         let mut owner = lock(&self.owner);
         if owner.generation > Some(generation) {

@@ -1,4 +1,5 @@
-//! The output of a child on its way: from its pipe, through a queue, to a stream that a status line and the program share.
+//! The output of a child on its way: from its pipe, through a queue, to a stream that a status line and the
+//! program share.
 
 mod capture;
 mod pipes;

@@ -1,5 +1,5 @@
-//! What a child writes to: a pipe, or a pseudo-terminal if this process writes to a terminal itself. A program then looks and
-//! behaves as if it wrote to that terminal directly.
+//! What a child writes to: a pipe, or a pseudo-terminal if this process writes to a terminal itself. A
+//! program then looks and behaves as if it wrote to that terminal directly.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -79,8 +79,8 @@ impl OutputPipes {
     }
 }
 
-/// Opens a pseudo-terminal: the master, and the terminal for the child. It passes output on unchanged, because the terminal of
-/// this process does all processing.
+/// Opens a pseudo-terminal: the master, and the terminal for the child. It passes output on unchanged,
+/// because the terminal of this process does all processing.
 fn open_pty(size: Option<Winsize>) -> io::Result<(OwnedFd, OwnedFd)> {
     let master = open_pty_master()?;
     grantpt(&master)?;

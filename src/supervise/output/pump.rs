@@ -19,7 +19,8 @@ use super::writer::{OutputStreams, StreamWriter};
 const MAX_TAIL_LENGTH: usize = 64 * 1024;
 /// Size of the buffer for one read.
 const READ_SIZE: usize = 16 * 1024;
-/// Maximum number of reads for the output that is left when a process ends, because another one may write without end.
+/// Maximum number of reads for the output that is left when a process ends, because another one may write
+/// without end.
 const MAX_LAST_READS: usize = 16;
 /// What werkzeug's reloader prints when it takes over.
 const RELOADER_MESSAGE: &[u8] = b" * Restarting with ";
@@ -33,7 +34,8 @@ pub(crate) struct ChildOutput {
 }
 
 impl ChildOutput {
-    /// Starts to pass on what comes through the pipes. Calls `on_reloader` when a reloader announces itself in it.
+    /// Starts to pass on what comes through the pipes. Calls `on_reloader` when a reloader announces itself
+    /// in it.
     pub(crate) fn start(
         pipes: Vec<OutputPipe>,
         streams: &OutputStreams,
@@ -59,7 +61,8 @@ impl ChildOutput {
         Ok(Self { sources, tail, pumps })
     }
 
-    /// Takes the bytes that are still in the pipes when the process has ended. Later output of its descendants is still passed on.
+    /// Takes the bytes that are still in the pipes when the process has ended. Later output of its
+    /// descendants is still passed on.
     pub(crate) fn catch_up(&self) {
         for source in &self.sources {
             for _ in 0..MAX_LAST_READS {

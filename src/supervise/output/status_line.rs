@@ -1,6 +1,8 @@
-//! How the output of the child, the lines of the program and a status line share one stream. Pure: bytes in, bytes out.
+//! How the output of the child, the lines of the program and a status line share one stream. Pure: bytes in,
+//! bytes out.
 //!
-//! Lines never mix: a line of the program begins at the start of a line, and the status line is drawn only there.
+//! Lines never mix: a line of the program begins at the start of a line, and the status line is drawn only
+//! there.
 
 /// Moves to the start of the line and erases it.
 const ERASE_LINE: &[u8] = b"\r\x1b[2K";
@@ -72,7 +74,8 @@ impl StatusLine {
     }
 }
 
-/// Whether no line is unfinished after this chunk. Colours at its end do not count, nor does a line that was erased.
+/// Whether no line is unfinished after this chunk. Colours at its end do not count, nor does a line that was
+/// erased.
 fn ends_at_line_start(before: bool, chunk: &[u8]) -> bool {
     let rest = without_colors(chunk);
     if rest.is_empty() {

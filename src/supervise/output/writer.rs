@@ -1,7 +1,8 @@
 //! The two output streams of this process, shared by the output of the child and the lines of the program.
 //!
-//! A reader of a stream may be slow or gone. So each stream has a thread that writes; everything else only fills a bounded queue.
-//! A child whose reader is slow waits, as it would on a pipe; the program never waits for a reader.
+//! A reader of a stream may be slow or gone. So each stream has a thread that writes; everything else only
+//! fills a bounded queue. A child whose reader is slow waits, as it would on a pipe; the program never waits
+//! for a reader.
 
 use std::collections::VecDeque;
 use std::io::{self, IsTerminal};
@@ -20,12 +21,13 @@ use super::status_line::StatusLine;
 
 /// Maximum number of bytes of the child's output that wait to be written; more make the child wait.
 const MAX_CHILD_BYTES: usize = 256 * 1024;
-/// Maximum number of bytes of the program's lines that wait to be written; lines above that are dropped and counted.
+/// Maximum number of bytes of the program's lines that wait to be written; lines above that are dropped and
+/// counted.
 const MAX_PROGRAM_BYTES: usize = 4 * 1024 * 1024;
 /// Maximum time for which an unfinished line of the child delays the program's lines.
 const UNFINISHED_LINE_TIMEOUT: Duration = Duration::from_millis(50);
-/// Maximum time for which the program waits until its lines are written: a child that writes to the same place itself must not
-/// come first.
+/// Maximum time for which the program waits until its lines are written: a child that writes to the same
+/// place itself must not come first.
 const WRITE_TURN_TIMEOUT: Duration = Duration::from_millis(20);
 /// Time after which a reader that has taken nothing is given up at the end.
 const STUCK_READER_TIMEOUT: Duration = Duration::from_secs(1);
@@ -57,7 +59,8 @@ impl OutputStreams {
     /// # Errors
     /// If the system starts no thread.
     pub fn open(status_line: bool) -> io::Result<Self> {
-        // Without a pseudo-terminal the child would write to this terminal directly, and into the status line.
+        // Without a pseudo-terminal the child would write to this terminal directly, and into the status
+        // line.
         let supports_status = status_line && io::stderr().is_terminal() && open_pty_master().is_ok();
         let err = StreamWriter::start(StdStream::Err, supports_status)?;
         let out = if same_terminal() { err.clone() } else { StreamWriter::start(StdStream::Out, false)? };
@@ -70,21 +73,22 @@ impl OutputStreams {
         self.supports_status
     }
 
-    /// Writes whole lines, their ends included, to standard error. Waits at most 20 ms until they are written. Lines that find
-    /// the queue full are dropped; [`OutputStreams::take_dropped`] counts them.
+    /// Writes whole lines, their ends included, to standard error. Waits at most 20 ms until they are
+    /// written. Lines that find the queue full are dropped; [`OutputStreams::take_dropped`] counts them.
     pub fn print(&self, lines: Vec<u8>) {
         self.err.shared.write_lines(lines);
     }
 
-    /// Number of calls of [`OutputStreams::print`] whose lines were dropped since the last call; zero while the queue is still too
-    /// full for a message about it.
+    /// Number of calls of [`OutputStreams::print`] whose lines were dropped since the last call; zero while
+    /// the queue is still too full for a message about it.
     #[must_use]
     pub fn take_dropped(&self) -> u64 {
         let mut queue = lock(&self.err.shared.queue);
         if queue.program_bytes > MAX_PROGRAM_BYTES / 2 { 0 } else { std::mem::take(&mut queue.dropped) }
     }
 
-    /// Shows a line below everything else; it disappears for other output and comes back after it. `None` removes it.
+    /// Shows a line below everything else; it disappears for other output and comes back after it. `None`
+    /// removes it.
     pub fn set_status(&self, line: Option<Vec<u8>>) {
         let mut queue = lock(&self.err.shared.queue);
         queue.status = Some(line);
@@ -183,7 +187,8 @@ impl StreamWriter {
     }
 }
 
-/// Ends the thread of a stream when the last [`StreamWriter`] is dropped. The thread writes the rest of its queue first.
+/// Ends the thread of a stream when the last [`StreamWriter`] is dropped. The thread writes the rest of its
+/// queue first.
 #[derive(Debug)]
 struct ShutdownGuard(Arc<Shared>);
 
@@ -301,7 +306,8 @@ impl Shared {
                     lock(&self.queue).progress = Some(Instant::now());
                 }
                 Err(Errno::INTR) => {}
-                // Some programs, such as node, make the terminal non-blocking for every process that has it open.
+                // Some programs, such as node, make the terminal non-blocking for every process that has it
+                // open.
                 Err(Errno::AGAIN) => {
                     self.with_fd(|fd| poll(&mut [PollFd::new(&fd, PollFlags::OUT)], None))?;
                 }

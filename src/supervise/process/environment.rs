@@ -14,13 +14,15 @@ use super::exec::OWN_PID;
 /// Variables by name.
 pub(crate) type Environment = BTreeMap<OsString, OsString>;
 
-/// Maximum length of `DEVRUN_CHANGED` in bytes, because the size of an environment is bounded. It is cut at the end of a path.
+/// Maximum length of `DEVRUN_CHANGED` in bytes, because the size of an environment is bounded. It is cut at
+/// the end of a path.
 const MAX_CHANGED_LENGTH: usize = 4096;
 /// Search path of a child without `PATH`, as in execvp(3).
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
 /// Maximum number of sockets that the caller of this process is believed to have passed to it.
 const MAX_INHERITED: u32 = 1024;
-/// Variables of this process that a child does not inherit: they are about sockets that were passed to this process.
+/// Variables of this process that a child does not inherit: they are about sockets that were passed to this
+/// process.
 const STRIPPED: [&str; 5] =
     ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "LISTEN_FDS_FIRST_FD", "LISTEN_PIDFDID"];
 
@@ -49,7 +51,8 @@ pub(super) fn of_command(command: &Command) -> Result<Environment, EnvFileError>
     Ok(environment)
 }
 
-/// Number of sockets, from descriptor 3 on, that the caller of this process has passed to it (`sd_listen_fds(3)`).
+/// Number of sockets, from descriptor 3 on, that the caller of this process has passed to it
+/// (`sd_listen_fds(3)`).
 pub(super) fn inherited_sockets() -> usize {
     let number = |name: &str| std::env::var(name).ok()?.parse::<u32>().ok();
     let is_for_us = number("LISTEN_PID") == Some(std::process::id());

@@ -1,18 +1,19 @@
 //! Executes a program in a new process: everything between the fork and the exec.
 //!
-//! `std::process::Command` is not enough: the child's own pid must stand in its environment (`LISTEN_PID`), descriptors
-//! must land on exact numbers, and signal masks and dispositions must be clean.
+//! `std::process::Command` is not enough: the child's own pid must stand in its environment (`LISTEN_PID`),
+//! descriptors must land on exact numbers, and signal masks and dispositions must be clean.
 //!
 //! Invariants of the code between the fork and the exec ([`ChildExec::run`]):
 //!
-//! 1. On Linux the child borrows this process's memory (`CLONE_VM`), and the calling thread sleeps until the child has
-//!    executed or exited (`CLONE_VFORK`): no page is copied. So the child allocates nothing, takes no lock and writes only
-//!    to the `Cell`s of its `ChildExec`, which no other thread can reach.
-//! 2. The child makes only async-signal-safe calls. The functions of rustix that it calls are plain system calls.
-//! 3. All signals are blocked before the fork, until the child has reset every disposition: no handler of this process
-//!    ever runs in the child.
-//! 4. Each descriptor to pass on has a number above all numbers that it is duplicated to, so that no `dup2` overwrites a
-//!    descriptor that is still needed.
+//! 1. On Linux the child borrows this process's memory (`CLONE_VM`), and the calling thread sleeps until the
+//!    child has executed or exited (`CLONE_VFORK`): no page is copied. So the child allocates nothing, takes
+//!    no lock and writes only to the `Cell`s of its `ChildExec`, which no other thread can reach.
+//! 2. The child makes only async-signal-safe calls. The functions of rustix that it calls are plain system
+//!    calls.
+//! 3. All signals are blocked before the fork, until the child has reset every disposition: no handler of
+//!    this process ever runs in the child.
+//! 4. Each descriptor to pass on has a number above all numbers that it is duplicated to, so that no `dup2`
+//!    overwrites a descriptor that is still needed.
 //! 5. Every array of pointers ends with a null, and every string outlives the exec.
 
 use std::cell::Cell;
@@ -65,8 +66,8 @@ pub(super) enum ExecError {
 }
 
 impl<'a> ExecRequest<'a> {
-    /// `candidates` are the files to try, in order, as `execvp(3)` does. The environment `envp` has the form `KEY=VALUE`; one of
-    /// its entries may be [`OWN_PID`]. The descriptors become 0, 1, 2, …
+    /// `candidates` are the files to try, in order, as `execvp(3)` does. The environment `envp` has the form
+    /// `KEY=VALUE`; one of its entries may be [`OWN_PID`]. The descriptors become 0, 1, 2, …
     pub(super) fn new(
         candidates: Vec<CString>,
         argv: Vec<CString>,
@@ -110,7 +111,8 @@ impl<'a> ExecRequest<'a> {
         self
     }
 
-    /// Closes the descriptors from 3 on that the caller of this process passed to it, `count` of them, unless they are replaced.
+    /// Closes the descriptors from 3 on that the caller of this process passed to it, `count` of them, unless
+    /// they are replaced.
     pub(super) fn close_inherited(mut self, count: usize) -> Self {
         self.inherited = count;
         self
@@ -118,8 +120,8 @@ impl<'a> ExecRequest<'a> {
 
     /// Forks and executes; returns the pid once the program runs.
     ///
-    /// The process leads a group of its own, its signal mask is empty, and every signal has its default action. A `SIGHUP` that
-    /// is ignored stays ignored, because `nohup` asks for it.
+    /// The process leads a group of its own, its signal mask is empty, and every signal has its default
+    /// action. A `SIGHUP` that is ignored stays ignored, because `nohup` asks for it.
     pub(super) fn start(&self) -> Result<i32, ExecError> {
         let least = LEAST_DESCRIPTOR.max(self.descriptors.len() as RawFd);
         let duplicate = |fd: BorrowedFd<'_>| duplicate_above(fd, least).map_err(ExecError::Fork);
@@ -143,7 +145,8 @@ impl<'a> ExecRequest<'a> {
         let forked = fork(&child);
         mask.restore();
         let pid = forked.map_err(ExecError::Fork)?;
-        // Parent and child both do this, so that it is done whichever runs first. It fails once the child has executed.
+        // Parent and child both do this, so that it is done whichever runs first. It fails once the child has
+        // executed.
         let _ = rustix::process::setpgid(Some(pid), Some(pid));
         drop(write);
         let Some(error) = read_report(&read) else { return Ok(pid.as_raw_nonzero().get()) };
@@ -166,7 +169,8 @@ fn pointers(strings: &[CString]) -> Vec<*const c_char> {
     strings.iter().map(|string| string.as_ptr()).chain([std::ptr::null()]).collect()
 }
 
-/// The pipe for the failure report. The exec closes its only write end, so that the end of the pipe says: the program runs.
+/// The pipe for the failure report. The exec closes its only write end, so that the end of the pipe says: the
+/// program runs.
 fn report_pipe(least: RawFd) -> io::Result<(OwnedFd, OwnedFd)> {
     let (read, low) = pipe()?;
     let write = duplicate_above(&low, least)?;
@@ -190,8 +194,8 @@ fn read_report(read: &OwnedFd) -> Option<ExecError> {
     }
 }
 
-/// The child borrows this process's memory, and this thread waits until the program runs, as in posix_spawn(3): no page is
-/// copied, however much memory this process has.
+/// The child borrows this process's memory, and this thread waits until the program runs, as in
+/// posix_spawn(3): no page is copied, however much memory this process has.
 #[cfg(target_os = "linux")]
 fn fork(child: &ChildExec<'_>) -> io::Result<Pid> {
     extern "C" fn run(child: *mut libc::c_void) -> libc::c_int {
@@ -201,7 +205,8 @@ fn fork(child: &ChildExec<'_>) -> io::Result<Pid> {
     let mut stack: Vec<u128> = Vec::with_capacity(STACK_SIZE / size_of::<u128>());
     let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
     let child: *const ChildExec<'_> = child;
-    // SAFETY: invariants 1 to 5. The stack is aligned, and outlives its use because this thread sleeps until then.
+    // SAFETY: invariants 1 to 5. The stack is aligned, and outlives its use because this thread sleeps until
+    // then.
     let pid = unsafe {
         let top = stack.as_mut_ptr().add(stack.capacity());
         libc::clone(run, top.cast(), flags, child.cast_mut().cast())
@@ -279,7 +284,8 @@ impl ChildExec<'_> {
         let _ = (self.parent, self.request.dies_with_parent);
     }
 
-    /// Sets the soft limit of open files. A failure is ignored: the program may then have more files open than it expects.
+    /// Sets the soft limit of open files. A failure is ignored: the program may then have more files open
+    /// than it expects.
     fn limit_open_files(&self) {
         use rustix::process::{Resource, getrlimit, setrlimit};
         if let Some(open_files) = self.request.open_files {
@@ -289,7 +295,8 @@ impl ChildExec<'_> {
         }
     }
 
-    /// Puts every descriptor on its number, and closes the sockets that the caller of this process passed to it.
+    /// Puts every descriptor on its number, and closes the sockets that the caller of this process passed to
+    /// it.
     fn place_descriptors(&self) {
         let passed = self.descriptors.len();
         for (to, from) in self.descriptors.iter().enumerate() {
@@ -297,8 +304,8 @@ impl ChildExec<'_> {
             unsafe { libc::dup2(from.as_raw_fd(), to as RawFd) };
         }
         for fd in passed..3 + self.request.inherited {
-            // SAFETY: no code of this process runs in the child any more that could use the descriptor. One that the exec
-            // closes stays open, because this process has opened it in place of a closed one.
+            // SAFETY: no code of this process runs in the child any more that could use the descriptor. One
+            // that the exec closes stays open, because this process has opened it in place of a closed one.
             unsafe {
                 if libc::fcntl(fd as RawFd, libc::F_GETFD) == 0 {
                     libc::close(fd as RawFd);
@@ -307,7 +314,8 @@ impl ChildExec<'_> {
         }
     }
 
-    /// Writes the pid in digits without leading zeros, because some readers would take such a number for octal.
+    /// Writes the pid in digits without leading zeros, because some readers would take such a number for
+    /// octal.
     fn write_own_pid(&self) {
         let mut pid = rustix::process::getpid().as_raw_nonzero().get().unsigned_abs();
         let (mut digits, mut length) = ([0; 10], 0);

@@ -51,7 +51,8 @@ impl ProcessGroups {
         self.leaders.values().any(|leader| leader.pid == pid && !leader.is_reaped)
     }
 
-    /// The group of a tree, as long as a process is in it. Without one, its number may soon be another group's.
+    /// The group of a tree, as long as a process is in it. Without one, its number may soon be another
+    /// group's.
     pub(super) fn group(&self, tree: TreeId) -> Option<i32> {
         let leader = self.leaders.get(&tree)?;
         group_exists(leader.pid).then_some(leader.pid)

@@ -17,8 +17,9 @@ pub use environment::check_env_files;
 pub(crate) use spawn::{ChildProcess, SpawnRequest};
 pub(crate) use start_error::StartError;
 pub use subreaper::Subreaper;
+pub(crate) use subreaper::adopt_orphans;
 pub(crate) use tree_id::{TAG_VARIABLE, TreeId};
 #[cfg(target_os = "linux")]
-pub(crate) use tree_linux::{ProcessTrees, adopt_orphans, wait_for_exit};
+pub(crate) use tree_linux::{ProcessTrees, wait_for_exit};
 #[cfg(not(target_os = "linux"))]
-pub(crate) use tree_unix::{ProcessTrees, adopt_orphans, wait_for_exit};
+pub(crate) use tree_unix::{ProcessTrees, wait_for_exit};

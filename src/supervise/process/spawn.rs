@@ -1,4 +1,5 @@
-//! Starts one process: fills in the words of its command, sets its variables, opens its standard streams and passes sockets.
+//! Starts one process: fills in the words of its command, sets its variables, opens its standard streams and
+//! passes sockets.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -19,7 +20,8 @@ use super::environment::{self, Environment, candidates, to_block, to_c_string};
 use super::exec::{ExecError, ExecRequest};
 use super::start_error::StartError;
 
-/// Maximum number of further tries if the program is still open for writing (`ETXTBSY`), and the delay before each.
+/// Maximum number of further tries if the program is still open for writing (`ETXTBSY`), and the delay before
+/// each.
 const MAX_BUSY_RETRIES: u32 = 20;
 const BUSY_RETRY_DELAY: Duration = Duration::from_millis(5);
 /// Number of the first passed socket, as in sd_listen_fds(3).
@@ -92,7 +94,8 @@ impl<'a> SpawnRequest<'a> {
         self
     }
 
-    /// Lets the process read what its command says, and own the terminal. Otherwise it reads from `/dev/null`.
+    /// Lets the process read what its command says, and own the terminal. Otherwise it reads from
+    /// `/dev/null`.
     pub(crate) fn interactive(mut self) -> Self {
         self.is_interactive = true;
         self
@@ -181,7 +184,8 @@ impl<'a> SpawnRequest<'a> {
         let mut set_default = |name: &str, value: &str| {
             environment.entry(name.into()).or_insert_with(|| value.into());
         };
-        // Python trusts a cached module by its size and whole second, so two saves within a second could run stale code.
+        // Python trusts a cached module by its size and whole second, so two saves within a second could run
+        // stale code.
         set_default("PYTHONDONTWRITEBYTECODE", "1");
         set_default("FLASK_RUN_RELOAD", "0");
         if self.capture == Capture::All {
@@ -230,13 +234,15 @@ impl ChildProcess {
         self.has_terminal
     }
 
-    /// The write end of its standard input, to be kept open so that the input does not end, and its captured output.
+    /// The write end of its standard input, to be kept open so that the input does not end, and its captured
+    /// output.
     pub(crate) fn into_pipes(self) -> (Option<OwnedFd>, Vec<OutputPipe>) {
         (self.stdin_writer, self.output)
     }
 }
 
-/// Starts a program that may have been built a moment ago: a fork of another process may still have it open for writing.
+/// Starts a program that may have been built a moment ago: a fork of another process may still have it open
+/// for writing.
 fn start_retrying_busy(request: &ExecRequest<'_>) -> Result<i32, ExecError> {
     for _ in 0..MAX_BUSY_RETRIES {
         match request.start() {

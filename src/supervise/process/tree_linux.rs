@@ -1,8 +1,8 @@
 //! Linux: which processes belong to which tree, and how a tree is signalled and killed.
 //!
-//! A tree is everything that comes from one start. Its processes may leave their group (`setpgid`), their session (`setsid`)
-//! and their parent (a double fork). They are found by parent, group and session, by what an earlier scan found, and by a
-//! variable in their environment.
+//! A tree is everything that comes from one start. Its processes may leave their group (`setpgid`), their
+//! session (`setsid`) and their parent (a double fork). They are found by parent, group and session, by what
+//! an earlier scan found, and by a variable in their environment.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -24,21 +24,17 @@ use super::group::ProcessGroups;
 use super::subreaper::Subreaper;
 use super::tree_id::{TAG_VARIABLE, Tag, TreeId};
 
-/// Delay after which PID 1 reaps a zombie of its own group. Until then other code of this process may wait for the zombie.
+/// Delay after which PID 1 reaps a zombie of its own group. Until then other code of this process may wait
+/// for the zombie.
 const UNCLAIMED_ZOMBIE_DELAY: Duration = Duration::from_secs(2);
-/// Delay between two looks for zombies without `/proc`. There a zombie that other code waits for hides the next ones.
+/// Delay between two looks for zombies without `/proc`. There a zombie that other code waits for hides the
+/// next ones.
 const UNSEEN_ZOMBIE_DELAY: Duration = Duration::from_millis(50);
 /// Maximum number of scans for processes that a tree forks while it is being killed.
 const MAX_KILL_SCANS: u32 = 20;
 
-/// Makes this process the parent of all orphans among its descendants (`PR_SET_CHILD_SUBREAPER`).
-pub(crate) fn adopt_orphans() -> io::Result<()> {
-    // The kernel takes any pid as "yes".
-    Ok(rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?)
-}
-
-/// Waits until a child has ended, and leaves it a zombie: its pid stays in use, so that no late signal can reach another
-/// process. [`ProcessTrees::forget`] reaps it.
+/// Waits until a child has ended, and leaves it a zombie: its pid stays in use, so that no late signal can
+/// reach another process. [`ProcessTrees::forget`] reaps it.
 pub(crate) async fn wait_for_exit(pid: i32) -> io::Result<ProcessExit> {
     let pid = valid_pid(pid)?;
     let fd: OwnedFd = rustix::process::pidfd_open(pid, PidfdFlags::NONBLOCK)?;
@@ -76,7 +72,8 @@ pub(crate) struct ProcessTrees {
     known: HashMap<Identity, TreeId>,
     /// Processes that carry the variable of another supervisor, whose environment is not read again.
     foreign: HashSet<Identity>,
-    /// Used instead of `/proc` if that is missing, or shows another PID namespace, whose pids would be other processes'.
+    /// Used instead of `/proc` if that is missing, or shows another PID namespace, whose pids would be other
+    /// processes'.
     group_fallback: Option<ProcessGroups>,
     /// Zombies of this process's own group, and when they were first seen.
     unclaimed: HashMap<Identity, Instant>,
@@ -198,7 +195,8 @@ impl ProcessTrees {
         }
     }
 
-    /// Kills a tree. Every process is stopped first, until a scan finds no new one: a fork in progress would escape otherwise.
+    /// Kills a tree. Every process is stopped first, until a scan finds no new one: a fork in progress would
+    /// escape otherwise.
     pub(crate) fn kill(&mut self, tree: TreeId) {
         if let Some(groups) = &self.group_fallback {
             return groups.send(tree, &[Signal::KILL]);
@@ -224,8 +222,8 @@ impl ProcessTrees {
         }
     }
 
-    /// Reaps orphans that became children of this process and have ended, but no leader, because another task waits for its
-    /// status. Returns when to reap again even without an event.
+    /// Reaps orphans that became children of this process and have ended, but no leader, because another task
+    /// waits for its status. Returns when to reap again even without an event.
     pub(crate) fn reap_orphans(&mut self, now: Instant) -> Option<Instant> {
         if !self.adopts {
             return None;
@@ -246,7 +244,8 @@ impl ProcessTrees {
         let before = std::mem::take(&mut self.unclaimed);
         for zombie in zombies {
             let identity = zombie.identity();
-            // What other code of this process has started, such as git, is in its own group, and that code waits for it.
+            // What other code of this process has started, such as git, is in its own group, and that code
+            // waits for it.
             if zombie.group() != own_group || self.known.remove(&identity).is_some() {
                 reap(zombie.pid());
             } else if self.own_pid == 1 {
@@ -332,7 +331,8 @@ impl ProcessTrees {
         members
     }
 
-    /// Processes that may belong to a tree: the descendants of this process if it adopts orphans, else all younger processes.
+    /// Processes that may belong to a tree: the descendants of this process if it adopts orphans, else all
+    /// younger processes.
     fn candidates(&self) -> HashMap<i32, Process> {
         if self.adopts
             && let Some(descendants) = self.descendants()
@@ -357,9 +357,9 @@ impl ProcessTrees {
         Some(found)
     }
 
-    /// The children of this process, adopted orphans included. The kernel keeps a list for each thread, of the children that it
-    /// started; the orphans are in the list of the main thread while that lives. So the list of the main thread is enough if
-    /// this is the main thread and no other thread has started a leader.
+    /// The children of this process, adopted orphans included. The kernel keeps a list for each thread, of
+    /// the children that it started; the orphans are in the list of the main thread while that lives. So the
+    /// list of the main thread is enough if this is the main thread and no other thread has started a leader.
     fn own_children(&self) -> Option<Vec<i32>> {
         if self.has_leader_of_other_thread || !is_main_thread() {
             return children(self.own_pid);
@@ -396,8 +396,8 @@ impl ProcessTrees {
         by_parent.or_else(led).or_else(|| headed_by(process.group())).or_else(|| headed_by(process.session()))
     }
 
-    /// The tree of a process by its variable. An adopted process without the variable belongs to the youngest tree that is older
-    /// than it, except under PID 1, which adopts the orphans of other programs too.
+    /// The tree of a process by its variable. An adopted process without the variable belongs to the youngest
+    /// tree that is older than it, except under PID 1, which adopts the orphans of other programs too.
     fn stray_tree(&mut self, process: &Process) -> Option<TreeId> {
         if self.foreign.contains(&process.identity()) {
             return None;

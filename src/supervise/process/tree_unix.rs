@@ -21,12 +21,8 @@ const EXIT_POLL_DELAY: Duration = Duration::from_secs(1);
 const FIRST_STATUS_DELAY: Duration = Duration::from_millis(1);
 const MAX_STATUS_DELAY: Duration = Duration::from_millis(20);
 
-/// Does nothing: orphans go to init here.
-pub(crate) fn adopt_orphans() -> io::Result<()> {
-    Ok(())
-}
-
-/// Waits until a child has ended, and leaves it a zombie, so that its pid stays in use. [`ProcessTrees::forget`] reaps it.
+/// Waits until a child has ended, and leaves it a zombie, so that its pid stays in use.
+/// [`ProcessTrees::forget`] reaps it.
 pub(crate) async fn wait_for_exit(pid: i32) -> io::Result<ProcessExit> {
     let pid = valid_pid(pid)?;
     // There is no event for a process that has ended already, nor on a system without kqueue.

@@ -8,13 +8,14 @@ use std::ops::RangeInclusive;
 
 use socket2::{Domain, Socket, Type};
 
-/// Ports to choose from: no system gives them to outgoing connections by default, and few servers use one of them by default.
+/// Ports to choose from: no system gives them to outgoing connections by default, and few servers use one of
+/// them by default.
 const PORTS: RangeInclusive<u16> = 20_000..=32_767;
 /// Maximum number of ports that are tried.
 const MAX_TRIES: u16 = 200;
 
-/// Finds a port that no socket uses now. It is none that the kernel gives to outgoing connections: hundreds of them may begin
-/// before the server listens, and one of them could take its port.
+/// Finds a port that no socket uses now. It is none that the kernel gives to outgoing connections: hundreds
+/// of them may begin before the server listens, and one of them could take its port.
 pub(crate) fn free_port() -> Option<u16> {
     let ephemeral = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok();
     let ephemeral = ephemeral.as_deref().and_then(parse_range);
@@ -29,14 +30,16 @@ fn parse_range(text: &str) -> Option<RangeInclusive<u16>> {
     Some(first.parse().ok()?..=last.trim().parse().ok()?)
 }
 
-/// All ports to choose from, beginning with `start`, except the range that the kernel gives to outgoing connections.
+/// All ports to choose from, beginning with `start`, except the range that the kernel gives to outgoing
+/// connections.
 fn candidates(start: u16, ephemeral: Option<&RangeInclusive<u16>>) -> impl Iterator<Item = u16> {
     let length = PORTS.end() - PORTS.start() + 1;
     let all = (0..length).map(move |at| PORTS.start() + (start % length + at) % length);
     all.filter(move |port| ephemeral.is_none_or(|range| !range.contains(port)))
 }
 
-/// Whether a server can bind the port on the loopback addresses of both families, even without `SO_REUSEADDR`.
+/// Whether a server can bind the port on the loopback addresses of both families, even without
+/// `SO_REUSEADDR`.
 fn is_free(port: u16) -> bool {
     let v6 = bind((Ipv6Addr::LOCALHOST, port).into());
     // A machine without IPv6 fails with another error.

@@ -8,8 +8,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
-/// Divisor of the time since the start that gives the delay between two tries. A quick server is noticed at once, a slow one
-/// within a few percent of its start time, and the tries take no processor time that the server needs.
+/// Divisor of the time since the start that gives the delay between two tries. A quick server is noticed at
+/// once, a slow one within a few percent of its start time, and the tries take no processor time that the
+/// server needs.
 const DELAY_DIVISOR: u32 = 32;
 const MIN_DELAY: Duration = Duration::from_millis(1);
 const MAX_DELAY: Duration = Duration::from_millis(50);
@@ -30,8 +31,8 @@ pub(crate) fn loopback(port: u16) -> Vec<SocketAddr> {
     vec![(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()]
 }
 
-/// Waits until a server accepts connections at one of these addresses, and returns that address. With a path, the server must
-/// also answer `GET path` with a status below 500. Never gives up.
+/// Waits until a server accepts connections at one of these addresses, and returns that address. With a path,
+/// the server must also answer `GET path` with a status below 500. Never gives up.
 pub(crate) async fn wait_until_ready(addresses: &[SocketAddr], path: Option<&str>) -> SocketAddr {
     let started = Instant::now();
     loop {

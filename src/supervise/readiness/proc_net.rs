@@ -1,4 +1,5 @@
-//! Linux: where processes listen, and whether one of them waits for connections on a socket that it inherited.
+//! Linux: where processes listen, and whether one of them waits for connections on a socket that it
+//! inherited.
 
 use std::collections::HashSet;
 use std::fs;
@@ -51,8 +52,8 @@ fn open_sockets(pid: i32) -> Vec<u64> {
         .collect()
 }
 
-/// Parses one line of the table, `0: 0100007F:1F90 00000000:0000 0A … inode …`, to the address and the inode of a listening
-/// socket.
+/// Parses one line of the table, `0: 0100007F:1F90 00000000:0000 0A … inode …`, to the address and the inode
+/// of a listening socket.
 fn parse_line(line: &str) -> Option<(SocketAddr, u64)> {
     let fields: Vec<&str> = line.split_ascii_whitespace().collect();
     if *fields.get(3)? != LISTEN_STATE {
@@ -80,8 +81,8 @@ fn parse_ip(text: &str) -> Option<IpAddr> {
     }
 }
 
-/// Whether one of these processes waits for connections on the socket with this inode: in an epoll set, or in a system call
-/// that blocks on it.
+/// Whether one of these processes waits for connections on the socket with this inode: in an epoll set, or in
+/// a system call that blocks on it.
 pub(super) fn any_waits_on(pids: &[i32], inode: u64) -> bool {
     pids.iter().any(|pid| waits_on(*pid, inode).unwrap_or(false))
 }
@@ -131,9 +132,10 @@ fn read_memory(pid: i32, at: u64, bytes: usize) -> Option<Vec<u8>> {
     Some(read)
 }
 
-/// Whether a thread waits for one of the descriptors. `call` is a line of `/proc/PID/task/TID/syscall`: the number of the system
-/// call, six arguments, two registers. The sets of `poll` and `select` are in the memory of the process. If that cannot be read,
-/// a server that waits there with the socket open most likely waits for it.
+/// Whether a thread waits for one of the descriptors. `call` is a line of `/proc/PID/task/TID/syscall`: the
+/// number of the system call, six arguments, two registers. The sets of `poll` and `select` are in the memory
+/// of the process. If that cannot be read, a server that waits there with the socket open most likely waits
+/// for it.
 fn waits_in(call: &str, sockets: &[i32], memory: &ReadMemory<'_>) -> Option<bool> {
     let mut words = call.split_ascii_whitespace();
     let number: i64 = words.next()?.parse().ok()?;

@@ -7,8 +7,8 @@ use super::http::retry_delay;
 #[cfg(target_os = "linux")]
 use super::proc_net::{any_waits_on, listening_addresses};
 
-/// Time after which a tree that is not seen waiting on its sockets counts as ready, as long as no earlier one was ever seen
-/// waiting: it may wait in a way that cannot be seen.
+/// Time after which a tree that is not seen waiting on its sockets counts as ready, as long as no earlier one
+/// was ever seen waiting: it may wait in a way that cannot be seen.
 const DOUBT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Delay between two probes after that, and the age of the tree at which they end.
 const DOUBTED_PROBE_DELAY: Duration = Duration::from_secs(1);
@@ -20,7 +20,8 @@ const ELSEWHERE_DELAY: Duration = Duration::from_millis(100);
 const ELSEWHERE_STEADY_TIME: Duration = Duration::from_millis(500);
 /// Ports of debuggers: node's inspector, debugpy.
 const DEBUGGER_PORTS: [u16; 2] = [9229, 5678];
-/// What servers print when a port is taken: Python, node, Go, Rust and C; node's code; Django; gunicorn. In lower case.
+/// What servers print when a port is taken: Python, node, Go, Rust and C; node's code; Django; gunicorn. In
+/// lower case.
 const PORT_TAKEN_MESSAGES: [&str; 4] =
     ["already in use", "eaddrinuse", "address in use", "connection in use"];
 
@@ -28,7 +29,8 @@ const PORT_TAKEN_MESSAGES: [&str; 4] =
 #[derive(Debug, Default)]
 pub(crate) struct ListenHistory {
     elsewhere: Option<SocketAddr>,
-    /// Indexes of the inherited sockets that the server was seen waiting on. The next generation will wait on them, too.
+    /// Indexes of the inherited sockets that the server was seen waiting on. The next generation will wait on
+    /// them, too.
     waited_on: Option<Vec<usize>>,
 }
 
@@ -38,7 +40,8 @@ impl ListenHistory {
         self.elsewhere
     }
 
-    /// Decides whether a tree of this age is ready, given the indexes of the sockets, out of `count`, that it waits on.
+    /// Decides whether a tree of this age is ready, given the indexes of the sockets, out of `count`, that it
+    /// waits on.
     fn judge(&mut self, seen: Vec<usize>, count: usize, age: Duration) -> ProbeResult {
         if let Some(known) = &self.waited_on {
             // A server that takes long to load is waited for, however long: the old generation serves on.
@@ -65,7 +68,8 @@ pub(crate) struct ProbeTarget<'a> {
 }
 
 impl<'a> ProbeTarget<'a> {
-    /// `shared_addresses` belong to the sockets that every generation inherits; `age` is the time since the start.
+    /// `shared_addresses` belong to the sockets that every generation inherits; `age` is the time since the
+    /// start.
     pub(crate) fn new(pids: &'a [i32], shared_addresses: &'a [SocketAddr], age: Duration) -> Self {
         Self { pids, shared_addresses, age }
     }
@@ -118,8 +122,8 @@ impl SocketProbe {
         }
     }
 
-    /// Probes once. Go on after [`ProbeResult::Nothing`], and after [`ProbeResult::Doubtful`] until [`SocketProbe::is_stale`],
-    /// because the history learns from it. Every other result is final.
+    /// Probes once. Go on after [`ProbeResult::Nothing`], and after [`ProbeResult::Doubtful`] until
+    /// [`SocketProbe::is_stale`], because the history learns from it. Every other result is final.
     pub(crate) fn probe(
         &mut self,
         target: &ProbeTarget<'_>,

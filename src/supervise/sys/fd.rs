@@ -8,7 +8,8 @@ use rustix::fd::AsFd;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-/// Duplicates a descriptor to a number of at least `least`, because the numbers below are for passing on. No child inherits it.
+/// Duplicates a descriptor to a number of at least `least`, because the numbers below are for passing on. No
+/// child inherits it.
 pub(crate) fn duplicate_above(fd: impl AsFd, least: RawFd) -> io::Result<OwnedFd> {
     Ok(rustix::io::fcntl_dupfd_cloexec(fd, least)?)
 }
@@ -34,7 +35,8 @@ pub(crate) fn dev_null() -> io::Result<OwnedFd> {
 
 /// Registers a descriptor with the runtime, which then waits until it is readable.
 pub(crate) fn wait_readable(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
-    // SAFETY: an owned descriptor stays the same and open until it is dropped, together with the `AsyncFd` around it.
+    // SAFETY: an owned descriptor stays the same and open until it is dropped, together with the `AsyncFd`
+    // around it.
     Ok(unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) }?)
 }
 

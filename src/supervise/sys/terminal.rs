@@ -43,7 +43,8 @@ pub(crate) fn set_foreground_group(group: i32) -> bool {
         .is_some_and(|group| from_background(|| tcsetpgrp(io::stdin().as_fd(), group).is_ok()))
 }
 
-/// Sets the modes of the terminal at once: a terminal whose output is stopped (Ctrl-S) must not block the supervisor.
+/// Sets the modes of the terminal at once: a terminal whose output is stopped (Ctrl-S) must not block the
+/// supervisor.
 pub(crate) fn set_modes(modes: &Termios) -> io::Result<()> {
     from_background(|| Ok(tcsetattr(io::stdin().as_fd(), OptionalActions::Now, modes)?))
 }
@@ -56,7 +57,8 @@ fn from_background<T>(run: impl FnOnce() -> T) -> T {
     result
 }
 
-/// Lets this thread write to a terminal from the background, even if the terminal would stop the process for that.
+/// Lets this thread write to a terminal from the background, even if the terminal would stop the process for
+/// that.
 pub(crate) fn allow_background_writes() {
     signals::block(Signal::TTOU);
 }

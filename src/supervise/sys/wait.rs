@@ -12,7 +12,8 @@ pub(crate) fn valid_pid(pid: i32) -> io::Result<Pid> {
     Pid::from_raw(pid.max(0)).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))
 }
 
-/// How a child ended; `None` while it runs. It stays a zombie, so that no late signal can reach another process with its pid.
+/// How a child ended; `None` while it runs. It stays a zombie, so that no late signal can reach another
+/// process with its pid.
 pub(crate) fn peek_exit(pid: Pid) -> io::Result<Option<ProcessExit>> {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
     let status = rustix::process::waitid(WaitId::Pid(pid), options)?;
@@ -46,7 +47,8 @@ pub(crate) fn reap(pid: i32) {
 /// Pid of a child that has ended and was not reaped; `None` if there is none.
 #[cfg(target_os = "linux")]
 pub(crate) fn some_zombie() -> Option<i32> {
-    // SAFETY: the memory is initialised, and `waitid` writes nothing else. `WNOWAIT` leaves the status to its owner.
+    // SAFETY: the memory is initialised, and `waitid` writes nothing else. `WNOWAIT` leaves the status to its
+    // owner.
     unsafe {
         let mut found: libc::siginfo_t = std::mem::zeroed();
         let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;

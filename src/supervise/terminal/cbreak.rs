@@ -7,8 +7,8 @@ use rustix::termios::{LocalModes, SpecialCodeIndex, Termios, tcgetattr};
 
 use crate::supervise::sys::terminal::{is_in_foreground, set_modes};
 
-/// Cbreak mode of the terminal on standard input: keys arrive without Enter and without echo, and Ctrl-C and Ctrl-Z still send
-/// signals.
+/// Cbreak mode of the terminal on standard input: keys arrive without Enter and without echo, and Ctrl-C and
+/// Ctrl-Z still send signals.
 ///
 /// Dropping it restores the terminal.
 #[derive(Debug)]

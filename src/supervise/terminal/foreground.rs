@@ -1,6 +1,7 @@
 //! Which process group has the terminal: that of a child that reads from it, or that of this process.
 //!
-//! A shell does the same for its jobs. The terminal is never taken from another group: after `bg` it is the shell's.
+//! A shell does the same for its jobs. The terminal is never taken from another group: after `bg` it is the
+//! shell's.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -32,7 +33,8 @@ impl Foreground {
         self.owner = Some(pid);
     }
 
-    /// Gives the terminal to a child, if this process or one of its children has it. Returns whether the child has it now.
+    /// Gives the terminal to a child, if this process or one of its children has it. Returns whether the
+    /// child has it now.
     pub(super) fn give_to(&mut self, pid: i32) -> bool {
         let Some(now) = foreground_group() else { return false };
         if now != own_group() && self.owner != Some(now) {
@@ -50,7 +52,8 @@ impl Foreground {
         self.owner == Some(pid) && foreground_group() == Some(pid)
     }
 
-    /// A child was stopped. If it had the terminal, a shell takes it now, and the modes are kept until the child continues.
+    /// A child was stopped. If it had the terminal, a shell takes it now, and the modes are kept until the
+    /// child continues.
     pub(super) fn child_stopped(&mut self, pid: i32) {
         if self.is_owned_by(pid) {
             self.of_stopped_child = tcgetattr(io::stdin().as_fd()).ok();

@@ -1,5 +1,5 @@
-//! Job control: what Ctrl-Z, `fg` and `bg` mean for the processes that run, and which of them has the terminal. Sends no signal
-//! itself.
+//! Job control: what Ctrl-Z, `fg` and `bg` mean for the processes that run, and which of them has the
+//! terminal. Sends no signal itself.
 
 use std::time::{Duration, Instant};
 
@@ -85,7 +85,8 @@ impl JobControl {
         self.state = JobState::Suspending { deadline: now + SUSPEND_TIMEOUT, timer: PollTimer::start(now) };
     }
 
-    /// Whether all processes have stopped, or the time for that is over. Asks `all_stopped` only when a look is due.
+    /// Whether all processes have stopped, or the time for that is over. Asks `all_stopped` only when a look
+    /// is due.
     pub(crate) fn is_suspend_over(&mut self, now: Instant, all_stopped: impl FnOnce() -> bool) -> bool {
         let JobState::Suspending { deadline, timer } = &mut self.state else { return false };
         if !timer.is_due(now) {

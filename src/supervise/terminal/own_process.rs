@@ -9,8 +9,8 @@ pub fn in_foreground() -> bool {
     sys::terminal::is_in_foreground()
 }
 
-/// Ends this process by a signal as if it had never been caught, so that a shell sees the true status. Returns only if the
-/// signal does not end it: then exit with 128 plus its number.
+/// Ends this process by a signal as if it had never been caught, so that a shell sees the true status.
+/// Returns only if the signal does not end it: then exit with 128 plus its number.
 pub fn die_by(signal: Signal) {
     sys::terminal::die_by(signal);
 }
@@ -20,15 +20,15 @@ pub fn stop_self() {
     sys::terminal::stop_self();
 }
 
-/// Stops this process and the rest of its group, as Ctrl-Z does. For when the child owns the terminal, so that only the child
-/// has noticed Ctrl-Z. Returns when this process continues.
+/// Stops this process and the rest of its group, as Ctrl-Z does. For when the child owns the terminal, so
+/// that only the child has noticed Ctrl-Z. Returns when this process continues.
 pub fn stop_group() {
     sys::terminal::stop_rest_of_group();
     sys::terminal::stop_self();
 }
 
-/// Whether this process ignores a signal, as `nohup` asks for, or a shell that starts it with `&`. Ask before the program installs
-/// handlers.
+/// Whether this process ignores a signal, as `nohup` asks for, or a shell that starts it with `&`. Ask before
+/// the program installs handlers.
 #[must_use]
 pub fn is_ignored(signal: Signal) -> bool {
     sys::terminal::is_ignored(signal)
