@@ -261,7 +261,7 @@ pub(crate) struct ServerOptions {
     /// Example: `devrun --proxy 8000 -- flask run --port {port}`
     #[arg(long, value_name = "ADDR[=UPSTREAM]", allow_hyphen_values = true)]
     pub(crate) proxy: Option<Proxy>,
-    /// Listening socket that stays open during restarts
+    /// Listening socket that stays open over restarts
     ///
     /// Repeatable. devrun opens the socket once, and every generation inherits it: file descriptors from 3, LISTEN_FDS,
     /// {fd} in COMMAND. ADDR may also be `unix:PATH`, `udp:ADDR`, or `tcp:ADDR`, on which devrun never answers itself.
