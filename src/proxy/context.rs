@@ -26,7 +26,7 @@ pub(super) struct ProxyContext {
     /// Cancelled when requests in flight are cut.
     kill: CancellationToken,
     slots: ConnectionSlots,
-    /// Distinguishes this proxy from all others, also from those of other processes.
+    /// Differs from the tokens of all other proxies, also of those in other processes.
     token: String,
     /// Value of the `Via` header.
     via: HeaderValue,
@@ -125,7 +125,7 @@ impl ProxyContext {
 
 /// A token that differs between any two proxies. It is no secret.
 fn unique_token() -> String {
-    // Each `RandomState` has keys of its own, so two proxies of one process differ too.
+    // Each `RandomState` has different keys, so two proxies of one process differ too.
     let seed = (SystemTime::now(), std::process::id());
     format!("{:016x}", std::hash::RandomState::new().hash_one(seed))
 }

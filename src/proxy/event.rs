@@ -16,7 +16,8 @@ pub enum Event {
         /// Bound addresses, with real port numbers where the options say 0.
         addresses: Vec<SocketAddr>,
     },
-    /// A generation that gets no new requests has responses in flight. Sent at once and then about every second.
+    /// A generation that gets no new requests has responses in flight. Sent at once and then about every
+    /// second.
     InFlight {
         /// The generation.
         generation: GenerationId,
@@ -34,7 +35,8 @@ pub enum Event {
         /// The generation.
         generation: GenerationId,
     },
-    /// Requests wait for a generation. Sent for the first one, each time the number has doubled, and with 0 at the end.
+    /// Requests wait for a generation. Sent for the first one, each time the number has doubled, and with 0
+    /// at the end.
     Held {
         /// Number of waiting requests.
         requests: usize,

@@ -1,7 +1,7 @@
 //! Admission of requests: lets them to the serving generation, or holds them until a generation is ready.
 //!
-//! The number of held requests and their waiting time are bounded. The gate is the only place that knows which generation
-//! serves; it touches no socket.
+//! The number of held requests and their waiting time are bounded. The gate is the only place that knows
+//! which generation serves; it touches no socket.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -32,7 +32,7 @@ struct State {
     banner: Option<Arc<FailureReport>>,
     /// Number of held requests.
     held: usize,
-    /// The serving generation, and those that may still have requests in flight or open streams.
+    /// The serving generation, and older ones that may still have requests in flight or open streams.
     generations: Vec<Arc<Generation>>,
     is_closed: bool,
 }
@@ -151,7 +151,8 @@ impl Gate {
         }
     }
 
-    /// Sets what serves. Returns the retired generation if it has requests in flight, so that its drain can be reported.
+    /// Sets what serves. Returns the retired generation if it has requests in flight, so that its drain can
+    /// be reported.
     pub(super) fn publish(&self, upstream: Upstream) -> Option<Arc<Generation>> {
         let mut state = self.state();
         let serving = match upstream {
@@ -197,7 +198,7 @@ impl Gate {
         }
     }
 
-    /// Ends the streams of a generation, those that begin later included.
+    /// Ends the streams of a generation, and streams that begin later.
     pub(super) fn release_streams(&self, id: GenerationId) {
         for generation in self.state().generations.iter().filter(|known| known.id() == id) {
             generation.release_streams();

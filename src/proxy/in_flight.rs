@@ -18,8 +18,8 @@ use crate::{GenerationId, sync};
 /// Interval between two [`Event::InFlight`] of a drain.
 const DRAIN_REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Maximum time for which a script's request without response bytes delays the reload of pages. It may be a long poll, whose
-/// response comes late or never.
+/// Maximum time for which a script's request without response bytes delays the reload of pages. It may be a
+/// long poll, whose response comes late or never.
 const FETCH_GRACE: Duration = Duration::from_secs(10);
 
 /// The first line of a request without its version. Cheap to clone.
@@ -123,7 +123,8 @@ impl Generation {
         !table.is_drained
     }
 
-    /// Retires the generation without [`Event::Drained`], because the same server continues at another address.
+    /// Retires the generation without [`Event::Drained`], because the same server continues at another
+    /// address.
     pub(super) fn supersede(&self) {
         let mut table = self.table();
         table.retired.get_or_insert_with(Instant::now);
@@ -143,7 +144,7 @@ impl Generation {
         self.table().retired.is_some()
     }
 
-    /// Ends the event streams and upgraded connections, also those that begin later.
+    /// Ends the event streams and upgraded connections, also later ones.
     pub(super) fn release_streams(&self) {
         self.release.cancel();
     }
@@ -177,7 +178,8 @@ impl Generation {
         })
     }
 
-    /// Whether pages must wait with their reload, because their scripts wait for responses of this generation.
+    /// Whether pages must wait with their reload, because their scripts wait for responses of this
+    /// generation.
     pub(super) fn delays_reload(&self) -> bool {
         let table = self.table();
         let Some(retired) = table.retired else { return false };
@@ -200,7 +202,8 @@ impl Generation {
     }
 }
 
-/// Counts a request as in flight on its generation until dropped, or until the response turns out to be a stream.
+/// Counts a request as in flight on its generation until dropped, or until the response turns out to be a
+/// stream.
 #[derive(Debug)]
 pub(super) struct InFlightGuard {
     generation: Arc<Generation>,
@@ -213,7 +216,8 @@ impl InFlightGuard {
         &self.generation
     }
 
-    /// Stops counting the request, because it is an event stream or an upgraded connection, which no drain waits for.
+    /// Stops counting the request, because it is an event stream or an upgraded connection, which no drain
+    /// waits for.
     pub(super) fn become_stream(&mut self) {
         if let Some(key) = self.key.take() {
             self.generation.end_request(key);

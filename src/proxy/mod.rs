@@ -1,7 +1,7 @@
 //! The reverse proxy: the port that clients see while the server behind it restarts.
 //!
-//! Requests wait while no generation is ready. Responses in flight end on the generation that began them. If a generation
-//! fails, the browser gets a page that says why.
+//! Requests wait while no generation is ready. Responses in flight end on the generation that began them. If
+//! a generation fails, the browser gets a page that says why.
 //!
 //! The proxy never looks for a server: its owner tells it by [`Handle::publish`] which [`Upstream`] serves.
 

@@ -79,8 +79,8 @@ impl Proxy {
 
     /// Stops accepting and returns once the last connection is closed.
     ///
-    /// Waiting requests are answered with 503 and event streams end. Other responses have one second to end before they are
-    /// cut.
+    /// Waiting requests are answered with 503 and event streams end. Other responses have one second to end
+    /// before they are cut.
     pub async fn stop(self) {
         let context = Arc::clone(&self.handle.context);
         self.handle.fallback.stop().await;
@@ -110,7 +110,8 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Sets the upstream of new requests. The generation that served before is drained: see [`Event::Drained`].
+    /// Sets the upstream of new requests. The generation that served before is drained: see
+    /// [`Event::Drained`].
     ///
     /// With [`Upstream::Down`], waiting requests are answered at once.
     pub fn publish(&self, upstream: Upstream) {
@@ -124,15 +125,17 @@ impl Handle {
         self.publish(Upstream::Starting);
     }
 
-    /// Shows a banner on HTML pages, because a newer generation failed while the old one serves. `None` removes the banner.
+    /// Shows a banner on HTML pages, because a newer generation failed while the old one serves. `None`
+    /// removes the banner.
     pub fn banner(&self, report: Option<Arc<FailureReport>>) {
         self.context.gate().set_banner(report);
     }
 
-    /// Ends the event streams and upgraded connections of a generation, so that their clients reconnect to new code.
+    /// Ends the event streams and upgraded connections of a generation, so that their clients reconnect to
+    /// new code.
     ///
-    /// WebSocket clients get close code 1012. Streams that begin later end at once, so call this after the generation has
-    /// stopped getting requests.
+    /// WebSocket clients get close code 1012. Streams that begin later end at once, so call this after the
+    /// generation has stopped getting requests.
     pub fn release_streams(&self, generation: GenerationId) {
         self.context.gate().release_streams(generation);
     }
@@ -140,14 +143,14 @@ impl Handle {
     /// Accepts on listening sockets (TCP or Unix stream) and answers 503 with the report, until
     /// [`Handle::answer_no_more`].
     ///
-    /// The sockets must be non-blocking, and all processes that share a socket share that flag. If a socket becomes
-    /// blocking, a server has taken it, and the proxy stops accepting on it.
+    /// The sockets must be non-blocking, and all processes that share a socket share that flag. If a socket
+    /// becomes blocking, a server has taken it, and the proxy stops accepting on it.
     pub fn answer_on(&self, sockets: Vec<OwnedFd>, report: Arc<FailureReport>) {
         self.fallback.start(&self.context, &self.runtime, sockets, report);
     }
 
-    /// Stops accepting on the sockets of [`Handle::answer_on`] and returns once no task accepts on them. Accepted
-    /// connections still get an answer.
+    /// Stops accepting on the sockets of [`Handle::answer_on`] and returns once no task accepts on them.
+    /// Accepted connections still get an answer.
     pub async fn answer_no_more(&self) {
         self.fallback.stop().await;
     }

@@ -20,7 +20,8 @@ pub enum Upstream {
         /// Its address.
         address: SocketAddr,
     },
-    /// No generation serves until the next change: all requests, waiting ones included, are answered 503 with the report.
+    /// No generation serves until the next change: all requests, waiting ones included, are answered 503 with
+    /// the report.
     Down(Arc<FailureReport>),
 }
 

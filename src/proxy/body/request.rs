@@ -1,4 +1,5 @@
-//! The body of a request. It stays unread until an upstream takes it, so that the request can go to another upstream.
+//! The body of a request. It stays unread until an upstream takes it, so that the request can go to another
+//! upstream.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -12,8 +13,8 @@ use tokio::time::Instant;
 use crate::proxy::connections::ClientConnection;
 use crate::sync;
 
-/// Maximum time for which a body announced by `Expect: 100-continue` is held back. Some servers do not know the header and
-/// wait for the body.
+/// Maximum time for which a body announced by `Expect: 100-continue` is held back. Some servers do not know
+/// the header and wait for the body.
 const CONTINUE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The body of a request as the client sends it. Cheap to clone; all clones are the same body.

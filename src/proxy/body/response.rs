@@ -1,4 +1,5 @@
-//! The body of an upstream's response on its way to the client. A response that was cut never ends as if it were complete.
+//! The body of an upstream's response on its way to the client. A response that was cut never ends as if it
+//! were complete.
 
 use std::io;
 use std::pin::Pin;
@@ -72,7 +73,8 @@ impl ResponseBody {
         self.in_flight.generation().id()
     }
 
-    /// Treats the body as an endless stream: no drain waits for it, and the release of the generation's streams ends it.
+    /// Treats the body as an endless stream: no drain waits for it, and the release of the generation's
+    /// streams ends it.
     pub(in crate::proxy) fn become_stream(&mut self) {
         self.in_flight.become_stream();
         let release = self.in_flight.generation().release_token().clone();

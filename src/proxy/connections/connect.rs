@@ -11,20 +11,21 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Timeout of the first attempt to connect to a loopback address; each later one has twice as long.
 ///
-/// A server whose backlog is full does not refuse, and the kernel repeats a SYN only after 1, 3 and 7 seconds. Development
-/// servers often have a short backlog, so a new attempt is faster.
+/// A server whose backlog is full does not refuse, and the kernel repeats a SYN only after 1, 3 and 7
+/// seconds. Development servers often have a short backlog, so a new attempt is faster.
 const FIRST_ATTEMPT_TIMEOUT: Duration = Duration::from_millis(50);
 /// Maximum timeout of an attempt to connect to a loopback address.
 const MAX_ATTEMPT_TIMEOUT: Duration = Duration::from_millis(400);
 
-/// Time that a connection must live to prove its listener. The kernel closes a killed process's connections first, then its
-/// listener, and then resets the connections in the backlog.
+/// Time that a connection must live to prove its listener. The kernel closes a killed process's connections
+/// first, then its listener, and then resets the connections in the backlog.
 const LISTENER_PROOF_TIME: Duration = Duration::from_millis(150);
 
 /// Connects to the upstream.
 ///
 /// # Errors
-/// The error of the system call, or [`io::ErrorKind::TimedOut`] if the upstream does not accept within ten seconds.
+/// The error of the system call, or [`io::ErrorKind::TimedOut`] if the upstream does not accept within ten
+/// seconds.
 pub(in crate::proxy) async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     let first = TcpStream::connect(address);
     tokio::pin!(first);
@@ -44,7 +45,8 @@ pub(in crate::proxy) async fn connect(address: SocketAddr) -> io::Result<TcpStre
     Ok(stream)
 }
 
-/// Whether a connection failed because this process or machine lacks a resource, so that the upstream is not at fault.
+/// Whether a connection failed because this process or machine lacks a resource, so that the upstream is not
+/// at fault.
 pub(in crate::proxy) fn is_local_shortage(error: &io::Error) -> bool {
     use rustix::io::Errno;
     let shortages = [Errno::MFILE, Errno::NFILE, Errno::ADDRNOTAVAIL, Errno::NOBUFS, Errno::NOMEM];

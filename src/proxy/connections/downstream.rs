@@ -71,8 +71,8 @@ impl ClientConnection {
 
     /// Whether the connection can be closed in favour of a new one.
     ///
-    /// A client takes it for a failure if its connection closes right after it was accepted, or while a request is on its
-    /// way.
+    /// A client takes it for a failure if its connection closes right after it was accepted, or while a
+    /// request is on its way.
     pub(in crate::proxy) fn is_idle(&self) -> bool {
         let is_new =
             !self.has_served.load(Ordering::Relaxed) && self.accepted.elapsed() < NEW_CONNECTION_TIME;
@@ -84,13 +84,14 @@ impl ClientConnection {
         socket2::SockRef::from(&self.stream).peek(&mut byte).is_ok_and(|count| count > 0)
     }
 
-    /// Records that a request was answered before all of it was read, so the connection has to be closed with care.
+    /// Records that a request was answered before all of it was read, so the connection has to be closed with
+    /// care.
     pub(in crate::proxy) fn set_unread_request(&self) {
         self.has_unread_request.store(true, Ordering::Relaxed);
     }
 
-    /// Makes the coming close a reset. If only the close ends a response, a plain close would make a cut response look
-    /// complete.
+    /// Makes the coming close a reset. If only the close ends a response, a plain close would make a cut
+    /// response look complete.
     pub(in crate::proxy) fn reset_on_close(&self) {
         self.is_reset.store(true, Ordering::Relaxed);
         let _ = socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
@@ -106,7 +107,8 @@ impl ClientConnection {
         self.close_after_response.notified().await;
     }
 
-    /// Waits until the client closes its sending side. Needed only while hyper does not read; otherwise hyper notices it.
+    /// Waits until the client closes its sending side. Needed only while hyper does not read; otherwise hyper
+    /// notices it.
     pub(in crate::proxy) async fn peer_closed(&self) {
         while let Ok(ready) = self.stream.ready(Interest::READABLE).await {
             if ready.is_read_closed() {
@@ -124,8 +126,8 @@ impl ClientConnection {
         }
     }
 
-    /// Writes an interim response (1xx), or drops it while an earlier response is not written completely. Clients do not
-    /// depend on interim responses (RFC 9110, 15.2).
+    /// Writes an interim response (1xx), or drops it while an earlier response is not written completely.
+    /// Clients do not depend on interim responses (RFC 9110, 15.2).
     pub(in crate::proxy) fn write_interim(&self, interim: &[u8]) {
         let mut rest = sync::lock(&self.interim_rest);
         if !self.is_flushed.load(Ordering::Acquire) || !rest.is_empty() {
@@ -155,8 +157,8 @@ impl ClientConnection {
         }
     }
 
-    /// Discards the rest of a request that was answered early, for a limited time. Closing a socket with unread bytes resets
-    /// the connection, and the client might lose the response.
+    /// Discards the rest of a request that was answered early, for a limited time. Closing a socket with
+    /// unread bytes resets the connection, and the client might lose the response.
     pub(in crate::proxy) async fn lingering_close(&self) {
         if !self.has_unread_request.load(Ordering::Relaxed) || self.is_reset.load(Ordering::Relaxed) {
             return;

@@ -19,8 +19,8 @@ pub(in crate::proxy) struct ConnectionSlots {
 }
 
 impl ConnectionSlots {
-    /// `limit` connections at most, or as many as there are descriptors for. Each of the `listeners` holds a slot while it
-    /// waits for a client.
+    /// `limit` connections at most, or as many as there are descriptors for. Each of the `listeners` holds a
+    /// slot while it waits for a client.
     pub(in crate::proxy) fn new(limit: usize, listeners: usize) -> Self {
         let slots = limit.min(max_affordable()).saturating_add(listeners).clamp(1, Semaphore::MAX_PERMITS);
         Self { free: Arc::new(Semaphore::new(slots)), close_requests: Notify::new() }
@@ -48,7 +48,8 @@ impl ConnectionSlots {
     }
 }
 
-/// Maximum number of clients for which there are descriptors: one for the client and one for the upstream each.
+/// Maximum number of clients for which there are descriptors: one for the client and one for the upstream
+/// each.
 fn max_affordable() -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     let clients = |limit: u64| limit.saturating_sub(RESERVED_DESCRIPTORS.min(limit / 2)) / 2;

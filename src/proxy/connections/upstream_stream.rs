@@ -31,8 +31,8 @@ impl Drop for ConnectionTask {
 
 /// A connection to the upstream on which a write error does not end the reading.
 ///
-/// A server that answers early, such as with 413, may close before it has read the request. Its response can still be read,
-/// so a refused write stays pending, and the error comes from reading.
+/// A server that answers early, such as with 413, may close before it has read the request. Its response can
+/// still be read, so a refused write stays pending, and the error comes from reading.
 #[derive(Debug)]
 pub(in crate::proxy) struct UpstreamStream {
     stream: TcpStream,

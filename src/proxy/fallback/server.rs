@@ -70,7 +70,7 @@ impl FallbackServer {
     }
 }
 
-/// What is answered, and until when.
+/// The report with which the tasks answer, and the signal that ends them.
 struct FallbackTask {
     context: Arc<ProxyContext>,
     report: Arc<FailureReport>,
@@ -145,8 +145,8 @@ impl FallbackTask {
     }
 }
 
-/// An event stream without events, which ends when the server takes the socket. The page's script then asks the same path
-/// again, and the server answers it.
+/// An event stream without events, which ends when the server takes the socket. The page's script then asks
+/// the same path again, and the server answers it.
 struct SilentStream {
     first: Option<Bytes>,
     end: Pin<Box<WaitForCancellationFutureOwned>>,

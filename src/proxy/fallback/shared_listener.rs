@@ -8,8 +8,8 @@ use std::task::{Context, Poll, ready};
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream, UnixListener};
 
-/// A listening socket that other processes share. The proxy never changes whether the socket blocks, because all of them
-/// share that flag.
+/// A listening socket that other processes share. The proxy never changes whether the socket blocks, because
+/// all of them share that flag.
 #[derive(Debug)]
 pub(super) enum SharedListener {
     Tcp(TcpListener),

@@ -1,4 +1,4 @@
-//! Sends a request to an upstream once, on a connection of its own.
+//! Sends a request to an upstream once, on a fresh connection.
 
 use std::error::Error;
 use std::io;
@@ -103,7 +103,8 @@ fn forward_interim_responses(request: &ClientRequest, upstream_request: &mut Req
     });
 }
 
-/// Waits until the time limit has passed since the upstream got the last bytes of the request. Returns the limit.
+/// Waits until the time limit has passed since the upstream got the last bytes of the request. Returns the
+/// limit.
 async fn overdue(limit: Option<Duration>, body: &RequestBody) -> Duration {
     let Some(limit) = limit else { return std::future::pending().await };
     let mut last = Instant::now();

@@ -57,7 +57,7 @@ impl ClientRequest {
         &self.body
     }
 
-    /// Whether a browser shows the response as a page of its own.
+    /// Whether a browser shows the response as a page.
     pub(super) fn is_navigation(&self) -> bool {
         headers::is_navigation(&self.head.headers)
     }

@@ -127,8 +127,8 @@ impl Forwarder {
         response
     }
 
-    /// The generation that an error page belongs to: the page reloads once another generation serves. Without one, any
-    /// generation counts as another.
+    /// The generation that an error page belongs to: the page reloads once another generation serves. Without
+    /// one, any generation counts as another.
     fn page_generation(&self, error: &ErrorResponse) -> Option<GenerationId> {
         match (error, self.context.gate().view()) {
             (ErrorResponse::Rejected(_), _) => None,

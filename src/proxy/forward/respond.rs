@@ -49,19 +49,21 @@ pub(super) fn to_client(
     Ok(Response::from_parts(head, AnyBody::upstream(body)))
 }
 
-/// How the end of the body shows that it is complete (RFC 9112, 6.3). Reads the headers as the upstream sent them.
+/// How the end of the body shows that it is complete (RFC 9112, 6.3). Reads the headers as the upstream sent
+/// them.
 fn body_end(headers: &HeaderMap, has_body: bool) -> BodyEnd {
     let is_framed = headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING);
     if is_framed || !has_body { BodyEnd::Framed } else { BodyEnd::Close }
 }
 
-/// Replaces the headers of the upstream's connection by those of the client's.
+/// Replaces the headers of the upstream's connection by headers for the client's connection.
 fn adapt_headers(
     headers: &mut HeaderMap,
     request: &ClientRequest,
     body_length: Option<u64>,
 ) -> Result<(), ErrorResponse> {
-    // The upstream does not read the rest of the request, so no further request can follow on this connection.
+    // The upstream does not read the rest of the request, so no further request can follow on this
+    // connection.
     let closes = request.body().is_unread() && headers::closes_connection(headers);
     headers::strip_hop_by_hop(headers)
         .map_err(|_| broken_off("its answer has a transfer coding besides chunked"))?;

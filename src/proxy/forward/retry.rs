@@ -81,7 +81,8 @@ impl RetryState {
         Ok(())
     }
 
-    /// Sends the request to the next generation if its own has died and the request is safe to repeat (RFC 9110, 9.2.2).
+    /// Sends the request to the next generation if its own has died and the request is safe to repeat (RFC
+    /// 9110, 9.2.2).
     async fn wait_after_break(
         &mut self,
         context: &ProxyContext,

@@ -4,7 +4,7 @@ use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
 use hyper::http::request;
 use hyper::{Method, StatusCode};
 
-/// Whether a browser shows the response as a page of its own, so that an error may be a page too.
+/// Whether a browser shows the response as a page, so that an error may be a page too.
 pub(in crate::proxy) fn is_navigation(headers: &HeaderMap) -> bool {
     match text(headers, "sec-fetch-dest") {
         Some(destination) => matches!(destination, "document" | "iframe" | "frame"),
@@ -35,7 +35,7 @@ pub(in crate::proxy) fn wants_events(head: &request::Parts) -> bool {
         && head.headers.get(ACCEPT).is_some_and(|accept| accept.as_bytes() == b"text/event-stream")
 }
 
-/// Whether a response has no end of its own.
+/// Whether a response is a stream without an end.
 pub(in crate::proxy) fn is_endless(headers: &HeaderMap) -> bool {
     let kind = media_type(headers);
     kind.eq_ignore_ascii_case("text/event-stream") || kind.eq_ignore_ascii_case("multipart/x-mixed-replace")

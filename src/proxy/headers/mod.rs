@@ -1,6 +1,7 @@
 //! What the head of a message means to a proxy. Pure.
 //!
-//! hyper parses and writes the framing of messages (lengths and chunks), so that no request can be smuggled in another.
+//! hyper parses and writes the framing of messages (lengths and chunks), so that no request can be smuggled
+//! in another.
 
 mod classify;
 mod connection_header;

@@ -30,8 +30,8 @@ pub(in crate::proxy) struct Forwarding<'a> {
     pub(in crate::proxy) may_get_script: bool,
 }
 
-/// The headers of a request for the upstream: the client's without those of its connection, plus where the request came
-/// from.
+/// The headers of a request for the upstream: the client's end-to-end headers, and the addresses that the
+/// request came from.
 pub(in crate::proxy) fn request_headers(head: &request::Parts, forwarding: &Forwarding<'_>) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(head.headers.len() + 8);
     let names_others = connection_names_others(&head.headers);
@@ -91,7 +91,7 @@ fn set_origin(headers: &mut HeaderMap, forwarding: &Forwarding<'_>) {
     headers.append(VIA, forwarding.via.clone());
 }
 
-/// The target for the upstream: a path, whatever form the client used.
+/// The target for the upstream: a path, even if the client sent a URL.
 pub(in crate::proxy) fn request_target(uri: &Uri) -> Uri {
     if uri.scheme().is_none() {
         return uri.clone();
@@ -102,8 +102,8 @@ pub(in crate::proxy) fn request_target(uri: &Uri) -> Uri {
 
 /// Value of `Upgrade`, if `Connection` names it.
 ///
-/// An upgrade to HTTP/2 is dropped, which servers treat as not requested: the proxy could neither hold nor drain the
-/// requests of an HTTP/2 connection.
+/// An upgrade to HTTP/2 is dropped, which servers treat as not requested: the proxy could neither hold nor
+/// drain the requests of an HTTP/2 connection.
 pub(in crate::proxy) fn requested_upgrade(head: &request::Parts) -> Option<&HeaderValue> {
     let is_requested = head.version == Version::HTTP_11 && connection_names(&head.headers, "upgrade");
     let is_http2 = has_token(head.headers.get_all(UPGRADE).iter(), "h2c");

@@ -10,7 +10,7 @@ pub(in crate::proxy) const MAX_HEAD_BYTES: usize = 64 * 1024;
 /// Maximum number of headers of a message.
 pub(in crate::proxy) const MAX_HEADERS: usize = 256;
 
-/// Reason to refuse a request, whatever the upstream would answer.
+/// Reason to refuse a request without asking the upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::proxy) enum InvalidRequest {
     /// `CONNECT`: this is no forward proxy.

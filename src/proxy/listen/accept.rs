@@ -47,8 +47,8 @@ async fn accept_one(context: &ProxyContext, listener: &TcpListener) -> io::Resul
     Ok(ClientConnection::new(stream, peer, slot))
 }
 
-/// Waits after an error of `accept`, and closes an idle connection in case descriptors are missing. A client that left
-/// before it was accepted is no error.
+/// Waits after an error of `accept`, and closes an idle connection in case descriptors are missing. A client
+/// that left before it was accepted is no error.
 async fn recover(context: &ProxyContext, error: &io::Error) {
     if !matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
         tracing::debug!(%error, "accept failed");
@@ -95,8 +95,8 @@ async fn serve(context: Arc<ProxyContext>, client: Arc<ClientConnection>) {
     context.kill_token().run_until_cancelled(client.lingering_close()).await;
 }
 
-/// Reports a request that hyper could not parse. hyper answers it with a bare 400 or 431, but HTTP/2 not at all, so the
-/// answer to that is written here.
+/// Reports a request that hyper could not parse. hyper answers it with a bare 400 or 431, but HTTP/2 not at
+/// all, so the answer to that is written here.
 fn report_error(context: &ProxyContext, client: &ClientConnection, error: &hyper::Error) {
     tracing::debug!(%error, peer = %client.peer(), "client connection failed");
     if !error.is_parse() {

@@ -1,4 +1,4 @@
-//! Binds the addresses of the proxy: all of them or none, with one port for all that ask for a free one.
+//! Binds the addresses of the proxy: all of them or none. Addresses with port 0 get the same free port.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,16 +8,16 @@ use tokio::net::TcpListener;
 
 use crate::proxy::error::Error;
 
-/// Length of the kernel's queue of connections that are not accepted yet. With the short queues of development servers, a
-/// burst of clients waits for seconds.
+/// Length of the kernel's queue of connections that are not accepted yet. With the short queues of
+/// development servers, a burst of clients waits for seconds.
 const BACKLOG: i32 = 1024;
 /// Maximum number of attempts to find a port that is free in all address families.
 const MAX_PORT_ATTEMPTS: usize = 32;
 
 /// Binds the addresses.
 ///
-/// An address of a family that this machine lacks is left out if another address can be bound: `localhost` has an IPv6
-/// address only on machines with IPv6.
+/// An address of a family that this machine lacks is left out if another address can be bound: `localhost`
+/// has an IPv6 address only on machines with IPv6.
 ///
 /// # Errors
 /// [`Error::Bind`] for the first address that cannot be bound.
@@ -71,7 +71,8 @@ fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
         // One socket per family, so that each address can be given or left out.
         socket.set_only_v6(true)?;
     }
-    // Connections of an earlier run in TIME_WAIT must not block the port. A second listener still cannot bind it.
+    // Connections of an earlier run in TIME_WAIT must not block the port. A second listener still cannot bind
+    // it.
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;

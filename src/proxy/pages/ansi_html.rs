@@ -24,7 +24,8 @@ pub(super) fn to_text(output: &[u8], max_lines: usize) -> String {
 
 /// The last `max_lines` lines of terminal output as HTML for a `pre` element.
 ///
-/// Each line is a block with its own text direction, so that right-to-left text in a line does not reorder the next one.
+/// Each line is a block with its own text direction, so that right-to-left text in a line does not reorder
+/// the next one.
 pub(super) fn to_html(output: &[u8], max_lines: usize) -> String {
     let mut html = String::new();
     for line in last_lines(output, max_lines) {
@@ -85,8 +86,8 @@ struct Screen {
 }
 
 impl Screen {
-    /// The letters of one line. The style goes on in the next line; an escape sequence that does not end in its line
-    /// does not.
+    /// The letters of one line. The style goes on in the next line; an escape sequence that does not end in
+    /// its line does not.
     fn line(&mut self, text: &str) -> Line {
         let mut parser = Parser::<anstyle_parse::DefaultCharAccumulator>::new();
         self.is_rewound = false;
@@ -138,7 +139,7 @@ struct Style {
 }
 
 impl Style {
-    /// Writes the start tag of a span with this style. The classes are those of `assets/page.html`.
+    /// Writes the start tag of a span with this style. `assets/page.html` defines the classes.
     fn push_span(self, html: &mut String) {
         html.push_str("<span");
         let flags = [(self.bold, 'b'), (self.italic, 'i'), (self.underlined, 'u'), (self.struck, 's')];
@@ -154,8 +155,8 @@ impl Style {
         html.push('>');
     }
 
-    /// Writes the colours, where they are not those of the pane. The background decides about the text on it, because
-    /// only those pairs have a known contrast.
+    /// Writes the colours that differ from the pane's. A background brings its text colour, because the
+    /// palette knows the contrast of such pairs only.
     fn push_colours(self, html: &mut String) {
         let (foreground, background) = if self.inverse {
             (self.background, self.foreground)

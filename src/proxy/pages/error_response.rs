@@ -36,8 +36,8 @@ pub(in crate::proxy) enum ErrorResponse {
     Rejected(Rejection),
     /// The upstream does not accept connections.
     Unreachable(SocketAddr, io::Error),
-    /// The upstream broke off before its response, or sent one that cannot be forwarded; with the report if its generation
-    /// failed.
+    /// The upstream broke off before its response, or sent one that cannot be forwarded; with the report if
+    /// its generation failed.
     BrokenOff(String, Option<Arc<FailureReport>>),
     /// The upstream did not answer in time.
     TimedOut(Duration),
@@ -163,7 +163,7 @@ impl Text {
         Page { status, title: self.title, detail, report: self.report.as_deref(), origin, retry }.render()
     }
 
-    /// The detail with the last lines of the output, so that `curl` shows what is wrong.
+    /// The detail with the last lines of the output, so that `curl` shows the error.
     fn json_detail(&self) -> String {
         let Some(report) = &self.report else { return self.detail.clone() };
         let output = ansi_html::to_text(&report.output, MAX_JSON_OUTPUT_LINES);
@@ -171,7 +171,8 @@ impl Text {
     }
 }
 
-/// The page about a newer generation that failed while the generation with the page identity `current` serves.
+/// The page about a newer generation that failed while the generation with the page identity `current`
+/// serves.
 pub(super) fn report_page(report: Option<Arc<FailureReport>>, current: &str) -> Response<AnyBody> {
     let (title, retry) = match (&report, current) {
         (None, _) => ("all is well", RetryHint::None),

@@ -19,7 +19,8 @@ pub(in crate::proxy) enum Skip {
     Policy,
 }
 
-/// Decides whether the response to a navigation gets the script tag, and with which nonce. The response must have a body.
+/// Decides whether the response to a navigation gets the script tag, and with which nonce. The response must
+/// have a body.
 pub(in crate::proxy) fn script_nonce(
     status: StatusCode,
     headers: &HeaderMap,
@@ -76,8 +77,9 @@ pub(in crate::proxy) fn adjust_headers(headers: &mut HeaderMap, added: usize) {
     }
 }
 
-/// The nonce with which a policy lets a script of the page's own origin run and connect to that origin (Content Security
-/// Policy Level 3). Empty if the script needs none; `None` if the policy forbids the script.
+/// The nonce with which a policy lets a script of the page's own origin run and connect to that origin
+/// (Content Security Policy Level 3). Empty if the script needs none; `None` if the policy forbids the
+/// script.
 fn policy_nonce(policy: &str) -> Option<&str> {
     let directive = |name: &str| {
         let mut directives = policy.split(';').map(str::split_ascii_whitespace);
@@ -91,7 +93,7 @@ fn policy_nonce(policy: &str) -> Option<&str> {
         return None;
     }
     let Some(mut scripts) = first(&["script-src-elem", "script-src", "default-src"]) else { return Some("") };
-    // With it, a browser runs only scripts with a nonce, and the scripts that those load.
+    // With it, a browser runs only scripts with a nonce, and scripts that such scripts load.
     let is_strict = scripts.clone().any(|source| source.eq_ignore_ascii_case("'strict-dynamic'"));
     if !is_strict && has_self(scripts.clone()) { Some("") } else { scripts.find_map(parse_nonce) }
 }

@@ -20,8 +20,8 @@ use crate::proxy::headers;
 const PREFIX: &str = "/__devrun/";
 const SCRIPT: &str = include_str!("assets/client.js");
 
-/// The script tag that is appended to pages. By the page's identity the script knows which code is newer than the page,
-/// however long the page took to load.
+/// The script tag that is appended to pages. By the page's identity the script knows which code is newer than
+/// the page, however long the page took to load.
 pub(in crate::proxy) fn script_tag(page_id: &str, method: &Method, nonce: Option<&str>) -> Bytes {
     let method = if method == Method::GET { "" } else { " data-method=\"POST\"" };
     let nonce = nonce.map(|nonce| format!(" nonce=\"{nonce}\"")).unwrap_or_default();
@@ -94,8 +94,8 @@ fn next_version(mut version: watch::Receiver<u64>) -> VersionChange {
     Box::pin(async move { version.changed().await.ok().map(|()| version) })
 }
 
-/// An event stream with the gate's state: one event at first, and one for each change. There are no keep-alive comments, so
-/// an idle page costs nothing.
+/// An event stream with the gate's state: one event at first, and one for each change. There are no
+/// keep-alive comments, so an idle page costs nothing.
 struct StateEvents {
     context: Arc<ProxyContext>,
     last_sent: Option<GateView>,

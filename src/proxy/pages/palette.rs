@@ -1,7 +1,7 @@
 //! The fixed palette of terminal output on the page's dark pane.
 //!
-//! A program names one of 16, one of 256 or any RGB colour. All of them are reduced to these 16, whose contrast is
-//! known: text that the program's own terminal theme made readable stays readable here.
+//! A program names one of 16, one of 256 or any RGB colour. All of them are reduced to these 16, whose
+//! contrast is known: text that the program's own terminal theme made readable stays readable here.
 
 use std::fmt;
 
@@ -58,7 +58,8 @@ const BACKGROUND: [(Rgb, Rgb); 16] = [
     (Rgb(0xff_ffff), DARK_TEXT),
 ];
 
-/// One of the 16 colours of the palette: black, red, green, yellow, blue, magenta, cyan, white, then the bright ones.
+/// One of the 16 colours of the palette: black, red, green, yellow, blue, magenta, cyan, white, then the
+/// bright ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Colour(u8);
 

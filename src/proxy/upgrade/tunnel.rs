@@ -13,7 +13,8 @@ use super::websocket::{CLOSE_SERVICE_RESTART, FrameBoundary};
 use crate::proxy::connections::ConnectionTask;
 use crate::proxy::in_flight::InFlightGuard;
 
-/// Time for a side to end its message after the other side has gone or the generation's streams were released.
+/// Time for a side to end its message after the other side has gone or the generation's streams were
+/// released.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Size of the copy buffer of each direction, in bytes.
 const BUFFER_SIZE: usize = 16 * 1024;
@@ -176,7 +177,7 @@ impl<'a> DownwardCopy<'a> {
         }
     }
 
-    /// Number of bytes to pass on: all of them, or, once released, those of the current frame.
+    /// Number of bytes to pass on: all of them, or, once released, the rest of the current frame.
     fn count_passed(&mut self, bytes: &[u8]) -> usize {
         match &mut self.frames {
             Some(frames) if self.deadline.is_some() => frames.push_frame(bytes),

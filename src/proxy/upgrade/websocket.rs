@@ -1,4 +1,5 @@
-//! Finds the boundaries between WebSocket frames (RFC 6455, 5.2), because a close frame may only stand between two frames.
+//! Finds the boundaries between WebSocket frames (RFC 6455, 5.2), because a close frame may only stand
+//! between two frames.
 //!
 //! Reads lengths and opcodes only, never a payload.
 
