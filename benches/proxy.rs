@@ -1,11 +1,12 @@
-//! What the proxy costs: the same requests to a server directly, through devrun's proxy, and through nginx where it is
-//! installed, in one run on one machine. Look at the ratios; the figures themselves depend on the machine.
+//! Cost of the proxy: the same requests directly to a server, through devrun, and through nginx if it is installed.
+//!
+//! All run on one machine at the same time. Compare the ratios, because the numbers depend on the machine.
 //!
 //! ```console
 //! $ cargo bench --bench proxy
 //! ```
 //!
-//! All three have the same settings: keep-alive towards clients, a fresh connection to the server for each request.
+//! devrun and nginx have the same settings: keep-alive for clients, and a fresh connection to the server for each request.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::net::SocketAddr;
@@ -17,25 +18,25 @@ use devrun::proxy::{Event, Options, Proxy, Upstream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-const SMALL: usize = 1024;
-const LARGE: usize = 256 * 1024 * 1024;
-const TIME: Duration = Duration::from_secs(3);
+const SMALL_BODY_SIZE: usize = 1024;
+const LARGE_BODY_SIZE: usize = 256 * 1024 * 1024;
+const LOAD_TIME: Duration = Duration::from_secs(3);
 
 fn main() {
-    let server = on_a_thread(server());
-    let proxy = on_a_thread(proxy(server));
+    let server = spawn_server(server());
+    let proxy = spawn_server(proxy(server));
     let nginx = Nginx::start(server);
-    let mut ways = vec![("direct", server), ("devrun", proxy)];
-    ways.extend(nginx.as_ref().map(|nginx| ("nginx", nginx.address)));
+    let mut targets = vec![("direct", server), ("devrun", proxy)];
+    targets.extend(nginx.as_ref().map(|nginx| ("nginx", nginx.address)));
     println!("{:8} {:>24} {:>34} {:>16}", "", "one client", "16 clients", "one download");
     println!(
         "{:8} {:>11} {:>12} {:>11} {:>11} {:>10} {:>16}",
         "", "p50", "p99", "requests/s", "p50", "p99", "MB/s"
     );
-    for (name, address) in ways {
+    for (name, address) in targets {
         let one = load(address, 1);
         let many = load(address, 16);
-        let speed = LARGE as f64 / 1e6 / download(address).as_secs_f64();
+        let speed = LARGE_BODY_SIZE as f64 / 1e6 / download(address).as_secs_f64();
         println!(
             "{name:8} {:>8.0} µs {:>9.0} µs {:>11.0} {:>8.0} µs {:>7.0} µs {speed:>16.0}",
             one.p50, one.p99, many.rate, many.p50, many.p99
@@ -43,8 +44,8 @@ fn main() {
     }
 }
 
-/// Runs a future that gives an address and goes on serving, on a thread and a runtime of its own.
-fn on_a_thread(
+/// Runs a server in its own thread and runtime, and returns its address.
+fn spawn_server(
     serving: impl Future<Output = (SocketAddr, impl Future<Output = ()>)> + Send + 'static,
 ) -> SocketAddr {
     let (send, receive) = std::sync::mpsc::channel();
@@ -62,11 +63,11 @@ fn on_a_thread(
 async fn proxy(server: SocketAddr) -> (SocketAddr, impl Future<Output = ()>) {
     let mut proxy = Proxy::start(Options::new(vec!["127.0.0.1:0".parse().unwrap()])).await.unwrap();
     let Some(Event::Listening { addresses }) = proxy.next_event().await else { panic!("not listening") };
-    proxy.handle().publish(Upstream::Ready { generation: GenerationId::new(1), address: server });
+    proxy.handle().publish(Upstream::Ready { generation: GenerationId::FIRST, address: server });
     (addresses[0], async move { while proxy.next_event().await.is_some() {} })
 }
 
-/// As fast a server as can be: the same bytes for everybody.
+/// A server that answers all requests with the same bytes.
 async fn server() -> (SocketAddr, impl Future<Output = ()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -86,15 +87,15 @@ async fn answer(mut stream: TcpStream) {
         )
         .into_bytes()
     };
-    let small = [head(SMALL), vec![b'x'; SMALL]].concat();
+    let small = [head(SMALL_BODY_SIZE), vec![b'x'; SMALL_BODY_SIZE]].concat();
     let mut request = vec![0; 16 * 1024];
     loop {
         let Ok(read @ 1..) = stream.read(&mut request).await else { return };
         let text = String::from_utf8_lossy(&request[..read]).to_ascii_lowercase();
         if text.starts_with("get /large") {
-            let _ = stream.write_all(&head(LARGE)).await;
+            let _ = stream.write_all(&head(LARGE_BODY_SIZE)).await;
             let block = vec![b'x'; 256 * 1024];
-            for _ in 0..LARGE / block.len() {
+            for _ in 0..LARGE_BODY_SIZE / block.len() {
                 let _ = stream.write_all(&block).await;
             }
         } else if stream.write_all(&small).await.is_err() {
@@ -112,7 +113,7 @@ struct Load {
     p99: f64,
 }
 
-/// So many clients ask one request after the other.
+/// Measures requests of `clients` concurrent clients, each with one request at a time.
 fn load(address: SocketAddr, clients: usize) -> Load {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let mut times: Vec<f64> = runtime.block_on(async {
@@ -125,7 +126,7 @@ fn load(address: SocketAddr, clients: usize) -> Load {
     });
     times.sort_by(f64::total_cmp);
     let at = |part: f64| times[(times.len() as f64 * part) as usize];
-    Load { rate: times.len() as f64 / TIME.as_secs_f64(), p50: at(0.5), p99: at(0.99) }
+    Load { rate: times.len() as f64 / LOAD_TIME.as_secs_f64(), p50: at(0.5), p99: at(0.99) }
 }
 
 async fn client(address: SocketAddr) -> Vec<f64> {
@@ -133,7 +134,7 @@ async fn client(address: SocketAddr) -> Vec<f64> {
     stream.set_nodelay(true).unwrap();
     let (mut times, mut buffer) = (Vec::new(), vec![0; 16 * 1024]);
     let begin = Instant::now();
-    while begin.elapsed() < TIME {
+    while begin.elapsed() < LOAD_TIME {
         let asked = Instant::now();
         stream
             .write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n")
@@ -145,7 +146,7 @@ async fn client(address: SocketAddr) -> Vec<f64> {
             assert!(more > 0, "cut");
             read += more;
             if let Some(end) = buffer[..read].windows(4).position(|four| four == b"\r\n\r\n") {
-                needed = end + 4 + SMALL;
+                needed = end + 4 + SMALL_BODY_SIZE;
             }
         }
         times.push(asked.elapsed().as_secs_f64() * 1e6);
@@ -166,7 +167,7 @@ fn download(address: SocketAddr) -> Duration {
         while let Ok(read @ 1..) = stream.read(&mut buffer).await {
             all += read;
         }
-        assert!(all > LARGE, "cut at {all}");
+        assert!(all > LARGE_BODY_SIZE, "cut at {all}");
         begin.elapsed()
     })
 }

@@ -1,4 +1,4 @@
-//! The port that clients see, alone: a request sent before any server is ready waits, and is answered by it. Runs no child.
+//! The proxy without a supervisor: a request that comes before any server is ready waits, and the server answers it.
 //!
 //! ```console
 //! $ cargo run --example proxy_only
@@ -22,7 +22,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let client = tokio::spawn(get(addresses[0]));
 
     let (address, server) = serve_once().await?;
-    proxy.handle().publish(Upstream::Ready { generation: GenerationId::new(1), address });
+    proxy.handle().publish(Upstream::Ready { generation: GenerationId::FIRST, address });
     let answer = client.await??;
     println!("answered: {}", answer.lines().last().unwrap_or_default());
     server.await??;
@@ -30,7 +30,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// A client that asks at once, whether a server is there or not.
+/// Sends a request at once, although no server is ready, and returns the response.
 async fn get(address: SocketAddr) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(address).await?;
     stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await?;
@@ -39,7 +39,7 @@ async fn get(address: SocketAddr) -> std::io::Result<String> {
     Ok(answer)
 }
 
-/// A server that answers one request.
+/// Starts a server that answers one request.
 async fn serve_once() -> std::io::Result<(SocketAddr, tokio::task::JoinHandle<std::io::Result<()>>)> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;

@@ -1,90 +1,92 @@
-// devrun's live reload. Runs as the page's script and, by the same address, as the shared worker that holds the one event
-// stream of all tabs: HTTP/1.1 allows a browser six connections to an origin, and each tab must not take one.
+// devrun's live reload. The page loads this script, and so does the shared worker that holds the one event stream of all
+// tabs: with HTTP/1.1 a browser opens six connections to an origin, and each tab must not take one.
 (() => {
   "use strict";
   const EVENTS = "/__devrun/events";
 
-  // The newest state, from one stream, to whoever listens.
-  const listen = (tell) => {
+  // Opens the event stream and passes each state to `onState`.
+  const openStream = (onState) => {
     const source = new EventSource(EVENTS);
-    source.addEventListener("state", (event) => tell(JSON.parse(event.data)));
+    source.addEventListener("state", (event) => onState(JSON.parse(event.data)));
     return source;
   };
 
   if (typeof SharedWorkerGlobalScope !== "undefined" && self instanceof SharedWorkerGlobalScope) {
     const ports = new Set();
-    let state = null;
+    let lastState = null;
     self.onconnect = ({ ports: [port] }) => {
       ports.add(port);
       port.onmessage = () => ports.delete(port);
-      if (state) port.postMessage(state);
+      if (lastState) port.postMessage(lastState);
     };
-    listen((now) => {
-      state = now;
-      for (const port of ports) port.postMessage(now);
+    openStream((state) => {
+      lastState = state;
+      for (const port of ports) port.postMessage(state);
     });
     return;
   }
 
   const tag = document.currentScript;
-  const id = tag.dataset.id;
-  const place = tag.dataset.page;
-  const own = Boolean(place);
-  const posted = tag.dataset.method && tag.dataset.method !== "GET";
-  const KEY = "devrun:scroll";
+  const pageId = tag.dataset.id;
+  const origin = tag.dataset.page;
+  const isDevrunPage = Boolean(origin);
+  const isFormResponse = tag.dataset.method && tag.dataset.method !== "GET";
+  const SCROLL_KEY = "devrun:scroll";
 
-  // Where the page was before it reloaded itself.
+  // Restore the scroll position from before the reload. An error page of devrun keeps it for the page that follows.
   try {
-    const { url, x, y } = JSON.parse(sessionStorage.getItem(KEY) || "{}");
-    sessionStorage.removeItem(KEY);
-    if (url === location.href && !own) {
-      const back = () => scrollTo(x, y);
-      back();
-      addEventListener("load", () => requestAnimationFrame(back), { once: true });
+    const saved = sessionStorage.getItem(SCROLL_KEY);
+    const { url, x, y } = JSON.parse(saved || "{}");
+    sessionStorage.removeItem(SCROLL_KEY);
+    if (url === location.href && !isDevrunPage) {
+      const restore = () => scrollTo(x, y);
+      restore();
+      addEventListener("load", () => requestAnimationFrame(restore), { once: true });
     } else if (url === location.href) {
-      sessionStorage.setItem(KEY, JSON.stringify({ url, x, y }));
+      sessionStorage.setItem(SCROLL_KEY, saved);
     }
   } catch {}
 
-  // A page that some cache brings back as it was must not reload itself again and again for the same code.
-  const MARK = "devrun:reloaded";
-  const came = (wanted) => {
-    if (!wanted) return false;
+  // If a cache returns the old page after a reload, the page must not reload again and again for the same code.
+  const RELOADED_KEY = "devrun:reloaded";
+  const hasReloadedFor = (newId) => {
+    if (!newId) return false;
     try {
-      const mark = `${wanted} ${location.href}`;
-      if (sessionStorage.getItem(MARK) === mark) return true;
-      sessionStorage.setItem(MARK, mark);
+      const mark = `${newId} ${location.href}`;
+      if (sessionStorage.getItem(RELOADED_KEY) === mark) return true;
+      sessionStorage.setItem(RELOADED_KEY, mark);
     } catch {}
     return false;
   };
 
-  const arrived = () => {
+  const clearReloadMark = () => {
     try {
-      sessionStorage.removeItem(MARK);
+      sessionStorage.removeItem(RELOADED_KEY);
     } catch {}
   };
 
-  let gone = false;
-  const reload = (wanted) => {
-    if (gone || came(wanted)) return;
-    gone = true;
+  let isReloading = false;
+  const reload = (newId) => {
+    if (isReloading || hasReloadedFor(newId)) return;
+    isReloading = true;
     try {
-      if (!own) sessionStorage.setItem(KEY, JSON.stringify({ url: location.href, x: scrollX, y: scrollY }));
+      const position = { url: location.href, x: scrollX, y: scrollY };
+      if (!isDevrunPage) sessionStorage.setItem(SCROLL_KEY, JSON.stringify(position));
     } catch {}
-    // A page that answered a form comes back as a plain one: sending the form again is not ours to do.
-    if (own && !location.hash) location.replace(location.href);
+    // An error page may answer a form. `replace` asks for the page with GET, so the form is not sent again.
+    if (isDevrunPage && !location.hash) location.replace(location.href);
     else location.reload();
   };
 
   let banner = null;
-  const show = (report) => {
+  const showBanner = (report) => {
     banner?.remove();
     banner = null;
-    if (!report || own || window.top !== window) return;
+    if (!report || isDevrunPage || window.top !== window) return;
     const host = (banner = document.createElement("devrun-banner"));
     const root = host.attachShadow({ mode: "closed" });
     const sheet = new CSSStyleSheet();
-    sheet.replaceSync(BANNER);
+    sheet.replaceSync(BANNER_STYLE);
     root.adoptedStyleSheets = [sheet];
     const bar = document.createElement("div");
     bar.setAttribute("role", "alert");
@@ -106,7 +108,7 @@
     document.documentElement.append(host);
   };
 
-  const BANNER = `
+  const BANNER_STYLE = `
     :host { all: initial; }
     div { position: fixed; inset-inline: 0; bottom: 0; z-index: 2147483647; display: flex; gap: .9em; align-items: center;
       padding: .6em 1em; font: 14px/1.4 system-ui, sans-serif; color: #fff; background: #8f1f28; box-shadow: 0 -1px 8px #0004; }
@@ -116,63 +118,64 @@
     button { all: unset; cursor: pointer; padding: 0 .35em; font-size: 1.3em; line-height: 1; border-radius: 4px; }
     button:focus-visible, a:focus-visible { outline: 2px solid #fff; outline-offset: 2px; }`;
 
-  const hear = (state) => {
-    // "draining": newer code is ready, but scripts of older pages still wait for answers that a reload would abort.
-    const ready = state.state === "ready" || (own && state.state === "draining");
-    if (ready && state.id !== id && !posted) reload(state.id);
-    if (gone) return;
-    if (state.id === id) arrived();
-    show(state.banner);
+  const handleState = (state) => {
+    // "draining": newer code is ready, but scripts of older pages wait for responses that a reload would abort.
+    const isReady = state.state === "ready" || (isDevrunPage && state.state === "draining");
+    if (isReady && state.id !== pageId && !isFormResponse) reload(state.id);
+    if (isReloading) return;
+    if (state.id === pageId) clearReloadMark();
+    showBanner(state.banner);
   };
 
-  const alone = () => {
-    // No way to share: hold a stream only while somebody looks.
+  // Holds a stream of this tab's own, but only while the tab is visible.
+  const useOwnStream = () => {
     let source = null;
-    const follow = () => {
+    const update = () => {
       if (document.hidden) source = source?.close();
-      else source ??= listen(hear);
+      else source ??= openStream(handleState);
     };
-    document.addEventListener("visibilitychange", follow);
+    document.addEventListener("visibilitychange", update);
     addEventListener("pagehide", () => (source = source?.close()));
-    addEventListener("pageshow", follow);
-    follow();
+    addEventListener("pageshow", update);
+    update();
   };
 
-  const lead = () => {
-    // The tab that holds the lock holds the stream and tells the others.
+  // The tab that gets the lock holds the stream and passes each state to the other tabs.
+  const shareByLock = () => {
     const channel = new BroadcastChannel("devrun");
-    let state = null;
+    let lastState = null;
     channel.onmessage = ({ data }) => {
-      if (data !== "ask") hear(data);
-      else if (state) channel.postMessage(state);
+      if (data !== "ask") handleState(data);
+      else if (lastState) channel.postMessage(lastState);
     };
     channel.postMessage("ask");
     navigator.locks.request("devrun", () => new Promise(() => {
-      listen((now) => {
-        state = now;
-        channel.postMessage(now);
-        hear(now);
+      openStream((state) => {
+        lastState = state;
+        channel.postMessage(state);
+        handleState(state);
       });
     }));
   };
 
-  const share = () => {
+  const shareByWorker = () => {
     const worker = new SharedWorker("/__devrun/client.js", { name: "devrun" });
-    worker.port.onmessage = ({ data }) => hear(data);
+    worker.port.onmessage = ({ data }) => handleState(data);
     worker.onerror = fallBack;
     addEventListener("pagehide", (event) => event.persisted || worker.port.postMessage("gone"));
   };
 
-  const fallBack = () => (navigator.locks && self.BroadcastChannel ? lead() : alone());
-  const watchServer = () => {
-    // devrun answers here only while there is no server: once somebody else does, it is the server.
+  const fallBack = () => (navigator.locks && self.BroadcastChannel ? shareByLock() : useOwnStream());
+
+  // devrun answers on a server's socket only while the server does not run. If another response comes, it is the server's.
+  const waitForServer = () => {
     const source = new EventSource(EVENTS);
     source.onerror = () => source.readyState === EventSource.CLOSED && reload();
   };
 
   try {
-    if (place === "listen") watchServer();
-    else if (self.SharedWorker) share();
+    if (origin === "listen") waitForServer();
+    else if (self.SharedWorker) shareByWorker();
     else fallBack();
   } catch {
     fallBack();
