@@ -15,7 +15,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         match event {
             Event::Phase { generation, phase } => {
                 println!("generation {generation}: {phase:?}");
-                match (generation, phase) {
+                match (generation.number(), phase) {
                     (1, Phase::Ready { .. }) => handle.send(Request::Restart),
                     (2, Phase::Ready { .. }) => handle.send(Request::Stop),
                     _ => {}

@@ -19,6 +19,15 @@ pub enum Remedy {
         /// The file's name.
         name: Cow<'static, str>,
     },
+    /// A generation was not ready in time: allow more time.
+    AllowMoreTime,
+    /// The child used the terminal without owning it: give it the terminal.
+    GiveTerminal,
+    /// The child has a reloader of its own: turn it off.
+    DisableReloader {
+        /// The software that reloads: `werkzeug`.
+        name: String,
+    },
     /// A path lies in no root of the watch: add a root.
     AddRoot,
     /// A file in a root is neither of a watched extension nor matched by a filter: add one.
@@ -43,6 +52,16 @@ impl fmt::Display for Remedy {
             Self::Text(text) => f.write_str(text),
             Self::ReadIgnoreFile { name } => {
                 write!(f, "rename it to .watchignore, or add {name} to `file_names` of `rules::Options`")
+            }
+            Self::AllowMoreTime => {
+                f.write_str("allow more time with `ready.timeout` of `supervise::Options`")
+            }
+            Self::GiveTerminal => f.write_str("set `stdin` of `supervise::Command` to `Stdin::Inherit`"),
+            Self::DisableReloader { name } => {
+                write!(
+                    f,
+                    "turn the reloader of {name} off, because the supervisor restarts the server already"
+                )
             }
             Self::AddRoot => f.write_str("add a directory that contains it to `roots` of `watch::Options`"),
             Self::SelectFile => f.write_str(

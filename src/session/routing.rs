@@ -19,7 +19,7 @@ pub(super) enum ProxyCommand {
     /// Show this failure in a banner over the pages of the serving generation, or remove the banner.
     Banner(Option<Arc<FailureReport>>),
     /// End the endless streams of this generation, so that their clients reconnect to new code.
-    ReleaseStreams(u64),
+    ReleaseStreams(GenerationId),
     /// No generation lives: answer with this failure on the sockets that the command inherits.
     StartFallback(Arc<FailureReport>),
     /// A generation is about to start: stop answering on these sockets.
@@ -34,9 +34,9 @@ pub(super) struct Routing {
     /// The changes that caused the restart in progress.
     cause: Option<Arc<Batch>>,
     /// The generation that receives new requests.
-    serving: Option<u64>,
+    serving: Option<GenerationId>,
     /// The generation that is being built or started.
-    starting: Option<u64>,
+    starting: Option<GenerationId>,
     fallback_runs: bool,
 }
 
@@ -65,7 +65,7 @@ impl Routing {
         }
     }
 
-    fn phase(&mut self, generation: u64, phase: &Phase) -> Vec<ProxyCommand> {
+    fn phase(&mut self, generation: GenerationId, phase: &Phase) -> Vec<ProxyCommand> {
         match phase {
             Phase::Building | Phase::Starting { .. } => self.starting(generation),
             Phase::Ready { address } => self.ready(generation, *address),
@@ -78,7 +78,7 @@ impl Routing {
         }
     }
 
-    fn starting(&mut self, generation: u64) -> Vec<ProxyCommand> {
+    fn starting(&mut self, generation: GenerationId) -> Vec<ProxyCommand> {
         self.starting = Some(generation);
         let mut commands = Vec::new();
         if std::mem::take(&mut self.fallback_runs) {
@@ -90,11 +90,11 @@ impl Routing {
         commands
     }
 
-    fn ready(&mut self, generation: u64, address: Option<SocketAddr>) -> Vec<ProxyCommand> {
+    fn ready(&mut self, generation: GenerationId, address: Option<SocketAddr>) -> Vec<ProxyCommand> {
         self.starting.take_if(|starting| *starting == generation);
         let previous = self.serving.replace(generation);
         let Some(address) = address else { return Vec::new() };
-        let upstream = Upstream::Ready { generation: GenerationId::new(generation), address };
+        let upstream = Upstream::Ready { generation, address };
         let mut commands = vec![ProxyCommand::Publish(upstream), ProxyCommand::Banner(None)];
         if let Some(previous) = previous.filter(|previous| *previous != generation) {
             commands.push(ProxyCommand::ReleaseStreams(previous));
@@ -102,7 +102,7 @@ impl Routing {
         commands
     }
 
-    fn stopped(&mut self, generation: u64) -> Vec<ProxyCommand> {
+    fn stopped(&mut self, generation: GenerationId) -> Vec<ProxyCommand> {
         self.starting.take_if(|starting| *starting == generation);
         if self.serving.take_if(|serving| *serving == generation).is_none() {
             return Vec::new();
@@ -110,7 +110,12 @@ impl Routing {
         vec![ProxyCommand::Publish(Upstream::Starting)]
     }
 
-    fn ended(&mut self, generation: u64, report: &ExitReport, subject: Subject) -> Vec<ProxyCommand> {
+    fn ended(
+        &mut self,
+        generation: GenerationId,
+        report: &ExitReport,
+        subject: Subject,
+    ) -> Vec<ProxyCommand> {
         self.starting.take_if(|starting| *starting == generation);
         self.serving.take_if(|serving| *serving == generation);
         let report = Arc::new(self.failure_report(generation, report, subject));
@@ -125,7 +130,12 @@ impl Routing {
         }
     }
 
-    fn failure_report(&self, generation: u64, report: &ExitReport, subject: Subject) -> FailureReport {
+    fn failure_report(
+        &self,
+        generation: GenerationId,
+        report: &ExitReport,
+        subject: Subject,
+    ) -> FailureReport {
         let headline = match (&report.message, &report.remedy) {
             // Other remedies name options of the library, which the reader of the page may not know.
             (Some(message), Remedy::Text(remedy)) => format!("{message}; {remedy}"),
@@ -137,7 +147,7 @@ impl Routing {
         };
         let changes = self.cause.as_ref().map(|batch| batch.changes.as_slice()).unwrap_or_default();
         FailureReport {
-            generation: GenerationId::new(generation),
+            generation,
             headline,
             command: self.command_line.clone(),
             changed: changes.iter().map(|change| relative(&change.path, &self.base)).collect(),
@@ -187,39 +197,49 @@ mod tests {
     fn an_overlapping_successor_takes_over_when_it_is_ready() {
         let mut routing = routing();
         assert_eq!(
-            routing.phase(1, &Phase::Starting { pid: 1 }),
+            routing.phase(GenerationId::new(1), &Phase::Starting { pid: 1 }),
             [ProxyCommand::Publish(Upstream::Starting)]
         );
-        routing.phase(1, &ready(1000));
-        assert_eq!(routing.phase(2, &Phase::Starting { pid: 2 }), []);
-        let commands = routing.phase(2, &ready(2000));
+        routing.phase(GenerationId::new(1), &ready(1000));
+        assert_eq!(routing.phase(GenerationId::new(2), &Phase::Starting { pid: 2 }), []);
+        let commands = routing.phase(GenerationId::new(2), &ready(2000));
         let new = Upstream::Ready { generation: GenerationId::new(2), address: address(2000) };
         assert_eq!(
             commands,
-            [ProxyCommand::Publish(new), ProxyCommand::Banner(None), ProxyCommand::ReleaseStreams(1)]
+            [
+                ProxyCommand::Publish(new),
+                ProxyCommand::Banner(None),
+                ProxyCommand::ReleaseStreams(GenerationId::new(1))
+            ]
         );
         // The old one no longer serves: its drain and its end close nothing.
-        assert_eq!(routing.phase(1, &Phase::Draining), []);
-        assert_eq!(routing.phase(1, &Phase::Stopped), []);
+        assert_eq!(routing.phase(GenerationId::new(1), &Phase::Draining), []);
+        assert_eq!(routing.phase(GenerationId::new(1), &Phase::Stopped), []);
     }
 
     #[test]
     fn generations_that_take_turns_hold_requests_between_them() {
         let mut routing = routing();
-        routing.phase(1, &Phase::Starting { pid: 1 });
-        routing.phase(1, &ready(1000));
-        assert_eq!(routing.phase(1, &Phase::Draining), [ProxyCommand::Hold]);
-        assert_eq!(routing.phase(1, &Phase::Stopping), [ProxyCommand::ReleaseStreams(1)]);
-        assert_eq!(routing.phase(1, &Phase::Stopped), [ProxyCommand::Publish(Upstream::Starting)]);
+        routing.phase(GenerationId::new(1), &Phase::Starting { pid: 1 });
+        routing.phase(GenerationId::new(1), &ready(1000));
+        assert_eq!(routing.phase(GenerationId::new(1), &Phase::Draining), [ProxyCommand::Hold]);
+        assert_eq!(
+            routing.phase(GenerationId::new(1), &Phase::Stopping),
+            [ProxyCommand::ReleaseStreams(GenerationId::new(1))]
+        );
+        assert_eq!(
+            routing.phase(GenerationId::new(1), &Phase::Stopped),
+            [ProxyCommand::Publish(Upstream::Starting)]
+        );
     }
 
     #[test]
     fn a_failed_successor_puts_a_banner_over_the_one_that_serves_on() {
         let mut routing = routing();
-        routing.phase(1, &Phase::Starting { pid: 1 });
-        routing.phase(1, &ready(1000));
-        routing.phase(2, &Phase::Starting { pid: 2 });
-        let commands = routing.phase(2, &Phase::Failed(report(1)));
+        routing.phase(GenerationId::new(1), &Phase::Starting { pid: 1 });
+        routing.phase(GenerationId::new(1), &ready(1000));
+        routing.phase(GenerationId::new(2), &Phase::Starting { pid: 2 });
+        let commands = routing.phase(GenerationId::new(2), &Phase::Failed(report(1)));
         let [ProxyCommand::Banner(Some(banner))] = commands.as_slice() else { panic!("{commands:?}") };
         assert_eq!(banner.headline, "exited with status 1 after 0.31 s");
         assert_eq!(banner.output, b"last words");
@@ -228,9 +248,9 @@ mod tests {
     #[test]
     fn a_crash_with_no_successor_is_shown_until_the_next_start() {
         let mut routing = routing();
-        routing.phase(1, &Phase::Starting { pid: 1 });
-        routing.phase(1, &ready(1000));
-        let commands = routing.phase(1, &Phase::Exited(report(3)));
+        routing.phase(GenerationId::new(1), &Phase::Starting { pid: 1 });
+        routing.phase(GenerationId::new(1), &ready(1000));
+        let commands = routing.phase(GenerationId::new(1), &Phase::Exited(report(3)));
         assert!(
             matches!(
                 commands.as_slice(),
@@ -238,16 +258,19 @@ mod tests {
             ),
             "{commands:?}"
         );
-        let commands = routing.phase(2, &Phase::Starting { pid: 2 });
+        let commands = routing.phase(GenerationId::new(2), &Phase::Starting { pid: 2 });
         assert_eq!(commands, [ProxyCommand::StopFallback, ProxyCommand::Publish(Upstream::Starting)]);
     }
 
     #[test]
     fn a_crash_while_the_successor_starts_only_holds() {
         let mut routing = routing();
-        routing.phase(1, &Phase::Starting { pid: 1 });
-        routing.phase(1, &ready(1000));
-        routing.phase(2, &Phase::Building);
-        assert_eq!(routing.phase(1, &Phase::Exited(report(3))), [ProxyCommand::Publish(Upstream::Starting)]);
+        routing.phase(GenerationId::new(1), &Phase::Starting { pid: 1 });
+        routing.phase(GenerationId::new(1), &ready(1000));
+        routing.phase(GenerationId::new(2), &Phase::Building);
+        assert_eq!(
+            routing.phase(GenerationId::new(1), &Phase::Exited(report(3))),
+            [ProxyCommand::Publish(Upstream::Starting)]
+        );
     }
 }

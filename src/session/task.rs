@@ -7,7 +7,6 @@ use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 #[cfg(feature = "proxy")]
-use crate::GenerationId;
 use crate::proxy::{self, Proxy};
 use crate::supervise::{self, Phase, Request, Supervisor, SupervisorExit};
 use crate::watch::{self, Watch};
@@ -183,11 +182,9 @@ impl SessionTask {
                 ProxyCommand::Publish(upstream) => proxy.publish(upstream),
                 ProxyCommand::Hold => proxy.hold(),
                 ProxyCommand::Banner(report) => proxy.banner(report),
-                ProxyCommand::ReleaseStreams(generation) => {
-                    proxy.release_streams(GenerationId::new(generation))
-                }
+                ProxyCommand::ReleaseStreams(generation) => proxy.release_streams(generation),
                 ProxyCommand::StartFallback(report) => {
-                    let sockets = self.supervisor.answering_sockets(report.generation.number());
+                    let sockets = self.supervisor.answering_sockets(report.generation);
                     proxy.answer_on(sockets, report);
                 }
                 ProxyCommand::StopFallback => proxy.answer_no_more().await,
@@ -198,7 +195,7 @@ impl SessionTask {
     #[cfg(feature = "proxy")]
     fn route_proxy(&self, event: proxy::Event) {
         if let proxy::Event::Drained { generation } = event {
-            self.supervisor.handle().send(Request::Drained(generation.number()));
+            self.supervisor.handle().send(Request::Drained(generation));
         }
         self.report(Event::Proxy(event));
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::change::Batch;
+use crate::{GenerationId, Remedy};
 
 use super::phase::{Phase, ProcessExit};
 use super::signal::Signal;
@@ -18,7 +19,7 @@ pub enum Request {
     /// Restart now, whatever has changed.
     Restart,
     /// The front has nothing in flight on this generation any more.
-    Drained(u64),
+    Drained(GenerationId),
     /// Changes are remembered, but nothing is restarted until [`Request::Resume`].
     Pause,
     /// Act on changes again, and on those since the pause.
@@ -57,14 +58,14 @@ pub enum Event {
     /// A generation is in another phase.
     Phase {
         /// Which generation, counted from 1.
-        generation: u64,
+        generation: GenerationId,
         /// Its phase.
         phase: Phase,
     },
     /// A restart is due, and begins with building, draining or stopping.
     Restarting {
         /// The generation that will come of it.
-        generation: u64,
+        generation: GenerationId,
         /// The changes; `None`: asked for.
         because: Option<Arc<Batch>>,
     },
@@ -96,13 +97,13 @@ pub enum Event {
     ReloaderInside {
         /// What it is: `werkzeug`, …
         name: String,
-        /// How to turn it off, one line.
-        remedy: String,
+        /// How to turn it off.
+        remedy: Remedy,
     },
     /// The server listens on a port that it was not given, so that only one generation can have it: generations take turns.
     ListensElsewhere {
         /// Which generation.
-        generation: u64,
+        generation: GenerationId,
         /// Where it listens.
         address: std::net::SocketAddr,
     },
@@ -113,8 +114,8 @@ pub enum Event {
     Warning {
         /// What is the matter.
         message: String,
-        /// What to do about it; may be empty.
-        remedy: String,
+        /// What the user can do about it.
+        remedy: Remedy,
     },
     /// The supervisor has ended; nothing of any tree lives.
     Ended(SupervisorExit),

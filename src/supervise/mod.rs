@@ -1,35 +1,26 @@
-//! The child: built, started, made ready, stopped and restarted, with nothing left behind.
+//! The child process: builds, starts, readiness, restarts and stops of whole process trees.
 //!
-//! Knows changes, and no watcher: decisions are made in `machine`, a pure state machine; `task` performs them.
+//! A [`Supervisor`] runs one command. It gets changes as batches, and knows no watch. Its loop (`supervisor`) feeds a pure
+//! state machine (`state_machine`), and an executor (`executor`) performs the actions that follow.
 
-mod signal;
-mod phase;
 mod command;
 mod env_file;
 mod error;
+mod event;
+mod executor;
+mod options;
 mod orphan_killer;
 mod output;
+mod phase;
 mod poll_timer;
 mod process;
 mod readiness;
+mod signal;
 mod sockets;
+mod state_machine;
+mod supervisor;
 mod sys;
 pub mod terminal;
-mod options;
-mod event;
-mod decision;
-mod policy;
-mod generation;
-mod backoff;
-mod loops;
-mod state;
-mod course;
-mod machine;
-mod running;
-mod hands;
-mod starting;
-mod performing;
-mod task;
 
 pub use command::{Command, Shell, Stdin};
 pub use env_file::EnvFileError;
@@ -42,4 +33,4 @@ pub use phase::{ExitReport, Phase, ProcessExit};
 pub use process::{Subreaper, check_env_files};
 pub use signal::Signal;
 pub use sockets::{Endpoint, Listen, PassSocket};
-pub use task::{Handle, Supervisor};
+pub use supervisor::{Handle, Supervisor};

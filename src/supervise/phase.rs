@@ -23,6 +23,11 @@ pub enum ProcessExit {
     NotReady,
 }
 
+/// Whether this exit is how werkzeug asks the process that runs it for a restart.
+pub(super) fn werkzeug_wants_restart(exit: ProcessExit) -> bool {
+    exit == ProcessExit::Status(3)
+}
+
 impl fmt::Display for ProcessExit {
     /// `exited with status 1`, `was killed by SIGSEGV`, `could not be started (127)`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

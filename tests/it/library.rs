@@ -24,7 +24,7 @@ async fn ready(session: &mut Session, wanted: u64) {
     let until = async {
         while let Some(event) = session.next_event().await {
             if let Event::Child(supervise::Event::Phase { generation, phase: Phase::Ready { .. } }) = event
-                && generation == wanted
+                && generation.number() == wanted
             {
                 return;
             }

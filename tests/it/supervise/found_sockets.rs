@@ -1,5 +1,6 @@
 //! How a server listens, read off the sockets of its processes.
 
+use devrun::GenerationId;
 use devrun::supervise::{Capture, Event, Phase, Port};
 
 use crate::supervise::sockets::{tcp, web};
@@ -18,14 +19,13 @@ async fn a_server_that_listens_elsewhere_is_found_and_generations_take_turns() {
     supervisor.change();
     supervisor.phase("an address", |_, phase| address_of(phase)).await;
     assert_eq!(ask(address), "2");
-    let stopped = supervisor
-        .seen
-        .iter()
-        .position(|event| matches!(event, Event::Phase { generation: 1, phase: Phase::Stopped }));
+    let stopped = supervisor.seen.iter().position(|event| {
+        matches!(event, Event::Phase { generation: GenerationId::FIRST, phase: Phase::Stopped })
+    });
     let started = supervisor
         .seen
         .iter()
-        .position(|event| matches!(event, Event::Phase { generation: 2, phase: Phase::Starting { .. } }));
+        .position(|event| matches!(event, Event::Phase { generation, phase: Phase::Starting { .. } } if generation.number() == 2));
     assert!(stopped.unwrap() < started.unwrap(), "one after the other");
     supervisor.stop().await;
 }
@@ -42,7 +42,7 @@ async fn a_generation_that_fails_late_has_replaced_nobody() {
     assert_eq!(supervisor.phase("a failure", failed).await, 2);
     assert!(!supervisor.seen.iter().any(|event| matches!(
         event,
-        Event::Phase { generation: 1, phase: Phase::Draining | Phase::Stopping }
+        Event::Phase { generation: GenerationId::FIRST, phase: Phase::Draining | Phase::Stopping }
     )));
     assert_eq!(ask(address), "1");
     supervisor.stop().await;
@@ -63,7 +63,7 @@ async fn a_port_that_only_one_can_have_makes_generations_take_turns() {
     let address =
         supervisor.phase("an address", |number, phase| address_of(phase).filter(|_| number == 3)).await;
     assert_eq!(ask(address), "3");
-    let told = |event: &Event| matches!(event, Event::ListensElsewhere { generation: 1, address } if address.port() == port);
+    let told = |event: &Event| matches!(event, Event::ListensElsewhere { generation: GenerationId::FIRST, address } if address.port() == port);
     assert!(supervisor.seen.iter().any(told));
     supervisor.change();
     supervisor.ready(4).await;

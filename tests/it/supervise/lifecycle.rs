@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use devrun::Command;
+use devrun::GenerationId;
 use devrun::supervise::{
     Capture, Event, OnBusy, OnExit, Options, Phase, Port, ProcessExit, Request, Supervisor, SupervisorExit,
 };
@@ -188,7 +189,7 @@ async fn a_busy_child_is_left_alone_with_queue_signalled_with_signal() {
 }
 
 fn is_stopping(event: &Event) -> bool {
-    matches!(event, Event::Phase { phase: Phase::Stopping, generation: 1 })
+    matches!(event, Event::Phase { phase: Phase::Stopping, generation: GenerationId::FIRST })
 }
 
 #[tokio::test]

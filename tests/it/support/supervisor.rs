@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use devrun::Command;
+use devrun::GenerationId;
 use devrun::change::{Batch, Change, ChangeKind};
 use devrun::supervise::{
     Endpoint, Event, ExitReport, Handle, Options, Phase, Request, Supervisor, SupervisorExit,
@@ -51,7 +52,7 @@ impl TestSupervisor {
     }
 
     pub(crate) fn answering_sockets(&self, generation: u64) -> Vec<std::os::fd::OwnedFd> {
-        self.supervisor.answering_sockets(generation)
+        self.supervisor.answering_sockets(GenerationId::new(generation))
     }
 
     /// Where the sockets listen that are handed over.
@@ -85,7 +86,7 @@ impl TestSupervisor {
 
     pub(crate) async fn phase<T>(&mut self, what: &str, mut pick: impl FnMut(u64, &Phase) -> Option<T>) -> T {
         self.wait(what, |event| match event {
-            Event::Phase { generation, phase } => pick(*generation, phase),
+            Event::Phase { generation, phase } => pick(generation.number(), phase),
             _ => None,
         })
         .await

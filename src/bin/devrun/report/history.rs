@@ -108,9 +108,11 @@ impl History {
 
     fn child_event(&mut self, event: &supervise::Event, now: Instant) -> Option<Record> {
         Some(match event {
-            supervise::Event::Phase { generation, phase } => return self.phase(*generation, phase, now),
+            supervise::Event::Phase { generation, phase } => {
+                return self.phase(generation.number(), phase, now);
+            }
             supervise::Event::Restarting { generation, because } => {
-                self.restarting(*generation, because.as_deref(), now)
+                self.restarting(generation.number(), because.as_deref(), now)
             }
             supervise::Event::Blocked { pid, command, waited } => {
                 Record::Blocked { pid: *pid, command: command.clone(), waited_us: micros(*waited) }
@@ -120,12 +122,12 @@ impl History {
                 self.restart_loop(path, directory.as_deref(), *times)
             }
             supervise::Event::ReloaderInside { name, remedy } => {
-                Record::ReloaderInside { name: name.clone(), remedy: remedy.clone() }
+                Record::ReloaderInside { name: name.clone(), remedy: worded(remedy) }
             }
             supervise::Event::ListensElsewhere { generation, address } => {
-                Record::ListensElsewhere { generation: *generation, address: address.to_string() }
+                Record::ListensElsewhere { generation: generation.number(), address: address.to_string() }
             }
-            supervise::Event::Warning { message, remedy } => warning(message, remedy),
+            supervise::Event::Warning { message, remedy } => warning(message, &worded(remedy)),
             _ => return None,
         })
     }

@@ -13,6 +13,11 @@ pub(crate) fn worded(remedy: &Remedy) -> String {
         Remedy::ReadIgnoreFile { name } => {
             format!("rename it to .watchignore (`devrun init` does), or pass --ignore-file {name}")
         }
+        Remedy::AllowMoreTime => "--ready-timeout allows more".into(),
+        Remedy::GiveTerminal => "run it with --stdin inherit: then the terminal is its own".into(),
+        Remedy::DisableReloader { name } if name == "werkzeug" => {
+            "app.run(use_reloader=False), or flask run --no-reload: devrun restarts it already".into()
+        }
         Remedy::AddRoot => "watch it too: `--watch`, or `paths` in [watch]".into(),
         Remedy::SelectFile => "add its extension to `ext`, or a glob for it to `filter`".into(),
         Remedy::PassListeningSocket => "use --listen, whose bytes do not pass through devrun".into(),

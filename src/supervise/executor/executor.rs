@@ -7,35 +7,35 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::decision::Input;
-use super::event::{Event, SupervisorExit};
-use super::options::Options;
-use super::output::{Capture, ChildOutput, OutputStreams};
-use super::phase::{Phase, ProcessExit};
-use super::process::{ProcessTrees, TreeId};
-use super::readiness::{ListenHistory, SocketProbe};
-use super::running::{Builds, Happening, Running};
-use super::signal::Signal;
-use super::sockets::InheritedListener;
-use super::terminal::{JobControl, StopReason};
+use super::running::{Builds, ProcessEvent, Running};
+use crate::supervise::event::{Event, SupervisorExit};
+use crate::supervise::options::Options;
+use crate::supervise::output::{Capture, ChildOutput, OutputStreams};
+use crate::supervise::process::{ProcessTrees, TreeId};
+use crate::supervise::readiness::{ListenHistory, SocketProbe};
+use crate::supervise::signal::Signal;
+use crate::supervise::sockets::InheritedListener;
+use crate::supervise::state_machine::{Input, ReadyCondition};
+use crate::supervise::terminal::{JobControl, StopReason};
+use crate::{GenerationId, Remedy};
 
 /// What performs: everything that runs, and what it takes to run it.
 #[derive(Debug)]
-pub(super) struct Hands {
-    pub(super) options: Options,
+pub(crate) struct Hands {
+    pub(crate) options: Options,
     pub(super) told: UnboundedSender<Event>,
-    pub(super) happen: UnboundedSender<Happening>,
+    pub(super) happen: UnboundedSender<ProcessEvent>,
     /// What the machine is to be told next.
-    pub(super) inputs: VecDeque<Input>,
+    pub(crate) inputs: VecDeque<Input>,
     pub(super) trees: ProcessTrees,
     pub(super) sockets: Vec<Arc<InheritedListener>>,
     pub(super) streams: Option<OutputStreams>,
-    pub(super) running: BTreeMap<u64, Running>,
+    pub(super) running: BTreeMap<GenerationId, Running>,
     /// Trees that are gone, which the orphan killer does not know yet.
     pub(super) unsaid: Vec<TreeId>,
     pub(super) builds: Option<Builds>,
     /// The machine has said that it is over.
-    pub(super) exit: Option<SupervisorExit>,
+    pub(crate) exit: Option<SupervisorExit>,
     pub(super) reloader_told: bool,
     pub(super) jobs: JobControl,
     /// When to look for orphans that have ended even if no signal tells of one.
@@ -45,11 +45,11 @@ pub(super) struct Hands {
 }
 
 impl Hands {
-    pub(super) fn new(
+    pub(crate) fn new(
         options: Options,
         sockets: Vec<Arc<InheritedListener>>,
         told: UnboundedSender<Event>,
-        happen: UnboundedSender<Happening>,
+        happen: UnboundedSender<ProcessEvent>,
     ) -> io::Result<Self> {
         let streams = match &options.streams {
             None if options.capture != Capture::No => Some(OutputStreams::open(false)?),
@@ -79,7 +79,7 @@ impl Hands {
     }
 
     /// When to look around next, if nothing happens before.
-    pub(super) fn deadline(&self) -> Option<Instant> {
+    pub(crate) fn deadline(&self) -> Option<Instant> {
         let builds = self.builds.as_ref().map(|builds| &builds.run);
         let ending = self.running.values().chain(builds).filter(|run| run.leader_ended);
         let probes = self.running.values().filter_map(|run| run.probe.as_ref()).map(SocketProbe::next);
@@ -95,20 +95,20 @@ impl Hands {
     }
 
     /// Stops everything, gently first.
-    pub(super) fn suspend(&mut self) {
+    pub(crate) fn suspend(&mut self) {
         self.send_all(Signal::TSTP);
         self.jobs.suspending(Instant::now());
     }
 
     /// Lets everything go on.
-    pub(super) fn go_on(&mut self) {
+    pub(crate) fn go_on(&mut self) {
         let mut live = self.running.values().rev().filter(|run| !run.leader_ended);
         self.jobs.resume(live.next().map(|run| run.pid));
         self.send_all(Signal::CONT);
     }
 
     /// Our terminal has another size now. What is in the background is not told by the terminal itself.
-    pub(super) fn resized(&mut self) {
+    pub(crate) fn resized(&mut self) {
         let builds = self.builds.as_ref().map(|builds| &builds.run);
         let runs: Vec<&Running> = self.running.values().chain(builds).collect();
         for run in &runs {
@@ -137,10 +137,8 @@ impl Hands {
             Some(StopReason::Job) => self.suspended(),
             Some(StopReason::GotTerminal) => self.send_all(Signal::CONT),
             Some(StopReason::NeedsTerminal { pid, signal }) => {
-                let message =
-                    format!("process {pid} wants to use the terminal and was stopped for that ({signal})");
-                let remedy = "run it with --stdin inherit: then the terminal is its own".to_owned();
-                self.tell(Event::Warning { message, remedy });
+                let message = format!("{signal} stopped process {pid}, because it used the terminal");
+                self.tell(Event::Warning { message, remedy: Remedy::GiveTerminal });
             }
             None => {}
         }
@@ -149,31 +147,28 @@ impl Hands {
     /// A reloader inside the child is named once.
     pub(super) fn reloader(&mut self) {
         if !std::mem::replace(&mut self.reloader_told, true) {
-            let remedy = "app.run(use_reloader=False), or flask run --no-reload: devrun restarts it already";
-            self.tell(Event::ReloaderInside { name: "werkzeug".to_owned(), remedy: remedy.to_owned() });
+            let name = "werkzeug".to_owned();
+            self.tell(Event::ReloaderInside { remedy: Remedy::DisableReloader { name: name.clone() }, name });
         }
     }
 
-    /// Tells the world, with the output of a generation that has failed.
-    pub(super) fn tell(&mut self, mut event: Event) {
-        if let Event::Phase { generation, phase: Phase::Failed(report) } = &mut event {
-            let run = self.running.get(generation);
-            if let Some(output) = run.and_then(|run| run.output.as_ref()).filter(|_| report.output.is_empty())
-            {
-                report.output = output.tail();
-            }
-            if report.ended == ProcessExit::NotReady && report.message.is_none() {
-                let timeout = self.options.ready.timeout.as_secs_f32();
-                let waits = run.is_some_and(|run| matches!(run.probe, Some(SocketProbe::Waiting { .. })));
-                let what = if waits { "not accepting on the socket it was given" } else { "not ready" };
-                report.message = Some(format!("{what} after {timeout} s; --ready-timeout allows more"));
-            }
-        }
-        // Nobody listens any more: then nobody needs to know.
+    /// Finds out why a generation is not ready.
+    pub(super) fn diagnose_readiness(&mut self, generation: GenerationId) {
+        let Some(run) = self.running.get(&generation) else { return };
+        let condition = match run.probe {
+            Some(SocketProbe::Waiting { .. }) => ReadyCondition::AcceptsOnSocket,
+            _ => ReadyCondition::Answers,
+        };
+        let output = run.output.as_ref().map(ChildOutput::tail).unwrap_or_default();
+        self.inputs.push_back(Input::NotReady { generation, condition, output });
+    }
+
+    /// Sends the owner an event. An owner that has dropped the receiver does not want any.
+    pub(super) fn tell(&mut self, event: Event) {
         let _ = self.told.send(event);
     }
 
-    pub(super) fn forget(&mut self, generation: u64) {
+    pub(super) fn forget(&mut self, generation: GenerationId) {
         if let Some(run) = self.running.remove(&generation) {
             if let Some(output) = &run.output {
                 output.catch_up();
@@ -189,7 +184,7 @@ impl Hands {
 
     /// Reports to the orphan killer which trees are gone and which one has begun. That a tree is gone is reported with the next
     /// start or the next wait: until then the orphan killer tells another process with the same pid by when it began.
-    pub(super) fn tell_orphan_killer(&mut self, began: Option<(TreeId, i32)>) {
+    pub(crate) fn tell_orphan_killer(&mut self, began: Option<(TreeId, i32)>) {
         let gone = std::mem::take(&mut self.unsaid);
         if let Some(orphan_killer) = &self.options.orphan_killer {
             orphan_killer.trees_changed(self.trees.supervisor(), &gone, began);
@@ -197,7 +192,7 @@ impl Hands {
     }
 
     /// Everything has ended that had a number; what builds have left behind ends now.
-    pub(super) async fn end(mut self, exit: SupervisorExit) {
+    pub(crate) async fn end(mut self, exit: SupervisorExit) {
         self.kill_leftovers();
         if let Some(streams) = &self.streams {
             streams.flushed().await;

@@ -3,35 +3,36 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::decision::{Action, Input};
-use super::event::Event;
-use super::hands::Hands;
-use super::phase::{ExitReport, ProcessExit};
-use super::poll_timer::PollTimer;
-use super::process::TreeId;
-use super::readiness::{address_besides, says_port_is_taken};
-use super::running::{Happening, is_gone, report};
-use super::sockets::{InheritedListener, PassSocket};
+use super::executor::Hands;
+use super::running::{ProcessEvent, is_gone, report};
+use crate::supervise::event::Event;
+use crate::supervise::phase::{ExitReport, ProcessExit, werkzeug_wants_restart};
+use crate::supervise::poll_timer::PollTimer;
+use crate::supervise::process::TreeId;
+use crate::supervise::readiness::{address_besides, says_port_is_taken};
+use crate::supervise::sockets::{InheritedListener, PassSocket};
+use crate::supervise::state_machine::{Action, Input};
+use crate::{GenerationId, Remedy};
 
 /// How many of those who outlive a stop are named.
 const NAMED: usize = 5;
 
 impl Hands {
-    pub(super) fn took(&mut self, happening: Happening) {
+    pub(crate) fn took(&mut self, happening: ProcessEvent) {
         match happening {
-            Happening::Ready { generation, address } => {
+            ProcessEvent::Ready { generation, address } => {
                 if let Some(run) = self.running.get_mut(&generation) {
                     run.probe = None;
                 }
                 self.inputs.push_back(Input::Ready { generation, address });
             }
-            Happening::Reloader => self.reloader(),
-            Happening::Ended { tree, ended } => self.leader_ended(tree, ended),
+            ProcessEvent::Reloader => self.reloader(),
+            ProcessEvent::Ended { tree, ended } => self.leader_ended(tree, ended),
         }
     }
 
     /// A child of ours may have ended that nobody waits for, or come to us from a parent that has.
-    pub(super) fn orphaned(&mut self) {
+    pub(crate) fn orphaned(&mut self) {
         self.reap_at = self.trees.reap_orphans(Instant::now());
         self.look_for_stops();
         let builds = self.builds.as_mut().map(|builds| &mut builds.run);
@@ -54,20 +55,24 @@ impl Hands {
                 if self.builds.as_ref().is_some_and(|builds| builds.run.tree == tree) {
                     return self.build_ended(report);
                 }
-                if ended == ProcessExit::Status(3) && self.options.pass_socket == PassSocket::Werkzeug {
+                if werkzeug_wants_restart(ended) && self.options.pass_socket == PassSocket::Werkzeug {
                     // werkzeug's way to ask its own parent for a restart.
                     self.reloader();
                 }
                 if let Some((holder, address)) = self.in_the_way(generation, &report) {
-                    self.inputs.push_back(Input::InTheWay { generation, holder, address });
+                    self.inputs.push_back(Input::PortConflict { generation, holder, address });
                 }
-                return self.inputs.push_back(Input::Exited { generation, report });
+                return self.inputs.push_back(Input::LeaderExited { generation, report });
             }
         }
     }
 
     /// The older generation that has the port which this one says is taken, and one address of those that only it has.
-    pub(super) fn in_the_way(&mut self, generation: u64, report: &ExitReport) -> Option<(u64, SocketAddr)> {
+    pub(super) fn in_the_way(
+        &mut self,
+        generation: GenerationId,
+        report: &ExitReport,
+    ) -> Option<(GenerationId, SocketAddr)> {
         let (holder, run) = self.running.range(..generation).rev().find(|(_, run)| run.serves())?;
         if !says_port_is_taken(&report.output) {
             return None;
@@ -78,31 +83,33 @@ impl Hands {
         Some((*holder, address_besides(&pids, run.port, &held)?))
     }
 
-    pub(super) fn perform(&mut self, action: Action) {
+    pub(crate) fn perform(&mut self, action: Action) {
         match action {
             Action::Build { generation, because } => self.build(generation, because, 0),
-            Action::CancelBuild { kill, .. } => self.cancel_build(kill),
+            Action::StopBuilds => self.cancel_build(false),
+            Action::KillBuilds => self.cancel_build(true),
+            Action::DiagnoseReadiness { generation } => self.diagnose_readiness(generation),
             Action::Spawn { generation, because } => self.spawn(generation, because),
-            Action::Signal { generation, signal } => {
+            Action::StopTree { generation, signal } => {
                 if let Some(run) = self.running.get_mut(&generation) {
                     run.look = PollTimer::start(Instant::now());
                     self.trees.signal(run.tree, signal);
                 }
             }
-            Action::Deliver { generation, signal } => {
+            Action::SignalGroup { generation, signal } => {
                 if let Some(run) = self.running.get(&generation) {
                     self.trees.signal_group(run.tree, signal);
                 }
             }
-            Action::Kill { generation, waited } => self.kill(generation, waited),
+            Action::KillTree { generation, waited } => self.kill(generation, waited),
             Action::Abandon { generation } => self.abandon(generation),
-            Action::Tell(event) => self.tell(event),
-            Action::End(exit) => self.exit = Some(exit),
+            Action::Emit(event) => self.tell(event),
+            Action::Finish(exit) => self.exit = Some(exit),
         }
     }
 
     /// Looks whether trees whose leader has ended are gone.
-    pub(super) fn look_around(&mut self) {
+    pub(crate) fn look_around(&mut self) {
         let now = Instant::now();
         self.look_whether_stopped(now);
         if self.reap_at.is_some_and(|at| at <= now) {
@@ -117,7 +124,7 @@ impl Hands {
         }
         for generation in gone {
             self.forget(generation);
-            self.inputs.push_back(Input::Gone { generation });
+            self.inputs.push_back(Input::TreeGone { generation });
         }
         if let Some(builds) = &mut self.builds
             && builds.cancelled
@@ -131,7 +138,7 @@ impl Hands {
         }
     }
 
-    pub(super) fn kill(&mut self, generation: u64, waited: Duration) {
+    pub(super) fn kill(&mut self, generation: GenerationId, waited: Duration) {
         let Some(run) = self.running.get_mut(&generation) else { return };
         run.killed = true;
         run.look = PollTimer::start(Instant::now());
@@ -144,12 +151,13 @@ impl Hands {
         self.trees.kill(tree);
     }
 
-    pub(super) fn abandon(&mut self, generation: u64) {
+    pub(super) fn abandon(&mut self, generation: GenerationId) {
         let Some(run) = self.running.get(&generation) else { return };
         for one in self.trees.members(run.tree).into_iter().take(NAMED) {
             let message = format!("process {} does not even end when killed: {}", one.pid(), one.command());
-            let remedy =
-                "it hangs in the kernel, most likely on a network file system or a device".to_owned();
+            let remedy = Remedy::Text(
+                "it hangs in the kernel, most likely on a network file system or a device".into(),
+            );
             self.tell(Event::Warning { message, remedy });
         }
         self.forget(generation);

@@ -4,39 +4,43 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::GenerationId;
 use crate::change::Batch;
 
-use super::command::Command;
-use super::decision::Input;
-use super::hands::Hands;
-use super::options::Port;
-use super::output::ChildOutput;
-use super::phase::{ExitReport, ProcessExit};
-use super::poll_timer::PollTimer;
-use super::process::{ChildProcess, SpawnRequest, StartError, TreeId, check_env_files, wait_for_exit};
-use super::readiness::{ProbeResult, ProbeTarget, SocketProbe, free_port, loopback, wait_until_ready};
-use super::running::{Builds, Happening, Running};
-use super::signal::Signal;
-use super::sockets::{InheritedListener, ListenerUse};
+use super::executor::Hands;
+use super::running::{Builds, ProcessEvent, Running};
+use crate::GenerationId;
+use crate::supervise::command::Command;
+use crate::supervise::options::Port;
+use crate::supervise::output::ChildOutput;
+use crate::supervise::phase::{ExitReport, ProcessExit};
+use crate::supervise::poll_timer::PollTimer;
+use crate::supervise::process::{
+    ChildProcess, SpawnRequest, StartError, TreeId, check_env_files, wait_for_exit,
+};
+use crate::supervise::readiness::{
+    ProbeResult, ProbeTarget, SocketProbe, free_port, loopback, wait_until_ready,
+};
+use crate::supervise::signal::Signal;
+use crate::supervise::sockets::{InheritedListener, ListenerUse};
+use crate::supervise::state_machine::Input;
 
 impl Hands {
     /// What every process that this supervisor starts has in common.
     fn request<'a>(
         &'a self,
         command: &'a Command,
-        generation: u64,
+        generation: GenerationId,
         because: Option<&'a Batch>,
         tree: TreeId,
     ) -> SpawnRequest<'a> {
-        SpawnRequest::new(command, GenerationId::new(generation), self.trees.tag(tree))
+        SpawnRequest::new(command, generation, self.trees.tag(tree))
             .because(because)
             .capture(self.options.capture, self.streams.as_ref())
             .die_with_parent(self.options.parent_death_signal)
             .open_files(self.options.open_files)
     }
 
-    pub(super) fn spawn(&mut self, generation: u64, because: Option<Arc<Batch>>) {
+    pub(super) fn spawn(&mut self, generation: GenerationId, because: Option<Arc<Batch>>) {
         let tree = self.trees.new_tree();
         let (port, socket) = match self.options.port {
             Port::Own => (free_port(), None),
@@ -57,7 +61,7 @@ impl Hands {
             Ok(child) => child,
             Err(error) => {
                 let report = error.into_report();
-                return self.inputs.push_back(Input::NotSpawned { generation, report });
+                return self.inputs.push_back(Input::SpawnFailed { generation, report });
             }
         };
         let pid = child.pid() as u32;
@@ -88,13 +92,13 @@ impl Hands {
         let captured = self.streams.as_ref().filter(|_| !pipes.is_empty());
         let output = captured.map(|streams| {
             let happen = self.happen.clone();
-            let reloader = move || drop(happen.send(Happening::Reloader));
+            let reloader = move || drop(happen.send(ProcessEvent::Reloader));
             ChildOutput::start(pipes, streams, reloader)
         });
         let happen = self.happen.clone();
         let watcher = tokio::spawn(async move {
             match wait_for_exit(pid).await {
-                Ok(ended) => drop(happen.send(Happening::Ended { tree, ended })),
+                Ok(ended) => drop(happen.send(ProcessEvent::Ended { tree, ended })),
                 Err(error) => tracing::debug!(pid, %error, "lost sight of a child"),
             }
         });
@@ -117,7 +121,7 @@ impl Hands {
     /// Waits beside the loop until the generation serves.
     pub(super) fn await_ready(
         &mut self,
-        generation: u64,
+        generation: GenerationId,
         port: Option<u16>,
         inherited: Option<SocketAddr>,
         run: &mut Running,
@@ -149,13 +153,13 @@ impl Hands {
         let happen = self.happen.clone();
         let watcher = tokio::spawn(async move {
             let address = Some(wait_until_ready(&addresses, path.as_deref()).await);
-            drop(happen.send(Happening::Ready { generation, address }));
+            drop(happen.send(ProcessEvent::Ready { generation, address }));
         });
         run.watchers.push(watcher.abort_handle());
     }
 
     /// What comes before a start: the environment files are looked at, then the builds run, from this one on.
-    pub(super) fn build(&mut self, generation: u64, because: Option<Arc<Batch>>, at: usize) {
+    pub(super) fn build(&mut self, generation: GenerationId, because: Option<Arc<Batch>>, at: usize) {
         if at == 0
             && let Err(error) = check_env_files(&self.options.command)
         {
@@ -176,7 +180,7 @@ impl Hands {
         }
     }
 
-    pub(super) fn not_built(&mut self, generation: u64, error: StartError) {
+    pub(super) fn not_built(&mut self, generation: GenerationId, error: StartError) {
         let failure = Some(error.into_report());
         self.inputs.push_back(Input::Built { generation, failure });
     }
@@ -223,7 +227,7 @@ impl Hands {
                     self.inputs.push_back(Input::Ready { generation, address });
                 }
                 ProbeResult::Elsewhere(address) => {
-                    self.inputs.push_back(Input::Elsewhere { generation, address })
+                    self.inputs.push_back(Input::ListensElsewhere { generation, address })
                 }
             }
             let goes_on =
@@ -233,7 +237,7 @@ impl Hands {
     }
 
     /// Looks at once whether generations serve: who does so since the last look must not be taken for one that still starts.
-    pub(super) fn look_now(&mut self) {
+    pub(crate) fn look_now(&mut self) {
         let now = Instant::now();
         self.running.values_mut().filter_map(|run| run.probe.as_mut()).for_each(|probe| probe.hasten(now));
         self.probe(now);

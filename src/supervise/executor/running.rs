@@ -10,22 +10,23 @@ use tokio::task::AbortHandle;
 use crate::Remedy;
 use crate::change::Batch;
 
-use super::output::ChildOutput;
-use super::phase::{ExitReport, ProcessExit};
-use super::poll_timer::PollTimer;
-use super::process::{ProcessTrees, TreeId};
-use super::readiness::SocketProbe;
-use super::sockets::InheritedListener;
+use crate::GenerationId;
+use crate::supervise::output::ChildOutput;
+use crate::supervise::phase::{ExitReport, ProcessExit};
+use crate::supervise::poll_timer::PollTimer;
+use crate::supervise::process::{ProcessTrees, TreeId};
+use crate::supervise::readiness::SocketProbe;
+use crate::supervise::sockets::InheritedListener;
 
 /// What happens outside, told by the small tasks beside the loop.
 #[derive(Debug)]
-pub(super) enum Happening {
+pub(crate) enum ProcessEvent {
     /// The leader of this tree has ended.
     Ended { tree: TreeId, ended: ProcessExit },
     /// The output says that werkzeug's reloader is at work.
     Reloader,
     /// A generation serves.
-    Ready { generation: u64, address: Option<SocketAddr> },
+    Ready { generation: GenerationId, address: Option<SocketAddr> },
 }
 
 /// A generation's process.
@@ -65,7 +66,7 @@ impl Drop for Running {
 /// The builds of one generation, one at a time.
 #[derive(Debug)]
 pub(super) struct Builds {
-    pub(super) generation: u64,
+    pub(super) generation: GenerationId,
     pub(super) because: Option<Arc<Batch>>,
     /// Which of them runs.
     pub(super) at: usize,

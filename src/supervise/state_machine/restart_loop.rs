@@ -1,4 +1,4 @@
-//! Pure: finds restart loops by their rhythm, names them and slows them down.
+//! Detects restart loops by their rhythm, names them and slows them down. Pure.
 //!
 //! A server that writes a watched file while it starts restarts itself for ever. Such a file changes shortly after each
 //! start. A path that follows [`MIN_STARTS`] starts in a row is named. From then on, a change of that path alone restarts
@@ -10,9 +10,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::action::Action;
 use crate::change::{Batch, Change, ChangeKind};
-
-use super::event::Event;
+use crate::supervise::event::Event;
+use crate::supervise::options::{OnLoop, Options};
 
 /// Time after a start in which a change follows it.
 const WINDOW: Duration = Duration::from_secs(3);
@@ -44,6 +45,7 @@ pub(super) struct LoopDecision {
 #[derive(Debug)]
 pub(super) struct RestartLoops {
     enabled: bool,
+    has_builds: bool,
     /// Number of starts.
     starts: u64,
     /// Time of the last start, or of the last begin or end of its builds.
@@ -56,9 +58,10 @@ pub(super) struct RestartLoops {
 }
 
 impl RestartLoops {
-    pub(super) fn new(enabled: bool) -> Self {
+    pub(super) fn new(options: &Options) -> Self {
         Self {
-            enabled,
+            enabled: options.on_loop == OnLoop::Warn,
+            has_builds: !options.builds.is_empty(),
             starts: 0,
             started_at: None,
             building: false,
@@ -67,24 +70,31 @@ impl RestartLoops {
         }
     }
 
-    /// The builds of a generation have begun.
-    pub(super) fn build_started(&mut self, now: Instant) {
-        self.count_start(now);
-        (self.started_at, self.building) = (Some(now), true);
+    /// Learns from the actions which builds and generations start now.
+    pub(super) fn observe(&mut self, actions: &[Action], now: Instant) {
+        for action in actions {
+            match action {
+                Action::Build { .. } if self.has_builds => {
+                    self.count_start(now);
+                    (self.started_at, self.building) = (Some(now), true);
+                }
+                Action::Spawn { .. } => {
+                    if !self.has_builds {
+                        self.count_start(now);
+                    }
+                    self.started_at = Some(now);
+                }
+                _ => {}
+            }
+        }
     }
 
     /// The builds have ended.
     pub(super) fn build_ended(&mut self, now: Instant) {
-        // The watch may notice their last writes a little later, so the window starts again.
-        (self.started_at, self.building) = (Some(now), false);
-    }
-
-    /// A generation has been started, after its builds if there are any.
-    pub(super) fn generation_started(&mut self, now: Instant, built: bool) {
-        if !built {
-            self.count_start(now);
+        if self.building {
+            // The watch may notice their last writes a little later, so the window starts again.
+            (self.started_at, self.building) = (Some(now), false);
         }
-        self.started_at = Some(now);
     }
 
     fn count_start(&mut self, now: Instant) {

@@ -11,15 +11,13 @@ use tokio::task::JoinHandle;
 
 use crate::GenerationId;
 
-use super::decision::Input;
 use super::error::Error;
 use super::event::{Event, Request, SupervisorExit};
-use super::hands::Hands;
-use super::machine::Machine;
+use super::executor::{Hands, ProcessEvent};
 use super::options::Options;
 use super::process::{Subreaper, adopt_orphans, check_env_files};
-use super::running::Happening;
 use super::sockets::{Endpoint, InheritedListener};
+use super::state_machine::{Input, Machine};
 
 /// A running supervisor. Dropped, it kills what it runs at once.
 ///
@@ -97,9 +95,9 @@ impl Supervisor {
     /// The sockets that somebody may answer on after the end of this generation and until the next one starts,
     /// duplicated and made non-blocking; the next generation finds them as they were. None if it has started already.
     #[must_use]
-    pub fn answering_sockets(&self, generation: u64) -> Vec<OwnedFd> {
+    pub fn answering_sockets(&self, generation: GenerationId) -> Vec<OwnedFd> {
         let answering = self.sockets.iter().filter(|held| held.allows_answers());
-        answering.filter_map(|held| held.lend(GenerationId::new(generation)).ok().flatten()).collect()
+        answering.filter_map(|held| held.lend(generation).ok().flatten()).collect()
     }
 
     /// Stops gently and returns once the last process of the tree is gone.
@@ -127,7 +125,7 @@ struct Loop {
     machine: Machine,
     hands: Hands,
     requests: UnboundedReceiver<Request>,
-    happened: UnboundedReceiver<Happening>,
+    happened: UnboundedReceiver<ProcessEvent>,
     orphans: Option<tokio::signal::unix::Signal>,
 }
 
@@ -176,7 +174,7 @@ impl Loop {
             Some(happening) = self.happened.recv() => self.hands.took(happening),
             Some(request) = self.requests.recv() => self.requested(request),
             () = orphaned(&mut self.orphans) => self.hands.orphaned(),
-            () = until(deadline) => self.hands.inputs.push_back(Input::Time),
+            () = until(deadline) => self.hands.inputs.push_back(Input::TimePassed),
         }
     }
 
@@ -193,7 +191,7 @@ impl Loop {
             Request::Drained(generation) => Input::Drained(generation),
             Request::Pause => Input::Pause,
             Request::Resume => Input::Resume,
-            Request::Signal(signal) => Input::Deliver(signal),
+            Request::Signal(signal) => Input::SendSignal(signal),
             Request::Stop => Input::Stop,
             Request::Kill => Input::Kill,
         };
@@ -204,7 +202,7 @@ impl Loop {
     fn settle(&mut self) {
         while let Some(input) = self.hands.inputs.pop_front() {
             // From time passing, most often nothing follows.
-            let quiet = matches!(input, Input::Time);
+            let quiet = matches!(input, Input::TimePassed);
             if !quiet {
                 tracing::debug!(?input, "told");
             }

@@ -1,22 +1,24 @@
-//! The machine by itself: cases as text files, and what must hold whatever comes in.
+//! Tests of the state machine: cases as text files, and properties that hold for any order of inputs.
 //!
-//! A case is a file under `tests/cases/machine`: `= OPTION…` sets it up, `> MS INPUT` feeds it, and the lines after it are
-//! the actions that must follow, in order.
+//! A case is a file under `tests/cases/machine`. `= OPTION…` sets the options, `> MS INPUT` feeds an input at this
+//! millisecond, and the lines after it are the actions that must follow, in order.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
-use super::*;
-use crate::change::{Change, ChangeKind};
+use super::action::{Action, Input, ReadyCondition};
+use super::machine::Machine;
+use crate::change::{Batch, Change, ChangeKind};
 use crate::supervise::command::{Command, Stdin};
 use crate::supervise::event::Event;
-use crate::supervise::generation::Stage;
-use crate::supervise::options::{OnExit, OnLoop, Options, Port};
-use crate::supervise::phase::ProcessExit;
-use crate::supervise::policy::Settings;
+use crate::supervise::options::{OnBusy, OnExit, OnLoop, Options, Port};
+use crate::supervise::phase::{ExitReport, ProcessExit};
 use crate::supervise::signal::Signal;
 use crate::supervise::sockets::{Endpoint, Listen};
+use crate::{GenerationId, Remedy};
 
 fn options(words: &str) -> Options {
     let mut options = Options::new(Command::new("server"));
@@ -75,12 +77,13 @@ fn changed(words: &[&str], at: Instant) -> Input {
 }
 
 fn report(ended: ProcessExit) -> ExitReport {
-    ExitReport { ended, ran: Duration::ZERO, message: None, remedy: crate::Remedy::None, output: Vec::new() }
+    ExitReport { ended, ran: Duration::ZERO, message: None, remedy: Remedy::None, output: Vec::new() }
 }
 
 fn input(words: &str, now: Instant) -> Input {
     let words: Vec<&str> = words.split(' ').collect();
-    let generation = words.get(1).and_then(|word| word.parse().ok()).unwrap_or(0);
+    let number = words.get(1).and_then(|word| word.parse().ok()).unwrap_or(0);
+    let generation = GenerationId::new(number);
     match words[0] {
         "begin" => Input::Begin,
         "change" => changed(&words[1..], now),
@@ -94,14 +97,19 @@ fn input(words: &str, now: Instant) -> Input {
         "built" => Input::Built { generation, failure: None },
         "build-failed" => Input::Built { generation, failure: Some(report(ProcessExit::Status(101))) },
         "spawned" => Input::Spawned { generation, pid: 100 },
-        "not-spawned" => Input::NotSpawned { generation, report: report(ProcessExit::NotStarted(127)) },
+        "not-spawned" => Input::SpawnFailed { generation, report: report(ProcessExit::NotStarted(127)) },
         "ready" => Input::Ready { generation, address: None },
-        "elsewhere" => Input::Elsewhere { generation, address: address() },
-        "in-the-way" => Input::InTheWay { generation, holder: generation - 1, address: address() },
-        "exited" => Input::Exited { generation, report: report(ProcessExit::Status(1)) },
-        "interrupted" => Input::Exited { generation, report: report(ProcessExit::Signal(Signal::INT)) },
-        "gone" => Input::Gone { generation },
-        "time" => Input::Time,
+        "elsewhere" => Input::ListensElsewhere { generation, address: address() },
+        "in-the-way" => {
+            Input::PortConflict { generation, holder: GenerationId::new(number - 1), address: address() }
+        }
+        "not-ready" => {
+            Input::NotReady { generation, condition: ReadyCondition::Answers, output: b"output".to_vec() }
+        }
+        "exited" => Input::LeaderExited { generation, report: report(ProcessExit::Status(1)) },
+        "interrupted" => Input::LeaderExited { generation, report: report(ProcessExit::Signal(Signal::INT)) },
+        "gone" => Input::TreeGone { generation },
+        "time" => Input::TimePassed,
         other => panic!("no input is called {other}"),
     }
 }
@@ -109,33 +117,35 @@ fn input(words: &str, now: Instant) -> Input {
 fn line(action: &Action) -> String {
     match action {
         Action::Build { generation, .. } => format!("build {generation}"),
-        Action::CancelBuild { kill } => (if *kill { "kill-build" } else { "cancel-build" }).to_owned(),
+        Action::StopBuilds => "cancel-build".to_owned(),
+        Action::KillBuilds => "kill-build".to_owned(),
+        Action::DiagnoseReadiness { generation } => format!("diagnose {generation}"),
         Action::Spawn { generation, because } => {
             format!("spawn {generation}{}", if because.is_some() { " because" } else { "" })
         }
-        Action::Signal { generation, .. } => format!("signal {generation}"),
-        Action::Deliver { generation, signal } => format!("deliver {generation} {signal}"),
-        Action::Kill { generation, .. } => format!("kill {generation}"),
+        Action::StopTree { generation, .. } => format!("signal {generation}"),
+        Action::SignalGroup { generation, signal } => format!("deliver {generation} {signal}"),
+        Action::KillTree { generation, .. } => format!("kill {generation}"),
         Action::Abandon { generation } => format!("abandon {generation}"),
-        Action::End(exit) => format!("end {exit:?}"),
-        Action::Tell(Event::Phase { generation, phase }) => {
+        Action::Finish(exit) => format!("end {exit:?}"),
+        Action::Emit(Event::Phase { generation, phase }) => {
             let name = format!("{phase:?}");
             let name = name.split([' ', '(', '{']).next().unwrap_or_default();
             format!("tell {} {generation}", name.to_lowercase())
         }
-        Action::Tell(Event::Restarting { generation, .. }) => format!("tell restarting {generation}"),
-        Action::Tell(Event::Waiting { backoff }) => match backoff {
+        Action::Emit(Event::Restarting { generation, .. }) => format!("tell restarting {generation}"),
+        Action::Emit(Event::Waiting { backoff }) => match backoff {
             Some(backoff) => format!("tell waiting {}", backoff.as_millis()),
             None => "tell waiting".to_owned(),
         },
-        Action::Tell(Event::ListensElsewhere { generation, .. }) => format!("tell elsewhere {generation}"),
-        Action::Tell(Event::Loop { path, directory, times }) => {
+        Action::Emit(Event::ListensElsewhere { generation, .. }) => format!("tell elsewhere {generation}"),
+        Action::Emit(Event::Loop { path, directory, times }) => {
             let looping = directory.as_ref().unwrap_or(path);
             let name = looping.strip_prefix("/project").unwrap_or(looping).display();
             let what = if directory.is_some() { "directory" } else { "file" };
             format!("tell loop {what} {name} {times}")
         }
-        Action::Tell(other) => format!("tell {other:?}"),
+        Action::Emit(other) => format!("tell {other:?}"),
     }
 }
 
@@ -181,44 +191,44 @@ fn the_cases_hold() {
     assert!(count >= 10, "the cases are there");
 }
 
-/// What a world of processes answers, in an order and with delays that chance decides.
+/// Simulated processes. A random generator decides the order of what happens, and the delays.
 struct World {
     machine: Machine,
+    has_builds: bool,
     overlap: bool,
     now: Instant,
-    /// Generations whose tree lives, and whether each is ready, and whether it was killed.
-    living: std::collections::BTreeMap<u64, (bool, bool)>,
-    building: Option<u64>,
-    /// The last change, and when what was last begun began.
-    changed: Option<Instant>,
-    begun: Option<Instant>,
-    failed: bool,
+    /// The generations with processes, and whether each is ready.
+    living: BTreeMap<GenerationId, bool>,
+    building: Option<GenerationId>,
+    last_change: Option<Instant>,
+    /// Time at which the newest generation began.
+    last_begin: Option<Instant>,
     stopping: bool,
-    ended: bool,
+    finished: bool,
 }
 
 impl World {
     fn new(words: &str) -> Self {
         let options = options(words);
-        let overlap = Settings::new(&options).overlap;
+        let machine = Machine::new(&options);
         let mut world = Self {
-            machine: Machine::new(&options),
-            overlap,
+            overlap: machine.lifecycle().overlaps(),
+            machine,
+            has_builds: !options.builds.is_empty(),
             now: Instant::now(),
-            living: std::collections::BTreeMap::new(),
+            living: BTreeMap::new(),
             building: None,
-            changed: None,
-            begun: None,
-            failed: false,
+            last_change: None,
+            last_begin: None,
             stopping: false,
-            ended: false,
+            finished: false,
         };
         world.feed(Input::Begin);
         world
     }
 
     fn feed(&mut self, input: Input) {
-        let mut inputs = std::collections::VecDeque::from([input]);
+        let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
             for action in self.machine.step(input, self.now) {
                 self.perform(action, &mut inputs);
@@ -226,104 +236,98 @@ impl World {
         }
     }
 
-    fn perform(&mut self, action: Action, inputs: &mut std::collections::VecDeque<Input>) {
-        assert!(!self.ended, "nothing follows the end: {action:?}");
+    fn perform(&mut self, action: Action, inputs: &mut VecDeque<Input>) {
+        assert!(!self.finished, "no action follows the end: {action:?}");
         match action {
             Action::Build { generation, .. } => {
                 assert!(self.building.is_none(), "one build at a time");
-                (self.building, self.begun) = (Some(generation), Some(self.now));
-                self.failed = false;
+                (self.building, self.last_begin) = (Some(generation), Some(self.now));
             }
             Action::Spawn { generation, .. } => {
-                assert!(!self.stopping, "nothing starts during a stop");
+                assert!(!self.stopping, "no generation starts during a stop");
                 let alone = self.living.is_empty();
                 assert!(alone || self.overlap, "a start beside {:?}", self.living);
-                assert!(self.living.values().all(|(ready, _)| *ready), "two are starting: {:?}", self.living);
-                self.living.insert(generation, (false, false));
-                if !self.machine.settings.builds {
-                    self.begun = Some(self.now);
+                assert!(self.living.values().all(|ready| *ready), "two are starting: {:?}", self.living);
+                self.living.insert(generation, false);
+                if !self.has_builds {
+                    self.last_begin = Some(self.now);
                 }
-                self.failed = false;
                 inputs.push_back(Input::Spawned { generation, pid: 7 });
             }
-            Action::Kill { generation, .. } => {
-                if let Some((_, killed)) = self.living.get_mut(&generation) {
-                    *killed = true;
-                }
+            Action::DiagnoseReadiness { generation } => {
+                let condition = ReadyCondition::AcceptsOnSocket;
+                inputs.push_back(Input::NotReady { generation, condition, output: Vec::new() });
             }
             Action::Abandon { generation } => drop(self.living.remove(&generation)),
-            Action::Tell(Event::Phase { phase: Phase::BuildFailed(_), .. }) => self.failed = true,
-            Action::Signal { generation, .. } => {
-                assert!(self.living.contains_key(&generation), "a signal for nobody");
+            Action::StopTree { generation, .. } => {
+                assert!(self.living.contains_key(&generation), "a signal for a tree that is gone");
             }
-            Action::End(_) => self.ended = true,
+            Action::Finish(_) => self.finished = true,
             _ => {}
         }
     }
 
-    /// One thing happens.
+    /// Lets one event happen.
     fn happen(&mut self, choice: u8, which: u8, pause: u16) {
         self.now += Duration::from_millis(u64::from(pause));
         let generation = self.living.keys().nth(usize::from(which) % self.living.len().max(1)).copied();
         match (choice % 12, generation) {
             (0 | 1, _) if !self.stopping => {
-                self.changed = Some(self.now);
+                self.last_change = Some(self.now);
                 self.feed(Input::Changed(batch(self.now)));
             }
             (2, Some(generation)) => {
-                if let Some((ready, _)) = self.living.get_mut(&generation) {
-                    *ready = true;
-                }
+                self.living.insert(generation, true);
                 self.feed(Input::Ready { generation, address: None });
             }
             (3, Some(generation)) => {
-                self.feed(Input::Exited { generation, report: report(ProcessExit::Status(1)) });
-                self.go(generation);
+                self.feed(Input::LeaderExited { generation, report: report(ProcessExit::Status(1)) });
+                self.end_tree(generation);
             }
             (4, Some(generation)) => self.feed(Input::Drained(generation)),
-            (5 | 6, Some(generation)) if self.is_ending(generation) => self.go(generation),
+            (5 | 6, Some(generation)) if self.machine.lifecycle().is_stopping(generation) => {
+                self.end_tree(generation);
+            }
             (7, _) => self.finish_build(which.is_multiple_of(2)),
             (8, _) => self.feed(Input::Restart),
             (9, _) => self.feed(if which.is_multiple_of(2) { Input::Pause } else { Input::Resume }),
-            _ => self.feed(Input::Time),
+            _ => self.feed(Input::TimePassed),
         }
     }
 
-    fn is_ending(&self, generation: u64) -> bool {
-        let one = self.machine.generations.iter().find(|one| one.number == generation);
-        one.is_some_and(|one| matches!(one.stage, Stage::Stopping { .. } | Stage::Killed { .. }))
-    }
-
-    fn go(&mut self, generation: u64) {
+    fn end_tree(&mut self, generation: GenerationId) {
         self.living.remove(&generation);
-        self.feed(Input::Gone { generation });
+        self.feed(Input::TreeGone { generation });
     }
 
-    fn finish_build(&mut self, well: bool) {
+    fn finish_build(&mut self, success: bool) {
         if let Some(generation) = self.building.take() {
-            let failure = (!well).then(|| report(ProcessExit::Status(101)));
+            let failure = (!success).then(|| report(ProcessExit::Status(101)));
             self.feed(Input::Built { generation, failure });
         }
     }
 
-    /// Lets everything that was begun come to its end.
-    fn come_to_rest(&mut self) {
+    /// Lets everything that has begun end, as well-behaved processes do.
+    fn run_to_rest(&mut self) {
         for _ in 0..200 {
-            let ending: Vec<u64> = self.living.keys().copied().filter(|one| self.is_ending(*one)).collect();
-            ending.into_iter().for_each(|generation| self.go(generation));
+            for generation in self.living.keys().copied().collect::<Vec<_>>() {
+                if self.machine.lifecycle().is_stopping(generation) {
+                    self.end_tree(generation);
+                }
+            }
             self.finish_build(true);
-            for (generation, (ready, _)) in &mut self.living.clone() {
-                if !*ready {
-                    self.living.insert(*generation, (true, false));
-                    self.feed(Input::Ready { generation: *generation, address: None });
+            for (generation, ready) in self.living.clone() {
+                if !ready {
+                    self.living.insert(generation, true);
+                    self.feed(Input::Ready { generation, address: None });
                 }
             }
             match self.machine.deadline() {
                 Some(deadline) => self.now = self.now.max(deadline),
-                None if self.building.is_none() && self.living.values().all(|(ready, _)| *ready) => return,
+                None if self.building.is_none() && self.living.values().all(|ready| *ready) => return,
                 None => {}
             }
-            self.feed(Input::Time);
+            self.feed(Input::TimePassed);
         }
     }
 }
@@ -332,7 +336,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_comes_in(
+    fn the_invariants_hold_for_any_inputs(
         setup in prop::sample::select(vec![
             "", "build", "own-port", "own-port drain", "own-port drain build", "fixed-port drain", "listen",
             "no-overlap own-port drain", "restart-on-exit", "postpone", "own-port restart-on-exit drain",
@@ -346,13 +350,12 @@ proptest! {
             world.happen(choice, which, pause);
         }
         world.feed(Input::Resume);
-        world.come_to_rest();
-        // A change is never forgotten.
-        if let Some(changed) = world.changed {
-            prop_assert!(world.begun.is_some_and(|begun| begun >= changed) , "a change was forgotten");
+        world.run_to_rest();
+        if let Some(change) = world.last_change {
+            prop_assert!(world.last_begin.is_some_and(|begin| begin >= change), "a change was forgotten");
         }
-        prop_assert!(world.living.len() <= 1, "at rest at most one lives: {:?}", world.living);
-        // A stop always ends, whether processes obey or not.
+        prop_assert!(world.living.len() <= 1, "at rest, at most one generation lives: {:?}", world.living);
+        // A stop ends even if the processes ignore it.
         world.stopping = true;
         world.feed(if kill { Input::Kill } else { Input::Stop });
         for _ in 0..50 {
@@ -360,8 +363,8 @@ proptest! {
             if let Some(deadline) = world.machine.deadline() {
                 world.now = world.now.max(deadline);
             }
-            world.feed(Input::Time);
+            world.feed(Input::TimePassed);
         }
-        prop_assert!(world.ended, "the stop did not end: {:?}", world.machine);
+        prop_assert!(world.finished, "the stop did not end: {:?}", world.machine);
     }
 }

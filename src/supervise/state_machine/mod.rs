@@ -1,0 +1,17 @@
+//! The decisions about generations, as a pure state machine: inputs and the time in, actions out.
+//!
+//! The state machine decides when a generation is built, started, drained, stopped, killed and abandoned. It knows no
+//! process, clock, socket or async runtime, so a test replays inputs and compares actions (`tests/cases/machine`).
+
+mod action;
+mod backoff;
+mod generation;
+mod lifecycle;
+mod machine;
+mod pending;
+mod restart_loop;
+#[cfg(test)]
+mod tests;
+
+pub(super) use action::{Action, Input, ReadyCondition};
+pub(super) use machine::Machine;
