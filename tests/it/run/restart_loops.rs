@@ -80,7 +80,7 @@ fn the_rule_that_is_printed_ends_the_loop() {
     let run = start(&sandbox, &[], "date > out-$DEVRUN_GENERATION.json; exec sleep 1000");
     run.wait_for_line("add this line to .watchignore: /*.json");
     sandbox.write(".watchignore", "/*.json\n");
-    run.wait_for_line(".watchignore changed, rules read again");
+    run.wait_for_line(".watchignore changed, rules reloaded");
     let settled = settle(&sandbox, Duration::from_millis(1500));
     sandbox.write("app.py", "2");
     wait_until("an edit restarts", || starts(&sandbox) == settled + 1);

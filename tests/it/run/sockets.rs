@@ -70,8 +70,9 @@ fn a_socket_goes_to_and_fro_between_devrun_and_the_server_without_a_loss() {
     let (sandbox, address) = (Sandbox::new(), free_address());
     let listen = address.to_string();
     let serve = "serve-draining {}/data/log";
-    let mut running =
-        TestProcess::start(&mut devrun(&sandbox, serve, &["--no-overlap", "--listen", &listen]));
+    // The same file changes after each start.
+    let options = ["--no-overlap", "--on-loop", "restart", "--listen", &listen];
+    let mut running = TestProcess::start(&mut devrun(&sandbox, serve, &options));
     let serves = || get(address, "/").is_ok_and(|answer| answer.status == 200);
     wait_until("the server answers", serves);
     let crowd = Crowd::start(address, 3);
