@@ -219,3 +219,24 @@ fn gits_configuration_counts() {
     let (_, text) = run(sandbox.devrun().args(["explain", "--no-vcs-ignore", "a.mine", "a.local"]));
     assert_eq!(text, "a.mine  watched\na.local  watched\n");
 }
+
+#[test]
+fn json_keeps_every_character_of_a_name() {
+    let sandbox = Sandbox::new();
+    // DEL, C1 controls and an escape sequence: the filter of terminal text would drop them.
+    let name = "a\u{7f}b\u{9b}31mc\u{1b}cd.py";
+    sandbox.write(".watchignore", format!("{name}\n"));
+    for format in ["json", "github", "sarif"] {
+        let (_, text) = run(sandbox.devrun().args(["check", "--format", format]));
+        assert!(!text.contains("panicked"), "{text}");
+    }
+    let (status, text) = run(sandbox.devrun().args(["explain", "--format", "json", name]));
+    assert_eq!(status, 0, "{text}");
+    let answer: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(answer["path"], name);
+    assert_eq!(answer["rule"]["pattern"], name);
+    sandbox.write(name, "");
+    let (_, text) = run(sandbox.devrun().args(["list", "--ignored", "--format", "json"]));
+    let listed: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(listed["ignored"][0]["path"], name, "{text}");
+}

@@ -123,7 +123,7 @@ impl Explainer<'_> {
             Format::Json => {
                 let answer = self.json_answer(bytes, &verdict, left_out);
                 let line = serde_json::to_string(&answer);
-                terminal.println(line.map_err(|error| CliError::failed_to("write JSON", &error))?)
+                terminal.println_data(line.map_err(|error| CliError::failed_to("write JSON", &error))?)
             }
         }
     }

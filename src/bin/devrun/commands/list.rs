@@ -103,7 +103,7 @@ impl List<'_> {
         let files = watch.files();
         let directories = count_files(watch, &files, &self.settings.watch.roots);
         if self.json {
-            return terminal.println(self.tree_json(&summary, &files, &directories));
+            return terminal.println_data(self.tree_json(&summary, &files, &directories));
         }
         for root in &summary.roots {
             terminal.println(format_args!(
@@ -174,7 +174,7 @@ impl List<'_> {
         let files = watch.files();
         if self.json {
             let document = json!({ "version": VERSION });
-            return terminal.println(byte_string::with(document, "files", &self.all_relative(&files)));
+            return terminal.println_data(byte_string::with(document, "files", &self.all_relative(&files)));
         }
         files.iter().try_for_each(|file| terminal.println(escape_path(self.strip_directory(file))))
     }
@@ -197,7 +197,8 @@ impl List<'_> {
             roots.iter().flat_map(|root| find_ignored(root, &rules)).collect();
         if self.json {
             let entries = ignored.iter().map(|(path, entry)| self.ignored_json(path, entry));
-            return terminal.println(json!({ "version": VERSION, "ignored": entries.collect::<Vec<_>>() }));
+            return terminal
+                .println_data(json!({ "version": VERSION, "ignored": entries.collect::<Vec<_>>() }));
         }
         for (path, entry) in &ignored {
             let slash = if entry.is_dir { "/" } else { "" };
@@ -243,7 +244,7 @@ impl List<'_> {
                 let object = json!({ "events": hot.events, "ignored": !hot.is_watched });
                 byte_string::with(object, "path", &self.relative(&hot.path))
             });
-            return terminal.println(json!({ "version": VERSION, "hot": paths.collect::<Vec<_>>() }));
+            return terminal.println_data(json!({ "version": VERSION, "hot": paths.collect::<Vec<_>>() }));
         }
         if hot.is_empty() {
             return terminal.println("no events: no file in the watched directories was written");

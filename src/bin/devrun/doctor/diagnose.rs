@@ -77,7 +77,7 @@ fn print(findings: &[Finding], format: Format, terminal: &mut Terminal) -> Resul
         Format::Human => findings.iter().try_for_each(|finding| finding.print(terminal)),
         Format::Json => {
             let checks: Vec<Value> = findings.iter().map(Finding::to_json).collect();
-            terminal.println(json!({ "version": VERSION, "checks": checks }))
+            terminal.println_data(json!({ "version": VERSION, "checks": checks }))
         }
     }
 }

@@ -182,7 +182,7 @@ impl Reporter {
 
     fn write(&self, record: &Record, terminal: &mut Terminal) {
         if self.json {
-            return terminal.eprintln(json::line(record, SystemTime::now()));
+            return terminal.eprintln_data(json::line(record, SystemTime::now()));
         }
         if self.clear && matches!(record, Record::Restarting { .. }) {
             terminal.clear_screen();

@@ -31,8 +31,9 @@ static SHARED: OnceLock<OutputStreams> = OnceLock::new();
 /// Standard output and standard error.
 #[derive(Debug)]
 pub(crate) struct Terminal {
-    out: AutoStream<io::Stdout>,
-    /// Output that is not yet written, because a long listing is written in large pieces.
+    out_color: ColorChoice,
+    /// Output that is not yet written, because a long listing is written in large pieces. It has the colours of
+    /// the stream already.
     pending: Vec<u8>,
     err: AutoStream<io::Stderr>,
     /// Whether the last line on the terminal is a status line, without an end of line.
@@ -44,12 +45,10 @@ impl Terminal {
     /// Opens both streams. With [`ColorChoice::Auto`], NO_COLOR, CLICOLOR and the kind of stream decide about
     /// colour.
     pub(crate) fn new(choice: ColorChoice) -> Self {
-        let out = io::stdout();
         let err = io::stderr();
-        let out_choice = resolve_color(choice, || AutoStream::choice(&out));
         let err_choice = resolve_color(choice, || AutoStream::choice(&err));
         Self {
-            out: AutoStream::new(out, out_choice),
+            out_color: resolve_color(choice, || AutoStream::choice(&io::stdout())),
             pending: Vec::new(),
             err: AutoStream::new(err, err_choice),
             has_status: false,
@@ -69,8 +68,8 @@ impl Terminal {
     /// # Errors
     /// [`CliError::closed_pipe`] if the reader closed the stream, another error if the write fails.
     pub(crate) fn print(&mut self, text: impl Display) -> Result<(), CliError> {
-        to_cli_error(write!(self.pending, "{text}"))?;
-        if self.pending.len() < FLUSH_THRESHOLD { Ok(()) } else { self.write_pending() }
+        let rendered = render(text, self.out_color);
+        self.print_bytes(&rendered)
     }
 
     /// Prints a line to standard output. Errors as [`Terminal::print`].
@@ -78,23 +77,37 @@ impl Terminal {
         self.print(format_args!("{text}\n"))
     }
 
-    /// Prints bytes to standard output without a change, for other programs to read. Errors as
-    /// [`Terminal::print`].
+    /// Prints a line to standard output without a change, for other programs to read. Text for people goes through a
+    /// filter that removes escape sequences, and with them characters such as DEL. Errors as [`Terminal::print`].
+    pub(crate) fn println_data(&mut self, data: impl Display) -> Result<(), CliError> {
+        self.print_bytes(format!("{data}\n").as_bytes())
+    }
+
+    /// Prints bytes to standard output without a change. Errors as [`Terminal::print`].
     pub(crate) fn print_bytes(&mut self, bytes: &[u8]) -> Result<(), CliError> {
-        self.write_pending()?;
-        to_cli_error(io::stdout().write_all(bytes))
+        self.pending.extend_from_slice(bytes);
+        if self.pending.len() < FLUSH_THRESHOLD { Ok(()) } else { self.write_pending() }
     }
 
     /// Writes the pending text to standard output. Errors as [`Terminal::print`].
     pub(crate) fn flush(&mut self) -> Result<(), CliError> {
         self.write_pending()?;
-        to_cli_error(self.out.flush())
+        to_cli_error(io::stdout().flush())
     }
 
     /// Prints a line to standard error. A failed write is ignored, because there is nowhere to report it.
     pub(crate) fn eprintln(&mut self, line: impl Display) {
         // One write per line, so that the lines of several processes do not mix.
-        let line = self.render(format_args!("{line}\n"));
+        self.eprint_bytes(self.render(format_args!("{line}\n")));
+    }
+
+    /// Prints a line to standard error without a change, for other programs to read. Errors as
+    /// [`Terminal::eprintln`].
+    pub(crate) fn eprintln_data(&mut self, data: impl Display) {
+        self.eprint_bytes(format!("{data}\n").into_bytes());
+    }
+
+    fn eprint_bytes(&mut self, line: Vec<u8>) {
         match SHARED.get() {
             Some(shared) => shared.print(line),
             None => {
@@ -215,15 +228,12 @@ impl Terminal {
 
     fn write_pending(&mut self) -> Result<(), CliError> {
         let pending = std::mem::take(&mut self.pending);
-        to_cli_error(self.out.write_all(&pending))
+        to_cli_error(io::stdout().write_all(&pending))
     }
 
     /// The bytes to write to standard error for a text, with or without colour.
     fn render(&self, text: impl Display) -> Vec<u8> {
-        let mut rendered = AutoStream::new(Vec::new(), self.err.current_choice());
-        // Writing to a vector does not fail.
-        let _ = write!(rendered, "{text}");
-        rendered.into_inner()
+        render(text, self.err.current_choice())
     }
 
     fn print_plain_error(&mut self, error: &CliError) {
@@ -281,6 +291,14 @@ impl Write for StderrWriter {
     fn flush(&mut self) -> io::Result<()> {
         io::stderr().flush()
     }
+}
+
+/// The bytes of a text, without its escape sequences if colour is off.
+fn render(text: impl Display, color: ColorChoice) -> Vec<u8> {
+    let mut rendered = AutoStream::new(Vec::new(), color);
+    // Writing to a vector does not fail.
+    let _ = write!(rendered, "{text}");
+    rendered.into_inner()
 }
 
 fn resolve_color(choice: ColorChoice, detect: impl FnOnce() -> ColorChoice) -> ColorChoice {

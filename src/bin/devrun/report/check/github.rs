@@ -8,7 +8,7 @@ use crate::ui::terminal::Terminal;
 
 /// Prints one workflow command for each finding.
 pub(crate) fn write(report: &LintReport, names: &FileNames, terminal: &mut Terminal) -> Result<(), CliError> {
-    report.findings.iter().try_for_each(|finding| terminal.println(command(finding, names)))
+    report.findings.iter().try_for_each(|finding| terminal.println_data(command(finding, names)))
 }
 
 fn command(finding: &Finding, names: &FileNames) -> String {

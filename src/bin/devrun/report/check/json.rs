@@ -70,7 +70,7 @@ pub(crate) fn write(report: &LintReport, names: &FileNames, terminal: &mut Termi
     };
     let text =
         serde_json::to_string_pretty(&document).map_err(|error| CliError::failed_to("write JSON", &error))?;
-    terminal.println(text)
+    terminal.println_data(text)
 }
 
 fn finding_object<'a>(finding: &'a Finding, names: &FileNames) -> FindingObject<'a> {

@@ -22,7 +22,7 @@ pub(crate) fn write(report: &LintReport, names: &FileNames, terminal: &mut Termi
         "version": "2.1.0",
         "runs": [{ "tool": { "driver": driver }, "columnKind": "unicodeCodePoints", "results": results }],
     });
-    terminal.println(format_args!("{log:#}"))
+    terminal.println_data(format_args!("{log:#}"))
 }
 
 fn rule(id: FindingId) -> Value {
