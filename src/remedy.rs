@@ -43,6 +43,14 @@ pub enum Remedy {
         /// The name.
         name: String,
     },
+    /// The kernel's limits of inotify watches or instances are used up: raise them.
+    RaiseInotifyLimits,
+    /// Scans cost too much: ignore more paths, or use kernel events.
+    ScanLess,
+    /// A line of a rule file never matches: correct or remove it. The other lines are in effect.
+    CorrectRuleLine,
+    /// Further lines of rule files never match: list them.
+    ListRuleDefects,
 }
 
 impl fmt::Display for Remedy {
@@ -73,6 +81,17 @@ impl fmt::Display for Remedy {
             Self::CreateEnvFile => f.write_str("create it, or remove it from `env_files` of `Command`"),
             Self::UseShell => f.write_str("to run a whole command line, set `shell` of `Command`"),
             Self::FindProgram { .. } => f.write_str("check the spelling and the variable PATH"),
+            Self::RaiseInotifyLimits => f.write_str(
+                "raise it, for example: sudo sysctl fs.inotify.max_user_watches=1048576 \
+                 fs.inotify.max_user_instances=1024",
+            ),
+            Self::ScanLess => f.write_str(
+                "ignore paths that need no watching, or set `mode` of `watch::Options` to `Mode::Event`",
+            ),
+            Self::CorrectRuleLine => {
+                f.write_str("correct the line or remove it; the other lines are in effect")
+            }
+            Self::ListRuleDefects => f.write_str("see `Rules::defects`"),
         }
     }
 }

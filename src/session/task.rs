@@ -318,5 +318,5 @@ fn rewatch_warning(error: &watch::Error) -> watch::Event {
         message = format!("{message}: {cause}");
         source = cause.source();
     }
-    watch::Event::Warning { message, remedy: String::new() }
+    watch::Event::Warning { message, remedy: crate::Remedy::None }
 }

@@ -1,13 +1,13 @@
-//! Why watching could not begin. Once begun it never fails: it degrades, and says so.
+//! Why a watch could not start. A running watch does not fail: it falls back to scans and sends a warning.
 
 use std::io;
 use std::path::PathBuf;
 
-/// Why watching could not begin. Fits "failed to …".
+/// Why a watch could not start. The message fits after "failed to".
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The rules could not be made.
+    /// The rules could not be built.
     #[error("read the ignore rules")]
     Rules(#[from] crate::rules::Error),
     /// A glob of `filters` does not parse.
@@ -15,7 +15,7 @@ pub enum Error {
     Filter {
         /// The glob.
         glob: String,
-        /// What is wrong with it.
+        /// The parser's message.
         reason: String,
     },
     /// A root cannot be watched in any way.
@@ -26,4 +26,10 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// The system could not start the watch thread.
+    #[error("start the watch thread")]
+    Thread(#[source] io::Error),
+    /// The watch thread ended before the first walk was complete.
+    #[error("complete the first walk: the watch thread ended early")]
+    ThreadEnded,
 }

@@ -1,95 +1,48 @@
-//! What the watch room tells its owner.
+//! The events of a watch.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::Remedy;
 use crate::change::Batch;
 use crate::rules::Defect;
 
-use crate::watch::options::Mode;
+use super::summary::{RootReport, Summary};
 
-/// What the watch room tells its owner.
+/// An event of a watch.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Event {
-    /// Relevant content has changed: one burst, proven.
+    /// Relevant files have changed, which their content or existence proves. One event per burst.
     Changed(Batch),
-    /// Rule files were edited: what is watched follows at once.
+    /// Rule files were edited, and the new rules are in effect.
     RulesReloaded {
         /// The rule files that changed, absolute.
         files: Vec<PathBuf>,
-        /// Bad lines, now, in all rule files.
+        /// The invalid lines of all rule files.
         defects: Vec<Defect>,
         /// What is watched now.
         summary: Summary,
     },
-    /// A root (or a part of it) is watched in another way from now on.
+    /// A root, or a part of one, is watched in another way from now on.
     ModeChanged(RootReport),
-    /// A burst is held back while git is at work (`.git/index.lock`, a rebase, a merge): said once.
+    /// A burst is held back while git works. Sent once per hold.
     WaitingForGit {
-        /// The file that says so.
+        /// The lock file or directory of the git operation.
         marker: PathBuf,
     },
-    /// The kernel's queue overflowed or watches were lost: everything was compared again, nothing is lost.
+    /// Events were lost, so everything was compared with the snapshot. No change is lost.
     Rescanned {
-        /// Files compared.
+        /// Number of files compared.
         files: usize,
-        /// SyncMode long it took.
+        /// Duration of the comparison.
         took: Duration,
     },
-    /// Something the developer should know: one sentence, and the remedy.
+    /// A condition that needs the developer's attention.
     Warning {
-        /// What is the matter.
+        /// The condition, in one sentence.
         message: String,
-        /// What to do about it; may be empty.
-        remedy: String,
+        /// What the developer can do about it.
+        remedy: Remedy,
     },
-}
-
-/// Why a root is watched the way it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Why {
-    /// Asked for.
-    Asked,
-    /// A local file system: events work.
-    Local,
-    /// A network or shared file system, by its name: no events come.
-    NoEvents(String),
-    /// The kernel's limit of watches or instances is used up.
-    Limit(String),
-    /// It may not be read: nothing in it is known, and it is looked at again from time to time.
-    Unreadable,
-    /// It does not exist (yet).
-    Missing,
-}
-
-/// SyncMode one root, or one part of it, is watched.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RootReport {
-    /// The root, or the directory below it where the way changes, absolute.
-    pub path: PathBuf,
-    /// [`Mode::Event`] or [`Mode::Stat`], never auto.
-    pub mode: Mode,
-    /// Why.
-    pub why: Why,
-    /// Relevant files.
-    pub files: usize,
-    /// Directories that count.
-    pub directories: usize,
-}
-
-/// What is watched.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct Summary {
-    /// Relevant files.
-    pub files: usize,
-    /// Directories that count.
-    pub directories: usize,
-    /// Kernel watches in use by this watch.
-    pub watches: usize,
-    /// SyncMode each root is watched.
-    pub roots: Vec<RootReport>,
 }

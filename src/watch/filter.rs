@@ -1,49 +1,141 @@
-//! Which paths go on: rules, extensions, filters. Keeps nothing of what it was asked.
+//! Which paths count: the rules, the selected extensions and globs, and the lists of exceptions.
 
 use std::collections::HashSet;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
+
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use crate::rules::{self, EntryKind, Rules};
 
-use crate::watch::error::Error;
-use crate::watch::options::Options;
-use crate::watch::selection::Selection;
-use crate::watch::stats::Stats;
+use super::error::Error;
+use super::options::Options;
+use super::stats::Stats;
 
-/// Decides which paths count.
+/// The files selected by [`Options::extensions`] and [`Options::filters`]. Every directory is selected.
+///
+/// ```
+/// use devrun::{rules, watch};
+/// use std::path::Path;
+///
+/// # fn main() -> Result<(), watch::Error> {
+/// let mut options = watch::Options::new(rules::Options::new("/app"));
+/// options.extensions = vec!["rs".into()];
+/// options.filters = vec!["src/**".into()];
+/// let selection = watch::Selection::new(&options)?;
+/// assert!(selection.wants(Path::new("/app/src/main.rs")));
+/// assert!(!selection.wants(Path::new("/app/src/notes.txt")));
+/// assert!(!selection.wants(Path::new("/app/build.rs")));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Selection {
+    base: PathBuf,
+    extensions: HashSet<OsString>,
+    /// Globs with a `/`, matched against the path relative to `base`.
+    paths: Option<GlobSet>,
+    /// Globs without `/`, matched against the last component.
+    names: Option<GlobSet>,
+}
+
+impl Selection {
+    /// Builds the selection of a watch.
+    ///
+    /// # Errors
+    /// [`Error::Filter`] if a glob does not parse.
+    pub fn new(options: &Options) -> Result<Self, Error> {
+        let (paths, names): (Vec<_>, Vec<_>) = options.filters.iter().partition(|glob| glob.contains('/'));
+        let extensions = options.extensions.iter().map(|text| text.trim_start_matches('.').into()).collect();
+        let (paths, names) = (globs(&paths)?, globs(&names)?);
+        Ok(Self { base: options.rules.base.clone(), extensions, paths, names })
+    }
+
+    /// Whether a file with this absolute path is selected.
+    #[must_use]
+    pub fn wants(&self, path: &Path) -> bool {
+        let by_extension = self.extensions.is_empty()
+            || path.extension().is_some_and(|extension| self.extensions.contains(extension));
+        by_extension && self.matches_a_glob(path)
+    }
+
+    fn matches_a_glob(&self, path: &Path) -> bool {
+        if self.paths.is_none() && self.names.is_none() {
+            return true;
+        }
+        let relative = path.strip_prefix(&self.base).unwrap_or(path);
+        let by_name = || path.file_name().is_some_and(|name| is_match(self.names.as_ref(), Path::new(name)));
+        is_match(self.paths.as_ref(), relative) || by_name()
+    }
+}
+
+fn is_match(globs: Option<&GlobSet>, path: &Path) -> bool {
+    globs.is_some_and(|globs| globs.is_match(path))
+}
+
+fn globs(texts: &[&String]) -> Result<Option<GlobSet>, Error> {
+    if texts.is_empty() {
+        return Ok(None);
+    }
+    let mut set = GlobSetBuilder::new();
+    for text in texts {
+        // `/src/*.rs` and `./src/*.rs` mean `src/*.rs`.
+        let relative = text.trim_start_matches("./").trim_start_matches('/');
+        set.add(
+            GlobBuilder::new(relative)
+                .literal_separator(true)
+                .build()
+                .map_err(|error| filter_error(text, &error))?,
+        );
+    }
+    set.build().map(Some).map_err(|error| filter_error(texts[0], &error))
+}
+
+fn filter_error(glob: &str, error: &globset::Error) -> Error {
+    Error::Filter { glob: glob.to_owned(), reason: error.kind().to_string() }
+}
+
+/// Decides which paths count. Stores no answer.
 #[derive(Debug)]
 pub(crate) struct Filter {
     rules: Rules,
     selection: Selection,
     always: HashSet<PathBuf>,
-    /// What was found, and what was no change.
-    pub(crate) stats: Stats,
     never: HashSet<PathBuf>,
+    stats: Stats,
 }
 
 impl Filter {
-    /// Makes it from the options, the rules made from them and the files that count whatever these say.
+    /// `always` are files that count whatever the rules say.
     ///
     /// # Errors
-    /// [`Error::Filter`] for a glob that does not parse.
+    /// [`Error::Filter`] if a glob does not parse.
     pub(crate) fn new(options: &Options, rules: Rules, always: HashSet<PathBuf>) -> Result<Self, Error> {
-        let never = options.never.iter().cloned().collect();
-        let selection = Selection::new(options)?;
-        Ok(Self { rules, selection, always, never, stats: options.stats.clone() })
+        Ok(Self {
+            rules,
+            selection: Selection::new(options)?,
+            always,
+            never: options.never.iter().cloned().collect(),
+            stats: options.stats.clone(),
+        })
     }
 
-    /// The rules it goes by.
+    /// The rules.
     pub(crate) fn rules(&self) -> &Rules {
         &self.rules
     }
 
-    /// The same answers for the entries of a directory that was just listed; `has` as for [`Rules::within`].
-    pub(crate) fn within(&self, dir: &Path, has: &dyn Fn(&OsStr) -> bool) -> Within<'_> {
-        Within { filter: self, rules: self.rules.for_listed_dir(dir, has) }
+    /// The counters of found files and ignored events.
+    pub(crate) fn stats(&self) -> &Stats {
+        &self.stats
     }
 
-    /// Whether a directory is to be watched and looked into.
+    /// The filter for the entries of one directory. `has` as for [`Rules::for_listed_dir`].
+    pub(crate) fn within(&self, dir: &Path, has: &dyn Fn(&OsStr) -> bool) -> DirFilter<'_> {
+        DirFilter { filter: self, rules: self.rules.for_listed_dir(dir, has) }
+    }
+
+    /// Whether a directory is to be watched and walked.
     pub(crate) fn counts_dir(&self, path: &Path) -> bool {
         !self.rules.is_ignored(path, EntryKind::Dir)
     }
@@ -54,25 +146,25 @@ impl Filter {
     }
 
     fn counts(&self, path: &Path, is_ignored: impl FnOnce() -> bool) -> bool {
-        let wanted = self.is_always(path) || (self.selection.wants(path) && !is_ignored());
-        wanted && !self.never.contains(path)
+        let is_wanted = self.is_always(path) || (self.selection.wants(path) && !is_ignored());
+        is_wanted && !self.never.contains(path)
     }
 
-    /// Why a file does not count, for those who look into the inner workings.
+    /// Why a file does not count, for the log.
     pub(crate) fn why_not(&self, path: &Path) -> String {
         match self.rules.verdict(path, EntryKind::File).by {
-            _ if self.never.contains(path) => "written by devrun itself".to_owned(),
+            _ if self.never.contains(path) => "devrun writes the file itself".to_owned(),
             Some(rule) if self.rules.is_ignored(path, EntryKind::File) => format!("ignored by {rule}"),
-            _ => "no extension or filter wants it".to_owned(),
+            _ => "no extension or filter matches".to_owned(),
         }
     }
 
-    /// Whether rules are, or would be, read from a path.
+    /// Whether rules are read from a path, or would be if it existed.
     pub(crate) fn is_rule_file(&self, path: &Path) -> bool {
         self.rules.is_rule_file(path)
     }
 
-    /// Whether a file counts whatever the rules and filters say.
+    /// Whether a file counts whatever the rules and the selection say.
     pub(crate) fn is_always(&self, path: &Path) -> bool {
         !self.always.is_empty() && self.always.contains(path)
     }
@@ -80,27 +172,33 @@ impl Filter {
 
 /// Decides for the entries of one directory.
 #[derive(Debug)]
-pub(crate) struct Within<'a> {
+pub(crate) struct DirFilter<'a> {
     filter: &'a Filter,
     rules: Option<rules::DirMatcher>,
 }
 
-impl Within<'_> {
+impl DirFilter<'_> {
     /// As [`Filter::counts_dir`].
     pub(crate) fn counts_dir(&self, path: &Path) -> bool {
-        self.rules
-            .as_ref()
-            .map_or_else(|| self.filter.counts_dir(path), |rules| !rules.is_ignored(path, EntryKind::Dir))
+        match &self.rules {
+            Some(rules) => !rules.is_ignored(path, EntryKind::Dir),
+            None => self.filter.counts_dir(path),
+        }
     }
 
     /// As [`Filter::counts_file`].
     pub(crate) fn counts_file(&self, path: &Path) -> bool {
-        let Some(rules) = &self.rules else { return self.filter.counts_file(path) };
-        self.filter.counts(path, || rules.is_ignored(path, EntryKind::File))
+        match &self.rules {
+            Some(rules) => self.filter.counts(path, || rules.is_ignored(path, EntryKind::File)),
+            None => self.filter.counts_file(path),
+        }
     }
 
     /// As [`Filter::is_rule_file`].
     pub(crate) fn is_rule_file(&self, path: &Path) -> bool {
-        self.rules.as_ref().map_or_else(|| self.filter.is_rule_file(path), |rules| rules.is_rule_file(path))
+        match &self.rules {
+            Some(rules) => rules.is_rule_file(path),
+            None => self.filter.is_rule_file(path),
+        }
     }
 }

@@ -1,29 +1,38 @@
-//! Which changes happened: system noise in, proven batches out.
+//! Which files changed: file system events in, proven batches of changes out.
 //!
-//! Knows the rules, and no child: source -> filter -> coalesce -> compare.
+//! ```text
+//! notify event -> RawEvent -> Worker -> Debouncer -> Burst -> snapshot::diff -> Batch
+//!     source/      queue      worker/     debounce/            snapshot/
+//! ```
+//!
+//! Walking and reading block, so the work is done by a thread named `devrun-watch`. On Linux a second thread,
+//! `devrun-events`, reads inotify and fills the queue. A third one, `devrun-read`, fingerprints files in
+//! advance.
 
 #[allow(clippy::module_inception)]
 mod watch;
+
 mod event;
 mod summary;
 mod options;
 mod error;
 mod stats;
-mod selection;
+mod shared;
 
 mod worker;
 mod snapshot;
 mod source;
 mod debounce;
 mod filter;
-mod event_counts;
 mod queue;
-mod raw_event;
 mod fs;
 
 pub use error::Error;
-pub use event::{Event, RootReport, Summary, Why};
+pub use event::Event;
+pub use filter::Selection;
 pub use options::{Compare, Mode, Options};
-pub use selection::Selection;
+#[doc(hidden)]
+pub use source::file_system_type;
 pub use stats::Stats;
+pub use summary::{RootReport, Summary, Why};
 pub use watch::{Handle, Watch};

@@ -5,23 +5,23 @@ use std::time::Duration;
 
 use crate::rules;
 
-use crate::watch::stats::Stats;
+use super::stats::Stats;
 
-/// SyncMode changes are found.
+/// How changes are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Mode {
-    /// EventSource where they work, scans elsewhere, decided per mount.
+    /// Kernel events where they work, scans elsewhere. Decided per mount.
     #[default]
     Auto,
-    /// The kernel's events, one watch per directory that counts.
+    /// Kernel events, with one watch per directory that counts.
     Event,
-    /// Scans of the pruned tree.
+    /// Scans of every directory that counts.
     Stat,
 }
 
 impl Mode {
-    /// Its name, as `--mode` takes it.
+    /// The mode's name: `auto`, `event` or `stat`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -32,11 +32,11 @@ impl Mode {
     }
 }
 
-/// What proves a change.
+/// What proves that a file has changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Compare {
-    /// The content (a fingerprint of it), up to [`Options::content_limit`].
+    /// A fingerprint of the content, up to [`Options::content_limit`].
     #[default]
     Content,
     /// Any difference of kind, size, times or inode.
@@ -49,34 +49,35 @@ pub enum Compare {
 pub struct Options {
     /// Directories and files, absolute or relative to `rules.base`. A root need not exist yet.
     pub roots: Vec<PathBuf>,
-    /// Only these extensions, without the dot. Empty: all.
+    /// Only files with one of these extensions, written without the dot. Empty: all files.
     pub extensions: Vec<String>,
-    /// Only paths that match one of these globs (globset syntax), against the path relative to `rules.base`
-    /// and, for a glob without `/`, its last component. Empty: all.
+    /// Only files that match one of these globs (globset syntax). A glob is matched against the path relative
+    /// to `rules.base`; one without `/` against the last component too. Empty: all files.
     pub filters: Vec<String>,
-    /// Files that count whatever the rules and filters say: environment files, the configuration file.
+    /// Files that count whatever the rules and filters say, such as environment files.
     pub always: Vec<PathBuf>,
-    /// Files that never count, absolute, whatever else is said of them: what the owner itself writes, its log for instance.
+    /// Absolute paths of files that never count, such as a log that the program writes itself. Overrides
+    /// `always`.
     pub never: Vec<PathBuf>,
-    /// SyncMode changes are found.
+    /// How changes are found.
     pub mode: Mode,
-    /// Stat mode: the time between scans.
+    /// Time between two scans of polled directories.
     pub poll_interval: Duration,
-    /// The quiet time that ends a burst after a single change; it grows while changes keep coming. `None`:
-    /// the default, tuned to a few milliseconds.
+    /// Quiet time after which a burst of a single change ends. It grows while further changes arrive. `None`:
+    /// the default of a few milliseconds.
     pub debounce: Option<Duration>,
-    /// What proves a change.
+    /// What proves that a file has changed.
     pub compare: Compare,
-    /// Files larger than this, in bytes, are compared by stat.
+    /// Maximum size in bytes of files that are compared by content. Larger ones are compared by stat.
     pub content_limit: u64,
-    /// Which paths count.
+    /// The ignore rules.
     pub rules: rules::Options,
-    /// What is counted meanwhile; a clone kept by the owner shows it.
+    /// Counters that the watch updates. Keep a clone to read them.
     pub stats: Stats,
 }
 
 impl Options {
-    /// The defaults: the working directory of the rules, auto mode, content decides.
+    /// The defaults: auto mode, comparison by content, and the base directory of the rules as the only root.
     #[must_use]
     pub fn new(rules: rules::Options) -> Self {
         Self {

@@ -1,97 +1,156 @@
-//! What is watched and how, reported from the snapshot: the summary.
+//! What is watched and how, counted from the snapshot.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use crate::watch::event::{RootReport, Summary, Why};
-use crate::watch::event_counts::EventCounts;
-use crate::watch::options::Mode;
-use crate::watch::snapshot::snapshot::{Coverage, Dir, Snapshot};
-use crate::watch::source::mounts::Mounts;
+use super::options::Mode;
+use super::snapshot::{Coverage, Snapshot, SnapshotDir};
+use super::source::Mounts;
 
-/// What the room's thread shares with its owner, each behind a lock held for short.
-#[derive(Debug, Default)]
-pub(crate) struct Shared {
-    pub(crate) tree: Arc<Mutex<Snapshot>>,
-    pub(crate) hot: Mutex<EventCounts>,
-    pub(crate) plan: Mutex<SummaryContext>,
+/// What is watched.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Summary {
+    /// Number of relevant files.
+    pub files: usize,
+    /// Number of directories that count.
+    pub directories: usize,
+    /// Number of kernel watches.
+    pub watches: usize,
+    /// How each root is watched.
+    pub roots: Vec<RootReport>,
 }
 
-/// What is needed to tell, beside the snapshot.
+/// How a root, or a part of it, is watched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RootReport {
+    /// The root, or the directory below it from which another mode applies. Absolute.
+    pub path: PathBuf,
+    /// [`Mode::Event`] or [`Mode::Stat`], never [`Mode::Auto`].
+    pub mode: Mode,
+    /// The reason for the mode.
+    pub why: Why,
+    /// Number of relevant files.
+    pub files: usize,
+    /// Number of directories that count.
+    pub directories: usize,
+}
+
+/// Why a root is watched in its mode.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Why {
+    /// [`Options::mode`](super::Options::mode) asks for it.
+    Asked,
+    /// The file system is local, so events work.
+    Local,
+    /// The file system, given by its name, is a network or shared one and reports no events.
+    NoEvents(String),
+    /// The kernel limit with this name is used up.
+    Limit(String),
+    /// The directory is not readable. It is tried again from time to time.
+    Unreadable,
+    /// The root does not exist.
+    Missing,
+}
+
+/// What a [`Summary`] depends on beside the snapshot.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct SummaryContext {
-    pub(crate) asked: Mode,
-    /// Each with whether it is missing.
-    pub(crate) roots: Vec<(PathBuf, bool)>,
-    pub(crate) mounts: Arc<Mounts>,
-    /// The directories watched beside the tree.
-    pub(crate) anchors: usize,
+    mode: Mode,
+    roots: Vec<RootPresence>,
+    mounts: Arc<Mounts>,
+    anchors: usize,
+}
+
+/// A root, and whether it exists.
+#[derive(Debug, Clone)]
+pub(crate) struct RootPresence {
+    path: PathBuf,
+    is_missing: bool,
+}
+
+impl RootPresence {
+    pub(crate) fn new(path: PathBuf, is_missing: bool) -> Self {
+        Self { path, is_missing }
+    }
 }
 
 impl SummaryContext {
-    /// Counts everything.
-    pub(crate) fn summary(&self, tree: &Snapshot) -> Summary {
-        let there = || tree.dirs().filter(|dir| dir.coverage != Coverage::Missing);
-        let watched = there().filter(|dir| dir.coverage == Coverage::Events).count();
-        let mut roots = Vec::new();
-        for (root, missing) in &self.roots {
-            roots.extend(self.reports(tree, root, *missing));
-        }
-        Summary { files: tree.files(), directories: there().count(), watches: watched + self.anchors, roots }
+    /// `mode` is the configured mode, `anchors` the number of watches outside the trees.
+    pub(crate) fn new(mode: Mode, roots: Vec<RootPresence>, mounts: Arc<Mounts>, anchors: usize) -> Self {
+        Self { mode, roots, mounts, anchors }
     }
 
-    /// One report per way in which a part of a root is watched; the root's own part first.
-    fn reports(&self, tree: &Snapshot, root: &Path, missing: bool) -> Vec<RootReport> {
-        let mut reports: Vec<RootReport> = Vec::new();
-        let own = tree.dir(root).or_else(|| tree.file(root).and_then(|_| tree.dir(root.parent()?)));
-        let (mode, why) = own.map_or((self.default_mode(root), Why::Missing), |dir| self.way(dir));
-        let why = if missing { Why::Missing } else { why };
-        reports.push(RootReport { path: root.to_owned(), mode, why, files: 0, directories: 0 });
-        if tree.dir(root).is_none() {
-            reports[0].files = usize::from(tree.file(root).is_some());
+    /// Counts what is watched.
+    pub(crate) fn summarize(&self, snapshot: &Snapshot) -> Summary {
+        let present = || snapshot.dirs().filter(|dir| !dir.is_missing());
+        let watched = present().filter(|dir| dir.coverage() == Coverage::Events).count();
+        Summary {
+            files: snapshot.file_count(),
+            directories: present().count(),
+            watches: watched + self.anchors,
+            roots: self.roots.iter().flat_map(|root| self.reports(snapshot, root)).collect(),
+        }
+    }
+
+    /// One report per mode and reason within a root. The report of the root directory itself comes first.
+    fn reports(&self, snapshot: &Snapshot, root: &RootPresence) -> Vec<RootReport> {
+        let mut reports = vec![self.own_report(snapshot, root)];
+        let is_missing = root.is_missing;
+        if snapshot.dir(&root.path).is_none() {
+            reports[0].files = usize::from(snapshot.file(&root.path).is_some());
             return reports;
         }
-        for dir in tree.dirs().filter(|dir| dir.coverage != Coverage::Missing && dir.path.starts_with(root)) {
-            let (mode, why) = self.way(dir);
-            let at = reports.iter().position(|report| report.mode == mode && (report.why == why || missing));
-            let report = match at {
-                Some(at) => &mut reports[at],
-                None => {
-                    let path = self.mounts.of(&dir.path).filter(|mount| mount.starts_with(root));
-                    let path = path.filter(|_| matches!(why, Why::NoEvents(_))).unwrap_or(root).to_owned();
-                    reports.push(RootReport { path, mode, why, files: 0, directories: 0 });
-                    let last = reports.len() - 1;
-                    &mut reports[last]
-                }
-            };
-            report.directories += 1;
-            report.files += dir.files().len();
+        for dir in snapshot.dirs().filter(|dir| !dir.is_missing() && dir.path().starts_with(&root.path)) {
+            let (mode, why) = self.mode_of(dir);
+            let same =
+                reports.iter().position(|report| report.mode == mode && (report.why == why || is_missing));
+            let index = same.unwrap_or_else(|| {
+                let path = self.start_of(dir, &why, &root.path);
+                reports.push(RootReport { path, mode, why, files: 0, directories: 0 });
+                reports.len() - 1
+            });
+            reports[index].directories += 1;
+            reports[index].files += dir.files().len();
         }
         reports
     }
 
+    fn own_report(&self, snapshot: &Snapshot, root: &RootPresence) -> RootReport {
+        let path = root.path.clone();
+        let home = || snapshot.file(&path).and_then(|_| snapshot.dir(path.parent()?));
+        let dir = snapshot.dir(&path).or_else(home);
+        let (mode, why) = dir.map_or((self.default_mode(&path), Why::Missing), |dir| self.mode_of(dir));
+        let why = if root.is_missing { Why::Missing } else { why };
+        RootReport { path, mode, why, files: 0, directories: 0 }
+    }
+
+    /// The directory from which a mode applies: the mount below the root for file systems without events.
+    fn start_of(&self, dir: &SnapshotDir, why: &Why, root: &Path) -> PathBuf {
+        let mount = self.mounts.mount_of(dir.path()).filter(|mount| mount.starts_with(root));
+        mount.filter(|_| matches!(why, Why::NoEvents(_))).unwrap_or(root).to_owned()
+    }
+
     fn default_mode(&self, root: &Path) -> Mode {
-        match self.asked {
+        match self.mode {
             Mode::Auto if self.mounts.without_events(root).is_some() => Mode::Stat,
             Mode::Auto => Mode::Event,
-            asked => asked,
+            configured => configured,
         }
     }
 
-    fn way(&self, dir: &Dir) -> (Mode, Why) {
-        match (dir.coverage, self.asked) {
+    fn mode_of(&self, dir: &SnapshotDir) -> (Mode, Why) {
+        match (dir.coverage(), self.mode) {
             (Coverage::Events | Coverage::Missing, Mode::Auto) => (Mode::Event, Why::Local),
-            (Coverage::Events | Coverage::Missing, asked) => (asked, Why::Asked),
+            (Coverage::Events | Coverage::Missing, configured) => (configured, Why::Asked),
             (Coverage::Polling, Mode::Stat) => (Mode::Stat, Why::Asked),
-            (Coverage::Polling, _) if dir.unreadable => (Mode::Stat, Why::Unreadable),
-            (Coverage::Polling, _) => {
-                let without_events =
-                    self.mounts.without_events(&dir.path).map(|system| Why::NoEvents(system.to_owned()));
-                (
-                    Mode::Stat,
-                    without_events.unwrap_or_else(|| Why::Limit("fs.inotify.max_user_watches".into())),
-                )
-            }
+            (Coverage::Polling, _) if dir.is_unreadable() => (Mode::Stat, Why::Unreadable),
+            (Coverage::Polling, _) => match self.mounts.without_events(dir.path()) {
+                Some(file_system) => (Mode::Stat, Why::NoEvents(file_system.to_owned())),
+                None => (Mode::Stat, Why::Limit("fs.inotify.max_user_watches".into())),
+            },
         }
     }
 }

@@ -1,25 +1,24 @@
-//! Watch: the worker's door. The work is done on a thread of its own, since walking and reading block.
+//! The handle of a running watch.
 
-use std::collections::HashSet;
-use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use tokio::sync::{mpsc, oneshot};
 
 use crate::rules::Rules;
 
-use crate::watch::error::Error;
-use crate::watch::event::{Event, Summary};
-use crate::watch::filter::Filter;
-use crate::watch::options::{Mode, Options};
-use crate::watch::queue::{EventQueue, Message};
-use crate::watch::snapshot::snapshot::{Coverage, Dir};
-use crate::watch::summary::Shared;
-use crate::watch::worker::{Root, State, Worker};
+use super::error::Error;
+use super::event::Event;
+use super::filter::Filter;
+use super::options::{Mode, Options};
+use super::queue::{Message, Queue};
+use super::shared::Shared;
+use super::snapshot::{Coverage, SnapshotDir};
+use super::summary::Summary;
+use super::worker::{RootSet, Worker};
 
-/// A running watch. Dropping it ends it.
+/// A running watch. Dropping it ends the watch.
 ///
 /// ```
 /// use devrun::{rules, watch};
@@ -46,77 +45,75 @@ use crate::watch::worker::{Root, State, Worker};
 #[derive(Debug)]
 pub struct Watch {
     rules: Rules,
-    queue: Arc<EventQueue>,
+    queue: Arc<Queue>,
     shared: Arc<Shared>,
     events: mpsc::UnboundedReceiver<Event>,
     thread: Option<JoinHandle<()>>,
     ended: Option<oneshot::Receiver<()>>,
 }
 
-/// Tells a running watch what it cannot see itself. Cheap to clone.
+/// Sends requests to a running watch. Cheap to clone. Does nothing once the watch has ended.
 #[derive(Debug, Clone)]
 pub struct Handle {
-    queue: Arc<EventQueue>,
+    queue: Arc<Queue>,
 }
 
 impl Handle {
-    /// A generation of the child has just been started: changes that arrive right after it are gathered for
-    /// longer, so that a slow formatter costs a few restarts and not one per file.
+    /// Announces that a generation of the child has just been started.
+    ///
+    /// Changes of further files that arrive right after it are gathered for longer. So a slow formatter
+    /// causes a few restarts instead of one per file.
     pub fn generation_started(&self) {
         self.queue.push(Message::GenerationStarted);
     }
 
-    /// Compare everything with the snapshot now, as after a queue overflow.
+    /// Compares everything with the snapshot, as after an overflow of the kernel's event queue.
     pub fn rescan(&self) {
         self.queue.push(Message::Rescan);
     }
 }
 
 impl Watch {
-    /// Starts watching. When it returns, the watches are in place and the snapshot is taken: a change made
-    /// from now on is seen.
+    /// Starts a watch. When this returns, the watches are in place and the snapshot is taken: each later
+    /// change is reported.
     ///
     /// # Errors
-    /// [`Error`] if the rules, a filter or a root cannot be used at all.
+    /// [`Error`] if the rules or a filter cannot be used, or if the watch thread cannot be started.
     pub async fn start(options: Options) -> Result<Self, Error> {
         let rules = Rules::new(options.rules.clone())?;
-        let roots = roots(&options);
-        let always = roots.iter().filter(|root| root.state != State::Dir).map(|root| root.path.clone());
-        let filter = Arc::new(Filter::new(&options, rules.clone(), always.collect())?);
-        let (queue, shared) = (Arc::new(EventQueue::default()), Arc::new(Shared::default()));
-        let (out, events) = mpsc::unbounded_channel();
+        let roots = RootSet::new(&options);
+        let filter = Arc::new(Filter::new(&options, rules.clone(), roots.files())?);
+        let (queue, shared) = (Arc::new(Queue::default()), Arc::new(Shared::default()));
+        let (sender, events) = mpsc::unbounded_channel();
         let (is_ready, ready) = oneshot::channel();
         let (end, ended) = oneshot::channel();
-        let ends = (Arc::clone(&queue), Arc::clone(&shared), out);
-        let work = move || {
-            let worker = Worker::open(&options, filter, roots, ends);
+        let (thread_queue, thread_shared) = (Arc::clone(&queue), Arc::clone(&shared));
+        let run = move || {
+            let worker = Worker::start(&options, filter, roots, thread_queue, thread_shared, sender);
             if is_ready.send(()).is_ok() {
                 worker.run();
             }
             let _ = end.send(());
         };
-        let thread = std::thread::Builder::new().name("devrun-watch".to_owned()).spawn(work);
-        let thread = thread.map_err(no_thread)?;
-        if ready.await.is_err() {
-            return Err(no_thread(io::Error::other("the watching thread ended early")));
-        }
+        let thread = std::thread::Builder::new().name("devrun-watch".to_owned()).spawn(run);
+        let thread = thread.map_err(Error::Thread)?;
+        ready.await.map_err(|_| Error::ThreadEnded)?;
         Ok(Self { rules, queue, shared, events, thread: Some(thread), ended: Some(ended) })
     }
 
-    /// What is watched, now.
+    /// What is watched now.
     #[must_use]
     pub fn summary(&self) -> Summary {
-        let plan = self.shared.plan.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        plan.summary(&self.shared.tree.lock().unwrap_or_else(PoisonError::into_inner))
+        self.shared.summary()
     }
 
-    /// The rules it goes by.
+    /// The rules that are in effect.
     #[must_use]
     pub fn rules(&self) -> &Rules {
         &self.rules
     }
 
-    /// A handle to tell it things.
+    /// A handle that sends requests to the watch.
     #[must_use]
     pub fn handle(&self) -> Handle {
         Handle { queue: Arc::clone(&self.queue) }
@@ -127,52 +124,54 @@ impl Watch {
         self.events.recv().await
     }
 
-    /// The paths with the most hints since the start, most first, with their count: to find what to ignore.
-    /// Also such that are ignored but share a directory with what is watched.
+    /// The `limit` paths with the most events since the start, most first, with the number of events.
+    ///
+    /// Includes ignored paths in watched directories, so it shows what to ignore next.
     #[must_use]
-    pub fn busiest_paths(&self, most: usize) -> Vec<(PathBuf, u64)> {
-        self.shared.hot.lock().unwrap_or_else(PoisonError::into_inner).most(most)
+    pub fn busiest_paths(&self, limit: usize) -> Vec<(PathBuf, u64)> {
+        self.shared.event_counts().busiest(limit)
     }
 
-    /// Every relevant file of the snapshot, absolute, sorted.
+    /// The relevant files, absolute, sorted.
     #[must_use]
     pub fn files(&self) -> Vec<PathBuf> {
-        let tree = self.shared.tree.lock().unwrap_or_else(PoisonError::into_inner);
-        let files = tree.dirs().flat_map(|dir| dir.files().iter().map(|file| dir.path.join(&*file.name)));
+        let snapshot = self.shared.snapshot();
+        let files =
+            snapshot.dirs().flat_map(|dir| dir.files().iter().map(|file| dir.path().join(file.name())));
         let mut files: Vec<_> = files.collect();
         files.sort_unstable();
         files
     }
 
-    /// Each directory that counts, absolute, sorted, and how it is watched: [`Mode::Event`] or [`Mode::Stat`].
+    /// The directories that count, absolute, sorted, each with [`Mode::Event`] or [`Mode::Stat`].
     #[must_use]
     pub fn directories(&self) -> Vec<(PathBuf, Mode)> {
-        let tree = self.shared.tree.lock().unwrap_or_else(PoisonError::into_inner);
-        let mode = |dir: &Dir| match dir.coverage {
+        let snapshot = self.shared.snapshot();
+        let mode = |dir: &SnapshotDir| match dir.coverage() {
             Coverage::Events => Some(Mode::Event),
             Coverage::Polling => Some(Mode::Stat),
             Coverage::Missing => None,
         };
-        let dirs = tree.dirs().filter_map(|dir| Some((dir.path.to_path_buf(), mode(dir)?)));
+        let dirs = snapshot.dirs().filter_map(|dir| Some((dir.path().to_owned(), mode(dir)?)));
         let mut dirs: Vec<_> = dirs.collect();
         dirs.sort_unstable_by(|one, other| one.0.cmp(&other.0));
         dirs
     }
 
-    /// Whether a path is in the snapshot: it exists and counts.
+    /// Whether a path exists and counts, according to the snapshot.
     #[must_use]
     pub fn knows(&self, path: &Path) -> bool {
-        let plain: PathBuf = path.components().collect();
-        self.shared.tree.lock().unwrap_or_else(PoisonError::into_inner).knows(&plain)
+        let normalized: PathBuf = path.components().collect();
+        self.shared.snapshot().contains(&normalized)
     }
 
-    /// Ends it; returns once its threads have ended.
+    /// Ends the watch. Returns once its threads have ended.
     pub async fn stop(mut self) {
         self.queue.push(Message::Stop);
         if let Some(ended) = self.ended.take() {
             let _ = ended.await;
         }
-        // It has nothing left to do but to return.
+        // The thread has nothing left to do, so this does not block.
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -183,16 +182,4 @@ impl Drop for Watch {
     fn drop(&mut self) {
         self.queue.push(Message::Stop);
     }
-}
-
-fn no_thread(source: io::Error) -> Error {
-    Error::Root { path: PathBuf::from("."), source }
-}
-
-/// The roots, each once, and the files that count whatever the rules say.
-fn roots(options: &Options) -> Vec<Root> {
-    let mut known = HashSet::new();
-    let all = options.roots.iter().chain(&options.always);
-    let all = all.map(|path| Root::new(&options.rules.base, path));
-    all.filter(|root| known.insert(root.path.clone())).collect()
 }

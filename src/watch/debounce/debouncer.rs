@@ -1,228 +1,299 @@
-//! Pure: many hints in, one burst per quiet period out. No clock: `now` is an argument.
+//! Gathers raw events into bursts: one burst per quiet period.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::watch::debounce::policy::DebouncePolicy;
 use crate::watch::fs::paths::{PathMap, PathSet};
-use crate::watch::raw_event::RawEventKind;
+use crate::watch::queue::{RawEvent, RawEventKind};
 
-/// A file that was made is waited for until it is closed, so long.
-const OPEN_GRACE: Duration = Duration::from_millis(200);
-/// A file that went away may be about to come back: editors rename it away and write it anew. Among many it is not
-/// an editor's.
-const GONE_GRACE: Duration = Duration::from_millis(50);
-/// A file that was made may be about to go away: editors write another one and rename it.
-const MADE_GRACE: Duration = Duration::from_millis(18);
-/// A burst that never ends is cut: soon if few paths cause it (a log file), late if many do (a checkout).
-const LONGEST_OF_FEW: Duration = Duration::from_secs(2);
-const LONGEST_OF_MANY: Duration = Duration::from_secs(10);
-const FEW: usize = 3;
-const MANY: usize = 32;
-/// A burst in which a file is just being written is held back for so long after its last hint; then that file
-/// waits for itself alone.
-const TOGETHER: Duration = Duration::from_millis(100);
-/// The paths hinted at in one burst.
+use super::policy::DebouncePolicy;
+
+/// Maximum wait for the close of a file that was created.
+const CLOSE_WAIT: Duration = Duration::from_millis(200);
+/// Wait for the return of a removed file. Some editors rename the old file away and then write a new one.
+const RETURN_WAIT: Duration = Duration::from_millis(50);
+/// Wait for the rename of a new file, and, in a large burst, for the return of a removed one. Other editors
+/// write a temporary file and rename it over the old one.
+const RENAME_WAIT: Duration = Duration::from_millis(18);
+/// Maximum length of a burst of at most [`FEW_PATHS`] paths: a growing log file, for example.
+const MAX_LENGTH_OF_FEW: Duration = Duration::from_secs(2);
+/// Maximum length of a larger burst: a checkout, for example.
+const MAX_LENGTH_OF_MANY: Duration = Duration::from_secs(10);
+/// Maximum number of paths in a small burst.
+const FEW_PATHS: usize = 3;
+/// Number of paths with a wait of their own from which they share one deadline.
+const MANY_WAITS: usize = 32;
+/// Maximum time for which a burst is extended because one of its files is still being written.
+const MAX_EXTENSION: Duration = Duration::from_millis(100);
+
+/// The paths of one burst.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Burst {
-    /// Each once, in no order.
-    pub(crate) paths: PathSet,
-    /// Whether events were lost: everything is to be compared.
-    pub(crate) everything: bool,
-    /// When the first hint came.
-    pub(crate) first: Instant,
-    /// When the last hint came.
-    pub(crate) last: Instant,
-    /// Since when it is held back for a file that is just being written, and how long it may be.
-    pub(crate) held_since: Instant,
-    pub(crate) hold_until: Instant,
+    /// In no order.
+    paths: PathSet,
+    needs_rescan: bool,
+    /// Arrival of the first event.
+    first: Instant,
+    /// Arrival of the last event.
+    last: Instant,
+    /// Since when the burst is extended for a file that is still being written.
+    extended_since: Instant,
+    extendable_until: Instant,
 }
 
-/// Gathers hints until they pause.
+impl Burst {
+    /// The paths, each once, in no order.
+    pub(crate) fn paths(&self) -> &PathSet {
+        &self.paths
+    }
+
+    /// Whether events were lost, so that everything is to be compared.
+    pub(crate) fn needs_rescan(&self) -> bool {
+        self.needs_rescan
+    }
+
+    /// Arrival of the first event.
+    pub(crate) fn first(&self) -> Instant {
+        self.first
+    }
+
+    /// The time until which the burst may be extended for a file that is still being written.
+    pub(crate) fn extendable_until(&self) -> Instant {
+        self.extendable_until
+    }
+}
+
+/// Gathers raw events until they pause.
 #[derive(Debug)]
 pub(crate) struct Debouncer {
-    quiet: DebouncePolicy,
-    burst: Option<Pending>,
-    started: Option<Instant>,
-    /// What the last burst that was decided was about.
+    policy: DebouncePolicy,
+    burst: Option<PendingBurst>,
+    /// Start of the running generation.
+    generation_started: Option<Instant>,
+    /// The paths of the last finished burst.
     previous: PathSet,
-    /// What the last burst, which was cut, left to the next.
-    kept: PathSet,
+    /// The paths that the last burst passed on to the next when it was cut.
+    carried_over: PathSet,
 }
 
+/// A burst that goes on.
 #[derive(Debug)]
-struct Pending {
+struct PendingBurst {
     paths: PathSet,
-    everything: bool,
+    needs_rescan: bool,
     first: Instant,
     last: Instant,
-    /// Since when it goes on without having been held back.
-    free: Instant,
-    /// The longest pause within it.
-    pause: Duration,
-    /// The least quiet time, since it came right after a start.
-    stretch: Duration,
-    /// Not closed yet.
-    open: PathMap<Open>,
-    /// Gone for now or just made, and until when that is not believed.
-    passing: PathMap<Instant>,
-    /// Since when, and until when, it is held back for a file that was found to be written just when it ended.
-    held: Option<(Instant, Instant)>,
+    /// The time from which the maximum length counts: the first event, or the end of a hold.
+    counted_from: Instant,
+    /// The longest pause between two events.
+    longest_pause: Duration,
+    /// The minimum quiet time, because the burst came right after a start.
+    min_quiet_time: Duration,
+    /// Created files that are not closed yet.
+    open: PathMap<OpenFile>,
+    /// Removed or new files, and until when they may still return or be renamed.
+    unsettled: PathMap<Instant>,
+    extension: Option<Extension>,
 }
 
-/// A file that was made and is not closed yet.
+/// A created file that is not closed yet.
 #[derive(Debug)]
-struct Open {
+struct OpenFile {
     since: Instant,
-    /// It has not just been renamed away.
+    /// The file did not exist before, not even under this name a moment ago.
     is_new: bool,
 }
 
-impl Pending {
-    /// When it ends at the latest.
-    fn cut(&self) -> Instant {
-        self.free + if self.paths.len() > FEW { LONGEST_OF_MANY } else { LONGEST_OF_FEW }
+/// The time for which a burst is extended because a file is still being written.
+#[derive(Debug, Clone, Copy)]
+struct Extension {
+    since: Instant,
+    until: Instant,
+}
+
+impl PendingBurst {
+    fn new(now: Instant) -> Self {
+        Self {
+            paths: PathSet::new(),
+            needs_rescan: false,
+            first: now,
+            last: now,
+            counted_from: now,
+            longest_pause: Duration::ZERO,
+            min_quiet_time: Duration::ZERO,
+            open: PathMap::new(),
+            unsettled: PathMap::new(),
+            extension: None,
+        }
+    }
+
+    /// The latest end of the burst.
+    fn latest_end(&self) -> Instant {
+        let is_large = self.paths.len() > FEW_PATHS;
+        self.counted_from + if is_large { MAX_LENGTH_OF_MANY } else { MAX_LENGTH_OF_FEW }
+    }
+
+    /// The time when every open file is closed or given up, and every removed one may be believed.
+    fn settled_at(&self) -> Option<Instant> {
+        if self.open.len() + self.unsettled.len() >= MANY_WAITS {
+            // A maximum over all of them would cost more with every event.
+            return Some(self.last + if self.open.is_empty() { RENAME_WAIT } else { CLOSE_WAIT });
+        }
+        let open = self.open.values().map(|open| open.since + CLOSE_WAIT);
+        open.chain(self.unsettled.values().copied()).max()
+    }
+
+    fn apply(&mut self, event: RawEvent, now: Instant) {
+        let RawEvent { path, kind } = event;
+        let path = path.into_os_string();
+        match kind {
+            RawEventKind::Created => {
+                let is_new = self.unsettled.remove(&path).is_none();
+                self.open.entry(path.clone()).or_insert(OpenFile { since: now, is_new });
+            }
+            RawEventKind::Written | RawEventKind::Closed => {
+                self.unsettled.remove(&path);
+                if self.open.remove(&path).is_some_and(|open| open.is_new) {
+                    self.unsettled.insert(path.clone(), now + RENAME_WAIT);
+                }
+            }
+            RawEventKind::Removed => {
+                self.open.remove(&path);
+                let wait = if self.paths.len() < FEW_PATHS { RETURN_WAIT } else { RENAME_WAIT };
+                self.unsettled.insert(path.clone(), now + wait);
+            }
+        }
+        self.paths.insert(path);
     }
 }
 
 impl Debouncer {
-    /// `debounce`: the quiet time after a single change. None: the default. Zero: bursts end at once.
+    /// `debounce` is the quiet time after a single change: `None` for the default, zero to end bursts at
+    /// once.
     pub(crate) fn new(debounce: Option<Duration>) -> Self {
-        let quiet = DebouncePolicy::new(debounce);
-        Self { quiet, burst: None, started: None, previous: PathSet::new(), kept: PathSet::new() }
-    }
-
-    /// A path was hinted at.
-    pub(crate) fn push(&mut self, path: PathBuf, sign: RawEventKind, now: Instant) {
-        let stretch = self.stretch(&path, now);
-        let path = path.into_os_string();
-        let burst = self.pending(now);
-        burst.stretch = burst.stretch.max(stretch);
-        match sign {
-            RawEventKind::Opened => {
-                let is_new = burst.passing.remove(&path).is_none();
-                burst.open.entry(path.clone()).or_insert(Open { since: now, is_new });
-            }
-            RawEventKind::Written | RawEventKind::Closed => {
-                burst.passing.remove(&path);
-                if burst.open.remove(&path).is_some_and(|open| open.is_new) {
-                    burst.passing.insert(path.clone(), now + MADE_GRACE);
-                }
-            }
-            RawEventKind::Gone => {
-                burst.open.remove(&path);
-                let grace = if burst.paths.len() < FEW { GONE_GRACE } else { MADE_GRACE };
-                burst.passing.insert(path.clone(), now + grace);
-            }
+        Self {
+            policy: DebouncePolicy::new(debounce),
+            burst: None,
+            generation_started: None,
+            previous: PathSet::new(),
+            carried_over: PathSet::new(),
         }
-        burst.paths.insert(path);
     }
 
-    /// EventSource were lost.
-    pub(crate) fn push_everything(&mut self, now: Instant) {
-        self.pending(now).everything = true;
+    /// Adds an event.
+    pub(crate) fn push(&mut self, event: RawEvent, now: Instant) {
+        let min_quiet_time = self.min_quiet_time(&event.path, now);
+        let burst = self.pending(now);
+        burst.min_quiet_time = burst.min_quiet_time.max(min_quiet_time);
+        burst.apply(event, now);
     }
 
-    /// A path turned out not to matter after all: a temporary file that is gone again.
+    /// Marks that events were lost.
+    pub(crate) fn require_rescan(&mut self, now: Instant) {
+        self.pending(now).needs_rescan = true;
+    }
+
+    /// Removes a path that turned out not to matter, such as a temporary file that is gone again.
     pub(crate) fn withdraw(&mut self, path: &Path) {
         let path = path.as_os_str();
         if let Some(burst) = &mut self.burst
             && burst.paths.remove(path)
         {
             burst.open.remove(path);
-            burst.passing.remove(path);
-            if burst.paths.is_empty() && !burst.everything {
+            burst.unsettled.remove(path);
+            if burst.paths.is_empty() && !burst.needs_rescan {
                 self.burst = None;
             }
         }
     }
 
-    /// A generation of the child has just been started.
+    /// Takes the start of a generation, after which new paths are gathered for longer.
     pub(crate) fn generation_started(&mut self, now: Instant) {
-        self.started = Some(now);
+        self.generation_started = Some(now);
     }
 
-    /// When the burst ends if nothing else comes; `None` without one.
+    /// The end of the burst if no further event comes; `None` without a burst.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let burst = self.burst.as_ref()?;
-        let quiet = burst.last + self.quiet.after(burst.paths.len(), burst.pause).max(burst.stretch);
-        let open = burst.open.values().map(|open| open.since + OPEN_GRACE);
-        let passing = burst.passing.values().copied();
-        let settled = match burst.open.len() + burst.passing.len() {
-            0..MANY => open.chain(passing).max(),
-            // Asked for each of so many hints, it must not take longer the more there are.
-            _ => Some(burst.last + if burst.open.is_empty() { MADE_GRACE } else { OPEN_GRACE }),
-        };
-        let end = settled.map_or(quiet, |settled| settled.max(quiet)).min(burst.cut());
-        Some(burst.held.map_or(end, |(_, until)| end.max(until)))
+        let quiet_time = self.policy.quiet_time(burst.paths.len(), burst.longest_pause);
+        let quiet = burst.last + quiet_time.max(burst.min_quiet_time);
+        let end = burst.settled_at().map_or(quiet, |settled| settled.max(quiet)).min(burst.latest_end());
+        Some(burst.extension.map_or(end, |extension| end.max(extension.until)))
     }
 
-    /// The burst, if it has ended.
-    pub(crate) fn take(&mut self, now: Instant) -> Option<Burst> {
+    /// Takes the burst if it has ended.
+    pub(crate) fn take_ended(&mut self, now: Instant) -> Option<Burst> {
         if self.deadline()? > now {
             return None;
         }
         let mut burst = self.burst.take()?;
-        if burst.cut() <= now {
-            self.keep_passing(&mut burst, now);
+        if burst.latest_end() <= now {
+            self.carry_over(&mut burst, now);
         } else {
-            self.kept.clear();
+            self.carried_over.clear();
         }
-        let held_since = burst.held.map_or(now, |(since, _)| since);
-        let hold_until = held_since.min(burst.last) + TOGETHER;
-        let Pending { paths, everything, first, last, .. } = burst;
-        Some(Burst { paths, everything, first, last, held_since, hold_until })
+        let extended_since = burst.extension.map_or(now, |extension| extension.since);
+        Some(Burst {
+            extendable_until: extended_since.min(burst.last) + MAX_EXTENSION,
+            extended_since,
+            paths: burst.paths,
+            needs_rescan: burst.needs_rescan,
+            first: burst.first,
+            last: burst.last,
+        })
     }
 
-    /// A burst that is cut may be so in the middle of a save: what is open or passing goes on to the next burst, once.
-    fn keep_passing(&mut self, burst: &mut Pending, now: Instant) {
-        let open = burst.open.iter().filter(|(_, open)| open.since + OPEN_GRACE > now);
-        let passing = burst.passing.iter().filter(|(_, until)| **until > now);
-        let mut kept: PathSet = open.map(|one| one.0).chain(passing.map(|one| one.0)).cloned().collect();
-        kept.retain(|path| !self.kept.contains(path));
-        for path in &kept {
+    /// Moves the files in the middle of a save from a burst that is cut to the next one, each at most once.
+    fn carry_over(&mut self, burst: &mut PendingBurst, now: Instant) {
+        let open = burst.open.iter().filter(|(_, open)| open.since + CLOSE_WAIT > now).map(|(path, _)| path);
+        let unsettled = burst.unsettled.iter().filter(|(_, until)| **until > now).map(|(path, _)| path);
+        let mut carried: PathSet = open.chain(unsettled).cloned().collect();
+        carried.retain(|path| !self.carried_over.contains(path));
+        for path in &carried {
             burst.paths.remove(path);
             let open = burst.open.remove(path);
-            let until = burst.passing.remove(path);
+            let until = burst.unsettled.remove(path);
             let next = self.pending(now);
             next.paths.insert(path.clone());
             next.open.extend(open.map(|open| (path.clone(), open)));
-            next.passing.extend(until.map(|until| (path.clone(), until)));
+            next.unsettled.extend(until.map(|until| (path.clone(), until)));
         }
-        self.kept = kept;
+        self.carried_over = carried;
     }
 
-    /// A burst could not be decided, since a file is just being written: it goes on, until then at least.
-    pub(crate) fn extend_until(&mut self, burst: Burst, until: Instant) {
-        let held_since = burst.held_since;
-        self.resume(burst);
+    /// Takes a burst back until `until` at least, because one of its files is still being written.
+    pub(crate) fn extend(&mut self, burst: Burst, until: Instant) {
+        let since = burst.extended_since;
+        self.requeue(burst);
         if let Some(pending) = &mut self.burst {
-            pending.held = Some((held_since, until));
+            pending.extension = Some(Extension { since, until });
         }
     }
 
-    /// A burst was decided. Its paths that come again are no news.
-    pub(crate) fn decided(&mut self, burst: Burst) {
-        self.previous = burst.paths;
-    }
-
-    /// Its paths go on waiting, for what comparing everything brings.
-    pub(crate) fn resume(&mut self, burst: Burst) {
+    /// Takes the paths of a burst back until everything has been compared.
+    pub(crate) fn requeue(&mut self, burst: Burst) {
         let pending = self.pending(burst.last);
         pending.first = pending.first.min(burst.first);
-        pending.free = pending.free.min(burst.first);
+        pending.counted_from = pending.counted_from.min(burst.first);
         pending.paths.extend(burst.paths);
     }
 
-    /// Whether everything is to be compared anyway.
-    pub(crate) fn is_about_everything(&self) -> bool {
-        self.burst.as_ref().is_some_and(|burst| burst.everything)
+    /// Takes a burst that was compared, so that its paths do not count as new ones if they change again.
+    pub(crate) fn finish(&mut self, burst: Burst) {
+        self.previous = burst.paths;
     }
 
-    /// Whether the burst's end depends on little but time: hints may then be left to gather until its deadline.
-    pub(crate) fn is_patient(&self) -> bool {
-        let ends_early = |burst: &Pending| burst.paths.len() <= FEW && !burst.passing.is_empty();
-        self.burst.as_ref().is_some_and(|burst| burst.open.is_empty() && !ends_early(burst))
+    /// Whether the burst ends with a comparison of everything.
+    pub(crate) fn needs_rescan(&self) -> bool {
+        self.burst.as_ref().is_some_and(|burst| burst.needs_rescan)
+    }
+
+    /// Whether further events can hardly make the burst end earlier, so that they may gather until its
+    /// deadline.
+    pub(crate) fn can_gather_until_deadline(&self) -> bool {
+        let may_end_early =
+            |burst: &PendingBurst| burst.paths.len() <= FEW_PATHS && !burst.unsettled.is_empty();
+        self.burst.as_ref().is_some_and(|burst| burst.open.is_empty() && !may_end_early(burst))
     }
 
     /// The paths of the burst.
@@ -230,42 +301,32 @@ impl Debouncer {
         self.burst.iter().flat_map(|burst| &burst.paths).map(Path::new)
     }
 
-    /// SyncMode many they are.
-    pub(crate) fn count(&self) -> usize {
+    /// Number of paths in the burst.
+    pub(crate) fn len(&self) -> usize {
         self.burst.as_ref().map_or(0, |burst| burst.paths.len())
     }
 
-    /// DebouncePolicy starts anew from now: what held the burst back has just ended.
-    pub(crate) fn restart_quiet(&mut self, now: Instant) {
+    /// Starts the quiet time again, because a hold on the burst has just ended.
+    pub(crate) fn restart_quiet_time(&mut self, now: Instant) {
         if let Some(burst) = &mut self.burst {
             burst.last = burst.last.max(now);
-            burst.free = burst.free.max(now);
+            burst.counted_from = burst.counted_from.max(now);
         }
     }
 
-    fn pending(&mut self, now: Instant) -> &mut Pending {
-        let burst = self.burst.get_or_insert_with(|| Pending {
-            paths: PathSet::new(),
-            everything: false,
-            first: now,
-            last: now,
-            free: now,
-            pause: Duration::ZERO,
-            stretch: Duration::ZERO,
-            open: PathMap::new(),
-            passing: PathMap::new(),
-            held: None,
-        });
-        burst.pause = burst.pause.max(now.saturating_duration_since(burst.last));
+    fn pending(&mut self, now: Instant) -> &mut PendingBurst {
+        let burst = self.burst.get_or_insert_with(|| PendingBurst::new(now));
+        burst.longest_pause = burst.longest_pause.max(now.saturating_duration_since(burst.last));
         burst.last = burst.last.max(now);
         burst
     }
 
-    /// SyncMode much longer to gather because of this path: not after one that a developer saves again.
-    fn stretch(&self, path: &Path, now: Instant) -> Duration {
-        match self.started {
+    /// The minimum quiet time after this path: none after a path of the previous burst, which is saved once
+    /// more.
+    fn min_quiet_time(&self, path: &Path, now: Instant) -> Duration {
+        match self.generation_started {
             Some(started) if !self.previous.contains(path.as_os_str()) => {
-                self.quiet.stretch(now.saturating_duration_since(started))
+                self.policy.quiet_time_after_start(now.saturating_duration_since(started))
             }
             _ => Duration::ZERO,
         }
@@ -273,160 +334,4 @@ impl Debouncer {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::watch::debounce::policy::{PER_PATH, SINGLE};
-
-    fn ms(milliseconds: u64) -> Duration {
-        Duration::from_millis(milliseconds)
-    }
-
-    fn decide(debouncer: &mut Debouncer, now: Instant) {
-        let burst = debouncer.take(now).unwrap();
-        debouncer.decided(burst);
-    }
-
-    /// Pushes writes of distinct paths at these milliseconds; gives when each burst would end.
-    fn ends(debouncer: &mut Debouncer, zero: Instant, writes: &[u64]) -> Vec<u64> {
-        let mut ends = Vec::new();
-        let mut end = |debouncer: &mut Debouncer, until: Option<Instant>| {
-            while let Some(deadline) = debouncer.deadline()
-                && until.is_none_or(|until| deadline <= until)
-            {
-                decide(debouncer, deadline);
-                debouncer.generation_started(deadline);
-                ends.push((deadline - zero).as_millis() as u64);
-            }
-        };
-        for (number, at) in writes.iter().enumerate() {
-            end(debouncer, Some(zero + ms(*at)));
-            debouncer.push(format!("/{number}").into(), RawEventKind::Written, zero + ms(*at));
-        }
-        end(debouncer, None);
-        ends
-    }
-
-    #[test]
-    fn a_single_save_is_not_made_to_wait() {
-        assert_eq!(ends(&mut Debouncer::new(None), Instant::now(), &[0]), [4]);
-    }
-
-    #[test]
-    fn five_hundred_files_in_300_ms_are_one_burst_that_ends_soon_after_the_last() {
-        let writes: Vec<u64> = (0..500).map(|number| number * 3 / 5).collect();
-        assert_eq!(ends(&mut Debouncer::new(None), Instant::now(), &writes), [299 + 15]);
-    }
-
-    #[test]
-    fn a_formatter_that_writes_every_50_ms_costs_two_bursts() {
-        let writes: Vec<u64> = (0..20).map(|number| number * 50).collect();
-        assert_eq!(ends(&mut Debouncer::new(None), Instant::now(), &writes).len(), 2);
-    }
-
-    #[test]
-    fn the_same_file_saved_again_soon_is_not_stretched() {
-        let (mut debouncer, zero) = (Debouncer::new(None), Instant::now());
-        for save in [0, 100, 200] {
-            debouncer.push("/a".into(), RawEventKind::Written, zero + ms(save));
-            assert_eq!(debouncer.deadline(), Some(zero + ms(save + 4)));
-            decide(&mut debouncer, zero + ms(save + 4));
-            debouncer.generation_started(zero + ms(save + 5));
-        }
-    }
-
-    #[test]
-    fn an_open_file_is_waited_for_and_a_gone_one_too() {
-        let (mut debouncer, zero) = (Debouncer::new(None), Instant::now());
-        debouncer.push("/a".into(), RawEventKind::Gone, zero);
-        assert_eq!(debouncer.deadline(), Some(zero + GONE_GRACE));
-        debouncer.push("/a".into(), RawEventKind::Opened, zero + ms(1));
-        assert_eq!(debouncer.deadline(), Some(zero + ms(1) + OPEN_GRACE));
-        debouncer.push("/a".into(), RawEventKind::Written, zero + ms(30));
-        assert_eq!(debouncer.deadline(), Some(zero + ms(34)));
-    }
-
-    #[test]
-    fn a_file_that_was_just_made_may_be_about_to_be_renamed() {
-        let (mut debouncer, zero) = (Debouncer::new(None), Instant::now());
-        debouncer.push("/a.new".into(), RawEventKind::Opened, zero);
-        debouncer.push("/a.new".into(), RawEventKind::Written, zero + ms(1));
-        assert_eq!(debouncer.deadline(), Some(zero + ms(1) + MADE_GRACE));
-        debouncer.push("/a".into(), RawEventKind::Written, zero + ms(2));
-        debouncer.withdraw(Path::new("/a.new"));
-        assert_eq!(debouncer.deadline(), Some(zero + ms(2) + SINGLE));
-    }
-
-    #[test]
-    fn what_was_held_back_for_long_waits_for_what_comes_last_as_any_other_burst() {
-        let (mut debouncer, zero) = (Debouncer::new(None), Instant::now());
-        debouncer.push("/a".into(), RawEventKind::Written, zero);
-        let end = zero + LONGEST_OF_MANY;
-        debouncer.restart_quiet(end);
-        assert!(debouncer.deadline() == Some(end + SINGLE) && debouncer.take(end).is_none());
-        debouncer.push("/b".into(), RawEventKind::Written, end + ms(1));
-        let burst = debouncer.take(end + ms(1) + SINGLE + PER_PATH);
-        assert_eq!(burst.map(|burst| (burst.paths.len(), burst.first)), Some((2, zero)));
-    }
-
-    #[test]
-    fn a_withdrawn_path_leaves_nothing_behind() {
-        let (mut debouncer, zero) = (Debouncer::new(None), Instant::now());
-        debouncer.push("/sedA1".into(), RawEventKind::Opened, zero);
-        debouncer.withdraw(Path::new("/sedA1"));
-        assert_eq!(debouncer.deadline(), None);
-    }
-
-    #[test]
-    fn an_explicit_quiet_time_is_kept_and_zero_means_at_once() {
-        let zero = Instant::now();
-        assert_eq!(ends(&mut Debouncer::new(Some(ms(80))), zero, &[0]), [80]);
-        assert_eq!(ends(&mut Debouncer::new(Some(ms(0))), zero, &[0, 1, 2]), [0, 1, 2]);
-    }
-
-    #[test]
-    fn a_burst_is_held_back_for_a_file_being_written_and_not_for_long() {
-        let (mut debouncer, zero) = (Debouncer::new(None), Instant::now());
-        debouncer.push("/a".into(), RawEventKind::Written, zero);
-        // Git held it back until now.
-        let mut now = zero + ms(5000);
-        debouncer.restart_quiet(now);
-        let begun = now;
-        loop {
-            now = now.max(debouncer.deadline().unwrap());
-            let burst = debouncer.take(now).unwrap();
-            if burst.hold_until <= now {
-                break;
-            }
-            debouncer.extend_until(burst, now + ms(20));
-            debouncer.push("/b".into(), RawEventKind::Written, now);
-        }
-        assert!((ms(100)..ms(150)).contains(&(now - begun)), "{:?}", now - begun);
-    }
-
-    #[test]
-    fn a_burst_that_never_pauses_is_cut() {
-        let (mut debouncer, zero) = (Debouncer::new(None), Instant::now());
-        for at in 0..2000 {
-            debouncer.push("/log".into(), RawEventKind::Written, zero + ms(at));
-        }
-        assert_eq!(debouncer.deadline(), Some(zero + LONGEST_OF_FEW));
-    }
-
-    #[test]
-    fn a_burst_is_not_cut_in_the_middle_of_a_save_but_once() {
-        let (mut debouncer, zero) = (Debouncer::new(None), Instant::now());
-        let mut cuts = Vec::new();
-        for at in 0..7000 {
-            let now = zero + ms(at);
-            debouncer.push("/log".into(), RawEventKind::Written, now);
-            debouncer.push("/a.new".into(), RawEventKind::Opened, now);
-            if debouncer.deadline().unwrap() <= now {
-                cuts.push(debouncer.take(now).unwrap().paths.len());
-            }
-            if at % 2 == 0 {
-                debouncer.withdraw(Path::new("/a.new"));
-            }
-        }
-        assert_eq!(cuts, [1, 2, 1]);
-    }
-}
+mod tests;

@@ -1,220 +1,221 @@
-//! Pure: files that are still being written. Each waits for itself alone: looked at again until it rests, and at
-//! the latest when its patience is over taken as it is. No clock: `now` is an argument.
+//! Files that a program is still writing.
+//!
+//! Such a file leaves the burst, so that other changes need not wait for it. It is examined again and again
+//! until it rests, and after a maximum wait it is reported in whatever state it has.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::watch::fs::signature::FileSignature;
+use crate::watch::fs::FileSignature;
 
-/// It is looked at again so often.
-const LOOK: Duration = Duration::from_millis(100);
-/// Unchanged for so long, it rests; longer each time it went on after all.
-const REST: Duration = Duration::from_millis(250);
-const LONGEST_REST: Duration = Duration::from_secs(2);
-/// SyncMode long it is waited for, the first time and each further time.
-const PATIENCE: [Duration; 4] =
+/// Interval at which a file in progress is examined.
+const CHECK_INTERVAL: Duration = Duration::from_millis(100);
+/// Time without a change after which a file is complete. Doubles each time the file grows again after a
+/// report.
+const REST_TIME: Duration = Duration::from_millis(250);
+/// Maximum of the doubled rest time.
+const MAX_REST_TIME: Duration = Duration::from_secs(2);
+/// Maximum wait for a file, for the first report and for each further one.
+const MAX_WAIT: [Duration; 4] =
     [Duration::from_secs(1), Duration::from_secs(4), Duration::from_secs(16), Duration::from_secs(30)];
-/// A file that has grown again so soon after it counted is still being written.
-const GROWS_ON: Duration = Duration::from_secs(1);
-/// Remembered are so many, for so long.
-const MOST: usize = 256;
-const REMEMBERED: Duration = Duration::from_secs(60);
+/// Time after a report within which growth means that the program is still writing.
+const GROWTH_WINDOW: Duration = Duration::from_secs(1);
+/// Maximum number of remembered reports.
+const MAX_REPORTED: usize = 256;
+/// Time for which a report is remembered.
+const REPORT_LIFETIME: Duration = Duration::from_secs(60);
 
-/// The files that are being written, and those that counted lately.
+/// The files in progress, and the files reported recently.
 #[derive(Debug, Default)]
 pub(crate) struct InProgressWrites {
-    pens: HashMap<PathBuf, PendingFile>,
-    counted: HashMap<PathBuf, Reported>,
+    pending: HashMap<PathBuf, PendingFile>,
+    reported: HashMap<PathBuf, Reported>,
 }
 
-/// One file that is being written.
+/// A file in progress.
 #[derive(Debug)]
 struct PendingFile {
     signature: FileSignature,
     since: Instant,
-    moved: Instant,
-    next: Instant,
-    level: usize,
+    last_change: Instant,
+    next_check: Instant,
+    /// Number of earlier reports in quick succession.
+    streak: usize,
 }
 
-/// A file that counted.
+/// A file that was reported as changed.
 #[derive(Debug)]
 struct Reported {
     signature: FileSignature,
     at: Instant,
-    /// SyncMode many times in quick succession.
+    /// Number of reports in quick succession.
     streak: usize,
 }
 
 impl InProgressWrites {
-    /// The file looks like this and goes on being written: from now on it waits for itself.
-    pub(crate) fn wait(&mut self, path: PathBuf, signature: FileSignature, now: Instant) {
-        let level = self.growth_streak(&path, &signature, now);
-        let pen = PendingFile { signature, since: now, moved: now, next: now + LOOK, level };
-        self.pens.entry(path).or_insert(pen);
+    /// Adds a file with its current signature.
+    pub(crate) fn add(&mut self, path: PathBuf, signature: FileSignature, now: Instant) {
+        let streak = self.growth_streak(&path, &signature, now);
+        let file =
+            PendingFile { signature, since: now, last_change: now, next_check: now + CHECK_INTERVAL, streak };
+        self.pending.entry(path).or_insert(file);
     }
 
-    /// Whether this file counted lately and has grown again so soon that it is to wait: no save does that.
+    /// Whether the file has grown right after a report. No editor saves like that.
     pub(crate) fn is_growing(&self, path: &Path, signature: &FileSignature, now: Instant) -> bool {
         self.growth_streak(path, signature, now) > 0
     }
 
     fn growth_streak(&self, path: &Path, signature: &FileSignature, now: Instant) -> usize {
-        let Some(counted) = self.counted.get(path) else { return 0 };
-        let grows = signature.inode == counted.signature.inode && signature.size > counted.signature.size;
-        let is_soon = now.saturating_duration_since(counted.at) < GROWS_ON;
-        if grows && is_soon { counted.streak } else { 0 }
+        let Some(reported) = self.reported.get(path) else { return 0 };
+        let is_soon = now.saturating_duration_since(reported.at) < GROWTH_WINDOW;
+        if is_soon && signature.has_grown_since(&reported.signature) { reported.streak } else { 0 }
     }
 
-    /// Whether it waits for this file.
-    pub(crate) fn holds(&self, path: &Path) -> bool {
-        self.pens.contains_key(path)
+    /// Whether the file is in progress.
+    pub(crate) fn contains(&self, path: &Path) -> bool {
+        self.pending.contains_key(path)
     }
 
-    /// It need not be waited for any longer: an event tells that it is complete, or gone.
-    pub(crate) fn release(&mut self, path: &Path) {
-        self.pens.remove(path);
+    /// Removes a file, because an event says that it is complete or gone.
+    pub(crate) fn remove(&mut self, path: &Path) {
+        self.pending.remove(path);
     }
 
-    /// All that are waited for, which are so no longer.
-    pub(crate) fn release_all(&mut self) -> Vec<PathBuf> {
-        std::mem::take(&mut self.pens).into_keys().collect()
+    /// Removes all files and returns their paths.
+    pub(crate) fn remove_all(&mut self) -> Vec<PathBuf> {
+        std::mem::take(&mut self.pending).into_keys().collect()
     }
 
-    /// The files that are waited for.
+    /// The paths of the files in progress.
     pub(crate) fn paths(&self) -> impl Iterator<Item = &PathBuf> {
-        self.pens.keys()
+        self.pending.keys()
     }
 
-    /// When to look next.
+    /// The time of the next check; `None` without a file in progress.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.pens.values().map(|pen| pen.next).min()
+        self.pending.values().map(|file| file.next_check).min()
     }
 
-    /// The files to look at now.
+    /// The files to examine now.
     pub(crate) fn due(&self, now: Instant) -> Vec<PathBuf> {
-        let due = self.pens.iter().filter(|(_, pen)| pen.next <= now);
+        let due = self.pending.iter().filter(|(_, file)| file.next_check <= now);
         due.map(|(path, _)| path.clone()).collect()
     }
 
-    /// The file looks like this now. Gives whether it counts, as it is; it is then waited for no longer.
+    /// Takes the current signature of a file. Returns whether the file is to be reported now; it is then
+    /// removed.
     #[must_use]
-    pub(crate) fn looked(&mut self, path: &Path, signature: FileSignature, now: Instant) -> bool {
-        let Some(pen) = self.pens.get_mut(path) else { return false };
-        if pen.signature != signature {
-            (pen.signature, pen.moved) = (signature, now);
+    pub(crate) fn check(&mut self, path: &Path, signature: FileSignature, now: Instant) -> bool {
+        let Some(file) = self.pending.get_mut(path) else { return false };
+        if file.signature != signature {
+            (file.signature, file.last_change) = (signature, now);
         }
-        let rest = REST.saturating_mul(1 << pen.level.saturating_sub(1).min(8)).min(LONGEST_REST);
-        let end = (pen.moved + rest).min(pen.since + PATIENCE[pen.level.min(PATIENCE.len() - 1)]);
-        pen.next = (now + LOOK).min(end);
-        let counts = end <= now;
-        if counts {
-            self.pens.remove(path);
+        let rest = REST_TIME.saturating_mul(1 << file.streak.saturating_sub(1).min(8)).min(MAX_REST_TIME);
+        let max_wait = MAX_WAIT[file.streak.min(MAX_WAIT.len() - 1)];
+        let end = (file.last_change + rest).min(file.since + max_wait);
+        file.next_check = (now + CHECK_INTERVAL).min(end);
+        let is_over = end <= now;
+        if is_over {
+            self.pending.remove(path);
         }
-        counts
+        is_over
     }
 
-    /// The file counted, and looked like this.
-    pub(crate) fn counted(
+    /// Remembers that a file was reported with this signature. `was_pending`: it was in progress before.
+    pub(crate) fn add_reported(
         &mut self,
         path: &Path,
         signature: FileSignature,
-        was_waited_for: bool,
+        was_pending: bool,
         now: Instant,
     ) {
-        if self.counted.len() >= MOST {
-            self.counted.retain(|_, counted| now.saturating_duration_since(counted.at) < GROWS_ON);
+        if self.reported.len() >= MAX_REPORTED {
+            self.reported.retain(|_, reported| now.saturating_duration_since(reported.at) < GROWTH_WINDOW);
         }
-        self.counted.retain(|_, counted| now.saturating_duration_since(counted.at) < REMEMBERED);
-        if self.counted.len() >= MOST {
+        self.reported.retain(|_, reported| now.saturating_duration_since(reported.at) < REPORT_LIFETIME);
+        if self.reported.len() >= MAX_REPORTED {
             return;
         }
         let goes_on =
-            |counted: &&Reported| was_waited_for || now.saturating_duration_since(counted.at) < GROWS_ON;
-        let streak = self.counted.get(path).filter(goes_on).map_or(0, |counted| counted.streak) + 1;
-        self.counted.insert(path.to_owned(), Reported { signature, at: now, streak });
+            |reported: &&Reported| was_pending || now.saturating_duration_since(reported.at) < GROWTH_WINDOW;
+        let streak = self.reported.get(path).filter(goes_on).map_or(0, |reported| reported.streak) + 1;
+        self.reported.insert(path.to_owned(), Reported { signature, at: now, streak });
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::watch::fs::signature::Kind;
+    use crate::watch::fs::FileKind;
 
     fn signature(size: u64) -> FileSignature {
-        FileSignature {
-            size,
-            inode: 2,
-            mtime: size as i64,
-            ctime: size as i64,
-            kind: Kind::File,
-            linked: false,
-        }
+        FileSignature::for_test(FileKind::File, size)
     }
 
     fn ms(milliseconds: u64) -> Duration {
         Duration::from_millis(milliseconds)
     }
 
-    /// When a file counts that is written every `pace` for `length`, as scans see it every 100 ms.
-    fn counts(pace: u64, length: u64, size: impl Fn(u64) -> u64) -> Vec<u64> {
-        let (mut writing, zero, path) = (InProgressWrites::default(), Instant::now(), Path::new("/a"));
-        let (mut counts, mut known) = (Vec::new(), signature(0));
+    /// When a file is reported that is written every `pace` for `length`, and scanned every 100 ms.
+    fn reports(pace: u64, length: u64, size: impl Fn(u64) -> u64) -> Vec<u64> {
+        let (mut writes, zero, path) = (InProgressWrites::default(), Instant::now(), Path::new("/a"));
+        let (mut reports, mut known) = (Vec::new(), signature(0));
         for tick in (0..length + 10_000).step_by(100) {
             let (now, signature) = (zero + ms(tick), signature(size(tick.min(length) / pace + 1)));
-            let (held, news) = (writing.holds(path), signature != known);
-            let count = match held {
-                true => writing.looked(path, signature, now),
-                false if news && writing.is_growing(path, &signature, now) => {
-                    writing.wait(path.into(), signature, now);
-                    false
-                }
-                false => news,
+            let (was_pending, differs) = (writes.contains(path), signature != known);
+            let is_reported = if was_pending {
+                writes.check(path, signature, now)
+            } else if differs && writes.is_growing(path, &signature, now) {
+                writes.add(path.into(), signature, now);
+                false
+            } else {
+                differs
             };
-            if count {
-                writing.counted(path, signature, held, now);
-                counts.push(tick);
+            if is_reported {
+                writes.add_reported(path, signature, was_pending, now);
+                reports.push(tick);
                 known = signature;
             }
         }
-        counts
+        reports
     }
 
     #[test]
-    fn a_slow_download_counts_a_few_times_and_once_more_at_its_end() {
+    fn a_slow_download_is_reported_a_few_times_and_once_more_at_its_end() {
         for pace in [50, 300, 600] {
-            let counts = counts(pace, 10_000, |size| size);
-            assert!(counts.len() <= 5, "every {pace} ms: {counts:?}");
-            assert!(*counts.last().unwrap() >= 10_000 && *counts.last().unwrap() <= 12_100, "{counts:?}");
+            let reports = reports(pace, 10_000, |size| size);
+            assert!(reports.len() <= 5, "every {pace} ms: {reports:?}");
+            assert!(*reports.last().unwrap() >= 10_000 && *reports.last().unwrap() <= 12_100, "{reports:?}");
         }
     }
 
     #[test]
-    fn saves_at_the_pace_of_a_developer_all_count_at_once() {
-        assert_eq!(counts(1000, 5000, |size| size), [0, 1000, 2000, 3000, 4000, 5000]);
-        assert_eq!(counts(500, 2000, |size| 9 - size), [0, 500, 1000, 1500, 2000]);
+    fn saves_at_the_pace_of_a_developer_are_all_reported_at_once() {
+        assert_eq!(reports(1000, 5000, |size| size), [0, 1000, 2000, 3000, 4000, 5000]);
+        assert_eq!(reports(500, 2000, |size| 9 - size), [0, 500, 1000, 1500, 2000]);
     }
 
     #[test]
-    fn a_file_that_goes_on_being_written_is_taken_as_it_is_when_patience_is_over() {
-        let (mut writing, zero, path) = (InProgressWrites::default(), Instant::now(), Path::new("/a"));
-        writing.wait(path.into(), signature(0), zero);
+    fn a_file_that_never_rests_is_reported_after_the_maximum_wait() {
+        let (mut writes, zero, path) = (InProgressWrites::default(), Instant::now(), Path::new("/a"));
+        writes.add(path.into(), signature(0), zero);
         for tick in 1..10 {
-            assert_eq!(writing.due(zero + LOOK * tick), [path]);
-            assert!(!writing.looked(path, signature(u64::from(tick)), zero + LOOK * tick));
+            assert_eq!(writes.due(zero + CHECK_INTERVAL * tick), [path]);
+            assert!(!writes.check(path, signature(u64::from(tick)), zero + CHECK_INTERVAL * tick));
         }
-        assert!(writing.looked(path, signature(10), zero + PATIENCE[0]));
-        assert_eq!(writing.deadline(), None);
+        assert!(writes.check(path, signature(10), zero + MAX_WAIT[0]));
+        assert_eq!(writes.deadline(), None);
     }
 
     #[test]
-    fn a_file_that_rests_counts_soon() {
-        let (mut writing, zero, path) = (InProgressWrites::default(), Instant::now(), Path::new("/a"));
-        writing.wait(path.into(), signature(0), zero);
-        assert!(!writing.looked(path, signature(1), zero + LOOK));
-        assert!(!writing.looked(path, signature(1), zero + 3 * LOOK));
-        assert_eq!(writing.deadline(), Some(zero + LOOK + REST));
-        assert!(writing.looked(path, signature(1), zero + LOOK + REST));
+    fn a_file_that_rests_is_reported_after_the_rest_time() {
+        let (mut writes, zero, path) = (InProgressWrites::default(), Instant::now(), Path::new("/a"));
+        writes.add(path.into(), signature(0), zero);
+        assert!(!writes.check(path, signature(1), zero + CHECK_INTERVAL));
+        assert!(!writes.check(path, signature(1), zero + 3 * CHECK_INTERVAL));
+        assert_eq!(writes.deadline(), Some(zero + CHECK_INTERVAL + REST_TIME));
+        assert!(writes.check(path, signature(1), zero + CHECK_INTERVAL + REST_TIME));
     }
 }

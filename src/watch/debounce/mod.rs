@@ -1,6 +1,12 @@
-//! When a burst of events has ended, and when to look at files again. Pure: the current time is an argument.
+//! Decisions about time: when a burst of events ends, and when to look at a file again.
+//!
+//! Pure: no file access and no clock. The current time is an argument.
 
-pub(super) mod debouncer;
-pub(super) mod in_progress;
-pub(super) mod policy;
-pub(super) mod poll_schedule;
+mod debouncer;
+mod in_progress;
+mod policy;
+mod poll_schedule;
+
+pub(super) use debouncer::{Burst, Debouncer};
+pub(super) use in_progress::InProgressWrites;
+pub(super) use poll_schedule::PollSchedule;

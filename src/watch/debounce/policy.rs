@@ -1,36 +1,37 @@
-//! Pure: how long to wait for more after a change.
+//! The quiet time after which a burst ends.
 
 use std::time::Duration;
 
-/// The quiet time after a change of one path: as long as the gaps within an editor's save, not longer.
-pub(crate) const SINGLE: Duration = Duration::from_millis(4);
-/// What each further path adds, up to [`STEADY`]: the more there were, the more are likely to come.
-pub(crate) const PER_PATH: Duration = Duration::from_millis(2);
-/// The longest quiet time while paths keep coming at a steady pace: a start follows within 30 ms of the last write.
+/// Default quiet time after a change of one path. It covers the gaps within one save of an editor.
+pub(super) const SINGLE: Duration = Duration::from_millis(4);
+/// Quiet time added per further path, up to [`STEADY`], because a large burst is more likely to go on.
+pub(super) const PER_PATH: Duration = Duration::from_millis(2);
+/// Maximum quiet time while paths arrive at a steady pace: a restart follows within 30 ms of the last write.
 const STEADY: Duration = Duration::from_millis(15);
-/// The longest quiet time that a burst grows to by itself, if it has already paused: a busy machine lets nobody work steadily.
+/// Maximum quiet time after a burst with pauses in it. On a busy machine no program writes steadily.
 const CEILING: Duration = Duration::from_millis(23);
-/// From so many paths on it shows how steadily they come.
-const SHOWS_PACE: u32 = 8;
-/// New paths that change so soon after a start belong to something that is still at work.
-const JUST_STARTED: Duration = Duration::from_millis(300);
-/// The longest quiet time after such a start.
-const LONGEST_STRETCH: Duration = Duration::from_millis(500);
+/// Minimum number of further paths from which the pace of a burst can be judged.
+const MIN_PATHS_FOR_PACE: u32 = 8;
+/// Time after a start in which a new path is taken for the work of a program that is still running.
+const AFTER_START: Duration = Duration::from_millis(300);
+/// Maximum quiet time after such a path.
+const MAX_AFTER_START: Duration = Duration::from_millis(500);
 
-/// The quiet time that was asked for, and what it grows to.
+/// The configured quiet time, and the rules by which it grows.
 #[derive(Debug)]
-pub(crate) struct DebouncePolicy {
+pub(super) struct DebouncePolicy {
     single: Duration,
 }
 
 impl DebouncePolicy {
-    /// `debounce`: the quiet time after a single change. None: the default. Zero: there is none.
-    pub(crate) fn new(debounce: Option<Duration>) -> Self {
+    /// `debounce` is the quiet time after a single change: `None` for the default, zero for no quiet time at
+    /// all.
+    pub(super) fn new(debounce: Option<Duration>) -> Self {
         Self { single: debounce.unwrap_or(SINGLE) }
     }
 
-    /// After so many paths that came with pauses of up to this long.
-    pub(crate) fn after(&self, paths: usize, pause: Duration) -> Duration {
+    /// The quiet time of a burst with this number of paths, of which the longest gap between two was `pause`.
+    pub(super) fn quiet_time(&self, paths: usize, pause: Duration) -> Duration {
         if self.single.is_zero() {
             return Duration::ZERO;
         }
@@ -38,18 +39,20 @@ impl DebouncePolicy {
         let grown = self.single.saturating_add(PER_PATH.saturating_mul(more)).min(STEADY.max(self.single));
         let pauses = match more {
             0 => 0,
-            1..SHOWS_PACE => 2,
-            SHOWS_PACE.. => 5,
+            1..MIN_PATHS_FOR_PACE => 2,
+            MIN_PATHS_FOR_PACE.. => 5,
         };
         grown.max(pause * pauses).min(CEILING.max(self.single))
     }
 
-    /// After a path that nobody has changed before, so long after a start: a formatter goes on to other files after the first
-    /// of them has caused a start. Twice the time since the start, since that is the pace at which it works.
-    pub(crate) fn stretch(&self, since: Duration) -> Duration {
-        if self.single.is_zero() || since > JUST_STARTED {
+    /// The minimum quiet time after a new path that comes this long after a start.
+    ///
+    /// A formatter goes on to other files after its first write has caused a start. It writes at a steady
+    /// pace, so the quiet time is twice the time since the start.
+    pub(super) fn quiet_time_after_start(&self, since_start: Duration) -> Duration {
+        if self.single.is_zero() || since_start > AFTER_START {
             return Duration::ZERO;
         }
-        (since * 2 + CEILING).min(LONGEST_STRETCH)
+        (since_start * 2 + CEILING).min(MAX_AFTER_START)
     }
 }

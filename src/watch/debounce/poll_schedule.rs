@@ -1,73 +1,82 @@
-//! Pure: when to scan, and what to look at in between. No clock: `now` is an argument.
+//! The times of full scans, and of quick scans of recently changed paths in between.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// What changed lately is looked at so often.
-const GLANCE: Duration = Duration::from_millis(100);
-/// So many paths at most, for so long after their last change.
-const LATELY: usize = 64;
-const REMEMBERED: Duration = Duration::from_secs(600);
-/// A scan may use this part of a core: one in so many.
-const SHARE: u32 = 33;
+/// Interval of quick scans.
+const QUICK_SCAN_INTERVAL: Duration = Duration::from_millis(100);
+/// Maximum number of paths in a quick scan.
+const MAX_RECENT_PATHS: usize = 64;
+/// Time after its last change for which a path takes part in quick scans.
+const RECENT: Duration = Duration::from_secs(600);
+/// Full scans may use one part in this many of one CPU core.
+const CPU_SHARE: u32 = 33;
 
-/// The rhythm of scans.
+/// The schedule of scans.
 #[derive(Debug)]
 pub(crate) struct PollSchedule {
-    asked: Duration,
+    configured: Duration,
     interval: Duration,
     next_scan: Instant,
-    next_glance: Instant,
-    lately: VecDeque<(PathBuf, Instant)>,
+    next_quick_scan: Instant,
+    recent: VecDeque<(PathBuf, Instant)>,
 }
 
 impl PollSchedule {
-    pub(crate) fn new(asked: Duration, now: Instant) -> Self {
-        let asked = asked.max(Duration::from_millis(1));
-        let next_glance = now + GLANCE;
-        Self { asked, interval: asked, next_scan: now + asked, next_glance, lately: VecDeque::new() }
+    /// A schedule of full scans with this interval.
+    pub(crate) fn new(interval: Duration, now: Instant) -> Self {
+        let interval = interval.max(Duration::from_millis(1));
+        Self {
+            configured: interval,
+            interval,
+            next_scan: now + interval,
+            next_quick_scan: now + QUICK_SCAN_INTERVAL,
+            recent: VecDeque::new(),
+        }
     }
 
-    /// When to look next.
+    /// The time of the next scan of either kind.
     pub(crate) fn deadline(&self) -> Instant {
-        if self.lately.is_empty() { self.next_scan } else { self.next_scan.min(self.next_glance) }
+        if self.recent.is_empty() { self.next_scan } else { self.next_scan.min(self.next_quick_scan) }
     }
 
-    /// Whether a whole scan is due.
+    /// Whether a full scan is due.
     pub(crate) fn is_scan_due(&self, now: Instant) -> bool {
         self.next_scan <= now
     }
 
-    /// The paths to look at, if that is due.
-    pub(crate) fn glance(&mut self, now: Instant) -> Vec<PathBuf> {
-        if self.next_glance > now {
+    /// The paths of the quick scan that is due now; none if no quick scan is due.
+    pub(crate) fn begin_quick_scan(&mut self, now: Instant) -> Vec<PathBuf> {
+        if self.next_quick_scan > now {
             return Vec::new();
         }
-        self.next_glance = now + GLANCE;
-        self.lately.retain(|(_, at)| now.saturating_duration_since(*at) < REMEMBERED);
-        self.lately.iter().map(|(path, _)| path.clone()).collect()
+        self.next_quick_scan = now + QUICK_SCAN_INTERVAL;
+        self.recent.retain(|(_, at)| now.saturating_duration_since(*at) < RECENT);
+        self.recent.iter().map(|(path, _)| path.clone()).collect()
     }
 
-    /// A path has changed.
-    pub(crate) fn changed(&mut self, path: &Path, now: Instant) {
-        self.lately.retain(|(known, _)| known != path);
-        self.lately.push_back((path.to_owned(), now));
-        if self.lately.len() > LATELY {
-            self.lately.pop_front();
+    /// Adds a changed path to the quick scans.
+    pub(crate) fn add_changed(&mut self, path: &Path, now: Instant) {
+        self.recent.retain(|(known, _)| known != path);
+        self.recent.push_back((path.to_owned(), now));
+        if self.recent.len() > MAX_RECENT_PATHS {
+            self.recent.pop_front();
         }
     }
 
-    /// A scan has ended and took so much of a core. Gives the new interval if it must be a longer one for that,
-    /// by half or more; a shorter one, down to what was asked for, is taken up without a word.
-    pub(crate) fn scanned(&mut self, now: Instant, took: Duration) -> Option<Duration> {
-        let needed = (took * SHARE).max(self.asked);
-        let stretched = needed > self.interval * 3 / 2;
-        if stretched || needed < self.interval / 2 {
+    /// Schedules the next full scan after one that took this much CPU time.
+    ///
+    /// Returns the new interval if it has grown by half or more. It shrinks back to the configured one
+    /// silently.
+    pub(crate) fn finish_scan(&mut self, now: Instant, cpu_time: Duration) -> Option<Duration> {
+        let needed = (cpu_time * CPU_SHARE).max(self.configured);
+        let has_grown = needed > self.interval * 3 / 2;
+        if has_grown || needed < self.interval / 2 {
             self.interval = needed;
         }
         self.next_scan = now + self.interval;
-        stretched.then_some(self.interval)
+        has_grown.then_some(self.interval)
     }
 }
 
@@ -78,32 +87,32 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn a_cheap_scan_keeps_the_interval_and_a_dear_one_stretches_it_once() {
+    fn an_expensive_scan_stretches_the_interval_once() {
         let zero = Instant::now();
-        let mut pace = PollSchedule::new(SECOND, zero);
-        assert_eq!(pace.scanned(zero, Duration::from_millis(10)), None);
-        assert_eq!(pace.deadline(), zero + SECOND);
-        let stretched = Duration::from_millis(100) * SHARE;
-        assert_eq!(pace.scanned(zero, Duration::from_millis(100)), Some(stretched));
-        assert_eq!(pace.scanned(zero, Duration::from_millis(110)), None);
-        assert_eq!(pace.deadline(), zero + stretched);
-        assert_eq!(pace.scanned(zero, Duration::from_millis(5)), None);
-        assert_eq!(pace.deadline(), zero + SECOND);
+        let mut schedule = PollSchedule::new(SECOND, zero);
+        assert_eq!(schedule.finish_scan(zero, Duration::from_millis(10)), None);
+        assert_eq!(schedule.deadline(), zero + SECOND);
+        let stretched = Duration::from_millis(100) * CPU_SHARE;
+        assert_eq!(schedule.finish_scan(zero, Duration::from_millis(100)), Some(stretched));
+        assert_eq!(schedule.finish_scan(zero, Duration::from_millis(110)), None);
+        assert_eq!(schedule.deadline(), zero + stretched);
+        assert_eq!(schedule.finish_scan(zero, Duration::from_millis(5)), None);
+        assert_eq!(schedule.deadline(), zero + SECOND);
     }
 
     #[test]
-    fn what_changed_lately_is_looked_at_more_often_for_a_while() {
+    fn recently_changed_paths_are_scanned_more_often_for_a_while() {
         let zero = Instant::now();
-        let mut pace = PollSchedule::new(SECOND, zero);
-        pace.changed(Path::new("/a"), zero);
-        assert_eq!(pace.deadline(), zero + GLANCE);
-        assert!(pace.glance(zero).is_empty());
-        assert_eq!(pace.glance(zero + GLANCE), [Path::new("/a")]);
-        assert_eq!(pace.deadline(), zero + 2 * GLANCE);
-        assert!(pace.glance(zero + REMEMBERED).is_empty());
+        let mut schedule = PollSchedule::new(SECOND, zero);
+        schedule.add_changed(Path::new("/a"), zero);
+        assert_eq!(schedule.deadline(), zero + QUICK_SCAN_INTERVAL);
+        assert!(schedule.begin_quick_scan(zero).is_empty());
+        assert_eq!(schedule.begin_quick_scan(zero + QUICK_SCAN_INTERVAL), [Path::new("/a")]);
+        assert_eq!(schedule.deadline(), zero + 2 * QUICK_SCAN_INTERVAL);
+        assert!(schedule.begin_quick_scan(zero + RECENT).is_empty());
         for number in 0..100 {
-            pace.changed(Path::new(&format!("/{number}")), zero);
+            schedule.add_changed(Path::new(&format!("/{number}")), zero);
         }
-        assert_eq!(pace.lately.len(), LATELY);
+        assert_eq!(schedule.recent.len(), MAX_RECENT_PATHS);
     }
 }

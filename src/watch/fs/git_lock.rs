@@ -1,16 +1,18 @@
-//! Whether git is at work in the watched trees: a burst is held back until it has finished. Looked at only while
-//! a burst is pending, since git's own files are not watched.
+//! Detection of a running git operation in the watched repositories.
+//!
+//! Git's own files are not watched, so they are read, and only while a burst is pending.
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-/// An older lock was left behind by a git that is no more. It is also the longest that a burst is held back.
-const LOCK_LIFE: Duration = Duration::from_secs(30);
-/// A rebase that has moved nothing for so long waits for the developer, whose edits count.
-const AT_WORK: Duration = Duration::from_secs(1);
-/// What says that several commits are being applied, one after the other.
-const SEQUENCES: [&str; 3] = ["rebase-merge", "rebase-apply", "sequencer"];
+/// Maximum age of a lock file. An older one was left behind by a git process that has died.
+const MAX_LOCK_AGE: Duration = Duration::from_secs(30);
+/// Maximum time since the last step of a running rebase. After that, git waits for the developer, whose edits
+/// count.
+const MAX_STEP_AGE: Duration = Duration::from_secs(1);
+/// Directories that exist while git applies several commits one after the other.
+const SEQUENCE_DIRS: [&str; 3] = ["rebase-merge", "rebase-apply", "sequencer"];
 
 /// The git directories of the watched trees.
 #[derive(Debug, Default)]
@@ -19,8 +21,8 @@ pub(crate) struct GitDirs {
 }
 
 impl GitDirs {
-    /// Adds the repository that a directory is in.
-    pub(crate) fn add(&mut self, inside: &Path) {
+    /// Adds the repository that contains a directory, if there is one.
+    pub(crate) fn add_repository_of(&mut self, inside: &Path) {
         if let Some(dir) = inside.ancestors().find_map(|dir| git_dir(&dir.join(".git")))
             && !self.dirs.contains(&dir)
         {
@@ -28,21 +30,19 @@ impl GitDirs {
         }
     }
 
-    /// The file that says that git is at work, if it is.
-    pub(crate) fn marker(&self, now: SystemTime) -> Option<PathBuf> {
-        self.dirs.iter().find_map(|dir| lock(dir, now).or_else(|| sequence(dir, now)))
+    /// The lock file or directory of a running git operation, if there is one.
+    pub(crate) fn lock(&self, now: SystemTime) -> Option<PathBuf> {
+        self.dirs.iter().find_map(|dir| index_lock(dir, now).or_else(|| sequence_dir(dir, now)))
+    }
+
+    /// Whether git has updated an index within the last two seconds.
+    pub(crate) fn has_just_updated(&self, now: SystemTime) -> bool {
+        let is_new = |dir: &PathBuf| age(&dir.join("index"), now).is_some_and(|age| age < 2 * MAX_STEP_AGE);
+        self.dirs.iter().any(is_new)
     }
 }
 
-impl GitDirs {
-    /// Whether git has changed what is checked out, not long ago.
-    pub(crate) fn moved_lately(&self, now: SystemTime) -> bool {
-        let moved = |dir: &PathBuf| age(&dir.join("index"), now).is_some_and(|age| age < 2 * AT_WORK);
-        self.dirs.iter().any(moved)
-    }
-}
-
-/// In a linked worktree and in a submodule `.git` is a file that names the directory.
+/// Resolves `.git`, which is a file with the directory's path in a linked worktree and in a submodule.
 fn git_dir(path: &Path) -> Option<PathBuf> {
     let kind = std::fs::metadata(path).ok()?;
     if kind.is_dir() {
@@ -53,18 +53,18 @@ fn git_dir(path: &Path) -> Option<PathBuf> {
     Some(path.parent()?.join(std::ffi::OsStr::from_bytes(name)))
 }
 
-fn lock(dir: &Path, now: SystemTime) -> Option<PathBuf> {
+fn index_lock(dir: &Path, now: SystemTime) -> Option<PathBuf> {
     let lock = dir.join("index.lock");
-    age(&lock, now).filter(|age| *age < LOCK_LIFE).map(|_| lock)
+    age(&lock, now).filter(|age| *age < MAX_LOCK_AGE).map(|_| lock)
 }
 
-fn sequence(dir: &Path, now: SystemTime) -> Option<PathBuf> {
-    let marker = SEQUENCES.iter().map(|name| dir.join(name)).find(|marker| marker.is_dir())?;
-    let moved = [marker.clone(), dir.join("HEAD"), dir.join("index")];
-    moved.iter().filter_map(|path| age(path, now)).any(|age| age < AT_WORK).then_some(marker)
+fn sequence_dir(dir: &Path, now: SystemTime) -> Option<PathBuf> {
+    let sequence = SEQUENCE_DIRS.iter().map(|name| dir.join(name)).find(|sequence| sequence.is_dir())?;
+    let touched = [sequence.clone(), dir.join("HEAD"), dir.join("index")];
+    touched.iter().filter_map(|path| age(path, now)).any(|age| age < MAX_STEP_AGE).then_some(sequence)
 }
 
 fn age(path: &Path, now: SystemTime) -> Option<Duration> {
-    let changed = std::fs::symlink_metadata(path).ok()?.modified().ok()?;
-    Some(now.duration_since(changed).unwrap_or_default())
+    let modified = std::fs::symlink_metadata(path).ok()?.modified().ok()?;
+    Some(now.duration_since(modified).unwrap_or_default())
 }

@@ -1,6 +1,10 @@
 //! File system access and path handling without policy.
 
-pub(super) mod git_lock;
+mod git_lock;
 pub(super) mod paths;
-pub(super) mod read_dir;
-pub(super) mod signature;
+mod read_dir;
+mod signature;
+
+pub(super) use git_lock::GitDirs;
+pub(super) use read_dir::{DirListing, NO_ATIME, open_dir, open_dir_with};
+pub(super) use signature::{FileKind, FileSignature, nanoseconds};

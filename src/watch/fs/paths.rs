@@ -1,5 +1,8 @@
-//! Paths by their bytes. All of this room are absolute and plain, without `.`, `..` or a slash too many, so that these say
-//! everything: to hash and compare components, as `Path` itself does, costs several times as much.
+//! Operations on paths as byte strings.
+//!
+//! Every path of the watch module is absolute and normalized: no `.`, no `..`, no repeated slash. So bytes
+//! can be hashed and compared directly. `Path` compares component by component, which costs several times as
+//! much.
 
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
@@ -7,13 +10,13 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// A set of paths; asked with [`Path::as_os_str`].
+/// Set of paths. Look up with [`Path::as_os_str`].
 pub(crate) type PathSet = HashSet<OsString>;
 
-/// Something for each of some paths; asked with [`Path::as_os_str`].
+/// Map with paths as keys. Look up with [`Path::as_os_str`].
 pub(crate) type PathMap<T> = HashMap<OsString, T>;
 
-/// The directory that a path is in, and its name there; nothing for the root of all.
+/// Splits a path into its directory and its last component; `None` for `/`.
 pub(crate) fn split(path: &Path) -> Option<(&Path, &OsStr)> {
     let bytes = path.as_os_str().as_bytes();
     let slash = bytes.iter().rposition(|byte| *byte == b'/')?;
@@ -21,13 +24,13 @@ pub(crate) fn split(path: &Path) -> Option<(&Path, &OsStr)> {
     (!name.is_empty()).then(|| (Path::new(OsStr::from_bytes(dir)), OsStr::from_bytes(name)))
 }
 
-/// Whether a path is this directory or below it.
+/// Whether `path` is `dir` or lies below it.
 pub(crate) fn starts_with(path: &Path, dir: &Path) -> bool {
     let rest = path.as_os_str().as_bytes().strip_prefix(dir.as_os_str().as_bytes());
     rest.is_some_and(|rest| rest.is_empty() || rest[0] == b'/' || dir.as_os_str() == "/")
 }
 
-/// The order that `Path` has: what is below a directory comes right after it.
+/// Compares as `Path` does: the entries of a directory follow the directory itself.
 pub(crate) fn order(one: &OsStr, other: &OsStr) -> Ordering {
     let (one, other) = (one.as_bytes(), other.as_bytes());
     match one.iter().zip(other).find(|(one, other)| one != other) {
@@ -46,7 +49,7 @@ mod tests {
         ["/", "/a", "/a b", "/a b/c", "/a/b", "/a/b/c", "/a/b.c", "/a-", "/a.b", "/a0", "/b", "/ä/ö"];
 
     #[test]
-    fn the_bytes_say_the_same_as_the_components() {
+    fn byte_operations_agree_with_path_operations() {
         for one in PATHS.map(Path::new) {
             assert_eq!(split(one), one.parent().zip(one.file_name()));
             for other in PATHS.map(Path::new) {

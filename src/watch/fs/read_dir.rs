@@ -1,4 +1,5 @@
-//! What is in a directory: its names, and their kinds where the directory says so. Looks at no entry itself.
+//! Directory listings: the names, and their kinds if the directory stores them. No entry is opened or
+//! examined.
 
 use std::ffi::OsStr;
 use std::io;
@@ -9,15 +10,16 @@ use std::path::Path;
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::watch::fs::signature::Kind;
+use super::signature::FileKind;
 
-/// Worker for one answer of the kernel: most directories are listed by one call, and one more that says that it was all.
+/// Size of the buffer for `getdents64`. Most directories fit into one call.
 #[cfg(target_os = "linux")]
-const ROOM: usize = 32 << 10;
+const LISTING_BUFFER: usize = 32 << 10;
 
-/// Reads leave no trace: without it the first one after a write marks the file's inode to be written once more, for the time
-/// of the last access. Allowed only to the file's owner.
-pub(crate) const UNNOTED: OFlags = {
+/// Flag with which reading a file does not update its access time. Only the file's owner may use it.
+///
+/// Without it, the first read after a write makes the kernel write the inode once more.
+pub(crate) const NO_ATIME: OFlags = {
     #[cfg(target_os = "linux")]
     {
         OFlags::NOATIME
@@ -28,21 +30,21 @@ pub(crate) const UNNOTED: OFlags = {
     }
 };
 
-/// The names in a directory. Used for one after another, it allocates nothing more.
+/// The names in a directory. Reused for directory after directory, it allocates nothing more.
 #[derive(Debug, Default)]
 pub(crate) struct DirListing {
     names: Vec<u8>,
-    /// Where each name ends, and what it is.
-    ends: Vec<(usize, Option<Kind>)>,
+    /// The end of each name in `names`, and its kind.
+    ends: Vec<(usize, Option<FileKind>)>,
     #[cfg(target_os = "linux")]
     buffer: Vec<u8>,
 }
 
 impl DirListing {
-    /// Lists an open directory. After an error there is what was listed until then.
+    /// Lists an open directory. After an error the names read before it are kept.
     ///
     /// # Errors
-    /// What the system says.
+    /// As `readdir`.
     pub(crate) fn read(&mut self, dir: impl AsFd) -> io::Result<()> {
         self.names.clear();
         self.ends.clear();
@@ -52,13 +54,13 @@ impl DirListing {
     #[cfg(target_os = "linux")]
     fn read_all(&mut self, dir: impl AsFd) -> io::Result<()> {
         let mut buffer = std::mem::take(&mut self.buffer);
-        buffer.reserve(ROOM);
+        buffer.reserve(LISTING_BUFFER);
         let mut entries = rustix::fs::RawDir::new(dir, buffer.spare_capacity_mut());
         let result = loop {
             match entries.next() {
                 Some(Ok(entry)) => self.push(entry.file_name().to_bytes(), entry.file_type()),
                 Some(Err(Errno::INTR)) => {}
-                // It was removed meanwhile: then it has none.
+                // The directory was removed after it was opened, so it is empty.
                 None | Some(Err(Errno::NOENT)) => break Ok(()),
                 Some(Err(error)) => break Err(error.into()),
             }
@@ -79,12 +81,12 @@ impl DirListing {
     fn push(&mut self, name: &[u8], kind: FileType) {
         if name != b"." && name != b".." {
             self.names.extend_from_slice(name);
-            self.ends.push((self.names.len(), kind_of(kind)));
+            self.ends.push((self.names.len(), file_kind(kind)));
         }
     }
 
-    /// Each name, with its kind if that is known.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&OsStr, Option<Kind>)> {
+    /// Iterates over the names, each with its kind if the directory stores it.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&OsStr, Option<FileKind>)> {
         let mut start = 0;
         self.ends.iter().map(move |(end, kind)| {
             let name = &self.names[std::mem::replace(&mut start, *end)..*end];
@@ -92,39 +94,39 @@ impl DirListing {
         })
     }
 
-    /// SyncMode many there are.
+    /// Number of names.
     pub(crate) fn len(&self) -> usize {
         self.ends.len()
     }
 
-    /// Whether a name is among them, in whatever case.
-    pub(crate) fn has(&self, name: &OsStr) -> bool {
+    /// Whether the listing has this name, in upper or lower case.
+    pub(crate) fn contains(&self, name: &OsStr) -> bool {
         self.iter().any(|(known, _)| known.eq_ignore_ascii_case(name))
     }
 }
 
-fn kind_of(kind: FileType) -> Option<Kind> {
+fn file_kind(kind: FileType) -> Option<FileKind> {
     match kind {
         FileType::Unknown => None,
-        FileType::RegularFile => Some(Kind::File),
-        FileType::Directory => Some(Kind::Dir),
-        FileType::Symlink => Some(Kind::Link),
-        _ => Some(Kind::Other),
+        FileType::RegularFile => Some(FileKind::File),
+        FileType::Directory => Some(FileKind::Dir),
+        FileType::Symlink => Some(FileKind::Link),
+        _ => Some(FileKind::Other),
     }
 }
 
-/// Opens a directory to look at what is in it.
+/// Opens a directory for listing.
 ///
 /// # Errors
-/// What `open` says.
+/// As `open`.
 pub(crate) fn open_dir(path: &Path) -> io::Result<OwnedFd> {
-    Ok(open_with(path, OFlags::empty())?)
+    Ok(open_dir_with(path, OFlags::empty())?)
 }
 
-/// As [`open_dir`], with these flags too.
+/// As [`open_dir`], with further flags.
 ///
 /// # Errors
-/// What `open` says.
-pub(crate) fn open_with(path: &Path, more: OFlags) -> Result<OwnedFd, Errno> {
-    rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | more, Mode::empty())
+/// As `open`.
+pub(crate) fn open_dir_with(path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
+    rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | flags, Mode::empty())
 }

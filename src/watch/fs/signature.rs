@@ -1,4 +1,4 @@
-//! What the file system says of a path without opening it. Never follows a symbolic link.
+//! File metadata by which a later look at the same path is compared. Symbolic links are never followed.
 
 use std::ffi::OsStr;
 use std::io;
@@ -8,64 +8,137 @@ use std::time::{Duration, SystemTime};
 
 use rustix::fs::{AtFlags, FileType, Stat};
 
-/// The kinds of things a path can be, as far as they matter here.
+/// Kind of a directory entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum FileKind {
     /// A regular file.
     File,
-    /// A symbolic link, itself: its content is the path it holds.
+    /// A symbolic link. Its content is the path that it holds.
     Link,
     /// A directory.
     Dir,
-    /// A FIFO, a socket, a device: has no content and is never opened.
+    /// A FIFO, a socket or a device. It has no content and is never opened.
     Other,
 }
 
-impl Kind {
-    /// Whether it has content that can change.
+impl FileKind {
+    /// Whether the entry has content that can change.
     pub(crate) fn has_content(self) -> bool {
         matches!(self, Self::File | Self::Link)
     }
 }
 
-/// The facts by which two looks at one path are compared. They are compared for equality only: an older time is
-/// as much a difference as a newer one.
+/// Metadata of a file. Compared for equality only, because an older time is a difference too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FileSignature {
-    pub(crate) size: u64,
-    pub(crate) inode: u64,
+    size: u64,
+    inode: u64,
     /// Nanoseconds since the epoch.
-    pub(crate) mtime: i64,
-    /// Nanoseconds since the epoch; nobody can set it, so it also betrays a write whose mtime was set back.
-    pub(crate) ctime: i64,
-    pub(crate) kind: Kind,
-    /// More than one name leads to it: a new name then does not announce a close.
-    pub(crate) linked: bool,
+    mtime: i64,
+    /// Nanoseconds since the epoch. No program can set it, so it also shows a write after which mtime was set
+    /// back.
+    ctime: i64,
+    kind: FileKind,
+    has_other_names: bool,
 }
 
-/// Kernels before 6.13 signature files by the tick of the clock, up to 10 ms long: two writes within one tick
-/// look the same.
-const TICK: Duration = Duration::from_millis(20);
+/// Maximum difference between the time of a write and the file's ctime. Kernels before 6.13 use the time of
+/// the last timer tick, up to 10 ms ago. Two writes within one tick leave the same signature.
+const MAX_CTIME_LAG: Duration = Duration::from_millis(20);
 
 impl FileSignature {
-    /// Only that it is there, and as what.
-    pub(crate) fn presence(self) -> Self {
-        Self { size: 0, inode: 0, mtime: 0, ctime: 0, linked: false, ..self }
+    /// Reads the metadata of a path.
+    ///
+    /// # Errors
+    /// As `lstat`.
+    pub(crate) fn of_path(path: &Path) -> io::Result<Self> {
+        Ok(rustix::fs::lstat(path).map(Self::from)?)
     }
 
-    /// Whether nothing was written between the two: an attribute may have changed.
+    /// Reads the metadata of a name in an open directory. Several times cheaper than by the whole path.
+    ///
+    /// # Errors
+    /// As `fstatat`.
+    pub(crate) fn of_entry(dir: impl AsFd, name: &OsStr) -> io::Result<Self> {
+        Ok(rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).map(Self::from)?)
+    }
+
+    /// Reads the metadata of an open file or directory.
+    ///
+    /// # Errors
+    /// As `fstat`.
+    pub(crate) fn of_open(open: impl AsFd) -> io::Result<Self> {
+        Ok(rustix::fs::fstat(open).map(Self::from)?)
+    }
+
+    /// Size in bytes.
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The inode number.
+    pub(crate) fn inode(&self) -> u64 {
+        self.inode
+    }
+
+    /// Time of the last write, in nanoseconds since the epoch.
+    pub(crate) fn mtime(&self) -> i64 {
+        self.mtime
+    }
+
+    /// The kind of entry.
+    pub(crate) fn kind(&self) -> FileKind {
+        self.kind
+    }
+
+    /// Whether the entry has content that can change.
+    pub(crate) fn has_content(&self) -> bool {
+        self.kind.has_content()
+    }
+
+    /// Whether the entry is an empty regular file.
+    pub(crate) fn is_empty_file(&self) -> bool {
+        self.kind == FileKind::File && self.size == 0
+    }
+
+    /// Whether the file has more than one name. A new hard link is complete at once: no close event follows.
+    pub(crate) fn has_other_names(&self) -> bool {
+        self.has_other_names
+    }
+
+    /// The signature reduced to existence and kind.
+    pub(crate) fn existence(self) -> Self {
+        Self { size: 0, inode: 0, mtime: 0, ctime: 0, has_other_names: false, ..self }
+    }
+
+    /// Whether no write lies between the two signatures; attributes may differ.
     pub(crate) fn is_same_write(&self, other: &Self) -> bool {
         (self.kind, self.inode, self.size, self.mtime) == (other.kind, other.inode, other.size, other.mtime)
     }
 
-    /// Whether a later write could have left the very same signature, if this one was taken at `taken`: git's
-    /// "racily clean".
-    pub(crate) fn is_racy(&self, taken: SystemTime) -> bool {
-        nanoseconds(taken).saturating_sub(TICK.as_nanos() as i64) <= self.ctime
+    /// Whether this is `earlier`'s file with more bytes in it.
+    pub(crate) fn has_grown_since(&self, earlier: &Self) -> bool {
+        self.inode == earlier.inode && self.size > earlier.size
+    }
+
+    /// Whether the file last changed before `time`, in nanoseconds since the epoch.
+    pub(crate) fn changed_before(&self, time: i64) -> bool {
+        self.ctime < time
+    }
+
+    /// Whether a write after `read_at`, the time when this signature was read, could have left the same
+    /// signature. Git calls such a file "racily clean".
+    pub(crate) fn is_racy(&self, read_at: SystemTime) -> bool {
+        nanoseconds(read_at).saturating_sub(MAX_CTIME_LAG.as_nanos() as i64) <= self.ctime
+    }
+
+    #[cfg(test)]
+    pub(crate) fn for_test(kind: FileKind, size: u64) -> Self {
+        Self { size, inode: 2, mtime: size as i64, ctime: size as i64, kind, has_other_names: false }
     }
 }
 
-/// A point in time as in a [`FileSignature`].
+/// Nanoseconds from the epoch to `time`.
 pub(crate) fn nanoseconds(time: SystemTime) -> i64 {
     match time.duration_since(SystemTime::UNIX_EPOCH) {
         Ok(after) => i64::try_from(after.as_nanos()).unwrap_or(i64::MAX),
@@ -73,52 +146,28 @@ pub(crate) fn nanoseconds(time: SystemTime) -> i64 {
     }
 }
 
-/// Looks at a path.
-///
-/// # Errors
-/// What `lstat` says.
-pub(crate) fn look(path: &Path) -> io::Result<FileSignature> {
-    Ok(rustix::fs::lstat(path).map(FileSignature::from)?)
-}
-
-/// Looks at a name in an open directory: several times cheaper than by its whole path.
-///
-/// # Errors
-/// What `fstatat` says.
-pub(crate) fn look_in(dir: impl AsFd, name: &OsStr) -> io::Result<FileSignature> {
-    Ok(rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).map(FileSignature::from)?)
-}
-
-/// Looks at something open.
-///
-/// # Errors
-/// What `fstat` says.
-pub(crate) fn look_at(open: impl AsFd) -> io::Result<FileSignature> {
-    Ok(rustix::fs::fstat(open).map(FileSignature::from)?)
-}
-
 impl From<Stat> for FileSignature {
-    // The fields' types differ between systems.
+    // The types of these fields differ between systems.
     #[allow(clippy::unnecessary_cast)]
-    fn from(found: Stat) -> Self {
-        let kind = match FileType::from_raw_mode(found.st_mode) {
-            FileType::RegularFile => Kind::File,
-            FileType::Symlink => Kind::Link,
-            FileType::Directory => Kind::Dir,
-            _ => Kind::Other,
+    fn from(stat: Stat) -> Self {
+        let kind = match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => FileKind::File,
+            FileType::Symlink => FileKind::Link,
+            FileType::Directory => FileKind::Dir,
+            _ => FileKind::Other,
         };
         Self {
-            size: found.st_size as u64,
-            inode: found.st_ino as u64,
-            mtime: joined(found.st_mtime as i64, found.st_mtime_nsec as i64),
-            ctime: joined(found.st_ctime as i64, found.st_ctime_nsec as i64),
+            size: stat.st_size as u64,
+            inode: stat.st_ino as u64,
+            mtime: join_nanoseconds(stat.st_mtime as i64, stat.st_mtime_nsec as i64),
+            ctime: join_nanoseconds(stat.st_ctime as i64, stat.st_ctime_nsec as i64),
             kind,
-            linked: found.st_nlink as u64 > 1,
+            has_other_names: stat.st_nlink as u64 > 1,
         }
     }
 }
 
-/// Wraps beyond the year 2262: stamps are compared for equality only.
-fn joined(seconds: i64, nanoseconds: i64) -> i64 {
+/// Wraps after the year 2262, which does no harm because signatures are compared for equality.
+fn join_nanoseconds(seconds: i64, nanoseconds: i64) -> i64 {
     seconds.wrapping_mul(1_000_000_000).wrapping_add(nanoseconds)
 }

@@ -1,175 +1,260 @@
-//! A burst in, a proven batch out.
+//! Compares a burst with the snapshot: the only place where changes are proven.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::change::{Batch, Change, ChangeKind};
-
-use crate::watch::debounce::debouncer::Burst;
+use crate::watch::debounce::Burst;
 use crate::watch::filter::Filter;
 use crate::watch::fs::paths::{PathMap, PathSet, order};
-use crate::watch::fs::signature::{FileSignature, Kind};
-use crate::watch::options::Compare;
-use crate::watch::snapshot::fingerprint::{Comparison, FileComparer};
-use crate::watch::snapshot::snapshot::{Entry, Snapshot};
+use crate::watch::fs::{FileKind, FileSignature};
+use crate::watch::options::{Compare, Options};
 
-/// A burst that is held back for a file being written is looked at again after so long.
-const RESCAN: Duration = Duration::from_millis(20);
-/// Below this many paths a second thread costs more than it brings.
-const WORTH_THREADS: usize = 128;
+use super::fingerprint::{Comparison, FileComparer};
+use super::snapshot::{Snapshot, SnapshotFile};
 
-/// What a burst came to.
-#[derive(Debug)]
-pub(crate) enum DiffResult {
-    /// These paths have changed; the snapshot knows. None: nothing has.
-    Proven(Option<Batch>, Vec<StillChanging>),
-    /// Some files are just being written. Nothing was decided; to be looked at again then.
-    Held(Vec<StillChanging>, Instant),
+/// Delay before an extended burst is compared again.
+const EXTENSION_STEP: Duration = Duration::from_millis(20);
+/// Number of paths from which a second thread pays off.
+const MIN_PATHS_FOR_THREAD: usize = 128;
+
+/// How files are compared.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CompareOptions {
+    how: Compare,
+    content_limit: u64,
 }
 
-/// A file that is still being written, and how it looks.
-pub(crate) type StillChanging = (PathBuf, FileSignature);
+impl CompareOptions {
+    pub(crate) fn new(options: &Options) -> Self {
+        Self { how: options.compare, content_limit: options.content_limit }
+    }
 
-/// What is known of the paths of a burst beside the snapshot.
+    /// The same comparison, with contents of at most this size.
+    pub(crate) fn with_limit(self, limit: u64) -> Self {
+        Self { content_limit: self.content_limit.min(limit), ..self }
+    }
+
+    pub(crate) fn how(&self) -> Compare {
+        self.how
+    }
+
+    /// Maximum size in bytes of a file that is compared by content.
+    pub(crate) fn content_limit(&self) -> u64 {
+        self.content_limit
+    }
+}
+
+/// What is known about the paths of a burst beside the snapshot.
 #[derive(Debug, Default)]
 pub(crate) struct BurstState {
-    /// What they looked like when they were last hinted at: what looks otherwise at the burst's end is still being
-    /// written. None: it was not there.
-    pub(crate) stamps: PathMap<Option<FileSignature>>,
-    /// They were waited for long enough: they are taken as they are.
-    pub(crate) waited_for: PathSet,
+    /// The signatures at the last event; `None` for a missing path. A file with another signature at the end
+    /// of the burst is still being written.
+    signatures: PathMap<Option<FileSignature>>,
+    /// Files that were waited for long enough, and are reported even if they are still being written.
+    waited_for: PathSet,
 }
 
 impl BurstState {
-    /// The burst is over.
+    /// Stores the current signature of a path. Returns whether it differs from the stored one, if there is
+    /// one.
+    pub(crate) fn record(&mut self, path: &Path, signature: Option<FileSignature>) -> bool {
+        self.signatures.insert(path.into(), signature) != Some(signature)
+    }
+
+    /// Removes the stored signature of a path.
+    pub(crate) fn forget(&mut self, path: &Path) {
+        self.signatures.remove(path.as_os_str());
+    }
+
+    /// Marks a file that is to be reported even if it is still being written.
+    pub(crate) fn set_waited_for(&mut self, path: &Path) {
+        self.waited_for.insert(path.into());
+    }
+
+    pub(crate) fn was_waited_for(&self, path: &Path) -> bool {
+        self.waited_for.contains(path.as_os_str())
+    }
+
+    /// Number of paths with a stored signature.
+    pub(crate) fn recorded(&self) -> usize {
+        self.signatures.len()
+    }
+
+    /// Forgets everything, because the burst is over.
     pub(crate) fn clear(&mut self) {
-        self.stamps.clear();
+        self.signatures.clear();
         self.waited_for.clear();
     }
 
-    /// Whether it was a regular file when it was last hinted at, or, if it was not looked at then, when it was last reported.
-    fn was_file(&self, path: &OsString, known: Option<&Entry>) -> bool {
-        let seen = self.stamps.get(path).copied().unwrap_or_else(|| known.map(|known| known.signature));
-        seen.is_some_and(|seen| seen.kind == Kind::File)
+    /// Whether the path was a regular file at the last event or, without a stored signature, when last
+    /// reported.
+    fn was_file(&self, path: &OsString, known: Option<&SnapshotFile>) -> bool {
+        let stored = self.signatures.get(path).copied();
+        let signature = stored.unwrap_or_else(|| known.map(|known| *known.signature()));
+        signature.is_some_and(|signature| signature.kind() == FileKind::File)
     }
 
-    /// Whether it was written since it was hinted at.
+    /// Whether the file was written after the last event.
     fn changed_since_event(&self, path: &OsString, now: &FileSignature) -> bool {
-        matches!(self.stamps.get(path), Some(Some(seen)) if !seen.is_same_write(now))
+        matches!(self.signatures.get(path), Some(Some(stored)) if !stored.is_same_write(now))
     }
 }
 
-/// SyncMode to compare.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct CompareOptions {
-    pub(crate) how: Compare,
-    pub(crate) limit: u64,
+/// A file that is still being written, with its current signature.
+pub(crate) type FileInProgress = (PathBuf, FileSignature);
+
+/// The result of comparing a burst.
+#[derive(Debug)]
+pub(crate) enum DiffResult {
+    /// The comparison is complete, and the snapshot is up to date.
+    Compared {
+        /// The changes; `None` if nothing has changed.
+        batch: Option<Batch>,
+        /// The files that were left out.
+        in_progress: Vec<FileInProgress>,
+    },
+    /// Files are still being written, so the burst is to be compared again later. The snapshot is as before.
+    Extended {
+        /// These files.
+        in_progress: Vec<FileInProgress>,
+        /// The time of the next comparison.
+        until: Instant,
+    },
 }
 
-/// Compares the paths of a burst with the snapshot, and brings it up to date, but for the files that are still
-/// being written: for these the burst is held back for a moment, then they are left out of it.
-pub(crate) fn prove(
-    tree: &mut Snapshot,
+/// Compares the paths of a burst with the snapshot, and updates the snapshot.
+///
+/// The burst is extended for files that are still being written. If it cannot be extended further, these
+/// files are left out.
+pub(crate) fn diff(
+    snapshot: &mut Snapshot,
     filter: &Filter,
     burst: &Burst,
-    seen: &BurstState,
-    means: CompareOptions,
+    state: &BurstState,
+    options: CompareOptions,
     now: Instant,
 ) -> DiffResult {
-    let mut paths: Vec<&OsString> = burst.paths.iter().collect();
+    let mut paths: Vec<&OsString> = burst.paths().iter().collect();
     paths.sort_unstable_by(|one, other| order(one, other));
-    let proofs = proofs(tree, &paths, seen, means);
-    let may_hold = now < burst.hold_until;
-    let unsettled = |path: &OsString, proof: &Comparison| match proof {
-        _ if seen.waited_for.contains(path) => None,
-        Comparison::StillChanging(entry) => Some(entry.signature),
-        Comparison::Changed(entry) => {
-            let was_emptied = entry.signature.size == 0
-                && tree.file(path.as_ref()).is_some_and(|known| known.signature.size > 0);
-            // Most likely it is about to be filled again; what stays empty was meant to be.
-            (was_emptied || seen.changed_since_event(path, &entry.signature)).then_some(entry.signature)
-        }
-        _ => None,
-    };
-    let is_unsettled = |(path, proof): &(&OsString, Comparison)| unsettled(path, proof);
-    let unsettled: PathMap<_> =
-        proofs.iter().filter_map(|one| Some((one.0.clone(), is_unsettled(one)?))).collect();
-    let reported = || unsettled.iter().map(|(path, signature)| (path.into(), *signature)).collect();
-    if may_hold && !unsettled.is_empty() {
-        return DiffResult::Held(reported(), burst.hold_until.min(now + RESCAN));
+    let comparisons = compare_all(snapshot, &paths, state, options);
+    let in_progress: PathMap<FileSignature> = comparisons
+        .iter()
+        .filter_map(|(path, found)| {
+            Some(((*path).clone(), signature_in_progress(snapshot, state, path, found)?))
+        })
+        .collect();
+    let list = || in_progress.iter().map(|(path, signature)| (path.into(), *signature)).collect();
+    if now < burst.extendable_until() && !in_progress.is_empty() {
+        let until = burst.extendable_until().min(now + EXTENSION_STEP);
+        return DiffResult::Extended { in_progress: list(), until };
     }
-    let settled = proofs.into_iter().filter(|(path, _)| !unsettled.contains_key(*path));
-    let changes = settled.filter_map(|(path, proof)| {
-        let kind = take(tree, filter, path.as_ref(), proof)?;
-        Some(Change { path: path.into(), kind })
-    });
-    let changes: Vec<_> = changes.collect();
-    // What was read may be newer than the last hint, and the hint that belongs to it will then find nothing new:
-    // only a generation that starts from now on has surely seen it.
-    let (first, last) = (burst.first, Instant::now());
+    let mut changes = Vec::new();
+    for (path, comparison) in comparisons {
+        if in_progress.contains_key(path) {
+            continue;
+        }
+        if let Some(kind) = update(snapshot, filter, path.as_ref(), comparison) {
+            changes.push(Change { path: path.into(), kind });
+        }
+    }
+    // The content that was read may be newer than the last event, and the event for it will find nothing new.
+    // So only a generation that starts after this moment has certainly seen it.
+    let (first, last) = (burst.first(), Instant::now());
     let batch = (!changes.is_empty()).then_some(Batch { changes, first, last });
-    DiffResult::Proven(batch, reported())
+    DiffResult::Compared { batch, in_progress: list() }
 }
 
-fn proofs<'a>(
-    tree: &Snapshot,
+/// The signature of a file that is still being written; `None` for every other path.
+fn signature_in_progress(
+    snapshot: &Snapshot,
+    state: &BurstState,
+    path: &OsString,
+    comparison: &Comparison,
+) -> Option<FileSignature> {
+    if state.waited_for.contains(path) {
+        return None;
+    }
+    match comparison {
+        Comparison::StillChanging(file) => Some(*file.signature()),
+        Comparison::Changed(file) => {
+            let found = file.signature();
+            // A program that has emptied a file most likely writes to it next.
+            let had_content =
+                || snapshot.file(path.as_ref()).is_some_and(|known| known.signature().size() > 0);
+            let was_emptied = found.size() == 0 && had_content();
+            (was_emptied || state.changed_since_event(path, found)).then_some(*found)
+        }
+        _ => None,
+    }
+}
+
+fn compare_all<'a>(
+    snapshot: &Snapshot,
     paths: &[&'a OsString],
-    seen: &BurstState,
-    means: CompareOptions,
+    state: &BurstState,
+    options: CompareOptions,
 ) -> Vec<(&'a OsString, Comparison)> {
-    let work = |paths: &[&'a OsString]| {
-        let mut comparer = FileComparer::new(means.how, means.limit);
-        let prove = |path: &&'a OsString| {
-            let known = tree.file(path.as_ref());
-            (*path, comparer.prove(path.as_ref(), known, seen.was_file(path, known)))
+    let compare = |paths: &[&'a OsString]| {
+        let mut comparer = FileComparer::new(options);
+        let compare = |path: &&'a OsString| {
+            let known = snapshot.file(path.as_ref());
+            (*path, comparer.compare(path.as_ref(), known, state.was_file(path, known)))
         };
-        paths.iter().map(prove).collect::<Vec<_>>()
+        paths.iter().map(compare).collect::<Vec<_>>()
     };
-    if paths.len() < WORTH_THREADS {
-        return work(paths);
+    if paths.len() < MIN_PATHS_FOR_THREAD {
+        return compare(paths);
     }
     let (one, other) = paths.split_at(paths.len() / 2);
     std::thread::scope(|scope| {
-        let helper = std::thread::Builder::new().spawn_scoped(scope, || work(other)).ok();
-        let mut proofs = work(one);
-        // A helper that could not do its part leaves it to us.
-        proofs.extend(helper.and_then(|helper| helper.join().ok()).unwrap_or_else(|| work(other)));
-        proofs
+        let helper = std::thread::Builder::new().spawn_scoped(scope, || compare(other)).ok();
+        let mut comparisons = compare(one);
+        let others = helper.and_then(|helper| helper.join().ok());
+        // If no second thread could be started, this one does its part too.
+        comparisons.extend(others.unwrap_or_else(|| compare(other)));
+        comparisons
     })
 }
 
-/// Takes one proof into the snapshot; gives what kind of change it is, if it is one.
-fn take(tree: &mut Snapshot, filter: &Filter, path: &Path, proof: Comparison) -> Option<ChangeKind> {
-    let known = tree.file_mut(path);
-    match proof {
-        Comparison::Same(entry) => {
-            filter.stats.add_event_ignored();
-            tracing::debug!(?path, "no change: the same content as before");
+/// Updates the snapshot for one path. Returns the kind of change, if the path has changed.
+fn update(
+    snapshot: &mut Snapshot,
+    filter: &Filter,
+    path: &Path,
+    comparison: Comparison,
+) -> Option<ChangeKind> {
+    let known = snapshot.file_mut(path);
+    match comparison {
+        Comparison::Same(file) => {
+            filter.stats().add_event_ignored();
+            tracing::debug!(?path, "no change: same content as before");
             if let Some(known) = known {
-                *known = entry;
+                *known = file;
             }
             None
         }
-        Comparison::Changed(entry) | Comparison::StillChanging(entry) => {
+        Comparison::Changed(file) | Comparison::StillChanging(file) => {
             if let Some(known) = known {
-                *known = entry;
+                *known = file;
                 return Some(ChangeKind::Modified);
             }
-            // The rules may have changed since the hint.
+            // The rules may have changed since the event.
             if !filter.counts_file(path) {
-                filter.stats.add_event_ignored();
+                filter.stats().add_event_ignored();
                 tracing::debug!(?path, why = filter.why_not(path), "no change");
                 return None;
             }
-            tree.put_file(path.parent()?, entry).then_some(ChangeKind::Created)
+            snapshot.insert_file(path.parent()?, file).then_some(ChangeKind::Created)
         }
         Comparison::Missing => {
-            let is_known = known.is_some();
-            tracing::debug!(?path, was_known = is_known, "it is gone");
-            tree.remove_file(path);
-            path.parent().inspect(|parent| tree.prune(parent));
-            is_known.then_some(ChangeKind::Removed)
+            let was_known = snapshot.remove_file(path);
+            tracing::debug!(?path, was_known, "path removed");
+            if let Some(parent) = path.parent() {
+                snapshot.prune(parent);
+            }
+            was_known.then_some(ChangeKind::Removed)
         }
         Comparison::Unknown => None,
     }

@@ -1,4 +1,4 @@
-//! A hint in, the proof out: the only reader of watched files' contents.
+//! Comparison of one path with the snapshot. The only code that reads the content of watched files.
 
 use std::ffi::OsStr;
 use std::io::{self, Read as _};
@@ -10,80 +10,85 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::watch::fs::read_dir::UNNOTED;
-use crate::watch::fs::signature::{self, FileSignature, Kind};
+use crate::watch::fs::{FileKind, FileSignature, NO_ATIME};
 use crate::watch::options::Compare;
-use crate::watch::snapshot::snapshot::{Entry, Fingerprint};
 
-/// What a look at a path proved.
+use super::diff::CompareOptions;
+use super::snapshot::{Fingerprint, SnapshotFile};
+
+/// Size of the read buffer.
+const READ_BUFFER: usize = 64 << 10;
+
+/// The result of a comparison.
 #[derive(Debug)]
 pub(crate) enum Comparison {
-    /// It is what was known. The signature may be new, and the content read for the first time.
-    Same(Entry),
-    /// It differs from what was known, or nothing was known.
-    Changed(Entry),
-    /// There is nothing there that has content.
+    /// The file is unchanged. Its signature may be new, or its content was read for the first time.
+    Same(SnapshotFile),
+    /// The file has changed, or the snapshot did not have it.
+    Changed(SnapshotFile),
+    /// The path is gone or has no content.
     Missing,
-    /// It changed while it was read.
-    StillChanging(Entry),
-    /// It cannot be reported: the directory above does not let us look.
+    /// The file changed while it was read.
+    StillChanging(SnapshotFile),
+    /// The path cannot be examined, because its directory is not accessible.
     Unknown,
 }
 
-/// Compares by content or by stat.
+/// Compares files by content or by signature.
 #[derive(Debug)]
 pub(crate) struct FileComparer {
-    how: Compare,
-    limit: u64,
+    options: CompareOptions,
     buffer: Vec<u8>,
-    /// Reads are not noted, as long as the files are our own.
-    unnoted: OFlags,
+    /// [`NO_ATIME`] until the kernel refuses it, as it does for files of other users.
+    no_atime: OFlags,
 }
 
 impl FileComparer {
-    pub(crate) fn new(how: Compare, limit: u64) -> Self {
-        Self { how, limit, buffer: Vec::new(), unnoted: UNNOTED }
+    pub(crate) fn new(options: CompareOptions) -> Self {
+        Self { options, buffer: Vec::new(), no_atime: NO_ATIME }
     }
 
-    /// Looks at a path and proves whether it differs from what is known of it. `was_file`: it was a regular file a
-    /// moment ago, so that it can be opened before it is looked at.
+    /// Compares a path with the file that the snapshot has for it.
     ///
-    /// A file whose content was never read counts as changed unless its signature proves that nobody wrote to it.
-    pub(crate) fn prove(&mut self, path: &Path, known: Option<&Entry>, was_file: bool) -> Comparison {
-        // Before it is looked at: whatever is written later can have left the same signature.
-        let taken = SystemTime::now();
-        let opened = was_file.then(|| self.open_and_read(path)).flatten();
-        let (signature, read) = match opened.map_or_else(|| self.look_and_read(path), Ok) {
+    /// `was_file`: the path was a regular file a moment ago, so it can be opened without an `lstat` first. A
+    /// file that was never read counts as changed, unless its signature proves that it was not written.
+    pub(crate) fn compare(
+        &mut self,
+        path: &Path,
+        known: Option<&SnapshotFile>,
+        was_file: bool,
+    ) -> Comparison {
+        // Before the signature is read, because any later write may leave the same signature.
+        let read_at = SystemTime::now();
+        let opened = if was_file { self.open_and_read(path) } else { None };
+        let (signature, read) = match opened.map_or_else(|| self.examine_and_read(path), Ok) {
             Ok(found) => found,
-            Err(proof) => return proof,
+            Err(result) => return result,
         };
         let Some(name) = path.file_name() else { return Comparison::Missing };
-        let entry = |signature: FileSignature, fingerprint| Entry {
-            name: name.into(),
-            signature,
-            fingerprint,
-            racy: signature.is_racy(taken),
+        let file = |signature, fingerprint| {
+            SnapshotFile::new(name, signature, read_at).with_fingerprint(fingerprint)
         };
         match read {
-            Read::Done(signature, fingerprint) => match known {
-                Some(known) if is_same_content(known, &signature, fingerprint) => {
-                    Comparison::Same(entry(signature, Some(fingerprint)))
+            ReadResult::Done(signature, found) => match known {
+                Some(known) if is_same_content(known, &signature, found) => {
+                    Comparison::Same(file(signature, Some(found)))
                 }
-                _ => Comparison::Changed(entry(signature, Some(fingerprint))),
+                _ => Comparison::Changed(file(signature, Some(found))),
             },
-            Read::StillChanging => Comparison::StillChanging(entry(signature, None)),
-            Read::Gone => Comparison::Missing,
-            Read::Refused => match known {
-                Some(known) if known.signature == signature && !known.racy => {
-                    Comparison::Same(entry(signature, known.fingerprint))
+            ReadResult::StillChanging => Comparison::StillChanging(file(signature, None)),
+            ReadResult::Gone => Comparison::Missing,
+            ReadResult::NotRead => match known {
+                Some(known) if known.is_unchanged(&signature) => {
+                    Comparison::Same(file(signature, known.fingerprint()))
                 }
-                _ => Comparison::Changed(entry(signature, None)),
+                _ => Comparison::Changed(file(signature, None)),
             },
         }
     }
 
-    /// The fingerprint of a file in an open directory, if it still is what its signature says, before and after.
-    pub(crate) fn fingerprint_in(
+    /// The fingerprint of a file in an open directory, if its signature is the same before and after.
+    pub(super) fn fingerprint_in(
         &mut self,
         dir: &OwnedFd,
         name: &OsStr,
@@ -92,32 +97,34 @@ impl FileComparer {
         if !self.reads(signature) {
             return None;
         }
-        let read = match signature.kind {
-            Kind::Link => Ok(link_print(rustix::fs::readlinkat(dir, name, Vec::new()).ok()?.as_bytes())),
-            _ => {
-                let file = self.open(dir, name).ok()?;
-                self.read_open(file, signature).map(|(_, fingerprint)| fingerprint)
-            }
+        let fingerprint = if signature.kind() == FileKind::Link {
+            link_fingerprint(rustix::fs::readlinkat(dir, name, Vec::new()).ok()?.as_bytes())
+        } else {
+            let file = self.open(dir, name).ok()?;
+            self.read_checked(file, signature).ok()?.1
         };
-        read.ok().filter(|_| signature::look_in(dir, name).is_ok_and(|now| now == *signature))
+        let is_unchanged = FileSignature::of_entry(dir, name).is_ok_and(|now| now == *signature);
+        is_unchanged.then_some(fingerprint)
     }
 
-    /// What most often is all that is needed; `None` if it has to be looked at all the same.
-    fn open_and_read(&mut self, path: &Path) -> Option<(FileSignature, Read)> {
-        if self.how != Compare::Content {
+    /// Opens and reads a regular file: the common case. Returns `None` if the path is to be examined first.
+    fn open_and_read(&mut self, path: &Path) -> Option<(FileSignature, ReadResult)> {
+        if self.options.how() != Compare::Content {
             return None;
         }
         let file = self.open(rustix::fs::CWD, path.as_os_str()).ok()?;
-        let signature = signature::look_at(&file)
-            .ok()
-            .filter(|signature| signature.kind == Kind::File && self.reads(signature))?;
-        Some((signature, Read::of(self.read_on(file, &signature))))
+        let signature = FileSignature::of_open(&file).ok()?;
+        if signature.kind() != FileKind::File || !self.reads(&signature) {
+            return None;
+        }
+        Some((signature, ReadResult::of(self.read_open(file, &signature))))
     }
 
-    fn look_and_read(&mut self, path: &Path) -> Result<(FileSignature, Read), Comparison> {
-        match signature::look(path) {
-            Ok(signature) if signature.kind.has_content() => {
-                let read = if self.reads(&signature) { self.read(path, &signature) } else { Read::Refused };
+    fn examine_and_read(&mut self, path: &Path) -> Result<(FileSignature, ReadResult), Comparison> {
+        match FileSignature::of_path(path) {
+            Ok(signature) if signature.has_content() => {
+                let read =
+                    if self.reads(&signature) { self.read(path, &signature) } else { ReadResult::NotRead };
                 Ok((signature, read))
             }
             Ok(_) => Err(Comparison::Missing),
@@ -126,52 +133,65 @@ impl FileComparer {
         }
     }
 
+    /// Whether the content of a file with this signature is to be read.
     fn reads(&self, signature: &FileSignature) -> bool {
-        self.how == Compare::Content && signature.size <= self.limit && signature.kind.has_content()
+        self.options.how() == Compare::Content
+            && signature.size() <= self.options.content_limit()
+            && signature.has_content()
     }
 
-    fn read(&mut self, path: &Path, signature: &FileSignature) -> Read {
-        if signature.kind == Kind::Link {
+    fn read(&mut self, path: &Path, signature: &FileSignature) -> ReadResult {
+        if signature.kind() == FileKind::Link {
             return match rustix::fs::readlink(path, Vec::new()) {
-                Ok(target) => Read::Done(*signature, link_print(target.as_bytes())),
-                Err(_) => Read::StillChanging,
+                Ok(target) => ReadResult::Done(*signature, link_fingerprint(target.as_bytes())),
+                Err(_) => ReadResult::StillChanging,
             };
         }
         let file = self.open(rustix::fs::CWD, path.as_os_str());
-        Read::of(file.and_then(|file| self.read_open(file, signature)))
+        ReadResult::of(file.and_then(|file| self.read_checked(file, signature)))
     }
 
-    /// Opens a file to read it, never through a link, never waiting for a FIFO's other end.
+    /// Opens a file to read it. Follows no symbolic link, and does not wait for the other end of a FIFO.
     fn open(&mut self, dir: impl AsFd, name: &OsStr) -> io::Result<OwnedFd> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let mut opened = rustix::fs::openat(&dir, name, flags | self.unnoted, Mode::empty());
-        if matches!(opened, Err(Errno::PERM)) && !self.unnoted.is_empty() {
-            self.unnoted = OFlags::empty();
+        let mut opened = rustix::fs::openat(&dir, name, flags | self.no_atime, Mode::empty());
+        if matches!(opened, Err(Errno::PERM)) && !self.no_atime.is_empty() {
+            self.no_atime = OFlags::empty();
             opened = rustix::fs::openat(&dir, name, flags, Mode::empty());
         }
         match opened {
-            // It has become a link since it was looked at.
+            // A symbolic link has replaced the file.
             Err(Errno::LOOP) => Err(io::ErrorKind::Interrupted.into()),
             opened => Ok(opened?),
         }
     }
 
-    /// Reads an open file to its end. `Interrupted`: it changed meanwhile, or is another file than the signature's.
-    fn read_open(
+    /// Reads an open file to its end.
+    ///
+    /// # Errors
+    /// `Interrupted` if the file changes meanwhile, or is not the one with this signature.
+    fn read_checked(
         &mut self,
         file: OwnedFd,
         signature: &FileSignature,
     ) -> io::Result<(FileSignature, Fingerprint)> {
-        let before = signature::look_at(&file)?;
-        if before.kind != Kind::File || before.inode != signature.inode {
+        let before = FileSignature::of_open(&file)?;
+        if before.kind() != FileKind::File || before.inode() != signature.inode() {
             return Err(io::ErrorKind::Interrupted.into());
         }
-        self.read_on(file, &before)
+        self.read_open(file, &before)
     }
 
-    /// Reads an open file to its end; `before` is how it is now. `Interrupted`: it changed meanwhile.
-    fn read_on(&mut self, file: OwnedFd, before: &FileSignature) -> io::Result<(FileSignature, Fingerprint)> {
-        self.buffer.resize(64 << 10, 0);
+    /// Reads an open file to its end. `before` is its current signature.
+    ///
+    /// # Errors
+    /// `Interrupted` if the file changes meanwhile.
+    fn read_open(
+        &mut self,
+        file: OwnedFd,
+        before: &FileSignature,
+    ) -> io::Result<(FileSignature, Fingerprint)> {
+        self.buffer.resize(READ_BUFFER, 0);
         let mut file = std::fs::File::from(file);
         let mut hash = Xxh3::new();
         let mut length = 0u64;
@@ -181,8 +201,8 @@ impl FileComparer {
                 Ok(count) => {
                     hash.update(&self.buffer[..count]);
                     length += count as u64;
-                    if length == before.size {
-                        // If it has grown meanwhile, the look afterwards tells.
+                    if length == before.size() {
+                        // The second signature shows whether the file has grown meanwhile.
                         break;
                     }
                 }
@@ -190,50 +210,43 @@ impl FileComparer {
                 Err(error) => return Err(error),
             }
         }
-        let after = signature::look_at(file.as_fd())?;
-        if after.mtime != before.mtime || after.size != before.size || length != after.size {
+        let after = FileSignature::of_open(file.as_fd())?;
+        if after.mtime() != before.mtime() || after.size() != before.size() || length != after.size() {
             return Err(io::ErrorKind::Interrupted.into());
         }
-        Ok((after, halves(hash.digest128())))
+        Ok((after, Fingerprint::from_hash(hash.digest128())))
     }
 }
 
-enum Read {
+enum ReadResult {
     Done(FileSignature, Fingerprint),
-    /// Not readable, or too large: the signature decides.
-    Refused,
+    /// The file is not readable or too large, so the signature decides.
+    NotRead,
     Gone,
     StillChanging,
 }
 
-impl Read {
+impl ReadResult {
     fn of(result: io::Result<(FileSignature, Fingerprint)>) -> Self {
         match result {
             Ok((signature, fingerprint)) => Self::Done(signature, fingerprint),
             Err(error) if is_gone(&error) => Self::Gone,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Self::StillChanging,
-            Err(_) => Self::Refused,
+            Err(_) => Self::NotRead,
         }
     }
 }
 
-/// Same bytes; where none were read before, only a signature that no write can have left proves it.
-fn is_same_content(known: &Entry, signature: &FileSignature, fingerprint: Fingerprint) -> bool {
-    match known.fingerprint {
-        Some(known) => known == fingerprint,
-        None => known.signature == *signature && !known.racy,
-    }
+/// Whether the content is the same. If it was not read before, an unchanged signature proves that.
+fn is_same_content(known: &SnapshotFile, signature: &FileSignature, found: Fingerprint) -> bool {
+    known.fingerprint().map_or_else(|| known.is_unchanged(signature), |known| known == found)
 }
 
 fn is_gone(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
-/// A link never looks like a file that holds the same bytes.
-fn link_print(target: &[u8]) -> Fingerprint {
-    halves(!xxhash_rust::xxh3::xxh3_128(target))
-}
-
-fn halves(fingerprint: u128) -> Fingerprint {
-    [(fingerprint >> 64) as u64, fingerprint as u64]
+/// The fingerprint of a symbolic link. Inverted, so that it differs from that of a file with the same bytes.
+fn link_fingerprint(target: &[u8]) -> Fingerprint {
+    Fingerprint::from_hash(!xxhash_rust::xxh3::xxh3_128(target))
 }

@@ -1,28 +1,32 @@
-//! Reads the files of the snapshot in the background, so that the first save of an unchanged one is known for
-//! what it is. Ends by itself when everything is read or the budget is used up.
+//! Background reading of files, so that the first save without a change is recognized as such.
 
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use std::{ffi::OsStr, path::PathBuf};
 
-use crate::watch::fs::read_dir::open_dir;
-use crate::watch::fs::signature::FileSignature;
+use crate::sync;
+use crate::watch::fs::{FileSignature, open_dir};
 use crate::watch::options::Compare;
-use crate::watch::snapshot::fingerprint::FileComparer;
-use crate::watch::snapshot::snapshot::{Fingerprint, Snapshot};
 
-/// No more is read in the background than this, and no larger file: source files are small.
-const BUDGET: u64 = 256 << 20;
-const LARGEST: u64 = 4 << 20;
-/// It pauses after so much work, as long as it has worked: the child that is starting has the other half.
-const STRETCH: Duration = Duration::from_millis(1);
-const LONGEST_PAUSE: Duration = Duration::from_millis(40);
-/// It begins so much later: a child that is being launched may be on this processor.
-const FIRST_PAUSE: Duration = Duration::from_millis(3);
+use super::diff::CompareOptions;
+use super::fingerprint::FileComparer;
+use super::snapshot::{Fingerprint, Snapshot, SnapshotDir, SnapshotFile};
 
-/// The thread that reads.
+/// Maximum number of bytes read in the background.
+const MAX_BYTES: u64 = 256 << 20;
+/// Maximum size of a file read in the background, because source files are small.
+const MAX_FILE_SIZE: u64 = 4 << 20;
+/// Time of work after which the thread pauses for as long, to leave the CPU to a child that is starting.
+const WORK_SLICE: Duration = Duration::from_millis(1);
+/// Maximum pause.
+const MAX_PAUSE: Duration = Duration::from_millis(40);
+/// Delay before the first read, because a child that is being started may need the CPU.
+const START_DELAY: Duration = Duration::from_millis(3);
+
+/// The thread that reads files in the background. Dropping it ends the thread.
 #[derive(Debug)]
 pub(crate) struct Prefetch {
     stop: Arc<AtomicBool>,
@@ -30,19 +34,25 @@ pub(crate) struct Prefetch {
 }
 
 impl Prefetch {
-    /// Starts to read what has not been read yet.
-    pub(crate) fn start(tree: Arc<Mutex<Snapshot>>, how: Compare, limit: u64) -> Self {
+    /// Starts to read the files of the snapshot that have no fingerprint.
+    pub(crate) fn start(snapshot: Arc<Mutex<Snapshot>>, options: CompareOptions) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
-        let work = move || read_all(&tree, FileComparer::new(how, limit.min(LARGEST)), &stopped);
-        // Without a thread every first save counts as a change: late, but never wrong.
-        let thread = (how == Compare::Content)
-            .then(|| std::thread::Builder::new().name("devrun-read".into()).spawn(work).ok())
-            .flatten();
+        if options.how() != Compare::Content {
+            return Self { stop, thread: None };
+        }
+        let reader = Reader {
+            snapshot,
+            comparer: FileComparer::new(options.with_limit(MAX_FILE_SIZE)),
+            stop: Arc::clone(&stop),
+            bytes_left: MAX_BYTES,
+            slice_start: Instant::now(),
+        };
+        // Without the thread the first save of each file counts as a change, which is late but never wrong.
+        let thread = std::thread::Builder::new().name("devrun-read".into()).spawn(|| reader.run()).ok();
         Self { stop, thread }
     }
 
-    /// Whether it has ended.
+    /// Whether the thread has ended.
     pub(crate) fn is_done(&self) -> bool {
         self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
@@ -57,62 +67,79 @@ impl Drop for Prefetch {
     }
 }
 
-fn read_all(tree: &Mutex<Snapshot>, mut comparer: FileComparer, stop: &AtomicBool) {
-    std::thread::sleep(FIRST_PAUSE);
-    let mut left = BUDGET;
-    let mut since = Instant::now();
-    // Asked before the loop: a lock taken in its head would be held through all of it.
-    let dirs = unread_dirs(&locked(tree));
-    for dir in dirs {
-        let unread = unread_files(&locked(tree), &dir);
-        let Ok(open) = open_dir(&dir) else { continue };
-        let mut read = Vec::with_capacity(unread.len());
-        for (name, signature) in unread {
-            if stop.load(Ordering::Relaxed) || left < signature.size {
+/// The state of the thread.
+struct Reader {
+    snapshot: Arc<Mutex<Snapshot>>,
+    comparer: FileComparer,
+    stop: Arc<AtomicBool>,
+    bytes_left: u64,
+    slice_start: Instant,
+}
+
+impl Reader {
+    fn run(mut self) {
+        std::thread::sleep(START_DELAY);
+        self.slice_start = Instant::now();
+        // A variable, because a lock taken in the head of a loop is held for the whole loop.
+        let dirs = dirs_to_read(&sync::lock(&self.snapshot));
+        for dir in dirs {
+            if !self.read_dir(&dir) {
                 return;
             }
-            left -= signature.size;
-            if let Some(fingerprint) = comparer.fingerprint_in(&open, &name, &signature) {
+        }
+    }
+
+    /// Reads the files of one directory. Returns whether to go on.
+    fn read_dir(&mut self, path: &Path) -> bool {
+        let unread = files_to_read(&sync::lock(&self.snapshot), path);
+        let Ok(open) = open_dir(path) else { return true };
+        let mut read = Vec::with_capacity(unread.len());
+        for (name, signature) in unread {
+            if self.stop.load(Ordering::Relaxed) || self.bytes_left < signature.size() {
+                return false;
+            }
+            self.bytes_left -= signature.size();
+            if let Some(fingerprint) = self.comparer.fingerprint_in(&open, &name, &signature) {
                 read.push((name, signature, fingerprint));
             }
-            if since.elapsed() > STRETCH {
-                std::thread::sleep(since.elapsed().min(LONGEST_PAUSE));
-                since = Instant::now();
+            if self.slice_start.elapsed() > WORK_SLICE {
+                std::thread::sleep(self.slice_start.elapsed().min(MAX_PAUSE));
+                self.slice_start = Instant::now();
             }
         }
-        keep(&mut locked(tree), &dir, read);
+        store(&mut sync::lock(&self.snapshot), path, read);
+        true
     }
 }
 
-/// Directories with unread files, those changed last first: they will be saved first.
-fn unread_dirs(tree: &Snapshot) -> Vec<PathBuf> {
-    let newest = |dir: &crate::watch::snapshot::snapshot::Dir| {
-        let unread = dir.files().iter().filter(|file| file.fingerprint.is_none() && !file.racy);
-        unread.map(|file| file.signature.mtime).max()
+/// The content of a racy file may be newer than its signature, and the child may not have seen it. So it is
+/// not read.
+fn needs_read(file: &&SnapshotFile) -> bool {
+    file.fingerprint().is_none() && !file.is_racy()
+}
+
+/// The directories with files to read. The most recently changed come first, because they are the next to be
+/// saved.
+fn dirs_to_read(snapshot: &Snapshot) -> Vec<PathBuf> {
+    let newest = |dir: &SnapshotDir| {
+        let unread = dir.files().iter().filter(needs_read);
+        unread.map(|file| file.signature().mtime()).max()
     };
     let mut dirs: Vec<_> =
-        tree.dirs().filter_map(|dir| Some((newest(dir)?, dir.path.to_path_buf()))).collect();
+        snapshot.dirs().filter_map(|dir| Some((newest(dir)?, dir.path().to_owned()))).collect();
     dirs.sort_unstable_by(|one, other| other.cmp(one));
     dirs.into_iter().map(|(_, path)| path).collect()
 }
 
-fn unread_files(tree: &Snapshot, dir: &std::path::Path) -> Vec<(Box<OsStr>, FileSignature)> {
-    let Some(dir) = tree.dir(dir) else { return Vec::new() };
-    // The content of a racy one may already be newer than its signature: the child may not have seen it.
-    let unread = dir.files().iter().filter(|file| file.fingerprint.is_none() && !file.racy);
-    unread.map(|file| (file.name.clone(), file.signature)).collect()
+fn files_to_read(snapshot: &Snapshot, dir: &Path) -> Vec<(Box<OsStr>, FileSignature)> {
+    let Some(dir) = snapshot.dir(dir) else { return Vec::new() };
+    let unread = dir.files().iter().filter(needs_read);
+    unread.map(|file| (file.name().into(), *file.signature())).collect()
 }
 
-/// A fingerprint counts only while the snapshot still says what it said when the file was read.
-fn keep(tree: &mut Snapshot, dir: &std::path::Path, read: Vec<(Box<OsStr>, FileSignature, Fingerprint)>) {
-    let Some(dir) = tree.dir_mut(dir) else { return };
+fn store(snapshot: &mut Snapshot, dir: &Path, read: Vec<(Box<OsStr>, FileSignature, Fingerprint)>) {
+    let Some(dir) = snapshot.dir_mut(dir) else { return };
     for (name, signature, fingerprint) in read {
-        if let Some(file) = dir.file_mut(&name).filter(|file| file.signature == signature && !file.racy) {
-            file.fingerprint = Some(fingerprint);
-        }
+        dir.set_fingerprint(&name, &signature, fingerprint);
     }
-}
-
-fn locked(tree: &Mutex<Snapshot>) -> MutexGuard<'_, Snapshot> {
-    tree.lock().unwrap_or_else(PoisonError::into_inner)
 }

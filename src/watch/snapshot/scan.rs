@@ -1,5 +1,7 @@
-//! Scans of the pruned tree: what differs from the snapshot is a hint. A directory's own signature decides whether it
-//! is listed again; its files are looked at one by one from its descriptor, on two threads.
+//! Scans: which paths differ from the snapshot.
+//!
+//! A directory's own signature shows whether its entries have changed. Each file is examined by its name in
+//! the open directory, on two threads.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,98 +9,104 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::watch::fs::read_dir::open_dir;
-use crate::watch::fs::signature::{self, FileSignature};
-use crate::watch::snapshot::snapshot::{Dir, Snapshot};
+use crate::watch::fs::{FileSignature, open_dir};
 
-/// What a scan noticed.
+use super::snapshot::{Snapshot, SnapshotDir, SnapshotFile};
+
+/// A path that differs from the snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ScanDiff {
-    /// A file differs, and looks like this now.
+    /// A file differs, and has this signature now.
     File(PathBuf, FileSignature),
     /// A file is gone.
-    Missing(PathBuf),
-    /// A directory has other entries than before, or is another one, or is gone.
+    MissingFile(PathBuf),
+    /// A directory has other entries, was replaced, or is gone.
     Dir(PathBuf),
 }
 
-/// SyncMode many directories a thread takes at a time.
-const SHARE: usize = 32;
-/// Below this many directories a second thread costs more than it brings.
-const WORTH_THREADS: usize = 64;
+/// Number of directories that a thread takes at a time.
+const DIRS_PER_CHUNK: usize = 32;
+/// Number of directories from which a second thread pays off.
+const MIN_DIRS_FOR_THREAD: usize = 64;
 
-/// What this thread has used of a core until now. What a scan costs is reported by that and not by the time it takes: on a busy
-/// machine it waits for others, and would make itself rarer for them.
-pub(crate) fn used() -> Duration {
+/// CPU time of this thread. It measures a scan better than elapsed time, which on a busy machine includes the
+/// work of other programs.
+pub(crate) fn thread_cpu_time() -> Duration {
     Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }
 
-/// Compares directories and their files with the snapshot. Tells what that used of other cores than the caller's.
-pub(crate) fn scan(dirs: &[&Dir]) -> (Vec<ScanDiff>, Duration) {
+/// Compares directories and their files with the snapshot. Also returns the CPU time of the second thread.
+pub(crate) fn scan(dirs: &[&SnapshotDir]) -> (Vec<ScanDiff>, Duration) {
     let next = AtomicUsize::new(0);
     let work = || {
-        let mut notices = Vec::new();
+        let mut diffs = Vec::new();
         loop {
-            let start = next.fetch_add(SHARE, Ordering::Relaxed);
-            let Some(share) =
-                dirs.get(start..dirs.len().min(start + SHARE)).filter(|share| !share.is_empty())
-            else {
-                return notices;
-            };
-            share.iter().for_each(|dir| scan_dir(dir, &mut notices));
+            let start = next.fetch_add(DIRS_PER_CHUNK, Ordering::Relaxed);
+            if start >= dirs.len() {
+                return diffs;
+            }
+            for dir in &dirs[start..dirs.len().min(start + DIRS_PER_CHUNK)] {
+                scan_dir(dir, &mut diffs);
+            }
         }
     };
-    if dirs.len() < WORTH_THREADS {
+    if dirs.len() < MIN_DIRS_FOR_THREAD {
         return (work(), Duration::ZERO);
     }
     std::thread::scope(|scope| {
-        let helper = std::thread::Builder::new().spawn_scoped(scope, || (work(), used())).ok();
-        let mut notices = work();
-        let (others, elsewhere) = helper.and_then(|helper| helper.join().ok()).unwrap_or_default();
-        notices.extend(others);
-        (notices, elsewhere)
+        let helper = std::thread::Builder::new().spawn_scoped(scope, || (work(), thread_cpu_time())).ok();
+        let mut diffs = work();
+        let (others, cpu_time) = helper.and_then(|helper| helper.join().ok()).unwrap_or_default();
+        diffs.extend(others);
+        (diffs, cpu_time)
     })
 }
 
-fn scan_dir(dir: &Dir, notices: &mut Vec<ScanDiff>) {
-    let Ok(open) = open_dir(&dir.path) else {
-        if !dir.unreadable || !dir.path.exists() {
-            notices.push(ScanDiff::Dir(dir.path.to_path_buf()));
+/// Compares a few files, and their directories, with the snapshot.
+pub(crate) fn quick_scan(snapshot: &Snapshot, paths: &[PathBuf]) -> Vec<ScanDiff> {
+    let mut diffs = Vec::new();
+    let mut parents: Vec<&Path> = paths.iter().filter_map(|path| path.parent()).collect();
+    parents.sort_unstable();
+    parents.dedup();
+    for dir in parents.into_iter().filter_map(|parent| snapshot.dir(parent)) {
+        let found = FileSignature::of_path(&dir.path().join("")).ok();
+        if dir.is_racy() || found.as_ref() != Some(dir.signature()) {
+            diffs.push(ScanDiff::Dir(dir.path().to_owned()));
+        }
+    }
+    for path in paths {
+        let Some(file) = snapshot.file(path) else { continue };
+        match FileSignature::of_path(path) {
+            Ok(found) if file.is_unchanged(&found) => {}
+            Ok(found) => diffs.push(ScanDiff::File(path.clone(), found)),
+            Err(_) => diffs.push(ScanDiff::MissingFile(path.clone())),
+        }
+    }
+    diffs
+}
+
+fn scan_dir(dir: &SnapshotDir, diffs: &mut Vec<ScanDiff>) {
+    let Ok(open) = open_dir(dir.path()) else {
+        if !dir.is_unreadable() || !dir.path().exists() {
+            diffs.push(ScanDiff::Dir(dir.path().to_owned()));
         }
         return;
     };
-    if dir.racy || dir.unreadable || signature::look_at(&open).ok() != Some(dir.signature) {
-        notices.push(ScanDiff::Dir(dir.path.to_path_buf()));
+    let found = FileSignature::of_open(&open).ok();
+    if dir.is_racy() || dir.is_unreadable() || found.as_ref() != Some(dir.signature()) {
+        diffs.push(ScanDiff::Dir(dir.path().to_owned()));
     }
-    for entry in dir.rules().iter().chain(dir.files()) {
-        match signature::look_in(&open, &entry.name) {
-            Ok(now) if now == entry.signature && !entry.racy => {}
-            Ok(now) if entry.signature == entry.signature.presence() && now.presence() == entry.signature => {
-            }
-            Ok(now) => notices.push(ScanDiff::File(dir.path.join(&*entry.name), now)),
-            Err(_) => notices.push(ScanDiff::Missing(dir.path.join(&*entry.name))),
+    for file in dir.rule_files().iter().chain(dir.files()) {
+        match FileSignature::of_entry(&open, file.name()) {
+            Ok(found) if file.is_unchanged(&found) || still_exists(file, &found) => {}
+            Ok(found) => diffs.push(ScanDiff::File(dir.path().join(file.name()), found)),
+            Err(_) => diffs.push(ScanDiff::MissingFile(dir.path().join(file.name()))),
         }
     }
 }
 
-/// Compares a few files, and the directories they are in, with the snapshot.
-pub(crate) fn glance(tree: &Snapshot, paths: &[PathBuf]) -> Vec<ScanDiff> {
-    let mut notices = Vec::new();
-    let mut parents: Vec<&Path> = paths.iter().filter_map(|path| path.parent()).collect();
-    parents.sort_unstable();
-    parents.dedup();
-    for dir in parents.into_iter().filter_map(|parent| tree.dir(parent)) {
-        if dir.racy || signature::look(&dir.path.join("")).ok() != Some(dir.signature) {
-            notices.push(ScanDiff::Dir(dir.path.to_path_buf()));
-        }
-    }
-    for path in paths {
-        let Some(entry) = tree.file(path) else { continue };
-        match signature::look(path) {
-            Ok(now) if now == entry.signature && !entry.racy => {}
-            Ok(now) => notices.push(ScanDiff::File(path.clone(), now)),
-            Err(_) => notices.push(ScanDiff::Missing(path.clone())),
-        }
-    }
-    notices
+/// Whether only the existence of the file matters, and it still exists with the same kind.
+fn still_exists(file: &SnapshotFile, found: &FileSignature) -> bool {
+    let known = *file.signature();
+    known == known.existence() && found.existence() == known
 }

@@ -1,156 +1,280 @@
-//! The snapshot: every directory that counts and every relevant file in it, as last reported. Pure data: it
-//! looks at nothing itself.
+//! The snapshot: each directory that counts, and each relevant file in it, as last reported. Pure data.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use crate::watch::fs::paths::{PathMap, split};
-use crate::watch::fs::signature::{FileSignature, Kind};
+use crate::watch::fs::{FileKind, FileSignature};
 
-/// A fingerprint of content: 128 bits.
-pub(crate) type Fingerprint = [u64; 2];
+/// A hash of a file's content: 128 bits. Stored in two halves, which need less alignment than a `u128`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Fingerprint([u64; 2]);
 
-/// One relevant file, as last reported.
-#[derive(Debug, Clone)]
-pub(crate) struct Entry {
-    pub(crate) name: Box<OsStr>,
-    pub(crate) signature: FileSignature,
-    /// The fingerprint of its content, once it was read.
-    pub(crate) fingerprint: Option<Fingerprint>,
-    /// A later write could have left the same signature: only the content can tell.
-    pub(crate) racy: bool,
+impl Fingerprint {
+    pub(super) fn from_hash(hash: u128) -> Self {
+        Self([(hash >> 64) as u64, hash as u64])
+    }
 }
 
-/// SyncMode a directory's changes are found.
+/// A relevant file as last reported, or a file with rules as last read.
+#[derive(Debug, Clone)]
+pub(crate) struct SnapshotFile {
+    name: Box<OsStr>,
+    signature: FileSignature,
+    fingerprint: Option<Fingerprint>,
+    is_racy: bool,
+}
+
+impl SnapshotFile {
+    /// A file with the signature that was read at `read_at`.
+    pub(crate) fn new(name: &OsStr, signature: FileSignature, read_at: SystemTime) -> Self {
+        Self { name: name.into(), signature, fingerprint: None, is_racy: signature.is_racy(read_at) }
+    }
+
+    /// A path of which only the existence and the kind matter.
+    pub(crate) fn existence(name: &OsStr, signature: FileSignature) -> Self {
+        Self { name: name.into(), signature: signature.existence(), fingerprint: None, is_racy: false }
+    }
+
+    pub(crate) fn with_fingerprint(mut self, fingerprint: Option<Fingerprint>) -> Self {
+        self.fingerprint = fingerprint;
+        self
+    }
+
+    pub(crate) fn name(&self) -> &OsStr {
+        &self.name
+    }
+
+    pub(crate) fn signature(&self) -> &FileSignature {
+        &self.signature
+    }
+
+    /// The fingerprint of the content, if the content was read.
+    pub(crate) fn fingerprint(&self) -> Option<Fingerprint> {
+        self.fingerprint
+    }
+
+    /// Whether a later write could have left the same signature, so that only the content can prove a change.
+    pub(crate) fn is_racy(&self) -> bool {
+        self.is_racy
+    }
+
+    /// Whether the signature proves that the file is unchanged.
+    pub(crate) fn is_unchanged(&self, found: &FileSignature) -> bool {
+        self.signature == *found && !self.is_racy
+    }
+
+    /// Replaces the signature by one that was read at `read_at`.
+    pub(crate) fn set_signature(&mut self, signature: FileSignature, read_at: SystemTime) {
+        (self.signature, self.is_racy) = (signature, signature.is_racy(read_at));
+    }
+}
+
+/// How changes in a directory are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Coverage {
-    /// It has a kernel watch.
+    /// The directory has a kernel watch.
     Events,
-    /// It is scanned.
+    /// The directory is scanned.
     Polling,
-    /// It is gone, or not seen to yet; its entries wait to be compared.
+    /// The directory is gone, or has no watch yet. Its files wait to be compared.
     Missing,
 }
 
-/// One directory that counts.
-#[derive(Debug)]
-pub(crate) struct Dir {
-    pub(crate) path: Box<Path>,
-    /// As it was before it was last listed.
-    pub(crate) signature: FileSignature,
-    pub(crate) coverage: Coverage,
-    /// A later change could have left the same signature: it is listed again at the next scan.
-    pub(crate) racy: bool,
-    /// It could not be listed.
-    pub(crate) unreadable: bool,
-    /// Only some names in it matter, and no directory: it is the home of files that are roots.
-    pub(crate) partial: bool,
-    /// Sorted by name.
-    files: Vec<Entry>,
-    /// Sorted.
-    dirs: Vec<Box<OsStr>>,
-    /// Files in it that rules are read from, sorted by name.
-    rules: Box<[Entry]>,
+/// Which entries of a directory the snapshot has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// All entries that count.
+    All,
+    /// None, or only some, because the directory could not be listed.
+    Unreadable,
+    /// Only the files that are roots. No directory below belongs to the snapshot.
+    RootFiles,
 }
 
-impl Dir {
-    /// A directory as it was found; `files` and `dirs` in any order.
+/// A directory that counts.
+#[derive(Debug)]
+pub(crate) struct SnapshotDir {
+    path: Box<Path>,
+    /// The signature before the directory was last listed.
+    signature: FileSignature,
+    is_racy: bool,
+    coverage: Coverage,
+    extent: Extent,
+    /// Sorted by name.
+    files: Vec<SnapshotFile>,
+    /// Sorted.
+    dirs: Vec<Box<OsStr>>,
+    /// Sorted by name.
+    rule_files: Box<[SnapshotFile]>,
+}
+
+impl SnapshotDir {
+    /// A directory without entries, with the signature that was read at `read_at`.
     pub(crate) fn new(
         path: PathBuf,
         signature: FileSignature,
-        mut files: Vec<Entry>,
-        mut dirs: Vec<Box<OsStr>>,
+        read_at: SystemTime,
+        coverage: Coverage,
     ) -> Self {
+        Self {
+            path: path.into_boxed_path(),
+            signature,
+            is_racy: signature.is_racy(read_at),
+            coverage,
+            extent: Extent::All,
+            files: Vec::new(),
+            dirs: Vec::new(),
+            rule_files: Box::default(),
+        }
+    }
+
+    pub(crate) fn with_extent(mut self, extent: Extent) -> Self {
+        self.extent = extent;
+        self
+    }
+
+    /// Replaces the relevant files and the directories that count, each in any order.
+    pub(crate) fn with_entries(mut self, mut files: Vec<SnapshotFile>, mut dirs: Vec<Box<OsStr>>) -> Self {
         files.sort_unstable_by(|one, other| one.name.cmp(&other.name));
         dirs.sort_unstable();
         files.shrink_to_fit();
         dirs.shrink_to_fit();
-        let (path, rules) = (path.into_boxed_path(), Box::default());
-        let (racy, unreadable, partial) = (false, false, false);
-        Self { path, signature, coverage: Coverage::Missing, racy, unreadable, partial, files, dirs, rules }
+        (self.files, self.dirs) = (files, dirs);
+        self
     }
 
-    /// Its relevant files.
-    pub(crate) fn files(&self) -> &[Entry] {
+    /// Replaces the files from which rules are read, in any order.
+    pub(crate) fn with_rule_files(mut self, mut rule_files: Vec<SnapshotFile>) -> Self {
+        rule_files.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+        self.rule_files = rule_files.into();
+        self
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn signature(&self) -> &FileSignature {
+        &self.signature
+    }
+
+    pub(crate) fn coverage(&self) -> Coverage {
+        self.coverage
+    }
+
+    pub(crate) fn set_coverage(&mut self, coverage: Coverage) {
+        self.coverage = coverage;
+    }
+
+    /// Whether the directory is gone, or has no watch yet.
+    pub(crate) fn is_missing(&self) -> bool {
+        self.coverage == Coverage::Missing
+    }
+
+    /// Whether a later change could have left the same signature.
+    pub(crate) fn is_racy(&self) -> bool {
+        self.is_racy
+    }
+
+    /// Whether the directory could not be listed.
+    pub(crate) fn is_unreadable(&self) -> bool {
+        self.extent == Extent::Unreadable
+    }
+
+    /// Whether only files in it that are roots matter.
+    pub(crate) fn has_root_files_only(&self) -> bool {
+        self.extent == Extent::RootFiles
+    }
+
+    /// The relevant files, sorted by name.
+    pub(crate) fn files(&self) -> &[SnapshotFile] {
         &self.files
     }
 
-    /// The files in it that rules are read from.
-    pub(crate) fn rules(&self) -> &[Entry] {
-        &self.rules
+    /// The files from which rules are read, sorted by name.
+    pub(crate) fn rule_files(&self) -> &[SnapshotFile] {
+        &self.rule_files
     }
 
-    /// Sets the files in it that rules are read from.
-    pub(crate) fn set_rules(&mut self, mut rules: Vec<Entry>) {
-        rules.sort_unstable_by(|one, other| one.name.cmp(&other.name));
-        self.rules = rules.into();
-    }
-
-    /// The names of its directories that count.
+    /// The names of the directories in it that count, sorted.
     pub(crate) fn dirs(&self) -> &[Box<OsStr>] {
         &self.dirs
     }
 
-    /// One of its files.
-    pub(crate) fn file(&self, name: &OsStr) -> Option<&Entry> {
+    /// The file with a name.
+    pub(crate) fn file(&self, name: &OsStr) -> Option<&SnapshotFile> {
         self.position(name).ok().map(|at| &self.files[at])
     }
 
-    /// One of its files.
-    pub(crate) fn file_mut(&mut self, name: &OsStr) -> Option<&mut Entry> {
+    fn file_mut(&mut self, name: &OsStr) -> Option<&mut SnapshotFile> {
         self.position(name).ok().map(|at| &mut self.files[at])
     }
 
+    /// Stores a fingerprint if the file has still the signature with which it was read.
+    pub(crate) fn set_fingerprint(&mut self, name: &OsStr, signature: &FileSignature, found: Fingerprint) {
+        if let Some(file) = self.file_mut(name).filter(|file| file.is_unchanged(signature)) {
+            file.fingerprint = Some(found);
+        }
+    }
+
     fn position(&self, name: &OsStr) -> Result<usize, usize> {
-        self.files.binary_search_by(|entry| (*entry.name).cmp(name))
+        self.files.binary_search_by(|file| (*file.name).cmp(name))
     }
 }
 
-/// Every directory that counts.
+/// Each directory that counts.
 #[derive(Debug, Default)]
 pub(crate) struct Snapshot {
-    dirs: PathMap<Dir>,
-    files: usize,
+    dirs: PathMap<SnapshotDir>,
+    file_count: usize,
 }
 
 impl Snapshot {
-    /// SyncMode many relevant files there are.
-    pub(crate) fn files(&self) -> usize {
-        self.files
+    /// Number of relevant files.
+    pub(crate) fn file_count(&self) -> usize {
+        self.file_count
     }
 
     /// The directories, in no order.
-    pub(crate) fn dirs(&self) -> impl Iterator<Item = &Dir> {
+    pub(crate) fn dirs(&self) -> impl Iterator<Item = &SnapshotDir> {
         self.dirs.values()
     }
 
-    /// One directory.
-    pub(crate) fn dir(&self, path: &Path) -> Option<&Dir> {
+    /// The directory with a path.
+    pub(crate) fn dir(&self, path: &Path) -> Option<&SnapshotDir> {
         self.dirs.get(path.as_os_str())
     }
 
-    /// One directory.
-    pub(crate) fn dir_mut(&mut self, path: &Path) -> Option<&mut Dir> {
+    /// The directory with a path, to change it.
+    pub(crate) fn dir_mut(&mut self, path: &Path) -> Option<&mut SnapshotDir> {
         self.dirs.get_mut(path.as_os_str())
     }
 
-    /// One file.
-    pub(crate) fn file(&self, path: &Path) -> Option<&Entry> {
+    /// The file with a path.
+    pub(crate) fn file(&self, path: &Path) -> Option<&SnapshotFile> {
         let (dir, name) = split(path)?;
         self.dir(dir)?.file(name)
     }
 
-    /// One file.
-    pub(crate) fn file_mut(&mut self, path: &Path) -> Option<&mut Entry> {
+    /// The file with a path, to change it.
+    pub(crate) fn file_mut(&mut self, path: &Path) -> Option<&mut SnapshotFile> {
         let (dir, name) = split(path)?;
         self.dir_mut(dir)?.file_mut(name)
     }
 
-    /// Adds a directory with its files, or replaces it; what is below stays. The parent, if known, learns of it.
-    pub(crate) fn put_dir(&mut self, dir: Dir) {
-        self.files += dir.files.len();
-        // The home of files that are roots belongs to no directory above it, which may well be ignored.
-        if !dir.partial
+    /// Whether a path exists and counts.
+    pub(crate) fn contains(&self, path: &Path) -> bool {
+        self.file(path).is_some_and(|file| file.signature.has_content())
+            || self.dir(path).is_some_and(|dir| !dir.is_missing() && dir.signature.kind() == FileKind::Dir)
+    }
+
+    /// Inserts or replaces a directory with its files, and adds it to its parent. Directories below it stay.
+    pub(crate) fn insert_dir(&mut self, dir: SnapshotDir) {
+        self.file_count += dir.files.len();
+        // A directory with root files only may be ignored, so it belongs to no parent.
+        if !dir.has_root_files_only()
             && let Some((parent, name)) = split(&dir.path)
             && let Some(parent) = self.dirs.get_mut(parent.as_os_str())
             && let Err(at) = parent.dirs.binary_search_by(|known| (**known).cmp(name))
@@ -158,79 +282,78 @@ impl Snapshot {
             parent.dirs.insert(at, name.into());
         }
         if let Some(replaced) = self.dirs.insert(dir.path.as_os_str().into(), dir) {
-            self.files -= replaced.files.len();
+            self.file_count -= replaced.files.len();
         }
     }
 
-    /// Adds or replaces a file in a known directory. Gives whether the directory is known.
-    pub(crate) fn put_file(&mut self, dir: &Path, entry: Entry) -> bool {
+    /// Inserts or replaces a file. Returns whether the snapshot has its directory.
+    pub(crate) fn insert_file(&mut self, dir: &Path, file: SnapshotFile) -> bool {
         let Some(dir) = self.dirs.get_mut(dir.as_os_str()) else { return false };
-        match dir.position(&entry.name) {
-            Ok(at) => dir.files[at] = entry,
+        match dir.position(&file.name) {
+            Ok(at) => dir.files[at] = file,
             Err(at) => {
-                dir.files.insert(at, entry);
-                self.files += 1;
+                dir.files.insert(at, file);
+                self.file_count += 1;
             }
         }
         true
     }
 
-    /// Forgets a file.
+    /// Removes a file. Returns whether the snapshot had it.
     pub(crate) fn remove_file(&mut self, path: &Path) -> bool {
         let Some((parent, name)) = split(path) else { return false };
         let Some(dir) = self.dirs.get_mut(parent.as_os_str()) else { return false };
         let Ok(at) = dir.position(name) else { return false };
         dir.files.remove(at);
-        self.files -= 1;
+        self.file_count -= 1;
         true
     }
 
-    /// The paths of a directory and of all directories known below it.
-    pub(crate) fn below(&self, path: &Path) -> Vec<PathBuf> {
+    /// The paths of a directory and of the directories below it.
+    pub(crate) fn dirs_below(&self, path: &Path) -> Vec<PathBuf> {
         let mut found = Vec::new();
         if self.dir(path).is_some() {
             found.push(path.to_owned());
         }
-        let mut at = 0;
-        while at < found.len() {
-            if let Some(dir) = self.dir(&found[at]) {
+        let mut next = 0;
+        while next < found.len() {
+            if let Some(dir) = self.dir(&found[next]) {
                 let below: Vec<_> = dir.dirs.iter().map(|name| dir.path.join(&**name)).collect();
                 found.extend(below.into_iter().filter(|path| self.dir(path).is_some()));
             }
-            at += 1;
+            next += 1;
         }
         found
     }
 
-    /// Forgets a directory and everything below it; gives the paths of the directories.
+    /// Removes a directory and the directories below it. Returns their paths.
     pub(crate) fn remove_below(&mut self, path: &Path) -> Vec<PathBuf> {
-        let below = self.below(path);
+        let below = self.dirs_below(path);
         for path in &below {
             if let Some(dir) = self.dirs.remove(path.as_os_str()) {
-                self.files -= dir.files.len();
+                self.file_count -= dir.files.len();
             }
         }
-        self.unlink(path);
+        self.remove_from_parent(path);
         below
     }
 
-    /// Forgets directories that are absent and empty, from this one upwards.
+    /// Removes directories that are missing and empty, from this one upwards.
     pub(crate) fn prune(&mut self, path: &Path) {
-        let mut at = Some(path);
-        while let Some(path) = at {
-            let empty = self.dir(path).is_some_and(|dir| {
-                dir.coverage == Coverage::Missing && dir.files.is_empty() && dir.dirs.is_empty()
-            });
-            if !empty {
+        let mut next = Some(path);
+        while let Some(path) = next {
+            let is_prunable =
+                |dir: &SnapshotDir| dir.is_missing() && dir.files.is_empty() && dir.dirs.is_empty();
+            if !self.dir(path).is_some_and(is_prunable) {
                 return;
             }
             self.dirs.remove(path.as_os_str());
-            self.unlink(path);
-            at = path.parent();
+            self.remove_from_parent(path);
+            next = path.parent();
         }
     }
 
-    fn unlink(&mut self, path: &Path) {
+    fn remove_from_parent(&mut self, path: &Path) {
         if let Some((parent, name)) = split(path)
             && let Some(parent) = self.dirs.get_mut(parent.as_os_str())
             && let Ok(at) = parent.dirs.binary_search_by(|known| (**known).cmp(name))
@@ -238,75 +361,62 @@ impl Snapshot {
             parent.dirs.remove(at);
         }
     }
-
-    /// Whether a path is in the snapshot.
-    pub(crate) fn knows(&self, path: &Path) -> bool {
-        self.file(path).is_some_and(|entry| entry.signature.kind.has_content())
-            || self
-                .dir(path)
-                .is_some_and(|dir| dir.coverage != Coverage::Missing && dir.signature.kind == Kind::Dir)
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn signature(kind: Kind) -> FileSignature {
-        FileSignature { size: 1, inode: 2, mtime: 3, ctime: 4, kind, linked: false }
+    fn file(name: &str) -> SnapshotFile {
+        SnapshotFile::new(OsStr::new(name), FileSignature::for_test(FileKind::File, 1), SystemTime::now())
     }
 
-    fn entry(name: &str) -> Entry {
-        Entry {
-            name: OsStr::new(name).into(),
-            signature: signature(Kind::File),
-            fingerprint: None,
-            racy: false,
-        }
-    }
-
-    fn dir(path: &str, files: &[&str], dirs: &[&str]) -> Dir {
+    fn dir(path: &str, files: &[&str], dirs: &[&str]) -> SnapshotDir {
+        let signature = FileSignature::for_test(FileKind::Dir, 1);
+        let files = files.iter().map(|name| file(name)).collect();
         let dirs = dirs.iter().map(|name| OsStr::new(name).into()).collect();
-        Dir::new(path.into(), signature(Kind::Dir), files.iter().map(|name| entry(name)).collect(), dirs)
+        SnapshotDir::new(path.into(), signature, SystemTime::now(), Coverage::Missing)
+            .with_entries(files, dirs)
     }
 
-    fn tree() -> Snapshot {
-        let mut tree = Snapshot::default();
-        tree.put_dir(dir("/r", &["b", "a"], &["s"]));
-        tree.put_dir(dir("/r/s", &["c"], &["t"]));
-        tree.put_dir(dir("/r/s/t", &["d"], &[]));
-        tree
+    fn snapshot() -> Snapshot {
+        let mut snapshot = Snapshot::default();
+        snapshot.insert_dir(dir("/r", &["b", "a"], &["s"]));
+        snapshot.insert_dir(dir("/r/s", &["c"], &["t"]));
+        snapshot.insert_dir(dir("/r/s/t", &["d"], &[]));
+        snapshot
     }
 
     #[test]
     fn files_are_found_added_and_removed() {
-        let mut tree = tree();
-        assert_eq!(tree.files(), 4);
-        assert!(tree.file(Path::new("/r/a")).is_some() && tree.file(Path::new("/r/c")).is_none());
-        assert!(tree.put_file(Path::new("/r"), entry("aa")) && !tree.put_file(Path::new("/x"), entry("a")));
-        assert!(tree.remove_file(Path::new("/r/b")) && !tree.remove_file(Path::new("/r/b")));
-        assert_eq!(tree.files(), 4);
+        let mut snapshot = snapshot();
+        assert_eq!(snapshot.file_count(), 4);
+        assert!(snapshot.file(Path::new("/r/a")).is_some() && snapshot.file(Path::new("/r/c")).is_none());
+        assert!(snapshot.insert_file(Path::new("/r"), file("aa")));
+        assert!(!snapshot.insert_file(Path::new("/x"), file("a")));
+        assert!(snapshot.remove_file(Path::new("/r/b")) && !snapshot.remove_file(Path::new("/r/b")));
+        assert_eq!(snapshot.file_count(), 4);
         let names: Vec<_> =
-            tree.dir(Path::new("/r")).unwrap().files().iter().map(|file| &*file.name).collect();
+            snapshot.dir(Path::new("/r")).unwrap().files().iter().map(SnapshotFile::name).collect();
         assert_eq!(names, ["a", "aa"]);
     }
 
     #[test]
-    fn a_directory_goes_with_all_below_it() {
-        let mut tree = tree();
-        assert_eq!(tree.remove_below(Path::new("/r/s")).len(), 2);
-        assert_eq!(tree.files(), 2);
-        assert!(tree.dir(Path::new("/r")).unwrap().dirs().is_empty());
+    fn removing_a_directory_removes_those_below_it() {
+        let mut snapshot = snapshot();
+        assert_eq!(snapshot.remove_below(Path::new("/r/s")).len(), 2);
+        assert_eq!(snapshot.file_count(), 2);
+        assert!(snapshot.dir(Path::new("/r")).unwrap().dirs().is_empty());
     }
 
     #[test]
-    fn absent_empty_directories_are_pruned_upwards() {
-        let mut tree = tree();
-        tree.remove_file(Path::new("/r/s/t/d"));
-        tree.prune(Path::new("/r/s/t"));
-        assert!(tree.dir(Path::new("/r/s/t")).is_none() && tree.dir(Path::new("/r/s")).is_some());
-        tree.remove_file(Path::new("/r/s/c"));
-        tree.prune(Path::new("/r/s"));
-        assert!(tree.dir(Path::new("/r/s")).is_none() && tree.dir(Path::new("/r")).is_some());
+    fn missing_empty_directories_are_pruned_upwards() {
+        let mut snapshot = snapshot();
+        snapshot.remove_file(Path::new("/r/s/t/d"));
+        snapshot.prune(Path::new("/r/s/t"));
+        assert!(snapshot.dir(Path::new("/r/s/t")).is_none() && snapshot.dir(Path::new("/r/s")).is_some());
+        snapshot.remove_file(Path::new("/r/s/c"));
+        snapshot.prune(Path::new("/r/s"));
+        assert!(snapshot.dir(Path::new("/r/s")).is_none() && snapshot.dir(Path::new("/r")).is_some());
     }
 }

@@ -1,331 +1,321 @@
-//! Brings the snapshot and the watches in line with the tree on disk: at the start, for a new directory, after
-//! lost events, when rules have changed. What differs from the snapshot is noted, not decided.
+//! Brings the snapshot and the watches in line with the disk: at the start, for a new directory, after lost
+//! events, and when rules have changed. Returns what differs as raw events; nothing is proven here.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::SystemTime;
 
 use crate::sync;
-
 use crate::watch::filter::Filter;
-use crate::watch::fs::git_lock::GitDirs;
-use crate::watch::fs::signature::Kind;
-use crate::watch::raw_event::RawEventKind;
-use crate::watch::snapshot::snapshot::{Coverage, Dir, Entry, Snapshot};
-use crate::watch::snapshot::walk::{self, PlaceWatch, WalkResult};
-use crate::watch::snapshot::watches::WatchRegistry;
+use crate::watch::fs::GitDirs;
+use crate::watch::queue::{RawEvent, RawEventKind};
+use crate::watch::source::Mounts;
 
-/// A path whose state differs from the snapshot.
-pub(crate) type PathEvent = (PathBuf, RawEventKind);
+use super::merge::{SyncMode, merge};
+use super::snapshot::{Coverage, Snapshot};
+use super::walk::{PlaceWatch, WalkResult, Walker};
+use super::watches::WatchRegistry;
 
-/// SyncMode to take what is found.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct SyncMode {
-    /// Unknown files enter the snapshot without a word if they have not changed since this time.
-    pub(crate) silent_before: i64,
-    /// Directories are watched again even if they seem to be watched: they were made anew, or moved here.
-    pub(crate) rewatch: bool,
-}
-
-impl SyncMode {
-    /// Everything is taken as it is.
-    pub(crate) const INITIAL: Self = Self { silent_before: i64::MAX, rewatch: false };
-    /// Everything unknown is new.
-    pub(crate) const RESCAN: Self = Self { silent_before: i64::MIN, rewatch: false };
-    /// Everything unknown is new, and no watch is relied on.
-    pub(crate) const REWATCH: Self = Self { silent_before: i64::MIN, rewatch: true };
-}
-
-/// The snapshot, and what keeps it in line.
+/// The snapshot with its filter and its watches.
 #[derive(Debug)]
 pub(crate) struct SnapshotSync {
-    tree: Arc<Mutex<Snapshot>>,
-    pub(crate) filter: Arc<Filter>,
-    pub(crate) watches: WatchRegistry,
-    pub(crate) git: GitDirs,
-    /// A limit was hit since this was last asked.
-    pub(crate) limit_hit: bool,
-    /// Paths that wait to be compared: they never enter the snapshot without a word.
-    pub(crate) pending: HashSet<PathBuf>,
+    snapshot: Arc<Mutex<Snapshot>>,
+    filter: Arc<Filter>,
+    watches: WatchRegistry,
+    git: GitDirs,
+    /// A limit of watches was hit, and the worker has not reported it yet.
+    limit_hit: bool,
 }
 
 impl SnapshotSync {
-    pub(crate) fn new(tree: Arc<Mutex<Snapshot>>, filter: Arc<Filter>, watches: WatchRegistry) -> Self {
-        Self { tree, filter, watches, git: GitDirs::default(), limit_hit: false, pending: HashSet::new() }
+    pub(crate) fn new(snapshot: Arc<Mutex<Snapshot>>, filter: Arc<Filter>, watches: WatchRegistry) -> Self {
+        // Without an instance no watch is even tried.
+        let limit_hit = watches.is_limited();
+        Self { snapshot, filter, watches, git: GitDirs::default(), limit_hit }
     }
 
-    /// The snapshot.
-    pub(crate) fn tree(&self) -> MutexGuard<'_, Snapshot> {
-        self.tree.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The snapshot, locked.
+    pub(crate) fn snapshot(&self) -> MutexGuard<'_, Snapshot> {
+        sync::lock(&self.snapshot)
     }
 
-    /// Lets the rules be read again in a directory and below.
-    pub(crate) fn forget(&self, dir: &Path) {
+    /// The filter.
+    pub(crate) fn filter(&self) -> &Filter {
+        &self.filter
+    }
+
+    /// Makes the rules of a directory, and of those below it, be read again.
+    pub(crate) fn forget_rules(&self, dir: &Path) {
         self.filter.rules().forget(dir);
     }
 
-    /// Compares a directory and everything below it.
-    pub(crate) fn sync(&mut self, start: &Path, how: SyncMode) -> Vec<PathEvent> {
-        let mut noted = Vec::new();
+    /// The lock of a git operation in the watched repositories, if one is running.
+    pub(crate) fn git_lock(&self) -> Option<PathBuf> {
+        self.git.lock(SystemTime::now())
+    }
+
+    /// Whether git has updated an index just before `now`.
+    pub(crate) fn has_git_just_updated(&self, now: SystemTime) -> bool {
+        self.git.has_just_updated(now)
+    }
+
+    /// Adds the repository that contains a root.
+    pub(crate) fn add_repository_of(&mut self, root: &Path) {
+        self.git.add_repository_of(root);
+    }
+
+    /// Whether the limit of watches is used up.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.watches.is_limited()
+    }
+
+    /// Whether kernel events arrive at all.
+    pub(crate) fn has_events(&self) -> bool {
+        self.watches.has_events()
+    }
+
+    /// Whether a kernel event may not be in the queue yet.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.watches.is_behind()
+    }
+
+    /// The mounts by which the mode of each directory is chosen.
+    pub(crate) fn mounts(&self) -> Arc<Mounts> {
+        self.watches.mounts()
+    }
+
+    /// Number of watches outside the trees.
+    pub(crate) fn anchor_count(&self) -> usize {
+        self.watches.anchor_count()
+    }
+
+    /// Whether a limit was hit that the worker has not reported yet.
+    pub(crate) fn is_limit_hit(&self) -> bool {
+        self.limit_hit
+    }
+
+    /// Returns whether a limit was hit since the last call.
+    pub(crate) fn take_limit_hit(&mut self) -> bool {
+        std::mem::take(&mut self.limit_hit)
+    }
+
+    /// Closes the event source. Returns once its thread has ended.
+    pub(crate) fn close(self) {
+        self.watches.close();
+    }
+
+    /// Compares a directory, and those below it, with the disk.
+    pub(crate) fn sync(&mut self, start: &Path, mode: SyncMode<'_>) -> Vec<RawEvent> {
+        let mut events = Vec::new();
         let known: Vec<_> = {
-            let tree = self.tree();
-            let is_home = |path: &PathBuf| tree.dir(path).is_some_and(|dir| dir.partial);
-            tree.below(start).into_iter().filter(|path| !is_home(path)).collect()
+            let snapshot = self.snapshot();
+            let has_root_files_only =
+                |path: &PathBuf| snapshot.dir(path).is_some_and(|dir| dir.has_root_files_only());
+            snapshot.dirs_below(start).into_iter().filter(|path| !has_root_files_only(path)).collect()
         };
-        let mut seen = HashSet::new();
+        let mut found_dirs = HashSet::new();
         let (mut starts, mut replaced) = (vec![start.to_owned()], HashSet::new());
         while let Some(start) = starts.pop() {
-            let found = self.look(how, |filter, lookout| walk::walk(&start, filter, lookout));
+            let result = self.walk_with(mode, |walker| walker.walk(&start));
             if !known.is_empty() {
-                seen.extend(found.dirs.iter().map(|dir| dir.path.to_path_buf()));
+                found_dirs.extend(result.dirs.iter().map(|dir| dir.path().to_owned()));
             }
-            let again = self.take(found, how, &mut noted);
-            // Once each: whoever replaces it all the time tells by events.
+            let again = self.merge_all(result, mode, &mut events);
+            // Each at most once: further replacements have events of their own.
             starts.extend(again.into_iter().filter(|path| replaced.insert(path.clone())));
         }
-        known
-            .iter()
-            .filter(|path| !seen.contains(*path))
-            .for_each(|path| self.mark_missing(path, &mut noted));
-        noted
+        for path in known.iter().filter(|path| !found_dirs.contains(*path)) {
+            self.mark_missing(path, &mut events);
+        }
+        events
     }
 
-    /// Compares one directory; those that are new in it with everything below them.
-    pub(crate) fn sync_one(&mut self, path: &Path) -> Vec<PathEvent> {
-        let mut noted = Vec::new();
-        let known = self.tree().dir(path).map_or_else(Vec::new, |dir| dir.dirs().to_vec());
-        let Some(found) =
-            self.look(SyncMode::RESCAN, |filter, lookout| walk::look_into(path, filter, lookout))
-        else {
-            self.mark_missing_below(path, &mut noted);
-            return noted;
+    /// Compares one directory with the disk, and new directories in it with those below them.
+    pub(crate) fn sync_one(&mut self, path: &Path) -> Vec<RawEvent> {
+        let known = self.snapshot().dir(path).map_or_else(Vec::new, |dir| dir.dirs().to_vec());
+        let Some(result) = self.walk_with(SyncMode::Rescan, |walker| walker.read_one(path)) else {
+            return self.mark_missing_below(path);
         };
-        let there: Vec<_> = found.dirs.iter().flat_map(|dir| dir.dirs().to_vec()).collect();
-        let replaced = self.take(found, SyncMode::RESCAN, &mut noted);
-        let gone = known.iter().filter(|name| !there.contains(name));
-        gone.for_each(|name| self.mark_missing_below(&path.join(&**name), &mut noted));
-        let below = there.iter().map(|name| path.join(&**name));
+        let mut events = Vec::new();
+        let present: Vec<_> = result.dirs.iter().flat_map(|dir| dir.dirs().to_vec()).collect();
+        let replaced = self.merge_all(result, SyncMode::Rescan, &mut events);
+        for name in known.iter().filter(|name| !present.contains(name)) {
+            events.extend(self.mark_missing_below(&path.join(&**name)));
+        }
+        let below = present.iter().map(|name| path.join(&**name));
         let new: Vec<_> = {
-            let tree = self.tree();
-            let is_new = |path: &PathBuf| tree.dir(path).is_none_or(|dir| dir.coverage == Coverage::Missing);
+            let snapshot = self.snapshot();
+            let is_new = |path: &PathBuf| snapshot.dir(path).is_none_or(|dir| dir.is_missing());
             below.filter(is_new).chain(replaced).collect()
         };
-        new.iter().for_each(|path| noted.extend(self.sync(path, SyncMode::REWATCH)));
-        noted
+        for path in &new {
+            events.extend(self.sync(path, SyncMode::Rewatch));
+        }
+        events
     }
 
-    /// Looks at files that are roots: only these names of their directory matter.
-    pub(crate) fn sync_names(&mut self, dir: &Path, names: &[PathBuf], how: SyncMode) -> Vec<PathEvent> {
-        let mut noted = Vec::new();
+    /// Compares files that are roots with the disk. The other entries of their directory do not matter.
+    pub(crate) fn sync_names(&mut self, dir: &Path, names: &[PathBuf], mode: SyncMode<'_>) -> Vec<RawEvent> {
+        let mut events = Vec::new();
         let names = names.iter().filter_map(|path| path.file_name());
-        match self.look(how, |_, lookout| walk::look_for(dir, names, lookout)) {
-            Some(dir) => {
-                let mut tree = self.tree.lock().unwrap_or_else(PoisonError::into_inner);
-                merge(&mut tree, (&self.filter, &self.pending), dir, how, &mut noted);
-            }
-            None => self.mark_missing(dir, &mut noted),
+        match self.walk_with(mode, |walker| walker.read_names(dir, names)) {
+            Some(found) => merge(&mut sync::lock(&self.snapshot), &self.filter, found, mode, &mut events),
+            None => self.mark_missing(dir, &mut events),
         }
-        noted
+        events
     }
 
-    /// Looks at the disk, and places watches on the way.
-    fn look<T>(&mut self, how: SyncMode, look: impl FnOnce(&Filter, &WatchPlacer<'_>) -> T) -> T {
-        let keeping = Keeping { watches: &mut self.watches, limit_hit: false, watched: 0, scanned: 0 };
-        let posts = WatchPlacer { how, tree: &self.tree, keeping: Mutex::new(keeping) };
-        let found = look(&self.filter, &posts);
-        let Keeping { limit_hit, watched, scanned, .. } =
-            posts.keeping.into_inner().unwrap_or_else(PoisonError::into_inner);
-        self.limit_hit |= limit_hit;
-        if watched + scanned > 0 {
-            tracing::debug!(directories = watched, scanned, "watches are placed");
+    /// Marks a directory, and those below it, as gone.
+    pub(crate) fn mark_missing_below(&mut self, path: &Path) -> Vec<RawEvent> {
+        let mut events = Vec::new();
+        let below = self.snapshot().dirs_below(path);
+        for path in &below {
+            self.mark_missing(path, &mut events);
         }
-        found
+        events
     }
 
-    /// Merges what was found into the snapshot. Gives the directories that are to be looked at again.
-    fn take(&mut self, found: WalkResult, how: SyncMode, noted: &mut Vec<PathEvent>) -> Vec<PathBuf> {
-        found.repositories.iter().for_each(|dir| self.git.add(dir));
-        let mut tree = self.tree.lock().unwrap_or_else(PoisonError::into_inner);
-        for dir in found.dirs {
-            merge(&mut tree, (&self.filter, &self.pending), dir, how, noted);
-        }
-        found.replaced
-    }
-
-    /// A known directory and all below it are gone.
-    pub(crate) fn mark_missing_below(&mut self, path: &Path, noted: &mut Vec<PathEvent>) {
-        let below = self.tree().below(path);
-        below.iter().for_each(|path| self.mark_missing(path, noted));
-    }
-
-    /// A known directory was not found. If it would still count, its files wait to be compared: it may be back
-    /// by then. Its watch has gone with it. If it no longer counts, it is forgotten.
-    fn mark_missing(&mut self, path: &Path, noted: &mut Vec<PathEvent>) {
-        let counts = self.filter.counts_dir(path);
-        let mut tree = self.tree.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(dir) = tree.dir_mut(path) else { return };
-        if counts || dir.partial {
-            dir.coverage = Coverage::Missing;
-            noted.extend(dir.files().iter().map(|file| (path.join(&*file.name), RawEventKind::Gone)));
-            tree.prune(path);
-        } else {
-            let dropped = tree.remove_below(path);
-            drop(tree);
-            self.watches.remove(dropped);
-        }
-    }
-
-    /// Takes the watches from directories.
+    /// Removes the watches of directories.
     pub(crate) fn unwatch(&mut self, dirs: Vec<PathBuf>) {
         self.watches.remove(dirs);
     }
 
-    /// Watches everything with a new instance, since events were lost.
-    pub(crate) fn renew(&mut self) {
-        let dirs = watched(&self.tree());
+    /// Watches exactly these directories outside the trees. Returns those of them that have no watch in a
+    /// tree.
+    pub(crate) fn set_anchors(&mut self, mut wanted: BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
+        let snapshot = sync::lock(&self.snapshot);
+        let is_in_tree =
+            |path: &Path| snapshot.dir(path).is_some_and(|dir| dir.coverage() == Coverage::Events);
+        wanted.retain(|path| !is_in_tree(path));
+        self.watches.set_anchors(wanted.clone(), is_in_tree);
+        wanted
+    }
+
+    /// Watches everything with a new instance, because events were lost.
+    pub(crate) fn renew_watches(&mut self) {
+        let dirs = {
+            let snapshot = self.snapshot();
+            let watched = snapshot.dirs().filter(|dir| dir.coverage() == Coverage::Events);
+            watched.map(|dir| dir.path().to_owned()).collect()
+        };
         let placed = self.watches.renew(dirs);
-        self.limit_hit |= placed.limit_hit;
-        self.take_scanned(&placed.scanned);
+        self.limit_hit |= placed.is_limit_hit();
+        self.set_coverage(placed.polled(), Coverage::Polling);
     }
 
-    /// Notes which directories are scanned from now on.
-    fn take_scanned(&self, dirs: &HashSet<PathBuf>) {
-        let mut tree = self.tree();
-        for path in dirs {
-            if let Some(dir) = tree.dir_mut(path) {
-                dir.coverage = Coverage::Polling;
-            }
-        }
-    }
-
-    /// Tries to watch what is only scanned for want of watches. Gives the directories that are watched now.
-    pub(crate) fn recover(&mut self) -> Vec<PathBuf> {
+    /// Tries to watch the directories that are scanned only because of a limit. Returns those that are
+    /// watched now.
+    pub(crate) fn retry_watches(&mut self) -> Vec<PathBuf> {
         if !self.watches.retry() {
             return Vec::new();
         }
         let waiting: Vec<_> = {
-            let tree = self.tree();
-            let scanned = tree.dirs().filter(|dir| dir.coverage == Coverage::Polling);
-            let paths = scanned.map(|dir| dir.path.to_path_buf());
-            paths.filter(|path| self.watches.is_for_events(path)).collect()
+            let snapshot = self.snapshot();
+            let polled = snapshot.dirs().filter(|dir| dir.coverage() == Coverage::Polling);
+            let for_events = polled.filter(|dir| self.watches.is_for_events(dir.path()));
+            for_events.map(|dir| dir.path().to_owned()).collect()
         };
-        let placed = self.watches.place(waiting.clone());
-        let is_watched = |path: &PathBuf| !placed.scanned.contains(path) && !placed.gone.contains(path);
-        let back: Vec<_> = waiting.into_iter().filter(is_watched).collect();
-        let mut tree = self.tree();
-        for path in &back {
-            if let Some(dir) = tree.dir_mut(path) {
-                dir.coverage = Coverage::Events;
+        let placed = self.watches.place_all(waiting.clone());
+        let watched: Vec<_> = waiting.into_iter().filter(|path| placed.has_watch(path)).collect();
+        self.set_coverage(&watched, Coverage::Events);
+        watched
+    }
+
+    fn set_coverage<'p>(&self, dirs: impl IntoIterator<Item = &'p PathBuf>, coverage: Coverage) {
+        let mut snapshot = self.snapshot();
+        for path in dirs {
+            if let Some(dir) = snapshot.dir_mut(path) {
+                dir.set_coverage(coverage);
             }
         }
-        drop(tree);
-        back
+    }
+
+    /// Reads directories, and watches each of them first.
+    fn walk_with<T>(
+        &mut self,
+        mode: SyncMode<'_>,
+        walk: impl FnOnce(&Walker<'_, WatchPlacer<'_>>) -> T,
+    ) -> T {
+        let placing = Placing { watches: &mut self.watches, limit_hit: false, watched: 0, polled: 0 };
+        let rewatch = matches!(mode, SyncMode::Rewatch);
+        let placer = WatchPlacer { rewatch, snapshot: &self.snapshot, placing: Mutex::new(placing) };
+        let result = walk(&Walker::new(&self.filter, &placer));
+        let Placing { limit_hit, watched, polled, .. } = sync::into_inner(placer.placing);
+        self.limit_hit |= limit_hit;
+        if watched + polled > 0 {
+            tracing::debug!(directories = watched, polled, "watches placed");
+        }
+        result
+    }
+
+    /// Merges the result of a walk into the snapshot. Returns the directories to be walked again.
+    fn merge_all(
+        &mut self,
+        result: WalkResult,
+        mode: SyncMode<'_>,
+        events: &mut Vec<RawEvent>,
+    ) -> Vec<PathBuf> {
+        for dir in &result.repositories {
+            self.git.add_repository_of(dir);
+        }
+        let mut snapshot = sync::lock(&self.snapshot);
+        for dir in result.dirs {
+            merge(&mut snapshot, &self.filter, dir, mode, events);
+        }
+        result.replaced
+    }
+
+    /// Marks a directory as gone. If it counts, its files stay until they are compared, because it may be
+    /// back by then. If it does not count any more, it leaves the snapshot.
+    fn mark_missing(&mut self, path: &Path, events: &mut Vec<RawEvent>) {
+        let counts = self.filter.counts_dir(path);
+        let mut snapshot = sync::lock(&self.snapshot);
+        let Some(dir) = snapshot.dir_mut(path) else { return };
+        if counts || dir.has_root_files_only() {
+            dir.set_coverage(Coverage::Missing);
+            let removed = |name| RawEvent::new(path.join(name), RawEventKind::Removed);
+            events.extend(dir.files().iter().map(|file| removed(file.name())));
+            snapshot.prune(path);
+        } else {
+            let removed = snapshot.remove_below(path);
+            drop(snapshot);
+            self.watches.remove(removed);
+        }
     }
 }
 
-/// Places the watch of each directory that a walk comes to, if it has none.
+/// Places the watch of each directory that a walk finds, unless it has one.
 struct WatchPlacer<'a> {
-    how: SyncMode,
-    tree: &'a Mutex<Snapshot>,
-    keeping: Mutex<Keeping<'a>>,
+    /// Also directories with a watch are watched again.
+    rewatch: bool,
+    snapshot: &'a Mutex<Snapshot>,
+    placing: Mutex<Placing<'a>>,
 }
 
-/// Who places them, and how that goes.
-struct Keeping<'a> {
+struct Placing<'a> {
     watches: &'a mut WatchRegistry,
     limit_hit: bool,
     watched: usize,
-    scanned: usize,
+    polled: usize,
 }
 
 impl PlaceWatch for WatchPlacer<'_> {
     fn place_watch(&self, dir: &Path, inode: u64) -> Option<Coverage> {
         let known = {
-            let tree = sync::lock(self.tree);
-            // A directory that is another one than the snapshot's has not the watch that its path had.
-            tree.dir(dir).filter(|known| known.signature.inode == inode).map(|known| known.coverage)
+            let snapshot = sync::lock(self.snapshot);
+            // A directory with another inode is a new one, for which the watch of its path does not count.
+            let same = snapshot.dir(dir).filter(|known| known.signature().inode() == inode);
+            same.map(|known| known.coverage())
         };
-        if !self.how.rewatch && known == Some(Coverage::Events) {
+        if !self.rewatch && known == Some(Coverage::Events) {
             return known;
         }
-        let mut keeping = sync::lock(&self.keeping);
-        let (coverage, limit_hit) = keeping.watches.place_one(dir);
-        keeping.limit_hit |= limit_hit;
-        keeping.watched += usize::from(coverage == Some(Coverage::Events));
-        keeping.scanned += usize::from(coverage == Some(Coverage::Polling));
-        coverage
+        let mut placing = sync::lock(&self.placing);
+        let placed = placing.watches.place(dir);
+        placing.limit_hit |= placed.is_limit_hit();
+        placing.watched += usize::from(placed.coverage() == Some(Coverage::Events));
+        placing.polled += usize::from(placed.coverage() == Some(Coverage::Polling));
+        placed.coverage()
     }
-}
-
-fn watched(tree: &Snapshot) -> Vec<PathBuf> {
-    tree.dirs().filter(|dir| dir.coverage == Coverage::Events).map(|dir| dir.path.to_path_buf()).collect()
-}
-
-/// Puts a directory as found into the snapshot; its files stay as last reported until they are compared.
-fn merge(
-    tree: &mut Snapshot,
-    (filter, pending): (&Filter, &HashSet<PathBuf>),
-    found: Dir,
-    how: SyncMode,
-    noted: &mut Vec<PathEvent>,
-) {
-    let path = found.path.to_path_buf();
-    note_rules(tree.dir(&path), &found, noted);
-    if tree.dir(&path).is_none() && how.silent_before == i64::MAX {
-        tree.put_dir(found);
-        return;
-    }
-    let mut files: Vec<Entry> = Vec::with_capacity(found.files().len());
-    let known = tree.dir(&path);
-    for file in found.files() {
-        match known.and_then(|dir| dir.file(&file.name)) {
-            Some(known) => {
-                if known.signature != file.signature || known.racy {
-                    noted.push((path.join(&*file.name), RawEventKind::Written));
-                }
-                files.push(known.clone());
-            }
-            None => {
-                let path = path.join(&*file.name);
-                if file.signature.ctime < how.silent_before && !pending.contains(&path) {
-                    files.push(file.clone());
-                } else {
-                    // An empty one was most likely found between its making and its filling.
-                    let is_begun = file.signature.kind == Kind::File && file.signature.size == 0;
-                    noted.push((path, if is_begun { RawEventKind::Opened } else { RawEventKind::Written }));
-                }
-            }
-        }
-    }
-    let mut dirs = found.dirs().to_vec();
-    if let Some(known) = known {
-        for file in known.files().iter().filter(|file| found.file(&file.name).is_none()) {
-            let path = path.join(&*file.name);
-            if filter.counts_file(&path) {
-                noted.push((path, RawEventKind::Gone));
-                files.push(file.clone());
-            }
-        }
-        let gone = known.dirs().iter().filter(|name| found.dirs().binary_search(name).is_err());
-        dirs.extend(gone.filter(|name| tree.dir(&path.join(&***name)).is_some()).cloned());
-    }
-    let mut merged = Dir::new(path, found.signature, files, dirs);
-    merged.coverage = found.coverage;
-    merged.racy = found.racy;
-    merged.unreadable = found.unreadable;
-    merged.partial = found.partial;
-    merged.set_rules(found.rules().to_vec());
-    tree.put_dir(merged);
-}
-
-/// Rule files that have come, gone or changed since they were read, or may have.
-fn note_rules(known: Option<&Dir>, found: &Dir, noted: &mut Vec<PathEvent>) {
-    let known_rules = known.map_or(&[][..], Dir::rules);
-    let is_news = |rule: &&Entry| match known_rules.iter().find(|known| known.name == rule.name) {
-        Some(known) => known.signature != rule.signature || known.racy,
-        None => rule.racy || known.is_some(),
-    };
-    let news = found.rules().iter().filter(is_news);
-    let gone = known_rules.iter().filter(|known| !found.rules().iter().any(|rule| rule.name == known.name));
-    noted.extend(news.chain(gone).map(|rule| (found.path.join(&*rule.name), RawEventKind::Written)));
 }

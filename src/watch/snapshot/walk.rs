@@ -1,283 +1,315 @@
-//! The pruned walk: finds the directories that count and the relevant files in them. Reads no content.
+//! The walk over the directories that count. Reads no content.
 //!
-//! Nothing that happens meanwhile is missed: each directory is watched before it is listed, and listed before its files
-//! are looked at. Shallow directories come first, so that the deep ones go without where watches are scarce.
+//! A directory is watched before it is listed, and listed before its files are examined, so that no change
+//! during the walk is missed. Shallow directories come first: if watches are scarce, the deep ones go
+//! without.
 
 use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Condvar, Mutex, MutexGuard};
+use std::sync::{Condvar, Mutex};
 use std::time::SystemTime;
 
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use crate::sync;
+use crate::watch::filter::{DirFilter, Filter};
+use crate::watch::fs::{DirListing, FileKind, FileSignature, open_dir, open_dir_with};
 
-use crate::watch::filter::Filter;
-use crate::watch::fs::read_dir::{DirListing, open_dir, open_with};
-use crate::watch::fs::signature::{self, FileSignature, Kind};
-use crate::watch::snapshot::snapshot::{Coverage, Dir, Entry};
+use super::snapshot::{Coverage, Extent, SnapshotDir, SnapshotFile};
 
-/// What makes a directory a repository.
+/// The name of a repository's directory.
 const GIT: &str = ".git";
-/// While no more directories than this wait, a second thread costs more than it brings; a third gains nothing, since
-/// the kernel's directory cache is the bottleneck.
-const WORTH_THREADS: usize = 16;
+/// Number of waiting directories from which a second thread pays off. A third one gains nothing, because the
+/// kernel's directory cache is the bottleneck.
+const MIN_WAITING_FOR_THREAD: usize = 16;
 
-/// Whoever sees to it that a directory's changes are found.
-pub(crate) trait PlaceWatch: Sync {
-    /// Watches a directory with this inode number, if it is one to be watched. `None`: it does not exist any more.
+/// Places the watches of the directories that a walk finds.
+pub(super) trait PlaceWatch: Sync {
+    /// Watches a directory with this inode number. Returns `None` if the directory is gone.
     fn place_watch(&self, dir: &Path, inode: u64) -> Option<Coverage>;
 }
 
-/// What a walk found.
+/// The result of a walk.
 #[derive(Debug, Default)]
-pub(crate) struct WalkResult {
-    pub(crate) dirs: Vec<Dir>,
+pub(super) struct WalkResult {
+    pub(super) dirs: Vec<SnapshotDir>,
     /// Directories with a `.git` in them.
-    pub(crate) repositories: Vec<PathBuf>,
-    /// Directories that may have been replaced while they were looked at: which of the two is watched is not known.
-    pub(crate) replaced: Vec<PathBuf>,
+    pub(super) repositories: Vec<PathBuf>,
+    /// Directories that may have been replaced between their watch and their listing.
+    pub(super) replaced: Vec<PathBuf>,
 }
 
-/// A directory to be looked at.
+/// A directory that waits to be visited.
 #[derive(Debug)]
 struct WalkItem {
     path: PathBuf,
-    /// It may be a symbolic link.
+    /// The start of the walk, which may be a symbolic link.
     is_start: bool,
-    /// The directory it is in is watched, which tells if it is replaced.
-    is_told: bool,
+    /// The parent has a watch, which reports a replacement of the directory.
+    is_parent_watched: bool,
 }
 
-/// Looks at the directories that count from `start` down, and at the relevant files in them.
-pub(crate) fn walk(start: &Path, filter: &Filter, lookout: &impl PlaceWatch) -> WalkResult {
-    let first = WalkItem { path: start.to_owned(), is_start: true, is_told: false };
-    let queue = Queue { waiting: VecDeque::from([first]), busy: 0, idle: 0 };
-    let walk = Walk { filter, lookout, queue: Mutex::new(queue), more: Condvar::new() };
-    let other_found = Mutex::new(WalkResult::default());
-    let (walk, helped) = (&walk, &other_found);
-    let mut found = std::thread::scope(|scope| {
-        let mut has_help = false;
-        walk.work(|| {
-            if has_help {
-                return;
-            }
-            // Nobody waits for its end, but for what it has found.
-            let help = || *sync::lock(helped) = walk.work(|| {});
-            has_help = std::thread::Builder::new().spawn_scoped(scope, help).is_ok();
-        })
-    });
-    let other = sync::into_inner(other_found);
-    found.dirs.extend(other.dirs);
-    found.repositories.extend(other.repositories);
-    found.replaced.extend(other.replaced);
-    found
-}
-
-/// Looks at one directory without those below it; `None` if it is none (any more).
-pub(crate) fn look_into(path: &Path, filter: &Filter, lookout: &impl PlaceWatch) -> Option<WalkResult> {
-    let (mut found, mut names) = (WalkResult::default(), DirListing::default());
-    let place = WalkItem { path: path.to_owned(), is_start: true, is_told: false };
-    visit(&place, (filter, lookout), &mut names, &mut found);
-    (!found.dirs.is_empty()).then_some(found)
-}
-
-/// Looks at some names in a directory, which are all that matters of it; `None` if it is none (any more).
-pub(crate) fn look_for<'a>(
-    path: &Path,
-    names: impl Iterator<Item = &'a OsStr>,
-    lookout: &impl PlaceWatch,
-) -> Option<Dir> {
-    let open = open_dir(path).ok()?;
-    let signature = signature::look_at(&open).ok()?;
-    let coverage = lookout.place_watch(path, signature.inode)?;
-    let taken = SystemTime::now();
-    let files = names.filter_map(|name| look_at(&open, name, taken)).collect();
-    let mut dir = Dir::new(path.to_owned(), signature, files, Vec::new());
-    (dir.coverage, dir.racy, dir.partial) = (coverage, signature.is_racy(taken), true);
-    Some(dir)
-}
-
-/// The directories that wait to be looked at.
-#[derive(Debug)]
-struct Queue {
-    waiting: VecDeque<WalkItem>,
-    /// So many are being looked at: they may bring more.
-    busy: usize,
-    /// So many threads have nothing to do.
-    idle: usize,
-}
-
-impl Queue {
-    /// What to look at next, `None` if nothing more can come; nothing yet if that is not known.
-    fn next(&mut self) -> Option<Option<WalkItem>> {
-        let next = self.waiting.pop_front();
-        self.busy += usize::from(next.is_some());
-        (next.is_some() || self.busy == 0).then_some(next)
+impl WalkItem {
+    fn start(path: &Path) -> Self {
+        Self { path: path.to_owned(), is_start: true, is_parent_watched: false }
     }
 }
 
-struct Walk<'a, L> {
+/// Reads directories with a filter, and watches them.
+pub(super) struct Walker<'a, P> {
     filter: &'a Filter,
-    lookout: &'a L,
-    queue: Mutex<Queue>,
-    more: Condvar,
+    placer: &'a P,
 }
 
-impl<L: PlaceWatch> Walk<'_, L> {
-    /// Looks at what waits until nothing more comes. `help` is called while much waits.
-    fn work(&self, mut help: impl FnMut()) -> WalkResult {
-        let (mut found, mut names) = (WalkResult::default(), DirListing::default());
-        while let Some(place) = self.next() {
-            let below = visit(&place, (self.filter, self.lookout), &mut names, &mut found);
-            if self.done(below) > WORTH_THREADS {
-                help();
+impl<'a, P: PlaceWatch> Walker<'a, P> {
+    pub(super) fn new(filter: &'a Filter, placer: &'a P) -> Self {
+        Self { filter, placer }
+    }
+
+    /// Visits `start` and the directories below it that count.
+    pub(super) fn walk(&self, start: &Path) -> WalkResult {
+        let queue = WalkQueue::new(WalkItem::start(start));
+        std::thread::scope(|scope| {
+            let mut helper = None;
+            let mut result = WalkResult::default();
+            self.work(&queue, &mut result, || {
+                if helper.is_none() {
+                    let help = || {
+                        let mut result = WalkResult::default();
+                        self.work(&queue, &mut result, || {});
+                        result
+                    };
+                    helper = Some(std::thread::Builder::new().spawn_scoped(scope, help));
+                }
+            });
+            if let Some(Ok(helper)) = helper
+                && let Ok(other) = helper.join()
+            {
+                result.dirs.extend(other.dirs);
+                result.repositories.extend(other.repositories);
+                result.replaced.extend(other.replaced);
+            }
+            result
+        })
+    }
+
+    /// Visits one directory without those below it; `None` if the path is no directory.
+    pub(super) fn read_one(&self, path: &Path) -> Option<WalkResult> {
+        let (mut result, mut listing) = (WalkResult::default(), DirListing::default());
+        self.visit(&WalkItem::start(path), &mut listing, &mut result);
+        (!result.dirs.is_empty()).then_some(result)
+    }
+
+    /// Examines only these names of a directory; `None` if the path is no directory.
+    pub(super) fn read_names<'n>(
+        &self,
+        path: &Path,
+        names: impl Iterator<Item = &'n OsStr>,
+    ) -> Option<SnapshotDir> {
+        let open = open_dir(path).ok()?;
+        let signature = FileSignature::of_open(&open).ok()?;
+        let coverage = self.placer.place_watch(path, signature.inode())?;
+        let read_at = SystemTime::now();
+        let files = names.filter_map(|name| read_file(&open, name, read_at)).collect();
+        let dir = SnapshotDir::new(path.to_owned(), signature, read_at, coverage);
+        Some(dir.with_extent(Extent::RootFiles).with_entries(files, Vec::new()))
+    }
+
+    /// Visits waiting directories until none can follow. Calls `need_help` while many wait.
+    fn work(&self, queue: &WalkQueue, result: &mut WalkResult, mut need_help: impl FnMut()) {
+        let mut listing = DirListing::default();
+        while let Some(item) = queue.next() {
+            let below = self.visit(&item, &mut listing, result);
+            if queue.finish(below) > MIN_WAITING_FOR_THREAD {
+                need_help();
             }
         }
-        found
     }
 
-    /// What to look at next; `None` once nothing more can come.
-    fn next(&self) -> Option<WalkItem> {
-        let mut queue = self.queue();
-        loop {
-            if let Some(next) = queue.next() {
-                return next;
+    /// Visits a directory. Returns the directories in it that count.
+    fn visit(&self, item: &WalkItem, listing: &mut DirListing, result: &mut WalkResult) -> Vec<WalkItem> {
+        let path = &*item.path;
+        let flags = if item.is_start { OFlags::empty() } else { OFlags::NOFOLLOW };
+        let open = match open_dir_with(path, flags) {
+            Ok(open) => open,
+            Err(error) => {
+                result.dirs.extend(self.unreadable(path, error));
+                return Vec::new();
             }
-            queue.idle += 1;
-            queue = sync::wait(&self.more, queue);
-            queue.idle -= 1;
+        };
+        let Ok(signature) = FileSignature::of_open(&open) else { return Vec::new() };
+        let read_at = SystemTime::now();
+        // The removal of the directory has an event of its own.
+        let Some(mut coverage) = self.placer.place_watch(path, signature.inode()) else { return Vec::new() };
+        let extent = if listing.read(&open).is_ok() { Extent::All } else { Extent::Unreadable };
+        if listing.iter().any(|(name, _)| name == GIT) {
+            result.repositories.push(path.to_owned());
         }
+        let is_watched = coverage == Coverage::Events;
+        if is_watched && !item.is_parent_watched && inode_of(path) != Some(signature.inode()) {
+            coverage = Coverage::Missing;
+            result.replaced.push(path.to_owned());
+        }
+        let dir = SnapshotDir::new(path.to_owned(), signature, read_at, coverage).with_extent(extent);
+        let dir = self.read_entries(dir, &open, read_at, listing);
+        let is_parent_watched = coverage == Coverage::Events;
+        let child = |name| WalkItem { path: path.join(name), is_start: false, is_parent_watched };
+        let below = dir.dirs().iter().map(|name| child(&**name)).collect();
+        result.dirs.push(dir);
+        below
     }
 
-    /// A directory was looked at. Gives how many wait now.
-    fn done(&self, below: Vec<WalkItem>) -> usize {
-        let mut queue = self.queue();
-        queue.busy -= 1;
-        queue.waiting.extend(below);
-        let waiting = queue.waiting.len();
-        if queue.idle > 0 && (waiting > 0 || queue.busy == 0) {
-            self.more.notify_all();
+    /// Adds the entries of an open directory that count.
+    fn read_entries(
+        &self,
+        dir: SnapshotDir,
+        open: &OwnedFd,
+        read_at: SystemTime,
+        listing: &DirListing,
+    ) -> SnapshotDir {
+        let is_complete = !dir.is_unreadable();
+        let filter = self.filter.within(dir.path(), &|name| !is_complete || listing.contains(name));
+        let mut entries = Entries::new(open, read_at, listing.len());
+        let mut full = dir.path().as_os_str().as_bytes().to_vec();
+        if full.last() != Some(&b'/') {
+            full.push(b'/');
         }
-        waiting
+        let prefix = full.len();
+        for (name, kind) in listing.iter() {
+            full.truncate(prefix);
+            full.extend_from_slice(name.as_bytes());
+            entries.add(&filter, Path::new(OsStr::from_bytes(&full)), name, kind);
+        }
+        // Once per directory, because several threads update the counter.
+        self.filter.stats().add_files_found(entries.files.len());
+        dir.with_entries(entries.files, entries.dirs).with_rule_files(entries.rule_files)
     }
 
-    fn queue(&self) -> MutexGuard<'_, Queue> {
-        sync::lock(&self.queue)
+    /// A directory that cannot be opened. It stays in the snapshot unless it is gone, and is tried again
+    /// later.
+    fn unreadable(&self, path: &Path, error: Errno) -> Option<SnapshotDir> {
+        if matches!(error, Errno::NOENT | Errno::NOTDIR | Errno::LOOP) {
+            return None;
+        }
+        // The slash makes the kernel follow a root that is a symbolic link.
+        let signature = FileSignature::of_path(&path.join("")).ok()?;
+        if signature.kind() != FileKind::Dir {
+            return None;
+        }
+        let coverage = self.placer.place_watch(path, signature.inode())?;
+        let dir = SnapshotDir::new(path.to_owned(), signature, SystemTime::now(), coverage);
+        Some(dir.with_extent(Extent::Unreadable))
     }
 }
 
-/// Looks at a directory. Gives the directories in it that count.
-fn visit(
-    place: &WalkItem,
-    (filter, lookout): (&Filter, &impl PlaceWatch),
-    names: &mut DirListing,
-    found: &mut WalkResult,
-) -> Vec<WalkItem> {
-    let path = &*place.path;
-    let flags = if place.is_start { OFlags::empty() } else { OFlags::NOFOLLOW };
-    let open = match open_with(path, flags) {
-        Ok(open) => open,
-        Err(error) => {
-            found.dirs.extend(unreadable(path, error, lookout));
-            return Vec::new();
-        }
-    };
-    let Ok(signature) = signature::look_at(&open) else { return Vec::new() };
-    let taken = SystemTime::now();
-    // Gone: that is an event of its own.
-    let Some(coverage) = lookout.place_watch(path, signature.inode) else { return Vec::new() };
-    let listed = names.read(&open);
-    let mut dir = take(path, &open, (signature, taken), filter, (names, listed.is_ok()));
-    (dir.coverage, dir.racy, dir.unreadable) = (coverage, signature.is_racy(taken), listed.is_err());
-    if names.iter().any(|(name, _)| name == GIT) {
-        found.repositories.push(path.to_owned());
-    }
-    if coverage == Coverage::Events && !place.is_told && inode_of(path) != Some(signature.inode) {
-        dir.coverage = Coverage::Missing;
-        found.replaced.push(path.to_owned());
-    }
-    let is_told = dir.coverage == Coverage::Events;
-    let below = dir
-        .dirs()
-        .iter()
-        .map(|name| WalkItem { path: path.join(&**name), is_start: false, is_told })
-        .collect();
-    found.dirs.push(dir);
-    below
+/// The entries of one directory that count.
+struct Entries<'a> {
+    open: &'a OwnedFd,
+    /// The time before the directory was listed.
+    listed_at: SystemTime,
+    /// The time before the first file was examined.
+    read_at: SystemTime,
+    files: Vec<SnapshotFile>,
+    dirs: Vec<Box<OsStr>>,
+    rule_files: Vec<SnapshotFile>,
 }
 
-/// What is relevant in an open directory that was listed, if only in part.
-fn take(
-    path: &Path,
-    open: &OwnedFd,
-    (signature, taken): (FileSignature, SystemTime),
-    filter: &Filter,
-    (names, is_whole): (&DirListing, bool),
-) -> Dir {
-    let within = filter.within(path, &|name| !is_whole || names.has(name));
-    let (mut files, mut dirs, mut rules) = (Vec::with_capacity(names.len()), Vec::new(), Vec::new());
-    let mut full = path.as_os_str().as_bytes().to_vec();
-    if full.last() != Some(&b'/') {
-        full.push(b'/');
+impl<'a> Entries<'a> {
+    fn new(open: &'a OwnedFd, listed_at: SystemTime, capacity: usize) -> Self {
+        let (files, read_at) = (Vec::with_capacity(capacity), SystemTime::now());
+        Self { open, listed_at, read_at, files, dirs: Vec::new(), rule_files: Vec::new() }
     }
-    let home = full.len();
-    let looked = SystemTime::now();
-    for (name, kind) in names.iter() {
-        full.truncate(home);
-        full.extend_from_slice(name.as_bytes());
-        let full = Path::new(OsStr::from_bytes(&full));
-        let is_rule_file = within.is_rule_file(full);
+
+    fn add(&mut self, filter: &DirFilter<'_>, path: &Path, name: &OsStr, kind: Option<FileKind>) {
+        let is_rule_file = filter.is_rule_file(path);
         if is_rule_file {
-            rules.extend(rule_file(open, name, taken));
+            self.rule_files.extend(read_rule_file(self.open, name, self.listed_at));
         }
-        match kind.or_else(|| signature::look_in(open, name).ok().map(|signature| signature.kind)) {
-            Some(Kind::Dir) if within.counts_dir(full) => dirs.push(name.into()),
-            Some(kind) if kind.has_content() && !is_rule_file && within.counts_file(full) => {
-                files.extend(look_at(open, name, looked));
+        let examine = || FileSignature::of_entry(self.open, name).ok().map(|signature| signature.kind());
+        match kind.or_else(examine) {
+            Some(FileKind::Dir) if filter.counts_dir(path) => self.dirs.push(name.into()),
+            Some(kind) if kind.has_content() && !is_rule_file && filter.counts_file(path) => {
+                self.files.extend(read_file(self.open, name, self.read_at));
             }
             _ => {}
         }
     }
-    // Several threads count: not one by one.
-    filter.stats.add_files_found(files.len());
-    let mut dir = Dir::new(path.to_owned(), signature, files, dirs);
-    dir.set_rules(rules);
-    dir
 }
 
-/// A relevant file; `None` if it is none (any more).
-fn look_at(dir: &OwnedFd, name: &OsStr, taken: SystemTime) -> Option<Entry> {
-    let signature = signature::look_in(dir, name).ok().filter(|signature| signature.kind.has_content())?;
-    Some(Entry { name: name.into(), signature, fingerprint: None, racy: signature.is_racy(taken) })
+/// The directories that wait to be visited, shared by the walking threads.
+#[derive(Debug)]
+struct WalkQueue {
+    state: Mutex<QueueState>,
+    arrival: Condvar,
 }
 
-/// A rule file; racy if it can have been read before it was last written. Of a repository's directory only its
-/// presence matters.
-fn rule_file(dir: &OwnedFd, name: &OsStr, taken: SystemTime) -> Option<Entry> {
-    let signature = signature::look_in(dir, name).ok()?;
-    let (signature, racy) =
-        if name == GIT { (signature.presence(), false) } else { (signature, signature.is_racy(taken)) };
-    Some(Entry { name: name.into(), signature, fingerprint: None, racy })
+#[derive(Debug)]
+struct QueueState {
+    waiting: VecDeque<WalkItem>,
+    /// Number of directories that are being visited, and may bring more.
+    busy: usize,
+    /// Number of threads that wait.
+    idle: usize,
 }
 
-/// A directory that cannot be opened: known, and asked again later, if it is not gone.
-fn unreadable(path: &Path, error: Errno, lookout: &impl PlaceWatch) -> Option<Dir> {
-    if matches!(error, Errno::NOENT | Errno::NOTDIR | Errno::LOOP) {
-        return None;
+impl WalkQueue {
+    fn new(first: WalkItem) -> Self {
+        let state = QueueState { waiting: VecDeque::from([first]), busy: 0, idle: 0 };
+        Self { state: Mutex::new(state), arrival: Condvar::new() }
     }
-    // The slash makes a root that is a symbolic link be followed.
-    let signature = signature::look(&path.join("")).ok().filter(|signature| signature.kind == Kind::Dir)?;
-    let mut dir = Dir::new(path.to_owned(), signature, Vec::new(), Vec::new());
-    dir.coverage = lookout.place_watch(path, signature.inode)?;
-    dir.unreadable = true;
-    Some(dir)
+
+    /// The next directory to visit; `None` once no further one can follow.
+    fn next(&self) -> Option<WalkItem> {
+        let mut state = sync::lock(&self.state);
+        loop {
+            if let Some(next) = state.waiting.pop_front() {
+                state.busy += 1;
+                return Some(next);
+            }
+            if state.busy == 0 {
+                return None;
+            }
+            state.idle += 1;
+            state = sync::wait(&self.arrival, state);
+            state.idle -= 1;
+        }
+    }
+
+    /// Takes the end of a visit, with the directories that it found. Returns the number of waiting
+    /// directories.
+    fn finish(&self, below: Vec<WalkItem>) -> usize {
+        let mut state = sync::lock(&self.state);
+        state.busy -= 1;
+        state.waiting.extend(below);
+        let waiting = state.waiting.len();
+        if state.idle > 0 && (waiting > 0 || state.busy == 0) {
+            self.arrival.notify_all();
+        }
+        waiting
+    }
+}
+
+/// A relevant file; `None` if it is gone or has no content.
+fn read_file(dir: &OwnedFd, name: &OsStr, read_at: SystemTime) -> Option<SnapshotFile> {
+    let signature = FileSignature::of_entry(dir, name).ok().filter(FileSignature::has_content)?;
+    Some(SnapshotFile::new(name, signature, read_at))
+}
+
+/// A rule file. Of a repository's directory only the existence matters.
+fn read_rule_file(dir: &OwnedFd, name: &OsStr, read_at: SystemTime) -> Option<SnapshotFile> {
+    let signature = FileSignature::of_entry(dir, name).ok()?;
+    let is_git = name == GIT;
+    Some(if is_git {
+        SnapshotFile::existence(name, signature)
+    } else {
+        SnapshotFile::new(name, signature, read_at)
+    })
 }
 
 fn inode_of(path: &Path) -> Option<u64> {
-    signature::look(&path.join("")).ok().map(|signature| signature.inode)
+    FileSignature::of_path(&path.join("")).ok().map(|signature| signature.inode())
 }

@@ -1,176 +1,216 @@
-//! Keeps the watches: places them, counts out which directories get none, and says why.
+//! The registry of kernel watches: places them, and decides which directories are scanned instead.
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::watch::options::Mode;
-use crate::watch::queue::EventQueue;
-use crate::watch::snapshot::snapshot::Coverage;
-use crate::watch::source::mounts::Mounts;
-use crate::watch::source::refusal::WatchError;
-use crate::watch::source::watcher::EventSource;
+use crate::watch::queue::Queue;
+use crate::watch::source::{EventSource, Mounts, WatchError};
 
-/// The watches, and what could not be watched.
+use super::snapshot::Coverage;
+
+/// The watches in the kernel.
 #[derive(Debug)]
 pub(crate) struct WatchRegistry {
     mode: Mode,
-    queue: Arc<EventQueue>,
-    events: Option<EventSource>,
+    queue: Arc<Queue>,
+    source: Option<EventSource>,
     mounts: Arc<Mounts>,
-    /// Directories that may be symbolic links.
+    /// The roots, which may be symbolic links.
     roots: HashSet<PathBuf>,
-    /// Watched for what comes and goes in them, beside the tree.
+    /// Watched directories outside the trees. They show when a missing root appears, for example.
     anchors: BTreeSet<PathBuf>,
-    /// A limit is used up: nothing more is tried until [`WatchRegistry::retry`].
-    limited: bool,
+    /// A limit is used up, so no watch is tried until [`WatchRegistry::retry`].
+    is_limited: bool,
 }
 
-/// Which of some directories got no watch.
+/// The result of placing one watch.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum PlacedWatch {
+    Watched,
+    /// The directory is scanned instead, by choice or because it was refused.
+    Polled,
+    /// The directory is scanned instead, because this call hit a limit.
+    LimitHit,
+    /// The directory does not exist.
+    NotFound,
+}
+
+impl PlacedWatch {
+    /// How changes in the directory are found; `None` if it does not exist.
+    pub(super) fn coverage(self) -> Option<Coverage> {
+        match self {
+            Self::Watched => Some(Coverage::Events),
+            Self::Polled | Self::LimitHit => Some(Coverage::Polling),
+            Self::NotFound => None,
+        }
+    }
+
+    pub(super) fn is_limit_hit(self) -> bool {
+        matches!(self, Self::LimitHit)
+    }
+}
+
+/// The result of placing several watches.
 #[derive(Debug, Default)]
-pub(crate) struct Placed {
-    /// They are to be scanned.
-    pub(crate) scanned: HashSet<PathBuf>,
-    /// They do not exist any more.
-    pub(crate) gone: HashSet<PathBuf>,
-    /// The limit was hit just now.
-    pub(crate) limit_hit: bool,
+pub(super) struct PlacedWatches {
+    polled: HashSet<PathBuf>,
+    not_found: HashSet<PathBuf>,
+    limit_hit: bool,
+}
+
+impl PlacedWatches {
+    /// The directories that are scanned instead.
+    pub(super) fn polled(&self) -> &HashSet<PathBuf> {
+        &self.polled
+    }
+
+    /// Whether one of the directories, given by its path, has a watch now.
+    pub(super) fn has_watch(&self, dir: &Path) -> bool {
+        !self.polled.contains(dir) && !self.not_found.contains(dir)
+    }
+
+    pub(super) fn is_limit_hit(&self) -> bool {
+        self.limit_hit
+    }
 }
 
 impl WatchRegistry {
-    /// `roots` may be symbolic links.
-    pub(crate) fn new(mode: Mode, queue: Arc<EventQueue>, roots: HashSet<PathBuf>) -> Self {
+    /// A registry without watches. Their events will go into `queue`.
+    pub(crate) fn new(mode: Mode, queue: Arc<Queue>, roots: HashSet<PathBuf>) -> Self {
         let mounts = Arc::new(if mode == Mode::Auto { Mounts::current() } else { Mounts::default() });
-        let (events, anchors) = (None, BTreeSet::new());
-        let mut watches = Self { mode, queue, events, mounts, roots, anchors, limited: false };
+        let (source, anchors) = (None, BTreeSet::new());
+        let mut registry = Self { mode, queue, source, mounts, roots, anchors, is_limited: false };
         if mode != Mode::Stat {
-            watches.open();
+            registry.open_source();
         }
-        watches
+        registry
     }
 
     /// Whether a limit is used up.
-    pub(crate) fn is_limited(&self) -> bool {
-        self.limited
+    pub(super) fn is_limited(&self) -> bool {
+        self.is_limited
     }
 
-    /// Whether any events come.
-    pub(crate) fn has_events(&self) -> bool {
-        self.events.is_some()
+    /// Whether kernel events arrive at all.
+    pub(super) fn has_events(&self) -> bool {
+        self.source.is_some()
     }
 
-    /// Whether something that has happened is still on its way to us.
-    pub(crate) fn is_behind(&self) -> bool {
-        self.events.as_ref().is_some_and(EventSource::is_behind)
+    /// Whether an event may not be in the queue yet.
+    pub(super) fn is_behind(&self) -> bool {
+        self.source.as_ref().is_some_and(EventSource::is_behind)
     }
 
-    /// The mounts it goes by.
-    pub(crate) fn mounts(&self) -> Arc<Mounts> {
+    /// The mounts by which the mode of each directory is chosen.
+    pub(super) fn mounts(&self) -> Arc<Mounts> {
         Arc::clone(&self.mounts)
     }
 
-    /// Whether a directory would have a watch if there were enough.
-    pub(crate) fn is_for_events(&self, dir: &Path) -> bool {
+    /// Number of watches outside the trees.
+    pub(super) fn anchor_count(&self) -> usize {
+        self.anchors.len()
+    }
+
+    /// Whether a directory has a watch unless a limit is used up.
+    pub(super) fn is_for_events(&self, dir: &Path) -> bool {
         self.mode != Mode::Stat && self.mounts.without_events(dir).is_none()
     }
 
-    fn open(&mut self) {
+    fn open_source(&mut self) {
         match EventSource::open(&self.queue) {
-            Ok(events) => self.events = Some(events),
-            Err(_) => self.limited = true,
+            Ok(source) => self.source = Some(source),
+            Err(_) => self.is_limited = true,
         }
     }
 
-    /// Watches one directory. Gives how its changes are found, `None` if it does not exist any more, and whether the limit
-    /// was hit just now.
-    pub(crate) fn place_one(&mut self, dir: &Path) -> (Option<Coverage>, bool) {
-        if self.limited || !self.is_for_events(dir) {
-            return (Some(Coverage::Polling), false);
+    /// Watches one directory, if its mode is by events.
+    pub(super) fn place(&mut self, dir: &Path) -> PlacedWatch {
+        if self.is_limited || !self.is_for_events(dir) {
+            return PlacedWatch::Polled;
         }
-        let Some(events) = &mut self.events else { return (Some(Coverage::Polling), false) };
-        let refusal = events.watch_one(dir, self.roots.contains(dir));
-        tracing::trace!(?dir, ?refusal, "a watch is placed");
-        if let Some(refusal) = refusal {
-            tracing::debug!(?dir, ?refusal, "it gets no watch");
+        let Some(source) = &mut self.source else { return PlacedWatch::Polled };
+        let result = source.watch_dir(dir, self.roots.contains(dir));
+        tracing::trace!(?dir, ?result, "watch placed");
+        let Err(error) = result else { return PlacedWatch::Watched };
+        tracing::debug!(?dir, ?error, "directory has no watch");
+        match error {
+            WatchError::LimitReached => {
+                self.is_limited = true;
+                PlacedWatch::LimitHit
+            }
+            WatchError::Refused => PlacedWatch::Polled,
+            WatchError::NotFound => PlacedWatch::NotFound,
         }
-        self.limited |= refusal == Some(WatchError::Limit);
-        let coverage = match refusal {
-            None => Some(Coverage::Events),
-            Some(WatchError::Limit | WatchError::Denied) => Some(Coverage::Polling),
-            Some(WatchError::Gone) => None,
-        };
-        (coverage, refusal == Some(WatchError::Limit))
     }
 
-    /// Watches directories, shallow ones first: what is deep is scanned if not all can be watched.
-    pub(crate) fn place(&mut self, mut dirs: Vec<PathBuf>) -> Placed {
+    /// Watches directories, shallow ones first, so that the deep ones are scanned if the limit is hit.
+    pub(super) fn place_all(&mut self, mut dirs: Vec<PathBuf>) -> PlacedWatches {
         dirs.sort_unstable_by_key(|dir| dir.components().count());
-        let mut placed = Placed::default();
+        let mut all = PlacedWatches::default();
         for dir in dirs {
-            let (coverage, limit_hit) = self.place_one(&dir);
-            placed.limit_hit |= limit_hit;
-            match coverage {
-                Some(Coverage::Polling) => _ = placed.scanned.insert(dir),
+            let placed = self.place(&dir);
+            all.limit_hit |= placed.is_limit_hit();
+            match placed.coverage() {
+                Some(Coverage::Polling) => _ = all.polled.insert(dir),
                 Some(_) => {}
-                None => _ = placed.gone.insert(dir),
+                None => _ = all.not_found.insert(dir),
             }
         }
-        placed
+        all
     }
 
-    /// Removes the watches of directories that no longer count or must be watched anew.
-    pub(crate) fn remove(&mut self, dirs: Vec<PathBuf>) {
-        if let Some(events) = &mut self.events {
-            events.unwatch(dirs.into_iter().filter(|dir| !self.anchors.contains(dir)).collect());
+    /// Removes the watches of directories.
+    pub(super) fn remove(&mut self, dirs: Vec<PathBuf>) {
+        if let Some(source) = &mut self.source {
+            source.unwatch(dirs.into_iter().filter(|dir| !self.anchors.contains(dir)).collect());
         }
     }
 
-    /// Opens a new instance with these watches before it closes the old one, so that nothing is missed between.
-    pub(crate) fn renew(&mut self, dirs: Vec<PathBuf>) -> Placed {
-        let old = self.events.take();
-        if old.is_none() {
-            return Placed::default();
+    /// Watches these directories with a new instance. The old one is closed afterwards, so that no event is
+    /// missed.
+    pub(super) fn renew(&mut self, dirs: Vec<PathBuf>) -> PlacedWatches {
+        if self.source.is_none() {
+            return PlacedWatches::default();
         }
-        let Ok(mut new) = EventSource::open(&self.queue) else {
-            self.events = old;
-            return Placed::default();
-        };
-        let anchors: Vec<_> = self.anchors.iter().cloned().collect();
-        new.watch_beside(anchors);
-        self.events = Some(new);
-        self.limited = false;
-        let placed = self.place(dirs);
+        let Ok(mut new) = EventSource::open(&self.queue) else { return PlacedWatches::default() };
+        new.watch_anchors(self.anchors.iter().cloned().collect());
+        let old = self.source.replace(new);
+        self.is_limited = false;
+        let placed = self.place_all(dirs);
         drop(old);
         placed
     }
 
-    /// Watches exactly these directories beside the tree; `in_tree` says which have a watch anyway. Those that are
-    /// watched are so anew: the watch may be on another directory that was there before.
-    pub(crate) fn anchor(&mut self, wanted: BTreeSet<PathBuf>, in_tree: impl Fn(&Path) -> bool) {
-        let Some(events) = &mut self.events else { return };
-        let old: Vec<_> = self.anchors.difference(&wanted).filter(|dir| !in_tree(dir)).cloned().collect();
-        events.unwatch(old);
-        // What is above comes first: it tells of what appears in it from then on.
-        let all = wanted.iter().cloned().collect();
-        let refused: HashSet<_> = events.watch_beside(all).into_iter().map(|(dir, _)| dir).collect();
-        self.anchors = wanted.into_iter().filter(|dir| !refused.contains(dir)).collect();
+    /// Watches exactly these directories outside the trees. `is_in_tree`: the directory has a watch in a
+    /// tree.
+    ///
+    /// Also those with a watch are watched again, because the watch may be on a directory that was replaced.
+    pub(super) fn set_anchors(&mut self, wanted: BTreeSet<PathBuf>, is_in_tree: impl Fn(&Path) -> bool) {
+        let Some(source) = &mut self.source else { return };
+        let old = self.anchors.difference(&wanted).filter(|dir| !is_in_tree(dir)).cloned().collect();
+        source.unwatch(old);
+        // Parents come first, so that a child which appears meanwhile is reported.
+        let failed: HashSet<_> = source.watch_anchors(wanted.iter().cloned().collect()).into_iter().collect();
+        self.anchors = wanted.into_iter().filter(|dir| !failed.contains(dir)).collect();
     }
 
-    /// Tries again after a limit; whether there is hope.
-    pub(crate) fn retry(&mut self) -> bool {
-        if self.limited {
-            self.limited = false;
-            if self.events.is_none() && self.mode != Mode::Stat {
-                self.open();
+    /// Allows watches again after a limit. Returns whether that makes sense.
+    pub(super) fn retry(&mut self) -> bool {
+        if self.is_limited {
+            self.is_limited = false;
+            if self.source.is_none() && self.mode != Mode::Stat {
+                self.open_source();
             }
         }
-        !self.limited
+        !self.is_limited
     }
 
-    /// Ends it; returns once its thread has ended.
-    pub(crate) fn close(self) {
-        if let Some(events) = self.events {
-            events.close();
+    /// Closes the event source. Returns once its thread has ended.
+    pub(super) fn close(self) {
+        if let Some(source) = self.source {
+            source.close();
         }
     }
 }

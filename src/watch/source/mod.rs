@@ -1,11 +1,15 @@
-//! The operating system's file events, translated to raw events.
+//! The operating system's file events, as raw events in the queue; and the mounts on which none are to be
+//! had.
 
 #[cfg(target_os = "linux")]
 mod inotify;
-pub(super) mod mounts;
+mod mounts;
 #[cfg(not(target_os = "linux"))]
 mod recursive;
-pub(super) mod refusal;
-pub(super) mod watcher;
+mod watcher;
 #[cfg(target_os = "linux")]
 mod wd_table;
+
+pub(super) use mounts::Mounts;
+pub use mounts::file_system_type;
+pub(super) use watcher::{EventSource, MAX_ANCHORS_PER_ROOT, WatchError};

@@ -1,18 +1,28 @@
-//! Picks a way per mount: events do not come from network and shared file systems.
+//! The mount table, and the file systems that report no events.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-/// The mounts whose changes the kernel does not report, and those around them.
+/// The mounted file systems, if one of them reports no events.
 #[derive(Debug, Default)]
 pub(crate) struct Mounts {
-    /// The longest path first; later mounts on one path hide earlier ones.
-    mounts: Vec<(PathBuf, String)>,
+    /// Longest path first. Of two mounts on one path the later one comes first, because it hides the other.
+    mounts: Vec<Mount>,
 }
 
-/// File systems whose files can change without this kernel's doing. What Linux calls them in its mount table.
-const SILENT: [&str; 19] = [
+/// A line of the mount table.
+#[derive(Debug)]
+struct Mount {
+    path: PathBuf,
+    file_system: String,
+}
+
+/// File systems whose files can change without an action of this kernel, by their names in Linux's mount
+/// table.
+const WITHOUT_EVENTS: [&str; 19] = [
     "9p",
     "afs",
     "beegfs",
@@ -33,73 +43,85 @@ const SILENT: [&str; 19] = [
     "vboxsf",
     "virtiofs",
 ];
-/// Shared folders of virtual machines under other names.
-const SILENT_PREFIXES: [&str; 3] = ["fuse.", "vmhgfs", "drvfs"];
-/// Worker for the mount table of most machines.
-const TABLE_ROOM: usize = 16 << 10;
+/// Prefixes of further such names: FUSE subtypes, and shared folders of virtual machines.
+const WITHOUT_EVENTS_PREFIXES: [&str; 3] = ["fuse.", "vmhgfs", "drvfs"];
+/// Initial size of the buffer for the mount table. The kernel formats the whole table again for each read.
+const TABLE_BUFFER: usize = 16 << 10;
 
 impl Mounts {
-    /// The mounts of this process, now. Empty where the system has no mount table to read: events everywhere.
+    /// The current mounts of this process. Empty if every mount reports events, or if the system has no mount
+    /// table.
     pub(crate) fn current() -> Self {
-        // The kernel does not say how long it is, and writes it anew for each time it is asked for more.
-        let mut table = Vec::with_capacity(TABLE_ROOM);
-        let read = File::open("/proc/self/mountinfo").and_then(|mut file| file.read_to_end(&mut table));
-        if read.is_err() {
-            table.clear();
-        }
-        Self::parse(&table)
+        let all = Self { mounts: parse(&read_table()) };
+        if all.mounts.iter().any(Mount::is_without_events) { all } else { Self::default() }
     }
 
-    /// Reads a mount table in the format of `/proc/self/mountinfo` (proc_pid_mountinfo(5)).
-    pub(crate) fn parse(table: &[u8]) -> Self {
-        let mut mounts: Vec<_> = table.split(|byte| *byte == b'\n').filter_map(mount).collect();
-        mounts.reverse();
-        mounts.sort_by_key(|(path, _)| std::cmp::Reverse(path.as_os_str().len()));
-        if !mounts.iter().any(|(_, system)| is_silent(system)) {
-            mounts.clear();
-        }
-        Self { mounts }
-    }
-
-    /// The name of the file system a path is on, if it reports no events.
+    /// The name of the path's file system if it reports no events.
     pub(crate) fn without_events(&self, path: &Path) -> Option<&str> {
-        let (_, system) = self.mounts.iter().find(|(mount, _)| path.starts_with(mount))?;
-        is_silent(system).then_some(system)
+        self.find(path).filter(|mount| mount.is_without_events()).map(|mount| mount.file_system.as_str())
     }
 
-    /// The mount that a path is on; unknown if all mounts report events.
-    pub(crate) fn of(&self, path: &Path) -> Option<&Path> {
-        self.mounts.iter().map(|(mount, _)| mount.as_path()).find(|mount| path.starts_with(mount))
+    /// The mount point of the path's file system; `None` if every mount reports events.
+    pub(crate) fn mount_of(&self, path: &Path) -> Option<&Path> {
+        self.find(path).map(|mount| mount.path.as_path())
+    }
+
+    fn find(&self, path: &Path) -> Option<&Mount> {
+        self.mounts.iter().find(|mount| path.starts_with(&mount.path))
     }
 }
 
-fn is_silent(system: &str) -> bool {
-    SILENT.contains(&system) || SILENT_PREFIXES.iter().any(|prefix| system.starts_with(prefix))
+impl Mount {
+    /// Parses a line such as `36 35 98:0 /root /mnt rw,noatime master:1 - ext3 /dev/root rw`. The fifth field
+    /// is the mount point, and the field after the lone dash is the type (proc_pid_mountinfo(5)).
+    fn parse(line: &[u8]) -> Option<Self> {
+        let mut fields = line.split(|byte| *byte == b' ');
+        let path = unescape(fields.nth(4)?);
+        let file_system = fields.skip_while(|field| *field != b"-").nth(1)?;
+        Some(Self { path, file_system: String::from_utf8_lossy(file_system).into_owned() })
+    }
+
+    fn is_without_events(&self) -> bool {
+        let name = self.file_system.as_str();
+        WITHOUT_EVENTS.contains(&name)
+            || WITHOUT_EVENTS_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    }
 }
 
-/// `36 35 98:0 /root /mnt rw,noatime master:1 - ext3 /dev/root rw`: the fifth field is the mount point, the first
-/// after the lone dash the type.
-fn mount(line: &[u8]) -> Option<(PathBuf, String)> {
-    let mut fields = line.split(|byte| *byte == b' ');
-    let path = unescaped(fields.nth(4)?);
-    let system = fields.skip_while(|field| *field != b"-").nth(1)?;
-    Some((path, String::from_utf8_lossy(system).into_owned()))
+/// The type of the file system on which a path lies, such as `ext4`. `None` where the system has no mount
+/// table.
+#[doc(hidden)]
+#[must_use]
+pub fn file_system_type(path: &Path) -> Option<String> {
+    Mounts { mounts: parse(&read_table()) }.find(path).map(|mount| mount.file_system.clone())
 }
 
-/// Blanks and backslashes stand as `\040`.
-fn unescaped(field: &[u8]) -> PathBuf {
-    use std::os::unix::ffi::OsStringExt;
+fn read_table() -> Vec<u8> {
+    let mut table = Vec::with_capacity(TABLE_BUFFER);
+    let read = File::open("/proc/self/mountinfo").and_then(|mut file| file.read_to_end(&mut table));
+    if read.is_err() {
+        table.clear();
+    }
+    table
+}
+
+fn parse(table: &[u8]) -> Vec<Mount> {
+    let mut mounts: Vec<_> = table.split(|byte| *byte == b'\n').filter_map(Mount::parse).collect();
+    mounts.reverse();
+    mounts.sort_by_key(|mount| std::cmp::Reverse(mount.path.as_os_str().len()));
+    mounts
+}
+
+/// Decodes octal escapes: a space is written as `\040`.
+fn unescape(field: &[u8]) -> PathBuf {
     let mut bytes = Vec::with_capacity(field.len());
     let mut rest = field;
     while let Some((first, tail)) = rest.split_first() {
-        let octal = tail
-            .get(..3)
-            .filter(|digits| *first == b'\\' && digits.iter().all(|digit| (b'0'..b'8').contains(digit)));
-        match octal {
+        let is_octal = |digits: &&[u8]| digits.iter().all(|digit| (b'0'..b'8').contains(digit));
+        match tail.get(..3).filter(|_| *first == b'\\').filter(is_octal) {
             Some(digits) => {
-                bytes.push(
-                    digits.iter().fold(0u8, |value, digit| value.wrapping_mul(8).wrapping_add(digit - b'0')),
-                );
+                let add = |value: u8, digit: &u8| value.wrapping_mul(8).wrapping_add(digit - b'0');
+                bytes.push(digits.iter().fold(0, add));
                 rest = &tail[3..];
             }
             None => {
@@ -108,7 +130,7 @@ fn unescaped(field: &[u8]) -> PathBuf {
             }
         }
     }
-    std::ffi::OsString::from_vec(bytes).into()
+    OsString::from_vec(bytes).into()
 }
 
 #[cfg(test)]
@@ -125,8 +147,8 @@ mod tests {
         36 35 0:45 / /over rw - tmpfs tmpfs rw\n";
 
     #[test]
-    fn network_and_shared_file_systems_are_silent_and_the_deepest_mount_decides() {
-        let mounts = Mounts::parse(TABLE);
+    fn the_deepest_mount_decides_whether_events_come() {
+        let mounts = Mounts { mounts: parse(TABLE) };
         let without_events = |path: &str| mounts.without_events(Path::new(path)).map(str::to_owned);
         assert_eq!(without_events("/home/me/app"), None);
         assert_eq!(without_events("/home/me/my share/app"), Some("cifs".into()));
@@ -136,11 +158,11 @@ mod tests {
         assert_eq!(without_events("/database"), None);
         assert_eq!(without_events("/disk"), None);
         assert_eq!(without_events("/over/app"), None);
-        assert_eq!(mounts.of(Path::new("/data/x/y")), Some(Path::new("/data")));
+        assert_eq!(mounts.mount_of(Path::new("/data/x/y")), Some(Path::new("/data")));
     }
 
     #[test]
-    fn a_table_that_makes_no_sense_means_events() {
-        assert_eq!(Mounts::parse(b"\n\nx y z\n\xff").without_events(Path::new("/a")), None);
+    fn a_malformed_table_counts_as_one_with_events_everywhere() {
+        assert_eq!(Mounts { mounts: parse(b"\n\nx y z\n\xff") }.without_events(Path::new("/a")), None);
     }
 }

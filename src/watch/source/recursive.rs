@@ -1,6 +1,7 @@
-//! A notify watcher for systems that watch whole trees: one watch per root, and none for what lies below it.
+//! A notify watcher for systems whose watches cover whole trees: one watch per root, none for the directories
+//! below it.
 //!
-//! Ignored directories are not free here: what happens in them is reported too, and left out later.
+//! Ignored directories are not free here: the system reports events in them too, and the worker drops these.
 
 use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt;
@@ -12,23 +13,22 @@ use notify::{
 
 /// The watcher that notify recommends: FSEvents on macOS.
 #[derive(Debug)]
-pub(crate) struct Recursive {
+pub(super) struct Recursive {
     watcher: RecommendedWatcher,
-    /// What is watched; with its device, if all below it on that device is watched too.
+    /// The watched directories. A recursive watch has the device whose files it covers.
     watched: HashMap<PathBuf, Option<u64>>,
 }
 
 impl Recursive {
-    /// Whether a directory lies below one that is watched with all below it, on the same device: a mount may not be reported of.
+    /// Whether a recursive watch above covers a directory. It must be on the same device, because a recursive
+    /// watch may not cover a mount below it.
     fn is_covered(&self, path: &Path, device: Option<u64>) -> bool {
         let above = path.ancestors().skip(1).filter_map(|dir| self.watched.get(dir).copied().flatten());
         device.is_some() && above.into_iter().any(|covering| Some(covering) == device)
     }
-}
 
-impl Recursive {
-    /// Whether something that has happened is known not to have been passed on yet: the system does not tell.
-    pub(crate) fn is_behind(&self) -> bool {
+    /// Whether an event is known not to have been passed on yet. The system does not say.
+    pub(super) fn is_behind(&self) -> bool {
         false
     }
 }
@@ -43,7 +43,7 @@ impl Watcher for Recursive {
     }
 
     fn watch_with(&mut self, path: &Path, config: WatchPathConfig) -> Result<()> {
-        // What is not there has no device, is not covered, and is refused by notify.
+        // A missing directory has no device, so it is not covered, and notify refuses it.
         let device = std::fs::metadata(path).ok().map(|found| found.dev());
         if self.is_covered(path, device) {
             return Ok(());
@@ -59,7 +59,7 @@ impl Watcher for Recursive {
     }
 
     fn unwatch(&mut self, path: &Path) -> Result<()> {
-        // notify would look for it in the file system first.
+        // notify would look for the path in the file system first.
         match self.watched.remove(path) {
             Some(_) => self.watcher.unwatch(path),
             None => Ok(()),

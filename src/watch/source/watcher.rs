@@ -1,7 +1,7 @@
-//! The kernel's events, through notify: one watch per directory that counts.
+//! Kernel watches through notify's `Watcher` trait; their events go into the queue.
 //!
-//! Linux: a watch per directory, and a kernel mask that leaves out reads. Elsewhere the system's own recursive
-//! watch of each root.
+//! On Linux each directory has a watch of its own, and the kernel's mask leaves out reads. On other systems
+//! each root has the system's recursive watch.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
@@ -11,62 +11,96 @@ use notify::event::{AccessKind, AccessMode, CreateKind, EventKind, ModifyKind, R
 use notify::{
     Config, ErrorKind, EventHandler, EventKindMask, PathOp, RecursiveMode, WatchPathConfig, Watcher,
 };
+use rustix::io::Errno;
 
-use crate::watch::queue::{EventQueue, Message};
-use crate::watch::raw_event::{RawEvent, RawEventKind};
-use crate::watch::source::refusal::WatchError;
+use crate::watch::queue::{Message, Queue, RawEvent, RawEventKind};
 
-/// What notify works with: a watcher of our own, on Linux to the kernel, elsewhere around the one it recommends.
 #[cfg(target_os = "linux")]
-type Backend = crate::watch::source::inotify::Inotify;
+type Backend = super::inotify::Inotify;
 #[cfg(not(target_os = "linux"))]
-type Backend = crate::watch::source::recursive::Recursive;
+type Backend = super::recursive::Recursive;
 
-/// So many of the directories above a root that is not there must be watched to see it come. Linux tells of a directory that
-/// is renamed only in the one above it; FSEvents tells of it wherever it is watched, and wakes for all that is below.
-pub(crate) const ANCHORS: usize = if cfg!(target_os = "linux") { usize::MAX } else { 1 };
+/// Maximum number of directories above a missing root that are watched to see it appear.
+///
+/// Linux reports the rename of a directory to its parent only. FSEvents reports it to every watch above, and
+/// wakes for everything below, so one is enough there.
+pub(crate) const MAX_ANCHORS_PER_ROOT: usize = if cfg!(target_os = "linux") { usize::MAX } else { 1 };
 
-/// The watches in the kernel.
+/// Maximum wait for the end of the watcher's thread.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Why a directory has no watch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WatchError {
+    /// The directory does not exist.
+    NotFound,
+    /// The limit of watches or instances is used up.
+    LimitReached,
+    /// devrun may not read the directory, or the system cannot watch it.
+    Refused,
+}
+
+impl From<Errno> for WatchError {
+    fn from(error: Errno) -> Self {
+        match error {
+            Errno::MFILE | Errno::NFILE | Errno::NOSPC | Errno::NOMEM => Self::LimitReached,
+            Errno::NOENT | Errno::NOTDIR | Errno::LOOP => Self::NotFound,
+            _ => Self::Refused,
+        }
+    }
+}
+
+impl From<&notify::Error> for WatchError {
+    fn from(error: &notify::Error) -> Self {
+        match &error.kind {
+            ErrorKind::PathNotFound => Self::NotFound,
+            ErrorKind::MaxFilesWatch => Self::LimitReached,
+            ErrorKind::Io(error) => Errno::from_io_error(error).map_or(Self::Refused, Self::from),
+            _ => Self::Refused,
+        }
+    }
+}
+
+/// One instance of kernel watches.
 #[derive(Debug)]
 pub(crate) struct EventSource {
     watcher: Backend,
-    /// Disconnected once the watcher's thread has let go of the handler.
+    /// Disconnects when the watcher's thread drops the handler.
     ended: mpsc::Receiver<()>,
 }
 
-/// The end of the watcher's thread is waited for so long.
-const FAREWELL: Duration = Duration::from_secs(2);
-
 impl EventSource {
-    /// Opens an instance without watches; its hints go to `queue`.
+    /// Opens an instance without watches. Its events go into `queue`.
     ///
     /// # Errors
-    /// [`WatchError::Limit`] if there are too many instances, else [`WatchError::Denied`].
-    pub(crate) fn open(queue: &Arc<EventQueue>) -> Result<Self, WatchError> {
+    /// [`WatchError::LimitReached`] if there are too many instances, else [`WatchError::Refused`].
+    pub(crate) fn open(queue: &Arc<Queue>) -> Result<Self, WatchError> {
         let (alive, ended) = mpsc::channel();
         let handler = Handler { queue: Arc::clone(queue), _alive: alive };
         let mask = EventKindMask::CREATE
             | EventKindMask::REMOVE
             | EventKindMask::MODIFY_NAME
             | EventKindMask::ACCESS_CLOSE;
-        // Elsewhere the change of data is reported, by FSEvents when the file is closed (`vn_close` in xnu's vfs_vnops.c).
+        // FSEvents reports a change of data when the file is closed (`vn_close` in xnu's vfs_vnops.c).
         let mask = if cfg!(target_os = "linux") { mask } else { mask | EventKindMask::MODIFY_DATA };
         let config = Config::default().with_event_kinds(mask).with_follow_symlinks(false);
-        let watcher = Backend::new(handler, config).map_err(|error| refusal(&error))?;
+        let watcher = Backend::new(handler, config).map_err(|error| WatchError::from(&error))?;
         Ok(Self { watcher, ended })
     }
 
-    /// Watches a directory of a tree; one that is a symbolic link only if it is a root. Gives why it got no watch, if it got
-    /// none. Watching what is watched already does nothing.
-    pub(crate) fn watch_one(&mut self, dir: &Path, is_root: bool) -> Option<WatchError> {
-        // Only where a watch can be for a whole tree this makes a difference.
+    /// Watches a directory of a tree. Does nothing if the directory is watched already.
+    ///
+    /// # Errors
+    /// Why the directory has no watch. A symbolic link has one only if it is a root.
+    pub(crate) fn watch_dir(&mut self, dir: &Path, is_root: bool) -> Result<(), WatchError> {
+        // The mode matters only where one watch covers a whole tree.
         let mode = if is_root { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
         let config = WatchPathConfig::new(mode).with_dereference_symlinks(is_root);
-        self.watcher.watch_with(dir, config).err().map(|error| refusal(&error))
+        self.watcher.watch_with(dir, config).map_err(|error| WatchError::from(&error))
     }
 
-    /// Watches directories beside the trees for what is in them, not below. Gives those that got no watch.
-    pub(crate) fn watch_beside(&mut self, dirs: Vec<PathBuf>) -> Vec<(PathBuf, WatchError)> {
+    /// Watches directories outside the trees, without what lies below them. Returns those that got no watch.
+    pub(crate) fn watch_anchors(&mut self, dirs: Vec<PathBuf>) -> Vec<PathBuf> {
         let config = || WatchPathConfig::new(RecursiveMode::NonRecursive).with_dereference_symlinks(true);
         self.apply(dirs.into_iter().map(|dir| PathOp::Watch(dir, config())).collect())
     }
@@ -76,80 +110,68 @@ impl EventSource {
         self.apply(dirs.into_iter().map(PathOp::Unwatch).collect());
     }
 
-    /// Whether something that has happened is still on its way into the queue.
+    /// Whether an event that has happened may not be in the queue yet.
     pub(crate) fn is_behind(&self) -> bool {
         self.watcher.is_behind()
     }
 
-    /// Ends it; returns once its thread has ended.
+    /// Closes the instance. Returns once its thread has ended.
     pub(crate) fn close(self) {
         drop(self.watcher);
-        let _ = self.ended.recv_timeout(FAREWELL);
+        let _ = self.ended.recv_timeout(CLOSE_TIMEOUT);
     }
 
-    /// A batch stops at its first failure: go on with what remains of it.
-    fn apply(&mut self, mut ops: Vec<PathOp>) -> Vec<(PathBuf, WatchError)> {
-        let mut refused = Vec::new();
+    /// Applies operations and returns the directories that got no watch. notify stops at the first failure,
+    /// so this goes on with the rest.
+    fn apply(&mut self, mut ops: Vec<PathOp>) -> Vec<PathBuf> {
+        let mut failed = Vec::new();
         while !ops.is_empty() {
             let Err(failure) = self.watcher.update_paths(ops) else { break };
-            let refusal = refusal(&failure.source);
-            // What was not watched need not be unwatched.
+            // A failure to remove a watch means that there was none.
             let origin = failure.origin.filter(|op| matches!(op, PathOp::Watch(..)));
-            refused.extend(origin.map(|op| (op.into_path(), refusal)));
-            if refusal == WatchError::Limit {
+            failed.extend(origin.map(PathOp::into_path));
+            if WatchError::from(&failure.source) == WatchError::LimitReached {
                 // The rest would fail in the same way.
-                refused.extend(failure.remaining.into_iter().map(|op| (op.into_path(), refusal)));
+                failed.extend(failure.remaining.into_iter().map(PathOp::into_path));
                 break;
             }
             ops = failure.remaining;
         }
-        refused
+        failed
     }
 }
 
-fn refusal(error: &notify::Error) -> WatchError {
-    match &error.kind {
-        ErrorKind::PathNotFound => WatchError::Gone,
-        ErrorKind::MaxFilesWatch => WatchError::Limit,
-        ErrorKind::Io(error) => {
-            rustix::io::Errno::from_io_error(error).map_or(WatchError::Denied, WatchError::of)
-        }
-        _ => WatchError::Denied,
-    }
-}
-
-/// Runs on notify's thread: translates, passes on, never waits.
+/// Puts events into the queue. Runs on the watcher's thread and never blocks.
 struct Handler {
-    queue: Arc<EventQueue>,
+    queue: Arc<Queue>,
     _alive: mpsc::Sender<()>,
 }
 
 impl EventHandler for Handler {
     fn handle_event(&mut self, event: notify::Result<notify::Event>) {
-        let Ok(event) = event else {
-            // Whatever was not delivered is found by comparing.
-            self.queue.push(Message::RawEvent(RawEvent::Everything));
+        // After an error, too, events may be missing.
+        let Some(event) = event.ok().filter(|event| !event.need_rescan()) else {
+            self.queue.push(Message::EventsLost);
             return;
         };
-        if event.need_rescan() {
-            self.queue.push(Message::RawEvent(RawEvent::Everything));
-            return;
-        }
-        let Some(sign) = sign(&event.kind) else { return };
+        let Some(kind) = raw_kind(&event.kind) else { return };
         for path in event.paths {
-            self.queue.push(Message::RawEvent(RawEvent::Path { path, sign }));
+            self.queue.push(Message::Event(RawEvent::new(path, kind)));
         }
     }
 }
 
-/// A rename is taken as its two halves; the event that joins them repeats both.
-fn sign(kind: &EventKind) -> Option<RawEventKind> {
+/// The raw kind of a notify event; `None` if the event says nothing new.
+///
+/// A rename counts as its two halves, because the event that joins them repeats both. Only Linux reports a
+/// close after the creation of a file.
+fn raw_kind(kind: &EventKind) -> Option<RawEventKind> {
     match kind {
-        EventKind::Create(CreateKind::File) if cfg!(target_os = "linux") => Some(RawEventKind::Opened),
+        EventKind::Create(CreateKind::File) if cfg!(target_os = "linux") => Some(RawEventKind::Created),
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => Some(RawEventKind::Closed),
         EventKind::Access(_) | EventKind::Modify(ModifyKind::Name(RenameMode::Both)) => None,
         EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(RenameMode::From)) => {
-            Some(RawEventKind::Gone)
+            Some(RawEventKind::Removed)
         }
         _ => Some(RawEventKind::Written),
     }

@@ -1,92 +1,136 @@
-//! The roots: which exist, and which directories around them must be watched to see them come and go.
+//! One root, and the directories that must be watched to see it appear and disappear.
 
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
+use crate::watch::fs::FileSignature;
 use crate::watch::fs::paths::starts_with;
-use crate::watch::source::watcher::ANCHORS;
+use crate::watch::snapshot::SnapshotSync;
+use crate::watch::source::MAX_ANCHORS_PER_ROOT;
 
-/// As many links as the kernel follows.
-const MOST_LINKS: usize = 40;
+/// Maximum number of symbolic links in a chain, as in the kernel.
+const MAX_LINKS: usize = 40;
 
-/// What a root is at the moment.
+/// What is at the path of a root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum State {
+pub(super) enum RootKind {
     Missing,
+    /// A directory, or a symbolic link to one.
     Dir,
+    /// Anything else, including a dangling symbolic link.
     File,
 }
 
-/// One root.
+impl RootKind {
+    pub(super) fn of_path(path: &Path) -> Self {
+        match std::fs::metadata(path) {
+            Ok(found) if found.is_dir() => Self::Dir,
+            Ok(_) => Self::File,
+            Err(_) if std::fs::symlink_metadata(path).is_ok() => Self::File,
+            Err(_) => Self::Missing,
+        }
+    }
+}
+
+/// A root.
 #[derive(Debug)]
-pub(crate) struct Root {
-    /// Absolute; only its last component may be a symbolic link.
-    pub(crate) path: PathBuf,
-    pub(crate) state: State,
-    /// Where a symbolic link in its place leads, link by link.
-    stations: Vec<PathBuf>,
-    /// It has nothing in it: it may be about to be removed, which its own watch does not tell while a process
-    /// is in it.
-    pub(crate) empty: bool,
+pub(super) struct Root {
+    /// Absolute. Only the last component may be a symbolic link.
+    path: PathBuf,
+    kind: RootKind,
+    /// The paths to which a symbolic link at `path` leads, link by link.
+    link_targets: Vec<PathBuf>,
+    /// The directory has no entries, so it may be about to be removed. While a process has it as its working
+    /// directory, its own watch does not report the removal.
+    is_empty: bool,
 }
 
 impl Root {
-    /// The root that `path` means for somebody in `base`.
-    pub(crate) fn new(base: &Path, path: &Path) -> Self {
-        let path = resolved(&base.join(path));
-        let state = probe(&path);
-        Self { stations: stations(&path), path, state, empty: false }
+    /// The root at `path`, relative to `base`.
+    pub(super) fn new(base: &Path, path: &Path) -> Self {
+        let path = resolve_parents(&base.join(path));
+        let kind = RootKind::of_path(&path);
+        Self { link_targets: link_targets(&path), path, kind, is_empty: false }
     }
 
-    /// Whether it is this path or below it, or is so by the symbolic link in its place.
-    pub(crate) fn stands_on(&self, path: &Path) -> bool {
-        std::iter::once(&self.path).chain(&self.stations).any(|station| starts_with(station, path))
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
-    /// The directories whose entries tell of it.
-    pub(crate) fn anchors(&mut self) -> BTreeSet<PathBuf> {
-        self.stations = stations(&self.path);
-        let wanted = match self.state {
-            State::Missing => ANCHORS,
-            State::Dir if self.empty => ANCHORS,
-            State::Dir if !self.stations.is_empty() => 1,
+    pub(super) fn kind(&self) -> RootKind {
+        self.kind
+    }
+
+    pub(super) fn is_dir(&self) -> bool {
+        self.kind == RootKind::Dir
+    }
+
+    pub(super) fn is_missing(&self) -> bool {
+        self.kind == RootKind::Missing
+    }
+
+    pub(super) fn set_kind(&mut self, kind: RootKind) {
+        self.kind = kind;
+    }
+
+    /// Whether the root, or a target of its symbolic link, is `path` or lies below it.
+    pub(super) fn depends_on(&self, path: &Path) -> bool {
+        std::iter::once(&self.path).chain(&self.link_targets).any(|own| starts_with(own, path))
+    }
+
+    /// Examines whether the directory is empty, ignored entries included. Returns whether the answer has
+    /// changed.
+    pub(super) fn update_is_empty(&mut self, sync: &SnapshotSync) -> bool {
+        let has_no_files = {
+            let snapshot = sync.snapshot();
+            snapshot.dir(&self.path).is_some_and(|dir| dir.files().is_empty() && dir.dirs().is_empty())
+        };
+        // The directory is read only if it has nothing that counts.
+        let has_no_entries = || std::fs::read_dir(&self.path).is_ok_and(|mut all| all.next().is_none());
+        let is_empty = has_no_files && has_no_entries();
+        std::mem::replace(&mut self.is_empty, is_empty) != is_empty
+    }
+
+    /// The inode number of the directory at the root's path.
+    pub(super) fn inode(&self) -> Option<u64> {
+        // The slash makes the kernel follow a symbolic link.
+        FileSignature::of_path(&self.path.join("")).ok().map(|signature| signature.inode())
+    }
+
+    /// The directories outside the tree in which the root appears and disappears.
+    pub(super) fn anchors(&mut self) -> BTreeSet<PathBuf> {
+        self.link_targets = link_targets(&self.path);
+        let wanted = match self.kind {
+            RootKind::Missing => MAX_ANCHORS_PER_ROOT,
+            RootKind::Dir if self.is_empty => MAX_ANCHORS_PER_ROOT,
+            RootKind::Dir if !self.link_targets.is_empty() => 1,
             _ => 0,
         };
-        let mut anchors: BTreeSet<PathBuf> = parents(&self.path, wanted).collect();
-        if let Some((end, links)) = self.stations.split_last() {
-            anchors.extend(links.iter().flat_map(|link| parents(link, 1)));
-            let may_go = self.empty || probe(end) == State::Missing;
-            anchors.extend(parents(end, if may_go { ANCHORS } else { 0 }));
+        let mut anchors: BTreeSet<PathBuf> = existing_parents(&self.path, wanted).collect();
+        if let Some((end, links)) = self.link_targets.split_last() {
+            anchors.extend(links.iter().flat_map(|link| existing_parents(link, 1)));
+            if self.is_empty || RootKind::of_path(end) == RootKind::Missing {
+                anchors.extend(existing_parents(end, MAX_ANCHORS_PER_ROOT));
+            }
         }
         anchors
     }
 }
 
-/// The nearest directories above a path that are there, so many at most.
-fn parents(path: &Path, most: usize) -> impl Iterator<Item = PathBuf> {
-    path.ancestors().skip(1).filter(|parent| parent.is_dir()).take(most).map(Path::to_owned)
+/// The nearest directories above a path that exist, at most `limit`.
+fn existing_parents(path: &Path, limit: usize) -> impl Iterator<Item = PathBuf> {
+    path.ancestors().skip(1).filter(|parent| parent.is_dir()).take(limit).map(Path::to_owned)
 }
 
-/// Where a symbolic link leads, link by link; nothing if it is none.
-fn stations(path: &Path) -> Vec<PathBuf> {
-    let next = |at: &PathBuf| Some(resolved(&at.parent()?.join(std::fs::read_link(at).ok()?)));
-    std::iter::successors(next(&path.to_owned()), next).take(MOST_LINKS).collect()
+/// The paths to which a symbolic link leads, link by link. Empty if the path is no symbolic link.
+fn link_targets(path: &Path) -> Vec<PathBuf> {
+    let next = |at: &PathBuf| Some(resolve_parents(&at.parent()?.join(std::fs::read_link(at).ok()?)));
+    std::iter::successors(next(&path.to_owned()), next).take(MAX_LINKS).collect()
 }
 
-/// What a path is now; a symbolic link to a directory is one.
-pub(crate) fn probe(path: &Path) -> State {
-    match std::fs::metadata(path) {
-        Ok(found) if found.is_dir() => State::Dir,
-        Ok(_) => State::File,
-        // A link that leads nowhere is a path with content of its own.
-        Err(_) if std::fs::symlink_metadata(path).is_ok() => State::File,
-        Err(_) => State::Missing,
-    }
-}
-
-/// Resolves every component but the last; what does not exist is kept as it is written.
-fn resolved(path: &Path) -> PathBuf {
-    // After `..` no name of a link is left to keep.
+/// Resolves the symbolic links in each component but the last. Components that do not exist stay as they are.
+fn resolve_parents(path: &Path) -> PathBuf {
+    // After `..` the last component is not the name of a link.
     if matches!(path.components().next_back(), Some(Component::ParentDir)) {
         return path.canonicalize().unwrap_or_else(|_| path.to_owned());
     }
@@ -95,6 +139,6 @@ fn resolved(path: &Path) -> PathBuf {
     };
     match parent.canonicalize() {
         Ok(parent) => parent.join(name),
-        Err(_) => resolved(parent).join(name),
+        Err(_) => resolve_parents(parent).join(name),
     }
 }

@@ -94,7 +94,7 @@ impl History {
             watch::Event::Rescanned { files, took } => {
                 Record::Rescanned { files: *files, took_us: micros(*took) }
             }
-            watch::Event::Warning { message, remedy } => warning(message, remedy),
+            watch::Event::Warning { message, remedy } => warning(message, &worded(remedy)),
             other => warning(&format!("{other:?}"), ""),
         }
     }

@@ -18,6 +18,14 @@ pub(crate) fn worded(remedy: &Remedy) -> String {
         Remedy::DisableReloader { name } if name == "werkzeug" => {
             "app.run(use_reloader=False), or flask run --no-reload: devrun restarts it already".into()
         }
+        Remedy::ScanLess => {
+            "ignore paths that need no watching, or use --mode event where events work".into()
+        }
+        Remedy::CorrectRuleLine => {
+            "correct the line or remove it; the other lines are in effect, and `devrun check` says more"
+                .into()
+        }
+        Remedy::ListRuleDefects => "`devrun check` lists them".into(),
         Remedy::AddRoot => "watch it too: `--watch`, or `paths` in [watch]".into(),
         Remedy::SelectFile => "add its extension to `ext`, or a glob for it to `filter`".into(),
         Remedy::PassListeningSocket => "use --listen, whose bytes do not pass through devrun".into(),

@@ -1,0 +1,161 @@
+//! Tests of the debouncer with a time that the test sets.
+
+use super::*;
+use crate::watch::debounce::policy::{PER_PATH, SINGLE};
+
+fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+fn push(debouncer: &mut Debouncer, path: &str, kind: RawEventKind, now: Instant) {
+    debouncer.push(RawEvent::new(path.into(), kind), now);
+}
+
+fn finish(debouncer: &mut Debouncer, now: Instant) {
+    let burst = debouncer.take_ended(now).unwrap();
+    debouncer.finish(burst);
+}
+
+/// Pushes writes of distinct paths at these milliseconds and returns when each burst ends.
+fn ends(debouncer: &mut Debouncer, zero: Instant, writes: &[u64]) -> Vec<u64> {
+    let mut ends = Vec::new();
+    let mut end = |debouncer: &mut Debouncer, until: Option<Instant>| {
+        while let Some(deadline) = debouncer.deadline()
+            && until.is_none_or(|until| deadline <= until)
+        {
+            finish(debouncer, deadline);
+            debouncer.generation_started(deadline);
+            ends.push((deadline - zero).as_millis() as u64);
+        }
+    };
+    for (number, at) in writes.iter().enumerate() {
+        end(debouncer, Some(zero + ms(*at)));
+        push(debouncer, &format!("/{number}"), RawEventKind::Written, zero + ms(*at));
+    }
+    end(debouncer, None);
+    ends
+}
+
+#[test]
+fn a_single_save_ends_after_the_shortest_quiet_time() {
+    assert_eq!(ends(&mut Debouncer::new(None), Instant::now(), &[0]), [4]);
+}
+
+#[test]
+fn five_hundred_files_in_300_ms_are_one_burst_that_ends_soon_after_the_last() {
+    let writes: Vec<u64> = (0..500).map(|number| number * 3 / 5).collect();
+    assert_eq!(ends(&mut Debouncer::new(None), Instant::now(), &writes), [299 + 15]);
+}
+
+#[test]
+fn a_formatter_that_writes_every_50_ms_costs_two_bursts() {
+    let writes: Vec<u64> = (0..20).map(|number| number * 50).collect();
+    assert_eq!(ends(&mut Debouncer::new(None), Instant::now(), &writes).len(), 2);
+}
+
+#[test]
+fn the_same_file_saved_again_soon_is_not_stretched() {
+    let (mut debouncer, zero) = (Debouncer::new(None), Instant::now());
+    for save in [0, 100, 200] {
+        push(&mut debouncer, "/a", RawEventKind::Written, zero + ms(save));
+        assert_eq!(debouncer.deadline(), Some(zero + ms(save + 4)));
+        finish(&mut debouncer, zero + ms(save + 4));
+        debouncer.generation_started(zero + ms(save + 5));
+    }
+}
+
+#[test]
+fn an_open_file_and_a_removed_file_prolong_the_burst() {
+    let (mut debouncer, zero) = (Debouncer::new(None), Instant::now());
+    push(&mut debouncer, "/a", RawEventKind::Removed, zero);
+    assert_eq!(debouncer.deadline(), Some(zero + RETURN_WAIT));
+    push(&mut debouncer, "/a", RawEventKind::Created, zero + ms(1));
+    assert_eq!(debouncer.deadline(), Some(zero + ms(1) + CLOSE_WAIT));
+    push(&mut debouncer, "/a", RawEventKind::Written, zero + ms(30));
+    assert_eq!(debouncer.deadline(), Some(zero + ms(34)));
+}
+
+#[test]
+fn a_new_file_is_given_time_to_be_renamed() {
+    let (mut debouncer, zero) = (Debouncer::new(None), Instant::now());
+    push(&mut debouncer, "/a.new", RawEventKind::Created, zero);
+    push(&mut debouncer, "/a.new", RawEventKind::Written, zero + ms(1));
+    assert_eq!(debouncer.deadline(), Some(zero + ms(1) + RENAME_WAIT));
+    push(&mut debouncer, "/a", RawEventKind::Written, zero + ms(2));
+    debouncer.withdraw(Path::new("/a.new"));
+    assert_eq!(debouncer.deadline(), Some(zero + ms(2) + SINGLE));
+}
+
+#[test]
+fn after_a_long_hold_the_quiet_time_counts_from_the_last_event() {
+    let (mut debouncer, zero) = (Debouncer::new(None), Instant::now());
+    push(&mut debouncer, "/a", RawEventKind::Written, zero);
+    let end = zero + MAX_LENGTH_OF_MANY;
+    debouncer.restart_quiet_time(end);
+    assert!(debouncer.deadline() == Some(end + SINGLE) && debouncer.take_ended(end).is_none());
+    push(&mut debouncer, "/b", RawEventKind::Written, end + ms(1));
+    let burst = debouncer.take_ended(end + ms(1) + SINGLE + PER_PATH);
+    assert_eq!(burst.map(|burst| (burst.paths.len(), burst.first)), Some((2, zero)));
+}
+
+#[test]
+fn withdrawing_the_only_path_ends_the_burst() {
+    let (mut debouncer, zero) = (Debouncer::new(None), Instant::now());
+    push(&mut debouncer, "/sedA1", RawEventKind::Created, zero);
+    debouncer.withdraw(Path::new("/sedA1"));
+    assert_eq!(debouncer.deadline(), None);
+}
+
+#[test]
+fn a_configured_quiet_time_is_kept_and_zero_ends_bursts_at_once() {
+    let zero = Instant::now();
+    assert_eq!(ends(&mut Debouncer::new(Some(ms(80))), zero, &[0]), [80]);
+    assert_eq!(ends(&mut Debouncer::new(Some(ms(0))), zero, &[0, 1, 2]), [0, 1, 2]);
+}
+
+#[test]
+fn a_burst_is_extended_for_a_file_in_progress_for_a_short_time_only() {
+    let (mut debouncer, zero) = (Debouncer::new(None), Instant::now());
+    push(&mut debouncer, "/a", RawEventKind::Written, zero);
+    // A git operation held the burst back until now.
+    let mut now = zero + ms(5000);
+    debouncer.restart_quiet_time(now);
+    let begun = now;
+    loop {
+        now = now.max(debouncer.deadline().unwrap());
+        let burst = debouncer.take_ended(now).unwrap();
+        if burst.extendable_until <= now {
+            break;
+        }
+        debouncer.extend(burst, now + ms(20));
+        push(&mut debouncer, "/b", RawEventKind::Written, now);
+    }
+    assert!((ms(100)..ms(150)).contains(&(now - begun)), "{:?}", now - begun);
+}
+
+#[test]
+fn a_burst_that_never_pauses_is_cut() {
+    let (mut debouncer, zero) = (Debouncer::new(None), Instant::now());
+    for at in 0..2000 {
+        push(&mut debouncer, "/log", RawEventKind::Written, zero + ms(at));
+    }
+    assert_eq!(debouncer.deadline(), Some(zero + MAX_LENGTH_OF_FEW));
+}
+
+#[test]
+fn a_cut_burst_carries_a_save_in_progress_over_once() {
+    let (mut debouncer, zero) = (Debouncer::new(None), Instant::now());
+    let mut cuts = Vec::new();
+    for at in 0..7000 {
+        let now = zero + ms(at);
+        push(&mut debouncer, "/log", RawEventKind::Written, now);
+        push(&mut debouncer, "/a.new", RawEventKind::Created, now);
+        if debouncer.deadline().unwrap() <= now {
+            cuts.push(debouncer.take_ended(now).unwrap().paths.len());
+        }
+        if at % 2 == 0 {
+            debouncer.withdraw(Path::new("/a.new"));
+        }
+    }
+    assert_eq!(cuts, [1, 2, 1]);
+}

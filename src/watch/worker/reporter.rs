@@ -1,0 +1,99 @@
+//! The way from the watch thread to its owner: events, warnings and the summary.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::Remedy;
+use crate::rules::Defect;
+use crate::watch::event::Event;
+use crate::watch::options::{Mode, Options};
+use crate::watch::shared::Shared;
+use crate::watch::snapshot::SnapshotSync;
+use crate::watch::summary::{Summary, SummaryContext};
+
+use super::root_set::RootSet;
+
+/// Maximum number of invalid rule lines with a warning of their own.
+const MAX_DEFECT_WARNINGS: usize = 5;
+
+/// Sends events and updates the shared state.
+#[derive(Debug)]
+pub(super) struct Reporter {
+    events: UnboundedSender<Event>,
+    shared: Arc<Shared>,
+    mode: Mode,
+    base: PathBuf,
+}
+
+impl Reporter {
+    pub(super) fn new(options: &Options, shared: Arc<Shared>, events: UnboundedSender<Event>) -> Self {
+        Self { events, shared, mode: options.mode, base: options.rules.base.clone() }
+    }
+
+    /// Sends an event. If the owner is gone, the loop ends by itself.
+    pub(super) fn send(&self, event: Event) {
+        let _ = self.events.send(event);
+    }
+
+    /// Sends a warning.
+    pub(super) fn warn(&self, message: String, remedy: Remedy) {
+        self.send(Event::Warning { message, remedy });
+    }
+
+    /// Whether the owner is gone.
+    pub(super) fn is_closed(&self) -> bool {
+        self.events.is_closed()
+    }
+
+    /// Counts an event for a path.
+    pub(super) fn count_event(&self, path: &Path) {
+        self.shared.event_counts().add(path);
+    }
+
+    /// What is watched, as last published.
+    pub(super) fn summary(&self) -> Summary {
+        self.shared.summary()
+    }
+
+    /// Publishes what the summary depends on.
+    pub(super) fn publish(&self, sync: &SnapshotSync, roots: &RootSet) {
+        let context = SummaryContext::new(self.mode, roots.presence(), sync.mounts(), sync.anchor_count());
+        self.shared.set_summary_context(context);
+    }
+
+    /// Warns that the limit of watches is used up, and reports the directories that are scanned instead.
+    pub(super) fn report_limit(&self) {
+        let polled: Vec<_> =
+            self.summary().roots.into_iter().filter(|root| root.mode == Mode::Stat).collect();
+        let directories: usize = polled.iter().map(|root| root.directories).sum();
+        let message = format!(
+            "the kernel's limit of file watches is used up: {directories} directories are scanned instead"
+        );
+        self.warn(message, Remedy::RaiseInotifyLimits);
+        for report in polled {
+            self.send(Event::ModeChanged(report));
+        }
+    }
+
+    /// Reports how each root is watched, because watches are available again.
+    pub(super) fn report_modes(&self) {
+        for report in self.summary().roots {
+            self.send(Event::ModeChanged(report));
+        }
+    }
+
+    /// Warns of rule lines that never match.
+    pub(super) fn report_defects(&self, defects: &[Defect]) {
+        for defect in defects.iter().take(MAX_DEFECT_WARNINGS) {
+            let mut relative = defect.clone();
+            relative.source =
+                relative.source.map(|file| file.strip_prefix(&self.base).map_or(file.clone(), PathBuf::from));
+            self.warn(relative.to_string(), Remedy::CorrectRuleLine);
+        }
+        if let more @ 1.. = defects.len().saturating_sub(MAX_DEFECT_WARNINGS) {
+            self.warn(format!("{more} more lines of rule files never match"), Remedy::ListRuleDefects);
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! Rule files: edits that wait to take effect, and the files that lie outside the trees.
+
+use std::collections::{BTreeSet, HashSet};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::rules;
+use crate::watch::fs::paths::{PathMap, starts_with};
+use crate::watch::fs::{FileSignature, nanoseconds};
+use crate::watch::snapshot::SnapshotSync;
+
+use super::git_hold::MAX_HOLD;
+use super::root_set::RootSet;
+
+/// Quiet time after which an edited rule file is read again.
+const QUIET_TIME: Duration = Duration::from_millis(25);
+/// Maximum wait for the content of an empty rule file, which an editor most likely is about to write.
+const MAX_EMPTY_WAIT: Duration = Duration::from_millis(250);
+/// Maximum age of a file that the running child may not have seen. Kernels before 6.13 use the time of the
+/// last timer tick, up to 10 ms ago.
+const RECENT_WRITE: Duration = Duration::from_millis(10);
+/// The same for files that a checkout has written together with the rule files.
+const RECENT_CHECKOUT: Duration = Duration::from_secs(2);
+
+/// The rule files of a watch.
+#[derive(Debug)]
+pub(super) struct RuleFiles {
+    options: rules::Options,
+    /// Edited files that are not in effect yet.
+    edited: BTreeSet<PathBuf>,
+    edit_times: Option<EditTimes>,
+    /// The rule files outside the trees, with their signatures.
+    outside: PathMap<Option<FileSignature>>,
+    /// The directories in which an outside file was or could have been.
+    homes: BTreeSet<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct EditTimes {
+    first: Instant,
+    last: Instant,
+}
+
+/// Edited rule files that are to take effect.
+#[derive(Debug)]
+pub(super) struct RuleEdit {
+    files: BTreeSet<PathBuf>,
+    times: EditTimes,
+}
+
+impl RuleEdit {
+    /// The edited files.
+    pub(super) fn files(&self) -> &BTreeSet<PathBuf> {
+        &self.files
+    }
+
+    /// The time of the last edit.
+    pub(super) fn last(&self) -> Instant {
+        self.times.last
+    }
+
+    /// The time since which a file that was ignored until now must be unchanged to enter the snapshot without
+    /// an event. The child may not have seen a later version. Nanoseconds since the epoch.
+    pub(super) fn unchanged_since(&self, sync: &SnapshotSync, now: Instant, wall_clock: SystemTime) -> i64 {
+        let is_checkout = sync.has_git_just_updated(wall_clock);
+        let since_first = now.saturating_duration_since(self.times.first);
+        let margin = if is_checkout { since_first + RECENT_CHECKOUT } else { RECENT_WRITE };
+        nanoseconds(wall_clock).saturating_sub(i64::try_from(margin.as_nanos()).unwrap_or(i64::MAX))
+    }
+}
+
+impl RuleFiles {
+    pub(super) fn new(options: &rules::Options) -> Self {
+        Self {
+            options: options.clone(),
+            edited: BTreeSet::new(),
+            edit_times: None,
+            outside: PathMap::new(),
+            homes: BTreeSet::new(),
+        }
+    }
+
+    /// Takes an event for a rule file.
+    pub(super) fn add_edit(&mut self, file: PathBuf, at: Instant) {
+        tracing::debug!(?file, "rule file edited");
+        self.edited.insert(file);
+        let first = self.edit_times.map_or(at, |times| times.first);
+        self.edit_times = Some(EditTimes { first, last: at });
+    }
+
+    /// Whether edits wait to take effect.
+    pub(super) fn has_edits(&self) -> bool {
+        !self.edited.is_empty()
+    }
+
+    /// The time when the edits are to take effect; `None` without an edit.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.edit_times.map(|times| times.last + QUIET_TIME)
+    }
+
+    /// Takes the edits if they are to take effect now. While git works, or a file is empty, they wait longer.
+    pub(super) fn take_due_edit(&mut self, now: Instant, sync: &SnapshotSync) -> Option<RuleEdit> {
+        let times = self.edit_times.filter(|times| times.last + QUIET_TIME <= now)?;
+        let waited = now.saturating_duration_since(times.first);
+        let is_git_at_work = waited < MAX_HOLD && sync.git_lock().is_some();
+        if is_git_at_work || (waited < MAX_EMPTY_WAIT && self.edited.iter().any(|file| is_empty(file))) {
+            self.edit_times = Some(EditTimes { first: times.first, last: now });
+            return None;
+        }
+        self.edit_times = None;
+        Some(RuleEdit { files: std::mem::take(&mut self.edited), times })
+    }
+
+    /// Whether a path is a rule file outside the trees.
+    pub(super) fn is_outside(&self, path: &Path) -> bool {
+        self.outside.contains_key(path.as_os_str())
+    }
+
+    /// Whether a rule file outside the trees lies below a path.
+    pub(super) fn has_outside_below(&self, path: &Path) -> bool {
+        // Most event paths are longer than these paths, so the length alone decides.
+        let length = path.as_os_str().len();
+        let mut longer = self.outside.keys().filter(|file| file.len() > length);
+        longer.any(|file| starts_with(file.as_ref(), path))
+    }
+
+    /// Reads the signature of an outside file again.
+    pub(super) fn update_outside(&mut self, path: &Path) {
+        self.outside.insert(path.into(), FileSignature::of_path(path).ok());
+    }
+
+    /// The rule files that no watch or scan of a tree covers: those that the rules name, and those in the
+    /// directories from the working directory down to a root.
+    pub(super) fn find_outside(&self, sync: &SnapshotSync, roots: &RootSet) -> BTreeSet<PathBuf> {
+        let mut files: BTreeSet<PathBuf> = sync.filter().rules().outside_files().into_iter().collect();
+        let vcs = self.options.vcs.then(|| ".gitignore".into());
+        let names: Vec<_> = self.options.file_names.iter().cloned().chain(vcs).collect();
+        for root in roots.paths() {
+            let above = root.ancestors().skip(1).take_while(|dir| dir.starts_with(&self.options.base));
+            files.extend(above.flat_map(|dir| names.iter().map(|name| dir.join(name))));
+        }
+        let snapshot = sync.snapshot();
+        let is_covered = |file: &PathBuf| {
+            let dir = file.parent().and_then(|home| snapshot.dir(home));
+            dir.is_some_and(|dir| !dir.has_root_files_only())
+        };
+        files.retain(|file| !is_covered(file));
+        files
+    }
+
+    /// The directories whose watches report changes of these files. For a directory that has disappeared this
+    /// is the nearest one above it. A directory that never existed is left out.
+    pub(super) fn homes_of(&mut self, files: &BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
+        let mut homes = BTreeSet::new();
+        for home in files.iter().filter_map(|file| file.parent()) {
+            if home.is_dir() {
+                self.homes.insert(home.to_owned());
+            }
+            if self.homes.contains(home) {
+                homes.extend(home.ancestors().find(|dir| dir.is_dir()).map(Path::to_owned));
+            }
+        }
+        homes
+    }
+
+    /// Replaces the set of outside files. A known one with another signature counts as edited.
+    pub(super) fn set_outside(&mut self, files: BTreeSet<PathBuf>) {
+        let now = Instant::now();
+        let known = std::mem::take(&mut self.outside);
+        for file in files {
+            let found = FileSignature::of_path(&file).ok();
+            if known.get(file.as_os_str()).is_some_and(|known| *known != found) {
+                self.add_edit(file.clone(), now);
+            }
+            self.outside.insert(file.into(), found);
+        }
+    }
+
+    /// Compares the outside files with the disk, where no event reports their changes.
+    pub(super) fn scan_outside(&mut self) {
+        self.set_outside(self.outside.keys().map(PathBuf::from).collect());
+    }
+
+    /// Whether an outside file may have been read before its last write, if it was read after `begun`.
+    pub(super) fn may_have_missed_write(&self, begun: SystemTime) -> bool {
+        let signature = |file| FileSignature::of_path(Path::new(file));
+        self.outside.keys().any(|file| signature(file).is_ok_and(|signature| signature.is_racy(begun)))
+    }
+
+    /// The directories below which the rules can have changed: those of the edited files, or every root.
+    pub(super) fn affected_dirs(
+        &self,
+        edit: &RuleEdit,
+        sync: &SnapshotSync,
+        roots: &RootSet,
+    ) -> Vec<PathBuf> {
+        let snapshot = sync.snapshot();
+        let mut dirs = HashSet::new();
+        for file in &edit.files {
+            let home = file.parent().filter(|home| !self.is_outside(file) && snapshot.dir(home).is_some());
+            match home {
+                Some(home) => _ = dirs.insert(home),
+                None => dirs.extend(roots.dirs()),
+            }
+        }
+        let is_top = |dir: &&Path| !dirs.iter().any(|other| other != dir && dir.starts_with(other));
+        let mut top: Vec<_> = dirs.iter().copied().filter(is_top).map(Path::to_owned).collect();
+        top.sort_unstable();
+        top
+    }
+}
+
+fn is_empty(file: &Path) -> bool {
+    FileSignature::of_path(file).is_ok_and(|signature| signature.is_empty_file())
+}
