@@ -18,9 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use notify::event::{
-    AccessKind, AccessMode, CreateKind, EventKind, Flag, ModifyKind, RemoveKind, RenameMode,
-};
+use notify::event::{EventKind, Flag};
 use notify::{
     Config, Error, ErrorKind, Event, EventHandler, EventKindMask, RecursiveMode, Result, WatchPathConfig,
     Watcher, WatcherKind,
@@ -32,6 +30,7 @@ use rustix::pipe::PipeFlags;
 
 use crate::sync;
 
+use super::event_kind;
 use super::wd_table::{WatchDescriptor, WdTable};
 
 /// The kernel flags of each kind of event.
@@ -187,28 +186,10 @@ impl<F: EventHandler> EventReader<F> {
             }
         }
         drop(table);
-        let kind = notify_kind(flags);
+        let kind = event_kind::as_notify(event_kind::of_inotify(flags));
         for path in paths {
             self.handler.handle_event(Ok(Event::new(kind).add_path(path)));
         }
-    }
-}
-
-/// Translates the kernel's flags to notify's kinds.
-fn notify_kind(flags: ReadFlags) -> EventKind {
-    let is_dir = flags.contains(ReadFlags::ISDIR);
-    if flags.intersects(ReadFlags::MOVED_FROM | ReadFlags::MOVE_SELF) {
-        EventKind::Modify(ModifyKind::Name(RenameMode::From))
-    } else if flags.contains(ReadFlags::MOVED_TO) {
-        EventKind::Modify(ModifyKind::Name(RenameMode::To))
-    } else if flags.intersects(ReadFlags::DELETE | ReadFlags::DELETE_SELF | ReadFlags::UNMOUNT) {
-        EventKind::Remove(if is_dir { RemoveKind::Folder } else { RemoveKind::Any })
-    } else if flags.contains(ReadFlags::CREATE) {
-        EventKind::Create(if is_dir { CreateKind::Folder } else { CreateKind::File })
-    } else if flags.contains(ReadFlags::CLOSE_WRITE) {
-        EventKind::Access(AccessKind::Close(AccessMode::Write))
-    } else {
-        EventKind::Modify(ModifyKind::Any)
     }
 }
 

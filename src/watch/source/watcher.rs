@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use notify::event::{AccessKind, AccessMode, CreateKind, EventKind, ModifyKind, RenameMode};
 use notify::{
     Config, ErrorKind, EventHandler, EventKindMask, PathOp, RecursiveMode, WatchPathConfig, Watcher,
 };
 use rustix::io::Errno;
 
-use crate::watch::queue::{Message, Queue, RawEvent, RawEventKind};
+use crate::watch::queue::{Message, Queue, RawEvent};
+
+use super::event_kind;
 
 #[cfg(target_os = "linux")]
 type Backend = super::inotify::Inotify;
@@ -154,25 +155,9 @@ impl EventHandler for Handler {
             self.queue.push(Message::EventsLost);
             return;
         };
-        let Some(kind) = raw_kind(&event.kind) else { return };
+        let Some(kind) = event_kind::of_notify(&event.kind) else { return };
         for path in event.paths {
             self.queue.push(Message::Event(RawEvent::new(path, kind)));
         }
-    }
-}
-
-/// The raw kind of a notify event; `None` if the event says nothing new.
-///
-/// A rename counts as its two halves, because the event that joins them repeats both. Only Linux reports a
-/// close after the creation of a file.
-fn raw_kind(kind: &EventKind) -> Option<RawEventKind> {
-    match kind {
-        EventKind::Create(CreateKind::File) if cfg!(target_os = "linux") => Some(RawEventKind::Created),
-        EventKind::Access(AccessKind::Close(AccessMode::Write)) => Some(RawEventKind::Closed),
-        EventKind::Access(_) | EventKind::Modify(ModifyKind::Name(RenameMode::Both)) => None,
-        EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(RenameMode::From)) => {
-            Some(RawEventKind::Removed)
-        }
-        _ => Some(RawEventKind::Written),
     }
 }
