@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use devrun::rules::{Defect, EntryKind, Rules};
-use devrun::watch::{Mode, RootReport, Summary, Watch, Why};
+use devrun::watch::{Mode, RootReport, Summary, Watch, Why, file_system_type};
 
 use super::finding::Finding;
 use crate::config::resolved::settings::Settings;
@@ -37,7 +37,8 @@ pub(super) async fn run(settings: &Settings) -> Vec<Finding> {
 
 fn check_root(settings: &Settings, root: &RootReport) -> Finding {
     let name = settings.shown(&root.path);
-    let file_system = file_system(&root.path).map(|kind| format!(" on {kind}")).unwrap_or_default();
+    let file_system =
+        file_system_type(&root.path).map(|kind| format!(" on {}", escape_text(&kind))).unwrap_or_default();
     let files = count(root.files, "file");
     let message =
         format!("{name}{file_system}: {} ({}), {files}", root.mode.as_str(), mode_reason(&root.why));
@@ -104,21 +105,4 @@ fn watched_data(settings: &Settings, rules: &Rules) -> Vec<Finding> {
 
 fn is_in_root(settings: &Settings, path: &Path) -> bool {
     settings.watch.roots.iter().any(|root| path.starts_with(root))
-}
-
-/// The type of the file system of a path: that of the longest mount point above it (proc_pid_mountinfo(5)).
-fn file_system(path: &Path) -> Option<String> {
-    let mounts = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
-    let mut longest: Option<(usize, &str)> = None;
-    for line in mounts.lines() {
-        let (before, after) = line.split_once(" - ")?;
-        // A mount point with blanks, which the kernel escapes, is not found; then the mount above it is
-        // named.
-        let mount_point = Path::new(before.split(' ').nth(4)?);
-        let length = mount_point.components().count();
-        if path.starts_with(mount_point) && longest.is_none_or(|(other, _)| length >= other) {
-            longest = Some((length, after.split(' ').next()?));
-        }
-    }
-    longest.map(|(_, kind)| escape_text(kind).into_owned())
 }
