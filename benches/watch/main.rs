@@ -1,7 +1,8 @@
-//! Watching, measured beside notify's own ways on the same trees in the same run: time to be watching, memory,
-//! one scan. Prints times and sizes; nothing is asserted, since machines differ.
+//! Cost of a watch compared with notify's own watchers: start-up time, memory, and CPU time of a scan.
 //!
-//! `cargo bench --bench watch -- [FILES]...` (default 1000 10000 100000); each size also with 90 % ignored.
+//! Both run on the same trees. Prints a table and asserts nothing, because machines differ.
+//!
+//! `cargo bench --bench watch -- [FILES]...` (default: 1000 10000 100000), each size also with 90 % of the files ignored.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 #[cfg(target_os = "linux")]
@@ -14,5 +15,5 @@ fn main() {
 
 #[cfg(not(target_os = "linux"))]
 fn main() {
-    println!("what watching costs is read from /proc: on Linux alone");
+    println!("this benchmark reads /proc, so it runs on Linux only");
 }

@@ -1,4 +1,4 @@
-//! The measuring itself. Memory and CPU are read from `/proc`, and the floor is inotify's.
+//! The measurements. Memory and CPU time are read from `/proc`. The floor is a bare walk with inotify.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use devrun::rules;
 use devrun::watch::{Mode, Options, Watch};
 use notify::{Config, PollWatcher, RecursiveMode, Watcher};
 
-/// Each time is the shortest of so many runs, taken in turns: whatever else the machine does only adds to it.
+/// Number of runs. The shortest time counts, because other load on the machine only adds to it.
 const RUNS: usize = 7;
 
 pub(super) fn run() {
@@ -52,7 +52,7 @@ fn row(size: usize, ignored: bool) {
     );
 }
 
-/// `size` files, about twenty to a directory; with `ignored`, nine of ten in a directory that rules leave out.
+/// Creates `size` files, about 20 per directory. With `ignored`, a rule ignores the directory of 90 % of them.
 fn tree(size: usize, ignored: bool) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let counted = if ignored { size / 10 } else { size };
@@ -69,7 +69,7 @@ fn tree(size: usize, ignored: bool) -> tempfile::TempDir {
     dir
 }
 
-/// The least that anybody must do: list every directory that counts and give each a watch.
+/// The minimum for a watch: lists each directory that counts and adds an inotify watch for it.
 fn floor(root: &Path, ignored: bool) -> rustix::fd::OwnedFd {
     use rustix::fs::inotify;
     let kernel = inotify::init(inotify::CreateFlags::CLOEXEC).unwrap();
@@ -101,7 +101,7 @@ fn recursive(root: &Path) -> notify::RecommendedWatcher {
     watcher
 }
 
-/// The CPU that each further scan costs: so many seconds of scanning, less the first.
+/// CPU time of one scan, as the average of five after the first.
 fn scan_cost(root: &Path) -> f64 {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let mut options = Options::new(rules::Options::new(root));
@@ -127,19 +127,17 @@ fn poll_cost(root: &Path) -> f64 {
     milliseconds(cpu().saturating_sub(before)) / 3.0
 }
 
-/// What this process has used of its cores, all threads.
+/// CPU time of this process, all threads.
 fn cpu() -> Duration {
-    let stat = fs::read_to_string("/proc/self/schedstat").unwrap();
     let of = |path: PathBuf| -> u64 {
         let text = fs::read_to_string(path).unwrap_or_default();
         text.split(' ').next().and_then(|field| field.parse().ok()).unwrap_or(0)
     };
-    drop(stat);
     let tasks = fs::read_dir("/proc/self/task").unwrap();
     Duration::from_nanos(tasks.map(|task| of(task.unwrap().path().join("schedstat"))).sum())
 }
 
-/// How much more memory is in use while what `make` makes is held.
+/// Resident memory in KiB that the value returned by `make` takes.
 fn memory<T>(make: impl Fn() -> T) -> i64 {
     let before = resident();
     let made = make();
@@ -160,7 +158,7 @@ fn timed<T>(work: impl FnOnce() -> T) -> Duration {
     let made = work();
     let took = begun.elapsed();
     drop(made);
-    // What is being torn down must not disturb the next in turn.
+    // The teardown must not disturb the next measurement.
     std::thread::sleep(Duration::from_millis(30));
     took
 }

@@ -21,7 +21,7 @@ pub enum Event {
         files: Vec<PathBuf>,
         /// The invalid lines of all rule files.
         defects: Vec<Defect>,
-        /// What is watched now.
+        /// The files and directories that are watched now.
         summary: Summary,
     },
     /// A root, or a part of one, is watched in another way from now on.

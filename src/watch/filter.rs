@@ -106,7 +106,7 @@ pub(crate) struct Filter {
 }
 
 impl Filter {
-    /// `always` are files that count whatever the rules say.
+    /// `always` are files that count even if the rules ignore them.
     ///
     /// # Errors
     /// [`Error::Filter`] if a glob does not parse.
@@ -164,7 +164,7 @@ impl Filter {
         self.rules.is_rule_file(path)
     }
 
-    /// Whether a file counts whatever the rules and the selection say.
+    /// Whether a file counts even if the rules ignore it or the selection leaves it out.
     pub(crate) fn is_always(&self, path: &Path) -> bool {
         !self.always.is_empty() && self.always.contains(path)
     }

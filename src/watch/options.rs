@@ -54,7 +54,7 @@ pub struct Options {
     /// Only files that match one of these globs (globset syntax). A glob is matched against the path relative
     /// to `rules.base`; one without `/` against the last component too. Empty: all files.
     pub filters: Vec<String>,
-    /// Files that count whatever the rules and filters say, such as environment files.
+    /// Files that count even if a rule or a filter leaves them out, such as environment files.
     pub always: Vec<PathBuf>,
     /// Absolute paths of files that never count, such as a log that the program writes itself. Overrides
     /// `always`.

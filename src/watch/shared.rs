@@ -8,7 +8,7 @@ use super::snapshot::Snapshot;
 use super::stats::EventCounts;
 use super::summary::{Summary, SummaryContext};
 
-/// The shared state. Each part has a lock of its own that is held briefly.
+/// The shared state. Each part has its own lock, which is held briefly.
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
     snapshot: Arc<Mutex<Snapshot>>,
@@ -32,12 +32,12 @@ impl Shared {
         sync::lock(&self.event_counts)
     }
 
-    /// Replaces what the summary depends on beside the snapshot.
+    /// Replaces the context of the summary.
     pub(crate) fn set_summary_context(&self, context: SummaryContext) {
         *sync::lock(&self.summary_context) = context;
     }
 
-    /// What is watched now.
+    /// The current summary.
     pub(crate) fn summary(&self) -> Summary {
         let context = sync::lock(&self.summary_context).clone();
         context.summarize(&self.snapshot())

@@ -1,4 +1,4 @@
-//! What is watched and how, counted from the snapshot.
+//! The summary of a watch: numbers of files, directories and watches, and the mode of each root.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use super::options::Mode;
 use super::snapshot::{Coverage, Snapshot, SnapshotDir};
 use super::source::Mounts;
 
-/// What is watched.
+/// The files and directories that are watched, and how.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Summary {
@@ -55,7 +55,7 @@ pub enum Why {
     Missing,
 }
 
-/// What a [`Summary`] depends on beside the snapshot.
+/// The input of a [`Summary`] that the snapshot does not have.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct SummaryContext {
     mode: Mode,
@@ -83,7 +83,7 @@ impl SummaryContext {
         Self { mode, roots, mounts, anchors }
     }
 
-    /// Counts what is watched.
+    /// Builds the summary.
     pub(crate) fn summarize(&self, snapshot: &Snapshot) -> Summary {
         let present = || snapshot.dirs().filter(|dir| !dir.is_missing());
         let watched = present().filter(|dir| dir.coverage() == Coverage::Events).count();

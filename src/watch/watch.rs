@@ -101,7 +101,7 @@ impl Watch {
         Ok(Self { rules, queue, shared, events, thread: Some(thread), ended: Some(ended) })
     }
 
-    /// What is watched now.
+    /// The files and directories that are watched now, as numbers.
     #[must_use]
     pub fn summary(&self) -> Summary {
         self.shared.summary()

@@ -1,7 +1,7 @@
 //! Files that a program is still writing.
 //!
 //! Such a file leaves the burst, so that other changes need not wait for it. It is examined again and again
-//! until it rests, and after a maximum wait it is reported in whatever state it has.
+//! until it rests, and after a maximum wait it is reported in its current state.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

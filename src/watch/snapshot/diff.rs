@@ -46,7 +46,7 @@ impl CompareOptions {
     }
 }
 
-/// What is known about the paths of a burst beside the snapshot.
+/// Facts about the paths of a burst that the snapshot does not have.
 #[derive(Debug, Default)]
 pub(crate) struct BurstState {
     /// The signatures at the last event; `None` for a missing path. A file with another signature at the end

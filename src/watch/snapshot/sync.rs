@@ -45,7 +45,7 @@ impl SnapshotSync {
         &self.filter
     }
 
-    /// Makes the rules of a directory, and of those below it, be read again.
+    /// Makes the rules of a directory tree be read again.
     pub(crate) fn forget_rules(&self, dir: &Path) {
         self.filter.rules().forget(dir);
     }
@@ -105,7 +105,7 @@ impl SnapshotSync {
         self.watches.close();
     }
 
-    /// Compares a directory, and those below it, with the disk.
+    /// Compares a directory tree with the disk.
     pub(crate) fn sync(&mut self, start: &Path, mode: SyncMode<'_>) -> Vec<RawEvent> {
         let mut events = Vec::new();
         let known: Vec<_> = {
@@ -131,7 +131,7 @@ impl SnapshotSync {
         events
     }
 
-    /// Compares one directory with the disk, and new directories in it with those below them.
+    /// Compares one directory with the disk, and the whole tree of each new directory in it.
     pub(crate) fn sync_one(&mut self, path: &Path) -> Vec<RawEvent> {
         let known = self.snapshot().dir(path).map_or_else(Vec::new, |dir| dir.dirs().to_vec());
         let Some(result) = self.walk_with(SyncMode::Rescan, |walker| walker.read_one(path)) else {
@@ -166,7 +166,7 @@ impl SnapshotSync {
         events
     }
 
-    /// Marks a directory, and those below it, as gone.
+    /// Marks a directory tree as gone.
     pub(crate) fn mark_missing_below(&mut self, path: &Path) -> Vec<RawEvent> {
         let mut events = Vec::new();
         let below = self.snapshot().dirs_below(path);
@@ -181,7 +181,7 @@ impl SnapshotSync {
         self.watches.remove(dirs);
     }
 
-    /// Watches exactly these directories outside the trees. Returns those of them that have no watch in a
+    /// Watches exactly these directories outside the trees. Returns the directories without a watch in a
     /// tree.
     pub(crate) fn set_anchors(&mut self, mut wanted: BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
         let snapshot = sync::lock(&self.snapshot);
@@ -204,7 +204,7 @@ impl SnapshotSync {
         self.set_coverage(placed.polled(), Coverage::Polling);
     }
 
-    /// Tries to watch the directories that are scanned only because of a limit. Returns those that are
+    /// Tries to watch the directories that are scanned only because of a limit. Returns the directories that are
     /// watched now.
     pub(crate) fn retry_watches(&mut self) -> Vec<PathBuf> {
         if !self.watches.retry() {

@@ -97,7 +97,7 @@ impl<'a, P: PlaceWatch> Walker<'a, P> {
         })
     }
 
-    /// Visits one directory without those below it; `None` if the path is no directory.
+    /// Visits one directory and none below it; `None` if the path is no directory.
     pub(super) fn read_one(&self, path: &Path) -> Option<WalkResult> {
         let (mut result, mut listing) = (WalkResult::default(), DirListing::default());
         self.visit(&WalkItem::start(path), &mut listing, &mut result);
@@ -143,7 +143,7 @@ impl<'a, P: PlaceWatch> Walker<'a, P> {
         };
         let Ok(signature) = FileSignature::of_open(&open) else { return Vec::new() };
         let read_at = SystemTime::now();
-        // The removal of the directory has an event of its own.
+        // The kernel reports the removal of the directory separately.
         let Some(mut coverage) = self.placer.place_watch(path, signature.inode()) else { return Vec::new() };
         let extent = if listing.read(&open).is_ok() { Extent::All } else { Extent::Unreadable };
         if listing.iter().any(|(name, _)| name == GIT) {

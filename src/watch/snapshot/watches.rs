@@ -186,7 +186,7 @@ impl WatchRegistry {
     /// Watches exactly these directories outside the trees. `is_in_tree`: the directory has a watch in a
     /// tree.
     ///
-    /// Also those with a watch are watched again, because the watch may be on a directory that was replaced.
+    /// A directory with a watch is watched again, because the watch may be on a directory that was replaced.
     pub(super) fn set_anchors(&mut self, wanted: BTreeSet<PathBuf>, is_in_tree: impl Fn(&Path) -> bool) {
         let Some(source) = &mut self.source else { return };
         let old = self.anchors.difference(&wanted).filter(|dir| !is_in_tree(dir)).cloned().collect();

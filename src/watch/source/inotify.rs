@@ -82,7 +82,7 @@ impl Watcher for Inotify {
         self.watch_with(path, WatchPathConfig::new(mode))
     }
 
-    /// Watches this directory without those below it, whatever the mode.
+    /// Watches this directory only, even if the mode is recursive.
     fn watch_with(&mut self, path: &Path, config: WatchPathConfig) -> Result<()> {
         let follow =
             if config.dereference_symlinks() { WatchFlags::empty() } else { WatchFlags::DONT_FOLLOW };

@@ -50,7 +50,7 @@ impl Watcher for Recursive {
         }
         let device = device.filter(|_| config.recursive_mode() == RecursiveMode::Recursive);
         if device.is_none() && self.watched.contains_key(path) {
-            // EventSource are reported by path, whatever directory is there by now.
+            // Events name paths, so the watch holds for a directory that replaced the old one.
             return Ok(());
         }
         self.watcher.watch_with(path, config)?;

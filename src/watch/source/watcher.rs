@@ -1,6 +1,6 @@
 //! Kernel watches through notify's `Watcher` trait; their events go into the queue.
 //!
-//! On Linux each directory has a watch of its own, and the kernel's mask leaves out reads. On other systems
+//! On Linux each directory has its own watch, and the kernel's mask leaves out reads. On other systems
 //! each root has the system's recursive watch.
 
 use std::path::{Path, PathBuf};
@@ -100,7 +100,7 @@ impl EventSource {
         self.watcher.watch_with(dir, config).map_err(|error| WatchError::from(&error))
     }
 
-    /// Watches directories outside the trees, without what lies below them. Returns those that got no watch.
+    /// Watches directories outside the trees, not recursively. Returns the directories that got no watch.
     pub(crate) fn watch_anchors(&mut self, dirs: Vec<PathBuf>) -> Vec<PathBuf> {
         let config = || WatchPathConfig::new(RecursiveMode::NonRecursive).with_dereference_symlinks(true);
         self.apply(dirs.into_iter().map(|dir| PathOp::Watch(dir, config())).collect())

@@ -12,7 +12,7 @@ use crate::watch::snapshot::{BurstState, CompareOptions, DiffResult, SnapshotSyn
 /// Maximum number of changes in a burst whose files are followed if they grow.
 const MAX_FOLLOWED: usize = 64;
 
-/// The current burst with what is known about its paths.
+/// The current burst, with facts about its paths.
 #[derive(Debug)]
 pub(super) struct BurstTracker {
     debouncer: Debouncer,
@@ -162,7 +162,7 @@ impl BurstTracker {
         }
     }
 
-    /// Remembers the changed files of a batch, so that scans recognize those that a program goes on writing.
+    /// Remembers the changed files of a batch, so that scans recognize a file that a program goes on writing.
     pub(super) fn remember(&mut self, batch: &Batch, sync: &SnapshotSync, now: Instant) {
         if batch.changes.len() > MAX_FOLLOWED {
             return;
@@ -176,7 +176,7 @@ impl BurstTracker {
         }
     }
 
-    /// Forgets what was known about the paths, because the burst is over.
+    /// Forgets the facts about the paths, because the burst is over.
     pub(super) fn clear(&mut self) {
         self.state.clear();
     }

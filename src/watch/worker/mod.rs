@@ -6,6 +6,7 @@
 //! the way to the owner.
 
 mod burst;
+mod change_tracker;
 mod git_hold;
 mod poller;
 mod reporter;

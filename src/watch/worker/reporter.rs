@@ -1,6 +1,6 @@
 //! The way from the watch thread to its owner: events, warnings and the summary.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::mpsc::UnboundedSender;
@@ -47,17 +47,12 @@ impl Reporter {
         self.events.is_closed()
     }
 
-    /// Counts an event for a path.
-    pub(super) fn count_event(&self, path: &Path) {
-        self.shared.event_counts().add(path);
-    }
-
-    /// What is watched, as last published.
+    /// The summary as last published.
     pub(super) fn summary(&self) -> Summary {
         self.shared.summary()
     }
 
-    /// Publishes what the summary depends on.
+    /// Publishes the context of the summary.
     pub(super) fn publish(&self, sync: &SnapshotSync, roots: &RootSet) {
         let context = SummaryContext::new(self.mode, roots.presence(), sync.mounts(), sync.anchor_count());
         self.shared.set_summary_context(context);

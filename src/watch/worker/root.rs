@@ -11,7 +11,7 @@ use crate::watch::source::MAX_ANCHORS_PER_ROOT;
 /// Maximum number of symbolic links in a chain, as in the kernel.
 const MAX_LINKS: usize = 40;
 
-/// What is at the path of a root.
+/// The kind of entry at the path of a root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RootKind {
     Missing,

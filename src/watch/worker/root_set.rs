@@ -41,7 +41,7 @@ impl RootSet {
         self.roots.iter().map(Root::path)
     }
 
-    /// The roots that are no directories. They count whatever the rules say.
+    /// The roots that are no directories. They count even if the rules ignore them.
     pub(crate) fn files(&self) -> HashSet<PathBuf> {
         let files = self.roots.iter().filter(|root| !root.is_dir());
         files.map(|root| root.path().to_owned()).collect()
@@ -81,7 +81,7 @@ impl RootSet {
         check
     }
 
-    /// Checks the roots that are not what they were, although no event has said so.
+    /// Checks the roots that were replaced, created or removed without an event.
     pub(super) fn check_moved(&mut self, sync: &mut SnapshotSync) -> RootCheck {
         let indices = 0..self.roots.len();
         let moved: Vec<_> = indices.filter(|index| has_moved(&self.roots[*index], sync)).collect();
@@ -118,7 +118,7 @@ impl RootSet {
         check
     }
 
-    /// Walks each root, whatever is at its path now.
+    /// Walks each root as it exists now.
     pub(super) fn enter_all_again(&mut self, sync: &mut SnapshotSync) -> Vec<RawEvent> {
         let mut events = Vec::new();
         for index in 0..self.roots.len() {
@@ -184,8 +184,8 @@ impl RootSet {
         self.roots.iter().enumerate().filter_map(known).collect()
     }
 
-    /// Puts files back that have left the snapshot with an ignored directory, because a root counts whatever
-    /// the rules say.
+    /// Puts files back that have left the snapshot with an ignored directory, because a root
+    /// counts even if the rules ignore it.
     pub(super) fn restore_files(
         &mut self,
         known: Vec<(usize, SnapshotFile)>,
@@ -236,7 +236,7 @@ impl RootSet {
         Some(self.reenter(index, is, home_extent, sync))
     }
 
-    /// Leaves a root as it was, and enters it as it is.
+    /// Leaves the old state of a root, and enters the new one.
     fn reenter(
         &mut self,
         index: usize,
@@ -294,7 +294,7 @@ impl HomeExtent {
     }
 }
 
-/// Whether the root is not what it was, or the snapshot has another directory in its place.
+/// Whether the kind of the root has changed, or the snapshot has another directory in its place.
 fn has_moved(root: &Root, sync: &SnapshotSync) -> bool {
     let snapshot = sync.snapshot();
     let present = |path: &Path| snapshot.dir(path).filter(|dir| !dir.is_missing());

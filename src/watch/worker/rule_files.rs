@@ -129,7 +129,7 @@ impl RuleFiles {
         self.outside.insert(path.into(), FileSignature::of_path(path).ok());
     }
 
-    /// The rule files that no watch or scan of a tree covers: those that the rules name, and those in the
+    /// The rule files that no watch or scan of a tree covers: files that the rules name, and files in the
     /// directories from the working directory down to a root.
     pub(super) fn find_outside(&self, sync: &SnapshotSync, roots: &RootSet) -> BTreeSet<PathBuf> {
         let mut files: BTreeSet<PathBuf> = sync.filter().rules().outside_files().into_iter().collect();
@@ -187,7 +187,7 @@ impl RuleFiles {
         self.outside.keys().any(|file| signature(file).is_ok_and(|signature| signature.is_racy(begun)))
     }
 
-    /// The directories below which the rules can have changed: those of the edited files, or every root.
+    /// The directories below which the rules can have changed: the homes of the edited files, or every root.
     pub(super) fn affected_dirs(
         &self,
         edit: &RuleEdit,

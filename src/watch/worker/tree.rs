@@ -57,7 +57,7 @@ impl WatchedTree {
         self.sync.close();
     }
 
-    /// Walks every root for the first time. Returns what has changed meanwhile.
+    /// Walks every root for the first time. Returns the changes that happened meanwhile.
     pub(super) fn walk_first(&mut self) -> Vec<RawEvent> {
         let walks: Vec<_> = (0..self.roots.len()).map(|index| self.walk_root_first(index)).collect();
         let mut events = self.update_anchors();
@@ -92,7 +92,7 @@ impl WatchedTree {
         (begun, self.roots.enter(index, SyncMode::Initial, &mut self.sync))
     }
 
-    /// Watches the directories outside the trees that report roots and rule files. Returns what has changed.
+    /// Watches the directories outside the trees that report roots and rule files. Returns the changes found.
     ///
     /// No event reports what happens before these watches are placed. So the roots and files are examined
     /// again until nothing changes any more.
@@ -176,7 +176,7 @@ impl WatchedTree {
     /// Makes edited rules take effect. `pending` are the paths that wait to be compared. Returns what
     /// differs.
     ///
-    /// First everything is compared under the old rules. That way a new file can be told from one that was
+    /// First everything is compared under the old rules. That separates a new file from a file that was
     /// ignored until now: only the latter enters the snapshot without an event.
     pub(super) fn apply_rules(
         &mut self,
