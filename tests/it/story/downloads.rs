@@ -268,7 +268,8 @@ fn a_broken_edit_does_not_take_flask_down() {
 fn clients_never_see_a_restart() {
     let site = Site::portal();
     let address = site.address.to_string();
-    let mut running = site.run(&["--proxy", &address]);
+    // The edits follow each start at once, as a restart loop does.
+    let mut running = site.run(&["--proxy", &address, "--on-loop", "restart"]);
     let done = Arc::new(AtomicBool::new(false));
     let (target, stop) = (site.address, Arc::clone(&done));
     let ticker = std::thread::spawn(move || {
