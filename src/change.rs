@@ -1,27 +1,45 @@
-//! The currency of the house: what has changed, proven.
-//!
-//! Only `watch::compare` makes a [`Change`]; everything after it may rely on it. This file knows no
-//! room and uses nothing but the standard library.
+//! Proven changes of files, and batches of them. The watch makes them, and the rest of the crate relies on them.
 
 use std::cmp::Ordering;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Instant;
 
-/// How a path differs from what was known of it.
+/// One relevant path whose existence or content differs from before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The absolute path.
+    pub path: PathBuf,
+    /// How the path differs.
+    pub kind: ChangeKind,
+}
+
+/// The changes of one burst, sorted by path, each path once. A watch never emits an empty batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    /// The changes.
+    pub changes: Vec<Change>,
+    /// When the first file system event of the burst was received. Latencies count from here.
+    pub first_event_at: Instant,
+    /// When the comparison of the changed files ended. A generation that started later has read their present content;
+    /// one that started earlier may not have.
+    pub compared_at: Instant,
+}
+
+/// How a path differs from before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ChangeKind {
-    /// The path was not there before.
+    /// The path did not exist before.
     Created,
-    /// The path was there before, with other content.
+    /// The path existed before, with other content.
     Modified,
-    /// The path is no longer there.
+    /// The path does not exist any more.
     Removed,
 }
 
 impl ChangeKind {
-    /// The word for it in devrun's output: `created`, `changed` or `removed`.
+    /// `created`, `changed` or `removed`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -38,29 +56,8 @@ impl fmt::Display for ChangeKind {
     }
 }
 
-/// One relevant path whose existence or content differs from before: proven, not hinted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
-    /// The absolute path.
-    pub path: PathBuf,
-    /// What happened to it.
-    pub kind: ChangeKind,
-}
-
-/// The changes of one burst, sorted by path, each path once. Never empty.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Batch {
-    /// What changed.
-    pub changes: Vec<Change>,
-    /// When the first hint of the burst was received: latencies are counted from here.
-    pub first: Instant,
-    /// When the last look at the changed files had ended: a generation that started after this is up to date, one
-    /// that started before may not be.
-    pub last: Instant,
-}
-
 impl Change {
-    /// The two changes of one path as one; `None` if they cancel out.
+    /// Combines two successive changes of one path; `None` if they cancel out.
     fn then(self, later: ChangeKind) -> Option<Self> {
         let kind = match (self.kind, later) {
             (ChangeKind::Created, ChangeKind::Removed) => return None,
@@ -73,10 +70,10 @@ impl Change {
 }
 
 impl Batch {
-    /// Joins a later batch to this one: each path once, its kinds combined.
+    /// Appends a later batch: each path appears once, with its two changes combined.
     ///
-    /// A path created and then removed within the two cancels out only if both kinds say so; a removed
-    /// and then created path counts as modified. The result may be empty of changes.
+    /// A path that was created and then removed disappears from the batch, so the result may have no changes. A path
+    /// that was removed and then created counts as modified.
     ///
     /// ```
     /// use devrun::change::{Batch, Change, ChangeKind};
@@ -84,30 +81,30 @@ impl Batch {
     ///
     /// let batch = |path: &str, kind| {
     ///     let changes = vec![Change { path: path.into(), kind }];
-    ///     Batch { changes, first: Instant::now(), last: Instant::now() }
+    ///     Batch { changes, first_event_at: Instant::now(), compared_at: Instant::now() }
     /// };
     /// let mut all = batch("/app/src/b.rs", ChangeKind::Removed);
     /// all.merge(batch("/app/src/a.rs", ChangeKind::Created));
     /// all.merge(batch("/app/src/b.rs", ChangeKind::Created));
-    /// let told: Vec<String> =
+    /// let lines: Vec<String> =
     ///     all.changes.iter().map(|change| format!("{} {}", change.path.display(), change.kind)).collect();
-    /// assert_eq!(told, ["/app/src/a.rs created", "/app/src/b.rs changed"]);
+    /// assert_eq!(lines, ["/app/src/a.rs created", "/app/src/b.rs changed"]);
     /// ```
     pub fn merge(&mut self, later: Batch) {
-        self.first = self.first.min(later.first);
-        self.last = self.last.max(later.last);
+        self.first_event_at = self.first_event_at.min(later.first_event_at);
+        self.compared_at = self.compared_at.max(later.compared_at);
         let mut earlier = std::mem::take(&mut self.changes).into_iter().peekable();
         let mut later = later.changes.into_iter().peekable();
         self.changes.reserve(earlier.len().max(later.len()));
         loop {
-            let next = match (earlier.peek(), later.peek()) {
-                (Some(one), Some(other)) => one.path.cmp(&other.path),
+            let order = match (earlier.peek(), later.peek()) {
+                (Some(before), Some(after)) => before.path.cmp(&after.path),
                 (Some(_), None) => Ordering::Less,
                 (None, Some(_)) => Ordering::Greater,
                 (None, None) => break,
             };
-            let before = earlier.next_if(|_| next.is_le());
-            let after = later.next_if(|_| next.is_ge());
+            let before = earlier.next_if(|_| order.is_le());
+            let after = later.next_if(|_| order.is_ge());
             self.changes.extend(match (before, after) {
                 (Some(before), Some(after)) => before.then(after.kind),
                 (before, after) => before.or(after),
@@ -123,9 +120,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn joined_batches_say_what_became_of_each_path() {
+    fn merged_batches_combine_the_changes_of_each_path() {
         use ChangeKind::{Created, Modified, Removed};
-        // What the two batches say of a path, and what that comes to.
+        // The change of a path in the first batch, in the second, and after the merge.
         let cases = [
             (Some(Created), Some(Removed), None),
             (Some(Created), Some(Modified), Some(Created)),
@@ -137,18 +134,18 @@ mod tests {
         let at = Instant::now();
         let batch = |changes: BTreeMap<PathBuf, ChangeKind>| {
             let changes = changes.into_iter().map(|(path, kind)| Change { path, kind }).collect();
-            Batch { changes, first: at, last: at }
+            Batch { changes, first_event_at: at, compared_at: at }
         };
         let (mut before, mut after, mut expected) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         for number in 0..60 {
             let path = PathBuf::from(format!("/p{number}/a"));
-            let (one, other, both) = cases[number * 7 % cases.len()];
-            one.map(|kind| before.insert(path.clone(), kind));
-            other.map(|kind| after.insert(path.clone(), kind));
-            both.map(|kind| expected.insert(path.clone(), kind));
+            let (first, second, merged) = cases[number * 7 % cases.len()];
+            before.extend(first.map(|kind| (path.clone(), kind)));
+            after.extend(second.map(|kind| (path.clone(), kind)));
+            expected.extend(merged.map(|kind| (path.clone(), kind)));
         }
-        let mut joined = batch(before);
-        joined.merge(batch(after));
-        assert_eq!(joined, batch(expected));
+        let mut merged = batch(before);
+        merged.merge(batch(after));
+        assert_eq!(merged, batch(expected));
     }
 }

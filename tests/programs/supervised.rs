@@ -43,5 +43,5 @@ fn listen(handle: &Handle) {
 fn change() -> Batch {
     let now = Instant::now();
     let change = Change { path: "/project/app.py".into(), kind: ChangeKind::Modified };
-    Batch { changes: vec![change], first: now, last: now }
+    Batch { changes: vec![change], first_event_at: now, compared_at: now }
 }

@@ -119,7 +119,8 @@ mod tests {
             kind: crate::change::ChangeKind::Modified,
         });
         let now = std::time::Instant::now();
-        let text = changed_paths(&Batch { changes: changes.collect(), first: now, last: now });
+        let text =
+            changed_paths(&Batch { changes: changes.collect(), first_event_at: now, compared_at: now });
         assert!(text.len() <= MAX_CHANGED_LENGTH && text.len() > MAX_CHANGED_LENGTH - 64);
         assert!(text.to_string_lossy().lines().all(|line| line.ends_with(".rs")));
     }

@@ -55,7 +55,7 @@ impl PendingRestart {
 
     /// Time of the last change; `None` if a restart was requested without one.
     pub(super) fn last_change(&self) -> Option<Instant> {
-        self.batch.as_ref().map(|batch| batch.last)
+        self.batch.as_ref().map(|batch| batch.compared_at)
     }
 
     /// Forgets everything, and returns the changes.

@@ -111,7 +111,7 @@ impl RestartLoops {
         let mut decision = LoopDecision::default();
         let Some(started_at) = self.started_at.filter(|_| self.enabled) else { return decision };
         let moment =
-            Moment { start: self.starts, started_at, building: self.building, changed_at: batch.last };
+            Moment { start: self.starts, started_at, building: self.building, changed_at: batch.compared_at };
         let mut delays = Vec::with_capacity(batch.changes.len());
         for change in &batch.changes {
             delays.push(self.decide_one(change, &moment, &mut decision.events));

@@ -54,7 +54,7 @@ fn address() -> SocketAddr {
 
 fn batch(at: Instant) -> Batch {
     let change = Change { path: "/project/app.py".into(), kind: ChangeKind::Modified };
-    Batch { changes: vec![change], first: at, last: at }
+    Batch { changes: vec![change], first_event_at: at, compared_at: at }
 }
 
 /// `change [PATH[=created|=removed]]…`

@@ -161,8 +161,8 @@ pub(crate) fn diff(
     }
     // The content that was read may be newer than the last event, and the event for it will find nothing new.
     // So only a generation that starts after this moment has certainly seen it.
-    let (first, last) = (burst.first(), Instant::now());
-    let batch = (!changes.is_empty()).then_some(Batch { changes, first, last });
+    let (first_event_at, compared_at) = (burst.first(), Instant::now());
+    let batch = (!changes.is_empty()).then_some(Batch { changes, first_event_at, compared_at });
     DiffResult::Compared { batch, in_progress: list() }
 }
 

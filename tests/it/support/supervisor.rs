@@ -164,7 +164,7 @@ impl TestSupervisor {
 pub(crate) fn change(path: &str) -> Batch {
     let now = Instant::now();
     let change = Change { path: PathBuf::from("/project").join(path), kind: ChangeKind::Modified };
-    Batch { changes: vec![change], first: now, last: now }
+    Batch { changes: vec![change], first_event_at: now, compared_at: now }
 }
 
 pub(crate) fn address_of(phase: &Phase) -> Option<std::net::SocketAddr> {

@@ -120,7 +120,7 @@ fn converges(mode: Mode, seed: u64, deeds: usize) {
         }
         assert!(Instant::now() < deadline, "seed {seed}: it never converges");
         if after {
-            assert!(batch.last >= last_write, "seed {seed}");
+            assert!(batch.compared_at >= last_write, "seed {seed}");
             let contents = files(sandbox.root());
             if known.iter().eq(contents.keys()) && watch.inner.files() == known {
                 break contents;

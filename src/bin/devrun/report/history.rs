@@ -148,7 +148,7 @@ impl History {
     }
 
     fn restarting(&mut self, generation: u64, because: Option<&Batch>, now: Instant) -> Record {
-        self.cause_at = Some(because.map_or(now, |batch| batch.first));
+        self.cause_at = Some(because.map_or(now, |batch| batch.first_event_at));
         let changes = because.map(|batch| batch.changes.as_slice()).unwrap_or_default();
         let paths = changes.iter().map(|change| self.relative(&change.path)).collect();
         Record::Restarting { generation, because: paths }
