@@ -1,16 +1,16 @@
 //! devrun: a development-server supervisor as a library.
 //!
-//! It watches source paths, filters what happens through gitignore-style rules, restarts a child
-//! server for relevant changes only, and holds the port that clients see meanwhile.
+//! It watches source files, filters them by gitignore-style rules, restarts a child process when a relevant file changes,
+//! and holds the port that clients see meanwhile.
 //!
-//! The modules in reading order; each uses only what stands above it:
-//!
-//! - [`change`]: the currency of the house: a proven change, a batch of them;
-//! - [`rules`]: which paths count, exactly as git would decide, and why;
-//! - [`watch`]: which changes happened: system noise in, proven batches out;
-//! - [`supervise`]: the child: built, started, stopped and restarted, nothing left behind;
-//! - `proxy`: the port the client sees (feature `proxy`);
+//! - [`change`]: proven changes of files, and batches of them;
+//! - [`rules`]: which paths are relevant, decided as git decides, and which line decides;
+//! - [`watch`]: which relevant files changed;
+//! - [`supervise`]: the child process: built, started, stopped and restarted as a whole process tree;
+//! - `proxy`: the port that clients see (feature `proxy`);
 //! - [`session`]: all of them together.
+//!
+//! Most programs need [`Session`] and [`Options`] only.
 //!
 //! The library prints nothing, takes no setting from an environment variable or a home directory, and several sessions can
 //! live in one process. What it does to its process:
@@ -23,10 +23,9 @@
 // The examples of README.md are compiled by `cargo test`.
 #![cfg_attr(doctest, doc = include_str!("../README.md"))]
 
-// Where this fails, its message is the only one: everything else is left out.
+// On an unsupported system, this module fails with one message, and the others are left out.
 mod platform;
 #[cfg(unix)]
-#[allow(dead_code, reason = "its users move to it one by one")]
 mod sync;
 #[cfg(unix)]
 mod generation;

@@ -1,6 +1,6 @@
-//! Says in one sentence where devrun cannot be built, instead of leaving that to a hundred errors. Holds nothing else.
+//! Refuses to build on unsupported systems, with one sentence instead of many errors.
 
 #[cfg(not(unix))]
 compile_error!(
-    "devrun stands on Unix processes and sockets; on Windows build and run it inside WSL: `wsl --install`"
+    "devrun needs Unix processes and sockets; on Windows, build and run it inside WSL: `wsl --install`"
 );
