@@ -2,7 +2,8 @@
 //!
 //! Both run on the same trees. Prints a table and asserts nothing, because machines differ.
 //!
-//! `cargo bench --bench watch -- [FILES]...` (default: 1000 10000 100000), each size also with 90 % of the files ignored.
+//! `cargo bench --bench watch -- [FILES]...` (default: 1000 10000 100000). Each size also runs with 90 % of
+//! the files ignored.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 #[cfg(target_os = "linux")]

@@ -52,7 +52,8 @@ fn row(size: usize, ignored: bool) {
     );
 }
 
-/// Creates `size` files, about 20 per directory. With `ignored`, a rule ignores the directory of 90 % of them.
+/// Creates `size` files, about 20 per directory. With `ignored`, a rule ignores the directory of 90 % of
+/// them.
 fn tree(size: usize, ignored: bool) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let counted = if ignored { size / 10 } else { size };

@@ -204,8 +204,8 @@ impl SnapshotSync {
         self.set_coverage(placed.polled(), Coverage::Polling);
     }
 
-    /// Tries to watch the directories that are scanned only because of a limit. Returns the directories that are
-    /// watched now.
+    /// Tries to watch the directories that are scanned only because of a limit. Returns the directories that
+    /// have a watch now.
     pub(crate) fn retry_watches(&mut self) -> Vec<PathBuf> {
         if !self.watches.retry() {
             return Vec::new();

@@ -114,7 +114,8 @@ impl ChangeTracker {
         (summary, parent.is_none_or(|dir| dir.has_root_files_only()))
     }
 
-    /// Takes an event for a rule file, or a directory above one. Returns whether the event needs nothing more.
+    /// Takes an event for a rule file, or a directory above one. Returns whether the event needs nothing
+    /// more.
     fn handle_rule_file_event(&mut self, path: &Path, at: Instant) -> bool {
         let is_outside = self.tree.rule_files().is_outside(path);
         if is_outside {
@@ -287,6 +288,17 @@ impl ChangeTracker {
         }
         self.shared.event_counts().add(&event.path);
         self.burst.add_scanned(event, signature, now);
+    }
+
+    /// Checks the files that are still being written.
+    pub(super) fn check_in_progress(&mut self, now: Instant) {
+        self.burst.check_in_progress(now);
+    }
+
+    /// Forgets the burst, because it was compared. Checks the roots that it may have emptied.
+    pub(super) fn finish_burst(&mut self) -> RootCheck {
+        self.burst.clear();
+        self.tree.check_emptied_roots()
     }
 
     /// Makes edited rules take effect.

@@ -29,6 +29,7 @@ use super::tree::WatchedTree;
 
 /// Delay before the summary is published after directories have come or gone, because thousands may follow.
 const PUBLISH_DELAY: Duration = Duration::from_millis(20);
+
 /// The watch thread. It owns everything but the queue and the shared state.
 #[derive(Debug)]
 pub(crate) struct Worker {
@@ -112,7 +113,7 @@ impl Worker {
             self.reload_rules_if_due(Instant::now());
             self.scan_if_due(Instant::now());
             self.retry_if_due(Instant::now());
-            self.changes.burst_and_tree().0.check_in_progress(Instant::now());
+            self.changes.check_in_progress(Instant::now());
             self.end_burst_if_due(Instant::now());
         }
         self.close();
@@ -254,8 +255,7 @@ impl Worker {
     }
 
     fn finish_burst(&mut self, now: Instant) {
-        self.changes.burst_and_tree().0.clear();
-        let check = self.changes.tree_mut().check_emptied_roots();
+        let check = self.changes.finish_burst();
         self.take_root_check(check, now);
         if let Some(Rescan { files, took }) = self.rescan.take() {
             self.reporter.send(Event::Rescanned { files, took });
@@ -319,7 +319,8 @@ impl Worker {
         }
     }
 
-    /// Publishes the context of the summary, decides whether scans are needed, and reports a limit that was hit.
+    /// Publishes the context of the summary, decides whether scans are needed, and reports a limit if one was
+    /// hit.
     fn publish(&mut self) {
         self.publish_at = None;
         let tree = self.changes.tree();

@@ -25,8 +25,8 @@ fn every_event_is_followed_to_its_end() {
     let mut running = started(&sandbox, &["-vv", "-m", "event", "-e", "py,log"], None);
     for (path, content, why) in [
         ("src/trace.log", "", ".watchignore:1 *.log"),
-        ("src/notes.txt", "", "no extension or filter wants it"),
-        ("src/app.py", "one", "the same content as before"),
+        ("src/notes.txt", "", "no extension or filter matches"),
+        ("src/app.py", "one", "same content as before"),
     ] {
         sandbox.write(path, content);
         let line = running.wait_for_line(why);
@@ -37,7 +37,7 @@ fn every_event_is_followed_to_its_end() {
     running.wait_for_line("decided action=Spawn { generation: 2");
     running.wait_for_line("told input=Spawned { generation: 2");
     running.stop();
-    assert!(running.lines().iter().any(|line| line.contains("watches are placed directories=2")));
+    assert!(running.lines().iter().any(|line| line.contains("watches placed directories=2")));
     assert!(!running.lines().iter().any(|line| line.contains(" TRACE ") || line.contains('\u{1b}')));
 }
 
