@@ -8,6 +8,7 @@ use devrun::supervise::{self, Phase, Request};
 use devrun::watch::Watch;
 use devrun::{Command, Event, Options, Session, rules, watch};
 
+use crate::support::http::free_address;
 use crate::support::sandbox::{PATIENCE, Sandbox, lives, wait_until};
 
 /// A session over a sandbox whose child writes its process id into the file `pid`.
@@ -45,10 +46,6 @@ fn said(sandbox: &Sandbox) -> Option<i32> {
 
 fn is_gone(pid: i32) -> bool {
     !lives(pid)
-}
-
-fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 #[tokio::test]

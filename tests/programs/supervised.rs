@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use devrun::Command;
 use devrun::change::{Batch, Change, ChangeKind};
-use devrun::supervise::{Handle, Options, OrphanKiller, Request, Subreaper, Supervisor};
+use devrun::supervise::{Handle, OnLoop, Options, OrphanKiller, Request, Subreaper, Supervisor};
 
 fn main() {
     OrphanKiller::run_if_asked();
@@ -16,6 +16,7 @@ fn main() {
     options.orphan_killer = Some(OrphanKiller::start().expect("it starts"));
     options.subreaper = Subreaper::Yes;
     options.parent_death_signal = true;
+    options.on_loop = OnLoop::Restart;
     options.stop_timeout = Duration::from_millis(300);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {

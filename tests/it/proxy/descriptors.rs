@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::support::http::free_address;
 use crate::support::process::TestProcess;
 use crate::support::proxy::{Client, ScriptedServer, plain, soon, until};
 use crate::support::sandbox::Sandbox;
@@ -14,10 +15,6 @@ fn devrun(sandbox: &Sandbox, limit: &str, proxy: &str, command: &[&str]) -> Test
     shell.args(["-c", &format!("ulimit {limit} && exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_devrun")]);
     shell.args(["--no-watch", "--proxy", proxy, "--"]).args(command);
     TestProcess::start(&mut shell)
-}
-
-fn free_address() -> SocketAddr {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 async fn listening(address: SocketAddr) {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::support::process::TestProcess;
-use crate::support::sandbox::{Sandbox, lives, wait_until};
+use crate::support::sandbox::{Sandbox, at_once, lives, wait_until};
 
 /// Lines that the builds and the command have written, outside of what is watched.
 fn told(sandbox: &Sandbox) -> Vec<String> {
@@ -81,7 +81,8 @@ fn a_newer_change_cancels_a_build_with_all_its_processes() {
 #[test]
 fn many_changes_during_builds_end_in_one_generation_that_has_the_last() {
     let sandbox = Sandbox::new();
-    let run = start(&sandbox, &[], &["content=$(cat app.c); sleep 0.2; say built $content"]);
+    let run =
+        start(&sandbox, &["--on-loop", "restart"], &["content=$(cat app.c); sleep 0.2; say built $content"]);
     wait_until("it is up", || count(&sandbox, "up") == 1);
     for time in 2..=20 {
         sandbox.write("app.c", format!("{time}"));
@@ -97,7 +98,7 @@ fn many_changes_during_builds_end_in_one_generation_that_has_the_last() {
 
 #[test]
 fn what_they_write_where_it_is_ignored_or_as_it_was_restarts_nothing() {
-    for mode in ["event", "stat"] {
+    at_once(["event", "stat"], |mode| {
         let sandbox = Sandbox::new();
         sandbox.write(".watchignore", "target/\n");
         let build =
@@ -112,12 +113,12 @@ fn what_they_write_where_it_is_ignored_or_as_it_was_restarts_nothing() {
         wait_until("an edit is built", || count(&sandbox, "up") > starts);
         settle(&sandbox);
         assert!(count(&sandbox, "build") <= builds + 2, "{:#?} {:#?}", told(&sandbox), run.lines());
-    }
+    });
 }
 
 #[test]
 fn what_they_write_anew_each_time_is_named_and_slowed_down() {
-    for mode in ["event", "stat"] {
+    at_once(["event", "stat"], |mode| {
         let sandbox = Sandbox::new();
         sandbox.write("src/main.c", "1");
         // Written at once, and again at the end: before and after the change can be noticed.
@@ -126,5 +127,5 @@ fn what_they_write_anew_each_time_is_named_and_slowed_down() {
         run.wait_for_line("src/generated.c changed right after each of the last 3 starts");
         run.wait_for_line("add this line to .watchignore: /src/generated.c");
         wait_until("it is up", || count(&sandbox, "up") >= 1);
-    }
+    });
 }

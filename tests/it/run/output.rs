@@ -6,13 +6,14 @@ use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 
+use crate::support::http::free_address;
 use crate::support::pty::Pty;
-use crate::support::sandbox::{Sandbox, example, wait_for, wait_until};
+use crate::support::sandbox::{Sandbox, example, fifo, wait_for, wait_until};
 
 /// A child that logs its generation and stays.
 fn logging(sandbox: &Sandbox, command: &mut Command, steps: &str) {
     let outside = sandbox.outside();
-    command.arg("--").arg(example("child"));
+    command.args(["--on-loop", "restart", "--"]).arg(example("child"));
     command.args(steps.split(' ').map(|word| word.replace("{}", outside.to_str().unwrap())));
 }
 
@@ -159,11 +160,18 @@ fn head_takes_its_line_and_the_child_ends_as_without_devrun() {
 #[test]
 fn a_status_line_shows_what_takes_long_and_goes_away() {
     let sandbox = Sandbox::new();
-    let build = "sleep 2.5; echo built";
+    let gate = sandbox.outside().join("gate");
+    fifo(&gate);
+    let build = format!("read line < {}; echo built", gate.display());
     let mut terminal =
-        Pty::devrun(&sandbox, &["--build", build, "--", "sh", "-c", "echo child; exec sleep 100"]);
-    terminal.expect("devrun: building (");
-    terminal.expect("devrun: building (1.");
+        Pty::devrun(&sandbox, &["--build", &build, "--", "sh", "-c", "echo child; exec sleep 100"]);
+    let shown = |terminal: &mut Pty| {
+        terminal.expect("devrun: building (");
+        terminal.expect(")")
+    };
+    let first = shown(&mut terminal);
+    wait_until("the time is counted", || shown(&mut terminal) != first);
+    std::fs::write(gate, "go on\n").unwrap();
     terminal.expect("child");
     assert_eq!(terminal.screen().iter().filter(|line| line.contains("building (")).count(), 0);
     terminal.send("q");
@@ -200,13 +208,13 @@ fn a_status_line_shows_readiness_and_what_is_in_flight() {
     use std::io::{Read, Write};
     let sandbox = Sandbox::new();
     let helper = example("child");
-    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let address = free_address().to_string();
     let args = ["--proxy", &address, "--", helper.to_str().unwrap(), "serve", "2500"];
     let mut terminal = Pty::devrun(&sandbox, &args);
-    terminal.expect("devrun: waiting for the server to be ready (1.");
+    terminal.expect("devrun: waiting for the server to be ready (");
     terminal.expect("ready in");
     let mut client = std::net::TcpStream::connect(&address).unwrap();
-    write!(client, "GET /slow/400/20 HTTP/1.1\r\nHost: {address}\r\n\r\n").unwrap();
+    write!(client, "GET /slow/4000/20 HTTP/1.1\r\nHost: {address}\r\n\r\n").unwrap();
     client.read_exact(&mut [0; 9]).unwrap();
     sandbox.write("app.py", "");
     terminal.expect("restarted in");

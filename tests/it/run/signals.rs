@@ -3,7 +3,8 @@
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
-use crate::support::sandbox::{Sandbox, example, lives, wait_for, wait_until};
+use crate::support::http::free_address;
+use crate::support::sandbox::{Sandbox, at_once, example, lives, wait_for, wait_until};
 
 const SIGNALS: [i32; 4] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT];
 
@@ -61,7 +62,7 @@ fn ended(devrun: &mut Child) -> ExitStatus {
 
 #[test]
 fn each_signal_ends_it_at_each_moment_and_nobody_is_left() {
-    for (moment, options, steps) in MOMENTS {
+    at_once(MOMENTS, |(moment, options, steps)| {
         for signal in SIGNALS {
             for whole_group in [false, true] {
                 let sandbox = Sandbox::new();
@@ -80,14 +81,14 @@ fn each_signal_ends_it_at_each_moment_and_nobody_is_left() {
                 assert!(all.iter().all(|pid| !lives(*pid)), "{moment}, signal {signal}");
             }
         }
-    }
+    });
 }
 
 #[test]
 fn a_signal_while_a_response_is_in_flight_ends_it_too() {
     use std::io::{Read, Write};
     let sandbox = Sandbox::new();
-    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let address = free_address().to_string();
     let mut devrun = start(&sandbox, &["--proxy", &address], "log {}/log up serve");
     let up = up(&sandbox);
     let mut client = wait_for("devrun listens", || std::net::TcpStream::connect(&address).ok());

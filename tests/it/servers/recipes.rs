@@ -46,7 +46,7 @@ impl Served {
             word.replace("ADDRESS", &address.to_string()).replace("NUMBER", &address.port().to_string())
         };
         sandbox.write("data/posts", "");
-        let mut devrun = sandbox.devrun();
+        let mut devrun = sandbox.devrun_without_loops(&[]);
         devrun.envs(compilers()).args(options.iter().map(fill)).arg("--").args(command.iter().map(fill));
         let running = TestProcess::start(&mut devrun);
         let served = Self { sandbox, address, source, running };

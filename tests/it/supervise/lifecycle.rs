@@ -6,8 +6,7 @@ use std::time::Duration;
 use devrun::Command;
 use devrun::GenerationId;
 use devrun::supervise::{
-    Capture, Event, OnBusy, OnExit, OnLoop, Options, Phase, Port, ProcessExit, Request, Supervisor,
-    SupervisorExit,
+    Capture, Event, OnBusy, OnExit, Options, Phase, Port, ProcessExit, Request, Supervisor, SupervisorExit,
 };
 
 use crate::support::sandbox::{Sandbox, lives};
@@ -58,8 +57,6 @@ async fn fast_restarts_never_meet_their_own_port() {
             let port = probe.local_addr().unwrap().port().to_string();
             options.command = options.command.clone().env("PORT", port);
             options.stop_timeout = Duration::from_millis(20);
-            // The same file changes after each start.
-            options.on_loop = OnLoop::Restart;
         });
     for generation in 1..=50 {
         supervisor.logged("held", generation).await;

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::support::sandbox::PATIENCE;
 
@@ -165,8 +166,10 @@ fn read_chunks(stream: &mut impl BufRead, body: &mut Vec<u8>) -> std::io::Result
 
 /// A loopback address that nobody listens on, and that the kernel gives to no outgoing connection before somebody does.
 pub(crate) fn free_address() -> SocketAddr {
-    use std::hash::{BuildHasher, RandomState};
-    let random = || 10_000 + (RandomState::new().hash_one(()) % 10_000) as u16;
-    let bound = std::iter::repeat_with(|| TcpListener::bind(("127.0.0.1", random())));
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    // Other test processes begin elsewhere; within this one no port is given twice.
+    let next =
+        || 10_000 + ((std::process::id() * 97 + TAKEN.fetch_add(1, Ordering::Relaxed)) % 10_000) as u16;
+    let bound = std::iter::repeat_with(|| TcpListener::bind(("127.0.0.1", next())));
     bound.flatten().next().unwrap().local_addr().unwrap()
 }

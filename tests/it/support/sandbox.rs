@@ -137,4 +137,13 @@ impl Sandbox {
     pub(crate) fn devrun(&self) -> Command {
         self.command(env!("CARGO_BIN_EXE_devrun"))
     }
+
+    /// The program with these options, for a test that edits right after each start: devrun would slow down what it takes
+    /// for a restart loop.
+    #[cfg(feature = "cli")]
+    pub(crate) fn devrun_without_loops(&self, options: &[&str]) -> Command {
+        let mut command = self.devrun();
+        command.args(["--on-loop", "restart"]).args(options);
+        command
+    }
 }

@@ -7,7 +7,7 @@ use devrun::Command;
 use devrun::GenerationId;
 use devrun::change::{Batch, Change, ChangeKind};
 use devrun::supervise::{
-    Endpoint, Event, ExitReport, Handle, Options, Phase, Request, Supervisor, SupervisorExit,
+    Endpoint, Event, ExitReport, Handle, OnLoop, Options, Phase, Request, Supervisor, SupervisorExit,
 };
 
 use super::sandbox::{PATIENCE, Sandbox, example};
@@ -31,6 +31,7 @@ impl TestSupervisor {
         let sandbox = Sandbox::new();
         let mut options = Options::new(child(&sandbox, steps));
         options.stop_timeout = Duration::from_secs(20);
+        options.on_loop = OnLoop::Restart;
         adjust(&mut options);
         Self { sandbox, supervisor: Supervisor::start(options).unwrap(), seen: Vec::new() }
     }
@@ -43,6 +44,7 @@ impl TestSupervisor {
         let mut options = Options::new(Command::new("sh").arg("-c").arg(line));
         options.command.args.extend([example("child").into(), sandbox.root().into()]);
         options.stop_timeout = Duration::from_secs(20);
+        options.on_loop = OnLoop::Restart;
         adjust(&mut options);
         Self { sandbox, supervisor: Supervisor::start(options).unwrap(), seen: Vec::new() }
     }

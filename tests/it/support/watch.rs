@@ -10,6 +10,21 @@ use devrun::watch::{Event, Mode, Options, Watch};
 
 use super::sandbox::{PATIENCE, Sandbox, at_once};
 
+/// While it lives, every change is held back: devrun takes git to be at work in the sandbox, which must be a repository.
+pub(crate) struct Hold(PathBuf);
+
+impl Hold {
+    pub(crate) fn new(sandbox: &Sandbox) -> Self {
+        Self(sandbox.write(".git/index.lock", ""))
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
 /// A watch on a sandbox, with the runtime it needs.
 pub(crate) struct TestWatch {
     runtime: tokio::runtime::Runtime,

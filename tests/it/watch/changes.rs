@@ -1,6 +1,7 @@
 //! Which changes happened: real files, in event and in stat mode, through the public door.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use devrun::change::ChangeKind;
 use devrun::watch::Mode;
 
 use crate::support::sandbox::Sandbox;
-use crate::support::watch::{TestWatch, in_both, options};
+use crate::support::watch::{Hold, TestWatch, in_both, options};
 
 #[test]
 fn creating_writing_and_removing_are_reported_as_such() {
@@ -142,10 +143,15 @@ fn a_root_that_does_not_exist_yet_is_waited_for() {
 fn nothing_is_made_up() {
     in_both(|mode| {
         let sandbox = Sandbox::new();
-        let path = sandbox.write("src/a.rs", "one");
+        let path = sandbox.write("src/a.rs", "zero");
         let mut watch = TestWatch::new(&sandbox, mode);
+        // The content of a file is known for certain once it has changed.
+        sandbox.write("src/a.rs", "one");
+        watch.wait_for(&["changed src/a.rs"]);
+        watch.batches_until_fence(&sandbox);
         for _ in 0..100 {
-            fs::write(&path, "one").unwrap();
+            // Not emptied first: on a busy machine the empty file may be seen, and that would be no lie.
+            fs::File::options().write(true).open(&path).unwrap().write_all(b"one").unwrap();
             fs::File::options()
                 .append(true)
                 .open(&path)
@@ -161,6 +167,25 @@ fn nothing_is_made_up() {
             fs::write(&beside, "one").unwrap();
             fs::rename(&beside, &path).unwrap();
         }
+        assert_eq!(watch.batches_until_fence(&sandbox), Vec::<Vec<String>>::new(), "{mode:?}");
+        watch.stop();
+    });
+}
+
+#[test]
+fn a_file_that_is_emptied_and_filled_as_it_was_has_not_changed() {
+    in_both(|mode| {
+        let sandbox = Sandbox::new();
+        sandbox.git(&["init", "-q"]);
+        let path = sandbox.write("src/a.rs", "zero");
+        let mut watch = TestWatch::new(&sandbox, mode);
+        // The content of a file is known for certain once it has changed.
+        sandbox.write("src/a.rs", "one");
+        watch.wait_for(&["changed src/a.rs"]);
+        watch.batches_until_fence(&sandbox);
+        let hold = Hold::new(&sandbox);
+        (0..20).for_each(|_| fs::write(&path, "one").unwrap());
+        drop(hold);
         assert_eq!(watch.batches_until_fence(&sandbox), Vec::<Vec<String>>::new(), "{mode:?}");
         watch.stop();
     });
