@@ -1,29 +1,29 @@
-//! A command to run: program, arguments, surroundings. Plain data; spawns nothing.
+//! A command to run: program, arguments, environment. Plain data.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// Whether a command line is given to a shell.
+/// Whether a shell runs a command.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Shell {
-    /// The program is executed directly.
+    /// No: the program is executed directly.
     #[default]
     None,
-    /// The words are joined with blanks and given to this shell's `-c`.
+    /// This shell gets the program and its arguments, joined with spaces, as the argument of `-c`.
     Program(OsString),
 }
 
-/// What the child reads as its standard input.
+/// The standard input of a child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Stdin {
-    /// A pipe that stays open and empty: some tools end at end of file.
+    /// A pipe that stays open and empty, because some tools exit at the end of their input.
     #[default]
     Pipe,
     /// `/dev/null`.
     Null,
-    /// devrun's own; on a terminal the child becomes its foreground group.
+    /// The standard input of this process. On a terminal, the child becomes the foreground process group.
     Inherit,
 }
 
@@ -33,17 +33,17 @@ pub enum Stdin {
 pub struct Command {
     /// The program, looked up in `PATH` unless it contains a `/`.
     pub program: OsString,
-    /// Its arguments. `{port}` and `{fd}` are replaced at each start where a port or a socket is handed over.
+    /// The arguments. At each start, `{port}` and `{fd}` are replaced if the child gets a port or a socket.
     pub args: Vec<OsString>,
-    /// Its working directory; `None`: the caller's.
+    /// The working directory; `None` for that of this process.
     pub workdir: Option<PathBuf>,
-    /// Variables set for it, over those of `env_files` and of the caller.
+    /// Environment variables. They take precedence over those of `env_files` and of this process.
     pub envs: Vec<(OsString, OsString)>,
-    /// Environment files, read again at each start, in order.
+    /// Environment files, read in this order at each start.
     pub env_files: Vec<PathBuf>,
     /// Whether a shell runs it.
     pub shell: Shell,
-    /// Its standard input.
+    /// The standard input.
     pub stdin: Stdin,
 }
 
@@ -75,7 +75,7 @@ impl Command {
         self
     }
 
-    /// Sets a variable for it.
+    /// Sets an environment variable.
     #[must_use]
     pub fn env(mut self, key: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.envs.push((key.into(), value.into()));

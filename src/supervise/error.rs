@@ -1,22 +1,22 @@
-//! Why supervising could not begin.
+//! The errors of a start.
 
 use std::io;
 
 use super::env_file::EnvFileError;
 
-/// Why supervising could not begin. Fits "failed to …".
+/// An error of [`super::Supervisor::start`]. Its message completes "failed to …".
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A socket could not be opened.
+    /// A listening socket could not be opened.
     #[error("listen on {address}")]
     Listen {
-        /// The address as given.
+        /// The address, as it was given.
         address: String,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// The process could not be prepared (subreaper, signals).
+    /// The process could not become a subreaper, handle SIGCHLD, or open its output streams.
     #[error("prepare for children")]
     Prepare(#[source] io::Error),
     /// An environment file cannot be used.

@@ -1,5 +1,6 @@
-//! What the supervise room is told, and what it tells.
+//! The requests that a supervisor gets, and the events that it sends.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,82 +11,84 @@ use crate::{GenerationId, Remedy};
 use super::phase::{Phase, ProcessExit};
 use super::signal::Signal;
 
-/// What the supervisor is told from outside.
+/// What the owner asks of a supervisor.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Request {
-    /// Relevant content has changed.
+    /// Watched paths have changed.
     Changed(Batch),
-    /// Restart now, whatever has changed.
+    /// Restart now, even without a change.
     Restart,
-    /// The front has nothing in flight on this generation any more.
+    /// The proxy has no request in flight on this generation any more.
     Drained(GenerationId),
-    /// Changes are remembered, but nothing is restarted until [`Request::Resume`].
+    /// Remember changes, but restart for none of them until [`Request::Resume`].
     Pause,
-    /// Act on changes again, and on those since the pause.
+    /// Restart for changes again, and for those since the pause.
     Resume,
-    /// Send the running generation's group a signal.
+    /// Send the process group of the running generation a signal.
     Signal(Signal),
-    /// Ctrl-Z: `SIGTSTP` for everything that runs, `SIGSTOP` for what does not stop at that. Answered by
-    /// [`Event::Suspended`], also if nothing runs.
+    /// Stop all processes as Ctrl-Z does: by `SIGTSTP`, then `SIGSTOP` for those that still run.
+    /// [`Event::Suspended`] follows, even if no process runs.
     Suspend,
     /// The terminal that this process writes to has another size (`SIGWINCH`).
     Resized,
-    /// Let everything go on (`SIGCONT`).
+    /// Continue all processes (`SIGCONT`).
     Continue,
-    /// Stop gently: the stop signal first, then, after the stop timeout, the kill.
+    /// Stop gently: by the stop signal, and by `SIGKILL` after the stop timeout.
     Stop,
     /// Kill everything at once.
     Kill,
 }
 
-/// How the supervisor as a whole ended.
+/// How a supervisor ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SupervisorExit {
-    /// As asked.
+    /// By [`Request::Stop`] or [`Request::Kill`].
     Asked,
-    /// The child ended and [`super::OnExit::Quit`] was set.
+    /// Because the child ended, with [`super::OnExit::Quit`].
     Child(ProcessExit),
-    /// The first start was impossible: 127 not found, 126 not executable.
+    /// Because the first start failed, with the exit status of a shell: 127 if the program was not found, 126
+    /// if it is not executable, 2 if an environment file cannot be used.
     NotStarted(i32),
 }
 
-/// What the supervisor tells.
+/// What a supervisor reports.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Event {
     /// A generation is in another phase.
     Phase {
-        /// Which generation, counted from 1.
+        /// The generation.
         generation: GenerationId,
-        /// Its phase.
+        /// Its new phase.
         phase: Phase,
     },
-    /// A restart is due, and begins with building, draining or stopping.
+    /// A restart begins: with builds, with draining, or with a stop.
     Restarting {
-        /// The generation that will come of it.
+        /// The generation that will start.
         generation: GenerationId,
-        /// The changes; `None`: asked for.
+        /// The changes that cause the restart; `None` if it was asked for.
         because: Option<Arc<Batch>>,
     },
-    /// Processes outlived the stop signal and are killed now.
+    /// A process ignored the stop signal, and is killed now.
     Blocked {
         /// The process.
         pid: u32,
         /// Its command line.
         command: String,
-        /// How long it was waited for.
+        /// Time since the stop signal.
         waited: Duration,
     },
-    /// Restarted by nothing until the next change, with [`super::OnExit::Restart`] after this long.
+    /// The child has ended and does not run.
     Waiting {
-        /// Time to the next start; `None`: until the next change.
+        /// Delay before the next start with [`super::OnExit::Restart`]; `None` if only a change starts the
+        /// child again.
         backoff: Option<Duration>,
     },
-    /// A path changes right after each start, so the child restarts again and again. From now on, restarts for this path
-    /// alone are delayed by 0.3 s, doubling with each start up to 30 s.
-    Loop {
+    /// A path changes right after each start, so the child restarts again and again. From now on, restarts
+    /// for this path alone are delayed by 0.3 s, doubling with each start up to 30 s.
+    RestartLoop {
         /// The absolute path of the file that changed last.
         path: PathBuf,
         /// Its directory, if a file of another name appears or vanishes in it after each start.
@@ -93,30 +96,31 @@ pub enum Event {
         /// Number of starts in a row that were followed by a change.
         times: u32,
     },
-    /// There is a reloader inside the child: two supervisors would fight.
+    /// The child has a reloader of its own, which restarts the server as well.
     ReloaderInside {
-        /// What it is: `werkzeug`, …
+        /// The software that reloads: `werkzeug`.
         name: String,
         /// How to turn it off.
         remedy: Remedy,
     },
-    /// The server listens on a port that it was not given, so that only one generation can have it: generations take turns.
+    /// The server listens on another port than the one it was given. Only one generation can have that port,
+    /// so generations take turns from now on.
     ListensElsewhere {
-        /// Which generation.
+        /// The generation that listens there.
         generation: GenerationId,
-        /// Where it listens.
-        address: std::net::SocketAddr,
+        /// The address.
+        address: SocketAddr,
     },
-    /// Everything that runs is stopped, as asked by [`Request::Suspend`], or the child was stopped from the terminal that it
-    /// owns (Ctrl-Z): the program may stop itself now.
+    /// All processes are stopped: by [`Request::Suspend`], or by Ctrl-Z on the terminal that the child owns.
+    /// The program may stop itself now.
     Suspended,
-    /// Something the developer should know.
+    /// A problem that the user should know of.
     Warning {
-        /// What is the matter.
+        /// One sentence about the problem.
         message: String,
         /// What the user can do about it.
         remedy: Remedy,
     },
-    /// The supervisor has ended; nothing of any tree lives.
+    /// The supervisor has ended, and none of its processes is left. The last event.
     Ended(SupervisorExit),
 }

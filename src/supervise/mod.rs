@@ -1,7 +1,8 @@
 //! The child process: builds, starts, readiness, restarts and stops of whole process trees.
 //!
-//! A [`Supervisor`] runs one command. It gets changes as batches, and knows no watch. Its loop (`supervisor`) feeds a pure
-//! state machine (`state_machine`), and an executor (`executor`) performs the actions that follow.
+//! A [`Supervisor`] runs one command. It gets changes as batches, and knows no watch. Its loop (`supervisor`)
+//! feeds a pure state machine (`state_machine`), and an executor (`executor`) performs the actions that
+//! follow.
 
 mod command;
 mod env_file;

@@ -1,4 +1,4 @@
-//! How the child is run: plain data.
+//! The options of a supervisor: plain data.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,31 +10,32 @@ use super::process::Subreaper;
 use super::signal::Signal;
 use super::sockets::{Listen, PassSocket};
 
-/// What a change does while COMMAND runs.
+/// What a change does while the command runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum OnBusy {
-    /// Restart it.
+    /// Restarts the command.
     #[default]
     Restart,
-    /// Start it again once it has ended by itself.
+    /// Starts the command again after it has ended by itself.
     Queue,
-    /// Send it the stop signal and leave the rest to it.
+    /// Sends the command the stop signal, and does nothing else.
     Signal,
-    /// Nothing.
+    /// Has no effect.
     Ignore,
 }
 
-/// What happens when COMMAND ends by itself.
+/// What follows when the command ends by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum OnExit {
-    /// Wait for the next change.
+    /// The supervisor waits for the next change.
     #[default]
     Wait,
-    /// Start it again, after 0.1 s doubling to 10 s; back to 0.1 s once it was up for 10 s.
+    /// The command starts again after 0.1 s, doubling up to 10 s. A command that ran for 10 s resets the
+    /// delay.
     Restart,
-    /// End, with its exit status.
+    /// The supervisor ends, with the exit status of the command.
     Quit,
 }
 
@@ -42,87 +43,91 @@ pub enum OnExit {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum OnLoop {
-    /// Name the path with [`super::Event::Loop`], and delay the restarts for it alone: by 0.3 s, doubling with each start
-    /// up to 30 s. Changes of other paths restart at once. An edit of the path later than 3 s after a start, and later than
-    /// 3 s after its last change, restarts at once too and resets the delay.
+    /// Name the path with [`super::Event::RestartLoop`], and delay the restarts for it alone: by 0.3 s,
+    /// doubling with each start up to 30 s. Changes of other paths restart at once. An edit of the path later
+    /// than 3 s after a start, and later than 3 s after its last change, restarts at once too and resets the
+    /// delay.
     #[default]
     Warn,
     /// Restart at once each time, and name no path.
     Restart,
 }
 
-/// Where a generation's server can be reached.
+/// Where the server of a generation listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Port {
-    /// Nobody asks: there is no front.
+    /// At no address that matters, because there is no proxy.
     #[default]
     None,
-    /// Each generation gets a free loopback port of its own, in `$PORT` and `{port}`. One that listens elsewhere is found by
-    /// the sockets of its process tree (Linux), and generations then take turns.
+    /// On a free loopback port of its own, in `$PORT` and `{port}`. On Linux, a server that listens on
+    /// another port is found by the sockets of its process tree. Generations then take turns.
     Own,
-    /// Each generation inherits a listening socket of its own, handed over as [`PassSocket`] says.
+    /// On a socket of its own, which it inherits as [`PassSocket`] says.
     Inherited,
-    /// The server listens there, always; generations take turns.
+    /// Always at this address, so generations take turns.
     Fixed(SocketAddr),
 }
 
 /// When a generation counts as ready.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ready {
-    /// Ready when `GET path` answers below 500. `None`: when the port accepts (or, with an inherited socket, when the process
-    /// waits on it; without any socket, at once).
+    /// A path that must answer a GET request with a status below 500. Without a path, a generation is ready
+    /// when its port accepts, when a process waits on the inherited socket, or at once if it has neither.
     pub path: Option<String>,
-    /// A generation not ready by then has failed.
+    /// Time after which a generation that is not ready has failed.
     pub timeout: Duration,
 }
 
-/// How the child is run.
+/// The options of a supervisor.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Options {
-    /// What is run.
+    /// The command to run.
     pub command: Command,
-    /// Run in this order before each start, while the old generation goes on; a failure keeps the old one.
+    /// Commands that run in this order before each start, while the old generation serves. If one fails, the
+    /// old generation stays.
     pub builds: Vec<Command>,
-    /// What a change does while COMMAND runs.
+    /// What a change does while the command runs.
     pub on_busy: OnBusy,
-    /// What happens when COMMAND ends by itself.
+    /// What follows when the command ends by itself.
     pub on_exit: OnExit,
-    /// What happens to a path that restarts the child again and again.
+    /// What happens if a path changes right after each start.
     pub on_loop: OnLoop,
-    /// The first signal of a stop.
+    /// The signal that asks the process tree to end.
     pub stop_signal: Signal,
-    /// How long the tree has to end before it is killed.
+    /// Time from the stop signal to SIGKILL.
     pub stop_timeout: Duration,
-    /// Start at the first change, not at once.
+    /// Wait for the first change before the first start.
     pub postpone: bool,
-    /// Sockets opened once and handed to every generation.
+    /// Sockets that are opened once, and that every generation inherits.
     pub listen: Vec<Listen>,
-    /// How they are handed over.
+    /// How a generation learns of the sockets that it inherits.
     pub pass_socket: PassSocket,
-    /// Where a generation's server can be reached.
+    /// Where the server of a generation listens.
     pub port: Port,
     /// When a generation counts as ready.
     pub ready: Ready,
-    /// Start the new generation beside the old one where that is possible: own ports or inherited sockets.
+    /// Start the new generation beside the old one. This has an effect with own ports and inherited sockets.
     pub overlap: bool,
-    /// Wait for [`super::Request::Drained`] before an old generation is stopped, at most this long. `None`: nobody drains, stop
-    /// at once.
+    /// Maximum time to wait for [`super::Request::Drained`] before an old generation is stopped. `None` stops
+    /// it at once.
     pub drain_timeout: Option<Duration>,
-    /// What of the child's output is taken, passed on, and kept for reports.
+    /// Which output of the child goes through this process, which passes it on and keeps its end for reports.
     pub capture: Capture,
-    /// What writes it; `None`: something of the supervisor's own. The owner may speak through it too, so that lines do not mix.
+    /// The writer of captured output; `None` for one of the supervisor's own. If the owner writes through it
+    /// too, lines do not mix.
     pub streams: Option<OutputStreams>,
-    /// Whether orphans are adopted.
+    /// Whether this process adopts orphans of the process trees.
     pub subreaper: Subreaper,
-    /// Let the kernel kill the child when the thread that started it ends (Linux `PR_SET_PDEATHSIG`). Only for
-    /// callers that poll the session on a thread which lives as long as the process.
+    /// Let the kernel kill the child when the thread that started it ends (Linux `PR_SET_PDEATHSIG`). Set
+    /// this only if the thread that polls the supervisor lives as long as the process.
     pub parent_death_signal: bool,
-    /// How many files what is started may have open (the soft limit), for a process that has raised its own: programs that
-    /// use `select(2)` or go through all numbers expect the usual one. `None`: as many as this process.
+    /// Soft limit of open files for the child; `None` for that of this process. A process that has raised its
+    /// own limit sets this, because programs that use `select(2)` expect the usual limit.
     pub open_files: Option<u64>,
-    /// The process that kills what runs if this process is killed by `SIGKILL`. `None`: then the process tree may survive.
+    /// The process that kills what runs if this process is killed by `SIGKILL`. `None`: then the process tree
+    /// may survive.
     pub orphan_killer: Option<OrphanKiller>,
 }
 

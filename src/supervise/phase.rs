@@ -1,4 +1,4 @@
-//! What the world may see of a generation.
+//! The phases of a generation, and how processes end.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -12,14 +12,14 @@ use super::signal::Signal;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProcessExit {
-    /// By itself, with this status.
+    /// By itself, with this exit status.
     Status(i32),
     /// By this signal.
     Signal(Signal),
-    /// It could not be started: not found (127), not executable (126) or an environment file that cannot be used (2), with
-    /// the reason in the report.
+    /// It was never started, for the reason in the report. The status is that of a shell: 127 if the program
+    /// was not found, 126 if it is not executable, 2 if an environment file cannot be used.
     NotStarted(i32),
-    /// Not at all: it was not ready in time, and is being stopped for that.
+    /// It was not ready in time. The supervisor stops it for that.
     NotReady,
 }
 
@@ -40,19 +40,19 @@ impl fmt::Display for ProcessExit {
     }
 }
 
-/// How and where a generation or a build ended.
+/// How a generation or a build ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ExitReport {
-    /// How it ended.
+    /// How the process ended.
     pub ended: ProcessExit,
-    /// How long it ran.
+    /// Time since its start.
     pub ran: Duration,
-    /// One sentence about it: `cannot run app.py: its interpreter /usr/bin/python9 does not exist`.
+    /// One sentence about the end: `cannot run app.py: its interpreter /usr/bin/python9 does not exist`.
     pub message: Option<String>,
-    /// What to do about it.
+    /// What the user can do about the end.
     pub remedy: Remedy,
-    /// The last of what it wrote to stdout and stderr, if that was captured; at most 64 KiB.
+    /// The last 64 KiB that the process wrote to stdout and stderr, if these were captured.
     pub output: Vec<u8>,
 }
 
@@ -64,32 +64,33 @@ impl ExitReport {
     }
 }
 
-/// What the world may see of a generation.
+/// How far a generation has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Phase {
-    /// Its builds run; the old generation goes on serving.
+    /// Its builds run. The old generation continues to serve.
     Building,
-    /// A build failed, or an environment file cannot be used: it will not be started. The old generation, if there is one, goes on serving.
+    /// A build failed, or an environment file cannot be used, so this generation does not start. The old
+    /// generation continues to serve.
     BuildFailed(ExitReport),
-    /// Its process was started.
+    /// Its process runs, and is not ready yet.
     Starting {
-        /// The process.
+        /// The process ID.
         pid: u32,
     },
-    /// It serves, at this address if it has one that is known.
+    /// It serves.
     Ready {
-        /// Where new requests may go.
+        /// The address for new requests, if it is known.
         address: Option<SocketAddr>,
     },
-    /// A successor is ready, or due: no new requests; those in flight may finish.
+    /// It gets no new requests, and finishes those in flight, because the next generation is ready or due.
     Draining,
-    /// It was asked to end.
+    /// It got the stop signal.
     Stopping,
-    /// It is gone, with its whole tree, as asked.
+    /// The last process of its tree has ended, as asked.
     Stopped,
-    /// It ended by itself after it was ready (or had no readiness to wait for).
+    /// It ended by itself after it was ready.
     Exited(ExitReport),
-    /// It ended, or ran out of time, before it was ready.
+    /// It ended before it was ready, or was not ready in time.
     Failed(ExitReport),
 }

@@ -1,11 +1,12 @@
-//! The one loop of the room: select -> input -> step -> perform.
-//!
-//! Decides nothing, `machine` does; does nothing, `performing` does.
+//! The supervisor, its handle, and its loop: an input comes, the state machine decides, the executor
+//! performs.
 
+use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Instant;
 
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 
@@ -13,16 +14,16 @@ use crate::GenerationId;
 
 use super::error::Error;
 use super::event::{Event, Request, SupervisorExit};
-use super::executor::{Hands, ProcessEvent};
+use super::executor::{Executor, ProcessEvent};
 use super::options::Options;
 use super::process::{Subreaper, adopt_orphans, check_env_files};
 use super::sockets::{Endpoint, InheritedListener};
 use super::state_machine::{Input, Machine};
 
-/// A running supervisor. Dropped, it kills what it runs at once.
+/// A running supervisor. Dropped, it kills at once what it runs.
 ///
 /// ```
-/// use devrun::supervise::{Command, ProcessExit, Event, SupervisorExit, OnExit, Options, Supervisor};
+/// use devrun::supervise::{Command, Event, OnExit, Options, ProcessExit, Supervisor, SupervisorExit};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -45,68 +46,61 @@ pub struct Supervisor {
     sockets: Vec<Arc<InheritedListener>>,
 }
 
-/// Tells a running supervisor what to do. Cheap to clone; never blocks; does nothing once it has ended.
-#[derive(Debug, Clone)]
-pub struct Handle {
-    requests: UnboundedSender<Request>,
-}
-
-impl Handle {
-    /// Sends a request.
-    pub fn send(&self, request: Request) {
-        // A supervisor that has ended has nothing left to do.
-        let _ = self.requests.send(request);
-    }
-}
-
 impl Supervisor {
-    /// Opens the sockets and starts the first generation (unless postponed). Must be called in a tokio runtime.
+    /// Opens the sockets and starts the first generation, unless [`Options::postpone`] is set. Must be called
+    /// in a tokio runtime.
     ///
     /// # Errors
-    /// [`Error`] if an environment file cannot be used, a socket cannot be opened or the process cannot be prepared.
+    /// [`Error`] if an environment file cannot be used, a socket cannot be opened, or this process cannot be
+    /// prepared.
     pub fn start(options: Options) -> Result<Self, Error> {
         check_env_files(&options.command).map_err(Error::EnvFile)?;
         let sockets = options.listen.iter().map(|listen| InheritedListener::open(listen).map(Arc::new));
         let sockets = sockets.collect::<Result<Vec<_>, _>>()?;
-        let (requests, requested) = unbounded_channel();
-        let (told, events) = unbounded_channel();
-        let mut work = Box::new(Loop::new(options, sockets.clone(), requested, told)?);
-        work.adopt().map_err(Error::Prepare)?;
-        Ok(Self { handle: Handle { requests }, events, task: tokio::spawn(work.run()), sockets })
+        let (requests, request_receiver) = unbounded_channel();
+        let (event_sender, events) = unbounded_channel();
+        let task = SupervisorTask::new(&options, sockets.clone(), request_receiver, event_sender);
+        // Boxed, because the task is large and spawning moves it.
+        let task = Box::new(task.map_err(Error::Prepare)?);
+        Ok(Self { handle: Handle { requests }, events, task: tokio::spawn(task.run()), sockets })
     }
 
-    /// A handle to tell it things.
+    /// A handle that sends requests.
     #[must_use]
     pub fn handle(&self) -> Handle {
         self.handle.clone()
     }
 
-    /// Waits for the next event; `None` after [`Event::Ended`]. Cancel-safe.
+    /// Waits for the next event. Returns `None` after [`Event::Ended`]. Cancel-safe.
     pub async fn next_event(&mut self) -> Option<Event> {
         self.events.recv().await
     }
 
-    /// Where the sockets of [`Options::listen`] listen, in that order; the ports are real ones, even where 0 was asked for.
+    /// The addresses of the sockets of [`Options::listen`], in the same order. Port 0 is replaced by the port
+    /// that the kernel chose.
     #[must_use]
     pub fn endpoints(&self) -> Vec<Endpoint> {
-        self.sockets.iter().map(|held| held.endpoint().clone()).collect()
+        self.sockets.iter().map(|socket| socket.endpoint().clone()).collect()
     }
 
-    /// The sockets that somebody may answer on after the end of this generation and until the next one starts,
-    /// duplicated and made non-blocking; the next generation finds them as they were. None if it has started already.
+    /// Duplicates of the sockets with [`super::Listen::answer`], to answer on them after `generation` has
+    /// ended and until the next one starts.
+    ///
+    /// The duplicates are non-blocking, and the next generation finds the sockets in their former mode.
+    /// Returns none if the next generation has started already.
     #[must_use]
     pub fn answering_sockets(&self, generation: GenerationId) -> Vec<OwnedFd> {
-        let answering = self.sockets.iter().filter(|held| held.allows_answers());
-        answering.filter_map(|held| held.lend(generation).ok().flatten()).collect()
+        let answering = self.sockets.iter().filter(|socket| socket.allows_answers());
+        answering.filter_map(|socket| socket.lend(generation).ok().flatten()).collect()
     }
 
-    /// Stops gently and returns once the last process of the tree is gone.
+    /// Stops gently, and returns after the last process has ended.
     pub async fn stop(mut self) -> SupervisorExit {
         self.handle.send(Request::Stop);
         let mut exit = SupervisorExit::Asked;
         while let Some(event) = self.next_event().await {
-            if let Event::Ended(how) = event {
-                exit = how;
+            if let Event::Ended(ended) = event {
+                exit = ended;
             }
         }
         exit
@@ -115,77 +109,86 @@ impl Supervisor {
 
 impl Drop for Supervisor {
     fn drop(&mut self) {
-        // The loop's own end kills what still runs.
+        // This drops the executor, which kills what still runs.
         self.task.abort();
     }
 }
 
-#[derive(Debug)]
-struct Loop {
-    machine: Machine,
-    hands: Hands,
-    requests: UnboundedReceiver<Request>,
-    happened: UnboundedReceiver<ProcessEvent>,
-    orphans: Option<tokio::signal::unix::Signal>,
+/// Sends requests to a running supervisor. Cheap to clone. Sending never blocks, and has no effect after the
+/// end.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    requests: UnboundedSender<Request>,
 }
 
-impl Loop {
+impl Handle {
+    /// Sends a request.
+    pub fn send(&self, request: Request) {
+        // It fails only after the supervisor has ended.
+        let _ = self.requests.send(request);
+    }
+}
+
+/// The task that a [`Supervisor`] runs on.
+#[derive(Debug)]
+struct SupervisorTask {
+    machine: Machine,
+    executor: Executor,
+    requests: UnboundedReceiver<Request>,
+    process_events: UnboundedReceiver<ProcessEvent>,
+    /// SIGCHLD, if this process adopts orphans.
+    sigchld: Option<Signal>,
+}
+
+impl SupervisorTask {
     fn new(
-        options: Options,
+        options: &Options,
         sockets: Vec<Arc<InheritedListener>>,
         requests: UnboundedReceiver<Request>,
-        told: UnboundedSender<Event>,
-    ) -> Result<Self, Error> {
-        let (happen, happened) = unbounded_channel();
-        Ok(Self {
-            machine: Machine::new(&options),
-            hands: Hands::new(options, sockets, told, happen).map_err(Error::Prepare)?,
-            orphans: None,
-            requests,
-            happened,
-        })
-    }
-
-    fn adopt(&mut self) -> std::io::Result<()> {
-        if self.hands.options.subreaper == Subreaper::Yes {
+        events: UnboundedSender<Event>,
+    ) -> io::Result<Self> {
+        let (process_event_sender, process_events) = unbounded_channel();
+        let executor = Executor::new(options, sockets, events, process_event_sender)?;
+        let mut sigchld = None;
+        if options.subreaper == Subreaper::Yes {
             adopt_orphans()?;
-            self.orphans = Some(tokio::signal::unix::signal(tokio::signal::unix::SignalKind::child())?);
+            sigchld = Some(signal(SignalKind::child())?);
         }
-        Ok(())
+        Ok(Self { machine: Machine::new(options), executor, requests, process_events, sigchld })
     }
 
     async fn run(mut self: Box<Self>) {
         loop {
-            self.hands.look_around();
-            self.settle();
-            if let Some(exit) = self.hands.exit {
-                return self.hands.end(exit).await;
+            self.executor.poll();
+            self.run_machine();
+            if let Some(exit) = self.executor.exit() {
+                return self.executor.finish(exit).await;
             }
-            self.hands.tell_orphan_killer(None);
+            self.executor.report_gone_trees();
             self.wait().await;
         }
     }
 
-    /// Waits for one thing to happen.
+    /// Waits until something happens.
     async fn wait(&mut self) {
-        let deadline = self.hands.deadline().into_iter().chain(self.machine.deadline()).min();
+        let deadline = self.executor.deadline().into_iter().chain(self.machine.deadline()).min();
         tokio::select! {
             biased;
-            Some(happening) = self.happened.recv() => self.hands.took(happening),
-            Some(request) = self.requests.recv() => self.requested(request),
-            () = orphaned(&mut self.orphans) => self.hands.orphaned(),
-            () = until(deadline) => self.hands.inputs.push_back(Input::TimePassed),
+            Some(event) = self.process_events.recv() => self.executor.handle(event),
+            Some(request) = self.requests.recv() => self.handle_request(request),
+            () = next_signal(&mut self.sigchld) => self.executor.handle_sigchld(),
+            () = sleep_until(deadline) => self.executor.push_input(Input::TimePassed),
         }
     }
 
-    fn requested(&mut self, request: Request) {
+    fn handle_request(&mut self, request: Request) {
         if matches!(request, Request::Changed(_) | Request::Restart) {
-            self.hands.look_now();
+            self.executor.poll_readiness_now();
         }
         let input = match request {
-            Request::Suspend => return self.hands.suspend(),
-            Request::Resized => return self.hands.resized(),
-            Request::Continue => return self.hands.go_on(),
+            Request::Suspend => return self.executor.suspend(),
+            Request::Resized => return self.executor.terminal_resized(),
+            Request::Continue => return self.executor.resume(),
             Request::Changed(batch) => Input::Changed(batch),
             Request::Restart => Input::Restart,
             Request::Drained(generation) => Input::Drained(generation),
@@ -195,37 +198,37 @@ impl Loop {
             Request::Stop => Input::Stop,
             Request::Kill => Input::Kill,
         };
-        self.hands.inputs.push_back(input);
+        self.executor.push_input(input);
     }
 
-    /// Runs the machine until nothing follows any more.
-    fn settle(&mut self) {
-        while let Some(input) = self.hands.inputs.pop_front() {
-            // From time passing, most often nothing follows.
-            let quiet = matches!(input, Input::TimePassed);
-            if !quiet {
-                tracing::debug!(?input, "told");
+    /// Feeds the state machine until no input is left. Performing an action may add inputs.
+    fn run_machine(&mut self) {
+        while let Some(input) = self.executor.next_input() {
+            // Most often, passing time leads to no action.
+            let is_time = matches!(input, Input::TimePassed);
+            if !is_time {
+                tracing::debug!(?input, "input");
             }
             let actions = self.machine.step(input, Instant::now());
-            if actions.is_empty() && !quiet {
-                tracing::debug!("nothing follows");
+            if actions.is_empty() && !is_time {
+                tracing::debug!("no action");
             }
             for action in actions {
-                tracing::debug!(?action, "decided");
-                self.hands.perform(action);
+                tracing::debug!(?action, "action");
+                self.executor.perform(action);
             }
         }
     }
 }
 
-async fn until(deadline: Option<Instant>) {
+async fn sleep_until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
         None => std::future::pending().await,
     }
 }
 
-async fn orphaned(signal: &mut Option<tokio::signal::unix::Signal>) {
+async fn next_signal(signal: &mut Option<Signal>) {
     match signal {
         Some(signal) => drop(signal.recv().await),
         None => std::future::pending().await,

@@ -1,235 +1,405 @@
-//! The hands of the room: everything that runs, what it takes to run it, and its end. Decide nothing.
+//! The executor: performs actions, and turns what happens to processes into inputs.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::running::{Builds, ProcessEvent, Running};
+use super::builds::Builds;
+use super::launcher::Launcher;
+use super::process_event::ProcessEvent;
+use super::readiness_checks::ReadinessChecks;
+use super::running::{RunningProcess, Server};
+use super::tracked_trees::TrackedTrees;
+use crate::change::Batch;
+use crate::supervise::command::Command;
 use crate::supervise::event::{Event, SupervisorExit};
-use crate::supervise::options::Options;
-use crate::supervise::output::{Capture, ChildOutput, OutputStreams};
-use crate::supervise::process::{ProcessTrees, TreeId};
-use crate::supervise::readiness::{ListenHistory, SocketProbe};
+use crate::supervise::options::{Options, Port};
+use crate::supervise::phase::{ExitReport, ProcessExit, werkzeug_wants_restart};
+use crate::supervise::process::TreeId;
+use crate::supervise::readiness::{address_besides, free_port, says_port_is_taken};
 use crate::supervise::signal::Signal;
-use crate::supervise::sockets::InheritedListener;
-use crate::supervise::state_machine::{Input, ReadyCondition};
+use crate::supervise::sockets::{InheritedListener, ListenerUse, PassSocket};
+use crate::supervise::state_machine::{Action, Input};
 use crate::supervise::terminal::{JobControl, StopReason};
 use crate::{GenerationId, Remedy};
 
-/// What performs: everything that runs, and what it takes to run it.
+/// Everything that runs, and what it takes to run it. Dropped, it kills what still runs.
 #[derive(Debug)]
-pub(crate) struct Hands {
-    pub(crate) options: Options,
-    pub(super) told: UnboundedSender<Event>,
-    pub(super) happen: UnboundedSender<ProcessEvent>,
-    /// What the machine is to be told next.
-    pub(crate) inputs: VecDeque<Input>,
-    pub(super) trees: ProcessTrees,
-    pub(super) sockets: Vec<Arc<InheritedListener>>,
-    pub(super) streams: Option<OutputStreams>,
-    pub(super) running: BTreeMap<GenerationId, Running>,
-    /// Trees that are gone, which the orphan killer does not know yet.
-    pub(super) unsaid: Vec<TreeId>,
-    pub(super) builds: Option<Builds>,
-    /// The machine has said that it is over.
-    pub(crate) exit: Option<SupervisorExit>,
-    pub(super) reloader_told: bool,
-    pub(super) jobs: JobControl,
-    /// When to look for orphans that have ended even if no signal tells of one.
-    pub(super) reap_at: Option<Instant>,
-    /// What earlier generations have shown of how the server listens.
-    pub(super) history: ListenHistory,
+pub(crate) struct Executor {
+    command: Command,
+    port: Port,
+    pass_socket: PassSocket,
+    /// The sockets that every generation inherits.
+    sockets: Vec<Arc<InheritedListener>>,
+    launcher: Launcher,
+    trees: TrackedTrees,
+    servers: BTreeMap<GenerationId, Server>,
+    builds: Builds,
+    readiness: ReadinessChecks,
+    jobs: JobControl,
+    reloader_reported: bool,
+    events: UnboundedSender<Event>,
+    /// What the state machine does not know yet.
+    inputs: VecDeque<Input>,
+    exit: Option<SupervisorExit>,
 }
 
-impl Hands {
+impl Executor {
+    /// `events` go to the owner, and `process_events` come back to [`Self::handle`].
     pub(crate) fn new(
-        options: Options,
+        options: &Options,
         sockets: Vec<Arc<InheritedListener>>,
-        told: UnboundedSender<Event>,
-        happen: UnboundedSender<ProcessEvent>,
+        events: UnboundedSender<Event>,
+        process_events: UnboundedSender<ProcessEvent>,
     ) -> io::Result<Self> {
-        let streams = match &options.streams {
-            None if options.capture != Capture::No => Some(OutputStreams::open(false)?),
-            given => given.clone(),
-        };
-        let trees = ProcessTrees::new(supervisor_name(), options.subreaper);
-        if let Some(orphan_killer) = &options.orphan_killer {
-            orphan_killer.supervisor_started(trees.supervisor());
-        }
         Ok(Self {
-            trees,
-            streams,
-            jobs: JobControl::new(options.command.stdin),
-            options,
-            told,
-            happen,
-            inputs: VecDeque::from([Input::Begin]),
+            command: options.command.clone(),
+            port: options.port,
+            pass_socket: options.pass_socket,
+            launcher: Launcher::new(options, process_events.clone())?,
+            trees: TrackedTrees::new(options),
+            servers: BTreeMap::new(),
+            builds: Builds::new(options),
+            readiness: ReadinessChecks::new(options, sockets.clone(), process_events),
             sockets,
-            running: BTreeMap::new(),
-            unsaid: Vec::new(),
-            builds: None,
+            jobs: JobControl::new(options.command.stdin),
+            reloader_reported: false,
+            events,
+            inputs: VecDeque::from([Input::Begin]),
             exit: None,
-            reloader_told: false,
-            reap_at: None,
-            history: ListenHistory::default(),
         })
     }
 
-    /// When to look around next, if nothing happens before.
+    /// The oldest input that the state machine does not know yet.
+    pub(crate) fn next_input(&mut self) -> Option<Input> {
+        self.inputs.pop_front()
+    }
+
+    /// Adds an input after those that wait.
+    pub(crate) fn push_input(&mut self, input: Input) {
+        self.inputs.push_back(input);
+    }
+
+    /// How the supervisor ends, once the state machine has decided that.
+    pub(crate) fn exit(&self) -> Option<SupervisorExit> {
+        self.exit
+    }
+
+    /// Performs an action.
+    pub(crate) fn perform(&mut self, action: Action) {
+        let now = Instant::now();
+        match action {
+            Action::Build { generation, because } => {
+                let outcome = self.builds.start(generation, because, &self.launcher, &mut self.trees);
+                self.inputs.extend(outcome);
+            }
+            Action::StopBuilds => self.builds.stop(&mut self.trees, now),
+            Action::KillBuilds => self.builds.kill(&mut self.trees, now),
+            Action::Spawn { generation, because } => self.spawn(generation, because.as_deref()),
+            Action::DiagnoseReadiness { generation } => self.diagnose_readiness(generation),
+            Action::StopTree { generation, signal } => {
+                if let Some(server) = self.servers.get_mut(&generation) {
+                    server.process_mut().stopping(now);
+                    self.trees.signal(server.process().tree(), signal);
+                }
+            }
+            Action::SignalGroup { generation, signal } => {
+                if let Some(server) = self.servers.get(&generation) {
+                    self.trees.signal_group(server.process().tree(), signal);
+                }
+            }
+            Action::KillTree { generation, waited } => self.kill(generation, waited, now),
+            Action::Abandon { generation } => self.abandon(generation),
+            Action::Emit(event) => self.emit(event),
+            Action::Finish(exit) => self.exit = Some(exit),
+        }
+    }
+
+    fn spawn(&mut self, generation: GenerationId, because: Option<&Batch>) {
+        let (port, own_socket) = match self.port {
+            Port::Own => (free_port(), None),
+            Port::Inherited => (None, InheritedListener::on_free_port().ok()),
+            Port::None | Port::Fixed(_) => (None, None),
+        };
+        let sockets = own_socket.iter().chain(self.sockets.iter().map(Arc::as_ref)).collect();
+        let is_shared = self.servers.values().any(|server| server.process().may_serve());
+        let socket_use = if is_shared { ListenerUse::Shared } else { ListenerUse::Exclusive };
+        let (tree, tag) = self.trees.new_tree();
+        let request = self
+            .launcher
+            .request(&self.command, generation, because, tag)
+            .port(port)
+            .sockets(sockets, socket_use, self.pass_socket)
+            .interactive();
+        let jobs = &mut self.jobs;
+        let launched = self.launcher.launch(request, tree, &mut self.trees, |child| {
+            if child.has_terminal() {
+                jobs.child_started_with_terminal(child.pid());
+            }
+        });
+        match launched {
+            Ok(process) => {
+                self.push_input(Input::Spawned { generation, pid: process.pid() as u32 });
+                let server = Server::new(process, own_socket, port);
+                let ready = self.readiness.start(generation, &server, Instant::now());
+                self.inputs.extend(ready);
+                self.servers.insert(generation, server);
+            }
+            Err(error) => self.push_input(Input::SpawnFailed { generation, report: error.into_report() }),
+        }
+    }
+
+    fn diagnose_readiness(&mut self, generation: GenerationId) {
+        if let Some(server) = self.servers.get(&generation) {
+            let condition = self.readiness.condition(generation);
+            let output = server.process().output_tail();
+            self.push_input(Input::NotReady { generation, condition, output });
+        }
+    }
+
+    fn kill(&mut self, generation: GenerationId, waited: Duration, now: Instant) {
+        let Some(server) = self.servers.get_mut(&generation) else { return };
+        server.process_mut().killed(now);
+        let tree = server.process().tree();
+        if !waited.is_zero() {
+            for (pid, command) in self.trees.examples(tree) {
+                self.emit(Event::Blocked { pid, command, waited });
+            }
+        }
+        self.trees.kill(tree);
+    }
+
+    fn abandon(&mut self, generation: GenerationId) {
+        let Some(server) = self.servers.get(&generation) else { return };
+        for (pid, command) in self.trees.examples(server.process().tree()) {
+            let message = format!("process {pid} does not even end when killed: {command}");
+            let cause = "it hangs in the kernel, most likely on a network file system or a device";
+            self.emit(Event::Warning { message, remedy: Remedy::Text(cause.into()) });
+        }
+        self.forget(generation);
+    }
+
+    fn forget(&mut self, generation: GenerationId) {
+        self.readiness.end(generation);
+        if let Some(server) = self.servers.remove(&generation) {
+            server.process().catch_up_output();
+            self.trees.remove(server.process().tree());
+        }
+    }
+
+    /// Handles what has happened to a process.
+    pub(crate) fn handle(&mut self, event: ProcessEvent) {
+        match event {
+            ProcessEvent::Ready { generation, address } => {
+                self.readiness.end(generation);
+                self.push_input(Input::Ready { generation, address: Some(address) });
+            }
+            ProcessEvent::ReloaderSeen => self.report_reloader(),
+            ProcessEvent::LeaderEnded { tree, exit } => self.leader_ended(tree, exit),
+        }
+    }
+
+    fn leader_ended(&mut self, tree: TreeId, exit: ProcessExit) {
+        let now = Instant::now();
+        if self.builds.owns(tree) {
+            let outcome = self.builds.leader_ended(exit, &self.launcher, &mut self.trees, now);
+            self.inputs.extend(outcome);
+            return;
+        }
+        let mut servers = self.servers.iter_mut();
+        let Some((generation, server)) = servers.find(|(_, server)| server.process().tree() == tree) else {
+            return;
+        };
+        let generation = *generation;
+        self.readiness.end(generation);
+        let report = server.process_mut().leader_ended(exit, &mut self.trees, now);
+        self.jobs.child_ended(server.process().pid());
+        if werkzeug_wants_restart(exit) && self.pass_socket == PassSocket::Werkzeug {
+            self.report_reloader();
+        }
+        if let Some((holder, address)) = self.port_conflict(generation, &report) {
+            self.push_input(Input::PortConflict { generation, holder, address });
+        }
+        self.push_input(Input::LeaderExited { generation, report });
+    }
+
+    /// The older generation that has the port which `generation` could not bind, and an address that only the
+    /// older one has.
+    fn port_conflict(
+        &mut self,
+        generation: GenerationId,
+        report: &ExitReport,
+    ) -> Option<(GenerationId, SocketAddr)> {
+        let mut older = self.servers.range(..generation).rev();
+        let (holder, server) = older.find(|(_, server)| server.process().may_serve())?;
+        if !says_port_is_taken(&report.output) {
+            return None;
+        }
+        let pids = self.trees.members(server.process().tree());
+        let inherited = self.sockets.iter().filter_map(|socket| socket.tcp_address());
+        let inherited: Vec<SocketAddr> = inherited.chain(server.own_address()).collect();
+        Some((*holder, address_besides(&pids, server.port(), &inherited)?))
+    }
+
+    /// Reports once that the child has a reloader of its own.
+    fn report_reloader(&mut self) {
+        if !self.reloader_reported {
+            self.reloader_reported = true;
+            let name = "werkzeug".to_owned();
+            self.emit(Event::ReloaderInside { remedy: Remedy::DisableReloader { name: name.clone() }, name });
+        }
+    }
+
+    /// Handles SIGCHLD: a child has stopped, or an orphan that this process adopted has ended.
+    pub(crate) fn handle_sigchld(&mut self) {
+        let now = Instant::now();
+        self.trees.reap_orphans(now);
+        self.check_stops();
+        for server in self.servers.values_mut() {
+            server.process_mut().poll_soon(now);
+        }
+        if let Some(process) = self.builds.process_mut() {
+            process.poll_soon(now);
+        }
+    }
+
+    /// When to call [`Self::poll`] next, if nothing happens before.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        let builds = self.builds.as_ref().map(|builds| &builds.run);
-        let ending = self.running.values().chain(builds).filter(|run| run.leader_ended);
-        let probes = self.running.values().filter_map(|run| run.probe.as_ref()).map(SocketProbe::next);
-        let looks = self.jobs.deadline().into_iter().chain(self.reap_at);
-        ending.map(|run| run.look.next()).chain(looks).chain(probes).min()
+        let ends = self.processes().filter_map(RunningProcess::next_poll);
+        let others = [self.jobs.deadline(), self.trees.deadline(), self.readiness.deadline()];
+        ends.chain(others.into_iter().flatten()).min()
     }
 
-    /// Sends every process that runs a signal.
-    pub(super) fn send_all(&mut self, signal: Signal) {
-        let builds = self.builds.as_ref().map(|builds| &builds.run);
-        let trees: Vec<TreeId> = self.running.values().chain(builds).map(|run| run.tree).collect();
-        trees.into_iter().for_each(|tree| self.trees.send(tree, &[signal]));
+    /// Looks for what no event announces: trees that are gone, stopped processes, and servers that listen.
+    pub(crate) fn poll(&mut self) {
+        let now = Instant::now();
+        let trees = &mut self.trees;
+        if self.jobs.is_suspend_over(now, || trees.are_all_stopped()) {
+            self.suspended();
+        }
+        self.trees.reap_orphans_if_due(now);
+        self.poll_readiness(now);
+        let mut gone = Vec::new();
+        for (generation, server) in &mut self.servers {
+            if server.process_mut().is_gone(&mut self.trees, now) {
+                gone.push(*generation);
+            }
+        }
+        for generation in gone {
+            self.forget(generation);
+            self.push_input(Input::TreeGone { generation });
+        }
+        let cancelled = self.builds.poll(&mut self.trees, now);
+        self.inputs.extend(cancelled);
     }
 
-    /// Stops everything, gently first.
+    fn poll_readiness(&mut self, now: Instant) {
+        let inputs = self.readiness.poll(&self.servers, &mut self.trees, now);
+        self.inputs.extend(inputs);
+    }
+
+    /// Looks at once which generations serve. Before a restart, a generation that serves since the last look
+    /// must not count as one that still starts.
+    pub(crate) fn poll_readiness_now(&mut self) {
+        let now = Instant::now();
+        self.readiness.hasten(now);
+        self.poll_readiness(now);
+    }
+
+    /// Begins to stop all processes, as Ctrl-Z does. [`Event::Suspended`] follows.
     pub(crate) fn suspend(&mut self) {
-        self.send_all(Signal::TSTP);
+        self.send_to_all(Signal::TSTP);
         self.jobs.suspending(Instant::now());
     }
 
-    /// Lets everything go on.
-    pub(crate) fn go_on(&mut self) {
-        let mut live = self.running.values().rev().filter(|run| !run.leader_ended);
-        self.jobs.resume(live.next().map(|run| run.pid));
-        self.send_all(Signal::CONT);
-    }
-
-    /// Our terminal has another size now. What is in the background is not told by the terminal itself.
-    pub(crate) fn resized(&mut self) {
-        let builds = self.builds.as_ref().map(|builds| &builds.run);
-        let runs: Vec<&Running> = self.running.values().chain(builds).collect();
-        for run in &runs {
-            run.output.iter().for_each(ChildOutput::resize);
-        }
-        runs.iter().for_each(|run| self.trees.signal_group(run.tree, Signal::WINCH));
-    }
-
-    pub(super) fn suspended(&mut self) {
-        self.send_all(Signal::STOP);
+    fn suspended(&mut self) {
+        self.send_to_all(Signal::STOP);
         self.jobs.suspended();
-        self.tell(Event::Suspended);
+        self.emit(Event::Suspended);
     }
 
-    pub(super) fn look_whether_stopped(&mut self, now: Instant) {
-        let trees = &mut self.trees;
-        if self.jobs.is_suspend_over(now, || trees.all_members().iter().all(|(one, _)| one.is_stopped())) {
-            self.suspended();
+    /// Continues all processes.
+    pub(crate) fn resume(&mut self) {
+        let mut live =
+            self.servers.values().rev().map(Server::process).filter(|process| process.has_leader());
+        let newest = live.next().map(RunningProcess::pid);
+        self.jobs.resume(newest);
+        self.send_to_all(Signal::CONT);
+    }
+
+    /// The terminal has another size. The kernel sends SIGWINCH to its foreground group only, so the others
+    /// get it here.
+    pub(crate) fn terminal_resized(&mut self) {
+        for process in self.processes() {
+            process.resize_terminal();
+        }
+        for process in self.processes() {
+            self.trees.signal_group(process.tree(), Signal::WINCH);
         }
     }
 
-    pub(super) fn look_for_stops(&mut self) {
-        let live = self.running.values().filter(|run| !run.leader_ended && !run.killed);
-        let pids: Vec<i32> = live.map(|run| run.pid).collect();
+    fn check_stops(&mut self) {
+        let live = self.servers.values().map(Server::process).filter(|process| process.may_serve());
+        let pids: Vec<i32> = live.map(RunningProcess::pid).collect();
         match self.jobs.check_stops(&pids) {
             Some(StopReason::Job) => self.suspended(),
-            Some(StopReason::GotTerminal) => self.send_all(Signal::CONT),
+            Some(StopReason::GotTerminal) => self.send_to_all(Signal::CONT),
             Some(StopReason::NeedsTerminal { pid, signal }) => {
                 let message = format!("{signal} stopped process {pid}, because it used the terminal");
-                self.tell(Event::Warning { message, remedy: Remedy::GiveTerminal });
+                self.emit(Event::Warning { message, remedy: Remedy::GiveTerminal });
             }
             None => {}
         }
     }
 
-    /// A reloader inside the child is named once.
-    pub(super) fn reloader(&mut self) {
-        if !std::mem::replace(&mut self.reloader_told, true) {
-            let name = "werkzeug".to_owned();
-            self.tell(Event::ReloaderInside { remedy: Remedy::DisableReloader { name: name.clone() }, name });
+    fn send_to_all(&mut self, signal: Signal) {
+        let trees: Vec<TreeId> = self.processes().map(RunningProcess::tree).collect();
+        for tree in trees {
+            self.trees.send(tree, signal);
         }
     }
 
-    /// Finds out why a generation is not ready.
-    pub(super) fn diagnose_readiness(&mut self, generation: GenerationId) {
-        let Some(run) = self.running.get(&generation) else { return };
-        let condition = match run.probe {
-            Some(SocketProbe::Waiting { .. }) => ReadyCondition::AcceptsOnSocket,
-            _ => ReadyCondition::Answers,
-        };
-        let output = run.output.as_ref().map(ChildOutput::tail).unwrap_or_default();
-        self.inputs.push_back(Input::NotReady { generation, condition, output });
+    fn processes(&self) -> impl Iterator<Item = &RunningProcess> {
+        self.servers.values().map(Server::process).chain(self.builds.process())
     }
 
-    /// Sends the owner an event. An owner that has dropped the receiver does not want any.
-    pub(super) fn tell(&mut self, event: Event) {
-        let _ = self.told.send(event);
+    /// Reports the trees that are gone to the orphan killer.
+    pub(crate) fn report_gone_trees(&mut self) {
+        self.trees.report_gone();
     }
 
-    pub(super) fn forget(&mut self, generation: GenerationId) {
-        if let Some(run) = self.running.remove(&generation) {
-            if let Some(output) = &run.output {
-                output.catch_up();
-            }
-            self.gone(run.tree);
-        }
+    /// Kills what builds have left behind, and sends the last event.
+    pub(crate) async fn finish(mut self, exit: SupervisorExit) {
+        self.kill_all();
+        self.launcher.flush_output().await;
+        // Closed first, so that the owner can bind the same addresses once it has the event.
+        self.close_sockets();
+        self.emit(Event::Ended(exit));
     }
 
-    pub(super) fn gone(&mut self, tree: TreeId) {
-        self.trees.forget(tree);
-        self.unsaid.push(tree);
-    }
-
-    /// Reports to the orphan killer which trees are gone and which one has begun. That a tree is gone is reported with the next
-    /// start or the next wait: until then the orphan killer tells another process with the same pid by when it began.
-    pub(crate) fn tell_orphan_killer(&mut self, began: Option<(TreeId, i32)>) {
-        let gone = std::mem::take(&mut self.unsaid);
-        if let Some(orphan_killer) = &self.options.orphan_killer {
-            orphan_killer.trees_changed(self.trees.supervisor(), &gone, began);
-        }
-    }
-
-    /// Everything has ended that had a number; what builds have left behind ends now.
-    pub(crate) async fn end(mut self, exit: SupervisorExit) {
-        self.kill_leftovers();
-        if let Some(streams) = &self.streams {
-            streams.flushed().await;
-        }
-        // Whoever hears of the end may listen there at once.
+    fn close_sockets(&mut self) {
         self.sockets.clear();
-        self.tell(Event::Ended(exit));
+        self.readiness.close_sockets();
     }
 
-    pub(super) fn kill_leftovers(&mut self) {
+    fn kill_all(&mut self) {
         self.jobs.finish();
-        for _ in 0..100 {
-            let left: std::collections::BTreeSet<TreeId> =
-                self.trees.all_members().into_iter().map(|(_, tree)| tree).collect();
-            if left.is_empty() {
-                break;
-            }
-            left.into_iter().for_each(|tree| self.trees.kill(tree));
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        self.trees.reap_orphans(Instant::now());
-        if let Some(orphan_killer) = &self.options.orphan_killer {
-            orphan_killer.supervisor_ended(self.trees.supervisor());
-        }
+        self.trees.kill_all();
+    }
+
+    /// Sends the owner an event. An owner that has dropped the receiver wants none.
+    fn emit(&self, event: Event) {
+        let _ = self.events.send(event);
     }
 }
 
-impl Drop for Hands {
+impl Drop for Executor {
+    /// Leaves no process behind, even if the runtime ends before the supervisor.
     fn drop(&mut self) {
-        // The last resort, when the runtime ends before the supervisor: nothing is left behind even so.
-        self.kill_leftovers();
+        self.kill_all();
     }
-}
-
-/// Unlike any other supervisor's on this machine.
-fn supervisor_name() -> String {
-    use std::hash::{BuildHasher, RandomState};
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    format!("{:x}.{:x}", std::process::id(), RandomState::new().hash_one(since))
 }

@@ -1,9 +1,15 @@
-//! Executes the actions of the state machine: starts, signals and reaps processes. Contains no policy.
+//! Performs the actions of the state machine: starts, signals and reaps processes. Contains no policy.
+//!
+//! [`Executor`] is the whole. Its parts: `launcher` starts processes, `running` is one of them, `builds` runs the
+//! builds, `readiness_checks` waits until a generation serves, and `tracked_trees` knows the process trees.
 
+mod builds;
 mod executor;
-mod perform;
+mod launcher;
+mod process_event;
+mod readiness_checks;
 mod running;
-mod start;
+mod tracked_trees;
 
-pub(super) use executor::Hands;
-pub(super) use running::ProcessEvent;
+pub(super) use executor::Executor;
+pub(super) use process_event::ProcessEvent;

@@ -1,99 +1,198 @@
-//! A process that was started, and what belongs to it as long as its tree lives.
+//! A started process, with what belongs to it until the last process of its tree has ended.
 
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::task::AbortHandle;
 
+use super::tracked_trees::TrackedTrees;
 use crate::Remedy;
-use crate::change::Batch;
-
-use crate::GenerationId;
 use crate::supervise::output::ChildOutput;
 use crate::supervise::phase::{ExitReport, ProcessExit};
 use crate::supervise::poll_timer::PollTimer;
-use crate::supervise::process::{ProcessTrees, TreeId};
-use crate::supervise::readiness::SocketProbe;
+use crate::supervise::process::TreeId;
 use crate::supervise::sockets::InheritedListener;
 
-/// What happens outside, told by the small tasks beside the loop.
+/// The process of a generation, and where it may listen.
 #[derive(Debug)]
-pub(crate) enum ProcessEvent {
-    /// The leader of this tree has ended.
-    Ended { tree: TreeId, ended: ProcessExit },
-    /// The output says that werkzeug's reloader is at work.
-    Reloader,
-    /// A generation serves.
-    Ready { generation: GenerationId, address: Option<SocketAddr> },
+pub(super) struct Server {
+    process: RunningProcess,
+    /// A socket that only this generation inherits. It is closed with the generation, so that no client waits
+    /// in its queue.
+    own_socket: Option<InheritedListener>,
+    /// The port that the server was told to listen on.
+    port: Option<u16>,
 }
 
-/// A generation's process.
-#[derive(Debug)]
-pub(super) struct Running {
-    pub(super) tree: TreeId,
-    pub(super) pid: i32,
-    pub(super) began: Instant,
-    pub(super) output: Option<ChildOutput>,
-    /// Open as long as the process may read from it.
-    pub(super) _stdin: Option<OwnedFd>,
-    /// Its own inherited socket: closed with the generation, so that no client waits in a queue that nobody serves.
-    pub(super) socket: Option<InheritedListener>,
-    /// The port that it was told to listen on.
-    pub(super) port: Option<u16>,
-    pub(super) watchers: Vec<AbortHandle>,
-    pub(super) probe: Option<SocketProbe>,
-    pub(super) leader_ended: bool,
-    /// It was killed: whoever still turns up is killed too.
-    pub(super) killed: bool,
-    pub(super) look: PollTimer,
+impl Server {
+    pub(super) fn new(
+        process: RunningProcess,
+        own_socket: Option<InheritedListener>,
+        port: Option<u16>,
+    ) -> Self {
+        Self { process, own_socket, port }
+    }
+
+    pub(super) fn process(&self) -> &RunningProcess {
+        &self.process
+    }
+
+    pub(super) fn process_mut(&mut self) -> &mut RunningProcess {
+        &mut self.process
+    }
+
+    pub(super) fn port(&self) -> Option<u16> {
+        self.port
+    }
+
+    pub(super) fn own_socket(&self) -> Option<&InheritedListener> {
+        self.own_socket.as_ref()
+    }
+
+    /// The address of its own inherited socket.
+    pub(super) fn own_address(&self) -> Option<SocketAddr> {
+        self.own_socket.as_ref().and_then(InheritedListener::tcp_address)
+    }
 }
 
-impl Running {
-    /// It may have connections to finish, if not to accept.
-    pub(super) fn serves(&self) -> bool {
+/// The leader of a process tree. Dropped, it forgets the leader without ending it.
+#[derive(Debug)]
+pub(super) struct RunningProcess {
+    tree: TreeId,
+    pid: i32,
+    started_at: Instant,
+    output: Option<ChildOutput>,
+    /// Kept open, so that the process does not read an end of file.
+    _stdin: Option<OwnedFd>,
+    exit_waiter: AbortHandle,
+    leader_ended: bool,
+    /// SIGKILL was sent, so processes of the tree that appear later are killed as well.
+    killed: bool,
+    /// When to look next whether the tree is gone.
+    poll_timer: PollTimer,
+}
+
+impl RunningProcess {
+    pub(super) fn new(
+        tree: TreeId,
+        pid: i32,
+        started_at: Instant,
+        output: Option<ChildOutput>,
+        stdin: Option<OwnedFd>,
+        exit_waiter: AbortHandle,
+    ) -> Self {
+        let poll_timer = PollTimer::start(started_at);
+        Self {
+            tree,
+            pid,
+            started_at,
+            output,
+            _stdin: stdin,
+            exit_waiter,
+            leader_ended: false,
+            killed: false,
+            poll_timer,
+        }
+    }
+
+    pub(super) fn tree(&self) -> TreeId {
+        self.tree
+    }
+
+    pub(super) fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// Time since the start.
+    pub(super) fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.started_at)
+    }
+
+    pub(super) fn has_leader(&self) -> bool {
+        !self.leader_ended
+    }
+
+    /// Whether it may still serve: its leader runs and was not killed.
+    pub(super) fn may_serve(&self) -> bool {
         !self.leader_ended && !self.killed
     }
+
+    /// Records the end of the leader, and returns the report about it.
+    pub(super) fn leader_ended(
+        &mut self,
+        exit: ProcessExit,
+        trees: &mut TrackedTrees,
+        now: Instant,
+    ) -> ExitReport {
+        self.leader_ended = true;
+        trees.leader_ended(self.tree);
+        self.poll_timer = PollTimer::start(now);
+        self.catch_up_output();
+        let output = self.output_tail();
+        ExitReport { ended: exit, ran: self.age(now), message: None, remedy: Remedy::None, output }
+    }
+
+    /// Records that a stop begins, so the end of the tree is looked for often again.
+    pub(super) fn stopping(&mut self, now: Instant) {
+        self.poll_timer = PollTimer::start(now);
+    }
+
+    /// Records that the tree was killed.
+    pub(super) fn killed(&mut self, now: Instant) {
+        self.killed = true;
+        self.stopping(now);
+    }
+
+    /// Looks for the end of the tree at once, because a process has ended.
+    pub(super) fn poll_soon(&mut self, now: Instant) {
+        if self.leader_ended {
+            self.poll_timer.hasten(now);
+        }
+    }
+
+    /// When to look next whether the tree is gone.
+    pub(super) fn next_poll(&self) -> Option<Instant> {
+        self.leader_ended.then(|| self.poll_timer.next())
+    }
+
+    /// Whether the tree is gone, as far as a look is due.
+    pub(super) fn is_gone(&mut self, trees: &mut TrackedTrees, now: Instant) -> bool {
+        if !self.leader_ended || !self.poll_timer.is_due(now) {
+            return false;
+        }
+        if trees.members(self.tree).is_empty() {
+            return true;
+        }
+        if self.killed {
+            trees.kill(self.tree);
+        }
+        self.poll_timer.schedule_next(now);
+        false
+    }
+
+    /// Passes on what is still in the output pipes.
+    pub(super) fn catch_up_output(&self) {
+        if let Some(output) = &self.output {
+            output.catch_up();
+        }
+    }
+
+    /// The last of the captured output.
+    pub(super) fn output_tail(&self) -> Vec<u8> {
+        self.output.as_ref().map(ChildOutput::tail).unwrap_or_default()
+    }
+
+    /// Gives the process's own terminal the size of the supervisor's terminal.
+    pub(super) fn resize_terminal(&self) {
+        if let Some(output) = &self.output {
+            output.resize();
+        }
+    }
 }
 
-impl Drop for Running {
+impl Drop for RunningProcess {
     fn drop(&mut self) {
-        self.watchers.iter().for_each(AbortHandle::abort);
-    }
-}
-
-/// The builds of one generation, one at a time.
-#[derive(Debug)]
-pub(super) struct Builds {
-    pub(super) generation: GenerationId,
-    pub(super) because: Option<Arc<Batch>>,
-    /// Which of them runs.
-    pub(super) at: usize,
-    pub(super) cancelled: bool,
-    pub(super) run: Running,
-}
-
-pub(super) fn is_gone(trees: &mut ProcessTrees, run: &mut Running, now: Instant) -> bool {
-    if trees.members(run.tree).is_empty() {
-        return true;
-    }
-    if run.killed {
-        trees.kill(run.tree);
-    }
-    run.look.schedule_next(now);
-    false
-}
-
-pub(super) fn report(run: &Running, ended: ProcessExit, now: Instant) -> ExitReport {
-    if let Some(output) = &run.output {
-        output.catch_up();
-    }
-    ExitReport {
-        ended,
-        ran: now.saturating_duration_since(run.began),
-        message: None,
-        remedy: Remedy::None,
-        output: run.output.as_ref().map(ChildOutput::tail).unwrap_or_default(),
+        self.exit_waiter.abort();
     }
 }

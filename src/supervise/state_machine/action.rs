@@ -76,7 +76,8 @@ pub(crate) enum Action {
     Spawn { generation: GenerationId, because: Option<Arc<Batch>> },
     /// Find out why a generation is not ready, and report [`Input::NotReady`].
     DiagnoseReadiness { generation: GenerationId },
-    /// Send the whole process tree this signal, and report [`Input::TreeGone`] once none of its processes runs.
+    /// Send the whole process tree this signal, and report [`Input::TreeGone`] once none of its processes
+    /// runs.
     StopTree { generation: GenerationId, signal: Signal },
     /// Send the process group of the generation a signal that does not mean a stop.
     SignalGroup { generation: GenerationId, signal: Signal },

@@ -240,7 +240,8 @@ impl Lifecycle {
         }
     }
 
-    /// A generation serves on a port that only one generation can have, so generations take turns from now on.
+    /// A generation serves on a port that only one generation can have, so generations take turns from now
+    /// on.
     pub(super) fn listens_elsewhere(&mut self, generation: GenerationId, address: SocketAddr, now: Instant) {
         if self.settings.overlap {
             self.settings.overlap = false;
@@ -249,8 +250,8 @@ impl Lifecycle {
         self.ready(generation, Some(address), now);
     }
 
-    /// A generation could not bind a port because `holder` has it. Returns whether to try again, which is promising once
-    /// generations take turns.
+    /// A generation could not bind a port because `holder` has it. Returns whether to try again, which is
+    /// promising once generations take turns.
     pub(super) fn port_conflict(
         &mut self,
         generation: GenerationId,

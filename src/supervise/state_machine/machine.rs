@@ -18,7 +18,8 @@ use crate::supervise::sockets::PassSocket;
 
 /// Decides when generations start and end. Its parts decide how.
 ///
-/// Invariant: a change is never forgotten. A generation that began before the change is followed by one that began after it.
+/// Invariant: a change is never forgotten. A generation that began before the change is followed by one that
+/// began after it.
 #[derive(Debug)]
 pub(crate) struct Machine {
     policy: Policy,
@@ -258,8 +259,8 @@ impl Machine {
     }
 }
 
-/// Whether the terminal ended the process: by Ctrl-C, by Ctrl-\, or because the terminal closed. A shell that runs the
-/// process exits with 128 plus the number of SIGINT instead.
+/// Whether the terminal ended the process: by Ctrl-C, by Ctrl-\, or because the terminal closed. A shell that
+/// runs the process exits with 128 plus the number of SIGINT instead.
 fn is_from_terminal(exit: ProcessExit) -> bool {
     match exit {
         ProcessExit::Signal(signal) => [Signal::INT, Signal::QUIT, Signal::HUP].contains(&signal),

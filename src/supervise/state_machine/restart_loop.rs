@@ -1,10 +1,11 @@
 //! Detects restart loops by their rhythm, names them and slows them down. Pure.
 //!
-//! A server that writes a watched file while it starts restarts itself for ever. Such a file changes shortly after each
-//! start. A path that follows [`MIN_STARTS`] starts in a row is named. From then on, a change of that path alone restarts
-//! the server only after a delay, which doubles with each start up to [`MAX_RESTART_DELAY`]. If the server writes a file of
-//! another name each time, its directory is named instead. A change of any other path restarts at once, and an edit of the
-//! path itself outside of the window after a start ends the suspicion. No change is ever dropped.
+//! A server that writes a watched file while it starts restarts itself for ever. Such a file changes shortly
+//! after each start. A path that follows [`MIN_STARTS`] starts in a row is named. From then on, a change of
+//! that path alone restarts the server only after a delay, which doubles with each start up to
+//! [`MAX_RESTART_DELAY`]. If the server writes a file of another name each time, its directory is named
+//! instead. A change of any other path restarts at once, and an edit of the path itself outside of the window
+//! after a start ends the suspicion. No change is ever dropped.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,8 +20,8 @@ use crate::supervise::options::{OnLoop, Options};
 const WINDOW: Duration = Duration::from_secs(3);
 /// Number of starts in a row that a path follows before it is named.
 const MIN_STARTS: u32 = 3;
-/// Maximum difference between the times from a start to a change, unless [`MAX_SPREAD_RATIO`] allows more. A person
-/// saves less regularly. A scan that runs each second can notice a change up to a second late.
+/// Maximum difference between the times from a start to a change, unless [`MAX_SPREAD_RATIO`] allows more. A
+/// person saves less regularly. A scan that runs each second can notice a change up to a second late.
 const MAX_SPREAD: Duration = Duration::from_millis(1200);
 /// Maximum difference between these times, relative to the longest. Builds take minutes and vary.
 const MAX_SPREAD_RATIO: f32 = 0.4;
@@ -35,7 +36,7 @@ const MAX_TRACKED_PATHS: usize = 256;
 #[derive(Debug, Default)]
 #[must_use]
 pub(super) struct LoopDecision {
-    /// One [`Event::Loop`] for each path that has just been found to loop.
+    /// One [`Event::RestartLoop`] for each path that has just been found to loop.
     pub(super) events: Vec<Event>,
     /// Delay of the restart; `None` if any change of the batch restarts at once.
     pub(super) delay: Option<Duration>,
@@ -132,7 +133,11 @@ impl RestartLoops {
             delay = self.directories.record(parent, moment, true)?.restart_delay(&mut newly_named);
             directory = Some(parent.to_owned());
         }
-        events.extend(newly_named.map(|times| Event::Loop { path: change.path.clone(), directory, times }));
+        events.extend(newly_named.map(|times| Event::RestartLoop {
+            path: change.path.clone(),
+            directory,
+            times,
+        }));
         delay
     }
 }
@@ -191,8 +196,8 @@ impl Candidate {
         longest - shortest <= MAX_SPREAD.max(longest.mul_f32(MAX_SPREAD_RATIO))
     }
 
-    /// Delay of a restart for this path alone. Sets `newly_named` to the number of starts if the path loops and has not
-    /// been named before.
+    /// Delay of a restart for this path alone. Sets `newly_named` to the number of starts if the path loops
+    /// and has not been named before.
     fn restart_delay(&mut self, newly_named: &mut Option<u32>) -> Option<Duration> {
         let doublings = self.times.checked_sub(MIN_STARTS)?;
         if !self.is_named {
@@ -241,8 +246,8 @@ impl Candidates {
         Some(candidate)
     }
 
-    /// Forgets the paths that did not follow `start`. A named path is kept if the generation was stopped before it
-    /// had the time to write.
+    /// Forgets the paths that did not follow `start`. A named path is kept if the generation was stopped
+    /// before it had the time to write.
     fn forget_unless_followed(&mut self, start: u64, window_passed: bool) {
         self.0.retain(|_, candidate| candidate.last_start == start || candidate.is_named && !window_passed);
     }

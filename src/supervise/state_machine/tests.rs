@@ -1,7 +1,7 @@
 //! Tests of the state machine: cases as text files, and properties that hold for any order of inputs.
 //!
-//! A case is a file under `tests/cases/machine`. `= OPTION…` sets the options, `> MS INPUT` feeds an input at this
-//! millisecond, and the lines after it are the actions that must follow, in order.
+//! A case is a file under `tests/cases/machine`. `= OPTION…` sets the options, `> MS INPUT` feeds an input at
+//! this millisecond, and the lines after it are the actions that must follow, in order.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -139,7 +139,7 @@ fn line(action: &Action) -> String {
             None => "tell waiting".to_owned(),
         },
         Action::Emit(Event::ListensElsewhere { generation, .. }) => format!("tell elsewhere {generation}"),
-        Action::Emit(Event::Loop { path, directory, times }) => {
+        Action::Emit(Event::RestartLoop { path, directory, times }) => {
             let looping = directory.as_ref().unwrap_or(path);
             let name = looping.strip_prefix("/project").unwrap_or(looping).display();
             let what = if directory.is_some() { "directory" } else { "file" };

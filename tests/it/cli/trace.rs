@@ -33,9 +33,9 @@ fn every_event_is_followed_to_its_end() {
         assert!(line.contains("no change") && line.contains(path), "{line}");
     }
     sandbox.write("src/app.py", "two");
-    running.wait_for_line("told input=Changed(");
-    running.wait_for_line("decided action=Spawn { generation: 2");
-    running.wait_for_line("told input=Spawned { generation: 2");
+    running.wait_for_line("input input=Changed(");
+    running.wait_for_line("action action=Spawn { generation: GenerationId(2)");
+    running.wait_for_line("input input=Spawned { generation: GenerationId(2)");
     running.stop();
     assert!(running.lines().iter().any(|line| line.contains("watches placed directories=2")));
     assert!(!running.lines().iter().any(|line| line.contains(" TRACE ") || line.contains('\u{1b}')));
@@ -66,7 +66,11 @@ fn in_a_json_log_they_are_json_without_a_version() {
     let lines: Vec<serde_json::Value> =
         running.lines().iter().map(|line| serde_json::from_str(line).expect(line)).collect();
     let inner: Vec<_> = lines.iter().filter(|line| line.get("v").is_none()).collect();
-    assert!(inner.iter().any(|line| line["target"] == "devrun::supervise::task" && line["level"] == "DEBUG"));
+    assert!(
+        inner
+            .iter()
+            .any(|line| line["target"] == "devrun::supervise::supervisor" && line["level"] == "DEBUG")
+    );
     assert!(inner.len() < lines.len());
 }
 

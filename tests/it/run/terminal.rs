@@ -322,7 +322,7 @@ fn who_wants_the_terminal_without_having_it_is_named_with_the_remedy() {
     let sandbox = Sandbox::new();
     let mut shell = Pty::shell(&sandbox);
     shell.run("devrun -- sh -c 'read line </dev/tty'");
-    shell.expect("was stopped for that (SIGTTIN)");
+    shell.expect("because it used the terminal");
     shell.expect("--stdin inherit");
     shell.send("\x03");
     assert_eq!(shell.status(), 130);

@@ -107,7 +107,9 @@ async fn what_cannot_be_started_says_why() {
         let mut message = String::new();
         loop {
             match supervisor.next_event().await.unwrap() {
-                Event::Phase { phase: Phase::Failed(report), .. } => message = report.message.unwrap(),
+                Event::Phase { phase: Phase::Failed(report), .. } => {
+                    message = format!("{}; {:?}", report.message.unwrap(), report.remedy);
+                }
                 Event::Phase { phase: Phase::Exited(report), .. } => {
                     supervisor.handle().send(Request::Stop);
                     message = format!("{:?}", report.ended);
@@ -119,7 +121,7 @@ async fn what_cannot_be_started_says_why() {
     };
     let (exit, message) = first(Command::new(script.clone())).await;
     assert_eq!(exit, SupervisorExit::NotStarted(126));
-    assert!(message.contains("not executable; chmod +x"), "{message}");
+    assert!(message.contains("not executable") && message.contains("chmod +x"), "{message}");
     executable(&script);
     let (exit, message) = first(Command::new(script)).await;
     assert_eq!(exit, SupervisorExit::NotStarted(127));
@@ -132,7 +134,7 @@ async fn what_cannot_be_started_says_why() {
     assert!(message.contains("is a directory"), "{message}");
     let (exit, message) = first(Command::new("gti")).await;
     assert_eq!(exit, SupervisorExit::NotStarted(127));
-    assert!(message.contains("did you mean git?"), "{message}");
+    assert!(message.contains("FindProgram"), "{message}");
     let (exit, message) = first(Command::new("./nowhere")).await;
     assert_eq!(exit, SupervisorExit::NotStarted(127));
     assert!(message.contains("no such file"), "{message}");

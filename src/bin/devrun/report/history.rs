@@ -118,7 +118,7 @@ impl History {
                 Record::Blocked { pid: *pid, command: command.clone(), waited_us: micros(*waited) }
             }
             supervise::Event::Waiting { backoff } => Record::Waiting { backoff_us: backoff.map(micros) },
-            supervise::Event::Loop { path, directory, times } => {
+            supervise::Event::RestartLoop { path, directory, times } => {
                 self.restart_loop(path, directory.as_deref(), *times)
             }
             supervise::Event::ReloaderInside { name, remedy } => {
