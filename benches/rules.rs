@@ -1,7 +1,7 @@
-//! Ignore rules: building and matching, beside the `ignore` crate, on the same rules and the same paths.
+//! Compares the time to build and to match rules with the `ignore` crate: `cargo bench --bench rules`.
 //!
-//! The candidates take turns, so that whatever else the machine does falls on all of them alike; the best of
-//! several rounds is shown, since it is the round with the least noise. `cargo bench --bench rules`.
+//! The candidates take turns, so other load on the machine affects all of them. The output is the best of
+//! several rounds, which is the one with the least noise.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, missing_docs)]
 
 use std::hint::black_box;
@@ -26,17 +26,17 @@ fn main() {
     }
 }
 
-/// A small generator of numbers.
-struct Dice(u64);
+/// A pseudo-random number generator.
+struct Random(u64);
 
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
+impl Random {
+    fn below(&mut self, limit: usize) -> usize {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) as usize % sides
+        (self.0 >> 33) as usize % limit
     }
 }
 
-/// Rules in the proportions that projects have them: names, extensions, anchored paths, some with wildcards.
+/// Rules in the proportions of real projects: names, extensions, anchored paths, some with wildcards.
 fn rule_set(count: usize) -> String {
     let mut text = String::new();
     for number in 0..count {
@@ -56,24 +56,24 @@ fn rule_set(count: usize) -> String {
     text
 }
 
-/// Paths of a tree of which a part is ignored.
+/// Paths of a tree that is partly ignored.
 fn paths(top: &Path, count: usize) -> Vec<PathBuf> {
-    let mut dice = Dice(1);
+    let mut random = Random(1);
     let mut paths = Vec::with_capacity(PATHS);
     for number in 0..PATHS {
         let mut path = top.to_path_buf();
-        for _ in 0..dice.roll(5) {
-            path.push(match dice.roll(12) {
-                0 => format!("dir{}", dice.roll(count)),
+        for _ in 0..random.below(5) {
+            path.push(match random.below(12) {
+                0 => format!("dir{}", random.below(count)),
                 1 => "src".to_owned(),
-                2..=4 => format!("mod{}", dice.roll(40)),
-                _ => format!("part{}", dice.roll(12)),
+                2..=4 => format!("mod{}", random.below(40)),
+                _ => format!("part{}", random.below(12)),
             });
         }
-        path.push(match dice.roll(6) {
-            0 => format!("file{number}.ext{}", dice.roll(count * 2)),
-            1 => format!("log{}x.txt", dice.roll(count * 2)),
-            2 => format!("name{}", dice.roll(count * 2)),
+        path.push(match random.below(6) {
+            0 => format!("file{number}.ext{}", random.below(count * 2)),
+            1 => format!("log{}x.txt", random.below(count * 2)),
+            2 => format!("name{}", random.below(count * 2)),
             _ => format!("file{number}.rs"),
         });
         paths.push(path);
@@ -94,7 +94,7 @@ fn peer(top: &Path) -> Gitignore {
     builder.build().unwrap()
 }
 
-/// From the file to the first answer.
+/// Measures the time from the file to the first answer.
 fn build(top: &Path, count: usize) {
     let first = top.join("a");
     let own = || black_box(own(top).is_ignored(&first, EntryKind::File));
@@ -120,7 +120,7 @@ fn matching(top: &Path, paths: &[PathBuf], count: usize) {
     let own_count = || paths.iter().filter(|path| own.is_ignored(path, EntryKind::File)).count();
     let peer_count =
         || paths.iter().filter(|path| peer.matched_path_or_any_parents(path, false).is_ignore()).count();
-    assert_eq!(own_count(), peer_count(), "both say the same of these rules");
+    assert_eq!(own_count(), peer_count(), "both must ignore the same paths");
     let [own_time, peer_time] = rounds([
         &mut || {
             black_box(own_count());
@@ -144,7 +144,7 @@ fn matching(top: &Path, paths: &[PathBuf], count: usize) {
     println!("{count:5} rules: explain   devrun {:8.0} ns", each(time));
 }
 
-/// The best time of each candidate, in turns.
+/// Runs the candidates in turns. Returns the best time of each candidate.
 fn rounds<const N: usize>(mut candidates: [&mut dyn FnMut(); N]) -> [Duration; N] {
     let mut best = [Duration::MAX; N];
     for _ in 0..ROUNDS {

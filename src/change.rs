@@ -1,4 +1,5 @@
-//! Proven changes of files, and batches of them. The watch makes them, and the rest of the crate relies on them.
+//! Proven changes of files, and batches of them. The watch makes them, and the rest of the crate relies on
+//! them.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -21,8 +22,8 @@ pub struct Batch {
     pub changes: Vec<Change>,
     /// When the first file system event of the burst was received. Latencies count from here.
     pub first_event_at: Instant,
-    /// When the comparison of the changed files ended. A generation that started later has read their present content;
-    /// one that started earlier may not have.
+    /// When the comparison of the changed files ended. A generation that started later has read their present
+    /// content; one that started earlier may not have.
     pub compared_at: Instant,
 }
 
@@ -72,8 +73,8 @@ impl Change {
 impl Batch {
     /// Appends a later batch: each path appears once, with its two changes combined.
     ///
-    /// A path that was created and then removed disappears from the batch, so the result may have no changes. A path
-    /// that was removed and then created counts as modified.
+    /// A path that was created and then removed disappears from the batch, so the result may have no changes.
+    /// A path that was removed and then created counts as modified.
     ///
     /// ```
     /// use devrun::change::{Batch, Change, ChangeKind};

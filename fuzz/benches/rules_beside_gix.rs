@@ -1,7 +1,7 @@
-//! Ignore rules beside `gix-ignore`: building and matching, on the same rules and the same paths.
+//! Compares the time to build and to match rules with `gix-ignore`: `cargo bench --manifest-path fuzz/Cargo.toml`.
 //!
-//! Here and not among the package's own benchmarks, so that its tests need not build gix. The candidates take
-//! turns; the best of several rounds is shown. `cargo bench --manifest-path fuzz/Cargo.toml`.
+//! This benchmark is in the fuzz package, so that devrun's own tests need not build gix. The candidates take turns,
+//! and the output is the best of several rounds.
 
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ fn main() {
         let (own, peer) = (own(&top), gix(&text));
         let own_count = || full.iter().filter(|path| own.is_ignored(path, EntryKind::File)).count();
         let peer_count = || paths.iter().filter(|path| gix_ignores(&peer, path)).count();
-        assert_eq!(own_count(), peer_count(), "both say the same of these rules");
+        assert_eq!(own_count(), peer_count(), "both must ignore the same paths");
         let [own_build, peer_build, own_match, peer_match] = rounds([
             &mut || {
                 black_box(self::own(&top).is_ignored(&full[0], EntryKind::File));
@@ -62,7 +62,7 @@ fn gix(text: &str) -> Search {
     search
 }
 
-/// `Search` alone does not ask the parents: that is done here, from the top down.
+/// Checks the parents of a path too, from the top down, which `Search` alone does not do.
 fn gix_ignores(search: &Search, path: &Path) -> bool {
     let bytes = path.as_os_str().as_encoded_bytes();
     let ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| (at, true));
@@ -76,17 +76,17 @@ fn gix_ignores(search: &Search, path: &Path) -> bool {
     false
 }
 
-/// A small generator of numbers.
-struct Dice(u64);
+/// A pseudo-random number generator.
+struct Random(u64);
 
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
+impl Random {
+    fn below(&mut self, limit: usize) -> usize {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) as usize % sides
+        (self.0 >> 33) as usize % limit
     }
 }
 
-/// Rules in the proportions that projects have them, as in benches/rules.rs.
+/// The same rules as in benches/rules.rs.
 fn rule_set(count: usize) -> String {
     let rule = |number: usize| match number % 10 {
         0 | 1 => format!("*.ext{number}\n"),
@@ -102,21 +102,21 @@ fn rule_set(count: usize) -> String {
 }
 
 fn relative_paths(count: usize) -> Vec<PathBuf> {
-    let mut dice = Dice(1);
+    let mut random = Random(1);
     let mut one = |number: usize| {
         let mut path = PathBuf::new();
-        for _ in 0..dice.roll(5) {
-            path.push(match dice.roll(12) {
-                0 => format!("dir{}", dice.roll(count)),
+        for _ in 0..random.below(5) {
+            path.push(match random.below(12) {
+                0 => format!("dir{}", random.below(count)),
                 1 => "src".to_owned(),
-                2..=4 => format!("mod{}", dice.roll(40)),
-                _ => format!("part{}", dice.roll(12)),
+                2..=4 => format!("mod{}", random.below(40)),
+                _ => format!("part{}", random.below(12)),
             });
         }
-        path.push(match dice.roll(6) {
-            0 => format!("file{number}.ext{}", dice.roll(count * 2)),
-            1 => format!("log{}x.txt", dice.roll(count * 2)),
-            2 => format!("name{}", dice.roll(count * 2)),
+        path.push(match random.below(6) {
+            0 => format!("file{number}.ext{}", random.below(count * 2)),
+            1 => format!("log{}x.txt", random.below(count * 2)),
+            2 => format!("name{}", random.below(count * 2)),
             _ => format!("file{number}.rs"),
         });
         path
@@ -124,7 +124,7 @@ fn relative_paths(count: usize) -> Vec<PathBuf> {
     (0..PATHS).map(&mut one).collect()
 }
 
-/// The best time of each candidate, in turns.
+/// Runs the candidates in turns. Returns the best time of each candidate.
 fn rounds<const N: usize>(mut candidates: [&mut dyn FnMut(); N]) -> [Duration; N] {
     let mut best = [Duration::MAX; N];
     for _ in 0..ROUNDS {

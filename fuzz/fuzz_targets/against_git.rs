@@ -1,7 +1,7 @@
-//! devrun against the installed git: the same verdict, line and pattern for each path.
+//! Compares devrun with the installed git: the verdict, line and pattern must be the same for each path.
 //!
-//! The input is a rule file, and behind the first pair of NUL bytes paths that end with NUL. Slow, since each
-//! input is a process: run it with `-fork=2` for a night, not for a minute.
+//! The input is a rule file, two NUL bytes, and paths that end with NUL. Each input runs a git process, so this target
+//! is slow: run it with `-fork=2` for a night.
 #![no_main]
 
 use std::ffi::OsStr;
@@ -20,8 +20,8 @@ static REPOSITORY: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
     dir
 });
 
-/// Whether the installed git reads `foo**/bar` as one star.
-static IS_NEW: LazyLock<bool> = LazyLock::new(|| {
+/// Whether the installed git treats the stars of `foo**/bar` as one star.
+static IS_GIT_2_52: LazyLock<bool> = LazyLock::new(|| {
     let output = git(Path::new("/")).arg("version").output().expect("git runs");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let mut numbers = text.trim().rsplit(' ').next().unwrap_or_default().split('.').map(|part| part.parse().unwrap_or(0));
@@ -31,7 +31,7 @@ static IS_NEW: LazyLock<bool> = LazyLock::new(|| {
 fuzz_target!(|input: &[u8]| {
     let Some(at) = input.windows(2).position(|pair| pair == b"\0\0") else { return };
     let (content, paths) = (&input[..at], &input[at + 2..]);
-    if content.split(|byte| *byte == b'\n').any(is_read_anew) && !*IS_NEW {
+    if content.split(|byte| *byte == b'\n').any(differs_before_2_52) && !*IS_GIT_2_52 {
         return;
     }
     let paths: Vec<Vec<u8>> = paths.split(|byte| *byte == 0).filter_map(clean).take(200).collect();
@@ -75,7 +75,7 @@ fn ask(top: &Path, paths: &[Vec<u8>]) -> Vec<u8> {
     output.stdout
 }
 
-/// A path without components that no path has, and none that git itself refuses.
+/// Removes components that no path has, and components that git refuses.
 fn clean(path: &[u8]) -> Option<Vec<u8>> {
     let parts: Vec<&[u8]> = path
         .split(|byte| *byte == b'/')
@@ -85,8 +85,8 @@ fn clean(path: &[u8]) -> Option<Vec<u8>> {
     (!parts.is_empty()).then(|| parts.join(&b'/'))
 }
 
-/// Git before 2.52 reads two stars behind a literal start otherwise.
-fn is_read_anew(line: &[u8]) -> bool {
+/// Whether git before 2.52 matches a line differently: two stars behind literal text.
+fn differs_before_2_52(line: &[u8]) -> bool {
     let text = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
     let text = text.strip_prefix(b"!").unwrap_or(text);
     let text = text.strip_prefix(b"/").unwrap_or(text);

@@ -1,6 +1,7 @@
-//! Any bytes as a rule file and any bytes as a path: no panic, and no input that takes long (libFuzzer's
-//! `-timeout` and `-report_slow_units` see that). What is asked twice is answered alike, also after the rules
-//! were read again, and the linter gets through all of it.
+//! Parses any bytes as a rule file and asks about any bytes as a path.
+//!
+//! There must be no panic and no slow input (see libFuzzer's `-timeout` and `-report_slow_units`). Equal questions get
+//! equal answers, even after the rules are read again. The linter must handle every file.
 #![no_main]
 
 use std::ffi::OsStr;

@@ -1,9 +1,9 @@
 //! The built-in table, the lowest layer: names that no project gives to its sources.
 //!
-//! The table contains only what version control, editors, desktops and language runtimes write next to sources.
-//! Result directories such as `target/`, `build/` and `dist/` are left to the project's own ignore files, because
-//! in some projects such a directory contains sources. A missed edit is worse than one needless restart. Any other
-//! layer can take a name back with `!`.
+//! The table contains only what version control, editors, desktops and language runtimes write next to
+//! sources. Result directories such as `target/`, `build/` and `dist/` are left to the project's own ignore
+//! files, because in some projects such a directory contains sources. A missed edit is worse than one
+//! needless restart. Any other layer can take a name back with `!`.
 
 use super::layer::Layer;
 use super::pattern::Case;

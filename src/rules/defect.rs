@@ -17,11 +17,11 @@ pub struct Defect {
     pub column: u32,
     /// The text of the pattern.
     pub text: Vec<u8>,
-    /// What is wrong.
+    /// The reason why the line or file has no effect.
     pub kind: DefectKind,
 }
 
-/// What is wrong with a line or a file.
+/// The reason why a line or a file has no effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DefectKind {

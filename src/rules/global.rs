@@ -12,8 +12,8 @@ use super::path_key;
 use super::rule_file::{RuleFile, Symlink};
 use super::sources::{Prefix, Sources};
 
-/// The sources that apply to the whole tree. They are read again if one of their files changes, or a directory above
-/// a root.
+/// The sources that apply to the whole tree. They are read again if one of their files changes, or a
+/// directory above a root.
 #[derive(Debug)]
 pub(super) struct GlobalSources {
     patterns: Arc<RuleFile>,
@@ -26,7 +26,7 @@ pub(super) struct GlobalSources {
     outside_files: Vec<PathBuf>,
 }
 
-/// The working directory or a root of the watch. It counts, whatever the rules above it say.
+/// The working directory or a root of the watch. It counts even if a rule of a directory above it matches.
 #[derive(Debug)]
 struct Root {
     path: PathBuf,

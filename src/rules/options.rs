@@ -13,16 +13,16 @@ use super::pattern::Case;
 pub struct Options {
     /// The working directory, absolute. `patterns` and `files` are relative to it.
     pub base: PathBuf,
-    /// The watched trees, absolute or relative to `base`. `base` is always one of them. A root counts, whatever the
-    /// rules above it say. Nested rule files are read from the top of the root's repository down, or from the
-    /// root itself outside a repository.
+    /// The watched trees, absolute or relative to `base`. They always include `base`. A root counts even if a
+    /// rule of a directory above it matches. Nested rule files are read from the top of the root's repository
+    /// down, or from the root itself outside a repository.
     pub roots: Vec<PathBuf>,
     /// Single patterns in gitignore syntax, as bytes. They are the highest layer.
     pub patterns: Vec<Vec<u8>>,
     /// Names of the ignore files that are read in every directory. Default: `.watchignore`.
     pub file_names: Vec<OsString>,
-    /// Paths of ignore files that are read once; they may be symbolic links. They rank with the nested files, below
-    /// all of them.
+    /// Paths of ignore files that are read once; they may be symbolic links. They rank with the nested files,
+    /// below all of them.
     pub files: Vec<PathBuf>,
     /// Whether to read `.gitignore`, `.git/info/exclude` and `core.excludesFile`.
     pub vcs: bool,

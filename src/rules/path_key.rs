@@ -12,8 +12,8 @@ pub(crate) fn of(path: &Path) -> &[u8] {
     bytes.strip_suffix(b"/").unwrap_or(bytes)
 }
 
-/// Splits a key into the key of the parent directory and the last component. `None` for the root directory, and
-/// for a last component that is `.`, `..` or empty: such a path needs [`clean`].
+/// Splits a key into the key of the parent directory and the last component. `None` for the root directory,
+/// and for a last component that is `.`, `..` or empty: such a path needs [`clean`].
 pub(crate) fn split(key: &[u8]) -> Option<(&[u8], &[u8])> {
     let slash = key.iter().rposition(|byte| *byte == b'/')?;
     let name = &key[slash + 1..];

@@ -95,7 +95,8 @@ impl RuleFile {
         Self::new(source, layer, content, rules, case)
     }
 
-    /// Makes a source of patterns that are not lines of a file: nothing is trimmed, and `#` starts no comment.
+    /// Makes a source of patterns that are not lines of a file: nothing is trimmed, and `#` starts no
+    /// comment.
     pub(super) fn from_patterns(layer: Layer, patterns: &[Vec<u8>], case: Case) -> Self {
         let mut content = Vec::new();
         let mut rules = Vec::new();

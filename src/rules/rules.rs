@@ -18,8 +18,9 @@ use crate::sync;
 
 /// The rules of a working directory. Clones share one cache; all methods may be called from several threads.
 ///
-/// Rule files are read when a directory is first asked about, and kept until [`Rules::forget`]. A question about an
-/// entry of a directory that was asked about before makes no system call and takes no exclusive lock.
+/// Rule files are read when a directory is first asked about, and kept until [`Rules::forget`]. A question
+/// about an entry of a directory that was asked about before makes no system call and takes no exclusive
+/// lock.
 ///
 /// ```
 /// use devrun::rules::{EntryKind, Options, Rules};
@@ -103,8 +104,8 @@ impl Rules {
         if self.shared.is_root(&dir, path) { watched } else { dir.verdict(key, name, kind) }
     }
 
-    /// Whether an absolute path is ignored. This is [`Rules::verdict`] without the explanation: it does not allocate
-    /// if the directory was asked about before.
+    /// Whether an absolute path is ignored. This is [`Rules::verdict`] without the explanation: it does not
+    /// allocate if the directory was asked about before.
     #[must_use]
     pub fn is_ignored(&self, path: &Path, kind: EntryKind) -> bool {
         let key = path_key::of(path);
@@ -117,8 +118,9 @@ impl Rules {
         !self.shared.is_root(&dir, path) && dir.ignores(key, name, kind)
     }
 
-    /// The rules for the entries of a directory that the caller has just listed. `has_entry` says whether an entry of
-    /// a name exists, without regard to case. `None` if the path contains `.`, `..` or repeated slashes.
+    /// The rules for the entries of a directory that the caller has just listed. `has_entry` says whether an
+    /// entry of a name exists, without regard to case. `None` if the path contains `.`, `..` or repeated
+    /// slashes.
     pub(crate) fn for_listed_dir(
         &self,
         dir: &Path,
@@ -132,8 +134,8 @@ impl Rules {
         Some(DirMatcher { rules: self.clone(), dir: rules, has_outside_file })
     }
 
-    /// Whether rules are read from a path, or would be if it existed: an edit there may change the rules. This
-    /// includes `.git`, because nested rule files depend on where a repository starts.
+    /// Whether rules are read from a path, or would be if it existed: an edit there may change the rules.
+    /// This includes `.git`, because nested rule files depend on where a repository starts.
     #[must_use]
     pub fn is_rule_file(&self, path: &Path) -> bool {
         let name = path.file_name().unwrap_or_default();
@@ -146,8 +148,8 @@ impl Rules {
             || (self.shared.options.vcs && name == "exclude" && state.cache.iter().any(is_exclude_file))
     }
 
-    /// The rule files that a watch on the roots does not see, sorted, whether they exist or not: `info/exclude`,
-    /// `core.excludesFile`, [`Options::files`], and nested files above a root.
+    /// The rule files that a watch on the roots does not see, sorted, whether they exist or not:
+    /// `info/exclude`, `core.excludesFile`, [`Options::files`], and nested files above a root.
     #[must_use]
     pub fn outside_files(&self) -> Vec<PathBuf> {
         let state = self.shared.read();
@@ -159,9 +161,9 @@ impl Rules {
         files
     }
 
-    /// Forgets the rules of a directory and below, so the next question reads them again. Call this after a rule file
-    /// in the directory was created, edited, renamed or removed, and after the directory itself was created, moved
-    /// or removed: its rules may be known from a time when it did not exist.
+    /// Forgets the rules of a directory and below, so the next question reads them again. Call this after a
+    /// rule file in the directory was created, edited, renamed or removed, and after the directory itself was
+    /// created, moved or removed: its rules may be known from a time when it did not exist.
     ///
     /// For a directory above a root or above one of [`Rules::outside_files`], everything is read again.
     pub fn forget(&self, dir: &Path) {
@@ -187,8 +189,8 @@ impl Rules {
         self.rule_files().iter().flat_map(|file| file.defects()).collect()
     }
 
-    /// All rule files that were read so far, sorted by path. [`Options::patterns`] comes first, then the built-in
-    /// table.
+    /// All rule files that were read so far, sorted by path. [`Options::patterns`] comes first, then the
+    /// built-in table.
     pub(super) fn rule_files(&self) -> Vec<Arc<RuleFile>> {
         let state = self.shared.read();
         let mut files: Vec<Arc<RuleFile>> = state.global.rule_files().cloned().collect();
@@ -234,8 +236,8 @@ impl Rules {
         }
     }
 
-    /// Reads the rules of a directory and of the directories above it that are not cached. `None` if the path is not
-    /// clean. `lookup` is about the directory itself.
+    /// Reads the rules of a directory and of the directories above it that are not cached. `None` if the path
+    /// is not clean. `lookup` is about the directory itself.
     fn learn(&self, dir: &Path, lookup: EntryLookup<'_>) -> Option<Arc<DirRules>> {
         if !path_key::is_clean(path_key::of(dir)) {
             return None;
@@ -282,8 +284,8 @@ impl Shared {
         dir.has_root() && self.roots.iter().any(|root| root == path)
     }
 
-    /// Whether rules are read from files of this name in every directory. `.git` is such a name, because it makes its
-    /// directory the top of a repository.
+    /// Whether rules are read from files of this name in every directory. `.git` is such a name, because it
+    /// makes its directory the top of a repository.
     fn is_rule_file_name(&self, name: &OsStr) -> bool {
         self.options.nested_files().any(|(known, _)| known == name) || (self.options.vcs && name == ".git")
     }

@@ -68,8 +68,8 @@ impl Match {
 }
 
 impl Sources {
-    /// The rule that decides about an entry of this directory: the match in the first source that has one. `key` is
-    /// the key of the entry's path, `name` its last component.
+    /// The rule that decides about an entry of this directory: the match in the first source that has one.
+    /// `key` is the key of the entry's path, `name` its last component.
     pub(super) fn decide(&self, key: &[u8], name: &[u8], kind: EntryKind) -> Option<Match> {
         let (source, index) = self.find(key, name, kind)?;
         Some(Match { file: Arc::clone(&source.file), index })
@@ -81,7 +81,7 @@ impl Sources {
             .is_some_and(|(source, index)| !source.file.rules()[index as usize].pattern().is_negated())
     }
 
-    /// These sources and one more, which decides before those of its own layer and of lower layers.
+    /// These sources and one more, which decides before the others of its layer and before lower layers.
     pub(super) fn with(&self, file: &Arc<RuleFile>, prefix: Prefix) -> Self {
         if file.is_idle() {
             return self.clone();
@@ -92,7 +92,7 @@ impl Sources {
         Self { list: before.iter().cloned().chain([new]).chain(after.iter().cloned()).collect() }
     }
 
-    /// These sources without those of some layers.
+    /// These sources without some layers.
     pub(super) fn without(&self, layers: &[Layer]) -> Self {
         let kept = self.list.iter().filter(|source| !layers.contains(&source.file.layer()));
         Self { list: kept.cloned().collect() }

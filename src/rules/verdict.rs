@@ -58,9 +58,11 @@ impl fmt::Display for Decision {
 pub struct Rule {
     /// The rank of its source.
     pub layer: Layer,
-    /// The rule file, absolute; `None` for [`Options::patterns`](super::Options::patterns) and the built-in table.
+    /// The rule file, absolute; `None` for [`Options::patterns`](super::Options::patterns) and the built-in
+    /// table.
     pub source: Option<PathBuf>,
-    /// The line, counted from 1. In [`Options::patterns`](super::Options::patterns), the number of the pattern.
+    /// The line, counted from 1. In [`Options::patterns`](super::Options::patterns), the number of the
+    /// pattern.
     pub line: u32,
     /// The column of the pattern's first byte, counted from 1, in bytes.
     pub column: u32,

@@ -66,8 +66,8 @@ impl DirCache {
     }
 }
 
-/// A fast hash for keys, which are long and looked up for every path. It does not resist chosen keys: a directory
-/// with colliding names is slow, and nothing worse.
+/// A fast hash for keys, which are long and looked up for every path. It does not resist chosen keys: a
+/// directory with colliding names is slow, and nothing worse.
 #[derive(Debug, Default)]
 struct KeyHasher(u64);
 

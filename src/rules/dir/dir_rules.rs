@@ -1,4 +1,4 @@
-//! The rules that hold in one directory, derived from those of its parent.
+//! The rules of one directory, derived from the rules of its parent directory.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -57,7 +57,7 @@ impl DirRules {
         }
     }
 
-    /// Derives the rules of a directory from those of its parent, and reads its rule files.
+    /// Derives the rules of a directory from the rules of its parent, and reads its rule files.
     pub(crate) fn enter(
         parent: &Self,
         path: &Path,
@@ -96,8 +96,8 @@ impl DirRules {
         dir
     }
 
-    /// Whether everything in a subdirectory is excluded, so that it needs no rules of its own. A root is never
-    /// excluded, and a directory above a root is looked into.
+    /// Whether everything in a subdirectory is excluded, so that it needs no rules of its own. A root is
+    /// never excluded, and a directory above a root is looked into.
     pub(crate) fn excludes_all_of(&self, subdirectory: &Path, global: &GlobalSources) -> bool {
         self.exclusion.is_some() && !global.has_root_below(subdirectory) && !global.is_root(subdirectory)
     }

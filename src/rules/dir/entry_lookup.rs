@@ -22,8 +22,8 @@ impl<'a> EntryLookup<'a> {
         self.has_entry.is_some()
     }
 
-    /// Whether a file may exist. A name with a slash is in no listing. A name that is not ASCII may be listed in
-    /// another Unicode normal form, which some file systems treat as the same name.
+    /// Whether a file may exist. A name with a slash is in no listing. A name that is not ASCII may be listed
+    /// in another Unicode normal form, which some file systems treat as the same name.
     pub(crate) fn may_have(self, name: &OsStr) -> bool {
         self.has_entry.is_none_or(|has_entry| {
             has_entry(name) || !name.is_ascii() || name.as_encoded_bytes().contains(&b'/')

@@ -19,13 +19,13 @@ pub struct GitEnv {
 }
 
 impl GitEnv {
-    /// Asks git for its configuration in a directory. This runs `git config` at most once. It runs nothing outside a
-    /// repository, or if no configuration file contains the two keys, because a process is the slowest part of a
-    /// launch.
+    /// Asks git for its configuration in a directory. This runs `git config` at most once. It runs nothing
+    /// outside a repository, or if no configuration file contains the two keys, because a process is the
+    /// slowest part of a launch.
     ///
-    /// `environment` is the whole environment of git (`std::env::vars_os()` in a program). Without git, or without
-    /// an answer from it, git's defaults apply: case counts, and the excludes file is `$XDG_CONFIG_HOME/git/ignore`
-    /// or `$HOME/.config/git/ignore`.
+    /// `environment` is the whole environment of git (`std::env::vars_os()` in a program). Without git, or
+    /// without an answer from it, git's defaults apply: case counts, and the excludes file is
+    /// `$XDG_CONFIG_HOME/git/ignore` or `$HOME/.config/git/ignore`.
     #[must_use]
     pub fn ask(dir: &Path, environment: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         let Some(repository) = Repository::containing(dir) else { return Self::default() };
@@ -78,8 +78,8 @@ impl Environment {
         self.variables.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_os_str())
     }
 
-    /// Whether it is certain, without asking git, that neither key is set: the configuration files are known, and
-    /// none contains a word that may set a key or include another file.
+    /// Whether it is certain, without asking git, that neither key is set: the configuration files are known,
+    /// and none contains a word that may set a key or include another file.
     fn has_defaults_only(&self, repository: &Repository<'_>) -> bool {
         const HARMLESS: [&str; 3] = ["GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM"];
         let matters = |key: &str| {
@@ -135,8 +135,8 @@ impl Environment {
         output.status.success().then_some(output.stdout)
     }
 
-    /// The path that `core.excludesFile` names: `~/` is the home directory, and a relative path counts from `top`.
-    /// An empty value means no file.
+    /// The path that `core.excludesFile` names: `~/` is the home directory, and a relative path counts from
+    /// `top`. An empty value means no file.
     fn excludes_file(&self, value: Option<&[u8]>, top: &Path) -> Option<PathBuf> {
         let value = value.filter(|value| !value.is_empty())?;
         match (value.strip_prefix(b"~/"), &self.home) {
@@ -146,9 +146,9 @@ impl Environment {
     }
 }
 
-/// The configuration files that the first `git` of `PATH` reads for the whole machine; `None` if that is not certain.
-/// It is certain on Linux for the distribution's git, and for a git built from source into `/usr/local`, which
-/// reads one of two files.
+/// The configuration files that the first `git` of `PATH` reads for the whole machine; `None` if that is not
+/// certain. It is certain on Linux for the distribution's git, and for a git built from source into
+/// `/usr/local`, which reads one of two files.
 fn default_system_config_files(path: &OsStr) -> Option<&'static [&'static str]> {
     if !cfg!(target_os = "linux") {
         return None;

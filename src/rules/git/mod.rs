@@ -1,4 +1,5 @@
-//! What git knows and rules need: repositories, `info/exclude`, tracked files and two values of its configuration.
+//! What git knows and rules need: repositories, `info/exclude`, tracked files and two values of its
+//! configuration.
 
 mod repository;
 mod git_env;

@@ -19,8 +19,8 @@ impl<'a> Repository<'a> {
 
     /// The repository whose working tree starts at `top`.
     ///
-    /// In a linked worktree and in a submodule, `.git` is a file that names git's directory. The file `commondir` in
-    /// there names the directory that all worktrees of the repository share.
+    /// In a linked worktree and in a submodule, `.git` is a file that names git's directory. The file
+    /// `commondir` in there names the directory that all worktrees of the repository share.
     pub(crate) fn with_top(top: &'a Path) -> Option<Self> {
         let dot_git = top.join(".git");
         let metadata = std::fs::metadata(&dot_git).ok()?;

@@ -8,8 +8,8 @@ use std::process::{Command, Stdio};
 use super::repository::Repository;
 use crate::rules::path_key;
 
-/// Lists the files under version control in a directory and below, as absolute paths, by `git ls-files`. Outside a
-/// repository there are none. `environment` is the whole environment of git, as for
+/// Lists the files under version control in a directory and below, as absolute paths, by `git ls-files`.
+/// Outside a repository there are none. `environment` is the whole environment of git, as for
 /// [`GitEnv::ask`](super::GitEnv::ask).
 ///
 /// # Errors

@@ -1,5 +1,5 @@
-//! Checks that need all layers together: rules below an excluded directory, ignored files under version control, and
-//! expectations.
+//! Checks that need all layers together: rules below an excluded directory, ignored files under version
+//! control, and expectations.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,8 +18,8 @@ use crate::rules::verdict::{Decision, Rule};
 /// Maximum number of files that a finding about tracked files names.
 const MAX_NAMED_FILES: usize = 3;
 
-/// Finds rules about paths below an excluded directory. There, a `!` has no effect, and no other rule is needed. `base`
-/// is the directory that the file's rules are relative to.
+/// Finds rules about paths below an excluded directory. There, a `!` has no effect, and no other rule is
+/// needed. `base` is the directory that the file's rules are relative to.
 pub(super) fn below_excluded_dirs(rules: &Rules, file: &RuleFile, base: &Path) -> Vec<Finding> {
     file.rules().iter().filter_map(|rule| below_excluded_dir(rules, file, rule, base)).collect()
 }
@@ -50,7 +50,8 @@ fn below_excluded_dir(rules: &Rules, file: &RuleFile, rule: &RuleLine, base: &Pa
     })
 }
 
-/// The highest excluded directory that contains all paths which the rule can match, and the rule that excludes it.
+/// The highest excluded directory that contains all paths which the rule can match, and the rule that
+/// excludes it.
 fn excluding_rule(rules: &Rules, rule: &RuleLine, base: &Path) -> Option<(PathBuf, Arc<Rule>)> {
     let prefix = match (rule.pattern().target(), rule.pattern().matcher()) {
         (Target::FileName, _) | (_, Matcher::Never(_)) => return None,
@@ -89,7 +90,8 @@ fn tracked_files_ignored_by(rules: &Rules, by: &Rule, paths: &[&Path]) -> Findin
     let message = format!("{} hides {noun} under version control: {}{more}", name_of(by), named.join(", "));
     let finding = Finding::new(FindingId::HidesTrackedFile, location_of(rules, by), message);
     match by.layer {
-        // devrun's own files are meant to ignore such files: documents are under version control, but are no sources.
+        // devrun's own files are meant to ignore such files: documents are under version control, but are no
+        // sources.
         Layer::Watchignore | Layer::Patterns => finding.severity(Severity::Note).remedy_text(format!(
             "nothing, if an edit there is no reason to restart; else take {them} back with `!`"
         )),

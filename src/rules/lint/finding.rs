@@ -17,13 +17,13 @@ pub struct Finding {
     pub severity: Severity,
     /// Where it is; `None` if it is about no line of a rule file.
     pub location: Option<Location>,
-    /// What is wrong, in one sentence.
+    /// One sentence about the problem.
     pub message: String,
     /// A note on the location itself; may be empty.
     pub label: String,
     /// Another location that explains the finding.
     pub related: Option<Related>,
-    /// What the user can do about it.
+    /// What the user can do about the finding.
     pub remedy: Remedy,
 }
 
@@ -129,7 +129,8 @@ finding_ids! {
     ShadowedRule = "shadowed-rule", Warning;
     /// Braces are not alternatives: git takes them literally.
     LiteralBrace = "literal-brace", Warning;
-    /// White space at the end of the line: git drops spaces, and takes other white space as a part of the name.
+    /// White space at the end of the line: git drops spaces, and takes other white space as a part of the
+    /// name.
     TrailingSpace = "trailing-space", Warning;
     /// A comment behind a pattern: git takes it as a part of the name.
     InlineComment = "inline-comment", Warning;

@@ -72,12 +72,12 @@ impl LineCheck<'_> {
             PatternErrorKind::Empty => "remove the line, or write a name",
             PatternErrorKind::UnclosedSet => r"close the set with `]`, or write `\[` for a bracket in a name",
             PatternErrorKind::UnknownClass => {
-                "one of [:alnum:] [:alpha:] [:blank:] [:cntrl:] [:digit:] [:graph:] [:lower:] [:print:] [:punct:] \
-                 [:space:] [:upper:] [:xdigit:]"
+                "one of [:alnum:] [:alpha:] [:blank:] [:cntrl:] [:digit:] [:graph:] [:lower:] \
+                 [:print:] [:punct:] [:space:] [:upper:] [:xdigit:]"
             }
             PatternErrorKind::EmptySet if self.text.get(error.start()) == Some(&b'\\') => {
-                "remove the backslash: case does not count here (core.ignoreCase), and then git never matches an \
-                 escaped capital letter"
+                "remove the backslash: case does not count here (core.ignoreCase), and then git never \
+                 matches an escaped capital letter"
             }
             PatternErrorKind::EmptySet => {
                 "write the ends of a range in order; a set never contains the slash"
@@ -97,7 +97,9 @@ impl LineCheck<'_> {
     fn dot_component_remedy(&self) -> Cow<'static, str> {
         let body = self.text.strip_prefix(b"!").unwrap_or(self.text);
         let Some(rest) = body.strip_prefix(b"./") else {
-            return "write the path from the rule file's directory down; a path above needs a rule file there".into();
+            let text = "write the path from the rule file's directory down; a path above needs a rule \
+                        file there";
+            return text.into();
         };
         let sign = if self.rule.pattern().is_negated() { "!" } else { "" };
         format!("write `{sign}/{}`: rules are relative to their file", String::from_utf8_lossy(rest)).into()

@@ -18,9 +18,10 @@ use crate::rules::rules::Rules;
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct LintReport {
-    /// The findings, by file, line and column; those without a location come last.
+    /// The findings, by file, line and column. Findings without a location come last.
     pub findings: Vec<Finding>,
-    /// The number of checked rule files. [`Options::patterns`](crate::rules::Options::patterns) counts as one.
+    /// The number of checked rule files. [`Options::patterns`](crate::rules::Options::patterns) counts as
+    /// one.
     pub files: usize,
     /// The number of checked rules.
     pub rules: usize,
@@ -38,7 +39,8 @@ impl LintReport {
     }
 }
 
-/// Checks the rule files of a project: nested files that apply, [`Options::files`](crate::rules::Options::files) and
+/// Checks the rule files of a project: nested files that apply,
+/// [`Options::files`](crate::rules::Options::files) and
 /// [`Options::patterns`](crate::rules::Options::patterns). Files of the user alone (`info/exclude`,
 /// `core.excludesFile`) are not checked.
 ///

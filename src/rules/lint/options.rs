@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use crate::rules::pattern::EntryKind;
 use crate::rules::verdict::Decision;
 
-/// The checks that [`lint`](super::lint()) makes besides those of every rule file.
+/// Checks that [`lint`](super::lint()) makes in addition to those of the rule files.
 #[derive(Debug, Clone, Default)]
 pub struct LintOptions {
-    /// Files under version control, absolute; those that a rule ignores are reported. See
+    /// Files under version control, absolute. Each ignored one is reported with the rule that ignores it. See
     /// [`tracked_files`](crate::rules::tracked_files).
     pub tracked: Vec<PathBuf>,
     /// Report rules that match nothing. This walks the whole tree, ignored directories included.

@@ -1,4 +1,5 @@
-//! Finds rules that never decide, because other rules of the file do: duplicates, and rules that others subsume.
+//! Finds rules that never decide, because other rules of the file do: duplicates, and rules that others
+//! subsume.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -27,7 +28,8 @@ pub(super) fn redundant_rules(file: &RuleFile) -> Vec<Finding> {
             continue;
         }
         match seen.insert(pattern, index) {
-            // A rule of the other sign lies between the two. The last one decides, so the first has no effect.
+            // A rule of the other sign lies between the two. The last one decides, so the first has no
+            // effect.
             Some(first) if first < run_start => {
                 findings.insert(first, without_effect(file, first, index));
             }
@@ -83,8 +85,8 @@ fn shadowed(file: &RuleFile, index: usize, run_start: usize) -> Option<Finding> 
     Some(finding)
 }
 
-/// The rules that subsume a rule, in order. Each of them matches the literal parts of that rule, so the file's index
-/// finds them.
+/// The rules that subsume a rule, in order. Each of them matches the literal parts of that rule, so the
+/// file's index finds them.
 fn subsuming_rules(file: &RuleFile, index: usize) -> Vec<usize> {
     let pattern = file.rules()[index].pattern();
     let file_name = |text: &[u8]| text.rsplit(|byte| *byte == b'/').next().unwrap_or_default().to_vec();

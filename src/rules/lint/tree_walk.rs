@@ -44,7 +44,8 @@ impl TreeWalk {
         walk.unused_files.sort_unstable();
         walk.unused_files.dedup();
         walk.unreadable_dirs.sort_unstable();
-        // The walk reports an unreadable directory twice: as an entry of its parent, and when it fails to list it.
+        // The walk reports an unreadable directory twice: as an entry of its parent, and when it fails to
+        // list it.
         walk.directories = walk.directories.saturating_sub(walk.unreadable_dirs.len() as u64);
         walk
     }
@@ -98,8 +99,8 @@ impl<'a> Visitor<'a> {
         WalkState::Continue
     }
 
-    /// Records a directory that cannot be read. One that was removed meanwhile, and a root that is a file, are not
-    /// reported.
+    /// Records a directory that cannot be read. One that was removed meanwhile, and a root that is a file,
+    /// are not reported.
     fn error(&self, error: &ignore::Error, root: &Path) -> WalkState {
         if let Some(reason) = error.io_error()
             && !matches!(reason.kind(), ErrorKind::NotADirectory | ErrorKind::NotFound)

@@ -1,7 +1,7 @@
 //! A cheap test that rules out most patterns before they are matched.
 
-/// A set of bytes without regard to case, as a mask of their lowest six bits. It may contain bytes that were not
-/// added; it always contains those that were.
+/// A set of bytes without regard to case, as a mask of their lowest six bits. It contains every byte that was
+/// added, and possibly more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct ByteMask(u64);
 

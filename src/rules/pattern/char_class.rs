@@ -10,8 +10,8 @@ pub(super) struct CharClass([u64; 4]);
 impl CharClass {
     const EMPTY: Self = Self([0; 4]);
 
-    /// Parses the bracket expression that opens at the offset `start`. Returns the class and the offset behind
-    /// its `]`.
+    /// Parses the bracket expression that opens at the offset `start`. Returns the class and the offset
+    /// behind its `]`.
     pub(super) fn parse(body: &[u8], start: usize, case: Case) -> Result<(Self, usize), PatternError> {
         Parser { body, at: start + 1, start, case, members: Self::EMPTY }.parse()
     }
@@ -94,7 +94,8 @@ impl Parser<'_> {
         PatternError::new(PatternErrorKind::UnclosedSet, self.start, self.body.len() - self.start)
     }
 
-    /// Parses `[:name:]` at `at`. Returns false if the text is not of that form: the bracket is a member then.
+    /// Parses `[:name:]` at `at`. Returns false if the text is not of that form: the bracket is a member
+    /// then.
     fn named_class(&mut self) -> Result<bool, PatternError> {
         let name_start = self.at + 2;
         let close = self.body[name_start..].iter().position(|byte| *byte == b']');

@@ -13,8 +13,8 @@ pub enum EntryKind {
 }
 
 impl EntryKind {
-    /// Looks a path up with `lstat`. A path that ends with `/` is a directory, whether it exists or not; any other
-    /// path that does not exist is a file.
+    /// Looks a path up with `lstat`. A path that ends with `/` is a directory, whether it exists or not; any
+    /// other path that does not exist is a file.
     #[must_use]
     pub fn of_path(path: &Path) -> Self {
         let ends_with_slash = path.as_os_str().as_encoded_bytes().ends_with(b"/");

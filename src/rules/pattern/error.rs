@@ -6,7 +6,7 @@ use std::ops::Range;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PatternErrorKind {
-    /// The pattern has no text besides its markers: `!`, `/`, `//`, or spaces only.
+    /// The pattern has no text except its markers: `!`, `/`, `//`, or spaces only.
     Empty,
     /// A `[` without a closing `]`.
     UnclosedSet,
@@ -17,7 +17,8 @@ pub enum PatternErrorKind {
     /// A backslash with nothing to escape. The pattern `a\/` has one too, because the final slash only marks
     /// directories.
     FinalBackslash,
-    /// Two slashes in a row, or a slash at the end that does not mark directories. No path has an empty component.
+    /// Two slashes in a row, or a slash at the end that does not mark directories. No path has an empty
+    /// component.
     EmptyComponent,
     /// A component `.` or `..`. No path below the rule file has one.
     DotComponent,

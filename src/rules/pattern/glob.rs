@@ -1,7 +1,7 @@
 //! Patterns with wildcards, and the matcher for them.
 //!
-//! The matcher remembers at most one position to return to per kind of star, so a match takes at most as many steps
-//! as the length of the text times the length of the pattern. No pattern takes exponential time.
+//! The matcher remembers at most one position to return to per kind of star, so a match takes at most as many
+//! steps as the length of the text times the length of the pattern. No pattern takes exponential time.
 
 use super::case::Case;
 use super::char_class::CharClass;
@@ -73,9 +73,9 @@ impl Glob {
         case.equal(&self.suffix, back) && case.equal(&self.prefix, first) && self.middle_matches(middle, case)
     }
 
-    /// Matches the middle greedily: each star takes as few bytes as possible, and only the latest star of each kind
-    /// takes more on a mismatch. This finds every match: between two stars that cross directories the number of
-    /// slashes is fixed, so the bytes of an earlier `*` cannot help a later one.
+    /// Matches the middle greedily: each star takes as few bytes as possible, and only the latest star of
+    /// each kind takes more on a mismatch. This finds every match: between two stars that cross directories
+    /// the number of slashes is fixed, so the bytes of an earlier `*` cannot help a later one.
     fn middle_matches(&self, text: &[u8], case: Case) -> bool {
         let tokens = &*self.middle;
         let (mut token, mut at) = (0, 0);

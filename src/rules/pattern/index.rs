@@ -1,7 +1,7 @@
 //! An index over the patterns of one file: finds the last one that matches without trying all of them.
 //!
-//! Each pattern is stored under one feature that every path it matches must have, such as its last component or its
-//! extension. A lookup tries only the patterns stored under the features of the path.
+//! Each pattern is stored under one feature that every path it matches must have, such as its last component
+//! or its extension. A lookup tries only the patterns stored under the features of the path.
 
 use super::case::Case;
 use super::glob::Glob;

@@ -1,7 +1,7 @@
 //! One pattern, parsed and ready to match.
 //!
-//! Patterns are parsed byte for byte as git parses them (`dir.c`, `wildmatch.c`), with the meaning that git gives
-//! `foo**/bar` since 2.52: two stars cross directories only if they are a whole component.
+//! Patterns are parsed byte for byte as git parses them (`dir.c`, `wildmatch.c`), with the meaning that git
+//! gives `foo**/bar` since 2.52: two stars cross directories only if they are a whole component.
 
 use super::byte_mask::ByteMask;
 use super::case::Case;
@@ -120,8 +120,8 @@ impl Matcher {
     }
 }
 
-/// Strips the `**/` of `**/name`, which matches `name` at any depth, so it can be compared with the last component
-/// alone. Returns whether there was anything to strip.
+/// Strips the `**/` of `**/name`, which matches `name` at any depth, so it can be compared with the last
+/// component alone. Returns whether there was anything to strip.
 fn strip_leading_directories(tokens: &mut Vec<Token>) -> bool {
     let leading = tokens.iter().take_while(|token| **token == Token::Directories).count();
     let rest = &tokens[leading..];

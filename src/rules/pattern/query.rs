@@ -15,8 +15,8 @@ pub(crate) struct Query<'a> {
 }
 
 impl<'a> Query<'a> {
-    /// A query for an entry. `name` is its last component; `path` is its path from the directory of the rule file,
-    /// and `None` if it lies elsewhere: then only patterns for file names can match.
+    /// A query for an entry. `name` is its last component; `path` is its path from the directory of the rule
+    /// file, and `None` if it lies elsewhere: then only patterns for file names can match.
     pub(crate) fn new(name: &'a [u8], path: Option<&'a [u8]>, kind: EntryKind) -> Self {
         Self { name, name_bytes: ByteMask::of(name.iter().copied()), path, kind }
     }
