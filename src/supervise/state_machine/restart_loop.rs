@@ -1,11 +1,12 @@
 //! Detects restart loops by their rhythm, names them and slows them down. Pure.
 //!
-//! A server that writes a watched file while it starts restarts itself for ever. Such a file changes shortly
-//! after each start. A path that follows [`MIN_STARTS`] starts in a row is named. From then on, a change of
-//! that path alone restarts the server only after a delay, which doubles with each start up to
-//! [`MAX_RESTART_DELAY`]. If the server writes a file of another name each time, its directory is named
-//! instead. A change of any other path restarts at once, and an edit of the path itself outside of the window
-//! after a start ends the suspicion. No change is ever dropped.
+//! A server that writes a watched file while it starts restarts itself forever. Such a file changes at the same
+//! moment after each start. A path that follows [`MIN_STARTS`] starts in a row in this way is named. From then on,
+//! a change of that path alone restarts the server only after a delay, which doubles with each start up to
+//! [`MAX_RESTART_DELAY`]. If the server writes a file of another name each time, its directory is named instead.
+//!
+//! A change of any other path restarts at once. So does an edit of the path itself outside of this rhythm, or
+//! outside of the window after a start; it ends the suspicion. No change is ever dropped.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,10 +22,10 @@ const WINDOW: Duration = Duration::from_secs(3);
 /// Number of starts in a row that a path follows before it is named.
 const MIN_STARTS: u32 = 3;
 /// Maximum difference between the times from a start to a change, unless [`MAX_SPREAD_RATIO`] allows more. A
-/// person saves less regularly. A scan that runs each second can notice a change up to a second late.
-const MAX_SPREAD: Duration = Duration::from_millis(1200);
+/// person, or a script with its own clock, is less regular than a server.
+const MAX_SPREAD: Duration = Duration::from_millis(200);
 /// Maximum difference between these times, relative to the longest. Builds take minutes and vary.
-const MAX_SPREAD_RATIO: f32 = 0.4;
+const MAX_SPREAD_RATIO: f32 = 0.25;
 /// Delay of the first restart for a path that was just named.
 const FIRST_RESTART_DELAY: Duration = Duration::from_millis(300);
 /// Maximum delay of a restart.
@@ -237,10 +238,12 @@ impl Candidates {
         let candidate = self.0.get_mut(path)?;
         candidate.last_change = moment.changed_at;
         if candidate.last_start != moment.start {
-            if candidate.is_named || candidate.is_regular(elapsed) {
+            if candidate.is_regular(elapsed) {
                 candidate.follow(elapsed, moment.start, is_new_name);
             } else {
-                *candidate = Candidate::new(elapsed, moment, is_new_name);
+                // The rhythm is broken, so the restart is not delayed. The path is not named twice.
+                let is_named = candidate.is_named;
+                *candidate = Candidate { is_named, ..Candidate::new(elapsed, moment, is_new_name) };
             }
         }
         Some(candidate)
