@@ -27,6 +27,7 @@
 //! | `flood BYTES` | so much output |
 //! | `report FILE` | descriptors, signal state, environment |
 //! | `read FILE` | appends `read LINE` for each line of standard input, `eof` at its end |
+//! | `await FILE` | waits until the file exists |
 //! | `wait MS`, `sleep` | for a while, for ever |
 //! | `exit STATUS`, `die SIGNAL`, `stop` | ends, by a signal, stops itself |
 #![allow(unsafe_code)]
@@ -92,6 +93,7 @@ fn run(words: &[String]) {
             "flood" => flood(number(1) as usize),
             "report" => report(argument(1)),
             "read" => read(argument(1)),
+            "await" => await_file(argument(1)),
             "wait" => wait(number(1) as u64),
             "sleep" => sleep(),
             "exit" => std::process::exit(number(1) as i32),
@@ -409,6 +411,13 @@ fn read(file: &str) -> usize {
             Err(error) => return log(file, &format!("error {error}"), 1),
         };
     }
+}
+
+fn await_file(file: &str) -> usize {
+    while fs::metadata(file).is_err() {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    1
 }
 
 fn wait(milliseconds: u64) -> usize {

@@ -267,7 +267,9 @@ impl Lifecycle {
         true
     }
 
-    /// The time to become ready is over, and the executor has found out which condition is not met.
+    /// The time to become ready is over, and the executor has found out which condition is not met. A generation
+    /// that replaces another fails. A generation without an older one that serves goes on: its end would help
+    /// no client.
     pub(super) fn not_ready(
         &mut self,
         generation: GenerationId,
@@ -281,16 +283,17 @@ impl Lifecycle {
             ReadyCondition::AcceptsOnSocket => "not accepting on the socket it was given",
             ReadyCondition::Answers => "not ready",
         };
-        let timeout = self.settings.ready_timeout.as_secs_f32();
-        let report = ExitReport {
-            ended: ProcessExit::NotReady,
-            ran,
-            message: Some(format!("{what} after {timeout} s")),
-            remedy: Remedy::AllowMoreTime,
-            output,
-        };
+        let message = format!("{what} after {} s", self.settings.ready_timeout.as_secs_f32());
+        let remedy = Remedy::AllowMoreTime;
+        if !self.generations.iter().any(|other| other.state() == RunState::Ready) {
+            let message = format!("generation {generation} is {message}; devrun goes on waiting for it");
+            self.emit(Event::Warning { message, remedy });
+            return None;
+        }
+        let ended = ProcessExit::NotReady;
+        let report = ExitReport { ended, ran, message: Some(message), remedy, output };
         self.report_end(index, Phase::Failed(report), now);
-        Some(UnexpectedEnd { exit: ProcessExit::NotReady, ran })
+        Some(UnexpectedEnd { exit: ended, ran })
     }
 
     /// The proxy has no request in flight on a generation any more.

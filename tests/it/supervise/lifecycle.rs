@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use devrun::Command;
-use devrun::GenerationId;
 use devrun::supervise::{
     Capture, Event, OnBusy, OnExit, Options, Phase, Port, ProcessExit, Request, Supervisor, SupervisorExit,
 };
+use devrun::{GenerationId, Remedy};
 
 use crate::support::sandbox::{Sandbox, lives};
 use crate::support::supervisor::{TestSupervisor, change};
@@ -214,5 +214,23 @@ async fn standard_input_stays_open_and_empty() {
     let mut supervisor = TestSupervisor::start("fork read {}/log end log {}/log up sleep", |_| {});
     supervisor.logged("up", 1).await;
     assert!(!supervisor.log().iter().any(|line| line.starts_with("eof")));
+    supervisor.stop().await;
+}
+
+/// A first start that compiles for long has no older generation to fall back on, so it is named and goes on.
+#[tokio::test]
+async fn a_first_generation_that_takes_long_is_waited_for() {
+    let mut supervisor = TestSupervisor::start("await {}/go serve", |options| {
+        options.port = Port::Own;
+        options.ready.timeout = Duration::from_millis(50);
+    });
+    let warned = |event: &Event| match event {
+        Event::Warning { message, remedy: Remedy::AllowMoreTime } => Some(message.clone()),
+        _ => None,
+    };
+    let message = supervisor.wait("a warning", warned).await;
+    assert_eq!(message, "generation 1 is not ready after 0.05 s; devrun goes on waiting for it");
+    supervisor.sandbox.write("go", "");
+    supervisor.ready(1).await;
     supervisor.stop().await;
 }

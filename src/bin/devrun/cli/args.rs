@@ -281,6 +281,8 @@ pub(crate) struct ServerOptions {
     pub(crate) ready_path: Option<UrlPath>,
     /// Time within which a generation must be ready [default: 60s]
     ///
+    /// A later one has failed if an older one can go on serving. Otherwise devrun warns and goes on waiting.
+    ///
     /// Example: `devrun --proxy 8000 --ready-timeout 3m -- ./gradlew bootRun`
     #[arg(long, value_name = "DUR", value_parser = duration, hide_short_help = true, allow_hyphen_values = true)]
     pub(crate) ready_timeout: Option<Duration>,
