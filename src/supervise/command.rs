@@ -37,7 +37,7 @@ pub struct Command {
     pub args: Vec<OsString>,
     /// The working directory; `None` for that of this process.
     pub workdir: Option<PathBuf>,
-    /// Environment variables. They take precedence over those of `env_files` and of this process.
+    /// Environment variables. They override variables from `env_files` and from this process.
     pub envs: Vec<(OsString, OsString)>,
     /// Environment files, read in this order at each start.
     pub env_files: Vec<PathBuf>,

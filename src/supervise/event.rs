@@ -23,7 +23,7 @@ pub enum Request {
     Drained(GenerationId),
     /// Remember changes, but restart for none of them until [`Request::Resume`].
     Pause,
-    /// Restart for changes again, and for those since the pause.
+    /// Restart for changes again. Changes since the pause count too.
     Resume,
     /// Send the process group of the running generation a signal.
     Signal(Signal),
@@ -96,7 +96,7 @@ pub enum Event {
         /// Number of starts in a row that were followed by a change.
         times: u32,
     },
-    /// The child has a reloader of its own, which restarts the server as well.
+    /// A reloader inside the child restarts the server as well.
     ReloaderInside {
         /// The software that reloads: `werkzeug`.
         name: String,

@@ -60,10 +60,10 @@ pub enum Port {
     /// At no address that matters, because there is no proxy.
     #[default]
     None,
-    /// On a free loopback port of its own, in `$PORT` and `{port}`. On Linux, a server that listens on
-    /// another port is found by the sockets of its process tree. Generations then take turns.
+    /// On a free loopback port, which the generation finds in `$PORT` and `{port}`. On Linux, a server that
+    /// listens on another port is found by the sockets of its process tree. Generations then take turns.
     Own,
-    /// On a socket of its own, which it inherits as [`PassSocket`] says.
+    /// On a socket that only this generation inherits, as [`PassSocket`] says.
     Inherited,
     /// Always at this address, so generations take turns.
     Fixed(SocketAddr),
@@ -109,7 +109,8 @@ pub struct Options {
     pub port: Port,
     /// When a generation counts as ready.
     pub ready: Ready,
-    /// Start the new generation beside the old one. This has an effect with own ports and inherited sockets.
+    /// Start the new generation while the old one serves. This has an effect with own ports and inherited
+    /// sockets.
     pub overlap: bool,
     /// Maximum time to wait for [`super::Request::Drained`] before an old generation is stopped. `None` stops
     /// it at once.
@@ -133,6 +134,15 @@ pub struct Options {
 }
 
 impl Options {
+    /// Whether two generations can serve at the same time.
+    pub(super) fn can_overlap(&self) -> bool {
+        match self.port {
+            Port::Own | Port::Inherited => true,
+            Port::Fixed(_) => false,
+            Port::None => !self.listen.is_empty(),
+        }
+    }
+
     /// The defaults for a command.
     #[must_use]
     pub fn new(command: Command) -> Self {

@@ -20,7 +20,7 @@ use super::process::{Subreaper, adopt_orphans, check_env_files};
 use super::sockets::{Endpoint, InheritedListener};
 use super::state_machine::{Input, Machine};
 
-/// A running supervisor. Dropped, it kills at once what it runs.
+/// A running supervisor. Dropping it kills all of its processes at once.
 ///
 /// ```
 /// use devrun::supervise::{Command, Event, OnExit, Options, ProcessExit, Supervisor, SupervisorExit};

@@ -27,7 +27,7 @@ use crate::supervise::state_machine::{Action, Input};
 use crate::supervise::terminal::{JobControl, StopReason};
 use crate::{GenerationId, Remedy};
 
-/// Everything that runs, and what it takes to run it. Dropped, it kills what still runs.
+/// Runs the processes of a supervisor. Dropping it kills all of them.
 #[derive(Debug)]
 pub(crate) struct Executor {
     command: Command,
@@ -43,7 +43,7 @@ pub(crate) struct Executor {
     jobs: JobControl,
     reloader_reported: bool,
     events: UnboundedSender<Event>,
-    /// What the state machine does not know yet.
+    /// Inputs for the state machine, from the oldest to the newest.
     inputs: VecDeque<Input>,
     exit: Option<SupervisorExit>,
 }
@@ -74,12 +74,12 @@ impl Executor {
         })
     }
 
-    /// The oldest input that the state machine does not know yet.
+    /// Removes the oldest input for the state machine.
     pub(crate) fn next_input(&mut self) -> Option<Input> {
         self.inputs.pop_front()
     }
 
-    /// Adds an input after those that wait.
+    /// Appends an input for the state machine.
     pub(crate) fn push_input(&mut self, input: Input) {
         self.inputs.push_back(input);
     }
@@ -191,7 +191,7 @@ impl Executor {
         }
     }
 
-    /// Handles what has happened to a process.
+    /// Handles an event of a process.
     pub(crate) fn handle(&mut self, event: ProcessEvent) {
         match event {
             ProcessEvent::Ready { generation, address } => {
@@ -245,7 +245,7 @@ impl Executor {
         Some((*holder, address_besides(&pids, server.port(), &inherited)?))
     }
 
-    /// Reports once that the child has a reloader of its own.
+    /// Reports once that a reloader runs inside the child.
     fn report_reloader(&mut self) {
         if !self.reloader_reported {
             self.reloader_reported = true;

@@ -1,4 +1,4 @@
-//! Starts processes, and sets up what runs beside them: the copy of their output and the wait for their exit.
+//! Starts processes, copies their output, and waits for their exit.
 
 use std::io;
 use std::time::Instant;
@@ -15,7 +15,7 @@ use crate::supervise::options::Options;
 use crate::supervise::output::{Capture, ChildOutput, OutputStreams};
 use crate::supervise::process::{ChildProcess, SpawnRequest, StartError, TreeId, wait_for_exit};
 
-/// What all processes of a supervisor have in common.
+/// Starts the processes of a supervisor, with the options that all of them share.
 #[derive(Debug)]
 pub(super) struct Launcher {
     capture: Capture,

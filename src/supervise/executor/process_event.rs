@@ -1,4 +1,4 @@
-//! What the tokio tasks beside the supervisor's loop report to it.
+//! The reports of the tasks that wait for processes, ports and output.
 
 use std::net::SocketAddr;
 
@@ -6,7 +6,7 @@ use crate::GenerationId;
 use crate::supervise::phase::ProcessExit;
 use crate::supervise::process::TreeId;
 
-/// Something that happened to a process.
+/// An event of a process, reported to the loop of the supervisor.
 #[derive(Debug)]
 pub(crate) enum ProcessEvent {
     /// The leader of a tree has ended.

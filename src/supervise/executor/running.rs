@@ -1,4 +1,4 @@
-//! A started process, with what belongs to it until the last process of its tree has ended.
+//! A running process tree: its leader, its output, and the poll for its end.
 
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -21,7 +21,7 @@ pub(super) struct Server {
     /// A socket that only this generation inherits. It is closed with the generation, so that no client waits
     /// in its queue.
     own_socket: Option<InheritedListener>,
-    /// The port that the server was told to listen on.
+    /// The port that the server has to listen on.
     port: Option<u16>,
 }
 
@@ -50,7 +50,7 @@ impl Server {
         self.own_socket.as_ref()
     }
 
-    /// The address of its own inherited socket.
+    /// The address of the socket that only this generation inherits.
     pub(super) fn own_address(&self) -> Option<SocketAddr> {
         self.own_socket.as_ref().and_then(InheritedListener::tcp_address)
     }
@@ -171,7 +171,7 @@ impl RunningProcess {
         false
     }
 
-    /// Passes on what is still in the output pipes.
+    /// Copies the rest of the output from the pipes.
     pub(super) fn catch_up_output(&self) {
         if let Some(output) = &self.output {
             output.catch_up();

@@ -9,7 +9,7 @@ use crate::supervise::orphan_killer::OrphanKiller;
 use crate::supervise::process::{ProcessTrees, TreeId};
 use crate::supervise::signal::Signal;
 
-/// Maximum number of rounds that kill what is left at the end, and the delay between two.
+/// Maximum number of rounds of SIGKILL at the end, and the delay between two rounds.
 const MAX_KILL_ROUNDS: u32 = 100;
 const KILL_ROUND_DELAY: Duration = Duration::from_millis(1);
 /// Maximum number of processes that a message names.
@@ -69,7 +69,7 @@ impl TrackedTrees {
         self.trees.members(tree).iter().map(|process| process.pid()).collect()
     }
 
-    /// Some processes of a tree, to name them in a message: pids and command lines.
+    /// Pids and command lines of some processes of a tree, for a message.
     pub(super) fn examples(&mut self, tree: TreeId) -> Vec<(u32, String)> {
         let members = self.trees.members(tree).into_iter().take(MAX_NAMED_PROCESSES);
         members.map(|process| (process.pid() as u32, process.command())).collect()

@@ -10,7 +10,7 @@ use crate::supervise::event::{Event, SupervisorExit};
 use crate::supervise::phase::ExitReport;
 use crate::supervise::signal::Signal;
 
-/// What has happened, as the state machine gets it.
+/// An event that the state machine decides about.
 #[derive(Debug, Clone)]
 pub(crate) enum Input {
     /// The supervisor begins.
@@ -54,7 +54,7 @@ pub(crate) enum Input {
     TimePassed,
 }
 
-/// What makes a generation ready.
+/// The condition for a generation to be ready.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ReadyCondition {
     /// A process of its tree accepts on the inherited socket.
@@ -63,7 +63,18 @@ pub(crate) enum ReadyCondition {
     Answers,
 }
 
-/// What the executor has to do.
+impl ReadyCondition {
+    /// A message that this condition is not met after the time to become ready.
+    pub(super) fn unmet_after(self, timeout: Duration) -> String {
+        let what = match self {
+            Self::AcceptsOnSocket => "not accepting on the socket it was given",
+            Self::Answers => "not ready",
+        };
+        format!("{what} after {} s", timeout.as_secs_f32())
+    }
+}
+
+/// A task for the executor.
 #[derive(Debug, Clone)]
 pub(crate) enum Action {
     /// Run the builds of this generation, and report [`Input::Built`].

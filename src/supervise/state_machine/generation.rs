@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::GenerationId;
 use crate::change::Batch;
+use crate::supervise::phase::ProcessExit;
 
 /// How far the builds of the next generation have come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,12 +68,19 @@ pub(super) enum RunState {
     Starting { ready_deadline: Option<Instant> },
     /// Serves.
     Ready,
-    /// Gets no new requests, and finishes those in flight until this time.
+    /// Finishes the requests in flight until this time, and gets no new ones.
     Draining { until: Instant },
     /// Got the stop signal at `since`.
     Stopping { since: Instant, kill_at: Instant },
     /// Got SIGKILL.
     Killed { give_up_at: Instant },
+}
+
+/// The end of a generation that nothing asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct UnexpectedEnd {
+    pub(super) exit: ProcessExit,
+    pub(super) ran: Duration,
 }
 
 /// A generation that has a process.

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::action::{Action, ReadyCondition};
-use super::generation::{BuildState, Generation, NextGeneration, RunState};
+use super::generation::{BuildState, Generation, NextGeneration, RunState, UnexpectedEnd};
 use crate::change::Batch;
 use crate::supervise::event::Event;
-use crate::supervise::options::{Options, Port};
+use crate::supervise::options::Options;
 use crate::supervise::phase::{ExitReport, Phase, ProcessExit};
 use crate::supervise::signal::Signal;
 use crate::{GenerationId, Remedy};
@@ -17,13 +17,6 @@ use crate::{GenerationId, Remedy};
 const ABANDON_TIMEOUT: Duration = Duration::from_secs(5);
 /// Maximum number of generations with processes. A new one waits until the oldest has drained.
 const MAX_GENERATIONS: usize = 8;
-
-/// The end of a generation that nothing asked for.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct UnexpectedEnd {
-    pub(super) exit: ProcessExit,
-    pub(super) ran: Duration,
-}
 
 /// All generations, from the build to the end of the last process.
 ///
@@ -54,17 +47,12 @@ struct Settings {
     stop_timeout: Duration,
     ready_timeout: Duration,
     drain_timeout: Option<Duration>,
-    /// A new generation starts beside the old one.
+    /// Whether a new generation starts while the old one serves.
     overlap: bool,
 }
 
 impl Lifecycle {
     pub(super) fn new(options: &Options) -> Self {
-        let can_overlap = match options.port {
-            Port::Own | Port::Inherited => true,
-            Port::Fixed(_) => false,
-            Port::None => !options.listen.is_empty(),
-        };
         let settings = Settings {
             has_builds: !options.builds.is_empty(),
             prepares: !options.builds.is_empty() || !options.command.env_files.is_empty(),
@@ -72,7 +60,7 @@ impl Lifecycle {
             stop_timeout: options.stop_timeout,
             ready_timeout: options.ready.timeout,
             drain_timeout: options.drain_timeout,
-            overlap: options.overlap && can_overlap,
+            overlap: options.overlap && options.can_overlap(),
         };
         Self {
             settings,
@@ -85,7 +73,7 @@ impl Lifecycle {
         }
     }
 
-    /// Adds an action after those that were decided before.
+    /// Appends an action.
     pub(super) fn push(&mut self, action: Action) {
         self.actions.push(action);
     }
@@ -279,11 +267,7 @@ impl Lifecycle {
     ) -> Option<UnexpectedEnd> {
         let index = self.index(generation).filter(|index| self.generations[*index].is_starting())?;
         let ran = self.generations[index].ran(now);
-        let what = match condition {
-            ReadyCondition::AcceptsOnSocket => "not accepting on the socket it was given",
-            ReadyCondition::Answers => "not ready",
-        };
-        let message = format!("{what} after {} s", self.settings.ready_timeout.as_secs_f32());
+        let message = condition.unmet_after(self.settings.ready_timeout);
         let remedy = Remedy::AllowMoreTime;
         if !self.generations.iter().any(|other| other.state() == RunState::Ready) {
             let message = format!("generation {generation} is {message}; devrun goes on waiting for it");

@@ -4,7 +4,8 @@ use std::time::Instant;
 
 use super::action::{Action, Input};
 use super::backoff::Backoff;
-use super::lifecycle::{Lifecycle, UnexpectedEnd};
+use super::generation::UnexpectedEnd;
+use super::lifecycle::Lifecycle;
 use super::pending::PendingRestart;
 use super::restart_loop::RestartLoops;
 use crate::GenerationId;

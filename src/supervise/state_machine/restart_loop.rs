@@ -153,7 +153,7 @@ struct Moment {
     changed_at: Instant,
 }
 
-/// What is known of one path.
+/// A path that may be part of a restart loop.
 #[derive(Debug, Clone)]
 struct Candidate {
     /// Number of starts in a row that the path followed.
