@@ -21,7 +21,7 @@ pub enum Event {
     InFlight {
         /// The generation.
         generation: GenerationId,
-        /// Number of responses in flight, without event streams and upgraded connections.
+        /// Number of responses in flight, without endless streams, long polls and upgraded connections.
         responses: usize,
         /// Number of bytes of their bodies sent so far.
         bytes: u64,

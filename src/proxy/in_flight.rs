@@ -103,7 +103,15 @@ impl Generation {
         let key = table.next_key;
         table.next_key += 1;
         table.requests.insert(key, Arc::clone(&request));
-        InFlightGuard { generation: Arc::clone(self), request, key: Some(key) }
+        InFlightGuard { generation: Arc::clone(self), request, key }
+    }
+
+    /// Counts a request again, unless [`Event::Drained`] was sent.
+    fn resume_request(&self, key: u64, request: &Arc<InFlight>) {
+        let mut table = self.table();
+        if !table.is_drained {
+            table.requests.insert(key, Arc::clone(request));
+        }
     }
 
     fn end_request(&self, key: u64) {
@@ -208,7 +216,7 @@ impl Generation {
 pub(super) struct InFlightGuard {
     generation: Arc<Generation>,
     request: Arc<InFlight>,
-    key: Option<u64>,
+    key: u64,
 }
 
 impl InFlightGuard {
@@ -216,12 +224,15 @@ impl InFlightGuard {
         &self.generation
     }
 
-    /// Stops counting the request, because it is an event stream or an upgraded connection, which no drain
-    /// waits for.
+    /// Stops counting the request, because it is an endless stream, a long poll or an upgraded connection,
+    /// which no drain waits for.
     pub(super) fn become_stream(&mut self) {
-        if let Some(key) = self.key.take() {
-            self.generation.end_request(key);
-        }
+        self.generation.end_request(self.key);
+    }
+
+    /// Counts the request after all, because its response has an end.
+    pub(super) fn become_finite(&mut self) {
+        self.generation.resume_request(self.key, &self.request);
     }
 
     /// Adds bytes of the response's body that were sent.

@@ -81,6 +81,11 @@ impl ResponseBody {
         self.release = Some(Box::pin(release.cancelled_owned()));
     }
 
+    /// Treats the body as one that must be complete, whatever the request was taken for.
+    pub(in crate::proxy) fn become_finite(&mut self) {
+        self.in_flight.become_finite();
+    }
+
     /// Appends bytes to the body.
     pub(in crate::proxy) fn append(&mut self, bytes: Bytes) {
         self.appendix = Some(bytes);
@@ -89,13 +94,6 @@ impl ResponseBody {
     /// Resets the client's connection if the body is cut, because the client takes a plain close for the end.
     pub(in crate::proxy) fn set_client_needs_close(&mut self) {
         self.client_needs_close = true;
-    }
-
-    fn cut(&self, error: BodyError) -> BodyError {
-        if self.client_needs_close {
-            self.client.reset_on_close();
-        }
-        error
     }
 
     /// Next data of the upstream, counted. Trailers end the body and are kept for after the appendix.
@@ -115,7 +113,7 @@ impl ResponseBody {
                     Poll::Ready(Some(Ok(frame)))
                 }
             },
-            Some(Err(error)) => Poll::Ready(Some(Err(self.cut(error.into())))),
+            Some(Err(error)) => Poll::Ready(Some(Err(error.into()))),
             None => {
                 ready!(self.poll_complete(cx))?;
                 self.is_ended = true;
@@ -136,7 +134,7 @@ impl ResponseBody {
             return Poll::Ready(Ok(()));
         }
         let died = io::Error::other("the server died in a response that ends with its connection");
-        Poll::Ready(Err(self.cut(died.into())))
+        Poll::Ready(Err(died.into()))
     }
 
     /// Ends the body if its generation's streams are released.
@@ -146,6 +144,14 @@ impl ResponseBody {
             self.is_ended = true;
             self.task.abort();
             self.client.close_after_response();
+        }
+    }
+}
+
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        if self.client_needs_close && !self.is_end_stream() {
+            self.client.reset_on_close();
         }
     }
 }

@@ -39,7 +39,7 @@ pub(super) enum AttemptError {
     BrokenOff(String),
     /// The upstream did not answer in time.
     TimedOut(Duration),
-    /// The client waited for an event stream of a generation whose streams are released.
+    /// The client waited for a message of a generation whose streams are released.
     Released,
 }
 
@@ -66,7 +66,9 @@ pub(super) async fn send(
             Ok(UpstreamResponse { response, task })
         }
         limit = overdue(context.answer_timeout(), request.body()) => Err(AttemptError::TimedOut(limit)),
-        () = generation.release_token().cancelled(), if request.wants_events() => Err(AttemptError::Released),
+        () = generation.release_token().cancelled(), if request.push_transport().is_some() => {
+            Err(AttemptError::Released)
+        }
     }
 }
 

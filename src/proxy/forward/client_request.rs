@@ -10,7 +10,7 @@ use hyper::{Method, Request, Version};
 
 use crate::proxy::body::RequestBody;
 use crate::proxy::connections::ClientConnection;
-use crate::proxy::headers;
+use crate::proxy::headers::{self, PushTransport};
 use crate::proxy::in_flight::RequestLine;
 
 /// A request as it came from the client. It can be sent to an upstream more than once.
@@ -62,9 +62,9 @@ impl ClientRequest {
         headers::is_navigation(&self.head.headers)
     }
 
-    /// Whether the client opens an event stream.
-    pub(super) fn wants_events(&self) -> bool {
-        headers::wants_events(&self.head)
+    /// How the server sends its messages to the client by this request, if it does.
+    pub(super) fn push_transport(&self) -> Option<PushTransport> {
+        PushTransport::of(&self.head).filter(|_| self.body.is_empty())
     }
 
     /// Protocol to which the client wants to upgrade.

@@ -75,7 +75,7 @@ impl Forwarder {
         let mut retries = RetryState::default();
         loop {
             let mut in_flight = self.admit().await?;
-            if self.request.wants_events() {
+            if self.request.push_transport().is_some() {
                 in_flight.become_stream();
             }
             let generation = Arc::clone(in_flight.generation());

@@ -37,8 +37,10 @@ pub(super) fn to_client(
     adapt_headers(&mut head.headers, request, body.size_hint().exact().filter(|_| has_body))?;
     head.version = Version::HTTP_11;
     let mut body = ResponseBody::new(body, in_flight, task, end, Arc::clone(request.client()));
-    if headers::is_endless(&head.headers) {
+    if headers::is_endless(request.push_transport(), &head.headers) {
         body.become_stream();
+    } else {
+        body.become_finite();
     }
     if has_body {
         inject_script(context, request, &mut head, &mut body);

@@ -1,7 +1,6 @@
 //! What kind of request or response a message is, by its head.
 
 use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
-use hyper::http::request;
 use hyper::{Method, StatusCode};
 
 /// Whether a browser shows the response as a page, so that an error may be a page too.
@@ -27,18 +26,6 @@ pub(in crate::proxy) fn is_fragment(headers: &HeaderMap) -> bool {
     let accepts_no_text = text(headers, ACCEPT.as_str())
         .is_some_and(|accept| !accept.contains("text/") && !accept.contains("*/*"));
     is_subresource || is_xhr || accepts_no_text || headers.contains_key("hx-request")
-}
-
-/// Whether the client opens an event stream, as `EventSource` does.
-pub(in crate::proxy) fn wants_events(head: &request::Parts) -> bool {
-    head.method == Method::GET
-        && head.headers.get(ACCEPT).is_some_and(|accept| accept.as_bytes() == b"text/event-stream")
-}
-
-/// Whether a response is a stream without an end.
-pub(in crate::proxy) fn is_endless(headers: &HeaderMap) -> bool {
-    let kind = media_type(headers);
-    kind.eq_ignore_ascii_case("text/event-stream") || kind.eq_ignore_ascii_case("multipart/x-mixed-replace")
 }
 
 /// Whether a response has a body (RFC 9112, 6.3).

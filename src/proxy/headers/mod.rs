@@ -7,12 +7,12 @@ mod classify;
 mod connection_header;
 mod incoming;
 mod outgoing;
+mod push;
 mod validate;
 
-pub(super) use classify::{
-    has_body, is_endless, is_fetch, is_fragment, is_navigation, media_type, text, wants_events,
-};
+pub(super) use classify::{has_body, is_fetch, is_fragment, is_navigation, media_type, text};
 pub(super) use connection_header::closes_connection;
 pub(super) use incoming::{interim_response, strip_hop_by_hop};
 pub(super) use outgoing::{Forwarding, is_loop, request_headers, request_target, requested_upgrade};
+pub(super) use push::{PushTransport, is_endless};
 pub(super) use validate::{InvalidRequest, MAX_HEAD_BYTES, MAX_HEADERS, is_too_large, validate};

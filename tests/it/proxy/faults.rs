@@ -343,7 +343,7 @@ async fn a_stop_ends_everything_in_bounded_time() {
     let (mut idle, mut slow, mut events) = (proxy.client().await, proxy.client().await, proxy.client().await);
     slow.send("GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
     slow.head().await;
-    events.send("GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    events.send("GET /events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n").await;
     events.head().await;
     proxy.handle.hold();
     let mut held = proxy.client().await;

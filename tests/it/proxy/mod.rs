@@ -17,5 +17,7 @@ mod load;
 mod pages;
 /// Bodies, trailers, upgrades, odd but valid messages pass byte for byte.
 mod pass_through;
+/// Event streams, long polls and streamed answers when a newer generation is ready.
+mod push;
 /// Requests are held, responses drained, streams sent to the next generation.
 mod restarts;
