@@ -85,7 +85,7 @@ fn upstream_request(context: &ProxyContext, request: &ClientRequest) -> Request<
             via: context.via(),
             upgrade: request.upgrade(),
             is_chunked: request.body().is_chunked(),
-            may_get_script: context.has_live_reload() && request.is_navigation(),
+            may_get_script: context.has_live_reload() && headers::may_get_script(&head.headers),
         },
     );
     *upstream_request.extensions_mut() = head.extensions.clone();

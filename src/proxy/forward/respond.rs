@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hyper::body::{Body, Incoming};
 use hyper::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue, TRANSFER_ENCODING, UPGRADE};
 use hyper::http::response;
-use hyper::{Response, StatusCode, Version};
+use hyper::{Method, Response, StatusCode, Version};
 
 use super::attempt::UpstreamResponse;
 use super::client_request::ClientRequest;
@@ -42,7 +42,7 @@ pub(super) fn to_client(
     } else {
         body.become_finite();
     }
-    if has_body {
+    if has_body || *request.method() == Method::HEAD {
         inject_script(context, request, &mut head, &mut body);
     }
     if request.head().version == Version::HTTP_10 && !head.headers.contains_key(CONTENT_LENGTH) {
@@ -84,14 +84,14 @@ fn adapt_headers(
     Ok(())
 }
 
-/// Appends the script tag of live reload to a page.
+/// Appends the script tag of live reload to a page. The response to HEAD has the headers of that page.
 fn inject_script(
     context: &ProxyContext,
     request: &ClientRequest,
     head: &mut response::Parts,
     body: &mut ResponseBody,
 ) {
-    if !context.has_live_reload() || headers::is_fragment(&request.head().headers) {
+    if !context.has_live_reload() || !headers::may_get_script(&request.head().headers) {
         return;
     }
     match inject::script_nonce(head.status, &head.headers) {
@@ -99,7 +99,9 @@ fn inject_script(
             let page_id = context.page_id(body.generation());
             let tag = live_reload::script_tag(&page_id, request.method(), nonce.as_deref());
             inject::adjust_headers(&mut head.headers, tag.len());
-            body.append(tag);
+            if *request.method() != Method::HEAD {
+                body.append(tag);
+            }
         }
         Err(inject::Skip::Policy) => {
             tracing::debug!(

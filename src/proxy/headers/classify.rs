@@ -1,16 +1,19 @@
 //! What kind of request or response a message is, by its head.
 
-use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
+use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::{Method, StatusCode};
 
 /// Whether a browser shows the response as a page, so that an error may be a page too.
 pub(in crate::proxy) fn is_navigation(headers: &HeaderMap) -> bool {
     match text(headers, "sec-fetch-dest") {
         Some(destination) => matches!(destination, "document" | "iframe" | "frame"),
-        None => headers.get_all(ACCEPT).iter().any(|accept| {
-            accept.to_str().is_ok_and(|accept| accept.to_ascii_lowercase().contains("text/html"))
-        }),
+        None => headers.get_all(ACCEPT).iter().any(lists_html),
     }
+}
+
+fn lists_html(accept: &HeaderValue) -> bool {
+    let mut kinds = accept.to_str().unwrap_or_default().split(',');
+    kinds.any(|kind| kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/html")))
 }
 
 /// Whether a script of a page sent the request, with `fetch` or `XMLHttpRequest`.
@@ -18,14 +21,12 @@ pub(in crate::proxy) fn is_fetch(headers: &HeaderMap) -> bool {
     text(headers, "sec-fetch-dest") == Some("empty")
 }
 
-/// Whether the response may become a part of another page, so that no script is appended to it.
-pub(in crate::proxy) fn is_fragment(headers: &HeaderMap) -> bool {
-    let is_subresource = text(headers, "sec-fetch-dest").is_some_and(|destination| destination != "document");
+/// Whether the response may get the script of live reload: a browser shows it as a page, and no script of a
+/// page puts it into another one.
+pub(in crate::proxy) fn may_get_script(headers: &HeaderMap) -> bool {
     let is_xhr =
         text(headers, "x-requested-with").is_some_and(|with| with.eq_ignore_ascii_case("xmlhttprequest"));
-    let accepts_no_text = text(headers, ACCEPT.as_str())
-        .is_some_and(|accept| !accept.contains("text/") && !accept.contains("*/*"));
-    is_subresource || is_xhr || accepts_no_text || headers.contains_key("hx-request")
+    is_navigation(headers) && !is_xhr && !headers.contains_key("hx-request")
 }
 
 /// Whether a response has a body (RFC 9112, 6.3).

@@ -10,7 +10,7 @@ mod outgoing;
 mod push;
 mod validate;
 
-pub(super) use classify::{has_body, is_fetch, is_fragment, is_navigation, media_type, text};
+pub(super) use classify::{has_body, is_fetch, is_navigation, may_get_script, media_type, text};
 pub(super) use connection_header::closes_connection;
 pub(super) use incoming::{interim_response, strip_hop_by_hop};
 pub(super) use outgoing::{Forwarding, is_loop, request_headers, request_target, requested_upgrade};

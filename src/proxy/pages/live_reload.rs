@@ -23,7 +23,7 @@ const SCRIPT: &str = include_str!("assets/client.js");
 /// The script tag that is appended to pages. By the page's identity the script knows which code is newer than
 /// the page, however long the page took to load.
 pub(in crate::proxy) fn script_tag(page_id: &str, method: &Method, nonce: Option<&str>) -> Bytes {
-    let method = if method == Method::GET { "" } else { " data-method=\"POST\"" };
+    let method = if matches!(*method, Method::GET | Method::HEAD) { "" } else { " data-method=\"POST\"" };
     let nonce = nonce.map(|nonce| format!(" nonce=\"{nonce}\"")).unwrap_or_default();
     Bytes::from(format!("<script src=\"/__devrun/client.js\" data-id=\"{page_id}\"{method}{nonce}></script>"))
 }

@@ -61,7 +61,7 @@ async fn a_page_gets_one_tag_behind_it_and_true_headers() {
     let chunked = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n<p>\r\n0\r\n\r\n";
     let (answer, _) = through(BROWSER, chunked).await;
     assert!(answer.whole && answer.text().starts_with("<p><script"), "{}", answer.text());
-    let (answer, _) = through("GET / HTTP/1.0\r\n\r\n", chunked).await;
+    let (answer, _) = through("GET / HTTP/1.0\r\nAccept: text/html\r\n\r\n", chunked).await;
     assert!(answer.text().starts_with("<p><script"), "{}", answer.text());
     let error =
         "HTTP/1.1 500 Internal Server Error\r\nContent-Type: text/html\r\nContent-Length: 3\r\n\r\n<p>";
@@ -120,6 +120,9 @@ async fn everything_else_passes_as_it_is() {
             "GET / HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\n\r\n".to_owned(),
             page(html, body),
         ),
+        ("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned(), page(html, body)),
+        ("GET / HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n\r\n".to_owned(), page(html, body)),
+        (BROWSER.replace("document", "embed"), page(html, body)),
         (BROWSER.replace("\r\n\r\n", "\r\nHX-Request: true\r\n\r\n"), page(html, body)),
     ];
     for (request, said) in cases {
@@ -140,7 +143,14 @@ async fn everything_else_passes_as_it_is() {
         format!("HTTP/1.1 200 OK\r\n{html}Content-Length: 11\r\n\r\n"),
     )
     .await;
-    assert_eq!((head.header("content-length"), head.header("etag")), (Some("11"), Some("\"a\"")));
+    let whole = through(BROWSER, page(html, body)).await.0;
+    assert_eq!((head.header("content-length"), head.header("etag")), (whole.header("content-length"), None));
+    for frame in ["iframe", "frame"] {
+        let (answer, _) = through(&BROWSER.replace("document", frame), page(html, body)).await;
+        assert!(answer.text().contains(TAG), "{frame}");
+    }
+    let old = "GET / HTTP/1.1\r\nHost: localhost\r\nAccept: application/xml, Text/HTML;q=0.9\r\n\r\n";
+    assert!(through(old, page(html, body)).await.0.text().contains(TAG), "a browser without Sec-Fetch-Dest");
 }
 
 #[tokio::test]
