@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,7 +58,7 @@ pub(super) async fn send(
         .handshake::<_, AttemptBody>(TokioIo::new(UpstreamStream::new(stream)));
     let (mut sender, connection) = handshake.await.map_err(broken_off)?;
     let task = ConnectionTask::new(&tokio::spawn(connection.with_upgrades()));
-    let response = sender.send_request(upstream_request(context, request));
+    let response = sender.send_request(upstream_request(context, request, generation.address()));
     tokio::pin!(response);
     tokio::select! {
         biased;
@@ -73,7 +74,11 @@ pub(super) async fn send(
 }
 
 /// The request as the upstream gets it.
-fn upstream_request(context: &ProxyContext, request: &ClientRequest) -> Request<AttemptBody> {
+fn upstream_request(
+    context: &ProxyContext,
+    request: &ClientRequest,
+    upstream: SocketAddr,
+) -> Request<AttemptBody> {
     let head = request.head();
     let mut upstream_request = Request::new(request.body().for_attempt());
     *upstream_request.method_mut() = head.method.clone();
@@ -89,19 +94,28 @@ fn upstream_request(context: &ProxyContext, request: &ClientRequest) -> Request<
         },
     );
     *upstream_request.extensions_mut() = head.extensions.clone();
-    forward_interim_responses(request, &mut upstream_request);
+    forward_interim_responses(request, upstream, &mut upstream_request);
     upstream_request
 }
 
-fn forward_interim_responses(request: &ClientRequest, upstream_request: &mut Request<AttemptBody>) {
+fn forward_interim_responses(
+    request: &ClientRequest,
+    upstream: SocketAddr,
+    upstream_request: &mut Request<AttemptBody>,
+) {
     if request.head().version != Version::HTTP_11 {
         return;
     }
     let (body, client) = (request.body().clone(), Arc::clone(request.client()));
+    let head = Arc::clone(request.head());
     hyper::ext::on_informational(upstream_request, move |interim| match interim.status() {
         // hyper sends it to the client when the body is read.
         StatusCode::CONTINUE => body.continue_sending(),
-        status => client.write_interim(&headers::interim_response(status, interim.headers())),
+        status => {
+            let mut fields = interim.headers().clone();
+            headers::rewrite_own_urls(&mut fields, upstream, &head);
+            client.write_interim(&headers::interim_response(status, &fields));
+        }
     });
 }
 

@@ -17,7 +17,7 @@ use crate::proxy::in_flight::RequestLine;
 pub(super) struct ClientRequest {
     client: Arc<ClientConnection>,
     line: RequestLine,
-    head: request::Parts,
+    head: Arc<request::Parts>,
     body: RequestBody,
     upgrade: Option<HeaderValue>,
     on_upgrade: Option<OnUpgrade>,
@@ -34,7 +34,7 @@ impl ClientRequest {
         let body = RequestBody::new(body, &client, expects_continue);
         let is_fetch = headers::is_fetch(&head.headers);
         let line = RequestLine::new(head.method.clone(), head.uri.clone(), is_fetch);
-        Self { client, line, head, body, upgrade, on_upgrade: Some(on_upgrade) }
+        Self { client, line, head: Arc::new(head), body, upgrade, on_upgrade: Some(on_upgrade) }
     }
 
     pub(super) fn client(&self) -> &Arc<ClientConnection> {
@@ -45,7 +45,7 @@ impl ClientRequest {
         &self.line
     }
 
-    pub(super) fn head(&self) -> &request::Parts {
+    pub(super) fn head(&self) -> &Arc<request::Parts> {
         &self.head
     }
 

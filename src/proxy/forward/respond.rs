@@ -35,6 +35,7 @@ pub(super) fn to_client(
     let has_body = headers::has_body(request.method(), head.status);
     let end = body_end(&head.headers, has_body);
     adapt_headers(&mut head.headers, request, body.size_hint().exact().filter(|_| has_body))?;
+    headers::rewrite_own_urls(&mut head.headers, in_flight.generation().address(), request.head());
     head.version = Version::HTTP_11;
     let mut body = ResponseBody::new(body, in_flight, task, end, Arc::clone(request.client()));
     if headers::is_endless(request.push_transport(), &head.headers) {

@@ -11,6 +11,8 @@ mod faults;
 mod half_closed;
 /// Requests that end early, and answers that come before the request was read.
 mod half_sent;
+/// URLs of the server in its heads, large and odd heads, refused requests.
+mod heads;
 /// Many clients, slow clients: what the proxy holds for them is bounded.
 mod load;
 /// What is put into pages, the proxy's own answers, and who may ask for its own paths.
