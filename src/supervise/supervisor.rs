@@ -189,7 +189,10 @@ impl SupervisorTask {
             Request::Suspend => return self.executor.suspend(),
             Request::Resized => return self.executor.terminal_resized(),
             Request::Continue => return self.executor.resume(),
-            Request::Changed(batch) => Input::Changed(batch),
+            Request::Changed(batch) => {
+                self.executor.sources_changed(&batch);
+                Input::Changed(batch)
+            }
             Request::Restart => Input::Restart,
             Request::Drained(generation) => Input::Drained(generation),
             Request::Pause => Input::Pause,

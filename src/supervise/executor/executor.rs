@@ -11,6 +11,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::builds::Builds;
 use super::launcher::Launcher;
 use super::process_event::ProcessEvent;
+use super::python_bytecode::PythonBytecode;
 use super::readiness_checks::ReadinessChecks;
 use super::running::{RunningProcess, Server};
 use super::tracked_trees::TrackedTrees;
@@ -39,6 +40,7 @@ pub(crate) struct Executor {
     trees: TrackedTrees,
     servers: BTreeMap<GenerationId, Server>,
     builds: Builds,
+    python_bytecode: PythonBytecode,
     readiness: ReadinessChecks,
     jobs: JobControl,
     reloader_reported: bool,
@@ -64,6 +66,7 @@ impl Executor {
             trees: TrackedTrees::new(options),
             servers: BTreeMap::new(),
             builds: Builds::new(options),
+            python_bytecode: PythonBytecode::default(),
             readiness: ReadinessChecks::new(options, sockets.clone(), process_events),
             sockets,
             jobs: JobControl::new(options.command.stdin),
@@ -84,6 +87,11 @@ impl Executor {
         self.inputs.push_back(input);
     }
 
+    /// Remembers the sources whose cached bytecode must not run, even if these changes restart nothing now.
+    pub(crate) fn sources_changed(&mut self, batch: &Batch) {
+        self.python_bytecode.sources_changed(batch);
+    }
+
     /// How the supervisor ends, once the state machine has decided that.
     pub(crate) fn exit(&self) -> Option<SupervisorExit> {
         self.exit
@@ -94,6 +102,7 @@ impl Executor {
         let now = Instant::now();
         match action {
             Action::Build { generation, because } => {
+                self.python_bytecode.before_build(&self.command);
                 let outcome = self.builds.start(generation, because, &self.launcher, &mut self.trees);
                 self.inputs.extend(outcome);
             }
@@ -120,6 +129,7 @@ impl Executor {
     }
 
     fn spawn(&mut self, generation: GenerationId, because: Option<&Batch>) {
+        self.python_bytecode.before_start(&self.command, !self.servers.is_empty());
         let (port, own_socket) = match self.port {
             Port::Own => (free_port(), None),
             Port::Inherited => (None, InheritedListener::on_free_port().ok()),
@@ -188,6 +198,7 @@ impl Executor {
         if let Some(server) = self.servers.remove(&generation) {
             server.process().catch_up_output();
             self.trees.remove(server.process().tree());
+            self.python_bytecode.generation_ended(&self.command, self.servers.len() > 1);
         }
     }
 

@@ -7,6 +7,7 @@ mod builds;
 mod executor;
 mod launcher;
 mod process_event;
+mod python_bytecode;
 mod readiness_checks;
 mod running;
 mod tracked_trees;

@@ -51,6 +51,11 @@ pub(super) fn of_command(command: &Command) -> Result<Environment, EnvFileError>
     Ok(environment)
 }
 
+/// The value of one variable of a command, as far as its environment files can be used.
+pub(crate) fn variable(command: &Command, name: &str) -> Option<OsString> {
+    of_command(command).ok()?.remove(OsStr::new(name))
+}
+
 /// Number of sockets, from descriptor 3 on, that the caller of this process has passed to it
 /// (`sd_listen_fds(3)`).
 pub(super) fn inherited_sockets() -> usize {

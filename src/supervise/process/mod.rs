@@ -14,6 +14,7 @@ mod tree_linux;
 mod tree_unix;
 
 pub use environment::check_env_files;
+pub(crate) use environment::variable;
 pub(crate) use spawn::{ChildProcess, SpawnRequest};
 pub(crate) use start_error::StartError;
 pub use subreaper::Subreaper;

@@ -184,9 +184,6 @@ impl<'a> SpawnRequest<'a> {
         let mut set_default = |name: &str, value: &str| {
             environment.entry(name.into()).or_insert_with(|| value.into());
         };
-        // Python trusts a cached module by its size and whole second, so two saves within a second could run
-        // stale code.
-        set_default("PYTHONDONTWRITEBYTECODE", "1");
         set_default("FLASK_RUN_RELOAD", "0");
         if self.capture == Capture::All {
             // Python writes to a pipe only every 8 KiB.

@@ -14,5 +14,7 @@ mod no_survivor;
 /// Processes that have left the group or the session. Linux, as for `embedder`.
 #[cfg(target_os = "linux")]
 mod process_tree;
+/// Stale bytecode.
+mod python_bytecode;
 /// Sockets held by devrun and handed over; readiness.
 mod sockets;

@@ -50,16 +50,14 @@ pub(super) fn project_kind(settings: &Settings) -> Vec<Finding> {
     findings
 }
 
-/// devrun sets PYTHONDONTWRITEBYTECODE=1 unless the variable is set. An empty value lets Python write
-/// bytecode.
+/// Without bytecode, Python compiles every module again at each start.
 fn python_bytecode() -> Finding {
     match std::env::var_os("PYTHONDONTWRITEBYTECODE") {
-        Some(value) if value.is_empty() => Finding::warning(
+        Some(value) if !value.is_empty() => Finding::warning(
             "python-bytecode",
-            "PYTHONDONTWRITEBYTECODE is empty: after two saves of the same length in one second, Python would run \
-             a stale .pyc file",
+            "PYTHONDONTWRITEBYTECODE is set: Python compiles every module again at each restart",
         )
-        .with_remedy("unset it: devrun then sets it to 1"),
-        _ => Finding::good("python-bytecode", "Python writes no .pyc files, so none can be stale"),
+        .with_remedy("unset it: devrun removes stale .pyc files"),
+        _ => Finding::good("python-bytecode", "Python writes .pyc files, and devrun removes stale ones"),
     }
 }
