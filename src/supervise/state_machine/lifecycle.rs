@@ -183,17 +183,13 @@ impl Lifecycle {
             self.generations.is_empty()
         };
         if may_start && let Some(next) = self.next.take() {
-            self.spawn(&next, now);
+            self.last_started = Some(next.id());
+            if !self.settings.has_builds {
+                self.includes_until = Some(now);
+            }
+            self.generations.push(Generation::start(next.id(), now + self.settings.ready_timeout, now));
+            self.push(Action::Spawn { generation: next.id(), because: next.because() });
         }
-    }
-
-    fn spawn(&mut self, next: &NextGeneration, now: Instant) {
-        self.last_started = Some(next.id());
-        if !self.settings.has_builds {
-            self.includes_until = Some(now);
-        }
-        self.generations.push(Generation::start(next.id(), now + self.settings.ready_timeout, now));
-        self.push(Action::Spawn { generation: next.id(), because: next.because() });
     }
 
     /// The process of a generation runs.
