@@ -32,6 +32,7 @@ pub(super) struct ProxyContext {
     via: HeaderValue,
     answer_timeout: Option<Duration>,
     live_reload: bool,
+    forwarded: bool,
     allowed_hosts: Vec<String>,
 }
 
@@ -50,6 +51,7 @@ impl ProxyContext {
             token,
             answer_timeout: options.answer_timeout,
             live_reload: options.live_reload,
+            forwarded: options.forwarded,
             allowed_hosts: options.allowed_hosts,
         }
     }
@@ -102,6 +104,11 @@ impl ProxyContext {
 
     pub(super) fn has_live_reload(&self) -> bool {
         self.live_reload
+    }
+
+    /// Whether the upstream is told where a request came from.
+    pub(super) fn adds_forwarded(&self) -> bool {
+        self.forwarded
     }
 
     /// Identity of the pages that a generation served.

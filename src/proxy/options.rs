@@ -26,6 +26,9 @@ pub struct Options {
     pub connection_limit: usize,
     /// Whether HTML pages get the script of live reload.
     pub live_reload: bool,
+    /// Whether requests get `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host`. If not, the
+    /// client's own headers of these names pass unchanged.
+    pub forwarded: bool,
     /// Host names under which devrun answers its own paths (`/__devrun/…`), besides IP addresses, `localhost`
     /// and names below it. The check stops pages of other sites from reading them by DNS rebinding.
     pub allowed_hosts: Vec<String>,
@@ -42,6 +45,7 @@ impl Options {
             answer_timeout: None,
             connection_limit: 10_000,
             live_reload: true,
+            forwarded: true,
             allowed_hosts: Vec::new(),
         }
     }

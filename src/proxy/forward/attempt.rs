@@ -86,7 +86,7 @@ fn upstream_request(
     *upstream_request.headers_mut() = headers::request_headers(
         head,
         &Forwarding {
-            peer: request.client().peer().ip(),
+            peer: context.adds_forwarded().then(|| request.client().peer().ip()),
             via: context.via(),
             upgrade: request.upgrade(),
             is_chunked: request.body().is_chunked(),

@@ -18,8 +18,8 @@ const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto")
 
 /// How a request is forwarded.
 pub(in crate::proxy) struct Forwarding<'a> {
-    /// Address of the client.
-    pub(in crate::proxy) peer: IpAddr,
+    /// Address of the client; `None` if the upstream is not told where the request came from.
+    pub(in crate::proxy) peer: Option<IpAddr>,
     /// The proxy's own value of `Via`.
     pub(in crate::proxy) via: &'a HeaderValue,
     /// Protocol to which the client wants to upgrade.
@@ -47,7 +47,10 @@ pub(in crate::proxy) fn request_headers(head: &request::Parts, forwarding: &Forw
     // HTTP/1.0 clients may leave it out, but HTTP/1.1 servers require it.
     headers.entry(HOST).or_insert(HeaderValue::from_static("localhost"));
     set_connection(&mut headers, head, forwarding);
-    set_origin(&mut headers, forwarding);
+    if let Some(peer) = forwarding.peer {
+        set_origin(&mut headers, peer);
+    }
+    headers.append(VIA, forwarding.via.clone());
     headers
 }
 
@@ -77,9 +80,9 @@ fn set_connection(headers: &mut HeaderMap, head: &request::Parts, forwarding: &F
     }
 }
 
-fn set_origin(headers: &mut HeaderMap, forwarding: &Forwarding<'_>) {
+fn set_origin(headers: &mut HeaderMap, peer: IpAddr) {
     let earlier = headers.get_all(FORWARDED_FOR).iter().filter_map(|earlier| earlier.to_str().ok());
-    let hops = earlier.map(str::to_owned).chain([forwarding.peer.to_canonical().to_string()]);
+    let hops = earlier.map(str::to_owned).chain([peer.to_canonical().to_string()]);
     if let Ok(hops) = HeaderValue::try_from(hops.collect::<Vec<_>>().join(", ")) {
         headers.insert(FORWARDED_FOR, hops);
     }
@@ -88,7 +91,6 @@ fn set_origin(headers: &mut HeaderMap, forwarding: &Forwarding<'_>) {
     if let Some(host) = headers.get(HOST).cloned() {
         headers.entry(FORWARDED_HOST).or_insert(host);
     }
-    headers.append(VIA, forwarding.via.clone());
 }
 
 /// The target for the upstream: a path, even if the client sent a URL.

@@ -303,6 +303,12 @@ pub(crate) struct ServerOptions {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
         value_parser = boolean, hide_short_help = true)]
     pub(crate) no_live_reload: Option<bool>,
+    /// Do not add X-Forwarded-For, -Proto and -Host to requests
+    ///
+    /// For servers that reject these headers. Example: `devrun --proxy 8000 --no-forwarded -- node server.js`
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+        value_parser = boolean, hide_short_help = true)]
+    pub(crate) no_forwarded: Option<bool>,
 }
 
 /// The messages of devrun: `[output]` in devrun.toml. devrun writes to stderr, because stdout belongs to COMMAND.

@@ -90,6 +90,7 @@ fn server(old: &Settings, new: &Settings) -> Vec<Row> {
         ("server.drain-timeout", a.drain_timeout == b.drain_timeout, Reload::Child),
         ("server.no-overlap", a.overlap == b.overlap, Reload::Child),
         ("server.no-live-reload", a.live_reload == b.live_reload, Reload::Session),
+        ("server.no-forwarded", a.forwarded == b.forwarded, Reload::Session),
     ]
 }
 

@@ -26,6 +26,8 @@ pub(crate) struct ServerSettings {
     pub(crate) drain_timeout: Duration,
     pub(crate) overlap: bool,
     pub(crate) live_reload: bool,
+    /// The proxy tells the server where a request came from.
+    pub(crate) forwarded: bool,
 }
 
 impl ServerSettings {
@@ -50,6 +52,7 @@ impl ServerSettings {
             drain_timeout: options.drain_timeout.unwrap_or(Duration::from_secs(30)),
             overlap: !options.no_overlap.unwrap_or(false),
             live_reload: !options.no_live_reload.unwrap_or(false),
+            forwarded: !options.no_forwarded.unwrap_or(false),
         }
     }
 
@@ -126,6 +129,7 @@ impl ServerSettings {
         }
         let mut options = proxy::Options::new(self.addresses.clone());
         options.live_reload = self.live_reload;
+        options.forwarded = self.forwarded;
         Some(options)
     }
 }

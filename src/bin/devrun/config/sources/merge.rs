@@ -34,7 +34,8 @@ pub(crate) fn over(upper: Options, lower: Options) -> Options {
     });
     let (server, low) = (upper.server, lower.server);
     let server = first_given!(server, low, ServerOptions {
-        proxy, listen, pass_socket, ready_path, ready_timeout, drain_timeout, no_overlap, no_live_reload;
+        proxy, listen, pass_socket, ready_path, ready_timeout, drain_timeout, no_overlap, no_live_reload,
+        no_forwarded;
     });
     let (check, low) = (upper.check, lower.check);
     let check =
