@@ -133,7 +133,10 @@ impl FallbackTask {
         // Dropped unread, it marks the connection as one to close with care.
         drop(RequestBody::new(body, client, false));
         let error = match (headers::validate(&head), live_reload::own_path(&self.context, &head)) {
-            (Err(invalid), _) => ErrorResponse::Invalid(invalid),
+            (Err(invalid), _) => {
+                client.set_unread_request();
+                ErrorResponse::Invalid(invalid)
+            }
             (Ok(()), Some(Ok("client.js"))) => return live_reload::script(),
             (Ok(()), Some(Ok("events"))) => return live_reload::event_stream(SilentStream::new(&self.end)),
             (Ok(()), Some(Err(error))) => error,

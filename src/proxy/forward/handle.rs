@@ -120,8 +120,13 @@ impl Forwarder {
         let page_id = self.page_generation(error).map(|generation| self.context.page_id(generation));
         let origin = PageOrigin::Proxy(page_id.as_deref().unwrap_or_default());
         let mut response = error.response(self.request.is_navigation(), origin);
-        if self.request.body().is_unread() {
-            // The rest of the request is discarded, and its connection closed.
+        let is_invalid = matches!(error, ErrorResponse::Invalid(_));
+        if is_invalid {
+            self.request.client().set_unread_request();
+        }
+        if is_invalid || self.request.body().is_unread() {
+            // The rest of the request is discarded, and its connection closed. Behind an invalid request, such
+            // as CONNECT, the next bytes need not be a request.
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
