@@ -335,7 +335,8 @@ fn answer(listener: TcpListener, delay: Duration) -> ! {
     }
 }
 
-/// `GET /slow/COUNT/MS` streams COUNT chunks with that pause in between; `GET /status/N` answers N; all else the generation.
+/// `GET /slow/COUNT/MS` streams COUNT chunks with that pause in between; `GET /status/N` answers N,
+/// `GET /head/N` with N more bytes in its head; all else the generation.
 fn answer_one(mut stream: TcpStream, delay: Duration) {
     let mut line = String::new();
     let mut reader = std::io::BufReader::new(stream.try_clone().unwrap());
@@ -346,8 +347,10 @@ fn answer_one(mut stream: TcpStream, delay: Duration) {
     let status = if path.get(1) == Some(&"status") { path[2] } else { "200" };
     let count = if path.get(1) == Some(&"slow") { path[2].parse().unwrap() } else { 1 };
     let pause = path.get(3).map_or(0, |text| text.parse().unwrap());
+    let padding = if path.get(1) == Some(&"head") { path[2].parse().unwrap() } else { 0 };
     let head = format!(
-        "HTTP/1.1 {status} OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        "HTTP/1.1 {status} OK\r\nX-Padding: {}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        "x".repeat(padding),
         generation.len() * count
     );
     let _ = stream.write_all(head.as_bytes());

@@ -55,6 +55,11 @@ pub(super) async fn send(
         .preserve_header_case(true)
         .max_buf_size(MAX_HEAD_BYTES)
         .max_headers(MAX_HEADERS)
+        // As curl and browsers do. hyper frames the message for the client anew, so no request can be
+        // smuggled.
+        .allow_obsolete_multiline_headers_in_responses(true)
+        .allow_spaces_after_header_name_in_responses(true)
+        .ignore_invalid_headers_in_responses(true)
         .handshake::<_, AttemptBody>(TokioIo::new(UpstreamStream::new(stream)));
     let (mut sender, connection) = handshake.await.map_err(broken_off)?;
     let task = ConnectionTask::new(&tokio::spawn(connection.with_upgrades()));

@@ -55,7 +55,9 @@ pub(super) fn to_client(
 /// How the end of the body shows that it is complete (RFC 9112, 6.3). Reads the headers as the upstream sent
 /// them.
 fn body_end(headers: &HeaderMap, has_body: bool) -> BodyEnd {
-    let is_framed = headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING);
+    // hyper ignores the length beside a transfer coding, as RFC 9112 demands.
+    let has_coding = headers.contains_key(TRANSFER_ENCODING);
+    let is_framed = headers::is_chunked(headers) || (headers.contains_key(CONTENT_LENGTH) && !has_coding);
     if is_framed || !has_body { BodyEnd::Framed } else { BodyEnd::Close }
 }
 

@@ -42,6 +42,7 @@ pub(super) fn has_token<'a>(mut values: impl Iterator<Item = &'a HeaderValue>, t
     values.any(|value| tokens(value).any(|found| found.eq_ignore_ascii_case(token.as_bytes())))
 }
 
-fn tokens(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+/// The parts of a comma-separated value.
+pub(super) fn tokens(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
     value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|token| !token.is_empty())
 }

@@ -3,18 +3,31 @@
 use hyper::StatusCode;
 use hyper::header::{CONTENT_LENGTH, HeaderMap, HeaderName, TRANSFER_ENCODING};
 
-use super::connection_header::{HOP_BY_HOP, connection_names, connection_names_others, is_hop_by_hop};
+use super::connection_header::{
+    HOP_BY_HOP, connection_names, connection_names_others, is_hop_by_hop, tokens,
+};
 
 /// A response has a transfer coding other than `chunked`, so it cannot be forwarded.
 #[derive(Debug)]
 pub(in crate::proxy) struct UnknownCoding;
 
+/// The transfer codings of a response. `identity`, which RFC 2616 had, is none.
+fn codings(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    let codings = headers.get_all(TRANSFER_ENCODING).iter().flat_map(tokens);
+    codings.filter(|coding| !coding.eq_ignore_ascii_case(b"identity"))
+}
+
+/// Whether the body of a response ends with its last chunk.
+pub(in crate::proxy) fn is_chunked(headers: &HeaderMap) -> bool {
+    codings(headers).any(|coding| coding.eq_ignore_ascii_case(b"chunked"))
+}
+
 /// Removes the headers of the upstream's connection from a response.
 pub(in crate::proxy) fn strip_hop_by_hop(headers: &mut HeaderMap) -> Result<(), UnknownCoding> {
-    let has_unknown_coding = headers
-        .get_all(TRANSFER_ENCODING)
-        .iter()
-        .any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    // hyper decodes `chunked` once.
+    let has_unknown_coding = codings(headers)
+        .enumerate()
+        .any(|(index, coding)| index > 0 || !coding.eq_ignore_ascii_case(b"chunked"));
     if headers.contains_key(TRANSFER_ENCODING) {
         headers.remove(CONTENT_LENGTH);
     }

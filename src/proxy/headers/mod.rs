@@ -13,7 +13,7 @@ mod validate;
 
 pub(super) use classify::{has_body, is_fetch, is_navigation, may_get_script, media_type, text};
 pub(super) use connection_header::closes_connection;
-pub(super) use incoming::{interim_response, strip_hop_by_hop};
+pub(super) use incoming::{interim_response, is_chunked, strip_hop_by_hop};
 pub(super) use outgoing::{Forwarding, is_loop, request_headers, request_target, requested_upgrade};
 pub(super) use own_urls::rewrite_own_urls;
 pub(super) use push::{PushTransport, is_endless};

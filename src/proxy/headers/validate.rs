@@ -5,10 +5,10 @@ use hyper::http::request;
 use hyper::http::uri::Authority;
 use hyper::{Method, Version};
 
-/// Maximum size of a message's head, in bytes. Also the size of the buffer for a body.
-pub(in crate::proxy) const MAX_HEAD_BYTES: usize = 64 * 1024;
+/// Maximum size of a message's head, in bytes. Also the maximum size of the buffer for a body.
+pub(in crate::proxy) const MAX_HEAD_BYTES: usize = 256 * 1024;
 /// Maximum number of headers of a message.
-pub(in crate::proxy) const MAX_HEADERS: usize = 256;
+pub(in crate::proxy) const MAX_HEADERS: usize = 1000;
 
 /// Reason to refuse a request without asking the upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

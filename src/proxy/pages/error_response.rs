@@ -206,7 +206,7 @@ fn invalid_request_text(invalid: InvalidRequest) -> &'static str {
         InvalidRequest::Connect => "CONNECT is for proxies to elsewhere; this one has one server behind it",
         InvalidRequest::Host => "exactly one valid Host header is needed",
         InvalidRequest::Target => "the target is neither a path nor an http URL",
-        InvalidRequest::TooLarge => "the head of the request is larger than 64 KiB",
+        InvalidRequest::TooLarge => "the head of the request is larger than 256 KiB",
         InvalidRequest::TransferCoding => "the only transfer coding that is understood is chunked",
     }
 }

@@ -6,7 +6,8 @@ use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 
-use crate::support::http::free_address;
+use crate::support::http::{free_address, get};
+use crate::support::process::TestProcess;
 use crate::support::pty::Pty;
 use crate::support::sandbox::{Sandbox, example, fifo, wait_for, wait_until};
 
@@ -201,6 +202,21 @@ fn a_status_line_is_never_in_a_line_of_the_childs() {
         !line.is_empty() && !line.starts_with("devrun: ") && !line.starts_with("line ") && *line != "child"
     };
     assert_eq!(screen.iter().find(strange), None, "{screen:#?}");
+}
+
+#[test]
+fn an_error_answer_of_devruns_own_is_one_line() {
+    let (sandbox, address) = (Sandbox::new(), free_address());
+    let mut command = sandbox.devrun();
+    command.args(["--proxy", &address.to_string(), "--"]).arg(example("child")).arg("serve");
+    let mut running = TestProcess::start(&mut command);
+    running.wait_for_line("ready in");
+    let status = |path: &str| get(address, path).unwrap().status;
+    assert_eq!((status("/head/200000"), status("/status/502"), status("/head/300000")), (200, 502, 502));
+    let line = running.wait_for_line("answered ");
+    assert!(line.contains("answered GET /head/300000 with 502: "), "{line}");
+    assert_eq!(running.count("502"), 1, "an error of the server is the server's to tell");
+    running.stop();
 }
 
 #[test]

@@ -18,7 +18,10 @@ pub(super) fn lines(record: &Record) -> Vec<Line> {
             vec![Line::detail(format!("{} waiting for the server", count(*requests, "request")))]
         }
         Record::Answered { status, request, detail } => {
-            vec![Line::detail(format!("answered {request} with {status}: {detail}"))]
+            let text = format!("answered {request} with {status}: {detail}");
+            // While the server starts or is down, other lines say so.
+            let is_news = *status >= 500 && *status != 503;
+            vec![if is_news { Line::warning(text) } else { Line::detail(text) }]
         }
         Record::Paused => vec![Line::info("paused: changes are remembered until p is pressed again")],
         Record::Resumed => vec![Line::info("resumed")],
