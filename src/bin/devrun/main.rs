@@ -17,12 +17,10 @@ use std::ffi::OsString;
 use devrun::supervise::OrphanKiller;
 
 use crate::cli::args::{ConfigSource, Options, OutputOptions, WatchOptions};
-use crate::cli::choices::ReferencePage;
-use crate::cli::commands::{Cli, RunArgs, Subcommand};
+use crate::cli::commands::{Cli, ReferencePage, RunArgs, Subcommand};
 use crate::cli::parse::Parsed;
 use crate::commands::{check, explain, init, list};
 use crate::config::input::SettingsInput;
-use crate::config::resolved::groups;
 use crate::config::resolved::settings::Settings;
 use crate::config::sources::{environment, merge};
 use crate::ui::error::{CliError, ExitCode};
@@ -89,12 +87,12 @@ fn dispatch(arguments: Cli, terminal: &mut Terminal) -> Result<ExitCode, CliErro
             list::run(settings(args.source, options, Vec::new(), terminal)?, show, args.format, terminal)
         }
         Subcommand::Init(args) => {
-            terminal.set_color(groups::color(&args.output));
+            terminal.set_color(args.output.color.unwrap_or_default());
             init::run(&current_directory()?, args.dry_run, terminal)
         }
         Subcommand::Doctor(args) => {
             let options = Options { server: args.server, ..shared(args.watch, args.output) };
-            terminal.set_color(groups::color(&options.output));
+            terminal.set_color(options.output.color.unwrap_or_default());
             let event_tests = if args.probe_roots {
                 doctor::EventTests::TemporaryDirectoryAndRoots
             } else {
@@ -129,10 +127,10 @@ fn settings(
     terminal: &mut Terminal,
 ) -> Result<Settings, CliError> {
     // An error in a later source is printed in the colour that the earlier sources chose.
-    terminal.set_color(groups::color(&options.output));
+    terminal.set_color(options.output.color.unwrap_or_default());
     let environment = environment::read(std::env::vars_os())?;
     let output = merge::over(options.clone(), environment.options.clone()).output;
-    terminal.set_color(groups::color(&output));
+    terminal.set_color(output.color.unwrap_or_default());
     for (message, remedy) in &environment.warnings {
         terminal.warn(message, remedy);
     }

@@ -3,17 +3,18 @@
 //! A group is a table of devrun.toml, and each option is a key and a DEVRUN_* variable. All three sources become
 //! these structs, so no option lacks its key or its variable.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use anstream::ColorChoice;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{ArgAction, Args, Parser, ValueHint};
+use devrun::supervise::{OnBusy, OnExit, OnLoop, PassSocket, Shell, Signal, Stdin};
+use devrun::watch::{Compare, Mode};
 
 use crate::cli::addresses::{ListenOn, Proxy};
-use crate::cli::choices::{Color, Compare, LogFormat, Mode, OnBusy, OnExit, OnLoop, PassSocket, Stdin};
-use crate::cli::values::{
-    CommandLine, Extension, Glob, Pattern, ShellChoice, StopSignal, UrlPath, Variable, boolean, duration,
-};
+use crate::cli::values::{self, CommandLine, Format, boolean, duration, one_of};
 
 /// The options of one source: the command line, the environment, or the tables of a file.
 #[derive(Debug, Clone, Default, Args)]
@@ -93,21 +94,21 @@ pub(crate) struct WatchOptions {
     /// Watch only files with these extensions: rs,toml
     ///
     /// Example: `devrun -e py,html -- python app.py`
-    #[arg(short = 'e', long, value_name = "LIST", value_delimiter = ',')]
-    pub(crate) ext: Option<Vec<Extension>>,
+    #[arg(short = 'e', long, value_name = "LIST", value_delimiter = ',', value_parser = values::extension)]
+    pub(crate) ext: Option<Vec<String>>,
     /// Watch only paths that match this glob; repeatable
     ///
     /// A glob without `/` matches the file name; otherwise it matches the path relative to the working
     /// directory. Example: `devrun -f 'src/**/*.rs' -- cargo run`
-    #[arg(short = 'f', long, value_name = "GLOB", hide_short_help = true)]
-    pub(crate) filter: Option<Vec<Glob>>,
+    #[arg(short = 'f', long, value_name = "GLOB", value_parser = values::glob, hide_short_help = true)]
+    pub(crate) filter: Option<Vec<String>>,
     /// Ignore matching paths (gitignore syntax); repeatable
     ///
     /// The pattern is anchored at the working directory and overrides every ignore file; `!` watches a path again.
     /// Adds to the patterns of devrun.toml. Example: `devrun -i downloads/ -i '*.sqlite' -- python app.py`
     #[arg(short = 'i', long, value_name = "PATTERN", allow_hyphen_values = true,
-        value_parser = OsStringValueParser::new().try_map(Pattern::from_os))]
-    pub(crate) ignore: Option<Vec<Pattern>>,
+        value_parser = OsStringValueParser::new().try_map(values::pattern))]
+    pub(crate) ignore: Option<Vec<Vec<u8>>>,
     /// Per-directory ignore file; repeatable [default: .watchignore]
     ///
     /// A name is read in every directory; a path with a `/` is read once, anchored at the working
@@ -130,7 +131,8 @@ pub(crate) struct WatchOptions {
     ///
     /// event: the kernel reports changes. stat: devrun scans the files, for network and shared file systems.
     /// auto: event where the file system supports it. Example: `devrun -m stat -- npm start`
-    #[arg(short = 'm', long, value_name = "MODE", hide_possible_values = true)]
+    #[arg(short = 'm', long, value_name = "MODE", hide_possible_values = true,
+        value_parser = one_of(&[("auto", Mode::Auto), ("event", Mode::Event), ("stat", Mode::Stat)]))]
     pub(crate) mode: Option<Mode>,
     /// Stat mode: time between two scans [default: 1s]
     ///
@@ -148,7 +150,8 @@ pub(crate) struct WatchOptions {
     /// content: only different bytes are a change. stat: a different size, time or inode is a change, so a `touch`
     /// restarts COMMAND.
     /// Example: `devrun --compare stat -- ./server`
-    #[arg(long, value_name = "WHAT", hide_possible_values = true, hide_short_help = true)]
+    #[arg(long, value_name = "WHAT", hide_possible_values = true, hide_short_help = true,
+        value_parser = one_of(&[("content", Compare::Content), ("stat", Compare::Stat)]))]
     pub(crate) compare: Option<Compare>,
 }
 
@@ -163,26 +166,31 @@ pub(crate) struct RunOptions {
     ///
     /// queue: restart COMMAND after it exits. signal: only send the stop signal. ignore: do nothing.
     /// Example: `devrun --on-busy queue -- cargo test`
-    #[arg(long, value_name = "POLICY", hide_possible_values = true)]
+    #[arg(long, value_name = "POLICY", hide_possible_values = true, value_parser = one_of(&[
+        ("restart", OnBusy::Restart), ("queue", OnBusy::Queue), ("signal", OnBusy::Signal), ("ignore", OnBusy::Ignore),
+    ]))]
     pub(crate) on_busy: Option<OnBusy>,
     /// On exit of COMMAND: wait (default), restart or quit
     ///
     /// wait: restart on the next change. restart: after 0.1 s, doubling up to 10 s. quit: exit with its status.
     /// Example: `devrun --on-exit restart -- ./worker`
-    #[arg(long, value_name = "POLICY", hide_possible_values = true)]
+    #[arg(long, value_name = "POLICY", hide_possible_values = true,
+        value_parser = one_of(&[("wait", OnExit::Wait), ("restart", OnExit::Restart), ("quit", OnExit::Quit)]))]
     pub(crate) on_exit: Option<OnExit>,
     /// On a restart loop: warn or restart [default: warn]
     ///
     /// warn: print the file and the ignore rule to add; delay restarts for this file alone by 0.3 s, doubling up to 30 s.
     /// restart: restart at once each time.
     /// Example: `devrun --on-loop restart -- ./generator`
-    #[arg(long, value_name = "POLICY", hide_possible_values = true, hide_short_help = true)]
+    #[arg(long, value_name = "POLICY", hide_possible_values = true, hide_short_help = true,
+        value_parser = one_of(&[("warn", OnLoop::Warn), ("restart", OnLoop::Restart)]))]
     pub(crate) on_loop: Option<OnLoop>,
     /// Signal that asks COMMAND to stop [default: SIGTERM]
     ///
     /// Example: `devrun --stop-signal SIGINT -- node server.js`
-    #[arg(long, value_name = "SIG", hide_short_help = true, allow_hyphen_values = true)]
-    pub(crate) stop_signal: Option<StopSignal>,
+    #[arg(long, value_name = "SIG", hide_short_help = true, allow_hyphen_values = true,
+        value_parser = values::stop_signal)]
+    pub(crate) stop_signal: Option<Signal>,
     /// Time from the stop signal to SIGKILL [default: 10s]
     ///
     /// After this the whole process tree is killed (SIGKILL) and the survivors are listed.
@@ -217,8 +225,8 @@ pub(crate) struct RunOptions {
     ///
     /// Adds to the variables of devrun.toml, which has a table for them. Example: `devrun --env DEBUG=1 -- ./server`
     #[arg(long, value_name = "KEY=VALUE", hide_short_help = true,
-        value_parser = OsStringValueParser::new().try_map(Variable::from_os))]
-    pub(crate) env: Option<Vec<Variable>>,
+        value_parser = OsStringValueParser::new().try_map(values::variable))]
+    pub(crate) env: Option<Vec<(OsString, OsString)>>,
     /// Read variables for COMMAND from this file at each start; repeatable
     ///
     /// A change of the file restarts COMMAND.
@@ -231,14 +239,15 @@ pub(crate) struct RunOptions {
     /// devrun joins the words with spaces and runs `SHELL -c`.
     /// Example: `devrun --shell -- 'make && ./server'`
     #[arg(long, value_name = "SHELL", num_args = 0..=1, require_equals = true, default_missing_value = "sh",
-        hide_short_help = true)]
-    pub(crate) shell: Option<ShellChoice>,
+        value_parser = values::shell, hide_short_help = true)]
+    pub(crate) shell: Option<Shell>,
     /// Standard input of COMMAND: pipe, null or inherit [default: pipe]
     ///
     /// pipe: an empty pipe that stays open, because some tools exit at end of file. null: /dev/null.
     /// inherit: the standard input of devrun.
     /// Example: `devrun --stdin inherit -- python -i app.py`
-    #[arg(long, value_name = "FROM", hide_possible_values = true, hide_short_help = true)]
+    #[arg(long, value_name = "FROM", hide_possible_values = true, hide_short_help = true,
+        value_parser = one_of(&[("pipe", Stdin::Pipe), ("null", Stdin::Null), ("inherit", Stdin::Inherit)]))]
     pub(crate) stdin: Option<Stdin>,
     /// Clear the screen before each start
     ///
@@ -272,13 +281,14 @@ pub(crate) struct ServerOptions {
     ///
     /// With --proxy each generation inherits its own listening socket instead of a port number.
     /// Example: `devrun --proxy 8000 --pass-socket werkzeug -- python app.py`
-    #[arg(long, value_name = "HOW", hide_possible_values = true, hide_short_help = true)]
+    #[arg(long, value_name = "HOW", hide_possible_values = true, hide_short_help = true,
+        value_parser = one_of(&[("systemd", PassSocket::Systemd), ("werkzeug", PassSocket::Werkzeug)]))]
     pub(crate) pass_socket: Option<PassSocket>,
     /// Ready when GET PATH answers with a status below 500 [default: when the port accepts]
     ///
     /// Example: `devrun --proxy 8000 --ready-path /health -- ./server`
-    #[arg(long, value_name = "PATH", hide_short_help = true)]
-    pub(crate) ready_path: Option<UrlPath>,
+    #[arg(long, value_name = "PATH", value_parser = values::url_path, hide_short_help = true)]
+    pub(crate) ready_path: Option<String>,
     /// Time within which a generation must be ready [default: 60s]
     ///
     /// A later one has failed if an older one can go on serving. Otherwise devrun warns and goes on waiting.
@@ -330,13 +340,15 @@ pub(crate) struct OutputOptions {
     /// Colour: auto, always or never [default: auto]
     ///
     /// auto: on a terminal, unless NO_COLOR is set. Example: `devrun --color never -- cargo run`
-    #[arg(long, value_name = "WHEN", hide_possible_values = true, hide_short_help = true)]
-    pub(crate) color: Option<Color>,
+    #[arg(long, value_name = "WHEN", hide_possible_values = true, hide_short_help = true, value_parser = one_of(&[
+        ("auto", ColorChoice::Auto), ("always", ColorChoice::Always), ("never", ColorChoice::Never),
+    ]))]
+    pub(crate) color: Option<ColorChoice>,
     /// human, or json: one event per line [default: human]
     ///
     /// Example: `devrun --log-format json -- cargo run`
     #[arg(long, value_name = "FORMAT", hide_possible_values = true, hide_short_help = true)]
-    pub(crate) log_format: Option<LogFormat>,
+    pub(crate) log_format: Option<Format>,
 }
 
 /// What `check` expects: `[check]` in devrun.toml.

@@ -4,11 +4,10 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, ValueHint};
+use clap::{Args, Parser, ValueEnum, ValueHint};
 
 use crate::cli::args::{CheckOptions, ConfigSource, OutputOptions, RunOptions, ServerOptions, WatchOptions};
-use crate::cli::choices::{CheckFormat, Format, ReferencePage};
-use crate::cli::values::duration;
+use crate::cli::values::{Format, duration};
 
 /// Run COMMAND, and restart it only when a relevant file changes
 ///
@@ -94,13 +93,8 @@ pub(crate) struct CheckArgs {
     /// human, json, github (annotations) or sarif [default: human]
     ///
     /// Example: `devrun check --format github`
-    #[arg(
-        long,
-        value_name = "FORMAT",
-        default_value = "human",
-        hide_default_value = true,
-        hide_possible_values = true
-    )]
+    #[arg(long, value_name = "FORMAT", default_value_t = CheckFormat::Human, hide_default_value = true,
+        hide_possible_values = true, value_enum)]
     pub(crate) format: CheckFormat,
     #[command(flatten)]
     pub(crate) source: ConfigSource,
@@ -108,6 +102,15 @@ pub(crate) struct CheckArgs {
     pub(crate) watch: WatchOptions,
     #[command(flatten)]
     pub(crate) output: OutputOptions,
+}
+
+/// The output format of `check`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CheckFormat {
+    Human,
+    Json,
+    Github,
+    Sarif,
 }
 
 /// Show the rule that applies to each path
@@ -132,13 +135,8 @@ pub(crate) struct ExplainArgs {
     /// human, or json: one object per path [default: human]
     ///
     /// Example: `devrun explain --format json downloads/a.zip`
-    #[arg(
-        long,
-        value_name = "FORMAT",
-        default_value = "human",
-        hide_default_value = true,
-        hide_possible_values = true
-    )]
+    #[arg(long, value_name = "FORMAT", default_value_t = Format::Human, hide_default_value = true,
+        hide_possible_values = true, value_enum)]
     pub(crate) format: Format,
     #[command(flatten)]
     pub(crate) source: ConfigSource,
@@ -176,13 +174,8 @@ pub(crate) struct ListArgs {
     /// human or json [default: human]
     ///
     /// Example: `devrun list --format json`
-    #[arg(
-        long,
-        value_name = "FORMAT",
-        default_value = "human",
-        hide_default_value = true,
-        hide_possible_values = true
-    )]
+    #[arg(long, value_name = "FORMAT", default_value_t = Format::Human, hide_default_value = true,
+        hide_possible_values = true, value_enum)]
     pub(crate) format: Format,
     #[command(flatten)]
     pub(crate) source: ConfigSource,
@@ -217,13 +210,8 @@ pub(crate) struct DoctorArgs {
     /// human or json [default: human]
     ///
     /// Example: `devrun doctor --format json`
-    #[arg(
-        long,
-        value_name = "FORMAT",
-        default_value = "human",
-        hide_default_value = true,
-        hide_possible_values = true
-    )]
+    #[arg(long, value_name = "FORMAT", default_value_t = Format::Human, hide_default_value = true,
+        hide_possible_values = true, value_enum)]
     pub(crate) format: Format,
     /// Also test events in the roots: writes a file in each and removes it
     ///
@@ -271,4 +259,12 @@ pub(crate) struct ReferenceArgs {
     /// The page
     #[arg(value_name = "PAGE")]
     pub(crate) page: ReferencePage,
+}
+
+/// A page of docs/reference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReferencePage {
+    Cli,
+    Configuration,
+    Schema,
 }

@@ -2,7 +2,6 @@
 
 pub(crate) mod addresses;
 pub(crate) mod args;
-pub(crate) mod choices;
 pub(crate) mod commands;
 pub(crate) mod parse;
 pub(crate) mod suggest;

@@ -2,12 +2,31 @@
 //!
 //! An error is `PROBLEM; REMEDY`: one sentence for each, in lower case.
 
-use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt as _;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt as _;
 use std::str::FromStr;
 use std::time::Duration;
 
-use devrun::supervise::Signal;
+use clap::ValueEnum;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use devrun::supervise::{Shell, Signal};
+
+/// The output format of a run and of most subcommands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Human,
+    Json,
+}
+
+/// The parser of an option that accepts one of these words, each with the value that it stands for.
+pub(crate) fn one_of<T: Copy + Send + Sync + 'static>(
+    words: &'static [(&'static str, T)],
+) -> impl TypedValueParser<Value = T> {
+    PossibleValuesParser::new(words.iter().map(|(word, _)| *word)).try_map(|typed| {
+        let known = words.iter().find(|(word, _)| *word == typed);
+        known.map(|(_, value)| *value).ok_or("unknown value")
+    })
+}
 
 /// Parses a duration such as `10ms`, `1s` or `1m30s`. The maximum is a year, because a sum with an `Instant` must
 /// not overflow.
@@ -46,164 +65,104 @@ pub(crate) fn boolean(text: &str) -> Result<bool, String> {
     }
 }
 
-/// A file extension without its dot.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Extension(pub(crate) String);
-
-impl FromStr for Extension {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let bare = text.trim().trim_start_matches("*.").trim_start_matches('.');
-        if bare.is_empty() {
-            return Err("an extension is empty; write a list such as rs,toml".into());
-        }
-        if bare.contains(',') {
-            return Err("a string holds one extension; write a list such as [\"rs\", \"toml\"]".into());
-        }
-        if bare.contains(['/', '*', '?', '[']) {
-            return Err(format!("`{text}` is not an extension; use --filter for globs"));
-        }
-        Ok(Self(bare.to_owned()))
+/// Parses a file extension, with or without its dot.
+pub(crate) fn extension(text: &str) -> Result<String, String> {
+    let bare = text.trim().trim_start_matches("*.").trim_start_matches('.');
+    if bare.is_empty() {
+        return Err("an extension is empty; write a list such as rs,toml".into());
     }
+    if bare.contains(',') {
+        return Err("a string holds one extension; write a list such as [\"rs\", \"toml\"]".into());
+    }
+    if bare.contains(['/', '*', '?', '[']) {
+        return Err(format!("`{text}` is not an extension; use --filter for globs"));
+    }
+    Ok(bare.to_owned())
 }
 
-/// A valid glob in the syntax of globset.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Glob(pub(crate) String);
-
-impl FromStr for Glob {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if text.is_empty() {
-            return Err("the glob is empty; write a glob such as src/**/*.rs".into());
-        }
-        if let Some(rest) = text.strip_prefix('!') {
-            return Err(format!("a filter cannot be negated; to exclude paths use --ignore '{rest}'"));
-        }
-        globset::GlobBuilder::new(text).literal_separator(true).build().map_err(|error| {
-            let reason = error.kind().to_string().replace("; ", ": ");
-            format!("{reason}; write a glob such as src/**/*.rs")
-        })?;
-        Ok(Self(text.to_owned()))
+/// Checks a glob in the syntax of globset.
+pub(crate) fn glob(text: &str) -> Result<String, String> {
+    if text.is_empty() {
+        return Err("the glob is empty; write a glob such as src/**/*.rs".into());
     }
+    if let Some(rest) = text.strip_prefix('!') {
+        return Err(format!("a filter cannot be negated; to exclude paths use --ignore '{rest}'"));
+    }
+    globset::GlobBuilder::new(text).literal_separator(true).build().map_err(|error| {
+        let reason = error.kind().to_string().replace("; ", ": ");
+        format!("{reason}; write a glob such as src/**/*.rs")
+    })?;
+    Ok(text.to_owned())
 }
 
-/// A pattern in gitignore syntax.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Pattern(pub(crate) Vec<u8>);
-
-impl FromStr for Pattern {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Self::from_os(text.into())
+/// Checks a pattern in gitignore syntax. It may match paths that are not UTF-8.
+pub(crate) fn pattern(text: OsString) -> Result<Vec<u8>, String> {
+    let bytes = text.into_vec();
+    if matches!(bytes.trim_ascii(), b"" | b"!" | b"/" | b"!/") {
+        return Err("the pattern is empty; write a gitignore pattern such as downloads/".into());
     }
+    if bytes.contains(&b'\n') {
+        return Err("a pattern cannot contain a line break; repeat --ignore for each pattern".into());
+    }
+    Ok(bytes)
 }
 
-impl Pattern {
-    /// Parses the bytes of an argument: a pattern may match paths that are not UTF-8.
-    pub(crate) fn from_os(text: OsString) -> Result<Self, String> {
-        let bytes = text.into_encoded_bytes();
-        if matches!(bytes.trim_ascii(), b"" | b"!" | b"/" | b"!/") {
-            return Err("the pattern is empty; write a gitignore pattern such as downloads/".into());
-        }
-        if bytes.contains(&b'\n') {
-            return Err("a pattern cannot contain a line break; repeat --ignore for each pattern".into());
-        }
-        Ok(Self(bytes))
+/// Parses the name or number of a signal that ends a process.
+pub(crate) fn stop_signal(text: &str) -> Result<Signal, String> {
+    let signal: Signal = text.parse().map_err(|_| {
+        format!("there is no signal `{text}`; write a name such as SIGTERM, INT or HUP, or a number")
+    })?;
+    let not_ending = ["SIGSTOP", "SIGTSTP", "SIGTTIN", "SIGTTOU", "SIGCONT", "SIGCHLD", "SIGWINCH", "SIGURG"];
+    if not_ending.contains(&signal.to_string().as_str()) {
+        return Err(format!("{signal} does not end a process; use SIGTERM, SIGINT, SIGHUP or SIGKILL"));
     }
+    Ok(signal)
 }
 
-/// A signal that ends a process, by name or number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct StopSignal(pub(crate) Signal);
-
-impl FromStr for StopSignal {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let signal: Signal = text.parse().map_err(|_| {
-            format!("there is no signal `{text}`; write a name such as SIGTERM, INT or HUP, or a number")
-        })?;
-        let not_ending =
-            ["SIGSTOP", "SIGTSTP", "SIGTTIN", "SIGTTOU", "SIGCONT", "SIGCHLD", "SIGWINCH", "SIGURG"];
-        if not_ending.contains(&signal.to_string().as_str()) {
-            return Err(format!("{signal} does not end a process; use SIGTERM, SIGINT, SIGHUP or SIGKILL"));
-        }
-        Ok(Self(signal))
+/// Checks the path of a URL.
+pub(crate) fn url_path(text: &str) -> Result<String, String> {
+    if let Some((_, rest)) = text.split_once("://") {
+        let path = rest.find('/').map_or("/", |at| &rest[at..]);
+        return Err(format!("expected a path, found a URL; write {path}"));
     }
+    if !text.starts_with('/') {
+        return Err(format!("the path must begin with `/`; write /{text}"));
+    }
+    if text.bytes().any(|byte| byte <= b' ' || byte >= 0x7f) {
+        return Err("the path has spaces, control or non-ASCII characters; write them as %XX".into());
+    }
+    Ok(text.to_owned())
 }
 
-/// The path of a URL.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct UrlPath(pub(crate) String);
-
-impl FromStr for UrlPath {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if let Some((_, rest)) = text.split_once("://") {
-            let path = rest.find('/').map_or("/", |at| &rest[at..]);
-            return Err(format!("expected a path, found a URL; write {path}"));
-        }
-        if !text.starts_with('/') {
-            return Err(format!("the path must begin with `/`; write /{text}"));
-        }
-        if text.bytes().any(|byte| byte <= b' ' || byte >= 0x7f) {
-            return Err("the path has spaces, control or non-ASCII characters; write them as %XX".into());
-        }
-        Ok(Self(text.to_owned()))
+/// Parses a variable for the environment of COMMAND, written `KEY=VALUE`. The name ends at the first `=`, and
+/// the value need not be UTF-8.
+pub(crate) fn variable(text: OsString) -> Result<(OsString, OsString), String> {
+    let mut name = text.into_vec();
+    let Some(at) = name.iter().position(|byte| *byte == b'=') else {
+        let name = if name.is_empty() { "NAME".into() } else { String::from_utf8_lossy(&name) };
+        return Err(format!("`=` is missing; write {name}=VALUE"));
+    };
+    let value = name.split_off(at + 1);
+    name.truncate(at);
+    if name.is_empty() {
+        return Err("the name before `=` is empty; write NAME=VALUE".into());
     }
+    if name.contains(&0) || value.contains(&0) {
+        return Err("neither a name nor a value can contain NUL; write NAME=VALUE".into());
+    }
+    Ok((OsString::from_vec(name), OsString::from_vec(value)))
 }
 
-/// A variable for the environment of COMMAND, written `KEY=VALUE`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Variable {
-    pub(crate) key: OsString,
-    pub(crate) value: OsString,
-}
-
-impl FromStr for Variable {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (key, value) = text.split_once('=').ok_or_else(|| {
-            format!("`=` is missing; write {}=VALUE", if text.is_empty() { "NAME" } else { text })
-        })?;
-        Self::new(key.into(), value.into())
-    }
-}
-
-impl Variable {
-    /// Parses the bytes of an argument: a value need not be UTF-8. The name ends at the first `=`.
-    pub(crate) fn from_os(text: OsString) -> Result<Self, String> {
-        if let Some(text) = text.to_str() {
-            return text.parse();
+/// Parses the shell that runs COMMAND with `-c`: `--shell`, `--shell=zsh`, `shell = true`, `shell = "zsh"`,
+/// `shell = false`.
+pub(crate) fn shell(text: &str) -> Result<Shell, String> {
+    match text.trim() {
+        "" | "true" => Ok(Shell::Program("sh".into())),
+        "false" => Ok(Shell::None),
+        shell if shell.contains(char::is_whitespace) => {
+            Err("the shell has spaces; write its name or path, such as bash".into())
         }
-        let bytes = text.as_bytes();
-        match bytes.iter().position(|byte| *byte == b'=') {
-            None => Err("`=` is missing; write NAME=VALUE".into()),
-            Some(at) => {
-                let (key, value) = (OsStr::from_bytes(&bytes[..at]), OsStr::from_bytes(&bytes[at + 1..]));
-                Self::new(key.into(), value.into())
-            }
-        }
-    }
-
-    fn new(key: OsString, value: OsString) -> Result<Self, String> {
-        if key.is_empty() {
-            return Err("the name before `=` is empty; write NAME=VALUE".into());
-        }
-        let nul = |text: &OsStr| text.as_encoded_bytes().contains(&0);
-        if key.as_encoded_bytes().contains(&b'=') || nul(&key) || nul(&value) {
-            return Err(
-                "a name cannot contain `=`, and neither a name nor a value can contain NUL; write NAME=VALUE"
-                    .into(),
-            );
-        }
-        Ok(Self { key, value })
+        shell => Ok(Shell::Program(shell.into())),
     }
 }
 
@@ -224,29 +183,5 @@ impl FromStr for CommandLine {
             return Err("the command is empty; write a command such as 'cargo build'".into());
         }
         Ok(Self::Line(line.to_owned()))
-    }
-}
-
-/// The shell that runs COMMAND: `--shell`, `--shell=zsh`, `shell = true`, `shell = "zsh"`, `shell = false`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum ShellChoice {
-    /// No shell: devrun runs COMMAND itself.
-    No,
-    /// The shell runs COMMAND with `-c`.
-    Program(OsString),
-}
-
-impl FromStr for ShellChoice {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.trim() {
-            "" | "true" => Ok(Self::Program("sh".into())),
-            "false" => Ok(Self::No),
-            shell if shell.contains(char::is_whitespace) => {
-                Err("the shell has spaces; write its name or path, such as bash".into())
-            }
-            shell => Ok(Self::Program(shell.into())),
-        }
     }
 }

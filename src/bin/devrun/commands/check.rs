@@ -8,7 +8,7 @@ use devrun::rules::{
 };
 use devrun::watch::Selection;
 
-use crate::cli::choices::CheckFormat;
+use crate::cli::commands::CheckFormat;
 use crate::config::paths::is_below;
 use crate::config::resolved::settings::Settings;
 use crate::report::check::{FileNames, write_github, write_human, write_json, write_sarif};

@@ -11,7 +11,7 @@ use devrun::rules::{DefectKind, EntryKind, Layer, Rule, Rules, Verdict};
 use devrun::watch::Selection;
 use serde::Serialize;
 
-use crate::cli::choices::Format;
+use crate::cli::values::Format;
 use crate::config::paths::is_below;
 use crate::config::resolved::settings::Settings;
 use crate::ui::byte_string::{self, ByteString};

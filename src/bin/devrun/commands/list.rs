@@ -12,7 +12,7 @@ use devrun::watch::{self, Mode, Summary, Watch};
 use ignore::{WalkBuilder, WalkState};
 use serde_json::{Value, json};
 
-use crate::cli::choices::Format;
+use crate::cli::values::Format;
 use crate::config::resolved::settings::Settings;
 use crate::report::mode_reason;
 use crate::system::inotify;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::event_test::{test_roots, test_temporary_directory};
 use super::finding::Finding;
 use super::{command_checks, limit_checks, port_checks, project_checks, watch_checks};
-use crate::cli::choices::Format;
+use crate::cli::values::Format;
 use crate::config::resolved::settings::Settings;
 use crate::ui::error::{CliError, ExitCode};
 use crate::ui::terminal::Terminal;

@@ -8,9 +8,9 @@ use devrun::supervise::{self, Signal};
 use devrun::{Command, watch};
 
 use crate::cli::args;
-use crate::cli::choices::{self, Color, LogFormat};
+use crate::cli::values::Format;
 use crate::config::paths::{is_path, resolved};
-use crate::config::resolved::command::{command, command_from_file, with_variables};
+use crate::config::resolved::command::{command, command_from_file};
 use crate::ui::error::CliError;
 use crate::ui::escape::escape_relative_path;
 
@@ -44,24 +44,17 @@ impl WatchSettings {
                 Some(paths) => paths.iter().map(|path| resolved(path)).collect(),
                 None => vec![base.to_owned()],
             },
-            extensions: options.ext.into_iter().flatten().map(|ext| ext.0).collect(),
-            filters: options.filter.into_iter().flatten().map(|glob| glob.0).collect(),
-            patterns: options.ignore.into_iter().flatten().map(|pattern| pattern.0).collect(),
+            extensions: options.ext.unwrap_or_default(),
+            filters: options.filter.unwrap_or_default(),
+            patterns: options.ignore.unwrap_or_default(),
             file_names: names.into_iter().map(PathBuf::into_os_string).collect(),
             files,
             vcs: !options.no_vcs_ignore.unwrap_or(false),
             builtin: !options.no_default_ignore.unwrap_or(false),
-            mode: match options.mode {
-                None | Some(choices::Mode::Auto) => watch::Mode::Auto,
-                Some(choices::Mode::Event) => watch::Mode::Event,
-                Some(choices::Mode::Stat) => watch::Mode::Stat,
-            },
+            mode: options.mode.unwrap_or_default(),
             poll_interval: options.poll_interval.unwrap_or(Duration::from_secs(1)),
             debounce: options.debounce,
-            compare: match options.compare {
-                None | Some(choices::Compare::Content) => watch::Compare::Content,
-                Some(choices::Compare::Stat) => watch::Compare::Stat,
-            },
+            compare: options.compare.unwrap_or_default(),
         }
     }
 }
@@ -106,24 +99,12 @@ impl RunSettings {
                 .build
                 .iter()
                 .flatten()
-                .map(|line| with_variables(command_from_file(line, &options, base), &options))
+                .map(|line| command_from_file(line, &options, base))
                 .collect(),
-            on_busy: match options.on_busy {
-                None | Some(choices::OnBusy::Restart) => supervise::OnBusy::Restart,
-                Some(choices::OnBusy::Queue) => supervise::OnBusy::Queue,
-                Some(choices::OnBusy::Signal) => supervise::OnBusy::Signal,
-                Some(choices::OnBusy::Ignore) => supervise::OnBusy::Ignore,
-            },
-            on_exit: match options.on_exit {
-                None | Some(choices::OnExit::Wait) => supervise::OnExit::Wait,
-                Some(choices::OnExit::Restart) => supervise::OnExit::Restart,
-                Some(choices::OnExit::Quit) => supervise::OnExit::Quit,
-            },
-            on_loop: match options.on_loop {
-                None | Some(choices::OnLoop::Warn) => supervise::OnLoop::Warn,
-                Some(choices::OnLoop::Restart) => supervise::OnLoop::Restart,
-            },
-            stop_signal: options.stop_signal.map_or(Signal::TERM, |signal| signal.0),
+            on_busy: options.on_busy.unwrap_or_default(),
+            on_exit: options.on_exit.unwrap_or_default(),
+            on_loop: options.on_loop.unwrap_or_default(),
+            stop_signal: options.stop_signal.unwrap_or(Signal::TERM),
             stop_timeout: options.stop_timeout.unwrap_or(Duration::from_secs(10)),
             postpone: options.postpone.unwrap_or(false),
             watching: !options.no_watch.unwrap_or(false),
@@ -171,17 +152,8 @@ impl OutputSettings {
         Self {
             verbose: options.verbose,
             quiet: options.quiet.unwrap_or(false),
-            color: color(options),
-            json: options.log_format == Some(LogFormat::Json),
+            color: options.color.unwrap_or_default(),
+            json: options.log_format == Some(Format::Json),
         }
-    }
-}
-
-/// When to print colour. The program needs this before the other settings, for errors in them.
-pub(crate) fn color(options: &args::OutputOptions) -> anstream::ColorChoice {
-    match options.color {
-        None | Some(Color::Auto) => anstream::ColorChoice::Auto,
-        Some(Color::Always) => anstream::ColorChoice::Always,
-        Some(Color::Never) => anstream::ColorChoice::Never,
     }
 }

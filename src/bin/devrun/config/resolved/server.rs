@@ -3,12 +3,11 @@
 use std::net::{Ipv6Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
-use devrun::supervise::{self, Endpoint, Listen, Port};
+use devrun::supervise::{Endpoint, Listen, PassSocket, Port};
 use devrun::{Command, proxy};
 
 use crate::cli::addresses::Proxy;
 use crate::cli::args;
-use crate::cli::choices;
 use crate::ui::error::CliError;
 use crate::ui::escape::escape_path;
 
@@ -20,7 +19,7 @@ pub(crate) struct ServerSettings {
     /// The addresses of the proxy; empty without a proxy.
     pub(crate) addresses: Vec<SocketAddr>,
     pub(crate) listen: Vec<Listen>,
-    pub(crate) pass_socket: Option<supervise::PassSocket>,
+    pub(crate) pass_socket: Option<PassSocket>,
     pub(crate) ready_path: Option<String>,
     pub(crate) ready_timeout: Duration,
     pub(crate) drain_timeout: Duration,
@@ -43,11 +42,8 @@ impl ServerSettings {
                 .flatten()
                 .map(|listen| Listen { name: listen.name, endpoint: listen.endpoint, answer: listen.answer })
                 .collect(),
-            pass_socket: options.pass_socket.map(|how| match how {
-                choices::PassSocket::Systemd => supervise::PassSocket::Systemd,
-                choices::PassSocket::Werkzeug => supervise::PassSocket::Werkzeug,
-            }),
-            ready_path: options.ready_path.map(|path| path.0),
+            pass_socket: options.pass_socket,
+            ready_path: options.ready_path,
             ready_timeout: options.ready_timeout.unwrap_or(Duration::from_secs(60)),
             drain_timeout: options.drain_timeout.unwrap_or(Duration::from_secs(30)),
             overlap: !options.no_overlap.unwrap_or(false),

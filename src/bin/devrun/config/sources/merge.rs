@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use devrun::supervise::Endpoint;
 
 use crate::cli::args::{CheckOptions, Options, OutputOptions, RunOptions, ServerOptions, WatchOptions};
-use crate::cli::values::Pattern;
 
 /// Merges a group field by field: a value of `upper`, else that of `lower`; the lists after `;` are joined. The
 /// macro names every field, so the compiler finds an option that is missing here.
@@ -104,7 +103,7 @@ pub(crate) fn anchored(mut options: Options, directory: &Path, base: &Path) -> O
         && !below.as_os_str().is_empty()
     {
         let below = escaped(below.as_os_str().as_encoded_bytes());
-        for Pattern(pattern) in options.watch.ignore.iter_mut().flatten() {
+        for pattern in options.watch.ignore.iter_mut().flatten() {
             *pattern = prefixed(pattern, &below);
         }
     }
