@@ -36,7 +36,7 @@ fn main() -> std::process::ExitCode {
         Ok(code) => code,
         Err(failure) => {
             terminal.print_error(&failure);
-            failure.exit_code()
+            failure.exit_code
         }
     };
     terminal.drain();

@@ -62,11 +62,12 @@ fn check_configuration(settings: Result<Settings, CliError>) -> Result<(Finding,
             Ok((Finding::good("configuration", message), settings))
         }
         Err(error) => {
-            let location = error.span().map(|span| format!("{}: ", span.location())).unwrap_or_default();
-            let message = format!("{location}{}", error.message());
-            let message = [&[message], error.causes()].concat().join(": ");
+            let location =
+                error.span.as_ref().map(|span| format!("{}: ", span.location())).unwrap_or_default();
+            let message = format!("{location}{}", error.message);
+            let message = [vec![message], error.causes].concat().join(": ");
             let finding =
-                Finding::error("configuration", message).with_remedy(error.remedy().unwrap_or_default());
+                Finding::error("configuration", message).with_remedy(error.remedy.unwrap_or_default());
             Ok((finding, Settings::defaults()?))
         }
     }

@@ -38,7 +38,7 @@ pub(super) fn git(settings: &Settings) -> Vec<Finding> {
 /// Checks for known problems of the kind of project.
 pub(super) fn project_kind(settings: &Settings) -> Vec<Finding> {
     let mut findings = Vec::new();
-    if matches!(project::recognise(&settings.base).kind(), Some("Python" | "Flask" | "FastAPI" | "Django")) {
+    if matches!(project::recognise(&settings.base).kind, Some("Python" | "Flask" | "FastAPI" | "Django")) {
         findings.push(python_bytecode());
     }
     if settings.base.join(".watchdogignore").exists() {

@@ -90,7 +90,7 @@ fn watched_data(settings: &Settings, rules: &Rules) -> Vec<Finding> {
     let folders = project::data_folders(&settings.base, &project::recognise(&settings.base));
     let is_watched = |folder: &&DataFolder| {
         let path = settings.base.join(folder.path());
-        folder.source().is_none() && is_in_root(settings, &path) && !rules.is_ignored(&path, EntryKind::Dir)
+        folder.source.is_none() && is_in_root(settings, &path) && !rules.is_ignored(&path, EntryKind::Dir)
     };
     let finding = |folder: &DataFolder| {
         let message = format!(
@@ -98,7 +98,7 @@ fn watched_data(settings: &Settings, rules: &Rules) -> Vec<Finding> {
             folder.path()
         );
         Finding::warning("data-watched", message)
-            .with_remedy(format!("add this line to .watchignore: {}", folder.pattern()))
+            .with_remedy(format!("add this line to .watchignore: {}", folder.pattern))
     };
     folders.iter().filter(is_watched).map(finding).collect()
 }

@@ -40,24 +40,16 @@ const MAX_ENTRIES: usize = 2000;
 /// A folder that looks like data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct DataFolder {
-    pattern: String,
-    source: Option<PathBuf>,
+    /// The pattern that ignores the folder, such as `/app/uploads/`.
+    pub(crate) pattern: String,
+    /// A source file in the folder, relative to the project. With one, the folder may not be data.
+    pub(crate) source: Option<PathBuf>,
 }
 
 impl DataFolder {
-    /// The pattern that ignores the folder, such as `/app/uploads/`.
-    pub(crate) fn pattern(&self) -> &str {
-        &self.pattern
-    }
-
     /// The path of the folder, relative to the project.
     pub(crate) fn path(&self) -> &str {
         self.pattern.trim_matches('/')
-    }
-
-    /// A source file in the folder, relative to the project. With one, the folder may not be data.
-    pub(crate) fn source(&self) -> Option<&Path> {
-        self.source.as_deref()
     }
 }
 
@@ -66,7 +58,7 @@ impl DataFolder {
 pub(crate) fn data_folders(directory: &Path, project: &Project) -> Vec<DataFolder> {
     let mut paths = Vec::new();
     for top in subdirectories(directory) {
-        let is_generated = project.generated().iter().any(|pattern| pattern.trim_matches('/') == top);
+        let is_generated = project.generated.iter().any(|pattern| pattern.trim_matches('/') == top);
         if has_data_name(&top) {
             paths.push(top.clone());
         }
@@ -76,7 +68,7 @@ pub(crate) fn data_folders(directory: &Path, project: &Project) -> Vec<DataFolde
         }
     }
     let mut folders: Vec<DataFolder> = paths.iter().map(|path| data_folder(directory, path)).collect();
-    folders.retain(|folder| !project.generated().contains(&folder.pattern()));
+    folders.retain(|folder| !project.generated.contains(&folder.pattern.as_str()));
     folders.sort_by(|a, b| a.pattern.cmp(&b.pattern));
     folders
 }

@@ -10,12 +10,18 @@ const MAX_READ: u64 = 256 * 1024;
 /// A project, as far as `devrun init` must know it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Project {
-    kind: Option<&'static str>,
-    command: Vec<String>,
-    build: Option<String>,
-    generated: &'static [&'static str],
-    source: Option<String>,
-    note: Option<String>,
+    /// `Flask`, `Cargo`, …. `None` if the kind is not known.
+    pub(crate) kind: Option<&'static str>,
+    /// The words of the command that runs it, with `{port}` for the port of the server. Empty if not known.
+    pub(crate) command: Vec<String>,
+    /// The command that builds it before each start.
+    pub(crate) build: Option<String>,
+    /// Patterns of the files and folders that the tools of its kind write.
+    pub(crate) generated: &'static [&'static str],
+    /// A file that must be watched. `devrun check` tests that it is.
+    pub(crate) source: Option<String>,
+    /// Something that the user must know before the first run.
+    pub(crate) note: Option<String>,
 }
 
 impl Project {
@@ -34,36 +40,6 @@ impl Project {
 
     fn with_note(self, note: Option<String>) -> Self {
         Self { note, ..self }
-    }
-
-    /// `Flask`, `Cargo`, …. `None` if the kind is not known.
-    pub(crate) fn kind(&self) -> Option<&'static str> {
-        self.kind
-    }
-
-    /// The words of the command that runs it, with `{port}` for the port of the server. Empty if not known.
-    pub(crate) fn command(&self) -> &[String] {
-        &self.command
-    }
-
-    /// The command that builds it before each start.
-    pub(crate) fn build(&self) -> Option<&str> {
-        self.build.as_deref()
-    }
-
-    /// Patterns of the files and folders that the tools of its kind write.
-    pub(crate) fn generated(&self) -> &'static [&'static str] {
-        self.generated
-    }
-
-    /// A file that must be watched. `devrun check` tests that it is.
-    pub(crate) fn source(&self) -> Option<&str> {
-        self.source.as_deref()
-    }
-
-    /// Something that the user must know before the first run.
-    pub(crate) fn note(&self) -> Option<&str> {
-        self.note.as_deref()
     }
 }
 

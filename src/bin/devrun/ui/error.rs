@@ -44,12 +44,18 @@ impl ExitCode {
 /// An error of the program: a message, its causes and a remedy.
 #[derive(Debug)]
 pub(crate) struct CliError {
-    message: String,
-    causes: Vec<String>,
-    span: Option<Box<SourceSpan>>,
-    remedy: Option<String>,
-    exit_code: ExitCode,
-    silent: bool,
+    /// One sentence in lower case.
+    pub(crate) message: String,
+    /// The chain of causes, outermost first.
+    pub(crate) causes: Vec<String>,
+    /// The part of a file that the error is about.
+    pub(crate) span: Option<Box<SourceSpan>>,
+    /// What the user can do about the error.
+    pub(crate) remedy: Option<String>,
+    /// How the program ends after this error.
+    pub(crate) exit_code: ExitCode,
+    /// Whether the error is not printed.
+    pub(crate) is_silent: bool,
 }
 
 impl CliError {
@@ -61,7 +67,7 @@ impl CliError {
             span: None,
             remedy: None,
             exit_code: ExitCode::Failed,
-            silent: false,
+            is_silent: false,
         }
     }
 
@@ -78,7 +84,7 @@ impl CliError {
     /// The reader of standard output closed it, as `head` does. The program prints nothing and exits with
     /// status 0.
     pub(crate) fn closed_pipe() -> Self {
-        Self { silent: true, exit_code: ExitCode::Success, ..Self::new("standard output was closed") }
+        Self { is_silent: true, exit_code: ExitCode::Success, ..Self::new("standard output was closed") }
     }
 
     /// Adds what the user can do about the error.
@@ -108,45 +114,19 @@ impl CliError {
         self.message = format!("{context}: {}", self.message);
         self
     }
-
-    /// The message, without causes.
-    pub(crate) fn message(&self) -> &str {
-        &self.message
-    }
-
-    /// The chain of causes, outermost first.
-    pub(crate) fn causes(&self) -> &[String] {
-        &self.causes
-    }
-
-    /// The part of a file that the error is about.
-    pub(crate) fn span(&self) -> Option<&SourceSpan> {
-        self.span.as_deref()
-    }
-
-    /// What the user can do about the error.
-    pub(crate) fn remedy(&self) -> Option<&str> {
-        self.remedy.as_deref()
-    }
-
-    /// How the program ends after this error.
-    pub(crate) fn exit_code(&self) -> ExitCode {
-        self.exit_code
-    }
-
-    /// Whether the error is not printed.
-    pub(crate) fn is_silent(&self) -> bool {
-        self.silent
-    }
 }
 
 /// A part of a text file. The terminal shows it as a source line with carets.
 #[derive(Debug)]
 pub(crate) struct SourceSpan {
-    file: String,
-    text: String,
-    range: Range<usize>,
-    label: String,
+    /// The name of the file, as messages show it.
+    pub(crate) file: String,
+    /// The whole text of the file.
+    pub(crate) text: String,
+    /// The marked bytes of the text.
+    pub(crate) range: Range<usize>,
+    /// The note next to the carets; may be empty.
+    pub(crate) label: String,
 }
 
 impl SourceSpan {
@@ -160,26 +140,6 @@ impl SourceSpan {
     pub(crate) fn with_label(mut self, label: impl Into<String>) -> Self {
         self.label = label.into();
         self
-    }
-
-    /// The name of the file.
-    pub(crate) fn file(&self) -> &str {
-        &self.file
-    }
-
-    /// The whole text of the file.
-    pub(crate) fn text(&self) -> &str {
-        &self.text
-    }
-
-    /// The marked bytes of the text.
-    pub(crate) fn range(&self) -> Range<usize> {
-        self.range.clone()
-    }
-
-    /// The note next to the carets; may be empty.
-    pub(crate) fn label(&self) -> &str {
-        &self.label
     }
 
     /// `FILE:LINE:COLUMN`, such as `devrun.toml:2:1`. The column counts characters.

@@ -127,10 +127,10 @@ impl Terminal {
 
     /// Prints an error to standard error.
     pub(crate) fn print_error(&mut self, error: &CliError) {
-        if error.is_silent() {
+        if error.is_silent {
             return;
         }
-        match error.span() {
+        match &error.span {
             Some(span) => {
                 let rendered = self.render_snippet(error, span);
                 self.eprintln(rendered);
@@ -237,25 +237,25 @@ impl Terminal {
     }
 
     fn print_plain_error(&mut self, error: &CliError) {
-        let mut text = format!("{}: {}", styled(ERROR, "error"), escape_lines(error.message()));
-        for cause in error.causes() {
+        let mut text = format!("{}: {}", styled(ERROR, "error"), escape_lines(&error.message));
+        for cause in &error.causes {
             let _ = write!(text, ": {}", escape_lines(cause));
         }
         self.eprintln(text);
-        if let Some(remedy) = error.remedy() {
+        if let Some(remedy) = &error.remedy {
             self.eprintln(format_args!("  {}: {}", styled(HELP, "help"), escape_lines(remedy)));
         }
     }
 
     /// The source line with carets, in the form of rustc.
     fn render_snippet(&self, error: &CliError, span: &SourceSpan) -> String {
-        let mut annotation = AnnotationKind::Primary.span(span.range());
-        if !span.label().is_empty() {
-            annotation = annotation.label(span.label());
+        let mut annotation = AnnotationKind::Primary.span(span.range.clone());
+        if !span.label.is_empty() {
+            annotation = annotation.label(&span.label);
         }
-        let snippet = Snippet::source(span.text()).path(span.file()).annotation(annotation);
-        let mut report = vec![Level::ERROR.primary_title(error.message()).element(snippet)];
-        if let Some(remedy) = error.remedy() {
+        let snippet = Snippet::source(&span.text).path(&span.file).annotation(annotation);
+        let mut report = vec![Level::ERROR.primary_title(&error.message).element(snippet)];
+        if let Some(remedy) = &error.remedy {
             report.push(Group::with_title(Level::HELP.secondary_title(remedy)));
         }
         self.renderer().render(&report).to_string()

@@ -20,7 +20,7 @@ const PROXY_COMMENT: &str = "\
 
 /// Settings for a project.
 pub(super) fn config_text(project: &Project, folders: &[DataFolder], kept: Option<&KeptRules>) -> String {
-    let origin = project.kind().map(|kind| format!(", written for a {kind} project")).unwrap_or_default();
+    let origin = project.kind.map(|kind| format!(", written for a {kind} project")).unwrap_or_default();
     let mut text = format!(
         "# Settings of devrun{origin}. Each option of `devrun --help` is a key in the table of its group.\n\
          # .watchignore says which files are not watched.\n\n\
@@ -29,19 +29,19 @@ pub(super) fn config_text(project: &Project, folders: &[DataFolder], kept: Optio
          # ext = [\"rs\", \"toml\"]     # default: all extensions\n\n\
          [run]\n"
     );
-    if let Some(build) = project.build() {
+    if let Some(build) = &project.build {
         text.push_str("# Runs before each start, while the old generation serves. If it fails, the old one keeps serving.\n");
         let _ = writeln!(text, "build = [{}]", toml_string(build));
     }
-    if project.command().is_empty() {
+    if project.command.is_empty() {
         text.push_str("# command = [\"./server\", \"--port\", \"{port}\"]\n");
     } else {
-        let _ = writeln!(text, "command = [{}]", toml_strings(project.command()));
+        let _ = writeln!(text, "command = [{}]", toml_strings(&project.command));
     }
     text.push_str(
         "# stop-timeout = \"10s\"     # after this time the whole process tree is killed\n\n[server]\n",
     );
-    let takes_port = project.command().iter().any(|word| word.contains("{port}"));
+    let takes_port = project.command.iter().any(|word| word.contains("{port}"));
     text.push_str(if takes_port { PROXY } else { PROXY_COMMENT });
     text.push_str("\n# What `devrun check` tests: run it in CI.\n[check]\n");
     add_expectations(&mut text, project, folders, kept);
@@ -52,7 +52,7 @@ pub(super) fn config_text(project: &Project, folders: &[DataFolder], kept: Optio
 fn add_expectations(text: &mut String, project: &Project, folders: &[DataFolder], kept: Option<&KeptRules>) {
     let is_kept_ignored =
         |path: &str, default: bool| kept.map_or(default, |kept| kept.ignore(path, EntryKind::File));
-    let data = folders.iter().filter(|folder| folder.source().is_none());
+    let data = folders.iter().filter(|folder| folder.source.is_none());
     let mut ignored: Vec<String> = data.map(|folder| format!("{}/any", folder.path())).collect();
     if ignored.is_empty() {
         ignored.push("downloads/any".into());
@@ -63,7 +63,7 @@ fn add_expectations(text: &mut String, project: &Project, folders: &[DataFolder]
     } else {
         let _ = writeln!(text, "expect-ignored = [{}]", toml_strings(&ignored));
     }
-    match project.source().filter(|source| !is_kept_ignored(source, false)) {
+    match project.source.as_ref().filter(|source| !is_kept_ignored(source, false)) {
         Some(source) => _ = writeln!(text, "expect-watched = [{}]", toml_string(source)),
         None => text.push_str("# expect-watched = [\"src/main.rs\"]\n"),
     }

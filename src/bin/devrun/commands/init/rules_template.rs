@@ -23,13 +23,13 @@ pub(super) fn rules_text(project: &Project, folders: &[DataFolder], legacy: &Leg
     add_title(&mut text, "Data that the server writes while it runs.");
     folders.iter().for_each(|folder| add_folder(&mut text, folder));
     let usual_folders =
-        USUAL_FOLDERS.iter().filter(|usual| !folders.iter().any(|folder| folder.pattern() == **usual));
+        USUAL_FOLDERS.iter().filter(|usual| !folders.iter().any(|folder| folder.pattern == **usual));
     usual_folders.chain(USUAL_FILES).for_each(|pattern| add_line(&mut text, pattern));
-    if let Some(kind) = project.kind()
-        && !project.generated().is_empty()
+    if let Some(kind) = project.kind
+        && !project.generated.is_empty()
     {
         add_title(&mut text, &format!("Files that the tools of a {kind} project generate."));
-        project.generated().iter().for_each(|pattern| add_line(&mut text, pattern));
+        project.generated.iter().for_each(|pattern| add_line(&mut text, pattern));
     }
     if legacy.rules().next().is_none() {
         return text.into_bytes();
@@ -46,15 +46,15 @@ pub(super) fn rules_text(project: &Project, folders: &[DataFolder], legacy: &Leg
 
 /// A folder with source code in it is only a comment, because it may have to be watched.
 fn add_folder(text: &mut String, folder: &DataFolder) {
-    match folder.source() {
-        None => add_line(text, folder.pattern()),
+    match &folder.source {
+        None => add_line(text, &folder.pattern),
         Some(source) => {
             let source = escape_path(source);
             let _ = writeln!(
                 text,
                 "# This folder holds code ({source}). Remove the # if it is data all the same."
             );
-            let _ = writeln!(text, "# {}", folder.pattern());
+            let _ = writeln!(text, "# {}", folder.pattern);
         }
     }
 }

@@ -48,7 +48,7 @@ pub(crate) fn run(directory: &Path, dry_run: bool, terminal: &mut Terminal) -> R
 }
 
 fn print_kind(project: &Project, terminal: &mut Terminal) {
-    match project.kind() {
+    match project.kind {
         Some(kind) => {
             let article = if kind.starts_with(['A', 'E', 'I', 'O', 'U']) { "an" } else { "a" };
             terminal.eprintln(format_args!("this is {article} {kind} project"));
@@ -88,11 +88,11 @@ fn write_new(directory: &Path, name: &str, text: &[u8], terminal: &mut Terminal)
 
 fn print_folders(folders: &[DataFolder], terminal: &mut Terminal) {
     for folder in folders {
-        match folder.source() {
-            None => terminal.eprintln(format_args!("  {} looks like data: ignored", folder.pattern())),
+        match &folder.source {
+            None => terminal.eprintln(format_args!("  {} looks like data: ignored", folder.pattern)),
             Some(source) => terminal.eprintln(format_args!(
                 "  {} looks like data but holds code ({}): watched, see {RULES}",
-                folder.pattern(),
+                folder.pattern,
                 escape_path(source)
             )),
         }
@@ -101,20 +101,20 @@ fn print_folders(folders: &[DataFolder], terminal: &mut Terminal) {
 
 fn warn_of_watched_data(kept: &KeptRules, folders: &[DataFolder], terminal: &mut Terminal) {
     for folder in folders {
-        if folder.source().is_none() && !kept.ignore(folder.path(), EntryKind::Dir) {
+        if folder.source.is_none() && !kept.ignore(folder.path(), EntryKind::Dir) {
             terminal.warn(
                 format_args!("{} looks like data and is watched", folder.path()),
-                &format!("add this line to {RULES}: {}", folder.pattern()),
+                &format!("add this line to {RULES}: {}", folder.pattern),
             );
         }
     }
 }
 
 fn print_next_steps(project: &Project, terminal: &mut Terminal) {
-    if let Some(note) = project.note() {
+    if let Some(note) = &project.note {
         terminal.warn(note, "");
     }
-    let start = if project.command().is_empty() { "devrun -- COMMAND" } else { "devrun" };
+    let start = if project.command.is_empty() { "devrun -- COMMAND" } else { "devrun" };
     terminal.eprintln(format_args!(
         "start it with `{start}`; `devrun list` shows the watched files, `devrun doctor` finds problems"
     ));
