@@ -12,12 +12,12 @@ fn the_page_names_every_event_and_no_other() {
         .map(|name| name.trim().trim_matches('`').to_owned())
         .filter(|name| !["v", "time", "event"].contains(&name.as_str()))
         .collect();
-    let body = source.split("pub(super) enum Record {").nth(1).unwrap();
+    let body = source.split("pub(crate) enum Record {").nth(1).unwrap();
     let written: std::collections::BTreeSet<String> = body
         .lines()
         .take_while(|line| *line != "}")
         .filter(|line| line.starts_with("    ") && line.trim_start().starts_with(char::is_uppercase))
-        .map(|line| kebab(line.trim().split([' ', ',']).next().unwrap()))
+        .map(|line| kebab(line.trim().split([' ', ',', '(']).next().unwrap()))
         .collect();
     assert_eq!(documented, written);
 }

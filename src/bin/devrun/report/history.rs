@@ -9,11 +9,14 @@ use std::time::Instant;
 use devrun::change::Batch;
 use devrun::session::Event;
 use devrun::supervise::{ExitReport, Phase};
-use devrun::watch::{Stats, Summary};
+use devrun::watch::Stats;
 use devrun::{proxy, supervise, watch};
 
 use super::downtime::Downtime;
-use super::record::{ChangedPath, DefectRecord, EndRecord, Record, RootRecord, micros};
+use super::record::{
+    ChangedPath, DefectRecord, EndRecord, Ready, Record, RestartLoop, Restarting, RootRecord, RulesReloaded,
+    Summary, WaitingForGit, micros,
+};
 use crate::ui::byte_string::ByteString;
 use crate::ui::remedy::worded;
 
@@ -60,7 +63,12 @@ impl History {
     /// The record of an event. `None` if the event is not reported.
     pub(super) fn record(&mut self, event: &Event, now: Instant) -> Option<Record> {
         match event {
-            Event::Watching(summary) => Some(self.watching(summary)),
+            Event::Watching(summary) => Some(Record::Watching {
+                files: summary.files,
+                directories: summary.directories,
+                watches: summary.watches,
+                roots: summary.roots.iter().map(|root| RootRecord::new(root, &self.base)).collect(),
+            }),
             Event::Watch(event) => Some(self.watch_event(event)),
             Event::Child(event) => self.child_event(event, now),
             Event::Proxy(event) => Some(proxy_event(event)),
@@ -69,28 +77,21 @@ impl History {
         }
     }
 
-    fn watching(&self, summary: &Summary) -> Record {
-        Record::Watching {
-            files: summary.files,
-            directories: summary.directories,
-            watches: summary.watches,
-            roots: summary.roots.iter().map(|root| RootRecord::new(root, &self.base)).collect(),
-        }
-    }
-
     fn watch_event(&mut self, event: &watch::Event) -> Record {
         match event {
             watch::Event::Changed(batch) => self.changed(batch),
-            watch::Event::RulesReloaded { files, defects, summary } => Record::RulesReloaded {
+            watch::Event::RulesReloaded { files, defects, summary } => Record::RulesReloaded(RulesReloaded {
                 files: files.iter().map(|file| self.relative(file)).collect(),
                 defects: defects.iter().map(|defect| DefectRecord::new(defect, &self.base)).collect(),
                 watched_files: summary.files,
                 watched_directories: summary.directories,
-            },
+            }),
             watch::Event::ModeChanged(root) => {
                 Record::ModeChanged { root: RootRecord::new(root, &self.base) }
             }
-            watch::Event::WaitingForGit { marker } => Record::WaitingForGit { marker: self.relative(marker) },
+            watch::Event::WaitingForGit { marker } => {
+                Record::WaitingForGit(WaitingForGit { marker: self.relative(marker) })
+            }
             watch::Event::Rescanned { files, took } => {
                 Record::Rescanned { files: *files, took_us: micros(*took) }
             }
@@ -135,7 +136,12 @@ impl History {
     fn restart_loop(&self, path: &Path, directory: Option<&Path>, times: u32) -> Record {
         let file = self.relative(path);
         let Some(directory) = directory else {
-            return Record::Loop { rule: file.ignore_rule(), path: file, directory: false, times };
+            return Record::Loop(RestartLoop {
+                rule: file.ignore_rule(),
+                path: file,
+                directory: false,
+                times,
+            });
         };
         let rule = if directory == self.base {
             // No rule can name the directory of the rule file itself.
@@ -144,14 +150,14 @@ impl History {
         } else {
             self.relative(directory).ignore_rule() + "/"
         };
-        Record::Loop { rule, path: self.relative(directory), directory: true, times }
+        Record::Loop(RestartLoop { rule, path: self.relative(directory), directory: true, times })
     }
 
     fn restarting(&mut self, generation: u64, because: Option<&Batch>, now: Instant) -> Record {
         self.cause_at = Some(because.map_or(now, |batch| batch.first_event_at));
         let changes = because.map(|batch| batch.changes.as_slice()).unwrap_or_default();
         let paths = changes.iter().map(|change| self.relative(&change.path)).collect();
-        Record::Restarting { generation, because: paths }
+        Record::Restarting(Restarting { generation, because: paths })
     }
 
     fn phase(&mut self, generation: u64, phase: &Phase, now: Instant) -> Option<Record> {
@@ -195,12 +201,12 @@ impl History {
         let changed_to_ready_us = self.since_cause(now);
         self.cause_at = None;
         self.downtime.ready(generation, now);
-        Record::Ready {
+        Record::Ready(Ready {
             generation,
             address: address.map(|address| address.to_string()),
             start_to_ready_us: micros(now.saturating_duration_since(start)),
             changed_to_ready_us,
-        }
+        })
     }
 
     fn stopped(&mut self, generation: u64, now: Instant) {
@@ -224,7 +230,7 @@ impl History {
     }
 
     fn summary(&self, now: Instant) -> Record {
-        Record::Summary {
+        Record::Summary(Summary {
             generations: self.generations,
             restarts: self.generations.saturating_sub(1),
             batches: self.batches,
@@ -232,7 +238,7 @@ impl History {
             ignored: self.stats.events_ignored(),
             ran_us: micros(now.saturating_duration_since(self.begun)),
             down_us: micros(self.downtime.total(now)),
-        }
+        })
     }
 
     fn relative(&self, path: &Path) -> ByteString {

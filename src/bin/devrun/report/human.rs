@@ -2,9 +2,15 @@
 
 use std::time::Duration;
 
+use devrun::watch::Why;
+
 use super::line::Line;
-use super::record::{ChangedPath, Record, RootRecord, micros};
+use super::record::{
+    ChangedPath, Ready, Reconfigured, Record, RestartLoop, Restarting, RootRecord, RulesReloaded, Summary,
+    WaitingForGit, micros,
+};
 use crate::ui::byte_string::ByteString;
+use crate::ui::escape::escape_text;
 use crate::ui::numbers::{count, size, time};
 
 /// Maximum number of paths that a line names.
@@ -25,19 +31,32 @@ pub(super) fn lines(record: &Record) -> Vec<Line> {
         }
         Record::Paused => vec![Line::info("paused: changes are remembered until p is pressed again")],
         Record::Resumed => vec![Line::info("resumed")],
-        Record::Reconfigured { file, restarted } => {
+        Record::Reconfigured(Reconfigured { file, restarted }) => {
             let effect = if *restarted { "in effect, with a restart" } else { "in effect" };
             vec![Line::info(format!("{} changed: {effect}", file.escaped()))]
         }
         Record::Warning { message, remedy } => with_remedy(message.clone(), remedy),
-        Record::Summary { .. } => vec![summary(record)],
+        Record::Summary(totals) => vec![summary(totals)],
         _ => watch_lines(record).or_else(|| start_lines(record)).unwrap_or_else(|| stop_lines(record)),
     }
 }
 
 /// One restart: `12 s ago: generation 3, src/app.py`.
-pub(super) fn restart(generation: u64, ago: Duration, paths: &[ByteString]) -> String {
-    format!("{} ago: generation {generation}, {}", time(micros(ago)), cause(paths))
+pub(super) fn restart(restart: &Restarting, ago: Duration) -> String {
+    format!("{} ago: generation {}, {}", time(micros(ago)), restart.generation, cause(&restart.because))
+}
+
+/// The reason for the mode of a root.
+pub(crate) fn mode_reason(why: &Why) -> String {
+    match why {
+        Why::Asked => "as configured".into(),
+        Why::Local => "a local file system".into(),
+        Why::NoEvents(system) => format!("{} sends no events", escape_text(system)),
+        Why::Limit(limit) => escape_text(limit).into_owned(),
+        Why::Unreadable => "not readable".into(),
+        Why::Missing => "does not exist yet".into(),
+        _ => "for another reason".into(),
+    }
 }
 
 /// The responses in flight: `waiting for 2 responses, 1.2 MB sent`.
@@ -52,7 +71,7 @@ fn watch_lines(record: &Record) -> Option<Vec<Line>> {
             vec![Line::info(format!("watching {} ({})", extent(*files, *directories), modes(roots)))]
         }
         Record::Changed { changes } => vec![Line::info(changed(changes))],
-        Record::RulesReloaded { files, defects, watched_files, watched_directories } => {
+        Record::RulesReloaded(RulesReloaded { files, defects, watched_files, watched_directories }) => {
             let mut lines = vec![Line::info(format!(
                 "{} changed, rules reloaded: watching {}",
                 enumerate(files.iter().collect()),
@@ -63,10 +82,10 @@ fn watch_lines(record: &Record) -> Option<Vec<Line>> {
         }
         Record::ModeChanged { root } => vec![Line::warning(format!(
             "{} is now watched by {}",
-            root.escaped_path(),
+            root.path.escaped(),
             root.method_and_reason()
         ))],
-        Record::WaitingForGit { marker } => {
+        Record::WaitingForGit(WaitingForGit { marker }) => {
             vec![Line::info(format!("git is running ({}): the restart waits for it", marker.escaped()))]
         }
         Record::Rescanned { files, took_us } => vec![Line::info(format!(
@@ -74,7 +93,7 @@ fn watch_lines(record: &Record) -> Option<Vec<Line>> {
             count(*files, "file"),
             time(*took_us)
         ))],
-        Record::Loop { path, directory, times, rule } => {
+        Record::Loop(RestartLoop { path, directory, times, rule }) => {
             let what = if *directory { "new files in " } else { "" };
             vec![
                 Line::warning(format!(
@@ -92,7 +111,7 @@ fn watch_lines(record: &Record) -> Option<Vec<Line>> {
 /// The lines of an event on the way to a ready generation.
 fn start_lines(record: &Record) -> Option<Vec<Line>> {
     Some(match record {
-        Record::Restarting { generation, because } => {
+        Record::Restarting(Restarting { generation, because }) => {
             vec![Line::detail(format!("generation {generation} is due: {}", cause(because)))]
         }
         Record::Building { .. } => vec![Line::info("building")],
@@ -102,9 +121,7 @@ fn start_lines(record: &Record) -> Option<Vec<Line>> {
         Record::Started { generation, pid, command, changed_to_start_us } => {
             vec![started(*generation, *pid, command, *changed_to_start_us)]
         }
-        Record::Ready { generation, address, start_to_ready_us, changed_to_ready_us } => {
-            vec![ready(*generation, address.as_deref(), *start_to_ready_us, *changed_to_ready_us)]
-        }
+        Record::Ready(record) => vec![ready(record)],
         Record::ReloaderInside { name, remedy } => with_remedy(
             format!("the server has its own reloader ({name}): both would restart it for each change"),
             remedy,
@@ -165,20 +182,18 @@ fn started(generation: u64, pid: u32, command: &str, since_change: Option<u64>) 
     }
 }
 
-fn ready(generation: u64, address: Option<&str>, since_start: u64, since_change: Option<u64>) -> Line {
-    match (since_change, address) {
+fn ready(record: &Ready) -> Line {
+    match (record.changed_to_ready_us, &record.address) {
         (Some(since), _) => Line::success(format!("restarted in {}", time(since))),
         (None, Some(address)) => {
-            Line::success(format!("ready in {} (upstream {address})", time(since_start)))
+            Line::success(format!("ready in {} (upstream {address})", time(record.start_to_ready_us)))
         }
-        (None, None) => Line::detail(format!("generation {generation} is running")),
+        (None, None) => Line::detail(format!("generation {} is running", record.generation)),
     }
 }
 
-fn summary(record: &Record) -> Line {
-    let Record::Summary { restarts, changes, ignored, ran_us, down_us, .. } = record else {
-        return Line::info(String::new());
-    };
+fn summary(totals: &Summary) -> Line {
+    let Summary { restarts, changes, ignored, ran_us, down_us, .. } = totals;
     let count = |number: &u64, noun| count(usize::try_from(*number).unwrap_or(usize::MAX), noun);
     let (restarts, changes) = (count(restarts, "restart"), count(changes, "changed file"));
     let mut text = format!("stopped after {}: {restarts} for {changes}", time(*ran_us));
@@ -225,10 +240,10 @@ fn enumerate(paths: Vec<&ByteString>) -> String {
 /// no-events: 9p`.
 fn modes(roots: &[RootRecord]) -> String {
     let Some(first) = roots.first() else { return "nothing".to_owned() };
-    if roots.iter().all(|root| root.has_mode_of(first)) {
+    if roots.iter().all(|root| root.mode == first.mode) {
         return first.mode_and_reason();
     }
-    let each = roots.iter().map(|root| format!("{}: {}", root.escaped_path(), root.mode_and_reason()));
+    let each = roots.iter().map(|root| format!("{}: {}", root.path.escaped(), root.mode_and_reason()));
     each.collect::<Vec<_>>().join("; ")
 }
 

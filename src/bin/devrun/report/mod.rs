@@ -4,13 +4,12 @@ pub(crate) mod check;
 mod downtime;
 mod history;
 mod human;
-mod json;
 mod line;
 pub(crate) mod log;
-mod mode_reason;
 mod record;
 mod reporter;
 mod restart_log;
 
-pub(crate) use mode_reason::mode_reason;
+pub(crate) use human::mode_reason;
+pub(crate) use record::{Reconfigured, Record};
 pub(crate) use reporter::Reporter;

@@ -4,7 +4,7 @@
 //! log are both written from records, so they cannot disagree.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use devrun::Remedy;
 use devrun::change::Change;
@@ -19,151 +19,129 @@ use crate::ui::remedy::worded;
 
 /// The version of the schema. It is raised when a field changes its meaning or goes away, not when one is
 /// added.
-pub(super) const VERSION: u32 = 1;
+const VERSION: u32 = 1;
 
 /// An event of a run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
-pub(super) enum Record {
-    Watching {
-        files: usize,
-        directories: usize,
-        watches: usize,
-        roots: Vec<RootRecord>,
-    },
-    Listening {
-        addresses: Vec<String>,
-    },
-    Changed {
-        changes: Vec<ChangedPath>,
-    },
-    Restarting {
-        generation: u64,
-        #[serde(flatten, serialize_with = "byte_string::because")]
-        because: Vec<ByteString>,
-    },
-    Building {
-        generation: u64,
-    },
-    BuildFailed {
-        generation: u64,
-        end: EndRecord,
-        serving: Option<u64>,
-    },
-    Started {
-        generation: u64,
-        pid: u32,
-        command: String,
-        changed_to_start_us: Option<u64>,
-    },
-    Ready {
-        generation: u64,
-        address: Option<String>,
-        start_to_ready_us: u64,
-        changed_to_ready_us: Option<u64>,
-    },
-    Draining {
-        generation: u64,
-    },
-    InFlight {
-        generation: u64,
-        responses: usize,
-        bytes: u64,
-        oldest: String,
-        since_us: u64,
-    },
-    Drained {
-        generation: u64,
-    },
-    Stopping {
-        generation: u64,
-    },
-    Stopped {
-        generation: u64,
-        changed_to_stop_us: Option<u64>,
-    },
-    Crashed {
-        generation: u64,
-        end: EndRecord,
-        serving: Option<u64>,
-        was_ready: bool,
-    },
-    Blocked {
-        pid: u32,
-        command: String,
-        waited_us: u64,
-    },
-    Waiting {
-        backoff_us: Option<u64>,
-    },
-    Loop {
-        #[serde(flatten, serialize_with = "byte_string::path")]
-        path: ByteString,
-        /// Files of other names in this directory changed each time.
-        directory: bool,
-        times: u32,
-        rule: String,
-    },
-    ReloaderInside {
-        name: String,
-        remedy: String,
-    },
-    ListensElsewhere {
-        generation: u64,
-        address: String,
-    },
-    RulesReloaded {
-        #[serde(flatten, serialize_with = "byte_string::files")]
-        files: Vec<ByteString>,
-        defects: Vec<DefectRecord>,
-        watched_files: usize,
-        watched_directories: usize,
-    },
-    ModeChanged {
-        root: RootRecord,
-    },
-    WaitingForGit {
-        #[serde(flatten, serialize_with = "byte_string::marker")]
-        marker: ByteString,
-    },
-    Rescanned {
-        files: usize,
-        took_us: u64,
-    },
-    Held {
-        requests: usize,
-    },
-    Answered {
-        status: u16,
-        request: String,
-        detail: String,
-    },
-    Reconfigured {
-        #[serde(flatten, serialize_with = "byte_string::file")]
-        file: ByteString,
-        restarted: bool,
-    },
+pub(crate) enum Record {
+    Watching { files: usize, directories: usize, watches: usize, roots: Vec<RootRecord> },
+    Listening { addresses: Vec<String> },
+    Changed { changes: Vec<ChangedPath> },
+    Restarting(Restarting),
+    Building { generation: u64 },
+    BuildFailed { generation: u64, end: EndRecord, serving: Option<u64> },
+    Started { generation: u64, pid: u32, command: String, changed_to_start_us: Option<u64> },
+    Ready(Ready),
+    Draining { generation: u64 },
+    InFlight { generation: u64, responses: usize, bytes: u64, oldest: String, since_us: u64 },
+    Drained { generation: u64 },
+    Stopping { generation: u64 },
+    Stopped { generation: u64, changed_to_stop_us: Option<u64> },
+    Crashed { generation: u64, end: EndRecord, serving: Option<u64>, was_ready: bool },
+    Blocked { pid: u32, command: String, waited_us: u64 },
+    Waiting { backoff_us: Option<u64> },
+    Loop(RestartLoop),
+    ReloaderInside { name: String, remedy: String },
+    ListensElsewhere { generation: u64, address: String },
+    RulesReloaded(RulesReloaded),
+    ModeChanged { root: RootRecord },
+    WaitingForGit(WaitingForGit),
+    Rescanned { files: usize, took_us: u64 },
+    Held { requests: usize },
+    Answered { status: u16, request: String, detail: String },
+    Reconfigured(Reconfigured),
     Paused,
     Resumed,
-    Warning {
-        message: String,
-        remedy: String,
-    },
-    /// The last record of a run.
-    Summary {
-        generations: u64,
-        restarts: u64,
-        batches: u64,
-        changes: u64,
-        ignored: u64,
-        ran_us: u64,
-        down_us: u64,
-    },
+    Warning { message: String, remedy: String },
+    Summary(Summary),
+}
+
+impl Record {
+    /// The record as a line of JSON, without its end: `{"v":1,"time":"…","event":"changed",…}`. The time is UTC in
+    /// the form of RFC 3339, with microseconds.
+    pub(super) fn to_json(&self, time: SystemTime) -> String {
+        #[derive(Serialize)]
+        struct TimestampedRecord<'a> {
+            v: u32,
+            time: String,
+            #[serde(flatten)]
+            record: &'a Record,
+        }
+        let time = humantime::format_rfc3339_micros(time).to_string();
+        serde_json::to_string(&TimestampedRecord { v: VERSION, time, record: self }).unwrap_or_default()
+    }
+}
+
+/// A restart, and the paths whose change causes it; none if a key or a program requested it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Restarting {
+    pub(super) generation: u64,
+    #[serde(flatten, serialize_with = "byte_string::because")]
+    pub(super) because: Vec<ByteString>,
+}
+
+/// A generation that is ready.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Ready {
+    pub(super) generation: u64,
+    pub(super) address: Option<String>,
+    pub(super) start_to_ready_us: u64,
+    pub(super) changed_to_ready_us: Option<u64>,
+}
+
+/// A restart loop, with the rule that would end it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct RestartLoop {
+    #[serde(flatten, serialize_with = "byte_string::path")]
+    pub(super) path: ByteString,
+    /// Whether `path` is a directory in which files of other names changed each time.
+    pub(super) directory: bool,
+    pub(super) times: u32,
+    pub(super) rule: String,
+}
+
+/// The rule files that were read again, and what is watched now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct RulesReloaded {
+    #[serde(flatten, serialize_with = "byte_string::files")]
+    pub(super) files: Vec<ByteString>,
+    pub(super) defects: Vec<DefectRecord>,
+    pub(super) watched_files: usize,
+    pub(super) watched_directories: usize,
+}
+
+/// A restart that waits for a git command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct WaitingForGit {
+    /// The file whose existence shows that git is running.
+    #[serde(flatten, serialize_with = "byte_string::marker")]
+    pub(super) marker: ByteString,
+}
+
+/// An edited devrun.toml whose settings are in effect.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Reconfigured {
+    #[serde(flatten, serialize_with = "byte_string::file")]
+    pub(crate) file: ByteString,
+    pub(crate) restarted: bool,
+}
+
+/// The totals of a run, in its last record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Summary {
+    pub(super) generations: u64,
+    pub(super) restarts: u64,
+    pub(super) batches: u64,
+    pub(super) changes: u64,
+    pub(super) ignored: u64,
+    pub(super) ran_us: u64,
+    pub(super) down_us: u64,
 }
 
 /// A path that changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct ChangedPath {
+pub(crate) struct ChangedPath {
     #[serde(flatten, serialize_with = "byte_string::path")]
     pub(super) path: ByteString,
     /// `created`, `changed` or `removed`.
@@ -178,11 +156,11 @@ impl ChangedPath {
 
 /// How a root is watched.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct RootRecord {
+pub(crate) struct RootRecord {
     #[serde(flatten, serialize_with = "byte_string::path")]
-    path: ByteString,
+    pub(super) path: ByteString,
     /// `event` or `stat`.
-    mode: &'static str,
+    pub(super) mode: &'static str,
     /// `asked`, `local`, `missing`, `no-events: nfs`, `limit: …`.
     why: String,
     files: usize,
@@ -200,11 +178,6 @@ impl RootRecord {
         }
     }
 
-    /// Whether both roots are watched in the same mode.
-    pub(super) fn has_mode_of(&self, other: &Self) -> bool {
-        self.mode == other.mode
-    }
-
     /// `event`, or `stat, no-events: nfs`.
     pub(super) fn mode_and_reason(&self) -> String {
         match self.why.as_str() {
@@ -218,16 +191,11 @@ impl RootRecord {
         let method = if self.mode == "stat" { "scanning" } else { "events" };
         format!("{method} ({})", self.why)
     }
-
-    /// The path for the terminal.
-    pub(super) fn escaped_path(&self) -> String {
-        self.path.escaped()
-    }
 }
 
 /// A bad line of a rule file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct DefectRecord {
+pub(crate) struct DefectRecord {
     #[serde(flatten, serialize_with = "byte_string::file")]
     file: Option<ByteString>,
     line: u32,
@@ -262,7 +230,7 @@ impl DefectRecord {
 
 /// How a process ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct EndRecord {
+pub(crate) struct EndRecord {
     /// `exited with status 1`, `was killed by SIGSEGV`.
     how: String,
     #[serde(skip_serializing_if = "Option::is_none")]

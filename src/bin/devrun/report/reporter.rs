@@ -7,12 +7,11 @@ use devrun::supervise::{Capture, Stdin};
 use devrun::watch::Stats;
 
 use super::history::History;
+use super::human;
 use super::line::{Line, Verbosity};
 use super::record::Record;
 use super::restart_log::RestartLog;
-use super::{human, json};
 use crate::config::resolved::settings::Settings;
-use crate::ui::byte_string::ByteString;
 use crate::ui::escape::escape_text;
 use crate::ui::numbers::running_time;
 use crate::ui::terminal::Terminal;
@@ -93,24 +92,14 @@ impl Reporter {
         }
     }
 
-    /// Reports that the settings of an edited file are in effect.
-    pub(crate) fn reconfigured(&mut self, file: ByteString, restarted: bool, terminal: &mut Terminal) {
-        self.report(&Record::Reconfigured { file, restarted }, terminal);
-    }
-
-    /// Reports that changes do not restart COMMAND from now on.
-    pub(crate) fn paused(&mut self, terminal: &mut Terminal) {
-        self.report(&Record::Paused, terminal);
-    }
-
-    /// Reports that changes restart COMMAND again.
-    pub(crate) fn resumed(&mut self, terminal: &mut Terminal) {
-        self.report(&Record::Resumed, terminal);
-    }
-
-    /// Reports a problem and its remedy.
-    pub(crate) fn warn(&mut self, message: String, remedy: String, terminal: &mut Terminal) {
-        self.report(&Record::Warning { message, remedy }, terminal);
+    /// Reports a record that no event of the session is the cause of.
+    pub(crate) fn report(&self, record: &Record, terminal: &mut Terminal) {
+        let dropped = terminal.take_dropped_lines();
+        if dropped > 0 {
+            let message = format!("{dropped} lines of devrun are missing here: they were not read in time");
+            self.write(&Record::Warning { message, remedy: String::new() }, terminal);
+        }
+        self.write(record, terminal);
     }
 
     /// Prints a line for people. The JSON log does not get it.
@@ -157,12 +146,12 @@ impl Reporter {
             Record::Building { .. } => "building".to_owned(),
             Record::Stopping { generation } => format!("waiting for generation {generation} to end"),
             Record::Started { .. } => "waiting for the server to be ready".to_owned(),
-            Record::Ready { .. }
+            Record::Ready(_)
             | Record::Stopped { .. }
             | Record::Crashed { .. }
             | Record::BuildFailed { .. }
             | Record::Watching { .. }
-            | Record::Summary { .. } => {
+            | Record::Summary(_) => {
                 self.waiting = None;
                 return terminal.clear_status();
             }
@@ -171,20 +160,11 @@ impl Reporter {
         self.waiting = Some((Wait::Other(text), now));
     }
 
-    fn report(&mut self, record: &Record, terminal: &mut Terminal) {
-        let dropped = terminal.take_dropped_lines();
-        if dropped > 0 {
-            let message = format!("{dropped} lines of devrun are missing here: they were not read in time");
-            self.write(&Record::Warning { message, remedy: String::new() }, terminal);
-        }
-        self.write(record, terminal);
-    }
-
     fn write(&self, record: &Record, terminal: &mut Terminal) {
         if self.json {
-            return terminal.eprintln_data(json::line(record, SystemTime::now()));
+            return terminal.eprintln_data(record.to_json(SystemTime::now()));
         }
-        if self.clear && matches!(record, Record::Restarting { .. }) {
+        if self.clear && matches!(record, Record::Restarting(_)) {
             terminal.clear_screen();
         }
         for line in human::lines(record) {

@@ -18,7 +18,7 @@ use super::start_error::start_error;
 use super::stop::{StopAction, StopSequence, was_interrupted};
 use crate::config::diff::{Reload, SettingsDiff};
 use crate::config::resolved::settings::Settings;
-use crate::report::{Reporter, log};
+use crate::report::{Reconfigured, Record, Reporter, log};
 use crate::ui::byte_string::ByteString;
 use crate::ui::error::{CliError, ExitCode};
 use crate::ui::terminal::Terminal;
@@ -188,7 +188,7 @@ impl<'a> MainLoop<'a> {
     fn report(&mut self, event: &Event) {
         self.reporter.event(event, Instant::now(), self.terminal);
         if let Some((message, remedy)) = self.warning.take() {
-            self.reporter.warn(message, remedy, self.terminal);
+            self.reporter.report(&Record::Warning { message, remedy }, self.terminal);
         }
     }
 
@@ -252,7 +252,7 @@ impl<'a> MainLoop<'a> {
             Some(file) => ByteString::from_relative_path(file, &self.settings.directory),
             None => ByteString::new(""),
         };
-        self.reporter.reconfigured(file, restarted, self.terminal);
+        self.reporter.report(&Record::Reconfigured(Reconfigured { file, restarted }), self.terminal);
     }
 
     fn reject_settings(&mut self, error: &CliError) {
@@ -326,10 +326,10 @@ impl<'a> MainLoop<'a> {
         self.paused = !self.paused;
         if self.paused {
             self.send(Request::Pause);
-            self.reporter.paused(self.terminal);
+            self.reporter.report(&Record::Paused, self.terminal);
         } else {
             self.send(Request::Resume);
-            self.reporter.resumed(self.terminal);
+            self.reporter.report(&Record::Resumed, self.terminal);
         }
     }
 }
