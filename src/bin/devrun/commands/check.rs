@@ -11,7 +11,7 @@ use devrun::watch::Selection;
 use crate::cli::commands::CheckFormat;
 use crate::config::paths::is_below;
 use crate::config::resolved::settings::Settings;
-use crate::report::check::{FileNames, write_github, write_human, write_json, write_sarif};
+use crate::report::check::{github, human, json, sarif};
 use crate::ui::error::{CliError, ExitCode};
 use crate::ui::escape::escape_text;
 use crate::ui::terminal::Terminal;
@@ -24,13 +24,11 @@ pub(crate) fn run(
 ) -> Result<ExitCode, CliError> {
     let rules = Rules::new(settings.rules_options()).map_err(|error| CliError::from_library(&error))?;
     let report = lint(&rules, &lint_options(&settings)?);
-    let in_directory = FileNames::relative_to(&settings.directory);
-    let in_workspace = FileNames::relative_to(workspace(&settings));
     match format {
-        CheckFormat::Human => write_human(&report, &in_directory, terminal),
-        CheckFormat::Json => write_json(&report, &in_directory, terminal),
-        CheckFormat::Github => write_github(&report, &in_workspace, terminal),
-        CheckFormat::Sarif => write_sarif(&report, &in_workspace, terminal),
+        CheckFormat::Human => human::write(&report, &settings.directory, terminal),
+        CheckFormat::Json => json::write(&report, &settings.directory, terminal),
+        CheckFormat::Github => github::write(&report, workspace(&settings.directory).as_ref(), terminal),
+        CheckFormat::Sarif => sarif::write(&report, workspace(&settings.directory).as_ref(), terminal),
     }?;
     terminal.flush()?;
     for (dir, reason) in &report.unreadable_dirs {
@@ -100,7 +98,7 @@ fn tracked_below(root: &Path) -> Result<Vec<PathBuf>, CliError> {
 
 /// The directory to which GitHub and SARIF paths are relative: the checked-out repository, not the working
 /// directory.
-fn workspace(settings: &Settings) -> PathBuf {
+fn workspace(directory: &Path) -> PathBuf {
     let named = std::env::var_os("GITHUB_WORKSPACE").map(PathBuf::from);
-    named.filter(|dir| settings.directory.starts_with(dir)).unwrap_or_else(|| settings.directory.clone())
+    named.filter(|workspace| directory.starts_with(workspace)).unwrap_or_else(|| directory.to_owned())
 }

@@ -1,34 +1,18 @@
 //! The parts of a finding that several formats share: names of files, columns and the text.
 
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use devrun::rules::{Finding, Location};
 
-use crate::ui::byte_string::ByteString;
 use crate::ui::escape::escape_bytes;
 use crate::ui::remedy::worded;
 
-/// Names files relative to a directory.
-#[derive(Debug)]
-pub(crate) struct FileNames {
-    directory: PathBuf,
-}
-
-impl FileNames {
-    pub(crate) fn relative_to(directory: impl Into<PathBuf>) -> Self {
-        Self { directory: directory.into() }
-    }
-
-    /// The file of a location. `None` for a pattern of the command line, which is in no file.
-    pub(super) fn file(&self, place: &Location) -> Option<ByteString> {
-        place.file.as_deref().map(|file| ByteString::from_path(self.relative(file)))
-    }
-
-    /// The path relative to the directory if it is below it, otherwise the whole path.
-    pub(super) fn relative<'a>(&self, file: &'a Path) -> &'a Path {
-        file.strip_prefix(&self.directory).unwrap_or(file)
-    }
+/// The file of a location, relative to `directory` if it is below it. `None` for a pattern of the command line,
+/// which is in no file.
+pub(super) fn file<'a>(place: &'a Location, directory: &Path) -> Option<&'a Path> {
+    let file = place.file.as_deref()?;
+    Some(file.strip_prefix(directory).unwrap_or(file))
 }
 
 /// The escaped line of a location, and the range of the marked part in it.

@@ -1,17 +1,19 @@
 //! The findings of `check` as annotations of GitHub: workflow commands on standard output.
 
+use std::path::Path;
+
 use devrun::rules::{Finding, LintReport, Severity};
 
-use super::finding_text::{FileNames, character_columns, full_text};
+use super::finding_text::{character_columns, file, full_text};
 use crate::ui::error::CliError;
 use crate::ui::terminal::Terminal;
 
 /// Prints one workflow command for each finding.
-pub(crate) fn write(report: &LintReport, names: &FileNames, terminal: &mut Terminal) -> Result<(), CliError> {
-    report.findings.iter().try_for_each(|finding| terminal.println_data(command(finding, names)))
+pub(crate) fn write(report: &LintReport, directory: &Path, terminal: &mut Terminal) -> Result<(), CliError> {
+    report.findings.iter().try_for_each(|finding| terminal.println_data(command(finding, directory)))
 }
 
-fn command(finding: &Finding, names: &FileNames) -> String {
+fn command(finding: &Finding, directory: &Path) -> String {
     let level = match finding.severity {
         Severity::Error => "error",
         Severity::Warning => "warning",
@@ -19,9 +21,9 @@ fn command(finding: &Finding, names: &FileNames) -> String {
     };
     let mut properties = Vec::new();
     if let Some(place) = &finding.location
-        && let Some(file) = names.file(place)
+        && let Some(file) = file(place, directory)
     {
-        properties.push(format!("file={}", escape_property(&file.to_text())));
+        properties.push(format!("file={}", escape_property(&file.to_string_lossy())));
         if place.line > 0 {
             let (column, end) = character_columns(place);
             properties.push(format!("line={}", place.line));

@@ -1,9 +1,11 @@
 //! The findings of `check` for people: the source line with carets, in the form of rustc.
 
+use std::path::Path;
+
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
 use devrun::rules::{Finding, LintReport, Location, Severity};
 
-use super::finding_text::{FileNames, escaped_line};
+use super::finding_text::{escaped_line, file};
 use crate::ui::error::CliError;
 use crate::ui::escape::escape_path;
 use crate::ui::numbers::count;
@@ -12,24 +14,26 @@ use crate::ui::style::{ERROR, GOOD, NAME, WARNING, styled};
 use crate::ui::terminal::Terminal;
 
 /// Prints every finding, and then a summary.
-pub(crate) fn write(report: &LintReport, names: &FileNames, terminal: &mut Terminal) -> Result<(), CliError> {
+pub(crate) fn write(report: &LintReport, directory: &Path, terminal: &mut Terminal) -> Result<(), CliError> {
     let renderer = terminal.renderer();
     for finding in &report.findings {
-        terminal.println(format_args!("{}\n", render(finding, names, &renderer)))?;
+        terminal.println(format_args!("{}\n", render(finding, directory, &renderer)))?;
     }
     terminal.println(summary(report))
 }
 
-fn render(finding: &Finding, names: &FileNames, renderer: &Renderer) -> String {
+fn render(finding: &Finding, directory: &Path, renderer: &Renderer) -> String {
     let level = match finding.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
         Severity::Note => Level::NOTE,
     };
     let title = level.primary_title(finding.message.as_str()).id(finding.id.as_str());
-    let primary_line = finding.location.as_ref().map(|place| SourceLine::new(place, names));
-    let related =
-        finding.related.as_ref().map(|related| (SourceLine::new(&related.location, names), &related.label));
+    let primary_line = finding.location.as_ref().map(|place| SourceLine::new(place, directory));
+    let related = finding
+        .related
+        .as_ref()
+        .map(|related| (SourceLine::new(&related.location, directory), &related.label));
     let mut group = Group::with_title(title);
     if let Some(line) = &primary_line {
         let mut primary = AnnotationKind::Primary.span(line.span.clone());
@@ -59,12 +63,9 @@ struct SourceLine {
 }
 
 impl SourceLine {
-    fn new(place: &Location, names: &FileNames) -> Self {
+    fn new(place: &Location, directory: &Path) -> Self {
         let (text, span) = escaped_line(place);
-        let name = match place.file.as_deref() {
-            Some(file) => escape_path(names.relative(file)),
-            None => "(command line)".into(),
-        };
+        let name = file(place, directory).map_or("(command line)".into(), escape_path);
         Self { name, line: (place.line as usize).max(1), text, span }
     }
 

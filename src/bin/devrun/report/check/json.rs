@@ -1,9 +1,11 @@
 //! The findings of `check` as one JSON document. docs/ci.md describes it.
 
+use std::path::Path;
+
 use devrun::rules::{Finding, LintReport, Severity};
 use serde::Serialize;
 
-use super::finding_text::FileNames;
+use super::finding_text::file;
 use crate::ui::byte_string::{self, ByteString};
 use crate::ui::error::CliError;
 use crate::ui::remedy::worded;
@@ -56,9 +58,9 @@ struct RelatedObject<'a> {
 }
 
 /// Prints the document.
-pub(crate) fn write(report: &LintReport, names: &FileNames, terminal: &mut Terminal) -> Result<(), CliError> {
+pub(crate) fn write(report: &LintReport, directory: &Path, terminal: &mut Terminal) -> Result<(), CliError> {
     let document = Document {
-        findings: report.findings.iter().map(|finding| finding_object(finding, names)).collect(),
+        findings: report.findings.iter().map(|finding| finding_object(finding, directory)).collect(),
         summary: Summary {
             errors: report.count(Severity::Error),
             warnings: report.count(Severity::Warning),
@@ -73,13 +75,13 @@ pub(crate) fn write(report: &LintReport, names: &FileNames, terminal: &mut Termi
     terminal.println_data(text)
 }
 
-fn finding_object<'a>(finding: &'a Finding, names: &FileNames) -> FindingObject<'a> {
+fn finding_object<'a>(finding: &'a Finding, directory: &Path) -> FindingObject<'a> {
     let place = finding.location.as_ref();
     let in_line = place.filter(|place| place.line > 0);
     FindingObject {
         id: finding.id.as_str(),
         severity: finding.severity.as_str(),
-        file: place.and_then(|place| names.file(place)),
+        file: place.and_then(|place| file(place, directory)).map(ByteString::from_path),
         line: place.map(|place| place.line.max(1)),
         column: place.map(|place| place.column),
         end_column: place.map(|place| place.column + place.len),
@@ -87,7 +89,7 @@ fn finding_object<'a>(finding: &'a Finding, names: &FileNames) -> FindingObject<
         message: &finding.message,
         remedy: worded(&finding.remedy),
         related: finding.related.as_ref().map(|related| RelatedObject {
-            file: names.file(&related.location),
+            file: file(&related.location, directory).map(ByteString::from_path),
             line: related.location.line,
             column: related.location.column,
             message: &related.label,

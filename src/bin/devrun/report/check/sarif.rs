@@ -1,9 +1,11 @@
 //! The findings of `check` as SARIF 2.1.0, the format of code scanning services.
 
-use devrun::rules::{Finding, FindingId, LintReport, Location, Severity};
+use std::path::Path;
+
+use devrun::rules::{Finding, FindingId, LintReport, Location};
 use serde_json::{Value, json};
 
-use super::finding_text::{FileNames, character_columns, full_text};
+use super::finding_text::{character_columns, file, full_text};
 use crate::ui::byte_string::ByteString;
 use crate::ui::error::CliError;
 use crate::ui::terminal::Terminal;
@@ -13,9 +15,9 @@ const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
 const SOURCE_ROOT: &str = "%SRCROOT%";
 
 /// Prints the findings as one SARIF log.
-pub(crate) fn write(report: &LintReport, names: &FileNames, terminal: &mut Terminal) -> Result<(), CliError> {
+pub(crate) fn write(report: &LintReport, directory: &Path, terminal: &mut Terminal) -> Result<(), CliError> {
     let rules: Vec<Value> = FindingId::ALL.iter().map(|id| rule(*id)).collect();
-    let results: Vec<Value> = report.findings.iter().map(|finding| result(finding, names)).collect();
+    let results: Vec<Value> = report.findings.iter().map(|finding| result(finding, directory)).collect();
     let driver = json!({ "name": "devrun", "version": env!("CARGO_PKG_VERSION"), "rules": rules });
     let log = json!({
         "$schema": SCHEMA,
@@ -25,33 +27,29 @@ pub(crate) fn write(report: &LintReport, names: &FileNames, terminal: &mut Termi
     terminal.println_data(format_args!("{log:#}"))
 }
 
+/// The levels of SARIF have the names that devrun uses.
 fn rule(id: FindingId) -> Value {
     json!({
         "id": id.as_str(),
         "shortDescription": { "text": id.meaning() },
-        "defaultConfiguration": { "level": level(id.severity()) },
+        "defaultConfiguration": { "level": id.severity().as_str() },
     })
 }
 
-/// The levels of SARIF have the names that devrun uses.
-fn level(severity: Severity) -> &'static str {
-    severity.as_str()
-}
-
-fn result(finding: &Finding, names: &FileNames) -> Value {
+fn result(finding: &Finding, directory: &Path) -> Value {
     let mut result = json!({
         "ruleId": finding.id.as_str(),
         "ruleIndex": FindingId::ALL.iter().position(|id| *id == finding.id).unwrap_or_default(),
-        "level": level(finding.severity),
+        "level": finding.severity.as_str(),
         "message": { "text": full_text(finding) },
     });
     if let Some(place) = &finding.location
-        && let Some(location) = location(place, names)
+        && let Some(location) = location(place, directory)
     {
         result["locations"] = json!([location]);
     }
     if let Some(related) = &finding.related
-        && let Some(mut location) = location(&related.location, names)
+        && let Some(mut location) = location(&related.location, directory)
     {
         location["message"] = json!({ "text": related.label });
         result["relatedLocations"] = json!([location]);
@@ -60,8 +58,8 @@ fn result(finding: &Finding, names: &FileNames) -> Value {
 }
 
 /// The location of a finding. `None` for a pattern of the command line, which is in no file.
-fn location(place: &Location, names: &FileNames) -> Option<Value> {
-    let file = names.relative(place.file.as_deref()?);
+fn location(place: &Location, directory: &Path) -> Option<Value> {
+    let file = file(place, directory)?;
     let uri = encode_uri(file.as_os_str().as_encoded_bytes());
     let artifact = if file.is_absolute() {
         json!({ "uri": format!("file://{uri}") })
@@ -96,7 +94,6 @@ fn encode_uri(path: &[u8]) -> String {
     let mut uri = String::with_capacity(path.len());
     for byte in path {
         match byte {
-            b'\\' if cfg!(windows) => uri.push('/'),
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
                 uri.push(char::from(*byte))
             }
