@@ -21,6 +21,8 @@ pub enum Remedy {
     },
     /// A generation was not ready in time: allow more time.
     AllowMoreTime,
+    /// A generation listens, but not on the port that it was given.
+    ListenOnPort,
     /// The child used the terminal without owning it: give it the terminal.
     GiveTerminal,
     /// The child has a reloader of its own: turn it off.
@@ -64,6 +66,9 @@ impl fmt::Display for Remedy {
             Self::AllowMoreTime => {
                 f.write_str("allow more time with `ready.timeout` of `supervise::Options`")
             }
+            Self::ListenOnPort => f.write_str(
+                "make it listen on the port that it is given, or name its address with `Port::Fixed`",
+            ),
             Self::GiveTerminal => f.write_str("set `stdin` of `supervise::Command` to `Stdin::Inherit`"),
             Self::DisableReloader { name } => {
                 write!(

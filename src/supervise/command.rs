@@ -3,6 +3,9 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+/// What stands for the port of a generation in the words of a command.
+pub(super) const PORT_PLACEHOLDER: &str = "{port}";
+
 /// Whether a shell runs a command.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -80,5 +83,15 @@ impl Command {
     pub fn env(mut self, key: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.envs.push((key.into(), value.into()));
         self
+    }
+
+    /// Whether its words name the port that each generation is given.
+    pub(super) fn names_port(&self) -> bool {
+        let mut words = std::iter::once(&self.program).chain(&self.args);
+        words.any(|word| {
+            word.as_encoded_bytes()
+                .windows(PORT_PLACEHOLDER.len())
+                .any(|part| part == PORT_PLACEHOLDER.as_bytes())
+        })
     }
 }

@@ -73,7 +73,8 @@ pub enum Port {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ready {
     /// A path that must answer a GET request with a status below 500. Without a path, a generation is ready
-    /// when its port accepts, when a process waits on the inherited socket, or at once if it has neither.
+    /// when a process waits for connections on its port or on the inherited socket, or at once if it has
+    /// neither.
     pub path: Option<String>,
     /// Time after which a generation that is not ready has failed, if an older one serves. Without an older
     /// one it is reported with [`super::Event::Warning`] and goes on.

@@ -17,6 +17,9 @@
 //! | `hold` | listens on `$PORT` (or on `hold-at PORT`), accepts nothing |
 //! | `serve [MS]` | answers HTTP on `$PORT`, or on descriptor 3 with `LISTEN_FDS`, after that long |
 //! | `serve-at PORT` | answers HTTP on that port |
+//! | `serve-on IP` | answers HTTP on that address and `$PORT` |
+//! | `serve-after FILE` | listens on `$PORT`, and answers HTTP once the file exists |
+//! | `hold-unix PATH` | listens on a Unix socket, accepts nothing |
 //! | `serve-polling` | answers HTTP on descriptor 3 as event loops do: made non-blocking, accepted on until nothing is left |
 //! | `serve-strictly` | answers HTTP on descriptor 3, and exits if `accept` says that there is nothing |
 //! | `serve-draining FILE` | answers HTTP on descriptor 3, logs each path, and ends at SIGTERM with nothing begun and not finished |
@@ -82,6 +85,9 @@ fn run(words: &[String]) {
             "hold-at" => hold(number(1) as u16, 1),
             "serve" => serve(words.get(at + 1)),
             "serve-at" => answer(listen(number(1) as u16), Duration::ZERO),
+            "serve-on" => answer(TcpListener::bind((argument(1), port())).unwrap(), Duration::ZERO),
+            "serve-after" => serve_after(argument(1)),
+            "hold-unix" => hold_unix(argument(1)),
             "serve-polling" => serve_polling(),
             "serve-strictly" => serve_strictly(),
             "serve-draining" => serve_draining(argument(1)),
@@ -237,6 +243,17 @@ fn serve(after: Option<&String>) -> usize {
     std::thread::sleep(after);
     let listener = if inherited { system!(TcpListener::from_raw_fd(3)) } else { listen(port()) };
     answer(listener, Duration::ZERO)
+}
+
+fn serve_after(file: &str) -> ! {
+    let listener = listen(port());
+    await_file(file);
+    answer(listener, Duration::ZERO)
+}
+
+fn hold_unix(path: &str) -> usize {
+    std::mem::forget(UnixListener::bind(path).unwrap());
+    1
 }
 
 /// One thread for everything: an `accept` that blocks stops it.

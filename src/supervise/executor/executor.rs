@@ -165,7 +165,7 @@ impl Executor {
 
     fn diagnose_readiness(&mut self, generation: GenerationId) {
         if let Some(server) = self.servers.get(&generation) {
-            let condition = self.readiness.condition(generation);
+            let condition = self.readiness.condition(generation, server, &mut self.trees);
             let output = server.process().output_tail();
             self.push_input(Input::NotReady { generation, condition, output });
         }
@@ -206,8 +206,8 @@ impl Executor {
     pub(crate) fn handle(&mut self, event: ProcessEvent) {
         match event {
             ProcessEvent::Ready { generation, address } => {
-                self.readiness.end(generation);
-                self.push_input(Input::Ready { generation, address: Some(address) });
+                let input = self.readiness.accepted(generation, address, Instant::now());
+                self.inputs.extend(input);
             }
             ProcessEvent::ReloaderSeen => self.report_reloader(),
             ProcessEvent::LeaderEnded { tree, exit } => self.leader_ended(tree, exit),

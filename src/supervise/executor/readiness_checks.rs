@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::task::AbortHandle;
+use tokio::task::JoinSet;
 
 use super::process_event::ProcessEvent;
 use super::running::Server;
@@ -14,7 +14,8 @@ use super::tracked_trees::TrackedTrees;
 use crate::GenerationId;
 use crate::supervise::options::{Options, Port};
 use crate::supervise::readiness::{
-    ListenHistory, ProbeResult, ProbeTarget, SocketProbe, loopback, wait_until_ready,
+    Condition, ListenHistory, ListenProbe, ProbeResult, ProbeTarget, SocketProbe, listening_besides,
+    loopback, wait_until_ready,
 };
 use crate::supervise::sockets::InheritedListener;
 use crate::supervise::state_machine::{Input, ReadyCondition};
@@ -23,6 +24,8 @@ use crate::supervise::state_machine::{Input, ReadyCondition};
 #[derive(Debug)]
 pub(super) struct ReadinessChecks {
     port: Port,
+    /// The command names the port that it is given, so no other address is the server's.
+    names_port: bool,
     path: Option<String>,
     /// The sockets that every generation inherits.
     sockets: Vec<Arc<InheritedListener>>,
@@ -32,19 +35,13 @@ pub(super) struct ReadinessChecks {
     events: UnboundedSender<ProcessEvent>,
 }
 
-/// How one generation is checked: by a task that connects, by the sockets of its tree, or by both.
+/// How one generation is checked: by tasks that connect, by the sockets of its tree, or by both.
 #[derive(Debug, Default)]
 struct Check {
-    connecting: Option<AbortHandle>,
+    connecting: JoinSet<()>,
+    /// The addresses to which a task connects.
+    addresses: Vec<SocketAddr>,
     probe: Option<SocketProbe>,
-}
-
-impl Drop for Check {
-    fn drop(&mut self) {
-        if let Some(task) = &self.connecting {
-            task.abort();
-        }
-    }
 }
 
 impl ReadinessChecks {
@@ -55,6 +52,7 @@ impl ReadinessChecks {
     ) -> Self {
         Self {
             port: options.port,
+            names_port: options.command.names_port(),
             path: options.ready.path.clone(),
             sockets,
             history: ListenHistory::default(),
@@ -68,12 +66,7 @@ impl ReadinessChecks {
     pub(super) fn start(&mut self, generation: GenerationId, server: &Server, now: Instant) -> Option<Input> {
         let mut check = Check::default();
         let addresses = match self.port {
-            Port::Own => server.port().map(|port| {
-                check.probe = Some(SocketProbe::elsewhere(port, now));
-                let mut addresses = loopback(port);
-                addresses.extend(self.history.elsewhere());
-                addresses
-            }),
+            Port::Own => server.port().map(loopback),
             Port::Fixed(address) => Some(vec![address]),
             Port::Inherited if self.path.is_some() => server.own_address().map(|address| vec![address]),
             Port::Inherited | Port::None => {
@@ -83,8 +76,13 @@ impl ReadinessChecks {
                 None
             }
         };
+        if let (Port::Own | Port::Fixed(_), Some(address)) = (self.port, addresses.iter().flatten().next()) {
+            let may_be_elsewhere = self.port == Port::Own && !self.names_port;
+            let probe = ListenProbe::new(address.port(), may_be_elsewhere, &self.history, now);
+            check.probe = Some(SocketProbe::Listening(probe));
+        }
         match addresses {
-            Some(addresses) => check.connecting = Some(self.connect(generation, addresses)),
+            Some(addresses) => self.connect(generation, &mut check, addresses),
             None if check.probe.is_none() => return Some(Input::Ready { generation, address: None }),
             None => {}
         }
@@ -92,14 +90,55 @@ impl ReadinessChecks {
         None
     }
 
-    fn connect(&self, generation: GenerationId, addresses: Vec<SocketAddr>) -> AbortHandle {
-        let (events, path) = (self.events.clone(), self.path.clone());
-        let task = tokio::spawn(async move {
-            let address = wait_until_ready(&addresses, path.as_deref()).await;
-            // A supervisor that has ended needs no event.
-            let _ = events.send(ProcessEvent::Ready { generation, address });
-        });
-        task.abort_handle()
+    /// Connects to the addresses to which no task connects yet. A found address is one task each, because one
+    /// that does not answer must not delay the others.
+    fn connect(&self, generation: GenerationId, check: &mut Check, mut addresses: Vec<SocketAddr>) {
+        addresses.retain(|address| !check.addresses.contains(address));
+        check.addresses.extend(&addresses);
+        let (elsewhere, own): (Vec<_>, Vec<_>) =
+            addresses.into_iter().partition(|address| check.is_elsewhere(*address));
+        let groups = elsewhere.into_iter().map(|address| vec![address]).chain([own]);
+        for group in groups.filter(|group| !group.is_empty()) {
+            let condition = match &self.path {
+                Some(path) => Condition::Answers(path.clone()),
+                None if check.is_elsewhere(group[0]) => Condition::ServesHttp,
+                None => Condition::Accepts,
+            };
+            let events = self.events.clone();
+            check.connecting.spawn(async move {
+                let address = wait_until_ready(&group, &condition).await;
+                // A supervisor that has ended needs no event.
+                let _ = events.send(ProcessEvent::Ready { generation, address });
+            });
+        }
+    }
+
+    /// Records that an address of a generation accepts connections, or answers. Returns what follows for the
+    /// state machine.
+    pub(super) fn accepted(
+        &mut self,
+        generation: GenerationId,
+        address: SocketAddr,
+        now: Instant,
+    ) -> Option<Input> {
+        let check = self.checks.get_mut(&generation)?;
+        let is_elsewhere = check.is_elsewhere(address);
+        check.connecting = JoinSet::new();
+        check.addresses.clear();
+        let Some(SocketProbe::Listening(probe)) = &mut check.probe else {
+            self.end(generation);
+            return Some(Input::Ready { generation, address: Some(address) });
+        };
+        probe.accepted(address, now);
+        self.history.serves(is_elsewhere.then_some(address));
+        if is_elsewhere {
+            return Some(Input::ListensElsewhere { generation, address });
+        }
+        if self.path.is_some() {
+            self.end(generation);
+            return Some(Input::Ready { generation, address: Some(address) });
+        }
+        None
     }
 
     /// Ends the check of a generation.
@@ -113,10 +152,19 @@ impl ReadinessChecks {
     }
 
     /// What a generation that is not ready has to do.
-    pub(super) fn condition(&self, generation: GenerationId) -> ReadyCondition {
+    pub(super) fn condition(
+        &self,
+        generation: GenerationId,
+        server: &Server,
+        trees: &mut TrackedTrees,
+    ) -> ReadyCondition {
         match self.checks.get(&generation).and_then(|check| check.probe.as_ref()) {
             Some(SocketProbe::Waiting { .. }) => ReadyCondition::AcceptsOnSocket,
-            _ => ReadyCondition::Answers,
+            Some(SocketProbe::Listening(probe)) => {
+                let (pids, port) = (trees.members(server.process().tree()), probe.port());
+                ReadyCondition::ListensOnPort { port, found: listening_besides(&pids, port) }
+            }
+            None => ReadyCondition::Answers,
         }
     }
 
@@ -158,11 +206,13 @@ impl ReadinessChecks {
         let probe = check.probe.as_mut()?;
         let shared: Vec<SocketAddr> = self.sockets.iter().filter_map(|socket| socket.tcp_address()).collect();
         let (pids, age) = (trees.members(server.process().tree()), server.process().age(now));
-        let result = probe.probe(&ProbeTarget::new(&pids, &shared, age), &mut self.history, now);
+        let target = ProbeTarget::new(server.process().pid(), &pids, &shared, age);
+        let result = probe.probe(&target, &mut self.history, now);
+        let address = probe.address().or(server.own_address());
         if probe.is_stale(age) {
             check.probe = None;
         }
-        let ready = Some(Input::Ready { generation, address: server.own_address() });
+        let ready = Some(Input::Ready { generation, address });
         match result {
             ProbeResult::Nothing => None,
             // Goes on, because what the probe sees later helps with the next generation.
@@ -171,14 +221,23 @@ impl ReadinessChecks {
                 self.end(generation);
                 ready
             }
-            ProbeResult::Elsewhere(address) => {
-                self.end(generation);
-                Some(Input::ListensElsewhere { generation, address })
+            ProbeResult::ListensAt(addresses) => {
+                let mut check = self.checks.remove(&generation)?;
+                self.connect(generation, &mut check, addresses);
+                self.checks.insert(generation, check);
+                None
             }
         }
     }
 
     fn probes(&self) -> impl Iterator<Item = (GenerationId, &SocketProbe)> {
         self.checks.iter().filter_map(|(generation, check)| Some((*generation, check.probe.as_ref()?)))
+    }
+}
+
+impl Check {
+    /// Whether an address has another port than the one that the server was given.
+    fn is_elsewhere(&self, address: SocketAddr) -> bool {
+        matches!(&self.probe, Some(SocketProbe::Listening(probe)) if probe.port() != address.port())
     }
 }

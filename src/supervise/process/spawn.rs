@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::GenerationId;
 use crate::change::Batch;
-use crate::supervise::command::{Command, Shell, Stdin};
+use crate::supervise::command::{Command, PORT_PLACEHOLDER, Shell, Stdin};
 use crate::supervise::output::{Capture, OutputPipe, OutputPipes, OutputStreams, StdStream};
 use crate::supervise::sockets::{InheritedListener, ListenerUse, PassSocket};
 use crate::supervise::sys::fd::{dev_null, pipe};
@@ -161,7 +161,7 @@ impl<'a> SpawnRequest<'a> {
         let fill = |word: &OsString| {
             let mut word = word.clone();
             if let Some(port) = self.port {
-                word = replace(&word, "{port}", &port.to_string());
+                word = replace(&word, PORT_PLACEHOLDER, &port.to_string());
             }
             if !self.sockets.is_empty() {
                 word = replace(&word, "{fd}", FIRST_SOCKET);

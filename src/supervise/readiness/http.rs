@@ -20,6 +20,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Length of `HTTP/1.1 200`.
 const STATUS_LENGTH: u64 = 12;
+/// Statuses that refuse the protocol of a request: `400 Bad Request` and `426 Upgrade Required`.
+const REFUSALS: [u16; 2] = [400, 426];
 
 /// Delay before the next try, for a server that started this long ago.
 pub(super) fn retry_delay(since_start: Duration) -> Duration {
@@ -31,22 +33,47 @@ pub(crate) fn loopback(port: u16) -> Vec<SocketAddr> {
     vec![(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()]
 }
 
-/// Waits until a server accepts connections at one of these addresses, and returns that address. With a path,
-/// the server must also answer `GET path` with a status below 500. Never gives up.
-pub(crate) async fn wait_until_ready(addresses: &[SocketAddr], path: Option<&str>) -> SocketAddr {
+/// What an address has to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Condition {
+    /// Accepts connections.
+    Accepts,
+    /// Answers `GET` of this path with a status below 500.
+    Answers(String),
+    /// Answers `GET /` as a web server does: a debugger refuses such a request, if it answers at all.
+    ServesHttp,
+}
+
+impl Condition {
+    fn is_met_by(&self, status: u16) -> bool {
+        match self {
+            Self::Accepts => true,
+            Self::Answers(_) => status < 500,
+            Self::ServesHttp => !REFUSALS.contains(&status),
+        }
+    }
+}
+
+/// Waits until one of these addresses meets the condition, and returns that address. Never gives up.
+pub(crate) async fn wait_until_ready(addresses: &[SocketAddr], condition: &Condition) -> SocketAddr {
     let started = Instant::now();
     loop {
         for address in addresses {
-            let is_ready = match path {
-                Some(path) => answers(*address, path).await,
-                None => connect(*address).await.map(|_| true),
+            let is_ready = match condition {
+                Condition::Accepts => connect(*address).await.is_ok(),
+                Condition::Answers(path) => asked(*address, path, condition).await,
+                Condition::ServesHttp => asked(*address, "/", condition).await,
             };
-            if matches!(is_ready, Ok(true)) {
+            if is_ready {
                 return *address;
             }
         }
         sleep(retry_delay(started.elapsed())).await;
     }
+}
+
+async fn asked(address: SocketAddr, path: &str, condition: &Condition) -> bool {
+    status(address, path).await.ok().flatten().is_some_and(|status| condition.is_met_by(status))
 }
 
 async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
@@ -58,8 +85,8 @@ async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// Whether `GET path` is answered with a status below 500.
-async fn answers(address: SocketAddr, path: &str) -> io::Result<bool> {
+/// The status of the answer to `GET path`, if the answer is HTTP.
+async fn status(address: SocketAddr, path: &str) -> io::Result<Option<u16>> {
     let mut stream = connect(address).await?;
     let request =
         format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nUser-Agent: devrun\r\nConnection: close\r\n\r\n");
@@ -70,8 +97,7 @@ async fn answers(address: SocketAddr, path: &str) -> io::Result<bool> {
     })
     .await??;
     let status = line.strip_prefix(b"HTTP/1.").and_then(|rest| rest.get(2..5));
-    let status = status.and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<u16>().ok());
-    Ok(status.is_some_and(|status| status < 500))
+    Ok(status.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok()))
 }
 
 #[cfg(test)]
@@ -82,5 +108,14 @@ mod tests {
     fn a_quick_server_is_tried_often_and_a_slow_one_seldom() {
         let delay = |since_start| retry_delay(Duration::from_millis(since_start)).as_millis();
         assert_eq!([0, 32, 320, 960, 60_000].map(delay), [1, 1, 10, 30, 50]);
+    }
+
+    #[test]
+    fn an_answer_meets_the_condition_or_not() {
+        let path = Condition::Answers("/health".to_owned());
+        assert!(path.is_met_by(404) && path.is_met_by(400) && !path.is_met_by(503));
+        // What node's inspector answers.
+        assert!(!Condition::ServesHttp.is_met_by(400) && !Condition::ServesHttp.is_met_by(426));
+        assert!(Condition::ServesHttp.is_met_by(404) && Condition::ServesHttp.is_met_by(500));
     }
 }

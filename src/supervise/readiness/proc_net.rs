@@ -8,6 +8,9 @@ use std::os::unix::fs::FileExt;
 
 /// State of a listening socket in `/proc/net/tcp`.
 const LISTEN_STATE: &str = "0A";
+/// Flags of a listening socket, and the type of a stream socket, in `/proc/net/unix`.
+const LISTEN_FLAGS: &str = "00010000";
+const UNIX_STREAM: &str = "0001";
 
 /// Maximum number of members of a `poll` or `select` set that are looked at.
 const MAX_POLLED: usize = 65_536;
@@ -27,20 +30,48 @@ const SELECT_CALLS: &[i64] = &[libc::SYS_pselect6];
 /// Reads bytes of a process's memory: from an address on, this many.
 type ReadMemory<'a> = dyn Fn(u64, usize) -> Option<Vec<u8>> + 'a;
 
-/// TCP addresses that these processes listen on.
-pub(super) fn listening_addresses(pids: &[i32]) -> Vec<SocketAddr> {
+/// TCP sockets that these processes listen on: the address and the inode of each.
+pub(super) fn listening_sockets(pids: &[i32]) -> Vec<(SocketAddr, u64)> {
     let inodes: HashSet<u64> = pids.iter().flat_map(|pid| open_sockets(*pid)).collect();
     if inodes.is_empty() {
         return Vec::new();
     }
-    let tables =
-        ["/proc/net/tcp", "/proc/net/tcp6"].map(|table| fs::read_to_string(table).unwrap_or_default());
-    let lines = tables.iter().flat_map(|table| table.lines().skip(1));
-    let mut found: Vec<_> =
-        lines.filter_map(parse_line).filter(|(_, inode)| inodes.contains(inode)).collect();
+    let mut found = all_listening_sockets();
+    found.retain(|(_, inode)| inodes.contains(inode));
     found.sort();
     found.dedup();
-    found.into_iter().map(|(address, _)| address).collect()
+    found
+}
+
+/// The TCP sockets of this machine that listen.
+fn all_listening_sockets() -> Vec<(SocketAddr, u64)> {
+    let tables =
+        ["/proc/net/tcp", "/proc/net/tcp6"].map(|table| fs::read_to_string(table).unwrap_or_default());
+    tables.iter().flat_map(|table| table.lines().skip(1)).filter_map(parse_line).collect()
+}
+
+/// Paths of the Unix sockets that these processes listen on.
+pub(super) fn listening_paths(pids: &[i32]) -> Vec<String> {
+    let inodes: HashSet<u64> = pids.iter().flat_map(|pid| open_sockets(*pid)).collect();
+    let table = fs::read_to_string("/proc/net/unix").unwrap_or_default();
+    let listening = table.lines().filter_map(parse_unix_line).filter(|(_, inode)| inodes.contains(inode));
+    listening.map(|(path, _)| path.to_owned()).collect()
+}
+
+/// Parses one line of the table, `0000: 00000002 00000000 00010000 0001 01 INODE PATH`, to the path and the
+/// inode of a listening stream socket.
+fn parse_unix_line(line: &str) -> Option<(&str, u64)> {
+    let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+    let is_listening = fields.get(3) == Some(&LISTEN_FLAGS) && fields.get(4) == Some(&UNIX_STREAM);
+    let path = fields.get(7).filter(|_| is_listening)?;
+    Some((path, fields.get(6)?.parse().ok()?))
+}
+
+/// The processes that belong to the session of `leader`. A daemon has left it.
+pub(super) fn in_session_of(leader: i32, pids: &[i32]) -> Vec<i32> {
+    let session = |pid: i32| rustix::process::getsid(rustix::process::Pid::from_raw(pid)).ok();
+    let wanted = session(leader);
+    pids.iter().copied().filter(|pid| session(*pid) == wanted).collect()
 }
 
 /// Inodes of the sockets that a process has open.
@@ -181,6 +212,14 @@ mod tests {
         assert_eq!(parse_line(line), Some((SocketAddr::from(([127, 0, 0, 1], 8080)), 1234)));
         let line = "  1: 00000000000000000000000001000000:0050 00000000000000000000000000000000:0000 0A 0:0 00:0 0 0 0 77 1";
         assert_eq!(parse_line(line), Some((SocketAddr::from((Ipv6Addr::LOCALHOST, 80)), 77)));
+    }
+
+    #[test]
+    fn the_table_of_unix_sockets_is_read() {
+        let line = "0000000000000000: 00000002 00000000 00010000 0001 01 4711 /run/app.sock";
+        assert_eq!(parse_unix_line(line), Some(("/run/app.sock", 4711)));
+        let connected = "0000000000000000: 00000003 00000000 00000000 0001 03 4711 /run/app.sock";
+        assert_eq!(parse_unix_line(connected), None);
     }
 
     #[test]

@@ -1,25 +1,19 @@
 //! Finds out from the sockets of a process tree whether its server is ready. Knows no generation.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::http::retry_delay;
+use super::listen_probe::ListenProbe;
 #[cfg(target_os = "linux")]
-use super::proc_net::{any_waits_on, listening_addresses};
+use super::proc_net::{any_waits_on, listening_sockets};
 
 /// Time after which a tree that is not seen waiting on its sockets counts as ready, as long as no earlier one
 /// was ever seen waiting: it may wait in a way that cannot be seen.
 const DOUBT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Delay between two probes after that, and the age of the tree at which they end.
 const DOUBTED_PROBE_DELAY: Duration = Duration::from_secs(1);
-const MAX_DOUBTED_AGE: Duration = Duration::from_secs(60);
-/// Delay before the first probe for another address than the given port, and between two probes.
-const FIRST_ELSEWHERE_DELAY: Duration = Duration::from_millis(300);
-const ELSEWHERE_DELAY: Duration = Duration::from_millis(100);
-/// Time for which a server must listen elsewhere, because the first port that it opens may be a debugger's.
-const ELSEWHERE_STEADY_TIME: Duration = Duration::from_millis(500);
-/// Ports of debuggers: node's inspector, debugpy.
-const DEBUGGER_PORTS: [u16; 2] = [9229, 5678];
+pub(super) const MAX_DOUBTED_AGE: Duration = Duration::from_secs(60);
 /// What servers print when a port is taken: Python, node, Go, Rust and C; node's code; Django; gunicorn. In
 /// lower case.
 const PORT_TAKEN_MESSAGES: [&str; 4] =
@@ -29,6 +23,10 @@ const PORT_TAKEN_MESSAGES: [&str; 4] =
 #[derive(Debug, Default)]
 pub(crate) struct ListenHistory {
     elsewhere: Option<SocketAddr>,
+    used_given_port: bool,
+    /// A server that listens by itself was seen waiting for connections, or never was and counted as ready.
+    was_seen_accepting: bool,
+    was_doubted: bool,
     /// Indexes of the inherited sockets that the server was seen waiting on. The next generation will wait on
     /// them, too.
     waited_on: Option<Vec<usize>>,
@@ -38,6 +36,30 @@ impl ListenHistory {
     /// The address at which an earlier generation listened, if that was not the given port.
     pub(crate) fn elsewhere(&self) -> Option<SocketAddr> {
         self.elsewhere
+    }
+
+    /// Whether an earlier generation listened on the port that it was given.
+    pub(super) fn used_given_port(&self) -> bool {
+        self.used_given_port
+    }
+
+    /// Records where a generation serves: on the port that it was given if `elsewhere` is `None`.
+    pub(crate) fn serves(&mut self, elsewhere: Option<SocketAddr>) {
+        self.elsewhere = elsewhere;
+        self.used_given_port |= elsewhere.is_none();
+    }
+
+    /// Decides whether a server is ready whose port has accepted connections for this long.
+    pub(super) fn judge_accepting(&mut self, is_waiting: bool, accepting_for: Duration) -> ProbeResult {
+        if is_waiting {
+            self.was_seen_accepting = true;
+            return ProbeResult::Waiting;
+        }
+        if self.was_seen_accepting || !self.was_doubted && accepting_for < DOUBT_TIMEOUT {
+            return ProbeResult::Nothing;
+        }
+        self.was_doubted = true;
+        ProbeResult::Doubtful
     }
 
     /// Decides whether a tree of this age is ready, given the indexes of the sockets, out of `count`, that it
@@ -62,6 +84,7 @@ impl ListenHistory {
 /// The process tree to probe.
 #[derive(Debug)]
 pub(crate) struct ProbeTarget<'a> {
+    leader: i32,
     pids: &'a [i32],
     shared_addresses: &'a [SocketAddr],
     age: Duration,
@@ -70,22 +93,43 @@ pub(crate) struct ProbeTarget<'a> {
 impl<'a> ProbeTarget<'a> {
     /// `shared_addresses` belong to the sockets that every generation inherits; `age` is the time since the
     /// start.
-    pub(crate) fn new(pids: &'a [i32], shared_addresses: &'a [SocketAddr], age: Duration) -> Self {
-        Self { pids, shared_addresses, age }
+    pub(crate) fn new(
+        leader: i32,
+        pids: &'a [i32],
+        shared_addresses: &'a [SocketAddr],
+        age: Duration,
+    ) -> Self {
+        Self { leader, pids, shared_addresses, age }
+    }
+
+    pub(super) fn leader(&self) -> i32 {
+        self.leader
+    }
+
+    pub(super) fn pids(&self) -> &[i32] {
+        self.pids
+    }
+
+    pub(super) fn age(&self) -> Duration {
+        self.age
+    }
+
+    pub(super) fn is_shared(&self, address: &SocketAddr) -> bool {
+        self.shared_addresses.contains(address)
     }
 }
 
 /// What a probe has found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ProbeResult {
     /// The server is not ready.
     Nothing,
-    /// The server waits on the sockets that it has inherited.
+    /// The server waits for connections.
     Waiting,
     /// The server is not seen waiting, but nothing suggests that it ever will be.
     Doubtful,
-    /// The server listens here, not on the port that it was given.
-    Elsewhere(SocketAddr),
+    /// The tree listens on these addresses. Whether its server answers there is another question.
+    ListensAt(Vec<SocketAddr>),
 }
 
 /// A repeated look at the process tree of a generation that is not ready.
@@ -93,8 +137,8 @@ pub(crate) enum ProbeResult {
 pub(crate) enum SocketProbe {
     /// A process that waits on each of the inherited sockets, given by their inodes.
     Waiting { sockets: Vec<u64>, next: Instant, is_doubted: bool },
-    /// A process that listens, but not on the given port.
-    Elsewhere { port: u16, next: Instant, seen: Option<(SocketAddr, Instant)> },
+    /// A process that listens on a port.
+    Listening(ListenProbe),
 }
 
 impl SocketProbe {
@@ -103,27 +147,32 @@ impl SocketProbe {
         Self::Waiting { sockets, next: now, is_doubted: false }
     }
 
-    /// A probe for a generation that was given this port.
-    pub(crate) fn elsewhere(port: u16, now: Instant) -> Self {
-        Self::Elsewhere { port, next: now + FIRST_ELSEWHERE_DELAY, seen: None }
-    }
-
     /// When to probe next.
     pub(crate) fn next(&self) -> Instant {
         match self {
-            Self::Waiting { next, .. } | Self::Elsewhere { next, .. } => *next,
+            Self::Waiting { next, .. } => *next,
+            Self::Listening(probe) => probe.next(),
+        }
+    }
+
+    /// The address that accepts, if this probe knows one.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Waiting { .. } => None,
+            Self::Listening(probe) => probe.address(),
         }
     }
 
     /// Makes the next probe due now, if only probes can tell that the server is ready.
     pub(crate) fn hasten(&mut self, now: Instant) {
-        if let Self::Waiting { next, .. } = self {
-            *next = now;
+        match self {
+            Self::Waiting { next, .. } => *next = now,
+            Self::Listening(probe) => probe.hasten(now),
         }
     }
 
-    /// Probes once. Go on after [`ProbeResult::Nothing`], and after [`ProbeResult::Doubtful`] until
-    /// [`SocketProbe::is_stale`], because the history learns from it. Every other result is final.
+    /// Probes once. [`ProbeResult::Waiting`] is final. Go on after every other result until
+    /// [`SocketProbe::is_stale`], because the history learns from it.
     pub(crate) fn probe(
         &mut self,
         target: &ProbeTarget<'_>,
@@ -141,21 +190,16 @@ impl SocketProbe {
                 }
                 result
             }
-            Self::Elsewhere { port, next, seen } => {
-                *next = now + ELSEWHERE_DELAY;
-                let found = listening_addresses(target.pids);
-                let Some(address) = steady_address(found, *port, target.shared_addresses, seen, now) else {
-                    return ProbeResult::Nothing;
-                };
-                history.elsewhere = Some(address);
-                ProbeResult::Elsewhere(address)
-            }
+            Self::Listening(probe) => probe.probe(target, history, now),
         }
     }
 
     /// Whether further probes teach nothing: the tree has counted as ready for long.
     pub(crate) fn is_stale(&self, age: Duration) -> bool {
-        matches!(self, Self::Waiting { is_doubted: true, .. }) && age > MAX_DOUBTED_AGE
+        match self {
+            Self::Waiting { is_doubted, .. } => *is_doubted && age > MAX_DOUBTED_AGE,
+            Self::Listening(probe) => probe.is_stale(age),
+        }
     }
 }
 
@@ -167,46 +211,11 @@ pub(crate) fn says_port_is_taken(output: &[u8]) -> bool {
 
 /// An address that these processes listen on, other than their own port and the shared ones.
 pub(crate) fn address_besides(pids: &[i32], port: Option<u16>, shared: &[SocketAddr]) -> Option<SocketAddr> {
-    let found = listening_addresses(pids);
-    found.into_iter().find(|address| Some(address.port()) != port && !shared.contains(address))
-}
-
-/// The address out of `found`, other than its own port, at which a server has listened for a while.
-fn steady_address(
-    mut found: Vec<SocketAddr>,
-    port: u16,
-    shared: &[SocketAddr],
-    seen: &mut Option<(SocketAddr, Instant)>,
-    now: Instant,
-) -> Option<SocketAddr> {
-    if found.iter().any(|address| address.port() == port) {
-        // It listens on the given port. Whether it answers there already is another question.
-        *seen = None;
-        return None;
-    }
-    found.retain(|address| !shared.contains(address) && !DEBUGGER_PORTS.contains(&address.port()));
-    let address = *found.first()?;
-    match seen {
-        Some((known, since)) if *known == address => {
-            let is_steady = now.saturating_duration_since(*since) >= ELSEWHERE_STEADY_TIME;
-            is_steady.then(|| to_connectable(address))
-        }
-        _ => {
-            *seen = Some((address, now));
-            None
-        }
-    }
-}
-
-/// The address to connect to: a server on all interfaces is reached by loopback.
-fn to_connectable(mut address: SocketAddr) -> SocketAddr {
-    match address {
-        SocketAddr::V4(v4) if v4.ip().is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
-        // Most such servers accept IPv4 too, but not all.
-        SocketAddr::V6(v6) if v6.ip().is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
-        _ => {}
-    }
-    address
+    let found = listening_sockets(pids);
+    found
+        .into_iter()
+        .map(|(address, _)| address)
+        .find(|address| Some(address.port()) != port && !shared.contains(address))
 }
 
 /// This system does not tell, so that the probe ends by [`DOUBT_TIMEOUT`].
@@ -216,7 +225,7 @@ fn any_waits_on(_pids: &[i32], _inode: u64) -> bool {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn listening_addresses(_pids: &[i32]) -> Vec<SocketAddr> {
+fn listening_sockets(_pids: &[i32]) -> Vec<(SocketAddr, u64)> {
     Vec::new()
 }
 
@@ -253,17 +262,13 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_stays_elsewhere_is_found_there() {
-        let (now, mut seen) = (Instant::now(), None);
-        let [own, debugger, held, all] =
-            [4000, 9229, 5001, 5000].map(|port| SocketAddr::from(([0; 4], port)));
-        let mut look = |found: &[SocketAddr], after: u64| {
-            steady_address(found.to_vec(), 4000, &[held], &mut seen, now + Duration::from_millis(after))
-        };
-        assert_eq!(look(&[debugger, held], 0), None);
-        assert_eq!(look(&[debugger, all], 100), None);
-        assert_eq!(look(&[own, all], 700), None, "it is where it should be after all");
-        assert_eq!(look(&[all], 800), None);
-        assert_eq!(look(&[all], 1300), Some(SocketAddr::from(([127, 0, 0, 1], 5000))));
+    fn a_server_that_was_seen_waiting_is_seen_again() {
+        let mut history = ListenHistory::default();
+        let (short, long) = (Duration::from_secs(1), Duration::from_secs(6));
+        assert_eq!(history.judge_accepting(false, short), ProbeResult::Nothing);
+        assert_eq!(history.judge_accepting(false, long), ProbeResult::Doubtful);
+        assert_eq!(history.judge_accepting(false, short), ProbeResult::Doubtful, "none was ever seen");
+        assert_eq!(history.judge_accepting(true, short), ProbeResult::Waiting);
+        assert_eq!(history.judge_accepting(false, long), ProbeResult::Nothing, "it loads for long");
     }
 }

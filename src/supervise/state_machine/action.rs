@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::GenerationId;
 use crate::change::Batch;
 use crate::supervise::event::{Event, SupervisorExit};
 use crate::supervise::phase::ExitReport;
 use crate::supervise::signal::Signal;
+use crate::{GenerationId, Remedy};
 
 /// An event that the state machine decides about.
 #[derive(Debug, Clone)]
@@ -55,22 +55,33 @@ pub(crate) enum Input {
 }
 
 /// The condition for a generation to be ready.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ReadyCondition {
     /// A process of its tree accepts on the inherited socket.
     AcceptsOnSocket,
-    /// Its port accepts, or its readiness path answers.
+    /// Its readiness path answers.
     Answers,
+    /// It serves on this port. `found` are the addresses that its tree listens on, if that is none of them.
+    ListensOnPort { port: u16, found: Vec<String> },
 }
 
 impl ReadyCondition {
-    /// A message that this condition is not met after the time to become ready.
-    pub(super) fn unmet_after(self, timeout: Duration) -> String {
-        let what = match self {
-            Self::AcceptsOnSocket => "not accepting on the socket it was given",
-            Self::Answers => "not ready",
-        };
-        format!("{what} after {} s", timeout.as_secs_f32())
+    /// Why a generation is not ready, and what to do about it.
+    pub(super) fn failure(&self, timeout: Duration) -> (String, Remedy) {
+        let after = timeout.as_secs_f32();
+        match self {
+            Self::AcceptsOnSocket => {
+                (format!("not accepting on the socket it was given after {after} s"), Remedy::AllowMoreTime)
+            }
+            Self::ListensOnPort { port, found } if !found.is_empty() => {
+                let found = found.join(", ");
+                let message = format!("not ready after {after} s: it listens on {found}, not on port {port}");
+                (message, Remedy::ListenOnPort)
+            }
+            Self::Answers | Self::ListensOnPort { .. } => {
+                (format!("not ready after {after} s"), Remedy::AllowMoreTime)
+            }
+        }
     }
 }
 

@@ -6,17 +6,25 @@ use std::time::{Duration, Instant};
 
 use super::action::{Action, ReadyCondition};
 use super::generation::{BuildState, Generation, NextGeneration, RunState, UnexpectedEnd};
+use crate::GenerationId;
 use crate::change::Batch;
 use crate::supervise::event::Event;
 use crate::supervise::options::Options;
 use crate::supervise::phase::{ExitReport, Phase, ProcessExit};
 use crate::supervise::signal::Signal;
-use crate::{GenerationId, Remedy};
 
 /// Time after SIGKILL before a process tree is abandoned: a process that lives longer hangs in the kernel.
 const ABANDON_TIMEOUT: Duration = Duration::from_secs(5);
 /// Maximum number of generations with processes. A new one waits until the oldest has drained.
 const MAX_GENERATIONS: usize = 8;
+
+/// A generation that serves on another address than the port that it was given.
+#[derive(Debug)]
+struct Elsewhere {
+    generation: GenerationId,
+    /// Generations take turns because of such an address.
+    ended_overlap: bool,
+}
 
 /// All generations, from the build to the end of the last process.
 ///
@@ -30,6 +38,8 @@ pub(super) struct Lifecycle {
     generations: Vec<Generation>,
     next: Option<NextGeneration>,
     last_started: Option<GenerationId>,
+    /// The newest generation that serves on another address than the port that it was given.
+    elsewhere: Option<Elsewhere>,
     /// The newest generation includes every change up to this time.
     includes_until: Option<Instant>,
     /// The supervisor stops, so no generation starts any more.
@@ -67,6 +77,7 @@ impl Lifecycle {
             generations: Vec::new(),
             next: None,
             last_started: None,
+            elsewhere: None,
             includes_until: None,
             stopping: false,
             actions: Vec::new(),
@@ -212,6 +223,13 @@ impl Lifecycle {
     /// A generation serves: older ones that serve are retired.
     pub(super) fn ready(&mut self, generation: GenerationId, address: Option<SocketAddr>, now: Instant) {
         let Some(index) = self.index(generation) else { return };
+        if self.generations[index].state() == RunState::Ready
+            && let Some(elsewhere) = self.elsewhere.take_if(|elsewhere| elsewhere.generation == generation)
+        {
+            // It has opened the port that it was given after all.
+            self.settings.overlap |= elsewhere.ended_overlap;
+            return self.emit_phase(generation, Phase::Ready { address });
+        }
         if !self.generations[index].is_starting() {
             return;
         }
@@ -227,11 +245,14 @@ impl Lifecycle {
     /// A generation serves on a port that only one generation can have, so generations take turns from now
     /// on.
     pub(super) fn listens_elsewhere(&mut self, generation: GenerationId, address: SocketAddr, now: Instant) {
+        let ended_before = self.elsewhere.as_ref().is_some_and(|earlier| earlier.ended_overlap);
+        let ended_overlap = self.settings.overlap || ended_before;
         if self.settings.overlap {
             self.settings.overlap = false;
             self.emit(Event::ListensElsewhere { generation, address });
         }
         self.ready(generation, Some(address), now);
+        self.elsewhere = Some(Elsewhere { generation, ended_overlap });
     }
 
     /// A generation could not bind a port because `holder` has it. Returns whether to try again, which is
@@ -263,8 +284,7 @@ impl Lifecycle {
     ) -> Option<UnexpectedEnd> {
         let index = self.index(generation).filter(|index| self.generations[*index].is_starting())?;
         let ran = self.generations[index].ran(now);
-        let message = condition.unmet_after(self.settings.ready_timeout);
-        let remedy = Remedy::AllowMoreTime;
+        let (message, remedy) = condition.failure(self.settings.ready_timeout);
         if !self.generations.iter().any(|other| other.state() == RunState::Ready) {
             let message = format!("generation {generation} is {message}; devrun goes on waiting for it");
             self.emit(Event::Warning { message, remedy });

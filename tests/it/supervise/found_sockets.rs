@@ -1,16 +1,16 @@
 //! How a server listens, read off the sockets of its processes.
 
-use devrun::GenerationId;
-use devrun::supervise::{Capture, Event, Phase, Port};
+use std::time::Duration;
+
+use devrun::supervise::{Capture, Event, Options, Phase, Port};
+use devrun::{GenerationId, Remedy};
 
 use crate::supervise::sockets::{tcp, web};
 use crate::support::supervisor::{TestSupervisor, address_of, ask};
 
 #[tokio::test]
 async fn a_server_that_listens_elsewhere_is_found_and_generations_take_turns() {
-    let probe = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = probe.local_addr().unwrap().port();
-    drop(probe);
+    let port = unused_port();
     let steps = format!("log {{}}/log up serve-at {port}");
     let mut supervisor = TestSupervisor::start(&steps, |options| options.port = Port::Own);
     let address = supervisor.phase("an address", |_, phase| address_of(phase)).await;
@@ -51,9 +51,7 @@ async fn a_generation_that_fails_late_has_replaced_nobody() {
 /// A second port that is written down keeps generations from living side by side: the next one is tried again without the old.
 #[tokio::test]
 async fn a_port_that_only_one_can_have_makes_generations_take_turns() {
-    let probe = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = probe.local_addr().unwrap().port();
-    drop(probe);
+    let port = unused_port();
     let mut supervisor = TestSupervisor::start(&format!("hold-at {port} serve"), |options| {
         options.port = Port::Own;
         options.capture = Capture::All;
@@ -67,5 +65,138 @@ async fn a_port_that_only_one_can_have_makes_generations_take_turns() {
     assert!(supervisor.seen.iter().any(told));
     supervisor.change();
     supervisor.ready(4).await;
+    supervisor.stop().await;
+}
+
+/// A port that no program uses now.
+fn unused_port() -> u16 {
+    let probe = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    probe.local_addr().unwrap().port()
+}
+
+fn found_elsewhere(events: &[Event]) -> bool {
+    events.iter().any(|event| matches!(event, Event::ListensElsewhere { .. }))
+}
+
+/// A second listener that answers first, such as the one of metrics, is left for the port that was given.
+#[tokio::test]
+async fn a_server_that_opens_its_own_port_later_is_reached_there() {
+    let metrics = unused_port();
+    let steps = format!("fork serve-at {metrics} end await {{}}/go serve");
+    let mut supervisor = TestSupervisor::start(&steps, |options| options.port = Port::Own);
+    let first = supervisor.phase("an address", |_, phase| address_of(phase)).await;
+    assert_eq!(first.port(), metrics);
+    supervisor.sandbox.write("go", "");
+    let own = supervisor.phase("the own port", |_, phase| address_of(phase)).await;
+    assert_ne!(own.port(), metrics);
+    assert_eq!(ask(own), "1");
+    supervisor.stop().await;
+}
+
+/// Runs steps that never serve on the given port, and returns the warning about that.
+async fn warned(steps: &str, adjust: impl FnOnce(&mut Options)) -> (TestSupervisor, String) {
+    let mut supervisor = TestSupervisor::start(steps, |options| {
+        options.port = Port::Own;
+        options.ready.timeout = Duration::from_secs(3);
+        adjust(options);
+    });
+    let warned = |event: &Event| match event {
+        Event::Warning { message, remedy: Remedy::ListenOnPort } => Some(message.clone()),
+        _ => None,
+    };
+    let message = supervisor.wait("a warning", warned).await;
+    assert!(!found_elsewhere(&supervisor.seen), "{:#?}", supervisor.seen);
+    (supervisor, message)
+}
+
+#[tokio::test]
+async fn a_command_that_names_its_port_is_reached_only_there() {
+    let metrics = unused_port();
+    let steps = format!("fork serve-at {metrics} end await {{}}/go log {{}}/log on:{{port}} serve");
+    let (mut supervisor, message) = warned(&steps, |_| {}).await;
+    assert!(message.contains(&format!("it listens on 127.0.0.1:{metrics}, not on port ")), "{message}");
+    supervisor.sandbox.write("go", "");
+    let own = supervisor.phase("the own port", |_, phase| address_of(phase)).await;
+    assert_eq!(supervisor.log()[0].split(' ').next().unwrap(), format!("on:{}", own.port()));
+    assert_eq!(ask(own), "1");
+    supervisor.stop().await;
+}
+
+#[tokio::test]
+async fn a_listener_that_speaks_no_http_is_no_server() {
+    let debugger = unused_port();
+    let (mut supervisor, message) = warned(&format!("hold-at {debugger} await {{}}/go serve"), |_| {}).await;
+    assert!(message.contains(&format!("it listens on 127.0.0.1:{debugger}, not on port ")), "{message}");
+    supervisor.sandbox.write("go", "");
+    supervisor.ready(1).await;
+    supervisor.stop().await;
+}
+
+#[tokio::test]
+async fn a_listener_of_a_daemon_is_no_server() {
+    let cache = unused_port();
+    let (mut supervisor, _) =
+        warned(&format!("daemon setsid serve-at {cache} end await {{}}/go serve"), |_| {}).await;
+    supervisor.sandbox.write("go", "");
+    supervisor.ready(1).await;
+    supervisor.stop().await;
+}
+
+#[tokio::test]
+async fn the_ready_path_is_asked_on_a_found_address() {
+    let port = unused_port();
+    let unready = |options: &mut Options| options.ready.path = Some("/status/503".to_owned());
+    let (mut supervisor, _) = warned(&format!("serve-at {port}"), unready).await;
+    supervisor.stop().await;
+    let mut supervisor = TestSupervisor::start(&format!("serve-at {port}"), |options| {
+        options.port = Port::Own;
+        options.ready.path = Some("/status/404".to_owned());
+    });
+    assert_eq!(supervisor.phase("an address", |_, phase| address_of(phase)).await.port(), port);
+    supervisor.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_on_a_unix_socket_is_named() {
+    let (mut supervisor, message) = warned("hold-unix {}/app.sock sleep", |_| {}).await;
+    let path = supervisor.sandbox.path("app.sock");
+    assert!(
+        message.contains(&format!("it listens on the Unix socket {}, not on", path.display())),
+        "{message}"
+    );
+    supervisor.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_on_another_address_of_its_port_is_reached_there() {
+    let mut supervisor = TestSupervisor::start("serve-on 127.0.0.2", |options| options.port = Port::Own);
+    let address = supervisor.phase("an address", |_, phase| address_of(phase)).await;
+    assert_eq!(address.ip(), std::net::IpAddr::from([127, 0, 0, 2]));
+    assert_eq!(ask(address), "1");
+    supervisor.stop().await;
+}
+
+/// Servers such as gunicorn listen first and load the program afterwards.
+#[tokio::test]
+async fn a_server_that_listens_but_does_not_accept_replaces_no_other() {
+    let mut supervisor = TestSupervisor::editable("serve", |options| options.port = Port::Own);
+    let first = supervisor.phase("an address", |_, phase| address_of(phase)).await;
+    supervisor.sandbox.write("steps", "hold wait 1000 exit 3");
+    supervisor.change();
+    let ended = |number, phase: &Phase| match phase {
+        Phase::Failed(_) => Some((number, true)),
+        Phase::Exited(_) | Phase::Draining | Phase::Stopping => Some((number, false)),
+        _ => None,
+    };
+    assert_eq!(supervisor.phase("a failure", ended).await, (2, true));
+    assert_eq!(ask(first), "1");
+    supervisor.sandbox.write("steps", "serve-after {}/go");
+    supervisor.change();
+    let starting =
+        |number, phase: &Phase| (number == 3 && matches!(phase, Phase::Starting { .. })).then_some(());
+    supervisor.phase("a start", starting).await;
+    assert_eq!(ask(first), "1");
+    supervisor.sandbox.write("go", "");
+    supervisor.ready(3).await;
     supervisor.stop().await;
 }

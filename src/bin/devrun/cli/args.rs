@@ -284,7 +284,7 @@ pub(crate) struct ServerOptions {
     #[arg(long, value_name = "HOW", hide_possible_values = true, hide_short_help = true,
         value_parser = one_of(&[("systemd", PassSocket::Systemd), ("werkzeug", PassSocket::Werkzeug)]))]
     pub(crate) pass_socket: Option<PassSocket>,
-    /// Ready when GET PATH answers with a status below 500 [default: when the port accepts]
+    /// Ready when GET PATH answers with a status below 500 [default: when the server waits for connections]
     ///
     /// Example: `devrun --proxy 8000 --ready-path /health -- ./server`
     #[arg(long, value_name = "PATH", value_parser = values::url_path, hide_short_help = true)]

@@ -14,6 +14,10 @@ pub(crate) fn worded(remedy: &Remedy) -> String {
             format!("rename it to .watchignore (`devrun init` does), or pass --ignore-file {name}")
         }
         Remedy::AllowMoreTime => "--ready-timeout allows more".into(),
+        Remedy::ListenOnPort => {
+            "make it listen on $PORT or {port} of 127.0.0.1, or name its address: --proxy ADDR=UPSTREAM"
+                .into()
+        }
         Remedy::GiveTerminal => "run it with --stdin inherit: then the terminal is its own".into(),
         Remedy::DisableReloader { name } if name == "werkzeug" => {
             "app.run(use_reloader=False), or flask run --no-reload: devrun restarts it already".into()

@@ -1,0 +1,233 @@
+//! Finds out from the sockets of a process tree where its server listens, and whether it waits for
+//! connections there.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use super::http::retry_delay;
+#[cfg(target_os = "linux")]
+use super::proc_net::{any_waits_on, in_session_of, listening_paths, listening_sockets};
+use super::socket_probe::{ListenHistory, MAX_DOUBTED_AGE, ProbeResult, ProbeTarget};
+
+/// Delay before the first look for addresses, and between two looks.
+const FIRST_SEARCH_DELAY: Duration = Duration::from_millis(300);
+const SEARCH_DELAY: Duration = Duration::from_millis(100);
+/// Delay between two looks if an earlier generation served on another address than its port.
+const KNOWN_SEARCH_DELAY: Duration = Duration::from_millis(20);
+/// Delay between two looks at a server that serves already.
+const LATE_DELAY: Duration = Duration::from_secs(1);
+/// Time for which a server must listen on another address than the given port before devrun asks there. It is
+/// longer if an earlier generation used the given port.
+const STEADY_TIME: Duration = Duration::from_millis(500);
+const LONG_STEADY_TIME: Duration = Duration::from_secs(5);
+
+/// Repeated looks at the sockets of a generation that listens by itself.
+#[derive(Debug)]
+pub(crate) struct ListenProbe {
+    port: u16,
+    may_be_elsewhere: bool,
+    stage: Stage,
+    next: Instant,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// No address is known to accept. `seen` are the addresses with the time at which each was seen first.
+    Searching { seen: Vec<(SocketAddr, Instant)> },
+    /// The address accepts, but the server may not wait for connections yet.
+    Accepting { address: SocketAddr, since: Instant, is_doubted: bool },
+    /// The server serves on another address than the given port.
+    Elsewhere,
+}
+
+impl ListenProbe {
+    /// A probe for a server that was given this port. `may_be_elsewhere`: another address counts as well.
+    pub(crate) fn new(port: u16, may_be_elsewhere: bool, history: &ListenHistory, now: Instant) -> Self {
+        let delay = if history.elsewhere().is_some() { KNOWN_SEARCH_DELAY } else { FIRST_SEARCH_DELAY };
+        Self { port, may_be_elsewhere, stage: Stage::Searching { seen: Vec::new() }, next: now + delay }
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The address that accepts.
+    pub(super) fn address(&self) -> Option<SocketAddr> {
+        match &self.stage {
+            Stage::Accepting { address, .. } => Some(*address),
+            _ => None,
+        }
+    }
+
+    pub(super) fn next(&self) -> Instant {
+        self.next
+    }
+
+    /// Makes the next look due now, if the server accepts already.
+    pub(super) fn hasten(&mut self, now: Instant) {
+        if let Stage::Accepting { is_doubted: false, .. } = self.stage {
+            self.next = now;
+        }
+    }
+
+    /// Records that an address accepts connections, or answers.
+    pub(crate) fn accepted(&mut self, address: SocketAddr, now: Instant) {
+        self.next = now;
+        self.stage = if address.port() == self.port {
+            Stage::Accepting { address, since: now, is_doubted: false }
+        } else {
+            self.next = now + LATE_DELAY;
+            Stage::Elsewhere
+        };
+    }
+
+    /// Looks once. [`ProbeResult::Waiting`] is final.
+    pub(crate) fn probe(
+        &mut self,
+        target: &ProbeTarget<'_>,
+        history: &mut ListenHistory,
+        now: Instant,
+    ) -> ProbeResult {
+        match &mut self.stage {
+            Stage::Accepting { address, since, is_doubted } => {
+                let is_waiting = is_waited_on(target.pids(), address.port());
+                let result = history.judge_accepting(is_waiting, now.saturating_duration_since(*since));
+                self.next = now + if *is_doubted { LATE_DELAY } else { retry_delay(target.age()) };
+                if result == ProbeResult::Doubtful && std::mem::replace(is_doubted, true) {
+                    return ProbeResult::Nothing;
+                }
+                result
+            }
+            Stage::Searching { seen } => {
+                self.next = now
+                    + match history.elsewhere() {
+                        _ if target.age() > MAX_DOUBTED_AGE => LATE_DELAY,
+                        Some(_) => KNOWN_SEARCH_DELAY,
+                        None => SEARCH_DELAY,
+                    };
+                let found = addresses(&in_session_of(target.leader(), target.pids()));
+                let own: Vec<SocketAddr> =
+                    addresses(target.pids()).into_iter().filter(|at| at.port() == self.port).collect();
+                if !own.is_empty() || !self.may_be_elsewhere {
+                    return ProbeResult::ListensAt(own);
+                }
+                let found = found.into_iter().filter(|address| !target.is_shared(address)).collect();
+                let steady = if history.used_given_port() { LONG_STEADY_TIME } else { STEADY_TIME };
+                ProbeResult::ListensAt(steady_addresses(found, seen, history.elsewhere(), steady, now))
+            }
+            Stage::Elsewhere => {
+                self.next = now + LATE_DELAY;
+                let own = addresses(target.pids()).into_iter().filter(|at| at.port() == self.port);
+                ProbeResult::ListensAt(own.collect())
+            }
+        }
+    }
+
+    /// Whether further looks teach nothing: the server serves, and is that old.
+    pub(crate) fn is_stale(&self, age: Duration) -> bool {
+        let serves = matches!(self.stage, Stage::Accepting { is_doubted: true, .. } | Stage::Elsewhere);
+        serves && age > MAX_DOUBTED_AGE
+    }
+}
+
+/// What these processes listen on, if none of it is this port.
+pub(crate) fn listening_besides(pids: &[i32], port: u16) -> Vec<String> {
+    let found = addresses(pids);
+    if found.iter().any(|address| address.port() == port) {
+        return Vec::new();
+    }
+    let tcp = found.into_iter().map(|address| address.to_string());
+    tcp.chain(listening_paths(pids).into_iter().map(|path| format!("the Unix socket {path}"))).collect()
+}
+
+/// Whether one of these processes waits for connections on this port, or none of them listens on it: then
+/// another program listens for them, such as a container's.
+fn is_waited_on(pids: &[i32], port: u16) -> bool {
+    let mut sockets = listening_sockets(pids);
+    sockets.retain(|(address, _)| address.port() == port);
+    sockets.is_empty() || sockets.iter().any(|(_, inode)| any_waits_on(pids, *inode))
+}
+
+fn addresses(pids: &[i32]) -> Vec<SocketAddr> {
+    listening_sockets(pids).into_iter().map(|(address, _)| to_connectable(address)).collect()
+}
+
+/// The addresses out of `found` at which the server has listened for as long as `steady`, or which an earlier
+/// generation served on. `seen` keeps when each was found first.
+fn steady_addresses(
+    found: Vec<SocketAddr>,
+    seen: &mut Vec<(SocketAddr, Instant)>,
+    known: Option<SocketAddr>,
+    steady: Duration,
+    now: Instant,
+) -> Vec<SocketAddr> {
+    seen.retain(|(address, _)| found.contains(address));
+    for address in found {
+        if !seen.iter().any(|(known, _)| *known == address) {
+            seen.push((address, now));
+        }
+    }
+    let is_steady = |(address, since): &&(SocketAddr, Instant)| {
+        known == Some(*address) || now.saturating_duration_since(*since) >= steady
+    };
+    seen.iter().filter(is_steady).map(|(address, _)| *address).collect()
+}
+
+/// The address to connect to: a server on all interfaces is reached by loopback.
+pub(super) fn to_connectable(mut address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        // Most such servers accept IPv4 too, but not all.
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    address
+}
+
+// Other systems do not tell. There, a server is ready when its port accepts.
+#[cfg(not(target_os = "linux"))]
+fn any_waits_on(_pids: &[i32], _inode: u64) -> bool {
+    false
+}
+
+#[cfg(not(target_os = "linux"))]
+fn in_session_of(_leader: i32, pids: &[i32]) -> Vec<i32> {
+    pids.to_vec()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn listening_paths(_pids: &[i32]) -> Vec<String> {
+    Vec::new()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn listening_sockets(_pids: &[i32]) -> Vec<(SocketAddr, u64)> {
+    Vec::new()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_counts_once_it_is_steady_or_known() {
+        let (now, mut seen) = (Instant::now(), Vec::new());
+        let [metrics, app] = [9100, 5000].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+        let mut look = |found: &[SocketAddr], known: Option<SocketAddr>, after: u64| {
+            let now = now + Duration::from_millis(after);
+            steady_addresses(found.to_vec(), &mut seen, known, STEADY_TIME, now)
+        };
+        assert_eq!(look(&[metrics], None, 0), []);
+        assert_eq!(look(&[metrics, app], None, 400), []);
+        assert_eq!(look(&[metrics, app], None, 600), [metrics]);
+        assert_eq!(look(&[metrics, app], Some(app), 700), [metrics, app], "known");
+        assert_eq!(look(&[app], None, 800), [], "it has gone, and the other one is not steady");
+        assert_eq!(look(&[app, metrics], None, 900), [app], "it is steady, and the other one is new");
+    }
+
+    #[test]
+    fn a_server_on_all_interfaces_is_reached_by_loopback() {
+        assert_eq!(to_connectable(([0; 4], 5000).into()), SocketAddr::from(([127, 0, 0, 1], 5000)));
+        assert_eq!(to_connectable(([192, 0, 2, 2], 5000).into()), SocketAddr::from(([192, 0, 2, 2], 5000)));
+    }
+}
