@@ -20,8 +20,8 @@ use crate::supervise::command::Command;
 use crate::supervise::event::{Event, SupervisorExit};
 use crate::supervise::options::{Options, Port};
 use crate::supervise::phase::{ExitReport, ProcessExit, werkzeug_wants_restart};
-use crate::supervise::process::TreeId;
-use crate::supervise::readiness::{address_besides, free_port, says_port_is_taken};
+use crate::supervise::process::{StartError, TreeId};
+use crate::supervise::readiness::{address_besides, free_port, listener_on, says_port_is_taken};
 use crate::supervise::signal::Signal;
 use crate::supervise::sockets::{InheritedListener, ListenerUse, PassSocket};
 use crate::supervise::state_machine::{Action, Input};
@@ -129,6 +129,12 @@ impl Executor {
     }
 
     fn spawn(&mut self, generation: GenerationId, because: Option<&Batch>) {
+        if let Port::Fixed(address) = self.port
+            && let Some(holder) = listener_on(address)
+        {
+            let report = StartError::port_in_use(address, &holder).into_report();
+            return self.push_input(Input::SpawnFailed { generation, report });
+        }
         self.python_bytecode.before_start(&self.command, !self.servers.is_empty());
         let (port, own_socket) = match self.port {
             Port::Own => (free_port(), None),

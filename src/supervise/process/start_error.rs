@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::{self, BufRead, Read};
+use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -16,6 +17,8 @@ use super::exec::ExecError;
 
 /// Status if an environment file cannot be used: as for any configuration error.
 const BAD_FILE: i32 = 2;
+/// Status if another program has the port of the server.
+const BAD_PORT: i32 = 2;
 /// Statuses of a shell for a program that it cannot execute, and for one that it does not find.
 const NOT_EXECUTABLE: i32 = 126;
 const NOT_FOUND: i32 = 127;
@@ -42,6 +45,12 @@ impl StartError {
     /// An environment file cannot be used.
     pub(crate) fn env_file(error: &EnvFileError) -> Self {
         Self::new(BAD_FILE, error.to_string()).with_remedy(error.remedy.clone())
+    }
+
+    /// Another program listens on the fixed port of the server already.
+    pub(crate) fn port_in_use(address: SocketAddr, holder: &str) -> Self {
+        let message = format!("{address} is in use by {holder}, which COMMAND did not start");
+        Self::new(BAD_PORT, message).with_remedy(Remedy::Text("end that process, or use another port".into()))
     }
 
     /// The system refused something that has nothing to do with the program.

@@ -1,18 +1,24 @@
-//! Finds a free port for a generation to listen on.
+//! Finds a free port for a generation to listen on, and what has a port that must be free.
 
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
+
+#[cfg(target_os = "linux")]
+use super::proc_net::process_listening_on;
 
 /// Ports to choose from: no system gives them to outgoing connections by default, and few servers use one of
 /// them by default.
 const PORTS: RangeInclusive<u16> = 20_000..=32_767;
 /// Maximum number of ports that are tried.
 const MAX_TRIES: u16 = 200;
+/// Timeout for a connection to a loopback port: only a listener with a full backlog takes longer.
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// Finds a port that no socket uses now. It is none that the kernel gives to outgoing connections: hundreds
 /// of them may begin before the server listens, and one of them could take its port.
@@ -22,6 +28,25 @@ pub(crate) fn free_port() -> Option<u16> {
     // Supervisors that start at the same time begin at different ports.
     let start = RandomState::new().hash_one(std::process::id()) as u16;
     candidates(start, ephemeral.as_ref()).take(MAX_TRIES.into()).find(|port| is_free(*port)).or_else(any_port)
+}
+
+/// Names the program that listens on a loopback address already: `process 4711 (python app.py)`.
+pub(crate) fn listener_on(address: SocketAddr) -> Option<String> {
+    if !address.ip().is_loopback() {
+        return None;
+    }
+    let stream = TcpStream::connect_timeout(&address, CONNECT_TIMEOUT).ok()?;
+    // Without a listener, a connection can reach itself.
+    if stream.local_addr().is_ok_and(|local| local == address) {
+        return None;
+    }
+    let named = process_listening_on(address).map(|(pid, command)| format!("process {pid} ({command})"));
+    Some(named.unwrap_or_else(|| "another program".to_owned()))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn process_listening_on(_address: SocketAddr) -> Option<(i32, String)> {
+    None
 }
 
 /// Parses two numbers, as the kernel writes them.

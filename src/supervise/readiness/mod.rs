@@ -7,7 +7,7 @@ mod listen_probe;
 mod proc_net;
 mod socket_probe;
 
-pub(crate) use free_port::free_port;
+pub(crate) use free_port::{free_port, listener_on};
 pub(crate) use http::{Condition, loopback, wait_until_ready};
 pub(crate) use listen_probe::{ListenProbe, listening_besides};
 pub(crate) use socket_probe::{

@@ -6,6 +6,8 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::FileExt;
 
+use crate::supervise::sys::procfs::{Process, all_pids};
+
 /// State of a listening socket in `/proc/net/tcp`.
 const LISTEN_STATE: &str = "0A";
 /// Flags of a listening socket, and the type of a stream socket, in `/proc/net/unix`.
@@ -48,6 +50,18 @@ fn all_listening_sockets() -> Vec<(SocketAddr, u64)> {
     let tables =
         ["/proc/net/tcp", "/proc/net/tcp6"].map(|table| fs::read_to_string(table).unwrap_or_default());
     tables.iter().flat_map(|table| table.lines().skip(1)).filter_map(parse_line).collect()
+}
+
+/// The process that listens on this address, or on its port at all addresses: its pid and its command line.
+pub(super) fn process_listening_on(address: SocketAddr) -> Option<(i32, String)> {
+    let mut sockets = all_listening_sockets();
+    sockets.retain(|(found, _)| {
+        found.port() == address.port() && (found.ip() == address.ip() || found.ip().is_unspecified())
+    });
+    let inodes: Vec<u64> = sockets.into_iter().map(|(_, inode)| inode).collect();
+    let has_one = |pid: &i32| open_sockets(*pid).iter().any(|inode| inodes.contains(inode));
+    let pid = all_pids().into_iter().find(has_one)?;
+    Some((pid, Process::read(pid)?.command()))
 }
 
 /// Paths of the Unix sockets that these processes listen on.

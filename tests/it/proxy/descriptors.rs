@@ -9,12 +9,25 @@ use crate::support::process::TestProcess;
 use crate::support::proxy::{Client, ScriptedServer, plain, soon, until};
 use crate::support::sandbox::Sandbox;
 
-/// The program after this `ulimit`, in front of a server that is there already.
+/// The program after this `ulimit`.
 fn devrun(sandbox: &Sandbox, limit: &str, proxy: &str, command: &[&str]) -> TestProcess {
     let mut shell = sandbox.command("sh");
     shell.args(["-c", &format!("ulimit {limit} && exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_devrun")]);
     shell.args(["--no-watch", "--proxy", proxy, "--"]).args(command);
     TestProcess::start(&mut shell)
+}
+
+/// Starts a server as another program does once COMMAND runs: before that, its port must be free.
+async fn serve<F>(
+    running: &TestProcess,
+    address: SocketAddr,
+    part: impl Fn(Client) -> F + Send + 'static,
+) -> ScriptedServer
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    running.wait_for_line("started `");
+    ScriptedServer::on(tokio::net::TcpListener::bind(address).await.unwrap(), part)
 }
 
 async fn listening(address: SocketAddr) {
@@ -48,13 +61,13 @@ async fn a_thousand_idle_connections_cost_little_and_are_kept() {
     setrlimit(Resource::Nofile, limit).unwrap();
     // Both ends of each are descriptors, of this process and of devrun.
     let count = limit.current.map_or(1000, |most| 1000.min((most as usize).saturating_sub(600) / 2));
-    let server = ScriptedServer::start(|mut client| async move {
+    let (sandbox, address, upstream) = (Sandbox::new(), free_address(), free_address());
+    let mut running = devrun(&sandbox, "-n", &format!("{address}={upstream}"), &["sleep", "1000"]);
+    let _server = serve(&running, upstream, |mut client| async move {
         client.request().await;
         client.send(&plain("answered")).await;
     })
     .await;
-    let (sandbox, address) = (Sandbox::new(), free_address());
-    let mut running = devrun(&sandbox, "-n", &format!("{address}={}", server.address), &["sleep", "1000"]);
     listening(address).await;
     let (before, open) = (memory(running.pid()), descriptors(running.pid()));
     let mut clients = Vec::new();
@@ -79,15 +92,14 @@ async fn a_thousand_idle_connections_cost_little_and_are_kept() {
 
 #[tokio::test]
 async fn more_clients_than_descriptors_are_all_answered() {
-    let server = ScriptedServer::start(|mut client| async move {
+    let (sandbox, address, upstream) = (Sandbox::new(), free_address(), free_address());
+    let mut running = devrun(&sandbox, "-n 100", &format!("{address}={upstream}"), &["sleep", "1000"]);
+    let server = serve(&running, upstream, |mut client| async move {
         client.request().await;
         tokio::time::sleep(Duration::from_millis(20)).await;
         client.send(&plain("answered")).await;
     })
     .await;
-    let (sandbox, address) = (Sandbox::new(), free_address());
-    let mut running =
-        devrun(&sandbox, "-n 100", &format!("{address}={}", server.address), &["sleep", "1000"]);
     listening(address).await;
     let clients: Vec<_> = (0..150)
         .map(|_| {

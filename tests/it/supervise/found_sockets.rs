@@ -200,3 +200,17 @@ async fn a_server_that_listens_but_does_not_accept_replaces_no_other() {
     supervisor.ready(3).await;
     supervisor.stop().await;
 }
+
+/// A fixed port that another program has is refused, because that program's pages would be served.
+#[tokio::test]
+async fn a_fixed_port_that_a_stranger_has_is_refused() {
+    let stranger = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = stranger.local_addr().unwrap();
+    let mut supervisor = TestSupervisor::start("sleep", |options| options.port = Port::Fixed(address));
+    let message = supervisor.report().await.message.unwrap();
+    assert!(
+        message.starts_with(&format!("{address} is in use by process {} (", std::process::id())),
+        "{message}"
+    );
+    assert_eq!(supervisor.ended().await, devrun::supervise::SupervisorExit::NotStarted(2));
+}
