@@ -20,8 +20,7 @@ use crate::cli::args::{ConfigSource, Options, OutputOptions, WatchOptions};
 use crate::cli::commands::{Cli, ReferencePage, RunArgs, Subcommand};
 use crate::cli::parse::Parsed;
 use crate::commands::{check, explain, init, list};
-use crate::config::input::SettingsInput;
-use crate::config::resolved::settings::Settings;
+use crate::config::resolved::settings::{Settings, SettingsInput};
 use crate::config::sources::{environment, merge};
 use crate::ui::error::{CliError, ExitCode};
 use crate::ui::terminal::Terminal;
@@ -41,7 +40,7 @@ fn main() -> std::process::ExitCode {
     };
     terminal.drain();
     if let ExitCode::Signal(signal) = code {
-        run::raise_default(signal);
+        devrun::supervise::terminal::die_by(signal);
     }
     code.number().into()
 }
@@ -67,13 +66,9 @@ fn dispatch(arguments: Cli, terminal: &mut Terminal) -> Result<ExitCode, CliErro
         }
         Subcommand::Explain(args) => {
             let options = shared(args.watch, args.output);
-            let input = match (args.stdin, args.null) {
-                (false, _) => explain::PathInput::None,
-                (true, false) => explain::PathInput::Lines,
-                (true, true) => explain::PathInput::NulTerminated,
-            };
+            let stdin_terminator = args.stdin.then_some(if args.null { 0 } else { b'\n' });
             let settings = settings(args.source, options, Vec::new(), terminal)?;
-            explain::run(settings, &args.asked, input, args.format, terminal)
+            explain::run(settings, &args.asked, stdin_terminator, args.format, terminal)
         }
         Subcommand::List(args) => {
             let options = shared(args.watch, args.output);

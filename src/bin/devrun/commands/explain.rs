@@ -23,23 +23,16 @@ use crate::ui::terminal::Terminal;
 /// Capacity of the buffer for standard input.
 const STDIN_BUFFER: usize = 64 * 1024;
 
-/// Whether paths are read from standard input too, and how each one ends there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum PathInput {
-    None,
-    Lines,
-    NulTerminated,
-}
-
-/// Prints the deciding rule for each path. `paths` are relative to `settings.directory`.
+/// Prints the deciding rule for each path, relative to `settings.directory`. With a terminator, standard input has
+/// more paths, each ended by that byte.
 pub(crate) fn run(
     settings: Settings,
     paths: &[PathBuf],
-    input: PathInput,
+    stdin_terminator: Option<u8>,
     format: Format,
     terminal: &mut Terminal,
 ) -> Result<ExitCode, CliError> {
-    if paths.is_empty() && input == PathInput::None {
+    if paths.is_empty() && stdin_terminator.is_none() {
         return Err(CliError::new("there is no path to explain").with_remedy(
             "name a path, such as `devrun explain src`, or pipe paths: git ls-files | devrun explain --stdin",
         ));
@@ -52,10 +45,8 @@ pub(crate) fn run(
     for path in paths {
         explainer.explain(path, terminal)?;
     }
-    match input {
-        PathInput::None => {}
-        PathInput::Lines => explainer.explain_stdin(b'\n', terminal)?,
-        PathInput::NulTerminated => explainer.explain_stdin(0, terminal)?,
+    if let Some(terminator) = stdin_terminator {
+        explainer.explain_stdin(terminator, terminal)?;
     }
     terminal.flush()?;
     let exit_code = if explainer.some_ignored { ExitCode::Success } else { ExitCode::Findings };

@@ -29,10 +29,8 @@ pub(crate) struct SettingsDiff {
 impl SettingsDiff {
     /// Compares the settings of a run with new ones.
     pub(crate) fn between(old: &Settings, new: &Settings) -> Self {
-        let rows =
-            watch(old, new).into_iter().chain(run(old, new)).chain(server(old, new)).chain(output(old, new));
         let mut diff = Self { reload: Reload::None, keys: Vec::new() };
-        for (key, is_same, reload) in rows {
+        for (key, is_same, reload) in compare(old, new) {
             if !is_same {
                 diff.reload = diff.reload.max(reload);
                 diff.keys.push(key);
@@ -42,65 +40,52 @@ impl SettingsDiff {
     }
 }
 
-/// A key, whether its value is the same, and what a change of it needs.
-type Row = (&'static str, bool, Reload);
-
-fn watch(old: &Settings, new: &Settings) -> Vec<Row> {
-    let (a, b) = (&old.watch, &new.watch);
+/// Each key, whether its value is the same, and what a change of it needs.
+fn compare(old: &Settings, new: &Settings) -> Vec<(&'static str, bool, Reload)> {
     vec![
-        ("watch.paths", a.roots == b.roots, Reload::Watch),
-        ("watch.ext", a.extensions == b.extensions, Reload::Watch),
-        ("watch.filter", a.filters == b.filters, Reload::Watch),
-        ("watch.ignore", a.patterns == b.patterns, Reload::Watch),
-        ("watch.ignore-file", (&a.file_names, &a.files) == (&b.file_names, &b.files), Reload::Watch),
-        ("watch.no-vcs-ignore", a.vcs == b.vcs, Reload::Watch),
-        ("watch.no-default-ignore", a.builtin == b.builtin, Reload::Watch),
-        ("watch.mode", a.mode == b.mode, Reload::Watch),
-        ("watch.poll-interval", a.poll_interval == b.poll_interval, Reload::Watch),
-        ("watch.debounce", a.debounce == b.debounce, Reload::Watch),
-        ("watch.compare", a.compare == b.compare, Reload::Watch),
-    ]
-}
-
-fn run(old: &Settings, new: &Settings) -> Vec<Row> {
-    let (a, b) = (&old.run, &new.run);
-    vec![
-        ("run.command", a.command == b.command, Reload::Child),
-        ("run.build", a.builds == b.builds, Reload::Child),
-        ("run.on-busy", a.on_busy == b.on_busy, Reload::Child),
-        ("run.on-exit", a.on_exit == b.on_exit, Reload::Child),
-        ("run.on-loop", a.on_loop == b.on_loop, Reload::Child),
-        ("run.stop-signal", a.stop_signal == b.stop_signal, Reload::Child),
-        ("run.stop-timeout", a.stop_timeout == b.stop_timeout, Reload::Child),
+        ("watch.paths", old.watch.roots == new.watch.roots, Reload::Watch),
+        ("watch.ext", old.watch.extensions == new.watch.extensions, Reload::Watch),
+        ("watch.filter", old.watch.filters == new.watch.filters, Reload::Watch),
+        ("watch.ignore", old.watch.patterns == new.watch.patterns, Reload::Watch),
+        (
+            "watch.ignore-file",
+            (&old.watch.file_names, &old.watch.files) == (&new.watch.file_names, &new.watch.files),
+            Reload::Watch,
+        ),
+        ("watch.no-vcs-ignore", old.watch.vcs == new.watch.vcs, Reload::Watch),
+        ("watch.no-default-ignore", old.watch.builtin == new.watch.builtin, Reload::Watch),
+        ("watch.mode", old.watch.mode == new.watch.mode, Reload::Watch),
+        ("watch.poll-interval", old.watch.poll_interval == new.watch.poll_interval, Reload::Watch),
+        ("watch.debounce", old.watch.debounce == new.watch.debounce, Reload::Watch),
+        ("watch.compare", old.watch.compare == new.watch.compare, Reload::Watch),
+        ("run.command", old.run.command == new.run.command, Reload::Child),
+        ("run.build", old.run.builds == new.run.builds, Reload::Child),
+        ("run.on-busy", old.run.on_busy == new.run.on_busy, Reload::Child),
+        ("run.on-exit", old.run.on_exit == new.run.on_exit, Reload::Child),
+        ("run.on-loop", old.run.on_loop == new.run.on_loop, Reload::Child),
+        ("run.stop-signal", old.run.stop_signal == new.run.stop_signal, Reload::Child),
+        ("run.stop-timeout", old.run.stop_timeout == new.run.stop_timeout, Reload::Child),
         // It concerns the first start only, which is over.
-        ("run.postpone", a.postpone == b.postpone, Reload::None),
-        ("run.no-watch", a.watching == b.watching, Reload::Watch),
-        ("run.clear", a.clear == b.clear, Reload::Output),
-    ]
-}
-
-fn server(old: &Settings, new: &Settings) -> Vec<Row> {
-    let (a, b) = (&old.server, &new.server);
-    vec![
-        ("server.proxy", (a.proxy, &a.addresses) == (b.proxy, &b.addresses), Reload::Session),
-        ("server.listen", a.listen == b.listen, Reload::Session),
-        ("server.pass-socket", a.pass_socket == b.pass_socket, Reload::Child),
-        ("server.ready-path", a.ready_path == b.ready_path, Reload::Child),
-        ("server.ready-timeout", a.ready_timeout == b.ready_timeout, Reload::Child),
-        ("server.drain-timeout", a.drain_timeout == b.drain_timeout, Reload::Child),
-        ("server.no-overlap", a.overlap == b.overlap, Reload::Child),
-        ("server.no-live-reload", a.live_reload == b.live_reload, Reload::Session),
-        ("server.no-forwarded", a.forwarded == b.forwarded, Reload::Session),
-    ]
-}
-
-fn output(old: &Settings, new: &Settings) -> Vec<Row> {
-    let (a, b) = (&old.output, &new.output);
-    vec![
-        ("output.verbose", a.verbose == b.verbose, Reload::Output),
-        ("output.quiet", a.quiet == b.quiet, Reload::Output),
-        ("output.color", a.color == b.color, Reload::Output),
-        ("output.log-format", a.json == b.json, Reload::Output),
+        ("run.postpone", old.run.postpone == new.run.postpone, Reload::None),
+        ("run.no-watch", old.run.watching == new.run.watching, Reload::Watch),
+        ("run.clear", old.run.clear == new.run.clear, Reload::Output),
+        (
+            "server.proxy",
+            (old.server.proxy, &old.server.addresses) == (new.server.proxy, &new.server.addresses),
+            Reload::Session,
+        ),
+        ("server.listen", old.server.listen == new.server.listen, Reload::Session),
+        ("server.pass-socket", old.server.pass_socket == new.server.pass_socket, Reload::Child),
+        ("server.ready-path", old.server.ready_path == new.server.ready_path, Reload::Child),
+        ("server.ready-timeout", old.server.ready_timeout == new.server.ready_timeout, Reload::Child),
+        ("server.drain-timeout", old.server.drain_timeout == new.server.drain_timeout, Reload::Child),
+        ("server.no-overlap", old.server.overlap == new.server.overlap, Reload::Child),
+        ("server.no-live-reload", old.server.live_reload == new.server.live_reload, Reload::Session),
+        ("server.no-forwarded", old.server.forwarded == new.server.forwarded, Reload::Session),
+        ("output.verbose", old.output.verbose == new.output.verbose, Reload::Output),
+        ("output.quiet", old.output.quiet == new.output.quiet, Reload::Output),
+        ("output.color", old.output.color == new.output.color, Reload::Output),
+        ("output.log-format", old.output.json == new.output.json, Reload::Output),
     ]
 }
 

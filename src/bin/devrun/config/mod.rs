@@ -2,8 +2,6 @@
 //! `resolved` turns them into settings with defaults, and into the options of the library.
 
 pub(crate) mod diff;
-pub(crate) mod input;
-pub(crate) mod output_files;
 pub(crate) mod paths;
 pub(crate) mod resolved;
 pub(crate) mod sources;

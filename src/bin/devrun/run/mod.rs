@@ -4,11 +4,9 @@ mod job_control;
 mod keyboard;
 mod keys;
 mod main_loop;
-mod rlimit;
 mod session_options;
 mod signals;
 mod start_error;
 mod stop;
 
 pub(crate) use main_loop::run;
-pub(crate) use signals::raise_default;

@@ -2,11 +2,14 @@
 
 use devrun::Options;
 use devrun::supervise::{Capture, OrphanKiller, Stdin};
+use rustix::process::{Resource, getrlimit, setrlimit};
 
-use super::rlimit::raise_open_files_limit;
 use crate::config::resolved::settings::Settings;
 use crate::ui::error::CliError;
 use crate::ui::terminal::Terminal;
+
+/// Limit of open files for devrun, because each connection of a client takes two. A higher one would slow down programs that close all possible descriptors.
+const OPEN_FILES: u64 = 32_768;
 
 /// The options of the first session.
 ///
@@ -66,4 +69,13 @@ fn capture_terminal_output(options: &mut Options, terminal: &Terminal) {
     {
         options.supervise.capture = Capture::Terminal;
     }
+}
+
+/// Raises the limit of open files of this process. Returns the old limit, which COMMAND gets, if the limit changed.
+fn raise_open_files_limit() -> Option<u64> {
+    let mut limit = getrlimit(Resource::Nofile);
+    let before = limit.current?;
+    let wanted = limit.maximum.unwrap_or(OPEN_FILES).min(OPEN_FILES);
+    limit.current = Some(wanted);
+    (wanted > before && setrlimit(Resource::Nofile, limit).is_ok()).then_some(before)
 }

@@ -68,12 +68,6 @@ impl Signals {
     }
 }
 
-/// Ends this process by a signal with its default action, so that the shell sees the signal. Returns if that
-/// fails.
-pub(crate) fn raise_default(signal: Signal) {
-    terminal::die_by(signal);
-}
-
 async fn recv(stream: &mut Option<SignalStream>) {
     match stream {
         Some(stream) => {

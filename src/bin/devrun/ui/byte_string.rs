@@ -21,10 +21,8 @@ impl ByteString {
         Self(bytes.into())
     }
 
-    /// A path, with `/` between its components.
     pub(crate) fn from_path(path: &Path) -> Self {
-        let bytes = path.as_os_str().as_encoded_bytes().iter();
-        Self(bytes.map(|byte| if cfg!(windows) && *byte == b'\\' { b'/' } else { *byte }).collect())
+        Self::new(path.as_os_str().as_encoded_bytes())
     }
 
     /// A path relative to `directory` if it is below it. The directory itself is `.`.

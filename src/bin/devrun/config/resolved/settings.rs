@@ -1,13 +1,15 @@
 //! The settings of a run. From here on no code asks which source a value came from.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::cli::args::Options;
-use crate::config::input::{ConfigPath, SettingsInput};
+use crate::cli::args::{ConfigSource, Options};
+use crate::config::paths::resolved;
 use crate::config::resolved::groups::{CheckSettings, OutputSettings, RunSettings, WatchSettings};
 use crate::config::resolved::server::ServerSettings;
+use crate::config::sources::environment::Environment;
 use crate::config::sources::{file, merge};
 use crate::config::validate;
 use crate::ui::error::CliError;
@@ -76,11 +78,6 @@ impl Settings {
     fn from_input(input: Arc<SettingsInput>) -> Result<Self, CliError> {
         let directory = &input.directory;
         let found = input.config_path()?;
-        if found.is_none()
-            && let Some(name) = input.profile()
-        {
-            return Err(no_file_for_profile(name));
-        }
         let (file_options, base) = match &found {
             None if let Some(name) = input.profile() => return Err(no_file_for_profile(name)),
             None => (Options::default(), directory.clone()),
@@ -156,6 +153,48 @@ impl Settings {
         }
         server.check_combinations()
     }
+}
+
+/// The command line and the environment.
+#[derive(Debug, Default)]
+pub(crate) struct SettingsInput {
+    /// The directory in which devrun was started, absolute.
+    pub(crate) directory: PathBuf,
+    /// The options of the command line.
+    pub(crate) options: Options,
+    /// COMMAND of the command line; empty if there is none.
+    pub(crate) command: Vec<OsString>,
+    /// `--config` and `--profile`.
+    pub(crate) source: ConfigSource,
+    pub(crate) environment: Environment,
+}
+
+impl SettingsInput {
+    /// The profile of the command line or of the environment.
+    fn profile(&self) -> Option<&str> {
+        self.source.profile.as_deref().or(self.environment.source.profile.as_deref())
+    }
+
+    /// The devrun.toml to read: the named one, else the one of the project.
+    ///
+    /// # Errors
+    /// A [`CliError`] if the named file does not exist.
+    fn config_path(&self) -> Result<Option<ConfigPath>, CliError> {
+        let Some(path) = self.source.config.as_ref().or(self.environment.source.config.as_ref()) else {
+            let found = file::find(&self.directory);
+            return Ok(found.map(|path| ConfigPath { path, is_named: false }));
+        };
+        let option = if self.source.config.is_some() { "--config" } else { "DEVRUN_CONFIG" };
+        validate::must_exist(option, path, &self.directory)?;
+        Ok(Some(ConfigPath { path: resolved(&self.directory.join(path)), is_named: true }))
+    }
+}
+
+/// A devrun.toml to read.
+struct ConfigPath {
+    path: PathBuf,
+    /// Whether `--config` or DEVRUN_CONFIG names it. Then the project stays the working directory.
+    is_named: bool,
 }
 
 fn no_file_for_profile(name: &str) -> CliError {
