@@ -4,12 +4,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use devrun::rules::{
-    Decision, EntryKind, Expectation, LintOptions, LintReport, Rules, Scope, Severity, lint, tracked_files,
+    Decision, EntryKind, Expectation, LintOptions, LintReport, Severity, lint, tracked_files,
 };
-use devrun::watch::Selection;
 
 use crate::cli::commands::CheckFormat;
-use crate::config::paths::is_below;
 use crate::config::resolved::settings::Settings;
 use crate::report::check::{github, human, json, sarif};
 use crate::ui::error::{CliError, ExitCode};
@@ -22,7 +20,7 @@ pub(crate) fn run(
     format: CheckFormat,
     terminal: &mut Terminal,
 ) -> Result<ExitCode, CliError> {
-    let rules = Rules::new(settings.rules_options()).map_err(|error| CliError::from_library(&error))?;
+    let rules = settings.rules()?;
     let report = lint(&rules, &lint_options(&settings)?);
     match format {
         CheckFormat::Human => human::write(&report, &settings.directory, terminal),
@@ -35,7 +33,7 @@ pub(crate) fn run(
         let message = format!("cannot read {}: {}", settings.shown(dir), escape_text(reason));
         terminal.warn(message, "rule files in it are not checked: make it readable, or ignore it");
     }
-    Ok(exit_code(&report, settings.check.strict))
+    Ok(exit_code(&report, settings.check.strict == Some(true)))
 }
 
 /// Findings make the check fail if they are errors, or with `--strict` warnings. Otherwise an unreadable
@@ -53,35 +51,24 @@ fn exit_code(report: &LintReport, strict: bool) -> ExitCode {
 
 fn lint_options(settings: &Settings) -> Result<LintOptions, CliError> {
     let check = &settings.check;
-    let selection =
-        Selection::new(&settings.watch_options()).map_err(|error| CliError::from_library(&error))?;
-    let roots = &settings.watch.roots;
-    let expectations_of = |paths: &[PathBuf], expected: Decision| -> Vec<Expectation> {
-        paths.iter().map(|path| expectation(path, expected, &selection, roots)).collect()
+    let selection = settings.selection()?;
+    let ignored = check.expect_ignored.iter().flatten().map(|path| (path, Decision::Ignored));
+    let watched = check.expect_watched.iter().flatten().map(|path| (path, Decision::Watched));
+    let expectation = |(path, expected): (&PathBuf, Decision)| {
+        let kind = EntryKind::of_path(path);
+        Expectation { path: path.clone(), kind, expected, scope: settings.scope(path, kind, &selection) }
     };
-    let expectations = [
-        expectations_of(&check.expect_ignored, Decision::Ignored),
-        expectations_of(&check.expect_watched, Decision::Watched),
-    ];
     let mut tracked = Vec::new();
-    for root in roots {
+    for root in &settings.watch.roots {
         tracked.extend(tracked_below(root)?);
     }
     tracked.sort_unstable();
     tracked.dedup();
-    Ok(LintOptions { tracked, matches_nothing: check.matches_nothing, expectations: expectations.concat() })
-}
-
-fn expectation(path: &Path, expected: Decision, selection: &Selection, roots: &[PathBuf]) -> Expectation {
-    let kind = EntryKind::of_path(path);
-    let scope = if !is_below(path, roots) {
-        Scope::OutsideRoots
-    } else if kind == EntryKind::File && !selection.wants(path) {
-        Scope::NotSelected
-    } else {
-        Scope::Inside
-    };
-    Expectation { path: path.to_path_buf(), kind, expected, scope }
+    Ok(LintOptions {
+        tracked,
+        matches_nothing: check.matches_nothing == Some(true),
+        expectations: ignored.chain(watched).map(expectation).collect(),
+    })
 }
 
 /// The files under version control below a root. None if git is not installed.

@@ -7,12 +7,11 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use devrun::rules::{DefectKind, EntryKind, Layer, Rule, Rules, Verdict};
+use devrun::rules::{DefectKind, EntryKind, Layer, Rule, Rules, Scope, Verdict};
 use devrun::watch::Selection;
 use serde::Serialize;
 
 use crate::cli::values::Format;
-use crate::config::paths::is_below;
 use crate::config::resolved::settings::Settings;
 use crate::ui::byte_string::{self, ByteString};
 use crate::ui::error::{CliError, ExitCode};
@@ -37,9 +36,8 @@ pub(crate) fn run(
             "name a path, such as `devrun explain src`, or pipe paths: git ls-files | devrun explain --stdin",
         ));
     }
-    let rules = Rules::new(settings.rules_options()).map_err(|error| CliError::from_library(&error))?;
-    let selection =
-        Selection::new(&settings.watch_options()).map_err(|error| CliError::from_library(&error))?;
+    let rules = settings.rules()?;
+    let selection = settings.selection()?;
     let mut explainer =
         Explainer { settings: &settings, rules: &rules, selection: &selection, format, some_ignored: false };
     for path in paths {
@@ -62,15 +60,6 @@ fn warn_of_unreadable_files(rules: &Rules, settings: &Settings, terminal: &mut T
             terminal.warn(message, "its rules do not apply: make it readable, or remove it");
         }
     }
-}
-
-/// Why a path does not count although no rule ignores it.
-#[derive(Clone, Copy)]
-enum LeftOut {
-    /// The path is below no root.
-    OutsideRoots,
-    /// `--ext` and `--filter` do not select the path.
-    NotSelected,
 }
 
 struct Explainer<'a> {
@@ -108,28 +97,18 @@ impl Explainer<'_> {
         let kind = EntryKind::of_path(&full);
         let verdict = self.rules.verdict(&full, kind);
         self.some_ignored |= verdict.is_ignored();
-        let left_out = if verdict.is_ignored() { None } else { self.left_out(&full, kind) };
+        let scope = self.settings.scope(&full, kind, self.selection);
         match self.format {
-            Format::Human => terminal.println(self.sentence(bytes, &verdict, left_out)),
+            Format::Human => terminal.println(self.sentence(bytes, &verdict, scope)),
             Format::Json => {
-                let answer = self.json_answer(bytes, &verdict, left_out);
+                let answer = self.json_answer(bytes, &verdict, scope);
                 let line = serde_json::to_string(&answer);
                 terminal.println_data(line.map_err(|error| CliError::failed_to("write JSON", &error))?)
             }
         }
     }
 
-    fn left_out(&self, path: &Path, kind: EntryKind) -> Option<LeftOut> {
-        if !is_below(path, &self.settings.watch.roots) {
-            Some(LeftOut::OutsideRoots)
-        } else if kind == EntryKind::File && !self.selection.wants(path) {
-            Some(LeftOut::NotSelected)
-        } else {
-            None
-        }
-    }
-
-    fn json_answer(&self, path: &[u8], verdict: &Verdict, left_out: Option<LeftOut>) -> Answer {
+    fn json_answer(&self, path: &[u8], verdict: &Verdict, scope: Scope) -> Answer {
         let rule = verdict.by.as_deref().map(|rule| RuleAnswer {
             layer: rule.layer.as_str(),
             source: rule.source.as_deref().map(|source| {
@@ -142,20 +121,22 @@ impl Explainer<'_> {
         Answer {
             path: ByteString::new(path),
             ignored: verdict.is_ignored(),
-            left_out: left_out.is_some(),
+            left_out: !verdict.is_ignored() && scope != Scope::Inside,
             rule,
             parent: parent
                 .map(|parent| ByteString::from_path(&relative_path(&self.settings.directory, parent))),
         }
     }
 
-    fn sentence(&self, path: &[u8], verdict: &Verdict, left_out: Option<LeftOut>) -> String {
+    fn sentence(&self, path: &[u8], verdict: &Verdict, scope: Scope) -> String {
         let path = styled(NAME, escape_bytes(path));
-        if let Some(reason) = left_out {
-            let reason = match reason {
-                LeftOut::OutsideRoots => "it is outside of the watched paths",
-                LeftOut::NotSelected => "--ext and --filter do not select it",
-            };
+        let reason = match scope {
+            _ if verdict.is_ignored() => None,
+            Scope::OutsideRoots => Some("it is outside of the watched paths"),
+            Scope::NotSelected => Some("--ext and --filter do not select it"),
+            _ => None,
+        };
+        if let Some(reason) = reason {
             return format!("{path}  {}: {reason}", styled(ERROR, "left out"));
         }
         let word = if verdict.is_ignored() { styled(ERROR, "ignored") } else { styled(GOOD, "watched") };

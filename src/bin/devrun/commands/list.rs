@@ -190,8 +190,7 @@ impl List<'_> {
     }
 
     fn ignored(&self, terminal: &mut Terminal) -> Result<(), CliError> {
-        let rules =
-            Rules::new(self.settings.rules_options()).map_err(|error| CliError::from_library(&error))?;
+        let rules = self.settings.rules()?;
         let roots = &self.settings.watch.roots;
         let ignored: BTreeMap<PathBuf, IgnoredEntry> =
             roots.iter().flat_map(|root| find_ignored(root, &rules)).collect();

@@ -25,11 +25,9 @@ pub(crate) fn check_command_line(
         must_exist("--watch", path, directory)?;
     }
     for path in options.run.env_file.iter().flatten() {
-        must_exist("--env-file", path, directory)?;
         must_be_file("--env-file", path, directory)?;
     }
     for path in options.watch.ignore_file.iter().flatten().filter(|file| is_path(file)) {
-        must_exist("--ignore-file", path, directory)?;
         must_be_file("--ignore-file", path, directory)?;
     }
     if source.profile.as_deref() == Some("") {
@@ -74,6 +72,7 @@ pub(crate) fn must_exist(option: &str, path: &Path, directory: &Path) -> Result<
 }
 
 fn must_be_file(option: &str, path: &Path, directory: &Path) -> Result<(), CliError> {
+    must_exist(option, path, directory)?;
     if directory.join(path).is_dir() {
         return Err(CliError::new(format!("{option}: {} is a directory", escape_path(path)))
             .with_remedy("name a file"));

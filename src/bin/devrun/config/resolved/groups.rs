@@ -1,4 +1,4 @@
-//! The settings of the tables [watch], [run], [check] and [output], with their defaults.
+//! The settings of the tables [watch], [run] and [output], with their defaults.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -110,29 +110,6 @@ impl RunSettings {
             watching: !options.no_watch.unwrap_or(false),
             clear: options.clear.unwrap_or(false),
         })
-    }
-}
-
-/// What `check` expects: the table [check].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct CheckSettings {
-    /// Absolute paths. A final `/` says that the path is a directory.
-    pub(crate) expect_ignored: Vec<PathBuf>,
-    /// As `expect_ignored`.
-    pub(crate) expect_watched: Vec<PathBuf>,
-    pub(crate) strict: bool,
-    pub(crate) matches_nothing: bool,
-}
-
-impl CheckSettings {
-    /// Resolves the options.
-    pub(crate) fn new(options: args::CheckOptions) -> Self {
-        Self {
-            expect_ignored: options.expect_ignored.unwrap_or_default(),
-            expect_watched: options.expect_watched.unwrap_or_default(),
-            strict: options.strict.unwrap_or(false),
-            matches_nothing: options.matches_nothing.unwrap_or(false),
-        }
     }
 }
 

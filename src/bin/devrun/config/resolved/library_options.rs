@@ -1,20 +1,53 @@
 //! The options of the library, made from the settings.
 
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use devrun::supervise::{self, EnvFileError, Subreaper};
 use devrun::{rules, watch};
 use rustix::fs::FileType;
 
+use crate::config::paths::is_below;
 use crate::config::resolved::settings::Settings;
 use crate::ui::error::{CliError, SourceSpan};
 use crate::ui::escape::escape_relative_path;
 use crate::ui::remedy::worded;
 
 impl Settings {
+    /// The rules of a run.
+    ///
+    /// # Errors
+    /// A [`CliError`] if a root cannot be used.
+    pub(crate) fn rules(&self) -> Result<rules::Rules, CliError> {
+        rules::Rules::new(self.rules_options()).map_err(|error| CliError::from_library(&error))
+    }
+
+    /// The files that `--ext` and `--filter` select.
+    ///
+    /// # Errors
+    /// A [`CliError`] if a filter is not valid.
+    pub(crate) fn selection(&self) -> Result<watch::Selection, CliError> {
+        watch::Selection::new(&self.watch_options()).map_err(|error| CliError::from_library(&error))
+    }
+
+    /// Whether a path that no rule ignores is watched.
+    pub(crate) fn scope(
+        &self,
+        path: &Path,
+        kind: rules::EntryKind,
+        selection: &watch::Selection,
+    ) -> rules::Scope {
+        if !is_below(path, &self.watch.roots) {
+            rules::Scope::OutsideRoots
+        } else if kind == rules::EntryKind::File && !selection.wants(path) {
+            rules::Scope::NotSelected
+        } else {
+            rules::Scope::Inside
+        }
+    }
+
     /// The options of [`rules::Rules`].
-    pub(crate) fn rules_options(&self) -> rules::Options {
+    fn rules_options(&self) -> rules::Options {
         let mut options = rules::Options::new(&self.base);
         options.patterns.clone_from(&self.watch.patterns);
         options.file_names.clone_from(&self.watch.file_names);

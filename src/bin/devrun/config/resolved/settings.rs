@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::cli::args::{ConfigSource, Options};
+use crate::cli::args::{CheckOptions, ConfigSource, Options};
 use crate::config::paths::resolved;
-use crate::config::resolved::groups::{CheckSettings, OutputSettings, RunSettings, WatchSettings};
+use crate::config::resolved::groups::{OutputSettings, RunSettings, WatchSettings};
 use crate::config::resolved::server::ServerSettings;
 use crate::config::sources::environment::Environment;
 use crate::config::sources::{file, merge};
@@ -28,7 +28,8 @@ pub(crate) struct Settings {
     pub(crate) watch: WatchSettings,
     pub(crate) run: RunSettings,
     pub(crate) server: ServerSettings,
-    pub(crate) check: CheckSettings,
+    /// The expected paths are absolute. A final `/` says that the path is a directory.
+    pub(crate) check: CheckOptions,
     pub(crate) output: OutputSettings,
     /// The other sources, to resolve the settings again after an edit of devrun.toml.
     input: Arc<SettingsInput>,
@@ -108,7 +109,7 @@ impl Settings {
             watch: WatchSettings::new(options.watch, &base),
             run: RunSettings::new(options.run, &input.command, &directory, &base)?,
             server: ServerSettings::new(options.server),
-            check: CheckSettings::new(options.check),
+            check: options.check,
             output: OutputSettings::new(&options.output),
             config,
             directory,
