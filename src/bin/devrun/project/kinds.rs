@@ -25,21 +25,15 @@ pub(crate) struct Project {
 }
 
 impl Project {
-    fn new(kind: &'static str, command: &str) -> Self {
+    fn new(
+        kind: &'static str,
+        command: &str,
+        generated: &'static [&'static str],
+        source: Option<&str>,
+    ) -> Self {
         let command = command.split(' ').map(ToOwned::to_owned).collect();
-        Self { kind: Some(kind), command, ..Self::default() }
-    }
-
-    fn with_generated(self, generated: &'static [&'static str]) -> Self {
-        Self { generated, ..self }
-    }
-
-    fn with_source(self, source: Option<impl Into<String>>) -> Self {
-        Self { source: source.map(Into::into), ..self }
-    }
-
-    fn with_note(self, note: Option<String>) -> Self {
-        Self { note, ..self }
+        let source = source.map(ToOwned::to_owned);
+        Self { kind: Some(kind), command, generated, source, build: None, note: None }
     }
 }
 
@@ -82,9 +76,8 @@ impl ProjectFiles<'_> {
 
 fn cargo(files: &ProjectFiles<'_>) -> Option<Project> {
     files.has("Cargo.toml").then(|| {
-        Project::new("Cargo", "cargo run")
-            .with_generated(&["target/", "Cargo.lock"])
-            .with_source(files.first(&["src/main.rs", "src/lib.rs", "Cargo.toml"]))
+        let source = files.first(&["src/main.rs", "src/lib.rs", "Cargo.toml"]);
+        Project::new("Cargo", "cargo run", &["target/", "Cargo.lock"], source)
     })
 }
 
@@ -103,9 +96,7 @@ fn python(files: &ProjectFiles<'_>) -> Option<Project> {
     let lists = ["requirements.txt", "pyproject.toml", "Pipfile", "setup.py", "setup.cfg"];
     if files.has("manage.py") {
         let command = "python manage.py runserver --noreload 127.0.0.1:{port}";
-        return Some(
-            Project::new("Django", command).with_generated(GENERATED).with_source(Some("manage.py")),
-        );
+        return Some(Project::new("Django", command, GENERATED, Some("manage.py")));
     }
     let needs: String = lists.iter().map(|list| files.text(list).to_lowercase()).collect();
     let code = main.map(|main| files.text(main)).unwrap_or_default();
@@ -114,20 +105,20 @@ fn python(files: &ProjectFiles<'_>) -> Option<Project> {
     }
     let uses = |name: &str, call: &str| code.contains(call) || (code.is_empty() && needs.contains(name));
     let module = main.unwrap_or("app.py").trim_end_matches(".py").replace('/', ".");
-    let project = if uses("fastapi", "FastAPI(") {
-        Project::new("FastAPI", &format!("uvicorn {module}:app --port {{port}}"))
+    let (kind, command) = if uses("fastapi", "FastAPI(") {
+        ("FastAPI", format!("uvicorn {module}:app --port {{port}}"))
     } else if uses("flask", "Flask(") {
-        Project::new("Flask", &format!("flask --app {module} run --no-reload --port {{port}}"))
+        ("Flask", format!("flask --app {module} run --no-reload --port {{port}}"))
     } else {
-        Project::new("Python", &format!("python {}", main.unwrap_or("main.py")))
+        ("Python", format!("python {}", main.unwrap_or("main.py")))
     };
-    Some(project.with_generated(GENERATED).with_source(main))
+    Some(Project::new(kind, &command, GENERATED, main))
 }
 
 fn elixir(files: &ProjectFiles<'_>) -> Option<Project> {
     let mix = files.has("mix.exs").then(|| files.text("mix.exs"))?;
     let command = if mix.contains(":phoenix") { "mix phx.server" } else { "mix run --no-halt" };
-    Some(Project::new("Elixir", command).with_generated(&["_build/", "deps/"]).with_source(Some("mix.exs")))
+    Some(Project::new("Elixir", command, &["_build/", "deps/"], Some("mix.exs")))
 }
 
 fn go(files: &ProjectFiles<'_>) -> Option<Project> {
@@ -139,11 +130,9 @@ fn go(files: &ProjectFiles<'_>) -> Option<Project> {
         (false, [only]) => (only.clone(), format!("./cmd/{only}")),
         _ => ("server".into(), ".".into()),
     };
-    let mut project = Project::new("Go", &format!("./tmp/{name}"))
-        .with_generated(&["/tmp/"])
-        .with_source(files.first(&["main.go", "go.mod"]));
-    project.build = Some(format!("go build -o tmp/{name} {package}"));
-    Some(project)
+    let source = files.first(&["main.go", "go.mod"]);
+    let build = Some(format!("go build -o tmp/{name} {package}"));
+    Some(Project { build, ..Project::new("Go", &format!("./tmp/{name}"), &["/tmp/"], source) })
 }
 
 fn ruby(files: &ProjectFiles<'_>) -> Option<Project> {
@@ -158,31 +147,24 @@ fn ruby(files: &ProjectFiles<'_>) -> Option<Project> {
         ("Ruby", "bundle exec ruby app.rb")
     };
     let rails = "Rails reloads most of app/ by itself; devrun is for the rest (config/, lib/, gems)";
-    Some(
-        Project::new(kind, command)
-            .with_generated(&[".bundle/", "vendor/bundle/", "/log/", "/tmp/", "/storage/"])
-            .with_source(Some("Gemfile"))
-            .with_note((kind == "Rails").then(|| rails.to_owned())),
-    )
+    let note = (kind == "Rails").then(|| rails.to_owned());
+    let generated = &[".bundle/", "vendor/bundle/", "/log/", "/tmp/", "/storage/"];
+    Some(Project { note, ..Project::new(kind, command, generated, Some("Gemfile")) })
 }
 
 fn php(files: &ProjectFiles<'_>) -> Option<Project> {
-    let made = &["vendor/"];
     if files.has("artisan") {
-        let project = Project::new("Laravel", "php artisan serve --no-reload --port={port}");
-        return Some(
-            project
-                .with_generated(&["vendor/", "/storage/", "/bootstrap/cache/"])
-                .with_source(Some("artisan")),
-        );
+        let command = "php artisan serve --no-reload --port={port}";
+        let generated = &["vendor/", "/storage/", "/bootstrap/cache/"];
+        return Some(Project::new("Laravel", command, generated, Some("artisan")));
     }
     let entry = files.first(&["public/index.php", "index.php"]);
     if !files.has("composer.json") && entry.is_none() {
         return None;
     }
     let root = if files.has("public") { "public" } else { "." };
-    let project = Project::new("PHP", &format!("php -S 127.0.0.1:{{port}} -t {root}"));
-    Some(project.with_generated(made).with_source(entry))
+    let command = format!("php -S 127.0.0.1:{{port}} -t {root}");
+    Some(Project::new("PHP", &command, &["vendor/"], entry))
 }
 
 fn java(files: &ProjectFiles<'_>) -> Option<Project> {
@@ -190,20 +172,12 @@ fn java(files: &ProjectFiles<'_>) -> Option<Project> {
         let maven = if files.has("mvnw") { "./mvnw" } else { "mvn" };
         let spring = files.text("pom.xml").contains("spring-boot");
         let goal = if spring { "spring-boot:run" } else { "compile exec:java" };
-        return Some(
-            Project::new("Maven", &format!("{maven} {goal}"))
-                .with_generated(&["target/"])
-                .with_source(Some("pom.xml")),
-        );
+        return Some(Project::new("Maven", &format!("{maven} {goal}"), &["target/"], Some("pom.xml")));
     }
     let file = files.first(&["build.gradle.kts", "build.gradle"])?;
     let gradle = if files.has("gradlew") { "./gradlew" } else { "gradle" };
     let task = if files.text(file).contains("org.springframework.boot") { "bootRun" } else { "run" };
-    Some(
-        Project::new("Gradle", &format!("{gradle} {task}"))
-            .with_generated(&["build/", ".gradle/"])
-            .with_source(Some(file)),
-    )
+    Some(Project::new("Gradle", &format!("{gradle} {task}"), &["build/", ".gradle/"], Some(file)))
 }
 
 fn node(files: &ProjectFiles<'_>) -> Option<Project> {
@@ -233,10 +207,5 @@ fn node(files: &ProjectFiles<'_>) -> Option<Project> {
     let note = own_watcher.map(|watcher| {
         format!("`{command}` runs `{watcher}`, which restarts by itself too: let the script start the plain server")
     });
-    Some(
-        Project::new("Node", &command)
-            .with_generated(GENERATED)
-            .with_source(file.or(Some("package.json")))
-            .with_note(note),
-    )
+    Some(Project { note, ..Project::new("Node", &command, GENERATED, file.or(Some("package.json"))) })
 }
