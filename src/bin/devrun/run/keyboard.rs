@@ -29,7 +29,7 @@ pub(super) enum Keyboard {
     /// devrun reads keys, from when it is in the foreground.
     Own(Option<CbreakKeys>),
     /// COMMAND reads the terminal. devrun only waits for its end.
-    OfChild(HangupWatcher),
+    OfChild(AsyncFd<OwnedFd>),
 }
 
 impl Keyboard {
@@ -40,8 +40,8 @@ impl Keyboard {
 
     /// The keyboard of a session in which COMMAND reads the terminal.
     pub(super) fn open_for_child() -> Self {
-        let watcher = io::stdin().is_terminal().then(HangupWatcher::open).flatten();
-        watcher.map_or(Self::Unused, Self::OfChild)
+        let input = io::stdin().is_terminal().then(async_stdin).flatten();
+        input.map_or(Self::Unused, Self::OfChild)
     }
 
     /// Restores the mode of the terminal before devrun is suspended.
@@ -65,8 +65,8 @@ impl Keyboard {
     pub(super) async fn next(&mut self) -> Input {
         match self {
             Self::Own(Some(keys)) => Input::Key(keys.next().await),
-            Self::OfChild(watcher) => {
-                watcher.wait().await;
+            Self::OfChild(input) => {
+                wait_for_hangup(input).await;
                 *self = Self::Unused;
                 Input::Hangup
             }
@@ -157,28 +157,17 @@ impl CbreakKeys {
     }
 }
 
-/// Waits for the end of a terminal that COMMAND reads. The kernel sends SIGHUP only to COMMAND then.
-#[derive(Debug)]
-pub(super) struct HangupWatcher {
-    input: AsyncFd<OwnedFd>,
-}
-
-impl HangupWatcher {
-    fn open() -> Option<Self> {
-        async_stdin().map(|input| Self { input })
-    }
-
-    /// Waits until the terminal is closed. Reads nothing, because the input belongs to COMMAND. Cancel-safe.
-    async fn wait(&self) {
-        loop {
-            let Ok(mut ready) = self.input.readable().await else { return std::future::pending().await };
-            ready.clear_ready();
-            // Only macOS needs `HUP` as a requested event; other systems always report it.
-            let mut descriptors = [PollFd::new(&self.input, PollFlags::HUP)];
-            let _ = poll(&mut descriptors, Some(&Timespec::default()));
-            if descriptors[0].revents().contains(PollFlags::HUP) {
-                return;
-            }
+/// Waits until a terminal that COMMAND reads is closed, because the kernel sends SIGHUP only to COMMAND then. Reads
+/// nothing, because the input belongs to COMMAND. Cancel-safe.
+async fn wait_for_hangup(input: &AsyncFd<OwnedFd>) {
+    loop {
+        let Ok(mut ready) = input.readable().await else { return std::future::pending().await };
+        ready.clear_ready();
+        // Only macOS needs `HUP` as a requested event; other systems always report it.
+        let mut descriptors = [PollFd::new(input, PollFlags::HUP)];
+        let _ = poll(&mut descriptors, Some(&Timespec::default()));
+        if descriptors[0].revents().contains(PollFlags::HUP) {
+            return;
         }
     }
 }

@@ -76,62 +76,36 @@ impl ByteString {
 
 /// A JSON value that consists of byte strings: one, an optional one, or several.
 pub(crate) trait ByteStrings {
-    /// Whether all of them are UTF-8.
-    fn is_utf8(&self) -> bool;
-    fn text_value(&self) -> Value;
-    /// The same value in base64, with null for each string that is UTF-8.
-    fn base64_value(&self) -> Value;
+    /// The value as text. If a string is not UTF-8, also the value in base64, with null for each string that is.
+    fn values(&self) -> (Value, Option<Value>);
 }
 
 impl ByteStrings for ByteString {
-    fn is_utf8(&self) -> bool {
-        std::str::from_utf8(&self.0).is_ok()
-    }
-
-    fn text_value(&self) -> Value {
-        Value::String(self.to_text().into_owned())
-    }
-
-    fn base64_value(&self) -> Value {
-        self.to_base64().map_or(Value::Null, Value::String)
+    fn values(&self) -> (Value, Option<Value>) {
+        (Value::String(self.to_text().into_owned()), self.to_base64().map(Value::String))
     }
 }
 
 impl ByteStrings for Option<ByteString> {
-    fn is_utf8(&self) -> bool {
-        self.as_ref().is_none_or(ByteStrings::is_utf8)
-    }
-
-    fn text_value(&self) -> Value {
-        self.as_ref().map_or(Value::Null, ByteStrings::text_value)
-    }
-
-    fn base64_value(&self) -> Value {
-        self.as_ref().map_or(Value::Null, ByteStrings::base64_value)
+    fn values(&self) -> (Value, Option<Value>) {
+        self.as_ref().map_or((Value::Null, None), ByteStrings::values)
     }
 }
 
 impl ByteStrings for Vec<ByteString> {
-    fn is_utf8(&self) -> bool {
-        self.iter().all(ByteStrings::is_utf8)
-    }
-
-    fn text_value(&self) -> Value {
-        self.iter().map(ByteStrings::text_value).collect()
-    }
-
-    fn base64_value(&self) -> Value {
-        self.iter().map(ByteStrings::base64_value).collect()
+    fn values(&self) -> (Value, Option<Value>) {
+        let (texts, base64): (Vec<_>, Vec<_>) = self.iter().map(ByteStrings::values).unzip();
+        let is_utf8 = base64.iter().all(Option::is_none);
+        (texts.into(), (!is_utf8).then(|| base64.into()))
     }
 }
 
 /// The object with the key added, and with `KEY_b64` if the value is not UTF-8.
 pub(crate) fn with(mut object: Value, key: &str, value: &impl ByteStrings) -> Value {
-    if let Value::Object(fields) = &mut object {
-        fields.insert(key.to_owned(), value.text_value());
-        if !value.is_utf8() {
-            fields.insert(format!("{key}_b64"), value.base64_value());
-        }
+    let (text, base64) = value.values();
+    object[key] = text;
+    if let Some(base64) = base64 {
+        object[format!("{key}_b64")] = base64;
     }
     object
 }
@@ -141,9 +115,10 @@ macro_rules! keys {
     ($($key:ident),*) => {$(
         pub(crate) fn $key<B: ByteStrings, S: Serializer>(value: &B, serializer: S) -> Result<S::Ok, S::Error> {
             let mut map = serializer.serialize_map(None)?;
-            map.serialize_entry(stringify!($key), &value.text_value())?;
-            if !value.is_utf8() {
-                map.serialize_entry(concat!(stringify!($key), "_b64"), &value.base64_value())?;
+            let (text, base64) = value.values();
+            map.serialize_entry(stringify!($key), &text)?;
+            if let Some(base64) = base64 {
+                map.serialize_entry(concat!(stringify!($key), "_b64"), &base64)?;
             }
             map.end()
         }

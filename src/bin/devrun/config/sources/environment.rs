@@ -1,6 +1,8 @@
 //! Options from the DEVRUN_* variables. Each variable has the name of its option.
 
 use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, CommandFactory as _, FromArgMatches as _};
 
@@ -53,7 +55,9 @@ pub(crate) fn read(variables: impl Iterator<Item = (OsString, OsString)>) -> Res
         match option_of(&command, name) {
             // An empty variable counts as unset.
             Some(_) if value.is_empty() => {}
-            Some(option) if is_count(option) => words.extend(repeated(option, name, value)?),
+            Some(option) if matches!(option.get_action(), ArgAction::Count) => {
+                words.extend(repeated(option, name, value)?)
+            }
             Some(option) => {
                 let typed = option_words(option, value);
                 probe(option, &typed, name)?;
@@ -78,10 +82,6 @@ fn probe(option: &Arg, typed: &[OsString], name: &str) -> Result<(), CliError> {
     })
 }
 
-fn is_count(option: &Arg) -> bool {
-    matches!(option.get_action(), ArgAction::Count)
-}
-
 /// `DEVRUN_VERBOSE=2` is `--verbose --verbose`.
 fn repeated(option: &Arg, name: &str, value: &OsStr) -> Result<Vec<OsString>, CliError> {
     let times = value.to_str().and_then(|text| text.trim().parse::<u8>().ok()).ok_or_else(|| {
@@ -96,34 +96,17 @@ fn repeated(option: &Arg, name: &str, value: &OsStr) -> Result<Vec<OsString>, Cl
 /// The words for a variable: `--option=value` for each value. A list has one value per line, a list of paths has
 /// the separator of PATH.
 fn option_words(option: &Arg, value: &OsStr) -> Vec<OsString> {
-    let long = option.get_long().unwrap_or_default();
-    if !matches!(option.get_action(), ArgAction::Append) {
-        return vec![joined(long, value)];
-    }
-    let path = matches!(option.get_value_hint(), clap::ValueHint::AnyPath | clap::ValueHint::FilePath);
-    if path {
-        return std::env::split_paths(value)
-            .filter(|path| !path.as_os_str().is_empty())
-            .map(|path| joined(long, path.as_os_str()))
-            .collect();
-    }
-    split_lines(value).iter().map(|line| joined(long, line)).collect()
-}
-
-fn joined(long: &str, value: &OsStr) -> OsString {
-    let mut word = OsString::from(format!("--{long}="));
-    word.push(value);
-    word
-}
-
-fn split_lines(value: &OsStr) -> Vec<OsString> {
-    use std::os::unix::ffi::OsStrExt as _;
-    value
-        .as_bytes()
-        .split(|byte| *byte == b'\n')
-        .filter(|line| !line.is_empty())
-        .map(|line| OsStr::from_bytes(line).to_owned())
-        .collect()
+    let is_path = matches!(option.get_value_hint(), clap::ValueHint::AnyPath | clap::ValueHint::FilePath);
+    let values: Vec<OsString> = if !matches!(option.get_action(), ArgAction::Append) {
+        vec![value.to_owned()]
+    } else if is_path {
+        std::env::split_paths(value).map(PathBuf::into_os_string).collect()
+    } else {
+        value.as_bytes().split(|byte| *byte == b'\n').map(|line| OsStr::from_bytes(line).to_owned()).collect()
+    };
+    let start = OsString::from(format!("--{}=", option.get_long().unwrap_or_default()));
+    let word = |value: OsString| [start.as_os_str(), value.as_os_str()].into_iter().collect();
+    values.into_iter().filter(|value| !value.is_empty()).map(word).collect()
 }
 
 /// The warning for a variable that no option has, if its name is similar to one.
