@@ -19,6 +19,7 @@ pub(super) struct ClientRequest {
     line: RequestLine,
     head: Arc<request::Parts>,
     body: RequestBody,
+    push_transport: Option<PushTransport>,
     upgrade: Option<HeaderValue>,
     on_upgrade: Option<OnUpgrade>,
 }
@@ -34,7 +35,9 @@ impl ClientRequest {
         let body = RequestBody::new(body, &client, expects_continue);
         let is_fetch = headers::is_fetch(&head.headers);
         let line = RequestLine::new(head.method.clone(), head.uri.clone(), is_fetch);
-        Self { client, line, head: Arc::new(head), body, upgrade, on_upgrade: Some(on_upgrade) }
+        let push_transport = PushTransport::of(&head).filter(|_| body.is_empty());
+        let (head, on_upgrade) = (Arc::new(head), Some(on_upgrade));
+        Self { client, line, head, body, push_transport, upgrade, on_upgrade }
     }
 
     pub(super) fn client(&self) -> &Arc<ClientConnection> {
@@ -64,7 +67,7 @@ impl ClientRequest {
 
     /// How the server sends its messages to the client by this request, if it does.
     pub(super) fn push_transport(&self) -> Option<PushTransport> {
-        PushTransport::of(&self.head).filter(|_| self.body.is_empty())
+        self.push_transport
     }
 
     /// Protocol to which the client wants to upgrade.

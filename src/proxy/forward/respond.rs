@@ -40,7 +40,7 @@ pub(super) fn to_client(
     let mut body = ResponseBody::new(body, in_flight, task, end, Arc::clone(request.client()));
     if headers::is_endless(request.push_transport(), &head.headers) {
         body.become_stream();
-    } else {
+    } else if request.push_transport().is_some() {
         body.become_finite();
     }
     if has_body || *request.method() == Method::HEAD {
