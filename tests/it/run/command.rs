@@ -1,9 +1,10 @@
-//! What is asked for reaches COMMAND: its words, its directory, its variables, from whatever source.
+//! COMMAND gets the words, the working directory and the variables that the user gave, from each source of
+//! options.
 
 use crate::support::process::TestProcess;
 use crate::support::sandbox::Sandbox;
 
-/// Runs to the end, and gives what COMMAND wrote.
+/// Runs devrun to its end, and returns COMMAND's output and the exit status.
 fn run_in(sandbox: &Sandbox, directory: &str, args: &[&str]) -> (String, i32) {
     let mut command = sandbox.devrun();
     command.current_dir(sandbox.path(directory)).args(["-q", "--no-watch", "--on-exit", "quit"]).args(args);
@@ -26,7 +27,7 @@ fn words_arrive_as_they_were_typed() {
 }
 
 #[test]
-fn what_cannot_be_started_has_the_status_that_shells_give_it() {
+fn a_command_that_cannot_start_has_the_exit_status_of_shells() {
     let sandbox = Sandbox::new();
     sandbox.write("notes.txt", "");
     assert_eq!(run(&sandbox, &["--", "no-such-program-here"]).1, 127);
@@ -60,7 +61,7 @@ fn a_configured_command_runs_in_the_projects_directory_and_a_typed_one_where_it_
 }
 
 #[test]
-fn a_build_runs_first_and_a_listed_one_takes_the_place_of_the_files() {
+fn a_build_runs_first_and_a_build_option_replaces_the_builds_of_the_file() {
     let sandbox = Sandbox::new();
     sandbox
         .write("devrun.toml", "[run]\nbuild = ['echo built > made', ['sh', '-c', 'echo twice >> made']]\n");
@@ -69,7 +70,7 @@ fn a_build_runs_first_and_a_listed_one_takes_the_place_of_the_files() {
 }
 
 #[test]
-fn a_file_elsewhere_is_followed_too_through_a_link_or_by_its_name() {
+fn a_configuration_file_elsewhere_is_watched_through_a_link_or_by_name() {
     let sandbox = Sandbox::new();
     let file = sandbox.outside().join("shared.toml");
     let write = |word: &str| {
@@ -90,7 +91,7 @@ fn a_file_elsewhere_is_followed_too_through_a_link_or_by_its_name() {
 }
 
 #[test]
-fn an_edit_of_the_file_takes_effect_and_a_mistake_in_it_leaves_all_as_it_was() {
+fn an_edit_of_the_file_takes_effect_and_a_mistake_in_it_changes_nothing() {
     let sandbox = Sandbox::new();
     let file = |extra: &str| format!("[run]\ncommand = ['sh', '-c', 'echo run $A; exec sleep 60']\n{extra}");
     sandbox.write("src/main.rs", "");
@@ -106,7 +107,7 @@ fn an_edit_of_the_file_takes_effect_and_a_mistake_in_it_leaves_all_as_it_was() {
     sandbox.write("src/main.rs", "changed");
     running.wait_for_count("run two", 2);
     assert_eq!(running.count("run three"), 0);
-    // Without a COMMAND there is nothing to run instead.
+    // Without a COMMAND, devrun has nothing to run instead.
     std::fs::remove_file(sandbox.path("devrun.toml")).unwrap();
     running.wait_for_line("there is no COMMAND to run");
     running.wait_for_count("the old settings stay in effect", 2);

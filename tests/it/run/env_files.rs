@@ -1,9 +1,10 @@
-//! Environment files: what is in them reaches COMMAND, what is wrong with them is said before anything is harmed.
+//! Environment files: COMMAND gets their variables, and devrun reports a defect before it stops the running
+//! server.
 
 use crate::support::process::TestProcess;
 use crate::support::sandbox::{Sandbox, example, wait_until};
 
-/// What COMMAND got, as `KEY=VALUE` lines.
+/// Writes COMMAND's environment to the file `got` as `KEY=VALUE` lines.
 const PRINT: &str = "env > got.part; mv got.part got; exec sleep 1000";
 
 fn got(sandbox: &Sandbox, line: &str) -> bool {
@@ -12,7 +13,7 @@ fn got(sandbox: &Sandbox, line: &str) -> bool {
 }
 
 #[test]
-fn what_is_in_them_reaches_the_command() {
+fn the_command_gets_the_variables_of_the_files() {
     let sandbox = Sandbox::new();
     sandbox.write(
         "one.env",
@@ -25,7 +26,7 @@ fn what_is_in_them_reaches_the_command() {
     command.args(["--env-file", "one.env", "--env-file", "two.env", "--env", "TYPED=typed"]);
     command.args(["--", "sh", "-c", PRINT]);
     let _run = TestProcess::start(&mut command);
-    wait_until("it is up", || sandbox.path("got").exists());
+    wait_until("COMMAND has started", || sandbox.path("got").exists());
     for line in [
         "NAME=two words",
         "KEY=-----BEGIN\nabc\nEND-----",
@@ -41,7 +42,7 @@ fn what_is_in_them_reaches_the_command() {
 }
 
 #[test]
-fn a_bad_one_stops_the_launch() {
+fn a_bad_environment_file_stops_the_launch() {
     let sandbox = Sandbox::new();
     sandbox.write(".env", "GOOD=1\n\nthis is bad\n");
     let output = sandbox.devrun().args(["--env-file", ".env", "--", "touch", "ran"]).output().unwrap();
@@ -59,7 +60,7 @@ fn a_bad_one_stops_the_launch() {
 }
 
 #[test]
-fn one_that_goes_bad_keeps_the_old_generation_until_it_is_mended() {
+fn a_file_that_becomes_bad_keeps_the_old_generation_until_it_is_corrected() {
     for proxy in [false, true] {
         let sandbox = Sandbox::new();
         sandbox.write(".env", "WHO=one\n");
@@ -71,7 +72,7 @@ fn one_that_goes_bad_keeps_the_old_generation_until_it_is_mended() {
         command.args(["--", "sh", "-c", &line]);
         let run = TestProcess::start(&mut command);
         let log = || std::fs::read_to_string(sandbox.path("log")).unwrap_or_default();
-        wait_until("it is up", || log().contains("up one"));
+        wait_until("COMMAND has started", || log().contains("up one"));
         if proxy {
             run.wait_for_line("ready in");
         }
@@ -83,9 +84,9 @@ fn one_that_goes_bad_keeps_the_old_generation_until_it_is_mended() {
         std::fs::remove_file(sandbox.path(".env")).unwrap();
         run.wait_for_line("cannot be read");
         let pid = log().split_whitespace().nth(2).unwrap().parse().unwrap();
-        assert!(crate::support::sandbox::lives(pid), "the old one goes on: {:#?}", run.lines());
+        assert!(crate::support::sandbox::lives(pid), "the old generation goes on: {:#?}", run.lines());
         sandbox.write(".env", "WHO=three\n");
-        wait_until("it is mended", || log().contains("up three"));
+        wait_until("the corrected file takes effect", || log().contains("up three"));
         assert!(!log().contains("two"), "{}", log());
     }
 }

@@ -1,4 +1,4 @@
-//! The real log against its page: every event has the keys that docs/reference/events.md gives it, and no others.
+//! The log of real runs compared with docs/reference/events.md: every event has exactly the documented keys.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
@@ -39,7 +39,7 @@ fn without_parentheses(text: &str) -> String {
     text.chars().filter(outside).collect()
 }
 
-/// What stands in backticks.
+/// The words in backticks.
 fn quoted(text: &str) -> Vec<String> {
     text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
@@ -95,7 +95,7 @@ fn check_defect(defect: &Value) {
     has_exactly(defect, &["file", "line", "column", "text", "reason"]);
 }
 
-/// The events of a run that has ended; each is as documented.
+/// The events of a run that has ended. Each event is checked against its documentation.
 fn events(running: &TestProcess) -> Vec<Map<String, Value>> {
     let documented = documented();
     let lines = running.lines();
@@ -128,7 +128,7 @@ fn of<'a>(events: &'a [Map<String, Value>], name: &str) -> Vec<&'a Map<String, V
 }
 
 #[test]
-fn a_run_with_a_front_tells_what_its_page_says() {
+fn a_run_with_a_proxy_logs_the_documented_events() {
     let sandbox = Sandbox::new();
     let build = "test ! -e broken.py";
     let options = ["--proxy", "127.0.0.1:0", "--build", build];
@@ -162,7 +162,7 @@ fn a_run_with_a_front_tells_what_its_page_says() {
     let number = |event: &Map<String, Value>, key: &str| event[key].as_u64().unwrap();
     let (to_start, to_ready) = (number(started, "changed_to_start_us"), number(ready, "changed_to_ready_us"));
     let serving = number(ready, "start_to_ready_us");
-    // A busy machine may hear of the start late.
+    // On a busy machine, devrun may learn of the start late.
     assert!((200_000..30_000_000).contains(&serving), "{serving}");
     assert!(to_start > 0 && to_ready >= to_start + 200_000 && to_ready < 60_000_000, "{to_start} {to_ready}");
     assert!(to_ready.abs_diff(to_start + serving) < 5_000, "{to_start} + {serving} != {to_ready}");
@@ -173,7 +173,7 @@ fn a_run_with_a_front_tells_what_its_page_says() {
 }
 
 #[test]
-fn a_run_that_goes_wrong_tells_what_its_page_says() {
+fn a_run_that_fails_logs_the_documented_events() {
     let sandbox = Sandbox::new();
     sandbox.git(&["init", "-q"]);
     let mut devrun = start(&sandbox, &["--stop-timeout", "100ms"], "ignore 15 log {}/log up sleep");
@@ -191,7 +191,7 @@ fn a_run_that_goes_wrong_tells_what_its_page_says() {
     let stopped = of(&events, "stopped");
     assert!(stopped[0]["changed_to_stop_us"].as_u64().unwrap() >= 100_000, "{stopped:?}");
     let down = events.last().unwrap()["down_us"].as_u64().unwrap();
-    // Two stops of 100 ms each; a busy machine may hear of their beginning late.
+    // Two stops of 100 ms each. On a busy machine, devrun may learn late that they began.
     assert!((50_000..60_000_000).contains(&down), "{down}");
 }
 
@@ -235,7 +235,7 @@ fn the_summary_counts_what_was_ignored() {
 }
 
 #[test]
-fn quiet_leaves_what_matters_and_verbose_adds_the_rest() {
+fn quiet_keeps_failures_and_verbose_adds_details() {
     let run = |option: &str| {
         let sandbox = Sandbox::new();
         let mut command = sandbox.devrun();

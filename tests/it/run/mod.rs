@@ -5,25 +5,25 @@
 mod builds;
 /// COMMAND, its directory and its variables, from every source of options.
 mod command;
-/// Environment files.
+/// Environment files and the variables of COMMAND.
 mod env_files;
 /// Every event of the log has the documented keys.
 mod log;
-/// What devrun writes, and that it waits for no reader.
+/// devrun's own output, which waits for no reader.
 #[cfg(target_os = "linux")]
 mod output;
-/// Files that the server itself writes.
+/// Restart loops by files that the server writes.
 #[cfg(target_os = "linux")]
 mod restart_loops;
-/// Which changes restart, exit statuses, messages.
+/// The changes that restart, exit statuses, messages.
 mod restarts;
-/// Signals to devrun at each moment.
+/// Signals to devrun in each phase of a run.
 #[cfg(target_os = "linux")]
 mod signals;
 /// Thousands of restarts: memory, descriptors and threads stay as they were.
 #[cfg(target_os = "linux")]
 mod soak;
-/// Sockets handed over, answered on without a server, Unix and UDP, ports that are taken.
+/// Sockets that devrun hands over, and its answers on them without a server: TCP, Unix, UDP, ports in use.
 mod sockets;
 /// Signals, keys and job control on a real terminal.
 #[cfg(target_os = "linux")]

@@ -1,4 +1,4 @@
-//! What devrun writes, and whom it never waits for: slow readers, full disks, status lines, colours.
+//! devrun's own output, which waits for no slow reader and no full disk. Status lines and colours.
 
 use std::fs::File;
 use std::io::Read;
@@ -22,16 +22,16 @@ fn generations(sandbox: &Sandbox) -> usize {
     std::fs::read_to_string(sandbox.outside().join("log")).unwrap_or_default().lines().count()
 }
 
-/// Restarts it so often, and ends it: whatever its streams are, it must go on supervising.
+/// Restarts the server this number of times and ends devrun. devrun must supervise with any output streams.
 fn supervises(sandbox: &Sandbox, mut devrun: Child, restarts: usize) {
-    wait_until("the first generation is up", || generations(sandbox) == 1);
+    wait_until("the first generation has started", || generations(sandbox) == 1);
     for number in 0..restarts {
         sandbox.write(format!("{number}.py"), "");
-        wait_until("it restarts", || generations(sandbox) == number + 2);
+        wait_until("devrun restarts COMMAND", || generations(sandbox) == number + 2);
     }
     let pid = rustix::process::Pid::from_raw(devrun.id() as i32).unwrap();
     let ticks = crate::run::terminal::processor_time(devrun.id() as i32);
-    assert!(ticks < 300, "it spins: {ticks}");
+    assert!(ticks < 300, "devrun spins: {ticks}");
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     let status = wait_for("devrun ends", || devrun.try_wait().unwrap());
     assert_eq!(status.signal(), Some(15), "{status:?}");
@@ -40,7 +40,7 @@ fn supervises(sandbox: &Sandbox, mut devrun: Child, restarts: usize) {
 const LOG: &str = "log {}/log up print hello complain hello sleep";
 
 #[test]
-fn a_full_disk_behind_its_streams_stops_nothing() {
+fn a_full_disk_stops_no_restart() {
     for options in [&["-vv"][..], &["--log-format", "json"], &["--proxy", "127.0.0.1:0"]] {
         let sandbox = Sandbox::new();
         let full = || Stdio::from(File::options().write(true).open("/dev/full").unwrap());
@@ -53,7 +53,7 @@ fn a_full_disk_behind_its_streams_stops_nothing() {
 }
 
 #[test]
-fn closed_streams_stop_nothing() {
+fn closed_output_streams_stop_no_restart() {
     let sandbox = Sandbox::new();
     let mut inner = sandbox.devrun();
     logging(&sandbox, &mut inner, LOG);
@@ -63,7 +63,7 @@ fn closed_streams_stop_nothing() {
 }
 
 #[test]
-fn readers_that_have_gone_stop_nothing() {
+fn readers_that_have_ended_stop_no_restart() {
     for options in [&["-vv"][..], &["--log-format", "json", "-v"]] {
         let sandbox = Sandbox::new();
         let (out, err) = (rustix::pipe::pipe().unwrap(), rustix::pipe::pipe().unwrap());
@@ -77,7 +77,7 @@ fn readers_that_have_gone_stop_nothing() {
     }
 }
 
-/// A pipe that is full to the last byte, and that nobody reads.
+/// A pipe that is full to the last byte and has no reader.
 fn full_pipe() -> (OwnedFd, OwnedFd) {
     let (read, write) = rustix::pipe::pipe().unwrap();
     rustix::io::ioctl_fionbio(&write, true).unwrap();
@@ -88,7 +88,7 @@ fn full_pipe() -> (OwnedFd, OwnedFd) {
 }
 
 #[test]
-fn a_log_that_nobody_reads_never_holds_up_a_restart() {
+fn a_log_without_a_reader_delays_no_restart() {
     for options in
         [&["--log-format", "json"][..], &["-vvv"], &["--log-format", "json", "--proxy", "127.0.0.1:0"]]
     {
@@ -103,7 +103,7 @@ fn a_log_that_nobody_reads_never_holds_up_a_restart() {
 }
 
 #[test]
-fn a_slow_reader_gets_everything_in_the_end() {
+fn a_slow_reader_gets_the_whole_log() {
     let sandbox = Sandbox::new();
     let (read, write) = full_pipe();
     let mut command = sandbox.devrun();
@@ -111,9 +111,9 @@ fn a_slow_reader_gets_everything_in_the_end() {
     logging(&sandbox, &mut command, "log {}/log up sleep");
     let devrun = command.spawn().unwrap();
     drop(command);
-    wait_until("the first generation is up", || generations(&sandbox) == 1);
+    wait_until("the first generation has started", || generations(&sandbox) == 1);
     sandbox.write("app.py", "");
-    wait_until("it restarts", || generations(&sandbox) == 2);
+    wait_until("devrun restarts COMMAND", || generations(&sandbox) == 2);
     let reader = std::thread::spawn(move || {
         let mut text = String::new();
         File::from(read).read_to_string(&mut text).unwrap();
@@ -132,7 +132,7 @@ fn a_slow_reader_gets_everything_in_the_end() {
 }
 
 #[test]
-fn an_error_at_the_start_waits_for_whoever_reads_it() {
+fn an_error_at_the_start_waits_for_its_reader() {
     let sandbox = Sandbox::new();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let (read, write) = full_pipe();
@@ -159,7 +159,7 @@ fn head_takes_its_line_and_the_child_ends_as_without_devrun() {
 }
 
 #[test]
-fn a_status_line_shows_what_takes_long_and_goes_away() {
+fn a_status_line_shows_a_long_build_and_disappears() {
     let sandbox = Sandbox::new();
     let gate = sandbox.outside().join("gate");
     fifo(&gate);
@@ -171,7 +171,7 @@ fn a_status_line_shows_what_takes_long_and_goes_away() {
         terminal.expect(")")
     };
     let first = shown(&mut terminal);
-    wait_until("the time is counted", || shown(&mut terminal) != first);
+    wait_until("the status line counts the time", || shown(&mut terminal) != first);
     std::fs::write(gate, "go on\n").unwrap();
     terminal.expect("child");
     assert_eq!(terminal.screen().iter().filter(|line| line.contains("building (")).count(), 0);
@@ -184,9 +184,9 @@ fn a_status_line_shows_what_takes_long_and_goes_away() {
 }
 
 #[test]
-fn a_status_line_is_never_in_a_line_of_the_childs() {
+fn a_status_line_never_breaks_a_line_of_the_child() {
     let sandbox = Sandbox::new();
-    // Whole lines, lines in pieces, and colours, for as long as the status line stands there.
+    // The child prints whole lines, partial lines and colours while devrun shows its status line.
     let script = "i=0; while [ $i -lt 150 ]; do i=$((i+1)); printf 'line %s ' $i; sleep 0.005; \
                   printf '\\033[32mends\\033[0m\\n'; sleep 0.005; done";
     sandbox.write("build", script);
@@ -205,7 +205,7 @@ fn a_status_line_is_never_in_a_line_of_the_childs() {
 }
 
 #[test]
-fn an_error_answer_of_devruns_own_is_one_line() {
+fn an_error_answer_of_devrun_is_one_line() {
     let (sandbox, address) = (Sandbox::new(), free_address());
     let mut command = sandbox.devrun();
     command.args(["--proxy", &address.to_string(), "--"]).arg(example("child")).arg("serve");
@@ -215,12 +215,12 @@ fn an_error_answer_of_devruns_own_is_one_line() {
     assert_eq!((status("/head/200000"), status("/status/502"), status("/head/300000")), (200, 502, 502));
     let line = running.wait_for_line("answered ");
     assert!(line.contains("answered GET /head/300000 with 502: "), "{line}");
-    assert_eq!(running.count("502"), 1, "an error of the server is the server's to tell");
+    assert_eq!(running.count("502"), 1, "devrun logs no error answer of the server");
     running.stop();
 }
 
 #[test]
-fn a_status_line_shows_readiness_and_what_is_in_flight() {
+fn a_status_line_shows_readiness_and_responses_in_flight() {
     use std::io::{Read, Write};
     let sandbox = Sandbox::new();
     let helper = example("child");
@@ -236,7 +236,7 @@ fn a_status_line_shows_readiness_and_what_is_in_flight() {
     terminal.expect("restarted in");
     terminal.expect("devrun: waiting for 1 response, ");
     drop(client);
-    wait_until("it goes away with the client", || {
+    wait_until("the status line ends with the client", || {
         !terminal.screen().iter().any(|line| line.contains("waiting for 1 response"))
     });
     terminal.send("q");
@@ -244,7 +244,7 @@ fn a_status_line_shows_readiness_and_what_is_in_flight() {
 }
 
 #[test]
-fn a_terminal_that_is_lent_has_no_status_line_in_what_is_typed() {
+fn a_status_line_never_disturbs_a_child_that_reads_the_terminal() {
     let sandbox = Sandbox::new();
     let helper = example("child");
     let log = sandbox.outside().join("log");
@@ -263,7 +263,7 @@ fn a_terminal_that_is_lent_has_no_status_line_in_what_is_typed() {
 }
 
 #[test]
-fn a_terminal_that_holds_its_output_holds_up_no_restart() {
+fn a_terminal_with_stopped_output_delays_no_restart() {
     let sandbox = Sandbox::new();
     let outside = sandbox.outside();
     let log = outside.join("log");
@@ -274,7 +274,7 @@ fn a_terminal_that_holds_its_output_holds_up_no_restart() {
     terminal.send("\x13");
     for number in 0..3 {
         sandbox.write(format!("{number}.py"), "");
-        wait_until("it restarts", || generations(&sandbox) == number + 2);
+        wait_until("devrun restarts COMMAND", || generations(&sandbox) == number + 2);
     }
     terminal.send("\x11");
     for _ in 0..3 {
@@ -285,7 +285,7 @@ fn a_terminal_that_holds_its_output_holds_up_no_restart() {
 }
 
 #[test]
-fn arrows_function_keys_and_answers_of_the_terminal_are_no_keys() {
+fn escape_sequences_are_no_keys() {
     let sandbox = Sandbox::new();
     let script = "echo child $DEVRUN_GENERATION; printf '\\033[6n'; exec sleep 100";
     let mut terminal = Pty::devrun(&sandbox, &["--", "sh", "-c", script]);
@@ -309,7 +309,7 @@ fn a_pipe_gets_no_status_line_and_no_colour() {
 }
 
 #[test]
-fn colours_are_asked_for_and_refused_as_everywhere() {
+fn colour_options_and_variables_follow_the_usual_rules() {
     // Variable, value, on a terminal, in a pipe.
     let cases = [
         ("IGNORED", "1", true, false),
@@ -342,7 +342,7 @@ fn colours_are_asked_for_and_refused_as_everywhere() {
 }
 
 #[test]
-fn without_colour_a_status_line_is_taken_away_all_the_same() {
+fn a_status_line_disappears_without_colour_too() {
     let sandbox = Sandbox::new();
     let mut command = Command::new(env!("CARGO_BIN_EXE_devrun"));
     command.args(["--build", "sleep 2", "--on-exit", "quit", "--", "true"]).env("NO_COLOR", "1");
@@ -387,7 +387,7 @@ fn the_child_has_a_terminal_of_the_right_size_with_and_without_a_proxy() {
 }
 
 #[test]
-fn what_the_child_writes_last_is_there() {
+fn the_last_output_of_the_child_is_shown() {
     let sandbox = Sandbox::new();
     let script = "for i in 1 2 3 4 5 6 7 8 9; do seq 1 2000; done; echo the end; exit 3";
     let mut terminal = Pty::devrun(&sandbox, &["--on-exit", "quit", "--", "sh", "-c", script]);

@@ -1,4 +1,5 @@
-//! Restart loops through the program: a path that changes after each start is named and slowed down, and no edit is lost.
+//! Restart loops in the program: devrun names a path that changes after each start, slows its restarts, and
+//! loses no edit.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -8,7 +9,8 @@ use crate::support::sandbox::{Sandbox, at_once, wait_until};
 
 const MODES: [&[&str]; 2] = [&["--mode", "event"], &["--mode", "stat", "--poll-interval", "100ms"]];
 
-/// devrun around a shell line. Each start adds a line to `starts`, outside of the watched tree.
+/// Starts devrun with a shell line as COMMAND. Each start adds a line to the file `starts` outside of the
+/// watched tree.
 fn start(sandbox: &Sandbox, options: &[&str], line: &str) -> TestProcess {
     let line = format!("echo up $DEVRUN_GENERATION >> {}; {line}", starts_file(sandbox).display());
     let mut command = sandbox.devrun();
@@ -24,10 +26,10 @@ fn starts(sandbox: &Sandbox) -> usize {
     std::fs::read_to_string(starts_file(sandbox)).unwrap_or_default().lines().count()
 }
 
-/// Waits until nothing has started for this long, and returns the number of starts.
+/// Waits until no generation has started for the time `quiet`, and returns the number of starts.
 fn settle(sandbox: &Sandbox, quiet: Duration) -> usize {
     let mut last = (starts(sandbox), Instant::now());
-    wait_until("nothing starts any more", || {
+    wait_until("no generation starts any more", || {
         let now = starts(sandbox);
         if now != last.0 {
             last = (now, Instant::now());
@@ -37,13 +39,13 @@ fn settle(sandbox: &Sandbox, quiet: Duration) -> usize {
     last.0
 }
 
-/// Ways to write `src/cache.json` at each start, with other content each time.
+/// Three ways to write `src/cache.json` at each start, with new content each time.
 const IN_PLACE: &str = "date +%N > src/cache.json; exec sleep 1000";
 const BY_RENAME: &str = "date +%N > src/cache.tmp; mv src/cache.tmp src/cache.json; exec sleep 1000";
 const KEPT_OPEN: &str = "exec 5>> src/cache.json; date +%N >> src/cache.json; exec sleep 1000";
 
 #[test]
-fn what_the_server_writes_at_each_start_is_named_and_slowed_down() {
+fn a_file_that_the_server_writes_at_each_start_is_named_and_slowed_down() {
     let cases = MODES.into_iter().flat_map(|mode| [IN_PLACE, BY_RENAME, KEPT_OPEN].map(|line| (mode, line)));
     at_once(cases, |(mode, line)| {
         let sandbox = Sandbox::new();
@@ -52,7 +54,7 @@ fn what_the_server_writes_at_each_start_is_named_and_slowed_down() {
         let run = start(&sandbox, mode, line);
         run.wait_for_line("src/cache.json changed right after each of the last 3 starts");
         run.wait_for_line("add this line to .watchignore: /src/cache.json");
-        // The delay grows beyond this.
+        // The delay grows longer than this time.
         let settled = settle(&sandbox, Duration::from_millis(1500));
         sandbox.write("src/app.py", "2");
         wait_until("an edit of another file restarts", || starts(&sandbox) > settled);
@@ -83,7 +85,7 @@ fn the_rule_that_is_printed_ends_the_loop() {
     let before = starts(&sandbox);
     sandbox.write("app.py", "2");
     wait_until("an edit restarts", || starts(&sandbox) > before);
-    // One restart may have been waiting when the rule came.
+    // One restart may have been due when the rule took effect.
     assert!(settle(&sandbox, Duration::from_millis(2500)) <= before + 2, "{:#?}", run.lines());
 }
 
@@ -93,20 +95,20 @@ fn an_edit_by_hand_is_not_delayed() {
         let sandbox = Sandbox::new();
         let run = start(&sandbox, mode, &format!("mkdir -p src; {IN_PLACE}"));
         run.wait_for_line("right after each of the last 3 starts");
-        // The delay is now 4.8 s or longer. The file may be edited once its last change is 3 s old.
+        // The delay is now at least 4.8 s. The test may edit the file 3 s after its last change.
         let written = || std::fs::metadata(sandbox.path("src/cache.json")).unwrap().modified().unwrap();
         let old = Duration::from_millis(3300);
         wait_until("the last change is old", || written().elapsed().is_ok_and(|age| age > old));
         let settled = starts(&sandbox);
         sandbox.write("src/cache.json", "by hand");
         wait_until("an edit by hand restarts", || starts(&sandbox) > settled);
-        // From the beginning: three more starts until it is named again.
-        wait_until("it is named again", || run.count("right after each") == 2);
+        // The count begins again: devrun names the path again after three more starts.
+        wait_until("devrun names the path again", || run.count("right after each") == 2);
     });
 }
 
 #[test]
-fn what_a_build_writes_is_named_and_slowed_down() {
+fn a_file_that_a_build_writes_is_named_and_slowed_down() {
     let sandbox = Sandbox::new();
     sandbox.write("app.py", "1");
     let build = ["--build", "sleep 0.4; date +%N > built.json"];
@@ -122,7 +124,7 @@ fn edits_by_a_script_right_after_each_start_are_not_lost() {
         sandbox.write("app.py", "0");
         let run = start(&sandbox, mode, "exec sleep 1000");
         for time in 1..=5 {
-            wait_until("it is up", || starts(&sandbox) >= time);
+            wait_until("COMMAND has started", || starts(&sandbox) >= time);
             sandbox.write("app.py", format!("{time}"));
             wait_until("the save restarts", || starts(&sandbox) > time);
         }
@@ -150,14 +152,14 @@ fn devruns_own_output_restarts_nothing() {
         let mut command = sandbox.command("sh");
         command.args(["-c", &line]);
         let _run = TestProcess::start(&mut command);
-        wait_until("it is up", || starts(&sandbox) == 1);
+        wait_until("COMMAND has started", || starts(&sandbox) == 1);
         sandbox.write("app.py", "2");
         wait_until("an edit restarts", || starts(&sandbox) == 2);
         assert_eq!(settle(&sandbox, Duration::from_millis(800)), 2);
     });
 }
 
-/// Ends the devrun whose process number is in this file. It is not a child of the test.
+/// Ends the devrun whose process number is in this file. That devrun is not a child of the test.
 struct Elsewhere(PathBuf);
 
 impl Drop for Elsewhere {
@@ -190,6 +192,6 @@ fn with_on_loop_restart_nothing_is_slowed_down() {
     let sandbox = Sandbox::new();
     sandbox.write("src/app.py", "1");
     let run = start(&sandbox, &["--on-loop", "restart"], IN_PLACE);
-    wait_until("it goes on restarting", || starts(&sandbox) >= 8);
+    wait_until("devrun goes on restarting COMMAND", || starts(&sandbox) >= 8);
     assert_eq!(run.count("right after each"), 0, "{:#?}", run.lines());
 }

@@ -1,4 +1,5 @@
-//! `devrun -- COMMAND`: restarts for relevant changes and only for those, exit statuses, words, and nobody left behind.
+//! `devrun -- COMMAND`: the changes that restart and those that don't, exit statuses, messages, and no
+//! process left behind.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -7,7 +8,7 @@ use std::os::unix::process::ExitStatusExt;
 use crate::support::process::TestProcess;
 use crate::support::sandbox::{Sandbox, at_once, lives, wait_for, wait_until};
 
-/// A child that says which generation it is and stays.
+/// A child that prints its generation and sleeps.
 const STAY: &[&str] = &["sh", "-c", "echo child $DEVRUN_GENERATION; exec sleep 1000"];
 
 fn start(sandbox: &Sandbox, options: &[&str], command: &[&str]) -> TestProcess {
@@ -37,7 +38,7 @@ fn an_edit_restarts_once_and_says_what_changed() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn what_the_caller_ignored_the_child_does_not() {
+fn signals_that_the_caller_ignores_are_not_ignored_in_the_child() {
     let sandbox = Sandbox::new();
     let report = sandbox.path("report");
     let helper = crate::support::sandbox::example("child");
@@ -49,12 +50,12 @@ fn what_the_caller_ignored_the_child_does_not() {
     devrun.stop();
     // SIGPIPE is ignored by the helper program's own runtime.
     let ignored = text.lines().find_map(|line| line.strip_prefix("SigIgn:\t")).unwrap();
-    // The C library lets nobody change signals 32 and 33: some runners of programs leave them ignored.
+    // The C library allows no change of signals 32 and 33. Some test runners leave them ignored.
     assert_eq!(u64::from_str_radix(ignored, 16).unwrap() & !0x1_8000_0000, 0x1000, "{text}");
 }
 
 #[test]
-fn what_is_no_change_of_content_does_not_restart() {
+fn a_change_without_new_content_does_not_restart() {
     in_both_modes(|mode| {
         let sandbox = Sandbox::new();
         let source = sandbox.write("src/app.py", "one");
@@ -71,7 +72,7 @@ fn what_is_no_change_of_content_does_not_restart() {
         fs::read(&source).unwrap();
         sandbox.write("src/.app.py.new", "one");
         fs::rename(sandbox.path("src/.app.py.new"), &source).unwrap();
-        // The one real change, and the only restart.
+        // The only change of content, so the only restart.
         sandbox.write("src/other.py", "new");
         devrun.wait_for_line("src/other.py created");
         devrun.wait_for_line("child 2");
@@ -96,11 +97,11 @@ fn ignored_directories_have_no_watch_and_cost_no_wakeup() {
         sandbox.write(format!("downloads/deep/{number}.zip"), "content");
     }
     assert_eq!(switches(devrun.pid()), before, "a write into an ignored directory woke devrun");
-    // The project itself and src/, and nothing below downloads/.
+    // The project itself and `src/`. The directories below `downloads/` have no watch.
     assert_eq!(watches(devrun.pid()), 2);
 }
 
-/// Voluntary context switches of all threads, once they no longer grow.
+/// Voluntary context switches of all threads, once the number no longer grows.
 #[cfg(target_os = "linux")]
 fn switches_at_rest(pid: u32) -> u64 {
     let mut last = (switches(pid), std::time::Instant::now());
@@ -117,7 +118,7 @@ fn switches_at_rest(pid: u32) -> u64 {
 #[cfg(target_os = "linux")]
 fn switches(pid: u32) -> u64 {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
-    // One that has ended meanwhile is no longer there to be read.
+    // A thread may have ended since the directory was read.
     let status = threads.filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("status")).ok());
     status.filter_map(|status| field(&status, "voluntary_ctxt_switches:")).sum()
 }
@@ -168,7 +169,7 @@ fn on_exit_quit_ends_with_the_childs_status() {
     assert_eq!(devrun.wait().code(), Some(7), "{:?}", devrun.lines());
 }
 
-/// The processes that said `pid NUMBER`, once there are `count`.
+/// The processes that printed `pid NUMBER`, once there are `count` of them.
 fn pids(devrun: &TestProcess, count: usize) -> Vec<i32> {
     wait_for("the tree has said its pids", || {
         let lines = devrun.lines();
@@ -179,7 +180,7 @@ fn pids(devrun: &TestProcess, count: usize) -> Vec<i32> {
 }
 
 #[test]
-fn ctrl_c_and_sigterm_leave_nobody_and_devrun_dies_by_the_signal() {
+fn ctrl_c_and_sigterm_leave_no_process_and_devrun_ends_by_the_signal() {
     for signal in [2, 15] {
         let sandbox = Sandbox::new();
         let mut devrun = start(&sandbox, &[], &["sh", "-c", "sleep 1000 & echo pid $!; echo pid $$; wait"]);
@@ -193,7 +194,7 @@ fn ctrl_c_and_sigterm_leave_nobody_and_devrun_dies_by_the_signal() {
 }
 
 #[test]
-fn the_json_log_tells_a_restart_in_order() {
+fn the_json_log_lists_the_events_of_a_restart_in_order() {
     let sandbox = Sandbox::new();
     let source = sandbox.write("app.py", "one");
     let mut devrun = start(&sandbox, &["--log-format", "json"], STAY);
@@ -229,7 +230,7 @@ fn no_watch_supervises_only() {
 }
 
 #[test]
-fn devrun_killed_leaves_nobody_of_its_group() {
+fn a_killed_devrun_leaves_no_process_of_its_group() {
     let sandbox = Sandbox::new();
     let script = "trap '' TERM HUP; sleep 1000 & echo pid $!; echo pid $$; wait; wait";
     let mut devrun = start(&sandbox, &[], &["sh", "-c", script]);
@@ -241,7 +242,7 @@ fn devrun_killed_leaves_nobody_of_its_group() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn devrun_killed_leaves_nobody() {
+fn a_killed_devrun_leaves_no_process() {
     let sandbox = Sandbox::new();
     let mut devrun = start(
         &sandbox,
@@ -281,7 +282,7 @@ fn an_edit_of_devrun_toml_takes_effect() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn an_edited_rule_file_takes_effect_at_once_and_restarts_nobody() {
+fn an_edited_rule_file_takes_effect_at_once_and_restarts_nothing() {
     in_both_modes(|mode| {
         let sandbox = Sandbox::new();
         let data = sandbox.write("data/deep/table.json", "one");
@@ -290,7 +291,7 @@ fn an_edited_rule_file_takes_effect_at_once_and_restarts_nobody() {
         devrun.wait_for_line("child 1");
         sandbox.write(".watchignore", "data/\n[unclosed\n");
         devrun.wait_for_line(".watchignore changed, rules reloaded");
-        // A bad line is named, and the others hold.
+        // devrun names a bad line, and the other rules apply.
         devrun.wait_for_line(".watchignore:2:1: [unclosed");
         if mode == ["-m", "event"] {
             wait_until("the ignored directories have lost their watches", || watches(devrun.pid()) == 2);

@@ -1,4 +1,5 @@
-//! Signals to devrun, alone or with its whole group, whatever it is doing: it ends by them, and nobody is left.
+//! Signals to devrun, alone or with its process group, in each phase: devrun ends by the signal and leaves no
+//! process.
 
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -8,7 +9,7 @@ use crate::support::sandbox::{Sandbox, at_once, example, lives, wait_for, wait_u
 
 const SIGNALS: [i32; 4] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT];
 
-/// What devrun is doing when the signal comes: its options, and the steps of its child.
+/// The phases of devrun in which the signal arrives: name, options, steps of the child.
 const MOMENTS: [(&str, &[&str], &str); 4] = [
     ("starting", &["--proxy", "127.0.0.1:0", "--ready-timeout", "10m"], "log {}/log up sleep"),
     ("building", &["--build", "CHILD log {}/log up sleep"], "log {}/log child sleep"),
@@ -16,14 +17,14 @@ const MOMENTS: [(&str, &[&str], &str); 4] = [
     ("waiting", &[], "log {}/log up exit 1"),
 ];
 
-/// Starts devrun as the leader of a group of its own.
+/// Starts devrun as the leader of a new process group.
 fn start(sandbox: &Sandbox, options: &[&str], steps: &str) -> Child {
     let outside = sandbox.outside();
     let helper = example("child");
     let fill =
         |word: &str| word.replace("{}", outside.to_str().unwrap()).replace("CHILD", helper.to_str().unwrap());
     let mut command = sandbox.command(&helper);
-    // What the runner of the tests has ignored would be ignored here, too.
+    // devrun inherits the signals that the test runner ignores, so they are set to their defaults.
     command.args("default 1 default 2 default 3 exec".split(' ')).arg(env!("CARGO_BIN_EXE_devrun"));
     command.args(options.iter().map(|word| fill(word))).arg("--").arg(&helper);
     command.args(steps.split(' ').map(fill));
@@ -61,7 +62,7 @@ fn ended(devrun: &mut Child) -> ExitStatus {
 }
 
 #[test]
-fn each_signal_ends_it_at_each_moment_and_nobody_is_left() {
+fn each_signal_ends_devrun_in_each_phase_and_leaves_no_process() {
     at_once(MOMENTS, |(moment, options, steps)| {
         for signal in SIGNALS {
             for whole_group in [false, true] {
@@ -71,7 +72,8 @@ fn each_signal_ends_it_at_each_moment_and_nobody_is_left() {
                 let first = up(&sandbox);
                 if moment == "stopping" {
                     sandbox.write("app.py", "");
-                    // It is being stopped as soon as the change was seen; the signal comes about then.
+                    // devrun stops the server as soon as it sees the change. The signal arrives at about that
+                    // time.
                     std::thread::sleep(std::time::Duration::from_millis(60));
                 }
                 kill(if whole_group { -pid } else { pid }, signal);
@@ -85,7 +87,7 @@ fn each_signal_ends_it_at_each_moment_and_nobody_is_left() {
 }
 
 #[test]
-fn a_signal_while_a_response_is_in_flight_ends_it_too() {
+fn a_signal_while_a_response_is_in_flight_ends_devrun() {
     use std::io::{Read, Write};
     let sandbox = Sandbox::new();
     let address = free_address().to_string();
@@ -95,27 +97,27 @@ fn a_signal_while_a_response_is_in_flight_ends_it_too() {
     write!(client, "GET /slow/1000/50 HTTP/1.1\r\nHost: {address}\r\n\r\n").unwrap();
     client.read_exact(&mut [0; 9]).unwrap();
     sandbox.write("app.py", "");
-    wait_until("the next generation is up", || logged(&sandbox, "up").len() == 2);
+    wait_until("the next generation has started", || logged(&sandbox, "up").len() == 2);
     kill(devrun.id() as i32, libc::SIGTERM);
     assert_eq!(ended(&mut devrun).signal(), Some(libc::SIGTERM));
     assert!([up, logged(&sandbox, "up")].concat().iter().all(|pid| !lives(*pid)));
 }
 
 #[test]
-fn one_press_that_comes_twice_is_one_press() {
+fn a_key_press_that_arrives_as_two_signals_counts_once() {
     let sandbox = Sandbox::new();
     let mut devrun = start(&sandbox, &["--stop-timeout", "10m"], "on 15 {}/log gentle log {}/log up sleep");
     up(&sandbox);
-    // `npm run` and the like pass on what the terminal has sent already. Stopped meanwhile, devrun gets both at once,
-    // however busy the machine is.
+    // `npm run` and similar programs pass on a signal that the terminal has sent already. A stopped devrun
+    // gets both signals at once, on a busy machine too.
     for signal in [libc::SIGSTOP, libc::SIGINT, libc::SIGTERM, libc::SIGCONT] {
         kill(devrun.id() as i32, signal);
     }
-    wait_until("it was asked gently", || logged(&sandbox, "gentle").len() == 1);
+    wait_until("the server gets the first signal", || logged(&sandbox, "gentle").len() == 1);
     std::thread::sleep(std::time::Duration::from_millis(200));
-    assert!(devrun.try_wait().unwrap().is_none(), "it was killed");
+    assert!(devrun.try_wait().unwrap().is_none(), "devrun was killed");
     kill(devrun.id() as i32, libc::SIGINT);
-    // By the first that it has heard of, which is the one or the other.
+    // devrun ends by the signal that it received first, which may be either of them.
     assert!(matches!(ended(&mut devrun).signal(), Some(libc::SIGINT | libc::SIGTERM)));
     assert!(logged(&sandbox, "up").iter().all(|pid| !lives(*pid)));
 }
@@ -132,16 +134,16 @@ fn under_nohup_a_hangup_is_ignored_by_the_whole_tree() {
     kill(-(devrun.id() as i32), libc::SIGHUP);
     kill(pid, libc::SIGHUP);
     sandbox.write("app.py", "");
-    wait_until("it goes on", || logged(&sandbox, "up").len() == 2);
+    wait_until("devrun goes on", || logged(&sandbox, "up").len() == 2);
     kill(devrun.id() as i32, libc::SIGTERM);
     assert_eq!(ended(&mut devrun).signal(), Some(libc::SIGTERM));
 }
 
 #[test]
-fn started_in_the_background_of_a_script_it_ends_by_an_interrupt_all_the_same() {
+fn an_interrupt_ends_devrun_in_the_background_of_a_script() {
     let sandbox = Sandbox::new();
     let log = sandbox.outside().join("log");
-    // A shell without job control has SIGINT and SIGQUIT ignored in what it starts with `&`.
+    // A shell without job control ignores SIGINT and SIGQUIT in a program that it starts with `&`.
     let script =
         "\"$0\" -- \"$1\" log \"$2\" up sleep & echo $! >\"$2.pid\"; wait $!; echo $? >\"$2.status\"";
     let mut command = sandbox.command("sh");
@@ -156,7 +158,7 @@ fn started_in_the_background_of_a_script_it_ends_by_an_interrupt_all_the_same() 
 }
 
 #[test]
-fn exit_statuses_are_those_of_the_child_or_of_the_signal() {
+fn the_exit_status_is_that_of_the_child_or_of_the_signal() {
     let status = |steps: &str| {
         let sandbox = Sandbox::new();
         ended(&mut start(&sandbox, &["--on-exit", "quit"], steps))

@@ -1,11 +1,11 @@
-//! Thousands of restarts: what devrun holds stays as it was.
+//! Thousands of restarts: devrun's memory, descriptors and threads stay as they were.
 
 use std::path::Path;
 
 use crate::support::process::TestProcess;
 use crate::support::sandbox::{Sandbox, wait_for, wait_until};
 
-/// What a process holds: resident memory in KiB, descriptors, children that are zombies, threads.
+/// Resources of a process: resident memory in KiB, descriptors, zombie children, threads.
 #[derive(Debug, Clone, Copy)]
 struct Holdings {
     memory: u64,
@@ -35,7 +35,7 @@ fn entries(dir: &Path) -> usize {
 #[test]
 #[cfg(target_os = "linux")]
 #[ignore = "needs a minute"]
-fn two_thousand_restarts_leave_everything_as_it_was() {
+fn two_thousand_restarts_leave_no_resources_behind() {
     const RESTARTS: usize = 2000;
     for front in [false, true] {
         let sandbox = Sandbox::new();
@@ -46,7 +46,8 @@ fn two_thousand_restarts_leave_everything_as_it_was() {
         let mut command = sandbox.devrun();
         command.env("TMPDIR", &temporary).args(["-q", "--on-loop", "restart", "--env-file", "app.env"]);
         sandbox.write("app.env", "A=1");
-        // With a front a generation is ready when it listens, which takes longer: fewer of them.
+        // With a proxy, a generation is ready when it listens. That takes longer, so the test does fewer
+        // restarts.
         let (restarts, server) = match front {
             true => {
                 (RESTARTS / 20, format!("exec {} serve", crate::support::sandbox::example("child").display()))
@@ -59,13 +60,13 @@ fn two_thousand_restarts_leave_everything_as_it_was() {
         let started = || std::fs::metadata(&starts).map_or(0, |found| found.len() as usize);
         let mut before = None;
         for time in 1..=restarts {
-            wait_until("it is up", || started() >= time);
+            wait_until("the generation has started", || started() >= time);
             if time == restarts / 5 {
                 before = Some(quiet(run.pid()));
             }
             sandbox.write("app.py", format!("{time}"));
         }
-        wait_until("the last one is up", || started() > restarts);
+        wait_until("the last generation has started", || started() > restarts);
         let (before, after) = (before.unwrap(), quiet(run.pid()));
         eprintln!("front: {front}, restarts: {restarts}, after a fifth: {before:?}, at the end: {after:?}");
         assert_eq!((after.descriptors, after.zombies), (before.descriptors, 0));
@@ -76,7 +77,7 @@ fn two_thousand_restarts_leave_everything_as_it_was() {
     }
 }
 
-/// What it holds once nothing is on its way any more.
+/// The resources once all stops and starts have ended.
 fn quiet(pid: u32) -> Holdings {
     let mut last = holdings(pid);
     wait_for("it holds the same for a while", || {

@@ -1,4 +1,5 @@
-//! Sockets through the program: handed over, answered on while nobody lives, Unix and UDP, ports that are taken.
+//! Sockets of the program: devrun hands them over and answers on them without a server. TCP, Unix, UDP, ports
+//! in use.
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -15,10 +16,10 @@ use crate::support::http::{Answer, Lost, free_address, get};
 use crate::support::process::TestProcess;
 use crate::support::sandbox::{PATIENCE, Sandbox, example, wait_for, wait_until};
 
-/// What COMMAND does stands in the file `steps`, for the helper child; `{}` is the project's directory.
+/// The helper child with the steps in the file `steps`; `{}` is the project's directory.
 const LINE: &str = "exec CHILD $(sed \"s|{}|ROOT|g\" steps)";
 
-/// `devrun OPTIONS -- sh -c …`, with what it does in the file `steps`.
+/// `devrun OPTIONS -- sh -c …`, with the steps in the file `steps`.
 fn devrun(sandbox: &Sandbox, steps: &str, options: &[&str]) -> Command {
     sandbox.write("steps", steps);
     sandbox.write(".watchignore", "/data/\n");
@@ -30,13 +31,13 @@ fn devrun(sandbox: &Sandbox, steps: &str, options: &[&str]) -> Command {
     devrun
 }
 
-/// Clients that ask on a connection of their own each, one after another, every 5 ms, for a path that nobody else asks for.
+/// Clients that send a request every 5 ms, each on a new connection and for its own path.
 struct Crowd {
     done: Arc<AtomicBool>,
     clients: Vec<JoinHandle<Vec<Asked>>>,
 }
 
-/// A path, and what became of it.
+/// A path, and the answer to it or its loss.
 type Asked = (String, Result<Answer, Lost>);
 
 impl Crowd {
@@ -64,9 +65,9 @@ impl Crowd {
     }
 }
 
-/// While nobody lives devrun answers; each request is answered once, by it or by the server, whenever it comes.
+/// devrun answers while no server runs. Each request is answered once, by devrun or by the server.
 #[test]
-fn a_socket_goes_to_and_fro_between_devrun_and_the_server_without_a_loss() {
+fn a_socket_passes_between_devrun_and_the_server_without_a_lost_request() {
     let (sandbox, address) = (Sandbox::new(), free_address());
     let listen = address.to_string();
     let serve = "serve-draining {}/data/log";
@@ -109,7 +110,7 @@ fn a_socket_goes_to_and_fro_between_devrun_and_the_server_without_a_loss() {
     assert!(counted(200) > 60 && counted(503) > 60);
 }
 
-/// A free port, and one datagram to it and back.
+/// Sends a datagram to the port from a free port, and returns the reply.
 fn echo(to: SocketAddr) -> Option<String> {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
@@ -128,7 +129,7 @@ fn hear(path: &std::path::Path) -> Option<String> {
 }
 
 #[test]
-fn named_sockets_of_all_kinds_outlive_the_generations() {
+fn sockets_of_all_kinds_outlive_the_generations() {
     let (sandbox, tcp) = (Sandbox::new(), free_address());
     let udp = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let path = sandbox.path("data/app.sock");
@@ -152,13 +153,17 @@ fn named_sockets_of_all_kinds_outlive_the_generations() {
     let inode = std::fs::metadata(&path).unwrap().ino();
     sandbox.write("steps", "report {}/data/report serve-each tcp unix udp end end");
     wait_until("all three answer with new code", || answers("2"));
-    assert_eq!(std::fs::metadata(&path).unwrap().ino(), inode, "nobody who has the path open notices");
+    assert_eq!(
+        std::fs::metadata(&path).unwrap().ino(),
+        inode,
+        "the socket file is the same for a process that has it open"
+    );
     running.stop();
-    assert!(!path.exists(), "the file goes with devrun");
+    assert!(!path.exists(), "devrun removes the file");
 }
 
 #[test]
-fn a_socket_file_is_replaced_only_if_nobody_listens_on_it() {
+fn a_socket_file_is_replaced_only_if_no_process_listens_on_it() {
     let sandbox = Sandbox::new();
     let path = sandbox.path("data/app.sock");
     let listen = format!("unix:{}", path.display());
@@ -169,9 +174,9 @@ fn a_socket_file_is_replaced_only_if_nobody_listens_on_it() {
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains(&format!("process {} ", std::process::id())), "{said}");
     drop(alive);
-    // A process that another test starts meanwhile holds it until it executes its program.
-    wait_until("nobody listens", || UnixStream::connect(&path).is_err());
-    assert!(path.exists(), "left behind, as a killed server does");
+    // A process of another test may hold the socket until it executes its program.
+    wait_until("no process listens", || UnixStream::connect(&path).is_err());
+    assert!(path.exists(), "a killed server leaves its file behind");
     let mut running = TestProcess::start(&mut command);
     assert_eq!(wait_for("the server answers", || hear(&path)), "1");
     running.stop();
@@ -201,9 +206,9 @@ fn devrun_answers_on_a_unix_socket_too() {
     running.stop();
 }
 
-/// What is not HTTP gets no HTTP: whoever comes while nobody lives waits for the server.
+/// devrun sends no HTTP on a socket of another protocol. Its clients wait for the server.
 #[test]
-fn a_tcp_socket_is_left_alone_while_nobody_lives() {
+fn devrun_answers_nothing_on_a_tcp_socket_without_a_server() {
     let (sandbox, address) = (Sandbox::new(), free_address());
     let listen = format!("tcp:{address}");
     let mut running = TestProcess::start(&mut devrun(&sandbox, "exit 1", &["--listen", &listen]));
@@ -211,7 +216,7 @@ fn a_tcp_socket_is_left_alone_while_nobody_lives() {
     let mut early = TcpStream::connect(address).unwrap();
     early.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
     early.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
-    assert!(early.read(&mut [0]).is_err(), "nobody says anything");
+    assert!(early.read(&mut [0]).is_err(), "devrun sends nothing");
     sandbox.write("steps", "serve-each tcp end");
     early.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut answer = String::new();
@@ -220,9 +225,9 @@ fn a_tcp_socket_is_left_alone_while_nobody_lives() {
     running.stop();
 }
 
-/// What devrun's own caller has opened for devrun is not COMMAND's.
+/// COMMAND does not get the descriptors that devrun's caller has opened for devrun.
 #[test]
-fn sockets_that_were_meant_for_devrun_go_no_further() {
+fn sockets_handed_to_devrun_are_not_handed_to_the_command() {
     let sandbox = Sandbox::new();
     let line =
         "exec 3</dev/null 4</dev/null 5</dev/null; LISTEN_FDS=2 LISTEN_FDNAMES=a:b LISTEN_PID=$$ exec \"$@\"";
@@ -235,11 +240,11 @@ fn sockets_that_were_meant_for_devrun_go_no_further() {
     let text = std::fs::read_to_string(&report).unwrap();
     assert!(!text.contains("env LISTEN_"), "{text}");
     assert!(!text.contains("fd 3 /dev/null") && !text.contains("fd 4 /dev/null"), "{text}");
-    assert!(text.contains("fd 5 /dev/null"), "all else is inherited, as from a shell: {text}");
+    assert!(text.contains("fd 5 /dev/null"), "other descriptors are inherited, as from a shell: {text}");
 }
 
 #[test]
-fn whoever_holds_a_wanted_port_is_named() {
+fn the_process_that_holds_a_port_is_named() {
     let sandbox = Sandbox::new();
     let held = TcpListener::bind("127.0.0.1:0").unwrap();
     let tcp = held.local_addr().unwrap();
@@ -255,9 +260,10 @@ fn whoever_holds_a_wanted_port_is_named() {
     }
 }
 
-/// The example server takes descriptor 3 as the `listenfd` crate does, and finishes what it has begun when it is asked to end.
+/// The example server takes descriptor 3 as the `listenfd` crate does, and finishes its requests when it is
+/// stopped.
 #[test]
-fn a_server_in_rust_takes_the_socket() {
+fn a_rust_server_takes_the_socket() {
     let (sandbox, address) = (Sandbox::new(), free_address());
     let tenders = include_str!("../../../examples/portal/tenders.json");
     let edit = |edition: usize| {
@@ -284,7 +290,7 @@ fn a_server_in_rust_takes_the_socket() {
     }
     let asked = crowd.answers();
     let lost: Vec<_> = asked.iter().filter_map(|(_, answer)| answer.as_ref().err()).collect();
-    // A connection that it has yet to read from when the signal comes is one that nobody else knows of.
+    // When the signal arrives, only the server knows the connections that it has not read from.
     let forgiven = lost.len() <= 1 && lost.iter().all(|lost| matches!(lost, Lost::Empty(_)));
     assert!(forgiven, "{lost:?} of {}\n{}", asked.len(), running.lines().join("\n"));
     running.stop();

@@ -3,7 +3,7 @@
 use crate::support::pty::{Pty, state, wait_for_state};
 use crate::support::sandbox::{Sandbox, example, lives, wait_for, wait_until};
 
-/// The helper child as words for the shell; `{}` is a directory outside the project.
+/// The helper child as words for the shell; `{}` is a directory outside of the project.
 fn child(sandbox: &Sandbox, steps: &str) -> String {
     let outside = sandbox.outside();
     format!("{} {}", example("child").display(), steps.replace("{}", outside.to_str().unwrap()))
@@ -23,7 +23,7 @@ fn logged(sandbox: &Sandbox, word: &str, count: usize) -> Vec<i32> {
     })
 }
 
-/// The running devrun: the parent of a child of its.
+/// The running devrun, which is the parent of its child.
 fn parent(pid: i32) -> i32 {
     let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     text.rsplit_once(") ").unwrap().1.split(' ').nth(1).unwrap().parse().unwrap()
@@ -125,10 +125,10 @@ fn bg_goes_on_without_keys_and_fg_brings_them_back() {
 }
 
 #[test]
-fn in_the_background_from_the_start_nothing_stops_it() {
+fn a_devrun_started_in_the_background_is_not_stopped() {
     let sandbox = Sandbox::new();
     let mut shell = Pty::shell(&sandbox);
-    // Even where the terminal stops whoever writes from the background.
+    // `tostop` makes the terminal stop background processes that write.
     shell.run("stty tostop");
     shell.run(&format!("devrun -- {} &", child(&sandbox, "print hello log {}/log up sleep")));
     let up = logged(&sandbox, "up", 1)[0];
@@ -148,7 +148,7 @@ fn in_the_background_from_the_start_nothing_stops_it() {
 }
 
 #[test]
-fn a_closed_terminal_ends_everything() {
+fn a_closed_terminal_ends_all_processes() {
     for words in
         ["devrun -- ", "devrun --stdin inherit -- ", "exec devrun -- ", "sh -c '$0 \"$@\"; exit' devrun -- "]
     {
@@ -178,11 +178,11 @@ fn a_closed_terminal_stops_gently() {
     shell.run("devrun -- sh ./server");
     shell.expect("up\r\n");
     shell.hang_up();
-    wait_until("the server has had its time", || sandbox.path("log").exists());
+    wait_until("the server has handled the signal", || sandbox.path("log").exists());
 }
 
 #[test]
-fn nohup_keeps_it_alive_and_idle_after_the_terminal_is_gone() {
+fn nohup_keeps_devrun_alive_and_idle_after_the_terminal_closes() {
     let sandbox = Sandbox::new();
     let mut shell = Pty::shell(&sandbox);
     shell.run(&format!("nohup devrun -- {}", child(&sandbox, "log {}/log up sleep")));
@@ -192,7 +192,7 @@ fn nohup_keeps_it_alive_and_idle_after_the_terminal_is_gone() {
     wait_for_state("the shell is gone", shell.pid(), &[None, Some('Z')]);
     let before = processor_time(devrun);
     std::thread::sleep(std::time::Duration::from_millis(300));
-    assert!(processor_time(devrun) - before < 10, "it spins");
+    assert!(processor_time(devrun) - before < 10, "devrun spins");
     assert!(lives(up));
     sandbox.write("app.py", "one");
     logged(&sandbox, "up", 2);
@@ -201,7 +201,7 @@ fn nohup_keeps_it_alive_and_idle_after_the_terminal_is_gone() {
     wait_for_state("devrun has ended", devrun.as_raw_nonzero().get(), &[None, Some('Z')]);
 }
 
-/// Ticks of a hundredth of a second.
+/// The processor time of a process in ticks of 10 ms.
 pub(crate) fn processor_time(pid: i32) -> u64 {
     let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     let fields: Vec<&str> = text.rsplit_once(") ").unwrap().1.split(' ').collect();
@@ -221,7 +221,7 @@ fn a_prompt_reads_lines_before_and_after_a_restart() {
     );
     for round in 1..=3 {
         shell.expect("(Pdb) ");
-        // The letters of keys too: they are the child's.
+        // The child also gets the letters of devrun's keys.
         shell.run(&format!("rpw{round}"));
         shell.expect("(Pdb) ");
         logged(&sandbox, "up", round);
@@ -255,7 +255,7 @@ fn the_python_debugger_works_across_a_restart() {
     shell.expect("(Pdb) ");
     shell.line("continue");
     shell.expect("went on");
-    // It has ended, and the terminal is devrun's again.
+    // The child has ended, so the terminal belongs to devrun again.
     shell.expect("waiting for a change");
     shell.send("\x03");
     assert_eq!(shell.status(), 130);
@@ -287,7 +287,7 @@ fn ctrl_z_in_a_child_that_owns_the_terminal_stops_the_job_and_fg_gives_it_back()
         shell.run(word);
         shell.expect("ask:");
     }
-    // In the background it has to wait for the terminal, and the shell says so.
+    // In the background, the child has to wait for the terminal. The shell reports that.
     shell.send("\x1a");
     shell.expect("Stopped");
     shell.run("bg; until [ \"$(jobs -s)\" ]; do sleep 0.05; done; echo $((40 + 2)) again");
@@ -302,7 +302,7 @@ fn ctrl_z_in_a_child_that_owns_the_terminal_stops_the_job_and_fg_gives_it_back()
 }
 
 #[test]
-fn a_child_that_dies_with_the_terminal_in_disorder_leaves_it_in_order() {
+fn devrun_restores_the_terminal_after_a_killed_child() {
     let sandbox = Sandbox::new();
     let mut shell = Pty::shell(&sandbox);
     shell.run(&format!("devrun --stdin inherit -- {}", child(&sandbox, "raw log {}/log up die 9")));
@@ -318,7 +318,7 @@ fn a_child_that_dies_with_the_terminal_in_disorder_leaves_it_in_order() {
 }
 
 #[test]
-fn who_wants_the_terminal_without_having_it_is_named_with_the_remedy() {
+fn a_child_that_uses_the_terminal_without_owning_it_is_named_with_the_remedy() {
     let sandbox = Sandbox::new();
     let mut shell = Pty::shell(&sandbox);
     shell.run("devrun -- sh -c 'read line </dev/tty'");
@@ -329,7 +329,7 @@ fn who_wants_the_terminal_without_having_it_is_named_with_the_remedy() {
 }
 
 #[test]
-fn keys_do_what_they_say_and_the_child_does_not_get_them() {
+fn keys_do_their_documented_actions_and_do_not_reach_the_child() {
     let sandbox = Sandbox::new();
     let mut shell = Pty::shell(&sandbox);
     shell.run(&format!("devrun -- {}", child(&sandbox, "log {}/log up read {}/read sleep")));
@@ -354,7 +354,7 @@ fn keys_do_what_they_say_and_the_child_does_not_get_them() {
     assert!(!sandbox.outside().join("read").exists(), "a key reached the child");
 }
 
-/// Most often it meets the first walk; whenever it comes, it must not be lost.
+/// The signal usually arrives during the first walk. At any other moment it must not be lost either.
 #[test]
 fn a_signal_during_the_first_walk_ends_it() {
     let sandbox = Sandbox::new();
@@ -363,9 +363,9 @@ fn a_signal_during_the_first_walk_ends_it() {
     }
     let mut shell = Pty::shell(&sandbox);
     shell.run(&format!("devrun -- {}", child(&sandbox, "log {}/log up sleep")));
-    wait_until("devrun hears signals", || {
+    wait_until("devrun catches signals", || {
         let devrun = shell.foreground();
-        // Before it becomes devrun it is the shell, which hears them too.
+        // Before the exec, the process is still the shell, which also catches signals.
         let name = std::fs::read_to_string(format!("/proc/{devrun}/comm")).unwrap_or_default();
         name == "devrun\n" && catches(devrun, libc::SIGINT)
     });
@@ -381,7 +381,7 @@ fn catches(pid: i32, signal: i32) -> bool {
 }
 
 #[test]
-fn without_a_shell_it_leads_its_session_just_as_well() {
+fn devrun_works_as_a_session_leader_without_a_shell() {
     let sandbox = Sandbox::new();
     let mut terminal =
         Pty::devrun(&sandbox, &["--", "sh", "-c", "echo child $DEVRUN_GENERATION; exec sleep 100"]);

@@ -40,24 +40,24 @@ impl Browser {
         Self { address, session, downloads, driver }
     }
 
-    /// Goes to a page; returns once it is loaded.
+    /// Opens a page and returns when it is loaded.
     pub(crate) fn open(&self, url: &str) {
         self.post("url", &json!({ "url": url }));
     }
 
-    /// The value of a script, which `return`s it.
+    /// Runs a script and returns the value that it `return`s.
     pub(crate) fn run(&self, script: &str) -> Value {
         self.post("execute/sync", &json!({ "script": script, "args": [] }))
     }
 
-    /// Waits until a script returns something true, and returns that.
+    /// Waits until a script returns a true value, and returns that value.
     pub(crate) fn wait_for(&self, script: &str) -> Value {
         wait_for(script, || {
             Some(self.run(script)).filter(|value| !matches!(value, Value::Null | Value::Bool(false)))
         })
     }
 
-    /// What the page looks like, as PNG in Base64.
+    /// The page as a PNG image in Base64.
     #[allow(dead_code)]
     pub(crate) fn screenshot(&self) -> String {
         let path = format!("/session/{}/screenshot", self.session);
@@ -66,8 +66,8 @@ impl Browser {
         value["value"].as_str().unwrap().to_owned()
     }
 
-    /// Waits until a document is whole in the folder for downloads; gives its path. The browser first makes an empty file of that
-    /// name, to keep the place.
+    /// Waits until the downloads folder has a file with this content, and returns its path. The browser first
+    /// creates an empty file of that name.
     pub(crate) fn wait_for_download(&self, content: &[u8]) -> PathBuf {
         wait_for("the document is whole in the browser's folder", || {
             let entries = std::fs::read_dir(self.downloads.path()).unwrap().flatten();
@@ -109,7 +109,7 @@ fn send(address: SocketAddr, method: &str, path: &str, body: &str) -> std::io::R
         stream,
         "{method} {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
     )?;
-    // The driver may keep the connection, whatever it was asked for: read what the length says.
+    // The driver may keep the connection open, so the client reads by `Content-Length`.
     let mut answer = Vec::new();
     let mut buffer = [0; 4096];
     loop {

@@ -1,4 +1,5 @@
-//! The place the portal fetches documents from, in the test's hand: it holds them back until the test lets go.
+//! The server from which the example server fetches documents. It holds documents back until the test
+//! releases them.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -54,12 +55,12 @@ impl Upstream {
         Self { address, state }
     }
 
-    /// How many documents are halfway.
+    /// The number of documents of which the first half is sent.
     pub(crate) fn halfway(&self) -> usize {
         self.state.0.lock().unwrap().halfway
     }
 
-    /// Lets all held documents go on, and those to come.
+    /// Lets the server send the rest of all documents, now and later.
     pub(crate) fn release(&self) {
         self.state.0.lock().unwrap().released = true;
         self.state.1.notify_all();

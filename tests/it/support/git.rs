@@ -1,4 +1,4 @@
-//! What the installed git says of paths, and what devrun's rules say, in one form.
+//! Decisions of the installed git and of devrun's rules about paths, in one form.
 
 use std::ffi::OsStr;
 use std::io::Write as _;
@@ -24,12 +24,12 @@ impl std::fmt::Display for Decided {
     }
 }
 
-/// `git check-ignore` for many paths at once, relative to the top, in their order.
+/// The decisions of `git check-ignore` for paths relative to the top directory, in their order.
 pub(crate) fn ask_git(sandbox: &Sandbox, paths: &[Vec<u8>]) -> Vec<Option<Decided>> {
     ask_git_in(sandbox, sandbox.root(), &[], paths)
 }
 
-/// The same in a directory, with configuration (`key=value`).
+/// Runs `git check-ignore` in a directory with configuration (`key=value`).
 pub(crate) fn ask_git_in(
     sandbox: &Sandbox,
     dir: &Path,
@@ -69,7 +69,7 @@ fn decided_by_git(fields: &[&[u8]]) -> Option<Decided> {
     Some(Decided { source: source.to_vec(), line, pattern: pattern.to_vec() })
 }
 
-/// Rules that read what git reads and nothing else.
+/// Options of rules that read the same files as git, and no others.
 pub(crate) fn git_rules(top: &Path) -> Options {
     let mut options = Options::new(top);
     options.file_names.clear();
@@ -77,8 +77,8 @@ pub(crate) fn git_rules(top: &Path) -> Options {
     options
 }
 
-/// devrun's answer for a path relative to the top; a path that ends in `/` is a directory, and so is one
-/// that is one.
+/// devrun's decision for a path relative to the top directory. A path is a directory if it ends in `/` or is
+/// one on disk.
 pub(crate) fn ask_rules(rules: &Rules, top: &Path, path: &[u8]) -> Option<Decided> {
     let full = top.join(OsStr::from_bytes(path.strip_suffix(b"/").unwrap_or(path)));
     let kind = if path.ends_with(b"/") { EntryKind::Dir } else { EntryKind::of_path(&full) };

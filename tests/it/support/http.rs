@@ -1,4 +1,4 @@
-//! A plain HTTP/1.1 client that tells exactly how an answer was lost: nothing retried, nothing forgiven.
+//! A plain HTTP/1.1 client that reports how an answer was lost. It retries nothing.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::support::sandbox::PATIENCE;
 
-/// A whole answer.
+/// A complete answer.
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -24,23 +24,23 @@ impl Answer {
     }
 }
 
-/// How a request was lost.
+/// How a request failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Lost {
-    /// No connection.
+    /// The client could not connect.
     Refused(String),
-    /// A connection, and not one byte of an answer.
+    /// The server accepted the connection and sent no byte of an answer.
     Empty(String),
-    /// The answer ended before its end.
+    /// The answer ended before its declared end.
     Cut(String),
 }
 
-/// `GET path` on a connection of its own.
+/// Sends `GET path` on a new connection.
 pub(crate) fn get(address: SocketAddr, path: &str) -> Result<Answer, Lost> {
     Opened::get(address, path, &[])?.finish()
 }
 
-/// `POST path` with a body, on a connection of its own.
+/// Sends `POST path` with a body on a new connection.
 pub(crate) fn post(address: SocketAddr, path: &str, body: &str) -> Result<Answer, Lost> {
     let length = format!("Content-Length: {}", body.len());
     Opened::ask(address, "POST", path, &["Connection: close", &length], body)?.finish()
@@ -51,7 +51,7 @@ pub(crate) fn text(address: SocketAddr, path: &str) -> Option<String> {
     get(address, path).ok().filter(|answer| answer.status == 200).map(|answer| answer.text())
 }
 
-/// An answer whose head has come, and whose body can be read bit by bit.
+/// An answer whose head has arrived. Its body can be read piece by piece.
 #[derive(Debug)]
 pub(crate) struct Opened {
     pub(crate) status: u16,
@@ -105,7 +105,7 @@ impl Opened {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// Reads the body to its end, as its length or its chunks say.
+    /// Reads the body to the end that its length or its chunks declare.
     pub(crate) fn finish(mut self) -> Result<Answer, Lost> {
         let mut body = Vec::new();
         let chunked = self.header("transfer-encoding").is_some_and(|coding| coding.contains("chunked"));
@@ -122,7 +122,7 @@ impl Opened {
         Ok(Answer { status: self.status, headers: self.headers, body })
     }
 
-    /// Reads lines until one contains `text`; `None`: the stream ended before.
+    /// Reads lines until one contains `text`. Returns `None` if the stream ends first.
     pub(crate) fn line_with(&mut self, text: &str) -> Option<String> {
         loop {
             let line = line(&mut self.stream).ok()?;
@@ -132,7 +132,7 @@ impl Opened {
         }
     }
 
-    /// Reads until the other side ends the stream.
+    /// Reads until the server ends the stream.
     pub(crate) fn rest(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();
         let _ = self.stream.read_to_end(&mut rest);
@@ -164,10 +164,10 @@ fn read_chunks(stream: &mut impl BufRead, body: &mut Vec<u8>) -> std::io::Result
     }
 }
 
-/// A loopback address that nobody listens on, and that the kernel gives to no outgoing connection before somebody does.
+/// A loopback address that no process listens on. The kernel gives its port to no outgoing connection.
 pub(crate) fn free_address() -> SocketAddr {
     static TAKEN: AtomicU32 = AtomicU32::new(0);
-    // Other test processes begin elsewhere; within this one no port is given twice.
+    // Other test processes start at other ports. Within this process, no port is returned twice.
     let next =
         || 10_000 + ((std::process::id() * 97 + TAKEN.fetch_add(1, Ordering::Relaxed)) % 10_000) as u16;
     let bound = std::iter::repeat_with(|| TcpListener::bind(("127.0.0.1", next())));

@@ -14,7 +14,7 @@ pub(crate) struct TestProcess {
 }
 
 impl TestProcess {
-    /// Starts a command; both of its output streams are collected.
+    /// Starts a command and collects both of its output streams.
     pub(crate) fn start(command: &mut Command) -> Self {
         let mut child =
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -28,17 +28,17 @@ impl TestProcess {
         self.child.id()
     }
 
-    /// All lines until now.
+    /// All lines so far.
     pub(crate) fn lines(&self) -> Vec<String> {
         self.lines.lock().unwrap().clone()
     }
 
-    /// How many lines contain `text`.
+    /// The number of lines that contain `text`.
     pub(crate) fn count(&self, text: &str) -> usize {
         self.lines.lock().unwrap().iter().filter(|line| line.contains(text)).count()
     }
 
-    /// Waits for a line that contains `text`; panics with the whole output if none comes.
+    /// Waits for a line that contains `text`. Panics with the whole output after the deadline.
     pub(crate) fn wait_for_line(&self, text: &str) -> String {
         self.wait_for_count(text, 1);
         self.lines().into_iter().find(|line| line.contains(text)).unwrap()
@@ -64,13 +64,13 @@ impl TestProcess {
         rustix::process::kill_process(pid, signal).unwrap();
     }
 
-    /// Waits for its end.
+    /// Waits for the end of the process.
     pub(crate) fn wait(&mut self) -> ExitStatus {
         let child = &mut self.child;
         wait_for("the process ends", || child.try_wait().unwrap())
     }
 
-    /// Sends SIGTERM and waits for its end.
+    /// Sends SIGTERM and waits for the end of the process.
     pub(crate) fn stop(&mut self) -> ExitStatus {
         self.signal(15);
         self.wait()

@@ -1,4 +1,4 @@
-//! The proxy for the proxy's tests: servers that play what they are told on raw sockets, and clients that read every byte.
+//! A proxy for tests, servers that follow a script on raw sockets, and clients that read every byte.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 
 use crate::support::sandbox::PATIENCE;
 
-/// A future that must come true in time.
+/// Awaits a future; panics after the deadline.
 pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     match tokio::time::timeout(PATIENCE, future).await {
         Ok(value) => value,
@@ -64,7 +64,7 @@ impl TestProxy {
         Self { handle, address: addresses[0], events, stop, task }
     }
 
-    /// This server serves as this generation.
+    /// Makes the server serve as this generation.
     pub(crate) fn ready(&self, generation: u64, server: &ScriptedServer) {
         self.handle
             .publish(Upstream::Ready { generation: GenerationId::new(generation), address: server.address });
@@ -78,12 +78,12 @@ impl TestProxy {
         Client::connect(self.address).await
     }
 
-    /// One request on a connection of its own, with its answer.
+    /// Sends one request on a new connection and returns the answer.
     pub(crate) async fn get(&self, path: &str) -> Answer {
         self.ask(&format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")).await
     }
 
-    /// One request as given, with its answer.
+    /// Sends the text of a request on a new connection and returns the answer.
     pub(crate) async fn ask(&self, request: &str) -> Answer {
         let mut client = self.client().await;
         client.send(request).await;
@@ -94,7 +94,7 @@ impl TestProxy {
         self.events.lock().unwrap().clone()
     }
 
-    /// How often a generation was said to be drained.
+    /// The number of events that report a generation as drained.
     pub(crate) fn drained(&self, number: u64) -> usize {
         let events = self.events();
         events
@@ -103,12 +103,12 @@ impl TestProxy {
             .count()
     }
 
-    /// Waits until so many requests are held.
+    /// Waits until the proxy holds this number of requests.
     pub(crate) async fn held(&self, count: usize) {
         self.told_held(count, 1).await;
     }
 
-    /// Waits until it was told so many times that so many requests are held.
+    /// Waits until this number of events has reported `count` held requests.
     pub(crate) async fn told_held(&self, count: usize, times: usize) {
         let is_it = |event: &&Event| matches!(event, Event::Held { requests } if *requests == count);
         until("requests are held", || self.events().iter().filter(is_it).count() >= times).await;
@@ -120,13 +120,14 @@ impl TestProxy {
     }
 }
 
-/// A server that plays a part on each connection. Dropped, it dies: its port refuses, its connections are cut.
+/// A server that runs a script on each connection. When it is dropped, its port refuses clients and its
+/// connections are cut.
 pub(crate) struct ScriptedServer {
     pub(crate) address: SocketAddr,
     task: JoinHandle<()>,
-    /// How many connections it has accepted.
+    /// Number of accepted connections.
     accepted: Arc<Mutex<usize>>,
-    /// How many have ended: the part was played, or the proxy left.
+    /// Number of connections that have ended, by the script or by the proxy.
     ended: Arc<Mutex<usize>>,
 }
 
@@ -178,7 +179,7 @@ impl ScriptedServer {
         *self.ended.lock().unwrap()
     }
 
-    /// Dies and waits until it is dead.
+    /// Drops the server and waits until its port is closed.
     pub(crate) async fn die(mut self) {
         self.task.abort();
         let _ = (&mut self.task).await;
@@ -191,25 +192,25 @@ impl Drop for ScriptedServer {
     }
 }
 
-/// A plain answer with a length.
+/// A plain answer with `Content-Length`.
 pub(crate) fn plain(text: &str) -> String {
     format!("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n{text}", text.len())
 }
 
-/// One end of a connection, read byte for byte: a client's, or a scripted server's.
+/// One end of a connection, of a client or of a scripted server, read byte by byte.
 pub(crate) struct Client {
     pub(crate) stream: TcpStream,
     buffer: Vec<u8>,
 }
 
-/// An answer as it came.
+/// An answer as it was received.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) head: String,
     pub(crate) body: Vec<u8>,
     pub(crate) trailers: String,
-    /// It ended as it said it would; otherwise it was cut.
+    /// Whether the answer ended as its head declares. Otherwise the connection was cut.
     pub(crate) whole: bool,
 }
 
@@ -218,13 +219,13 @@ impl Answer {
         std::str::from_utf8(&self.body).unwrap()
     }
 
-    /// A header's value, names in any case.
+    /// The value of a header. The case of the name does not count.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         header(&self.head, name)
     }
 }
 
-/// A header's value in a head, names in any case.
+/// The value of a header in a head. The case of the name does not count.
 pub(crate) fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     head.lines().skip(1).find_map(|line| {
         let (found, value) = line.split_once(':')?;
@@ -241,39 +242,39 @@ impl Client {
         Self::new(TcpStream::connect(address).await.unwrap())
     }
 
-    /// As if these bytes had yet to be read.
+    /// Treats the bytes as received and unread.
     pub(crate) fn prepared(stream: TcpStream, buffer: Vec<u8>) -> Self {
         Self { stream, buffer }
     }
 
-    /// Puts a head back that was read to see that it has come.
+    /// Puts a head back that a script has read to learn that a request has arrived.
     pub(crate) fn prepared_with(mut self, head: String) -> Self {
         self.buffer.splice(0..0, head.into_bytes());
         self
     }
 
-    /// Sends; whoever reads may have left.
+    /// Sends bytes. The peer may have closed the connection.
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         let _ = self.stream.write_all(bytes.as_ref()).await;
     }
 
-    /// Reads some more; false at the end or when the connection was cut.
+    /// Reads more bytes. Returns false at the end of the stream, or if the connection was cut.
     async fn more(&mut self) -> bool {
         matches!(soon("bytes come", self.stream.read_buf(&mut self.buffer)).await, Ok(1..))
     }
 
-    /// Whether the connection has ended, without an answer.
+    /// Whether the connection has ended without an answer.
     pub(crate) async fn ended(&mut self) -> bool {
         self.buffer.is_empty() && !self.more().await
     }
 
-    /// Reads to the end, whatever comes.
+    /// Reads all bytes to the end of the stream.
     pub(crate) async fn rest(&mut self) -> Vec<u8> {
         while self.more().await {}
         std::mem::take(&mut self.buffer)
     }
 
-    /// Reads a head; `None` if the connection ends before.
+    /// Reads a head. Returns `None` if the connection ends first.
     pub(crate) async fn try_head(&mut self) -> Option<String> {
         loop {
             if let Some(end) = self.buffer.windows(4).position(|four| four == b"\r\n\r\n") {
@@ -287,10 +288,10 @@ impl Client {
     }
 
     pub(crate) async fn head(&mut self) -> String {
-        self.try_head().await.expect("a head comes")
+        self.try_head().await.expect("a head arrives")
     }
 
-    /// Reads exactly so many bytes, or what there is of them.
+    /// Reads this number of bytes, or fewer if the stream ends first.
     pub(crate) async fn take(&mut self, length: usize) -> Vec<u8> {
         while self.buffer.len() < length && self.more().await {}
         let length = length.min(self.buffer.len());
@@ -309,7 +310,8 @@ impl Client {
         }
     }
 
-    /// One chunk of a chunked body; empty at its end; `None` when it was cut.
+    /// Reads one chunk of a chunked body. It is empty at the end of the body, and `None` if the connection
+    /// was cut.
     pub(crate) async fn chunk(&mut self) -> Option<Vec<u8>> {
         let length = usize::from_str_radix(self.line().await?.trim(), 16).expect("a chunk's length");
         if length == 0 {
@@ -319,14 +321,14 @@ impl Client {
         (chunk.len() == length && self.line().await?.is_empty()).then_some(chunk)
     }
 
-    /// A whole request: its head and its body.
+    /// Reads a complete request: head and body.
     pub(crate) async fn request(&mut self) -> (String, Vec<u8>) {
         let head = self.try_head().await.unwrap_or_default();
         let (body, _, _) = self.body(&head, false).await;
         (head, body)
     }
 
-    /// A whole answer, as far as it comes.
+    /// Reads an answer until it ends or the connection is cut.
     pub(crate) async fn answer(&mut self, to_head: bool) -> Answer {
         let Some(head) = self.try_head().await else {
             let body = std::mem::take(&mut self.buffer);
@@ -374,7 +376,7 @@ impl Client {
         (body, trailers, false)
     }
 
-    /// A body that the close ends: a reset cuts it.
+    /// Reads a body that ends with the connection. A reset cuts it.
     async fn until_close(&mut self) -> (Vec<u8>, String, bool) {
         let whole = loop {
             match soon("bytes come", self.stream.read_buf(&mut self.buffer)).await {

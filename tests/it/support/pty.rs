@@ -1,4 +1,4 @@
-//! A terminal in the test's hand: what is typed on it, what appears on it, its modes, its end.
+//! A pseudo-terminal on which a test types, and whose output and modes the test reads.
 
 use std::collections::BTreeSet;
 use std::fs::OpenOptions;
@@ -16,16 +16,16 @@ use rustix::termios::{LocalModes, Winsize};
 
 use crate::support::sandbox::{PATIENCE, Sandbox, example, wait_for};
 
-/// What a shell writes when it waits for a command.
+/// The prompt of the shell.
 const PROMPT: &str = "ready> ";
 
-/// A terminal with a session of its own on it.
+/// A terminal that is the controlling terminal of a new session.
 pub(crate) struct Pty {
     master: Option<Arc<OwnedFd>>,
-    /// Keeps the terminal's modes readable when its last process has ended.
+    /// Keeps the terminal's modes readable after its last process has ended.
     slave: Option<OwnedFd>,
     seen: Arc<Mutex<Vec<u8>>>,
-    /// How much of it was expected already.
+    /// The part of `seen` that the test has already expected, in bytes.
     cursor: usize,
     over: Arc<AtomicBool>,
     reader: Option<JoinHandle<()>>,
@@ -46,7 +46,7 @@ impl Pty {
             .open(&name)
             .unwrap();
         let mut leader = sandbox.command(example("child"));
-        // What the runner of the tests has ignored would be ignored here, too.
+        // The child inherits the signals that the test runner ignores, so they are set to their defaults.
         leader
             .args("default 1 default 2 default 3 default 20".split(' '))
             .args(["terminal", &name, "exec"])
@@ -92,13 +92,13 @@ impl Pty {
         self
     }
 
-    /// devrun itself as the leader of the session.
+    /// Starts devrun as the leader of the session.
     pub(crate) fn devrun(sandbox: &Sandbox, args: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_devrun"));
         Self::start(sandbox, command.args(args))
     }
 
-    /// An interactive shell with job control; `devrun` is in its `PATH`.
+    /// Starts an interactive shell with job control and `devrun` in its `PATH`.
     pub(crate) fn shell(sandbox: &Sandbox) -> Self {
         let mut bash = Command::new("bash");
         bash.args(["--norc", "--noprofile", "--noediting", "-i"]).env("PS1", PROMPT);
@@ -110,7 +110,7 @@ impl Pty {
         pty
     }
 
-    /// Types.
+    /// Types a text.
     pub(crate) fn send(&self, text: &str) {
         let mut rest = text.as_bytes();
         while !rest.is_empty() {
@@ -118,33 +118,33 @@ impl Pty {
         }
     }
 
-    /// Types a line to the shell.
+    /// Types a line for the shell.
     pub(crate) fn line(&self, text: &str) {
         self.send(&format!("{text}\n"));
     }
 
-    /// Types a line to the shell and waits until the shell has read it: its echo is none of what follows.
+    /// Types a line for the shell and waits for its echo, so that the echo is no part of the later output.
     pub(crate) fn run(&mut self, text: &str) {
         self.line(text);
         self.expect(&format!("{text}\r\n"));
     }
 
-    /// Everything that has appeared.
+    /// All output so far.
     pub(crate) fn seen(&self) -> String {
         String::from_utf8_lossy(&self.seen.lock().unwrap()).into_owned()
     }
 
-    /// What stands on the screen, line by line, as a person sees it.
+    /// The lines on the screen, as a person sees them.
     pub(crate) fn screen(&self) -> Vec<String> {
         drawn(&self.seen())
     }
 
-    /// What has appeared and was not expected yet.
+    /// The output after the text that the test expected last.
     pub(crate) fn rest(&self) -> String {
         String::from_utf8_lossy(&self.seen.lock().unwrap()[self.cursor..]).into_owned()
     }
 
-    /// Waits until this appears after what was expected before; gives what stood in between.
+    /// Waits until the text appears after the text expected last. Returns the output between the two.
     pub(crate) fn expect(&mut self, text: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -162,7 +162,7 @@ impl Pty {
         }
     }
 
-    /// The shell's prompt, and the status of what it ran.
+    /// Waits for the shell's prompt, and returns the exit status of the last command.
     pub(crate) fn status(&mut self) -> i32 {
         self.expect(PROMPT);
         self.run("echo status=$?");
@@ -172,16 +172,16 @@ impl Pty {
         text.parse().unwrap()
     }
 
-    /// Whether the terminal gives whole lines, and whether it echoes.
+    /// Whether the terminal is in canonical mode, and whether it echoes.
     pub(crate) fn modes(&self) -> (bool, bool) {
         let modes = rustix::termios::tcgetattr(self.slave.as_ref().unwrap()).unwrap().local_modes;
         (modes.contains(LocalModes::ICANON), modes.contains(LocalModes::ECHO))
     }
 
-    /// The group in its foreground.
+    /// The foreground process group of the terminal.
     pub(crate) fn foreground(&self) -> i32 {
         let mut group: i32 = 0;
-        // rustix asks for the caller's own terminal only; the master may be asked for its slave's.
+        // rustix asks only about the caller's own terminal. Here the master is asked about its slave.
         #[allow(unsafe_code)]
         // SAFETY: the call writes one number.
         unsafe {
@@ -200,7 +200,7 @@ impl Pty {
         self.child.id() as i32
     }
 
-    /// Waits for the end of what leads the session.
+    /// Waits for the end of the session's leader.
     pub(crate) fn wait(&mut self) -> ExitStatus {
         let seen = Arc::clone(&self.seen);
         let child = &mut self.child;
@@ -210,12 +210,12 @@ impl Pty {
                 return status;
             }
             let seen = String::from_utf8_lossy(&seen.lock().unwrap()).into_owned();
-            assert!(Instant::now() < deadline, "it does not end: {seen}");
+            assert!(Instant::now() < deadline, "the leader does not end: {seen}");
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
     }
 
-    /// Closes the terminal's window.
+    /// Closes the terminal as its window would.
     pub(crate) fn hang_up(&mut self) {
         self.over.store(true, Ordering::Relaxed);
         if let Some(reader) = self.reader.take() {
@@ -239,7 +239,7 @@ impl Drop for Pty {
     }
 }
 
-/// Everybody in a session.
+/// All processes of a session.
 fn session(leader: i32) -> BTreeSet<i32> {
     let all = std::fs::read_dir("/proc").unwrap().flatten();
     let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
@@ -253,7 +253,8 @@ fn stat(pid: i32) -> Option<(char, i32)> {
     Some((fields.next()?.chars().next()?, fields.nth(2)?.parse().ok()?))
 }
 
-/// `R`, `S`, `T` for stopped, `Z`, …; `None` when it is gone.
+/// The state letter of `/proc/PID/stat`: `R`, `S`, `T` for stopped, `Z`, … `None` if there is no such
+/// process.
 pub(crate) fn state(pid: i32) -> Option<char> {
     stat(pid).map(|(state, _)| state)
 }
@@ -262,7 +263,7 @@ pub(crate) fn wait_for_state(what: &str, pid: i32, wanted: &[Option<char>]) {
     wait_for(what, || wanted.contains(&state(pid)).then_some(()));
 }
 
-/// Draws text as a terminal does: carriage returns, emptied lines, a cleared screen; colours are left out.
+/// Draws text as a terminal does: carriage returns, cleared lines, a cleared screen. Colours are left out.
 fn drawn(text: &str) -> Vec<String> {
     let mut lines = vec![Vec::new()];
     let mut column = 0;

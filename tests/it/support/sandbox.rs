@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 /// How long a test waits for a condition. Only a failure reaches it, so it is generous to a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Runs a test with each of these values, all at the same time; panics if one of them does.
+/// Runs a test with each of these values at the same time. Panics if one of the tests panics.
 pub(crate) fn at_once<T: Send>(values: impl IntoIterator<Item = T>, test: impl Fn(T) + Sync) {
     let test = &test;
     std::thread::scope(|scope| {
@@ -20,7 +20,7 @@ pub(crate) fn at_once<T: Send>(values: impl IntoIterator<Item = T>, test: impl F
     });
 }
 
-/// Waits until `probe` gives a value; panics with `what` after [`PATIENCE`].
+/// Waits until `probe` returns a value. Panics with `what` after [`PATIENCE`].
 pub(crate) fn wait_for<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -32,12 +32,12 @@ pub(crate) fn wait_for<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T
     }
 }
 
-/// Waits until `probe` holds; panics with `what` after [`PATIENCE`].
+/// Waits until `probe` returns true. Panics with `what` after [`PATIENCE`].
 pub(crate) fn wait_until(what: &str, mut probe: impl FnMut() -> bool) {
     wait_for(what, || probe().then_some(()));
 }
 
-/// A program built beside the tests: `target/debug/examples/NAME`.
+/// The path of an example program: `target/debug/examples/NAME`.
 pub(crate) fn example(name: &str) -> PathBuf {
     let mut dir = std::env::current_exe().unwrap();
     dir.pop();
@@ -53,7 +53,7 @@ pub(crate) fn example(name: &str) -> PathBuf {
     path
 }
 
-/// Whether a process runs: there, and no zombie.
+/// Whether the process exists and is no zombie.
 pub(crate) fn lives(pid: i32) -> bool {
     let state = if cfg!(target_os = "linux") {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
@@ -70,12 +70,12 @@ pub(crate) fn fifo(path: &Path) {
     assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
 }
 
-/// The Python that real servers are run with: `DEVRUN_TEST_PYTHON` (set by `.ci/run`), or `python3`.
+/// The Python that runs real servers: `DEVRUN_TEST_PYTHON` (set by `.ci/run`), or `python3`.
 pub(crate) fn python() -> PathBuf {
     std::env::var_os("DEVRUN_TEST_PYTHON").map_or_else(|| PathBuf::from("python3"), PathBuf::from)
 }
 
-/// A temporary directory with a home of its own; removed at the end.
+/// A temporary project and a temporary home directory. Both are removed when it is dropped.
 pub(crate) struct Sandbox {
     dir: tempfile::TempDir,
     root: PathBuf,
@@ -95,7 +95,7 @@ impl Sandbox {
         &self.root
     }
 
-    /// A directory outside the project, beside it.
+    /// A directory next to the project, outside of it.
     pub(crate) fn outside(&self) -> PathBuf {
         self.dir.path().canonicalize().unwrap()
     }
@@ -104,7 +104,7 @@ impl Sandbox {
         self.root.join(relative)
     }
 
-    /// Writes a file, its directories too.
+    /// Writes a file, and creates its directories.
     pub(crate) fn write(&self, relative: impl AsRef<Path>, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(relative);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -132,14 +132,14 @@ impl Sandbox {
         assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
     }
 
-    /// The program itself.
+    /// The program `devrun`.
     #[cfg(feature = "cli")]
     pub(crate) fn devrun(&self) -> Command {
         self.command(env!("CARGO_BIN_EXE_devrun"))
     }
 
-    /// The program with these options, for a test that edits right after each start: devrun would slow down what it takes
-    /// for a restart loop.
+    /// The program with these options, for a test that edits right after each start. Otherwise devrun would
+    /// take the edits for a restart loop and slow them down.
     #[cfg(feature = "cli")]
     pub(crate) fn devrun_without_loops(&self, options: &[&str]) -> Command {
         let mut command = self.devrun();

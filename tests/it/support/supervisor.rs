@@ -1,4 +1,4 @@
-//! A supervisor in a sandbox, whose events are kept.
+//! A supervisor in a sandbox that keeps its events.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use devrun::supervise::{
 
 use super::sandbox::{PATIENCE, Sandbox, example};
 
-/// A supervisor in a sandbox, whose events are all kept.
+/// A supervisor in a sandbox that keeps all its events.
 pub(crate) struct TestSupervisor {
     pub(crate) sandbox: Sandbox,
     supervisor: Supervisor,
@@ -36,7 +36,7 @@ impl TestSupervisor {
         Self { sandbox, supervisor: Supervisor::start(options).unwrap(), seen: Vec::new() }
     }
 
-    /// The helper child again; its steps stand in the file `steps`, so that they can be edited.
+    /// The helper child with its steps in the file `steps`, so that a test can edit them.
     pub(crate) fn editable(steps: &str, adjust: impl FnOnce(&mut Options)) -> Self {
         let sandbox = Sandbox::new();
         sandbox.write("steps", steps);
@@ -57,7 +57,7 @@ impl TestSupervisor {
         self.supervisor.answering_sockets(GenerationId::new(generation))
     }
 
-    /// Where the sockets listen that are handed over.
+    /// The addresses of the sockets that the supervisor hands over.
     pub(crate) fn endpoints(&self) -> Vec<Endpoint> {
         self.supervisor.endpoints()
     }
@@ -70,7 +70,7 @@ impl TestSupervisor {
         self.send(Request::Changed(change("src/app.py")));
     }
 
-    /// The next event that this picks.
+    /// Waits for the next event for which `pick` returns a value.
     pub(crate) async fn wait<T>(&mut self, what: &str, mut pick: impl FnMut(&Event) -> Option<T>) -> T {
         let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {
@@ -118,7 +118,7 @@ impl TestSupervisor {
         self.wait("the end", exit).await
     }
 
-    /// Stops and checks that it ends.
+    /// Stops the supervisor and waits for its end.
     pub(crate) async fn stop(&mut self) -> SupervisorExit {
         self.send(Request::Stop);
         self.ended().await
@@ -130,7 +130,7 @@ impl TestSupervisor {
         text.lines().map(str::to_owned).collect()
     }
 
-    /// Waits until so many lines of the log begin with this.
+    /// Waits until this number of lines in the log begin with the text.
     pub(crate) async fn logged(&self, text: &str, count: usize) -> Vec<String> {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -143,7 +143,7 @@ impl TestSupervisor {
         }
     }
 
-    /// Waits for a condition while the supervisor goes on.
+    /// Waits for a condition while the supervisor runs.
     #[cfg(target_os = "linux")]
     pub(crate) async fn until(&self, what: &str, mut holds: impl FnMut() -> bool) {
         let deadline = Instant::now() + PATIENCE;
@@ -153,7 +153,7 @@ impl TestSupervisor {
         }
     }
 
-    /// The processes that have put lines into the log, each once.
+    /// The processes that have written lines to the log, each once.
     pub(crate) fn pids(&self) -> Vec<i32> {
         let pid = |line: &String| line.split(' ').nth(1)?.parse().ok();
         let mut pids: Vec<i32> = self.log().iter().filter_map(pid).collect();
@@ -176,7 +176,7 @@ pub(crate) fn address_of(phase: &Phase) -> Option<std::net::SocketAddr> {
     }
 }
 
-/// What the server at this address answers; the helper answers its generation.
+/// The answer of the server at this address. The helper child answers its generation.
 pub(crate) fn ask(address: std::net::SocketAddr) -> String {
     use std::io::{Read, Write};
     let mut stream = std::net::TcpStream::connect(address).unwrap();

@@ -1,13 +1,13 @@
-//! Shell transcripts as tests: `$ ` lines are run in a sandbox, what they print is held against the file.
+//! Shell transcripts as tests: a sandbox runs the `$ ` lines, and their output is compared with the file.
 //!
-//! `SNAPSHOTS=overwrite cargo test --test it` writes the files anew.
+//! `SNAPSHOTS=overwrite cargo test --test it` writes the files again.
 
 use std::path::Path;
 use std::process::Stdio;
 
 use crate::support::sandbox::Sandbox;
 
-/// Runs all transcripts of a directory below `tests/cases`, each in a sandbox of its own.
+/// Runs all transcripts of a directory below `tests/cases`, each in its own sandbox.
 pub(crate) fn check_all(dir: &str) {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases").join(dir);
     let mut files: Vec<_> = std::fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -26,14 +26,14 @@ pub(crate) fn check(file: &Path) {
     snapbox::assert_data_eq!(actual, snapbox::Data::read_from(file, None).raw());
 }
 
-/// The transcript with what its commands print now.
+/// The transcript with the present output of its commands.
 pub(crate) fn replay(text: &str) -> String {
     let sandbox = Sandbox::new();
     let mut actual = String::new();
     let mut lines = text.lines().peekable();
     while let Some(line) = lines.next() {
         let Some(command) = line.strip_prefix("$ ") else {
-            // Comments and blank lines stand; the output of a command is what is replaced.
+            // Comments and blank lines are kept. The output of each command is replaced.
             if line.is_empty() || line.starts_with("# ") {
                 actual.push_str(line);
                 actual.push('\n');
@@ -53,7 +53,7 @@ pub(crate) fn replay(text: &str) -> String {
     actual
 }
 
-/// One command of a transcript: its output on both streams, then `? STATUS` unless it is 0.
+/// Runs one command. Returns its output on both streams, then `? STATUS` unless the status is 0.
 fn run(sandbox: &Sandbox, script: &str) -> String {
     let bin = Path::new(env!("CARGO_BIN_EXE_devrun")).parent().unwrap();
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default());
@@ -70,7 +70,7 @@ fn run(sandbox: &Sandbox, script: &str) -> String {
     if !shown.is_empty() && !shown.ends_with('\n') {
         shown.push('\n');
     }
-    // What would be taken for a comment, a command or the space between two is marked.
+    // An output line that looks like a comment, a command or a separator is marked.
     let marked = |line: &str| line.is_empty() || line.starts_with(['#', '$', '>', '~']);
     let mut shown: String =
         shown.lines().map(|line| format!("{}{line}\n", if marked(line) { "~" } else { "" })).collect();

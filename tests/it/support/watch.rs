@@ -10,7 +10,8 @@ use devrun::watch::{Event, Mode, Options, Watch};
 
 use super::sandbox::{PATIENCE, Sandbox, at_once};
 
-/// While it lives, every change is held back: devrun takes git to be at work in the sandbox, which must be a repository.
+/// Holds all changes back while it exists: devrun believes that git is working in the sandbox, which must be
+/// a repository.
 pub(crate) struct Hold(PathBuf);
 
 impl Hold {
@@ -55,33 +56,34 @@ impl TestWatch {
     /// The next event of any kind.
     pub(crate) fn event(&mut self) -> Event {
         let next = async { tokio::time::timeout(PATIENCE, self.inner.next_event()).await };
-        self.runtime.block_on(next).expect("an event comes in time").expect("the watch goes on")
+        self.runtime.block_on(next).expect("an event arrives in time").expect("the watch goes on")
     }
 
     /// The next batch.
     pub(crate) fn batch(&mut self) -> Batch {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            assert!(Instant::now() < deadline, "a batch comes in time, whatever else is told");
+            assert!(Instant::now() < deadline, "a batch arrives in time among other events");
             if let Event::Changed(batch) = self.event() {
                 return batch;
             }
         }
     }
 
-    /// The changes of a batch: `created a/b`.
+    /// The changes of a batch as text: `created a/b`.
     pub(crate) fn words(&self, batch: &Batch) -> Vec<String> {
         let relative = |path: &Path| path.strip_prefix(&self.root).unwrap_or(path).display().to_string();
         batch.changes.iter().map(|change| format!("{} {}", change.kind, relative(&change.path))).collect()
     }
 
-    /// The next batch's changes.
+    /// The changes of the next batch as text.
     pub(crate) fn changes(&mut self) -> Vec<String> {
         let batch = self.batch();
         self.words(&batch)
     }
 
-    /// Writes a file that nothing else writes, and gives all batches until it is reported, without it.
+    /// Writes a new file, and returns all batches up to the one that reports the file. The file itself is
+    /// left out.
     pub(crate) fn batches_until_fence(&mut self, sandbox: &Sandbox) -> Vec<Vec<String>> {
         static FENCES: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
         let number = FENCES.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -101,7 +103,7 @@ impl TestWatch {
         }
     }
 
-    /// Collects changes until all of these were reported; several reports of one path are fine.
+    /// Collects changes until all of these have been reported. A path may be reported several times.
     pub(crate) fn wait_for(&mut self, expected: &[&str]) {
         let mut missing: BTreeSet<String> = expected.iter().map(|text| (*text).to_owned()).collect();
         while !missing.is_empty() {
@@ -111,8 +113,8 @@ impl TestWatch {
         }
     }
 
-    /// Waits for the report of a file that was removed and made again: as changed or, if there was time to see it gone, as
-    /// removed and created.
+    /// Waits for the report of a file that was removed and created again: `changed`, or `removed` and
+    /// `created` if the watch saw it missing.
     pub(crate) fn wait_for_again(&mut self, path: &str) {
         let (changed, created) = (format!("changed {path}"), format!("created {path}"));
         while !self.changes().iter().any(|change| *change == changed || *change == created) {}
