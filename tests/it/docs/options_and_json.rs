@@ -104,7 +104,7 @@ const RECIPES: &[(&str, &[&str])] = &[
     ("actix", &["actix_behind_the_proxy_and_with_the_socket"]),
     ("Go", &["go_run_behind_the_proxy", "go_run_takes_the_socket"]),
     ("any server with a fixed port", &["flask_app_run_at_a_named_upstream"]),
-    ("any other server", &["flask_app_run_with_its_port_written_down_behind_the_proxy"]),
+    ("any other server", &["flask_app_run_with_a_fixed_port_behind_the_proxy"]),
     ("Django `runserver`, granian", &[]),
 ];
 

@@ -1,6 +1,8 @@
-//! A real browser looks: pages reload when they should and only then, the crash page comes and goes, tabs share a stream.
+//! A real browser behind the proxy: pages reload after a restart only, the crash page appears and disappears,
+//! tabs share a stream.
 //!
-//! Driven through chromedriver (W3C WebDriver) on a raw socket. `DEVRUN_SHOTS=DIR` keeps the screenshots.
+//! chromedriver (W3C WebDriver) drives the browser through a raw socket. `DEVRUN_SHOTS=DIR` keeps the
+//! screenshots.
 
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -16,7 +18,7 @@ struct Browser {
     driver: Child,
     port: u16,
     session: String,
-    /// The browser itself: it outlives a driver that is killed while the browser does not answer it.
+    /// The process of the browser, which outlives a killed driver if the browser does not answer.
     process: Option<i32>,
     _profile: tempfile::TempDir,
 }
@@ -85,7 +87,7 @@ impl Browser {
         self.session("POST", "/execute/sync", json!({ "script": script, "args": [] })).await
     }
 
-    /// Waits until a script gives this.
+    /// Waits until a script returns this value.
     async fn sees(&self, script: &str, wanted: impl Into<Value>) {
         let wanted = wanted.into();
         let mut last = Value::Null;
@@ -148,7 +150,7 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // The session's end closes the browser; killing the driver alone would leave it.
+        // The end of the session closes the browser. A killed driver would leave it running.
         let request = format!(
             "DELETE /session/{} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
             self.session
@@ -181,7 +183,7 @@ fn decode(base64: &str) -> Vec<u8> {
     bytes
 }
 
-/// A server with a tall page that says who it is.
+/// A server with a tall page that shows the server's name.
 async fn site(name: &'static str) -> ScriptedServer {
     ScriptedServer::start(move |mut client| async move {
         client.request().await;
@@ -217,7 +219,7 @@ const WHO: &str = "return document.getElementById('who')?.textContent ?? null";
 
 #[tokio::test]
 #[ignore = "needs chromium and chromedriver"]
-async fn the_page_reloads_once_the_new_code_is_ready_and_keeps_its_place() {
+async fn the_page_reloads_when_the_new_code_is_ready_and_keeps_its_scroll_position() {
     let (proxy, browser) = (TestProxy::new().await, Browser::start().await);
     let old = site("old").await;
     proxy.ready(1, &old);
@@ -225,7 +227,7 @@ async fn the_page_reloads_once_the_new_code_is_ready_and_keeps_its_place() {
     browser.open(&url).await;
     browser.sees(WHO, "old").await;
     browser.script("window.scrollTo(0, 1234); window.mark = 1").await;
-    // The gate closes and opens for the same code: nothing to reload for, as what comes later shows.
+    // The gate closes and opens for the same code. The page must not reload, as its later state shows.
     proxy.handle.hold();
     proxy.ready(1, &old);
     proxy.handle.banner(Some(Arc::new(crash())));
@@ -251,7 +253,7 @@ async fn the_page_reloads_once_the_new_code_is_ready_and_keeps_its_place() {
 
 #[tokio::test]
 #[ignore = "needs chromium and chromedriver"]
-async fn the_crash_page_comes_and_goes() {
+async fn the_crash_page_appears_and_disappears() {
     let (proxy, browser) = (TestProxy::new().await, Browser::start().await);
     proxy.down(crash());
     let url = format!("http://localhost:{}/", proxy.address.port());
@@ -263,7 +265,7 @@ async fn the_crash_page_comes_and_goes() {
         browser.sees("return document.title", "503 The server is not running").await;
         browser.shot(&format!("crash-{scheme}")).await;
     }
-    // Narrow, with more output than fits: nothing sticks out, and the end is what is seen.
+    // A narrow window with more output than fits: the page shows the end of the output and does not overflow.
     let mut long = crash();
     long.output.splice(0..0, "a line of output\n".repeat(200).into_bytes());
     long.output.extend_from_slice("x".repeat(500).as_bytes());
@@ -287,7 +289,7 @@ async fn the_crash_page_comes_and_goes() {
     proxy.stop().await;
 }
 
-/// A server whose page has not changed since, and says so to whoever has it.
+/// A server whose page never changes, and that answers a conditional request with 304.
 async fn unchanging_site() -> ScriptedServer {
     ScriptedServer::start(|mut client| async move {
         let (head, _) = client.request().await;
@@ -307,7 +309,7 @@ const LOADS: &str = "return Number(sessionStorage.getItem('loads'))";
 
 #[tokio::test]
 #[ignore = "needs chromium and chromedriver"]
-async fn a_page_that_a_cache_knows_reloads_once_too() {
+async fn a_cached_page_reloads_once() {
     let (proxy, browser) = (TestProxy::new().await, Browser::start().await);
     let servers = [unchanging_site().await, unchanging_site().await, unchanging_site().await];
     proxy.ready(1, &servers[0]);
@@ -318,7 +320,7 @@ async fn a_page_that_a_cache_knows_reloads_once_too() {
         proxy.ready(generation, server);
         browser.sees("return [document.readyState, window.mark ?? null]", json!(["complete", null])).await;
         browser.script("window.mark = 2").await;
-        // It hears of this, so it has heard of all before.
+        // The page receives this event, so it has received all earlier events.
         proxy.handle.banner(Some(Arc::new(crash())));
         browser.sees("return Boolean(document.querySelector('devrun-banner'))", true).await;
         browser.sees("return window.mark", 2).await;
@@ -329,8 +331,8 @@ async fn a_page_that_a_cache_knows_reloads_once_too() {
 
 #[tokio::test]
 #[ignore = "needs chromium and chromedriver"]
-async fn a_page_that_comes_back_as_it_was_stays() {
-    // What a service worker does that serves its page from its own cache: the tag is the one of older code.
+async fn a_page_with_the_tag_of_older_code_does_not_reload_again() {
+    // A service worker that serves its page from its own cache does the same: the tag names older code.
     let server = ScriptedServer::start(|mut client| async move {
         client.request().await;
         let page = "<!doctype html><script>sessionStorage.loads = Number(sessionStorage.loads ?? 0) + 1</script>\
@@ -365,7 +367,7 @@ async fn a_page_about_a_broken_answer_waits_for_newer_code() {
     let title = "return document.querySelector('h1').textContent";
     browser.sees(title, "The server broke off before it answered").await;
     browser.script("window.mark = 1").await;
-    // It hears of this, and it is nothing new.
+    // The page receives this event, which announces no newer code.
     proxy.handle.hold();
     proxy.ready(1, &breaking);
     proxy.handle.banner(Some(Arc::new(crash())));
@@ -376,7 +378,7 @@ async fn a_page_about_a_broken_answer_waits_for_newer_code() {
     browser.sees(title, "The new code failed, the old code serves on").await;
     browser.switch_to(&first).await;
     browser.sees("return window.mark", 1).await;
-    assert_eq!(breaking.accepted(), asked, "nobody asks for the same page again and again");
+    assert_eq!(breaking.accepted(), asked, "the page does not reload again and again");
     let mended = site("mended").await;
     proxy.ready(2, &mended);
     browser.sees(WHO, "mended").await;
@@ -408,7 +410,7 @@ async fn eight_tabs_share_one_stream_and_all_reload() {
 
 #[tokio::test]
 #[ignore = "needs chromium and chromedriver"]
-async fn a_page_of_a_server_with_its_own_socket_comes_back_too() {
+async fn a_page_of_a_server_with_its_own_socket_reloads() {
     let (proxy, browser) = (TestProxy::new().await, Browser::start().await);
     let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();

@@ -1,5 +1,5 @@
-//! What a crowd of clients costs the program: memory within bounds; and few descriptors are a reason to wait, never a
-//! reason to fail. A child gets as many as it would without devrun.
+//! Resources of the program under many clients: memory is bounded, and a client waits for a free descriptor.
+//! A child gets the same descriptor limit as without devrun.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::support::process::TestProcess;
 use crate::support::proxy::{Client, ScriptedServer, plain, soon, until};
 use crate::support::sandbox::Sandbox;
 
-/// The program after this `ulimit`.
+/// Runs the program after this `ulimit`.
 fn devrun(sandbox: &Sandbox, limit: &str, proxy: &str, command: &[&str]) -> TestProcess {
     let mut shell = sandbox.command("sh");
     shell.args(["-c", &format!("ulimit {limit} && exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_devrun")]);
@@ -54,12 +54,12 @@ fn descriptors(pid: u32) -> usize {
 
 #[tokio::test]
 #[cfg(target_os = "linux")]
-async fn a_thousand_idle_connections_cost_little_and_are_kept() {
+async fn a_thousand_idle_connections_need_little_memory_and_stay_open() {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     setrlimit(Resource::Nofile, limit).unwrap();
-    // Both ends of each are descriptors, of this process and of devrun.
+    // Both ends of each connection are descriptors, of this process and of devrun.
     let count = limit.current.map_or(1000, |most| 1000.min((most as usize).saturating_sub(600) / 2));
     let (sandbox, address, upstream) = (Sandbox::new(), free_address(), free_address());
     let mut running = devrun(&sandbox, "-n", &format!("{address}={upstream}"), &["sleep", "1000"]);
@@ -86,7 +86,7 @@ async fn a_thousand_idle_connections_cost_little_and_are_kept() {
         ask(client).await;
     }
     drop(clients);
-    until("their descriptors are given back", || descriptors(running.pid()) < open + 50).await;
+    until("the descriptors are closed", || descriptors(running.pid()) < open + 50).await;
     running.stop();
 }
 
@@ -105,7 +105,7 @@ async fn more_clients_than_descriptors_are_all_answered() {
         .map(|_| {
             tokio::spawn(async move {
                 let mut client = Client::connect(address).await;
-                // Kept alive: idle ones have to make room.
+                // The clients keep their connections. Idle connections must be closed for new ones.
                 client.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
                 (client.answer(false).await, client)
             })
@@ -115,13 +115,13 @@ async fn more_clients_than_descriptors_are_all_answered() {
         let (answer, _kept) = client.await.unwrap();
         assert_eq!((answer.status, answer.text()), (200, "answered"), "{}", running.lines().join("\n"));
     }
-    until("the server is left", || server.ended() >= 150).await;
+    until("the connections to the server are closed", || server.ended() >= 150).await;
     running.stop();
 }
 
 #[test]
 #[cfg(target_os = "linux")]
-fn the_program_takes_what_it_may_and_a_child_gets_what_it_would_have() {
+fn the_program_raises_its_descriptor_limit_and_the_child_gets_the_old_one() {
     let sandbox = Sandbox::new();
     let script = "ulimit -Sn; exec sleep 1000";
     let mut running = devrun(&sandbox, "-Sn 100", &free_address().to_string(), &["sh", "-c", script]);

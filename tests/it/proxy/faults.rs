@@ -1,4 +1,5 @@
-//! Broken servers, hostile clients: nothing cut looks whole, nothing is smuggled, nothing grows.
+//! Broken servers and hostile clients: no cut response looks complete, no request is smuggled, no resource
+//! grows.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use devrun::proxy::{Event, FailureReport, Upstream};
 
 use crate::support::proxy::{Answer, Client, ScriptedServer, TestProxy, header, plain, soon, until};
 
-/// Asks a server that says this and then, once the client has seen the head and `seen` bytes, dies.
+/// The answer of a server that sends a text and dies after the client has read the head and `seen` bytes.
 async fn ask_dying(said: &'static str, seen: usize, request: &str) -> Answer {
     let proxy = TestProxy::new().await;
     let server = ScriptedServer::start(move |mut client| async move {
@@ -30,7 +31,7 @@ async fn ask_dying(said: &'static str, seen: usize, request: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn a_server_that_dies_in_a_body_never_looks_done() {
+async fn the_response_of_a_server_that_dies_in_a_body_never_looks_complete() {
     let get = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let answer = ask_dying("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf", 4, get).await;
     assert!(!answer.whole && answer.body == b"half");
@@ -50,12 +51,12 @@ async fn a_server_that_dies_in_a_body_never_looks_done() {
     let html =
         "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n";
     let answer = ask_dying(html, 9, get).await;
-    assert!(!answer.whole && answer.body == b"half", "no script is put behind half a page");
+    assert!(!answer.whole && answer.body == b"half", "the proxy adds no script to half a page");
 }
 
-/// The kernel closes what a killed process had in an order of its own: its listener may well be the last.
+/// The kernel closes the descriptors of a killed process in any order, so its listener may be the last.
 #[tokio::test]
-async fn a_listener_that_dies_after_its_connection_is_believed_no_end() {
+async fn a_body_is_cut_although_the_listener_outlives_its_connection() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let dying = tokio::spawn(async move {
@@ -76,7 +77,7 @@ async fn a_listener_that_dies_after_its_connection_is_believed_no_end() {
 }
 
 #[tokio::test]
-async fn a_server_that_breaks_off_before_an_answer_is_a_502() {
+async fn a_server_that_closes_before_an_answer_is_a_502() {
     for said in [
         "",
         "HTTP/1.1 2",
@@ -104,7 +105,7 @@ async fn a_server_that_breaks_off_before_an_answer_is_a_502() {
 }
 
 #[tokio::test]
-async fn a_502_tells_how_the_server_died() {
+async fn a_502_reports_how_the_server_died() {
     let proxy = Arc::new(TestProxy::new().await);
     let server = ScriptedServer::start(|mut client| async move {
         client.request().await;
@@ -114,14 +115,14 @@ async fn a_502_tells_how_the_server_died() {
     proxy.ready(1, &server);
     let asking = Arc::clone(&proxy);
     let asked = tokio::spawn(async move { asking.get("/crash").await });
-    until("the request is there", || server.accepted() == 1).await;
+    until("the request has arrived", || server.accepted() == 1).await;
     server.die().await;
     proxy.down(FailureReport {
         headline: "was killed by SIGSEGV after 2 s".into(),
         output: b"boom".to_vec(),
         ..FailureReport::default()
     });
-    let answer = soon("the answer comes", asked).await.unwrap();
+    let answer = soon("the answer arrives", asked).await.unwrap();
     assert_eq!(answer.status, 502);
     assert!(answer.text().contains("SIGSEGV") && answer.text().contains("boom"), "{}", answer.text());
 }
@@ -136,12 +137,12 @@ async fn a_server_that_takes_too_long_is_a_504() {
     let proxy = TestProxy::with(|options| options.answer_timeout = Some(Duration::from_millis(100))).await;
     proxy.ready(1, &server);
     assert_eq!(proxy.get("/").await.status, 504);
-    until("the server is left", || server.ended() == 1).await;
+    until("the connection to the server is closed", || server.ended() == 1).await;
     proxy.stop().await;
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_takes_its_request_with_it() {
+async fn a_client_that_leaves_cancels_its_request() {
     let server = ScriptedServer::start(|mut client| async move {
         let (head, _) = client.request().await;
         if head.contains("/body") {
@@ -163,23 +164,23 @@ async fn a_client_that_leaves_takes_its_request_with_it() {
     {
         let mut client = proxy.client().await;
         client.send(request).await;
-        until("the request is there", || server.accepted() == number + 1).await;
+        until("the request has arrived", || server.accepted() == number + 1).await;
         drop(client);
-        until("the server is left", || server.ended() == number + 1).await;
+        until("the connection to the server is closed", || server.ended() == number + 1).await;
     }
-    assert_eq!(server.accepted(), 4, "nobody asks again for who has left");
+    assert_eq!(server.accepted(), 4, "the proxy repeats no request of a client that has left");
     proxy.stop().await;
 }
 
 #[tokio::test]
-async fn nothing_is_smuggled() {
+async fn no_request_is_smuggled() {
     let server = ScriptedServer::start(|mut client| async move {
         let (head, body) = client.request().await;
         let lengths = head.to_ascii_lowercase().matches("content-length:").count();
         let codings = head.to_ascii_lowercase().matches("transfer-encoding:").count();
         assert!(lengths + codings <= 1, "one framing: {head}");
         client.send(plain(&format!("{} {}", head.split(' ').nth(1).unwrap_or_default(), body.len()))).await;
-        assert!(client.ended().await, "one request a connection");
+        assert!(client.ended().await, "one request per connection");
     })
     .await;
     let proxy = TestProxy::new().await;
@@ -192,7 +193,7 @@ async fn nothing_is_smuggled() {
     client.send(&both).await;
     let answer = client.answer(false).await;
     assert!(answer.status == 400 || answer.text() == "/ 0", "{answer:?}");
-    assert!(client.ended().await, "what follows conflicting lengths is not a request (RFC 9112, 6.1)");
+    assert!(client.ended().await, "bytes after conflicting lengths are not a request (RFC 9112, 6.1)");
 
     let framed =
         |fields: &str| format!("POST / HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n\r\nbody!{hidden}");
@@ -226,12 +227,12 @@ async fn nothing_is_smuggled() {
         ))
         .await;
     let rest = client.rest().await;
-    assert!(!String::from_utf8_lossy(&rest).contains("/hidden"), "a chunk that is none ends the connection");
+    assert!(!String::from_utf8_lossy(&rest).contains("/hidden"), "an invalid chunk ends the connection");
     proxy.stop().await;
 }
 
 #[tokio::test]
-async fn who_speaks_http_2_is_told_what_to_do() {
+async fn an_http_2_client_gets_an_explanation() {
     let proxy = TestProxy::new().await;
     let mut client = proxy.client().await;
     client.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
@@ -281,16 +282,16 @@ async fn targets_and_hosts_are_checked() {
     ] {
         assert_eq!(proxy.ask(request).await.status, status, "{request:?}");
     }
-    assert_eq!(server.accepted(), served, "what is refused is not passed on");
+    assert_eq!(server.accepted(), served, "a refused request is not forwarded");
     let long = format!("GET /{} HTTP/1.1\r\nHost: localhost\r\n\r\n", "x".repeat(70_000));
     assert!(matches!(proxy.ask(&long).await.status, 414 | 431));
     let told = |event: &Event| matches!(event, Event::Answered { status: 400, detail, .. } if detail == "invalid URI");
-    until("the owner hears of what cannot be read", || proxy.events().iter().any(told)).await;
+    until("an event reports the invalid request", || proxy.events().iter().any(told)).await;
     proxy.stop().await;
 }
 
 #[tokio::test]
-async fn a_request_that_comes_back_is_stopped() {
+async fn a_request_that_loops_back_to_the_proxy_is_stopped() {
     let proxy = TestProxy::new().await;
     proxy
         .handle
@@ -300,7 +301,7 @@ async fn a_request_that_comes_back_is_stopped() {
 }
 
 #[tokio::test]
-async fn an_early_answer_arrives_although_the_request_still_comes() {
+async fn an_answer_arrives_before_the_request_is_complete() {
     let proxy = TestProxy::new().await;
     proxy.down(FailureReport::default());
     let mut client = proxy.client().await;
@@ -354,11 +355,11 @@ async fn a_stop_ends_everything_in_bounded_time() {
     assert!(idle.ended().await);
     assert_eq!(slow.rest().await, b"part");
     assert!(events.rest().await.ends_with(b"\r\n0\r\n\r\n"));
-    assert!(tokio::net::TcpStream::connect(address).await.is_err(), "nobody listens any more");
+    assert!(tokio::net::TcpStream::connect(address).await.is_err(), "the port is closed");
 }
 
 #[tokio::test]
-async fn devrun_answers_in_the_place_of_a_dead_server_on_its_own_socket() {
+async fn devrun_answers_for_a_dead_server_on_its_inherited_socket() {
     let proxy = TestProxy::new().await;
     let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
@@ -397,6 +398,6 @@ async fn devrun_answers_in_the_place_of_a_dead_server_on_its_own_socket() {
     let accepted = soon("the server accepts", tokio::task::spawn_blocking(move || (socket.accept(), socket)))
         .await
         .unwrap();
-    assert!(accepted.0.is_ok(), "whoever comes now is left to the server");
+    assert!(accepted.0.is_ok(), "the server accepts the next client");
     proxy.stop().await;
 }

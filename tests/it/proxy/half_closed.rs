@@ -1,4 +1,4 @@
-//! Clients that close their sending side: they count as gone, and their requests are cancelled.
+//! Clients that close their sending side: the proxy treats them as gone and cancels their requests.
 
 use tokio::io::AsyncWriteExt;
 
@@ -11,7 +11,7 @@ const CHUNKED: &str =
 
 #[tokio::test]
 async fn a_client_that_closes_its_sending_side_cancels_its_request() {
-    // Never answers; ends when the proxy closes the connection.
+    // A server that never answers. Its script ends when the proxy closes the connection.
     let server = ScriptedServer::start(|mut client| async move {
         client.request().await;
         client.rest().await;

@@ -1,10 +1,10 @@
-//! Requests that end short, and servers that answer before they have read.
+//! Requests that end early, and servers that answer before they have read the request.
 
 use tokio::io::AsyncWriteExt;
 
 use crate::support::proxy::{Client, ScriptedServer, TestProxy, until};
 
-/// A client that sends this and closes its sending side.
+/// A client that sends a text and closes its sending side.
 async fn one_way(proxy: &TestProxy, request: &str) -> Client {
     let mut client = proxy.client().await;
     client.send(request).await;
@@ -17,10 +17,13 @@ const SHORT_CHUNK: &str =
     "POST /short HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n";
 
 #[tokio::test]
-async fn a_request_that_ends_short_is_broken_off() {
+async fn a_request_that_ends_early_is_cancelled() {
     let server = ScriptedServer::start(|mut client| async move {
         let rest = String::from_utf8(client.rest().await).unwrap();
-        assert!(rest.ends_with("body") || rest.ends_with("body\r\n"), "nothing ends what has no end: {rest}");
+        assert!(
+            rest.ends_with("body") || rest.ends_with("body\r\n"),
+            "the proxy does not complete an incomplete body: {rest}"
+        );
     })
     .await;
     let proxy = TestProxy::new().await;
@@ -28,20 +31,20 @@ async fn a_request_that_ends_short_is_broken_off() {
     for (number, request) in [SHORT, SHORT_CHUNK].into_iter().enumerate() {
         let mut client = one_way(&proxy, request).await;
         client.rest().await;
-        until("the server is left", || server.ended() == number + 1).await;
+        until("the connection to the server is closed", || server.ended() == number + 1).await;
     }
     assert_eq!(server.accepted(), 2);
     proxy.stop().await;
 }
 
 #[tokio::test]
-async fn an_early_answer_of_a_server_that_is_gone_arrives() {
+async fn an_early_answer_of_a_server_that_has_closed_arrives() {
     let server = ScriptedServer::start(|mut client| async move {
         client.head().await;
         client
             .send("HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 4\r\n\r\nbig!")
             .await;
-        // Dropped with most of the request unread: a reset.
+        // The server drops the connection with most of the request unread, which sends a reset.
     })
     .await;
     let proxy = TestProxy::new().await;

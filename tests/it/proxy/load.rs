@@ -1,4 +1,4 @@
-//! Many clients, slow ones and rude ones: what the front holds for them is bounded.
+//! Many, slow and hostile clients: the proxy's resources for them are bounded.
 
 use std::sync::{Arc, Mutex};
 
@@ -9,7 +9,7 @@ use crate::support::proxy::{ScriptedServer, TestProxy, plain, soon, until};
 const GET: &str = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 #[tokio::test]
-async fn beyond_the_limit_idle_connections_make_room_and_busy_ones_stay() {
+async fn beyond_the_limit_idle_connections_are_closed_and_busy_ones_stay() {
     let (go, going) = tokio::sync::watch::channel(false);
     let server = ScriptedServer::start(move |mut client| {
         let mut going = going.clone();
@@ -26,7 +26,7 @@ async fn beyond_the_limit_idle_connections_make_room_and_busy_ones_stay() {
     proxy.ready(1, &server);
     let mut slow = proxy.client().await;
     slow.send(GET.replace("/ ", "/slow ")).await;
-    until("the slow request is there", || server.accepted() == 1).await;
+    until("the slow request has arrived", || server.accepted() == 1).await;
     let mut idle = Vec::new();
     for _ in 0..60 {
         let mut client = proxy.client().await;
@@ -34,17 +34,17 @@ async fn beyond_the_limit_idle_connections_make_room_and_busy_ones_stay() {
         assert_eq!(client.answer(false).await.text(), "ok");
         idle.push(client);
     }
-    assert!(idle[0].ended().await, "the one that was idle longest is closed");
+    assert!(idle[0].ended().await, "the connection with the longest idle time is closed");
     let newest = idle.last_mut().unwrap();
     newest.send(GET).await;
-    assert_eq!(newest.answer(false).await.text(), "ok", "the newest is kept");
+    assert_eq!(newest.answer(false).await.text(), "ok", "the newest connection stays open");
     go.send_replace(true);
     assert_eq!(slow.answer(false).await.text(), "ok");
     proxy.stop().await;
 }
 
 #[tokio::test]
-async fn connections_to_the_server_live_as_long_as_their_request() {
+async fn connections_to_the_server_end_with_their_request() {
     let server = ScriptedServer::start(|mut client| async move {
         client.request().await;
         client.send(plain("ok")).await;
@@ -60,7 +60,7 @@ async fn connections_to_the_server_live_as_long_as_their_request() {
         assert_eq!(client.answer(false).await.text(), "ok");
         clients.push(client);
     }
-    until("idle clients cost the server nothing", || server.ended() == 100).await;
+    until("idle clients hold no connection to the server", || server.ended() == 100).await;
     proxy.stop().await;
 }
 
@@ -96,11 +96,12 @@ async fn a_slow_server_slows_its_client_down() {
     let count = || *sent.lock().unwrap();
     let mut last = usize::MAX;
     until("the client cannot send any more", || std::mem::replace(&mut last, count()) == count()).await;
-    assert!(count() < WHOLE, "the whole body was read before the server wanted it");
+    assert!(count() < WHOLE, "the proxy read the whole body before the server");
     go.send_replace(true);
-    let _to = soon("all is sent", sending).await.unwrap();
+    let _to = soon("the whole body is sent", sending).await.unwrap();
     let mut answer = vec![0; 1024];
-    let read = soon("the answer comes", tokio::io::AsyncReadExt::read(&mut from, &mut answer)).await.unwrap();
+    let read =
+        soon("the answer arrives", tokio::io::AsyncReadExt::read(&mut from, &mut answer)).await.unwrap();
     assert!(String::from_utf8_lossy(&answer[..read]).ends_with(&WHOLE.to_string()));
     proxy.stop().await;
 }
@@ -116,7 +117,7 @@ async fn endless_heads_are_cut_off() {
         while blocks < 10_000 && client.stream.write_all(block.as_bytes()).await.is_ok() {
             blocks += 1;
         }
-        assert!(blocks < 10_000, "somebody read all of it");
+        assert!(blocks < 10_000, "the proxy read the whole head");
     }
     proxy.stop().await;
 }

@@ -1,4 +1,4 @@
-//! What is put into pages and what is not, devrun's own answers, and who may ask for devrun's own paths.
+//! The script that the proxy adds to pages, its error pages, and the access to its own paths.
 
 use std::sync::Arc;
 
@@ -12,7 +12,8 @@ fn page(fields: &str, body: &str) -> String {
     format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: {}\r\n\r\n{body}", body.len())
 }
 
-/// The answer through the front to what a server says, and the head the server saw.
+/// The proxy's answer to a request that the server answers with `said`, and the head that the server
+/// received.
 async fn through(request: &str, said: impl Into<String>) -> (Answer, String) {
     let said = said.into();
     let (send, mut seen) = tokio::sync::mpsc::unbounded_channel();
@@ -37,7 +38,7 @@ const BROWSER: &str = "GET / HTTP/1.1\r\nHost: localhost\r\nAccept: text/html,*/
                        Sec-Fetch-Dest: document\r\n\r\n";
 
 #[tokio::test]
-async fn a_page_gets_one_tag_behind_it_and_true_headers() {
+async fn a_page_gets_one_script_and_correct_headers() {
     let fields =
         "Content-Type: Text/HTML; charset=utf-8\r\nETag: \"a\"\r\nContent-MD5: x\r\nLast-Modified: y\r\n";
     let (answer, asked) = through(BROWSER, page(fields, "<p>\u{62a}\u{642}</p></html>")).await;
@@ -53,7 +54,7 @@ async fn a_page_gets_one_tag_behind_it_and_true_headers() {
     assert!(asked.contains("Accept-Encoding: identity\r\n"), "{asked}");
     let again = BROWSER.replace("\r\n\r\n", "\r\nIf-Modified-Since: y\r\nIf-None-Match: \"a\"\r\n\r\n");
     let (_, asked) = through(&again, page(fields, "<p>")).await;
-    assert!(!asked.contains("If-"), "its tag would be that of older code: {asked}");
+    assert!(!asked.contains("If-"), "the tag would belong to older code: {asked}");
     let (_, asked) =
         through(&again.replace("document", "image").replace("text/html,", ""), page(fields, "<p>")).await;
     assert!(asked.contains("If-Modified-Since: y\r\nIf-None-Match: \"a\"\r\n"), "{asked}");
@@ -73,7 +74,7 @@ async fn a_page_gets_one_tag_behind_it_and_true_headers() {
 }
 
 #[tokio::test]
-async fn everything_else_passes_as_it_is() {
+async fn other_responses_pass_unchanged() {
     let html = "Content-Type: text/html\r\nETag: \"a\"\r\n";
     let body = "<p>body</p>";
     let script = BROWSER.replace("document", "empty");
@@ -131,7 +132,7 @@ async fn everything_else_passes_as_it_is() {
         assert_eq!(answer.header("etag"), Some("\"a\""), "{said}");
     }
     let inline = page(&format!("{html}Content-Disposition: inline\r\n"), body);
-    assert!(through(BROWSER, inline).await.0.text().contains(TAG), "what is shown is a page");
+    assert!(through(BROWSER, inline).await.0.text().contains(TAG), "an inline document is a page");
     let (_, asked) = through(&script.replace("text/html,", ""), page("", "")).await;
     assert!(asked.contains("Accept-Encoding: gzip, br\r\n"), "{asked}");
     let open = page(&format!("{html}Content-Security-Policy: default-src 'self'; img-src *\r\n"), body);
@@ -154,7 +155,7 @@ async fn everything_else_passes_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_policy_that_wants_a_nonce_gets_it() {
+async fn a_script_gets_the_nonce_of_the_policy() {
     for (policy, nonced) in [
         ("script-src 'nonce-Zm9v+/=='; connect-src 'self'", true),
         ("default-src 'self'; script-src 'strict-dynamic' 'NONCE-Zm9v+/==' https:", true),
@@ -175,7 +176,7 @@ async fn a_policy_that_wants_a_nonce_gets_it() {
 }
 
 #[tokio::test]
-async fn without_live_reload_pages_are_left_alone() {
+async fn without_live_reload_pages_pass_unchanged() {
     let server = ScriptedServer::start(|mut client| async move {
         let (head, _) = client.request().await;
         assert!(head.contains("Accept-Encoding: gzip, br\r\n"), "{head}");
@@ -237,7 +238,7 @@ async fn the_page_escapes_everything_and_is_only_for_navigations() {
             "exited with <b>status</b> 1\n</pre><script>alert(2)</script>red \"q\" {{title}} \u{fffd}"
         );
         assert_eq!(answer.header("content-type"), Some("application/json"));
-        assert!(!answer.text().contains('<'), "not even by mistake is it a page");
+        assert!(!answer.text().contains('<'), "no browser can take the JSON for a page");
     }
     let head = proxy.ask(&BROWSER.replace("GET", "HEAD")).await;
     assert_eq!((head.status, head.body.len()), (503, 0));
@@ -245,7 +246,7 @@ async fn the_page_escapes_everything_and_is_only_for_navigations() {
 }
 
 #[tokio::test]
-async fn own_paths_are_for_names_that_cannot_be_rebound() {
+async fn own_paths_are_refused_to_hosts_that_dns_can_rebind() {
     let proxy = TestProxy::with(|options| options.allowed_hosts = vec!["dev.example".into()]).await;
     let ask = async |host: &str, path: &str| {
         let request = format!("GET /__devrun/{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
@@ -277,7 +278,7 @@ async fn own_paths_are_for_names_that_cannot_be_rebound() {
 }
 
 #[tokio::test]
-async fn pages_hear_when_newer_code_is_ready() {
+async fn pages_receive_an_event_when_newer_code_is_ready() {
     let proxy = TestProxy::new().await;
     let mut events = proxy.client().await;
     events.send("GET /__devrun/events HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
@@ -315,11 +316,11 @@ async fn pages_hear_when_newer_code_is_ready() {
     let new = ScriptedServer::saying("new").await;
     proxy.ready(2, &new);
     let waiting = next().await;
-    assert_eq!(waiting["state"], "draining", "a reload would abort what the page's script has asked for");
+    assert_eq!(waiting["state"], "draining", "a reload would abort the request of the page's script");
     assert_ne!(waiting["id"], first["id"]);
     go.send_replace(true);
     assert_eq!(fetch.take(2).await, b"ab");
     assert_eq!(next().await["state"], "ready");
-    until("it is drained", || proxy.drained(1) == 1).await;
+    until("the old generation is drained", || proxy.drained(1) == 1).await;
     proxy.stop().await;
 }

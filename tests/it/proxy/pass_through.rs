@@ -1,10 +1,10 @@
-//! Everything passes byte for byte, streamed both ways.
+//! The proxy forwards every byte and streams in both directions.
 
 use std::sync::{Arc, Mutex};
 
 use crate::support::proxy::{Client, ScriptedServer, TestProxy, header, plain, soon, until};
 
-/// A server that keeps the heads it gets and answers with its part.
+/// A server that records the heads of its requests and sends this answer.
 async fn recording(answer: impl Into<String>) -> (ScriptedServer, Arc<Mutex<Vec<String>>>) {
     let heads = Arc::new(Mutex::new(Vec::new()));
     let (kept, answer) = (Arc::clone(&heads), answer.into());
@@ -30,7 +30,7 @@ async fn proxy_before(server: &ScriptedServer) -> TestProxy {
 }
 
 #[tokio::test]
-async fn a_request_reaches_the_server_with_where_it_came_from_and_without_its_connection() {
+async fn a_request_gets_forwarding_headers_and_loses_connection_headers() {
     let (server, heads) = recording(plain("ok")).await;
     let proxy = proxy_before(&server).await;
     let request = "GET /a%20b?q=1 HTTP/1.1\r\nHost: example.test:81\r\nConnection: keep-alive, X-Hop, host\r\nX-Hop: 1\r\n\
@@ -61,7 +61,7 @@ async fn a_request_reaches_the_server_with_where_it_came_from_and_without_its_co
 }
 
 #[tokio::test]
-async fn an_answer_reaches_the_client_as_it_is_without_the_servers_connection() {
+async fn an_answer_passes_unchanged_without_connection_headers() {
     let answer = "HTTP/1.1 418 Short And Stout\r\nX-Case: 1\r\nx-low: 2\r\nSet-Cookie: a\r\nSet-Cookie: b\r\nKeep-Alive: x\r\n\
                   Connection: close, X-Hop\r\nX-Hop: 1\r\nETag: \"x\"\r\nContent-Length: 3\r\n\r\n\x00\x7f!";
     let (server, _) = recording(answer).await;
@@ -80,12 +80,12 @@ async fn an_answer_reaches_the_client_as_it_is_without_the_servers_connection() 
         (Some("\"x\""), None, None)
     );
     assert_eq!(answer.body, b"\x00\x7f!");
-    assert_ne!(answer.header("connection"), Some("close"), "the client's connection is its own");
+    assert_ne!(answer.header("connection"), Some("close"), "the client's connection stays open");
     proxy.stop().await;
 }
 
 #[tokio::test]
-async fn clients_keep_their_connection_and_may_send_ahead() {
+async fn clients_keep_their_connection_and_may_pipeline() {
     let server = ScriptedServer::start(|mut client| async move {
         let (head, body) = client.request().await;
         let path = head.split(' ').nth(1).unwrap().to_owned();
@@ -171,8 +171,8 @@ async fn a_slow_reader_slows_the_server_down() {
     let count = || *sent.lock().unwrap();
     let mut last = usize::MAX;
     until("the server cannot send any more", || std::mem::replace(&mut last, count()) == count()).await;
-    // Another exchange shows that what stands still is this one alone.
-    assert!(count() < WHOLE, "the whole answer was read from the server before anybody wanted it");
+    // Only this exchange has stopped, because the proxy still serves another one.
+    assert!(count() < WHOLE, "the proxy read the whole answer before the client");
     assert_eq!(client.take(WHOLE).await.len(), WHOLE);
     proxy.stop().await;
 }
@@ -197,7 +197,7 @@ async fn answers_without_a_body_end_at_their_head() {
             let answer = client.answer(method == "HEAD").await;
             assert!(answer.whole && answer.body.is_empty(), "{said}");
             let length = |head: &str| header(head, "content-length").map(str::to_owned);
-            // A 304 may leave it out (RFC 9110, 8.6), and does.
+            // A 304 may omit the length (RFC 9110, 8.6), and the proxy omits it.
             if answer.status != 304 && length(said).is_some() {
                 assert_eq!(length(&answer.head), length(said), "{said}");
             }
@@ -232,7 +232,7 @@ async fn trailers_pass_both_ways() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_announced_is_sent_when_the_server_wants_it() {
+async fn a_body_with_expect_is_sent_when_the_server_asks_for_it() {
     let (go, going) = tokio::sync::watch::channel(false);
     let server = ScriptedServer::start(move |mut client| {
         let mut going = going.clone();
@@ -257,19 +257,19 @@ async fn a_body_that_is_announced_is_sent_when_the_server_wants_it() {
     client.send(request("/")).await;
     let mut refused = proxy.client().await;
     refused.send(request("/refused")).await;
-    until("both are at the server", || server.accepted() == 2).await;
+    until("both requests have reached the server", || server.accepted() == 2).await;
     let early = tokio::time::timeout(std::time::Duration::from_millis(300), client.try_head()).await;
-    assert!(early.is_err(), "devrun does not say it in the server's place");
+    assert!(early.is_err(), "devrun sends no 100 for the server");
     go.send_replace(true);
     assert!(client.head().await.starts_with("HTTP/1.1 100 Continue\r\n"));
     client.send("body").await;
     assert_eq!(client.answer(false).await.text(), "thanks");
-    assert_eq!(refused.answer(false).await.status, 417, "the final answer comes without the interim one");
+    assert_eq!(refused.answer(false).await.status, 417, "the final answer arrives without an interim one");
     proxy.stop().await;
 }
 
 #[tokio::test]
-async fn a_server_that_knows_nothing_of_expectations_gets_the_body_as_soon_as_it_is_sent() {
+async fn a_server_without_support_for_expect_gets_the_body_at_once() {
     let server = ScriptedServer::start(|mut client| async move {
         let (_, body) = client.request().await;
         client.send(plain(&String::from_utf8(body).unwrap())).await;
@@ -280,7 +280,7 @@ async fn a_server_that_knows_nothing_of_expectations_gets_the_body_as_soon_as_it
     client
         .send("PUT / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n")
         .await;
-    until("the request is at the server", || server.accepted() == 1).await;
+    until("the request has reached the server", || server.accepted() == 1).await;
     client.send("body").await;
     let mut answer = client.answer(false).await;
     if answer.status == 100 {
@@ -356,7 +356,7 @@ async fn large_heads_pass_within_bounds() {
 }
 
 #[tokio::test]
-async fn http_2_is_not_asked_for_behind_the_fronts_back() {
+async fn http_2_upgrades_are_not_forwarded() {
     let (server, heads) = recording(plain("as before")).await;
     let proxy = proxy_before(&server).await;
     let answer = proxy
@@ -397,8 +397,9 @@ async fn any_upgrade_is_bridged_and_refusals_pass() {
     client.send("more").await;
     assert_eq!(client.take(4).await, b"more");
     tokio::io::AsyncWriteExt::shutdown(&mut client.stream).await.unwrap();
-    assert_eq!(client.rest().await, b"bye", "a half-closed client still hears");
-    soon("the server is left", async { until("it ends", || server.ended() == 1).await }).await;
+    assert_eq!(client.rest().await, b"bye", "a half-closed client still receives");
+    soon("the connection to the server is closed", async { until("it ends", || server.ended() == 1).await })
+        .await;
 
     let refused =
         proxy.ask("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade\r\nUpgrade: other\r\n\r\n");

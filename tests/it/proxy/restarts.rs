@@ -1,4 +1,5 @@
-//! Clients never see a restart: held, drained, sent to the next generation.
+//! No client notices a restart: the proxy holds requests, drains responses and sends streams to the next
+//! generation.
 
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use devrun::proxy::{Event, FailureReport, Upstream};
 
 use crate::support::proxy::{Client, ScriptedServer, TestProxy, plain, soon, until};
 
-/// A server that answers `/slow` only when told.
+/// A server that answers `/slow` when the test lets it.
 async fn server_with_slow_path() -> (ScriptedServer, tokio::sync::watch::Sender<bool>) {
     let (go, going) = tokio::sync::watch::channel(false);
     let server = ScriptedServer::start(move |mut client| {
@@ -58,7 +59,7 @@ async fn a_response_in_flight_ends_on_the_old_generation_while_new_requests_go_t
     let new = ScriptedServer::saying("new").await;
     proxy.ready(2, &new);
     assert_eq!(proxy.get("/").await.text(), "new");
-    until("what is in flight is told", || {
+    until("an event reports the response in flight", || {
         proxy.events().iter().any(|event| {
             matches!(event, Event::InFlight { generation: GenerationId::FIRST, responses: 1, bytes: 5, oldest, .. } if oldest == "GET /slow?x=1")
         })
@@ -72,7 +73,7 @@ async fn a_response_in_flight_ends_on_the_old_generation_while_new_requests_go_t
     let newest = ScriptedServer::saying("newest").await;
     proxy.ready(3, &newest);
     until("an idle generation is drained at once", || proxy.drained(2) == 1).await;
-    assert_eq!(proxy.drained(1), 1, "drained is told once");
+    assert_eq!(proxy.drained(1), 1, "one event reports the drain");
     proxy.stop().await;
 }
 
@@ -99,7 +100,7 @@ async fn a_closed_gate_holds_new_requests_and_drains() {
 }
 
 #[tokio::test]
-async fn what_waits_is_answered_at_once_when_there_will_be_no_server() {
+async fn held_requests_are_answered_at_once_when_the_server_fails() {
     let proxy = TestProxy::new().await;
     let mut held = proxy.client().await;
     held.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
@@ -118,7 +119,7 @@ async fn what_waits_is_answered_at_once_when_there_will_be_no_server() {
     let json: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
     assert_eq!(json["error"], "the server is not running");
     assert_eq!(json["detail"], "exited with status 1 after 0.3 s\nSyntaxError: bad");
-    until("the answer is told", || {
+    until("an event reports the answer", || {
         proxy
             .events()
             .iter()
@@ -146,7 +147,7 @@ async fn holding_is_bounded_in_number_and_time() {
 }
 
 #[tokio::test]
-async fn a_place_is_given_back_when_the_client_leaves() {
+async fn a_client_that_leaves_frees_its_place_among_the_held_requests() {
     let proxy = TestProxy::with(|options| options.hold_limit = 1).await;
     let requests = [
         "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
@@ -162,7 +163,7 @@ async fn a_place_is_given_back_when_the_client_leaves() {
     let server = ScriptedServer::saying("hello").await;
     proxy.ready(1, &server);
     assert_eq!(proxy.get("/").await.text(), "hello");
-    assert_eq!(server.accepted(), 1, "whoever left is not asked for");
+    assert_eq!(server.accepted(), 1, "a client that has left sends no request");
     proxy.stop().await;
 }
 
@@ -187,7 +188,7 @@ async fn a_body_waits_with_its_request_and_arrives_whole() {
 }
 
 #[tokio::test]
-async fn a_server_that_refuses_for_a_moment_is_waited_for() {
+async fn a_request_waits_for_a_server_that_refuses_for_a_moment() {
     let proxy = TestProxy::new().await;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -202,7 +203,7 @@ async fn a_server_that_refuses_for_a_moment_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_request_that_met_a_dying_generation_goes_to_the_next_one_if_it_may() {
+async fn a_safe_request_to_a_dying_generation_goes_to_the_next_one() {
     let proxy = TestProxy::new().await;
     let (met, mut meeting) = tokio::sync::mpsc::unbounded_channel();
     let dying = ScriptedServer::start(move |mut client| {
@@ -219,19 +220,19 @@ async fn a_request_that_met_a_dying_generation_goes_to_the_next_one_if_it_may() 
     get.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
     let mut post = proxy.client().await;
     post.send("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\nhi").await;
-    soon("both are there", async { (meeting.recv().await, meeting.recv().await) }).await;
+    soon("both requests have arrived", async { (meeting.recv().await, meeting.recv().await) }).await;
     dying.die().await;
     proxy.handle.hold();
     let new = ScriptedServer::saying("new").await;
     proxy.ready(2, &new);
     assert_eq!(get.answer(false).await.text(), "new");
-    assert_eq!(post.answer(false).await.status, 502, "what may have been done is not done again");
+    assert_eq!(post.answer(false).await.status, 502, "a POST is not repeated");
     assert_eq!(new.accepted(), 1);
     proxy.stop().await;
 }
 
 #[tokio::test]
-async fn event_streams_do_not_hold_up_a_restart_and_end_when_released() {
+async fn event_streams_delay_no_restart_and_end_when_released() {
     let proxy = TestProxy::new().await;
     let old = ScriptedServer::start(|mut client| async move {
         client.request().await;
@@ -248,7 +249,11 @@ async fn event_streams_do_not_hold_up_a_restart_and_end_when_released() {
     proxy.ready(2, &new);
     until("the stream is not waited for", || proxy.drained(1) == 1).await;
     proxy.handle.release_streams(GenerationId::new(1));
-    assert_eq!(events.rest().await, b"0\r\n\r\n", "it ends, it is not cut, and the connection is closed");
+    assert_eq!(
+        events.rest().await,
+        b"0\r\n\r\n",
+        "the stream ends without a cut, and the connection is closed"
+    );
     until("the server's side is closed", || old.ended() == 1).await;
     proxy.stop().await;
 }
@@ -294,7 +299,7 @@ async fn a_websocket_is_closed_between_frames_with_code_1012() {
 }
 
 #[tokio::test]
-async fn a_generation_that_is_found_under_another_address_is_not_drained_for_that() {
+async fn a_generation_that_changes_its_address_is_not_drained() {
     let proxy = TestProxy::new().await;
     let (first, second) = (ScriptedServer::saying("first").await, ScriptedServer::saying("second").await);
     proxy.ready(1, &first);

@@ -1,4 +1,4 @@
-//! The table of cases, `tests/cases/rules/*.txt`: what stands there is what devrun and git say.
+//! The table of cases, `tests/cases/rules/*.txt`: devrun and git must give its decisions.
 
 use std::path::Path;
 
@@ -17,10 +17,10 @@ struct Case {
     paths: Vec<(Vec<u8>, Said)>,
 }
 
-/// The line that decides, and whether it takes back.
+/// The deciding line, and whether it is negated.
 type Said = Option<(u32, bool)>;
 
-/// Text with `{{xx}}` for bytes.
+/// The bytes of a text in which `{{xx}}` stands for a byte.
 fn bytes(text: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut rest = text;
@@ -82,14 +82,14 @@ fn cases_of(file: &Path) -> Vec<Case> {
 }
 
 #[test]
-fn devrun_and_git_say_what_the_table_says() {
+fn devrun_and_git_decide_as_the_table_does() {
     let mut wrong = Vec::new();
     let cases = cases();
-    assert!(cases.len() > 60, "the table is there");
+    assert!(cases.len() > 60, "the table has its cases");
     let sandbox = Sandbox::new();
     sandbox.git(&["init", "-q"]);
     let new = git_is_new(&sandbox);
-    // All cases in one repository, a directory each, so that one git answers all.
+    // All cases are directories of one repository, so that one git process answers them all.
     let mut questions = Vec::new();
     for (number, case) in cases.iter().enumerate() {
         let dir = sandbox.path(format!("case{number}"));

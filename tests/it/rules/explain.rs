@@ -1,11 +1,11 @@
-//! `devrun explain`: words, JSON, streams, exit statuses.
+//! `devrun explain`: text, JSON, streams, exit statuses.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, Stdio};
 
 use crate::support::sandbox::Sandbox;
 
-/// Status and standard output.
+/// The exit status and the output.
 fn run(command: &mut Command) -> (i32, String) {
     let output = command.output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
@@ -50,7 +50,7 @@ fn each_path_gets_a_line_with_the_rule_that_decides() {
 }
 
 #[test]
-fn what_extensions_and_filters_leave_out_is_said() {
+fn paths_left_out_by_extensions_and_filters_are_named() {
     let sandbox = project();
     let (status, text) =
         run(sandbox.devrun().args(["explain", "-e", "rs", "src/main.rs", "README.md", "src/", "a.zip"]));
@@ -72,7 +72,7 @@ fn what_extensions_and_filters_leave_out_is_said() {
 }
 
 #[test]
-fn the_status_says_whether_some_path_is_ignored() {
+fn the_status_is_zero_if_a_path_is_ignored() {
     let sandbox = project();
     assert_eq!(run(sandbox.devrun().args(["explain", "src", "a.zip"])).0, 0);
     assert_eq!(run(sandbox.devrun().args(["explain", "src", "keep.zip"])).0, 1);
@@ -112,7 +112,7 @@ fn json_has_one_object_per_path_in_their_order() {
 }
 
 #[test]
-fn a_path_is_a_directory_if_it_is_one_or_ends_in_a_slash_and_a_link_never_is() {
+fn a_path_is_a_directory_on_disk_or_by_its_slash_and_a_link_is_none() {
     let sandbox = project();
     std::os::unix::fs::symlink("src", sandbox.path("downloads-link")).unwrap();
     sandbox.write(".watchignore", "d/\ndownloads-link/\nsrc/\n");
@@ -142,7 +142,7 @@ fn sources_are_named_relative_to_where_devrun_was_started() {
 }
 
 #[test]
-fn names_cannot_drive_the_terminal_and_json_keeps_every_byte() {
+fn control_characters_are_escaped_and_json_keeps_every_byte() {
     let sandbox = project();
     sandbox.write(".watchignore", b"*\xe9*\n");
     let name = <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"a\x1b[31m\xe9\n");
@@ -157,7 +157,7 @@ fn names_cannot_drive_the_terminal_and_json_keeps_every_byte() {
 }
 
 #[test]
-fn an_answer_comes_before_the_next_question() {
+fn each_answer_is_written_before_the_next_path_is_read() {
     let sandbox = project();
     let mut command = sandbox.devrun();
     command.args(["explain", "--stdin", "--format", "json"]);
@@ -173,7 +173,7 @@ fn an_answer_comes_before_the_next_question() {
         let answer: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!((answer["path"].as_str().unwrap(), answer["ignored"].as_bool().unwrap()), (path, ignored));
     }
-    // The last line needs no end.
+    // The last line needs no newline.
     stdin.write_all(b"last.zip").unwrap();
     drop(stdin);
     let mut line = String::new();
@@ -182,7 +182,7 @@ fn an_answer_comes_before_the_next_question() {
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_failure() {
+fn a_reader_that_closes_its_pipe_is_no_failure() {
     let sandbox = project();
     let mut command = sandbox.devrun();
     command.args(["explain", "--stdin", "-z"]);
@@ -190,7 +190,7 @@ fn a_reader_that_goes_away_is_no_failure() {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
     let mut stdin = child.stdin.take().unwrap();
-    // More than any buffer holds; the program may end before it has read all of it.
+    // The input is larger than any buffer. The program may end before it has read all of it.
     let _ = stdin.write_all(&b"some/path.zip\0".repeat(100_000));
     drop(stdin);
     let output = child.wait_with_output().unwrap();
@@ -198,7 +198,7 @@ fn a_reader_that_goes_away_is_no_failure() {
 }
 
 #[test]
-fn gits_configuration_counts() {
+fn the_configuration_of_git_counts() {
     let sandbox = project();
     sandbox.git(&["init", "-q"]);
     let global = sandbox.outside().join("my ignores");
@@ -223,7 +223,7 @@ fn gits_configuration_counts() {
 #[test]
 fn json_keeps_every_character_of_a_name() {
     let sandbox = Sandbox::new();
-    // DEL, C1 controls and an escape sequence: the filter of terminal text would drop them.
+    // DEL, C1 controls and an escape sequence, which the filter for terminal text would drop.
     let name = "a\u{7f}b\u{9b}31mc\u{1b}cd.py";
     sandbox.write(".watchignore", format!("{name}\n"));
     for format in ["json", "github", "sarif"] {

@@ -1,4 +1,4 @@
-//! Random hostile rules and trees: devrun and the installed git say the same of every path.
+//! Random hostile rules and trees, on which devrun and the installed git must agree.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -10,7 +10,7 @@ use crate::support::git::ask_git;
 use crate::support::git::{Decided, ask_git_in, ask_rules, git_is_new, git_rules};
 use crate::support::sandbox::Sandbox;
 
-/// A small generator of numbers, the same on every machine.
+/// A random number generator with the same numbers on every machine.
 struct Dice(u64);
 
 impl Dice {
@@ -145,7 +145,7 @@ fn set(dice: &mut Dice, text: &mut Vec<u8>) {
     }
 }
 
-/// A line of an ignore file, with what may stand around a pattern.
+/// A line of an ignore file: a pattern with comments, blanks or a negation around it.
 fn line(dice: &mut Dice) -> Vec<u8> {
     let mut text = match dice.roll(30) {
         0 => Vec::new(),
@@ -171,8 +171,9 @@ fn line(dice: &mut Dice) -> Vec<u8> {
     text
 }
 
-/// Whether git before 2.52 reads the line otherwise: two stars right behind a literal start of a path pattern.
-fn is_read_anew(line: &[u8]) -> bool {
+/// Whether git before 2.52 reads the line in another way: two stars right after the literal start of a path
+/// pattern.
+fn needs_new_git(line: &[u8]) -> bool {
     let text = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
     let text = text.strip_prefix(b"!").unwrap_or(text);
     let text = text.strip_prefix(b"/").unwrap_or(text);
@@ -180,7 +181,7 @@ fn is_read_anew(line: &[u8]) -> bool {
     literal > 0 && text[literal..].starts_with(b"**") && text[literal - 1] != b'/'
 }
 
-/// A name that the patterns may well match: one of them with its wildcards filled in, or letters.
+/// A name that the patterns may match: letters, or a pattern with its wildcards filled in.
 fn name(dice: &mut Dice, lines: &[Vec<u8>]) -> Vec<u8> {
     let mut name = Vec::new();
     if !lines.is_empty() && dice.roll(3) > 0 {
@@ -216,7 +217,7 @@ fn fill_in(dice: &mut Dice, line: &[u8], path: &mut Vec<u8>) {
     }
 }
 
-/// A relative path without components that no path has.
+/// A relative path without components that no path can have.
 fn path(dice: &mut Dice, lines: &[Vec<u8>]) -> Option<Vec<u8>> {
     let mut path = name(dice, lines);
     for _ in 0..dice.roll(4) {
@@ -231,10 +232,10 @@ fn path(dice: &mut Dice, lines: &[Vec<u8>]) -> Option<Vec<u8>> {
     (!parts.is_empty()).then(|| parts.join(&b'/'))
 }
 
-/// One tree with rule files: writes it below `prefix` and gives the paths to ask about.
+/// Writes a tree with rule files below `prefix`, and returns the paths to compare.
 fn plant(dice: &mut Dice, sandbox: &Sandbox, prefix: &[u8], new: bool) -> Vec<Vec<u8>> {
     let mut lines: Vec<Vec<u8>> = (0..dice.roll(8) + 1).map(|_| line(dice)).collect();
-    lines.retain(|line| new || !is_read_anew(line));
+    lines.retain(|line| new || !needs_new_git(line));
     let mut paths: Vec<Vec<u8>> = (0..300).filter_map(|_| path(dice, &lines)).collect();
     let full = |path: &[u8]| sandbox.root().join(OsStr::from_bytes(prefix)).join(OsStr::from_bytes(path));
     for path in &paths {
@@ -252,7 +253,7 @@ fn plant(dice: &mut Dice, sandbox: &Sandbox, prefix: &[u8], new: bool) -> Vec<Ve
         let dir = full(&paths[chosen]);
         if dir.is_dir() {
             let nested: Vec<Vec<u8>> =
-                (0..=number).map(|_| line(dice)).filter(|line| new || !is_read_anew(line)).collect();
+                (0..=number).map(|_| line(dice)).filter(|line| new || !needs_new_git(line)).collect();
             std::fs::write(dir.join(".gitignore"), nested.join(&b'\n')).unwrap();
         }
     }
@@ -267,7 +268,7 @@ fn plant(dice: &mut Dice, sandbox: &Sandbox, prefix: &[u8], new: bool) -> Vec<Ve
     paths
 }
 
-/// Asks both about the paths; panics with the first few differences.
+/// Compares both decisions on each path. Panics with the first differences.
 fn compare(sandbox: &Sandbox, options: Options, config: &[&str], paths: &[Vec<u8>], what: &str) {
     let rules = Rules::new(options).unwrap();
     let mut differences = Vec::new();
@@ -294,7 +295,7 @@ fn repository() -> (Sandbox, bool) {
     (sandbox, new)
 }
 
-/// The seed of a run; `DEVRUN_TEST_SEED` gives another one.
+/// The seed of a run. `DEVRUN_TEST_SEED` sets another seed.
 fn seed() -> u64 {
     let seed =
         std::env::var("DEVRUN_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(20_261_124);
@@ -329,14 +330,15 @@ fn rules_at_the_top_are_decided_as_git_decides() {
 }
 
 #[test]
-fn without_regard_to_case_they_are_decided_as_git_decides() {
+fn paths_without_regard_to_case_are_decided_as_git_decides() {
     let seed = seed();
     let mut dice = Dice(seed ^ 1);
     let (sandbox, new) = repository();
     let mut paths: Vec<Vec<u8>> =
         (0..40).flat_map(|case| plant(&mut dice, &sandbox, format!("case{case}").as_bytes(), new)).collect();
     for path in paths.iter_mut().skip(1).step_by(2) {
-        // Other names than those on disk: the directories above stay, so that their rule files are read.
+        // The last component has another case than on disk. Directories keep their names, so that their rule
+        // files are read.
         let name = path.iter().rposition(|byte| *byte == b'/').unwrap() + 1;
         path[name..].iter_mut().for_each(|byte| *byte ^= if byte.is_ascii_alphabetic() { 0x20 } else { 0 });
     }
@@ -352,7 +354,7 @@ fn all_of_gits_layers_together_are_decided_as_git_decides() {
     for case in 0..12 {
         let (sandbox, new) = repository();
         let mut lines = |count: usize| {
-            let lines = (0..count).map(|_| line(&mut dice)).filter(|line| new || !is_read_anew(line));
+            let lines = (0..count).map(|_| line(&mut dice)).filter(|line| new || !needs_new_git(line));
             lines.collect::<Vec<_>>().join(&b'\n')
         };
         sandbox.write(".git/info/exclude", lines(6));
@@ -367,7 +369,7 @@ fn all_of_gits_layers_together_are_decided_as_git_decides() {
 }
 
 #[test]
-fn rule_sets_as_projects_have_them_are_decided_as_git_decides() {
+fn rule_sets_of_real_projects_are_decided_as_git_decides() {
     let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/rules/projects");
     let seed = seed();
     let mut dice = Dice(seed ^ 3);
@@ -377,7 +379,7 @@ fn rule_sets_as_projects_have_them_are_decided_as_git_decides() {
         let lines: Vec<Vec<u8>> = content.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
         let (sandbox, _) = repository();
         let mut paths: Vec<Vec<u8>> = (0..1500).filter_map(|_| path(&mut dice, &lines)).collect();
-        // Each rule by itself, as a file, a directory and a place for files.
+        // Each rule alone: as a file, as a directory, and as the parent of a file.
         for line in lines.iter().filter(|line| !line.is_empty() && !line.starts_with(b"#")) {
             let mut name = Vec::new();
             fill_in(&mut dice, line, &mut name);
@@ -405,8 +407,8 @@ fn rule_sets_as_projects_have_them_are_decided_as_git_decides() {
     }
 }
 
-/// As many directories as git can go down into, and more: there only the verdict is asked for, since git before
-/// 2.50 or so loses its way with more than 24 rule lists.
+/// More directories than git can descend. Only the verdict is compared, because git before about 2.50 fails
+/// with more than 24 rule lists.
 #[test]
 fn deep_directories_are_decided_as_git_decides() {
     let (sandbox, _) = repository();
@@ -426,7 +428,7 @@ fn deep_directories_are_decided_as_git_decides() {
     assert!(!rules.is_ignored(&endless.join("a"), EntryKind::File));
 }
 
-/// proptest's shrinking finds the smallest rule and path that differ; one git answers a whole case.
+/// proptest shrinks to the smallest rule and path that differ. One git process answers a whole case.
 #[test]
 fn any_rule_and_path_are_decided_as_git_decides() {
     use proptest::prelude::*;
@@ -438,7 +440,7 @@ fn any_rule_and_path_are_decided_as_git_decides() {
     let paths = proptest::collection::vec(path, 1..60);
     let config = ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() };
     proptest!(config, |(rules in rules, paths in paths)| {
-        let rules: Vec<Vec<u8>> = rules.into_iter().filter(|rule| new || !is_read_anew(rule)).collect();
+        let rules: Vec<Vec<u8>> = rules.into_iter().filter(|rule| new || !needs_new_git(rule)).collect();
         std::fs::write(sandbox.root().join(".gitignore"), rules.join(&b'\n')).unwrap();
         let clean = |path: &Vec<u8>| {
             let parts: Vec<&[u8]> =
@@ -452,10 +454,10 @@ fn any_rule_and_path_are_decided_as_git_decides() {
     });
 }
 
-/// The program itself, on a stream: verdict, source, line and pattern of each path.
+/// The program with `--stdin`: verdict, source, line and pattern of each path.
 #[cfg(feature = "cli")]
 #[test]
-fn explain_says_what_git_says() {
+fn explain_decides_as_git_decides() {
     use std::io::Write as _;
     let seed = seed();
     let mut dice = Dice(seed ^ 4);

@@ -1,4 +1,4 @@
-//! Layers, nesting, repositories, live edits: which rule decides, and when rules are read.
+//! Layers, nesting, repositories and live edits: the deciding rule, and the time when rules are read.
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -14,7 +14,7 @@ fn rules(sandbox: &Sandbox) -> Rules {
     Rules::new(Options::new(sandbox.root())).unwrap()
 }
 
-/// `LAYER SOURCE:LINE PATTERN`, with `!` in front for what is watched; `-` where no rule matches.
+/// `LAYER SOURCE:LINE PATTERN`, with `!` before the pattern of a watched path. `-` if no rule matches.
 fn said(rules: &Rules, sandbox: &Sandbox, path: &str) -> String {
     let full = sandbox.path(path);
     let verdict = rules.verdict(&full, EntryKind::from_is_dir(path.ends_with('/')));
@@ -63,7 +63,7 @@ fn the_highest_layer_with_any_match_decides() {
 }
 
 #[test]
-fn what_lies_below_an_ignored_directory_is_ignored_whatever_deeper_files_say() {
+fn rule_files_below_an_ignored_directory_do_not_count() {
     let sandbox = Sandbox::new();
     sandbox.write(".watchignore", "generated/\nkept/\n!kept/\n");
     sandbox.write("generated/.watchignore", "!*\n");
@@ -74,7 +74,7 @@ fn what_lies_below_an_ignored_directory_is_ignored_whatever_deeper_files_say() {
     assert_eq!(verdict.parent, Some(sandbox.path("generated")));
     assert_eq!(verdict.by.unwrap().line, 1);
     assert_eq!(said(&rules, &sandbox, "kept/a"), "-");
-    // By the book: the directory itself is taken back first, in a file that is read.
+    // The documented way: a rule in a file that is read re-includes the directory itself.
     sandbox.write(".watchignore", "generated/\n!sub/generated/\n");
     sandbox.write("sub/.watchignore", "!generated/\n");
     rules.forget(sandbox.root());
@@ -82,7 +82,7 @@ fn what_lies_below_an_ignored_directory_is_ignored_whatever_deeper_files_say() {
 }
 
 #[test]
-fn built_in_rules_cover_what_no_project_counts_as_its_source() {
+fn built_in_rules_ignore_files_that_are_never_source() {
     let sandbox = Sandbox::new();
     let rules = rules(&sandbox);
     let ignored = [
@@ -151,7 +151,7 @@ fn built_in_rules_cover_what_no_project_counts_as_its_source() {
             "{path}"
         );
     }
-    // They are the lowest layer: anything takes them back.
+    // The built-in rules are the lowest layer, so any rule can take them back.
     sandbox.write(".watchignore", "!node_modules/\n!*.orig\n");
     rules.forget(sandbox.root());
     assert!(!rules.is_ignored(&sandbox.path("node_modules/a/b.js"), EntryKind::File));
@@ -170,10 +170,10 @@ fn an_edit_takes_effect_when_its_directory_is_forgotten() {
     let ignored = |path: &str| rules.is_ignored(&sandbox.path(path), EntryKind::File);
     assert!(ignored("x.log") && ignored("sub/a") && !ignored("sub/b") && ignored("sub/deep/a"));
     sandbox.write("sub/.watchignore", "b\n");
-    assert!(ignored("sub/a"), "what was read is kept");
+    assert!(ignored("sub/a"), "the rules that were read are kept");
     rules.forget(&sandbox.path("sub"));
     assert!(!ignored("sub/a") && ignored("sub/b") && ignored("sub/deep/b") && ignored("x.log"));
-    // Gone, and new in a directory that was known without one.
+    // The file is removed, then created in a directory that was known to have none.
     std::fs::remove_file(sandbox.path("sub/.watchignore")).unwrap();
     rules.forget(&sandbox.path("sub"));
     assert!(!ignored("sub/b") && !ignored("sub/deep/c"));
@@ -181,13 +181,13 @@ fn an_edit_takes_effect_when_its_directory_is_forgotten() {
     assert!(!ignored("sub/deep/c"));
     rules.forget(&sandbox.path("sub/deep"));
     assert!(ignored("sub/deep/c"));
-    // A neighbour whose name begins alike is not forgotten with it.
+    // A neighbour with the same start of its name is not forgotten.
     sandbox.write("sub-b/.watchignore", "d\n");
     assert!(ignored("sub-b/d"));
     sandbox.write("sub-b/.watchignore", "");
     rules.forget(&sandbox.path("sub"));
     assert!(ignored("sub-b/d"));
-    // The directory appears after it was asked about.
+    // The directory is created after the rules were asked about it.
     assert!(!ignored("late/a"));
     sandbox.write("late/.watchignore", "a\n");
     rules.forget(&sandbox.path("late"));
@@ -195,7 +195,7 @@ fn an_edit_takes_effect_when_its_directory_is_forgotten() {
 }
 
 #[test]
-fn a_broken_line_is_named_and_the_others_count() {
+fn an_invalid_line_is_named_and_the_others_apply() {
     let sandbox = Sandbox::new();
     sandbox.write(".watchignore", b"ok\nab[c\n\xff\nlast\n");
     let rules = rules(&sandbox);
@@ -214,7 +214,7 @@ fn a_broken_line_is_named_and_the_others_count() {
 }
 
 #[test]
-fn what_is_no_regular_file_is_no_rule_file() {
+fn only_a_regular_file_is_a_rule_file() {
     let sandbox = Sandbox::new();
     let real = sandbox.write("elsewhere/rules", "*\n");
     for dir in ["link", "directory", "fifo", "dangling"] {
@@ -229,12 +229,12 @@ fn what_is_no_regular_file_is_no_rule_file() {
         assert!(!rules.is_ignored(&sandbox.path(dir).join("a"), EntryKind::File), "{dir}");
     }
     assert!(rules.defects().is_empty(), "{:?}", rules.defects());
-    // A directory behind a link is no directory of the tree.
+    // A directory behind a link does not belong to the tree.
     symlink("elsewhere", sandbox.path("linked")).unwrap();
     sandbox.write("elsewhere/.watchignore", "a\n");
     assert!(rules.is_ignored(&sandbox.path("elsewhere/a"), EntryKind::File));
     assert!(!rules.is_ignored(&sandbox.path("linked/a"), EntryKind::File));
-    // Named by path it may be a link, and it is anchored at the working directory.
+    // A file named by its path may be a link. Its patterns are anchored at the working directory.
     symlink(sandbox.write("elsewhere/more", "/b\nc\n"), sandbox.path("more")).unwrap();
     let mut options = Options::new(sandbox.root());
     options.files = vec!["more".into()];
@@ -299,15 +299,15 @@ fn several_roots_each_have_their_own_rules() {
     assert!(ignored(&other.join("a.x")) && ignored(&other.join("sub/a.x")) && !ignored(&other.join("a.y")));
     assert!(ignored(&other.join("top")) && !ignored(&other.join("sub/top")));
     assert!(ignored(&sandbox.path("a.y")) && !ignored(&sandbox.path("a.x")));
-    // Patterns given by hand: by name everywhere, by path below the working directory.
+    // Patterns from the command line match names everywhere, and paths below the working directory.
     assert!(ignored(&other.join("a.z")) && ignored(&sandbox.path("a.z")));
     assert!(ignored(&sandbox.path("anchored")) && !ignored(&other.join("anchored")));
-    // What was named counts, whatever stands above it; its own rules still hold.
+    // A root counts although a directory above it is ignored. Its own rules apply.
     assert!(ignored(&sandbox.path("build/a")));
     assert!(!rules.is_ignored(&sandbox.path("build/kept"), EntryKind::Dir));
     assert!(!ignored(&sandbox.path("build/kept/a")) && ignored(&sandbox.path("build/kept/a.y")));
     assert!(!ignored(&sandbox.outside().join("file.y")));
-    // Outside of every root nothing is read, and names still count.
+    // Outside of all roots no rule file is read. Patterns for names still apply.
     std::fs::create_dir(sandbox.outside().join("strange")).unwrap();
     std::fs::write(sandbox.outside().join("strange/.watchignore"), "*\n").unwrap();
     assert!(
@@ -341,7 +341,7 @@ fn rules_above_the_working_directory_count_up_to_the_top_of_its_repository() {
     sandbox.write(".git/info/exclude", "");
     rules.forget(&sandbox.path(".git/info"));
     assert!(!ignored("sub/deep/excluded"));
-    // Started in a directory that its repository ignores: it was named, so it counts.
+    // The working directory is ignored by its repository. It counts because the user started devrun there.
     sandbox.write(".gitignore", "build/\n");
     std::fs::create_dir_all(sandbox.path("build/x")).unwrap();
     let rules = Rules::new(Options::new(sandbox.path("build/x"))).unwrap();
@@ -364,7 +364,7 @@ fn a_directory_that_becomes_a_repository_has_other_rules() {
 }
 
 #[test]
-fn at_a_nested_repository_the_outer_rules_of_git_end() {
+fn the_rules_of_git_end_at_a_nested_repository() {
     let sandbox = Sandbox::new();
     sandbox.git(&["init", "-q"]);
     sandbox.git(&["init", "-q", "inner"]);
@@ -381,7 +381,7 @@ fn at_a_nested_repository_the_outer_rules_of_git_end() {
     for (path, git) in paths.iter().zip(ask_git_in(&sandbox, &inner, &[], &paths)) {
         assert_eq!(ask_rules(&only_git, &inner, path), git, "{}", path.escape_ascii());
     }
-    // devrun's own rules go on, and what is excluded from outside is not looked into.
+    // devrun's own rules still apply inside. No rule file is read in a directory that an outer rule ignores.
     assert!(rules.is_ignored(&sandbox.path("inner/a.zip"), EntryKind::File));
     assert!(!rules.is_ignored(&sandbox.path("inner/a.log"), EntryKind::File));
     assert!(rules.is_ignored(&sandbox.path("vendor/lib/a"), EntryKind::File));
@@ -389,7 +389,7 @@ fn at_a_nested_repository_the_outer_rules_of_git_end() {
     sandbox.write("inner/.git/info/exclude", "b\n");
     rules.forget(&sandbox.path("inner/.git/info"));
     assert!(rules.is_ignored(&sandbox.path("inner/b"), EntryKind::File));
-    // Neither an empty `.git` directory nor a file that leads nowhere makes a repository.
+    // An empty `.git` directory is no repository, and neither is a file with an invalid `gitdir`.
     std::fs::create_dir_all(sandbox.path("fake/.git")).unwrap();
     sandbox.write("false/.git", "gitdir: nowhere\n");
     assert!(rules.is_ignored(&sandbox.path("fake/a.log"), EntryKind::File));
@@ -446,7 +446,7 @@ fn worktrees_and_submodules_share_what_git_shares() {
 }
 
 #[test]
-fn git_is_asked_for_its_configuration_once_and_only_in_a_repository() {
+fn the_configuration_of_git_is_read_once_and_only_in_a_repository() {
     let sandbox = Sandbox::new();
     let home = sandbox.outside().join("home");
     let environment = |extra: &[(&str, &str)]| {
@@ -478,7 +478,7 @@ fn git_is_asked_for_its_configuration_once_and_only_in_a_repository() {
     assert!(!ask(&[]).ignore_case);
     sandbox.git(&["config", "core.ignoreCase", "yes"]);
     assert!(ask(&[]).ignore_case);
-    // Files that are included from elsewhere, and those of worktrees, are seen too.
+    // The modification of an included file or of a worktree's configuration is noticed, too.
     sandbox.git(&["config", "--unset", "core.ignoreCase"]);
     assert!(!ask(&[]).ignore_case);
     std::fs::write(home.join("more"), "[Core] IgnoreCase\n").unwrap();
@@ -490,14 +490,14 @@ fn git_is_asked_for_its_configuration_once_and_only_in_a_repository() {
     assert!(ask(&[]).ignore_case);
     let named = [("GIT_CONFIG_GLOBAL", "/dev/null")];
     assert_eq!(ask(&named).excludes_file, Some(home.join(".config/git/ignore")));
-    // A broken configuration and a missing git are no reason to fail.
+    // devrun works with a broken configuration and without git.
     std::fs::write(home.join(".gitconfig"), "[core\n").unwrap();
     assert_eq!(ask(&[]).excludes_file, Some(home.join(".config/git/ignore")));
     assert_eq!(ask(&[("PATH", "/nowhere")]).excludes_file, Some(home.join(".config/git/ignore")));
 }
 
 #[test]
-fn paths_are_cleaned_by_text() {
+fn paths_are_normalized_lexically() {
     let sandbox = Sandbox::new();
     sandbox.write(".watchignore", "/a/b\n");
     let rules = rules(&sandbox);
@@ -513,7 +513,7 @@ fn paths_are_cleaned_by_text() {
 }
 
 #[test]
-fn many_threads_ask_while_rules_change() {
+fn many_threads_query_while_rules_change() {
     let sandbox = Sandbox::new();
     sandbox.write(".watchignore", "*.log\n");
     let rules = rules(&sandbox);
@@ -534,7 +534,7 @@ fn many_threads_ask_while_rules_change() {
             rules.forget(sandbox.root());
         }
     });
-    // Whatever the threads raced for, what was read last is what is on disk.
+    // After all races, the rules are those that are on disk.
     rules.forget(&sandbox.path("d0"));
     assert!(
         rules.is_ignored(&sandbox.path("d0/199"), EntryKind::File)

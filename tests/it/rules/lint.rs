@@ -1,24 +1,24 @@
 //! Each finding of `devrun check` has a case file with its rendered output: `tests/cases/lint/*.txt`.
 //!
-//! `DEVRUN_BLESS=1` writes the outputs anew; read the difference before you keep it.
+//! `DEVRUN_BLESS=1` writes the outputs again. Read the difference before you commit it.
 
 use std::path::Path;
 
 use crate::support::sandbox::Sandbox;
 
-/// What stands in a case file: `--- file NAME`, `--- huge NAME`, `--- git`, `--- run ARGS`, then what came of it.
+/// The content of a case file: `--- file NAME`, `--- huge NAME`, `--- git`, `--- run ARGS`, then the output.
 struct Case {
     name: String,
-    /// All up to the first output, as it stands in the file.
+    /// The text before the first output.
     setup: String,
     files: Vec<(String, Vec<u8>)>,
-    /// Files of 200 MiB with nothing in them.
+    /// Empty files of 200 MiB.
     huge: Vec<String>,
     tracked: bool,
     runs: Vec<String>,
 }
 
-/// Text with `{{xx}}` for bytes that a text file does not hold well.
+/// The bytes of a text in which `{{xx}}` stands for a byte.
 fn bytes(text: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut rest = text;
@@ -61,7 +61,7 @@ fn case_of(path: &Path, text: &str) -> Case {
     case
 }
 
-/// The case file as it should be: the set-up, and what each run gives.
+/// The text of the case file with the present output of each run.
 fn play(case: &Case) -> String {
     let sandbox = Sandbox::new();
     std::fs::create_dir(sandbox.path("sub")).unwrap();
@@ -89,7 +89,7 @@ fn play(case: &Case) -> String {
 }
 
 #[test]
-fn each_finding_is_rendered_as_its_case_says() {
+fn each_finding_is_rendered_as_in_its_case() {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/lint");
     let mut files: Vec<_> = std::fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
@@ -111,9 +111,10 @@ fn each_finding_is_rendered_as_its_case_says() {
     }
 }
 
-/// The shape that SARIF 2.1.0 asks for (OASIS, sections 3.13 to 3.30), in a file with all that can be in one.
+/// The structure that SARIF 2.1.0 requires (OASIS, sections 3.13 to 3.30), for a file with every kind of
+/// finding.
 #[test]
-fn sarif_has_the_shape_of_its_schema() {
+fn sarif_has_the_structure_of_its_schema() {
     let sandbox = Sandbox::new();
     sandbox.write("a dir/é/.watchignore", "a\nab[c\na\ncafé*é \n");
     sandbox.write("patch.orig", "");

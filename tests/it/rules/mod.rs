@@ -1,14 +1,14 @@
-//! Ignore rules: devrun and git decide alike.
+//! Ignore rules, on which devrun and git must agree.
 
 /// The table of cases in `tests/cases/rules`.
 mod cases;
-/// `devrun explain`: words, JSON, streams, exit statuses.
+/// `devrun explain`: text, JSON, streams, exit statuses.
 #[cfg(feature = "cli")]
 mod explain;
-/// Random rules and trees: devrun and git decide alike.
+/// Random rules and trees, on which devrun and git must agree.
 mod git_agreement;
 /// Layers, nesting, repositories, live edits.
 mod layers;
-/// Each finding of `devrun check` as it is rendered.
+/// The rendered findings of `devrun check`.
 #[cfg(feature = "cli")]
 mod lint;

@@ -13,7 +13,7 @@ fn written(sandbox: &Sandbox) -> Vec<String> {
 }
 
 fn count(sandbox: &Sandbox, line: &str) -> usize {
-    told(sandbox).iter().filter(|told| told.starts_with(line)).count()
+    written(sandbox).iter().filter(|told| told.starts_with(line)).count()
 }
 
 /// Starts devrun with these builds. In them and in the command, `say WORDS` writes a line.
@@ -32,7 +32,7 @@ fn start(sandbox: &Sandbox, options: &[&str], builds: &[&str]) -> TestProcess {
 fn settle(sandbox: &Sandbox) {
     let mut last = (0, Instant::now());
     wait_until("builds and starts have ended", || {
-        let now = told(sandbox).len();
+        let now = written(sandbox).len();
         if now != last.0 {
             last = (now, Instant::now());
         }

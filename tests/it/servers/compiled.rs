@@ -1,5 +1,5 @@
-//! Servers that are compiled: axum, actix and Go's own, started as their users do, by `cargo run` and `go run`, each across
-//! an edit of its source.
+//! Compiled servers: axum, actix and Go's own, started by `cargo run` and `go run`, each across an edit of
+//! its source.
 
 use std::process::Command;
 use std::sync::Once;
@@ -13,7 +13,7 @@ const GO: &str = "go/main.go";
 const AXUM: &str = "rust/src/bin/axum_server.rs";
 const ACTIX: &str = "rust/src/bin/actix_server.rs";
 
-/// Compiles what both servers in Rust depend on, so that no start has to wait for it.
+/// Compiles the dependencies of both Rust servers, so that no start waits for them.
 fn compile_dependencies() {
     static COMPILED: Once = Once::new();
     COMPILED.call_once(|| {
@@ -25,7 +25,7 @@ fn compile_dependencies() {
     });
 }
 
-/// Both ways one after the other: what cargo has built for one is not to be taken for what it builds for the other.
+/// Runs both ways one after the other, because cargo might reuse the build of one way for the other.
 fn served_by_cargo_run(source: &'static str, server: &str) {
     compile_dependencies();
     let command = ["cargo", "run", "--bin", server];
@@ -45,17 +45,18 @@ fn actix_behind_the_proxy_and_with_the_socket() {
     served_by_cargo_run(ACTIX, "actix_server");
 }
 
-/// `go run` is a parent that passes no signal on and dies of its own.
+/// `go run` passes no signal on and ends before its server.
 #[test]
 #[ignore = "needs Go"]
 fn go_run_behind_the_proxy() {
     generations_overlap(GO, &[], &["go", "run", "."]);
 }
 
-/// The next generation can listen only once the last process of the old one is gone, and `go run` is gone before its server.
+/// The next generation can listen when the last process of the old one has ended. `go run` ends before its
+/// server.
 #[test]
 #[ignore = "needs Go"]
-fn go_run_with_its_port_written_down_behind_the_proxy() {
+fn go_run_with_a_fixed_port_behind_the_proxy() {
     let upstream = free_address();
     let (proxy, port) = (format!("ADDRESS={upstream}"), format!("PORT={}", upstream.port()));
     generations_take_turns(GO, &["--proxy", &proxy, "--env", &port], &["go", "run", "."]);
@@ -68,7 +69,7 @@ fn go_run_takes_the_socket() {
     socket_is_handed_on(GO, &[], &["go", "run", "."], true);
 }
 
-/// Compiled by a step of its own, into the watched directory, as README.md has it.
+/// A build step compiles the server into the watched directory, as in README.md.
 const BUILD: [&str; 6] = ["-e", "go", "--build", "go build -o bin/server .", "-i", "/bin/"];
 
 #[test]
@@ -77,14 +78,14 @@ fn go_build_behind_the_proxy() {
     generations_overlap(GO, &BUILD, &["bin/server"]);
 }
 
-/// The same without a rule that leaves out what is built.
+/// The same server without a rule that ignores the built program.
 #[test]
 #[ignore = "needs Go"]
 fn go_build_takes_the_socket() {
     socket_is_handed_on(GO, &["--build", "go build -o server ."], &["./server"], true);
 }
 
-/// Code that does not compile takes nothing down, whoever compiles it.
+/// Code that does not compile stops no server, with `go run` and with a build step.
 #[test]
 #[ignore = "needs Go"]
 fn go_code_that_does_not_compile_leaves_the_old_code_serving() {

@@ -1,5 +1,5 @@
-//! What clients of the real servers see over many restarts, broken edits and violent ends: nothing lost, nothing done
-//! twice, nothing cut that looks whole.
+//! Clients of the real servers over many restarts, broken edits and crashes: no request is lost or done
+//! twice, and no cut response looks complete.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -12,7 +12,7 @@ use crate::servers::recipes::Served;
 use crate::support::http::{Lost, Opened, get, post};
 use crate::support::sandbox::wait_until;
 
-/// A path, what became of it, when it was asked for, and how long that took.
+/// A path, the result of its request, the time of the request, and its duration.
 struct Asked {
     path: String,
     status: Result<u16, Lost>,
@@ -20,10 +20,11 @@ struct Asked {
     took: Duration,
 }
 
-/// Requests that may go on at once: with more of them a development server on a busy machine would only fall behind.
+/// Maximum number of requests at a time. With more of them, a development server on a busy machine falls
+/// behind.
 const AT_ONCE: usize = 16;
 
-/// Somebody who asks on a connection of its own every 5 ms, whether or not the last answers have come.
+/// A client that sends a request every 5 ms on a new connection, without waiting for earlier answers.
 struct Ticker {
     done: Arc<AtomicBool>,
     ticking: JoinHandle<Vec<JoinHandle<Asked>>>,
@@ -68,15 +69,15 @@ fn post_once(address: SocketAddr, path: String) -> Asked {
     Asked { path, status, began, took: began.elapsed() }
 }
 
-/// What a restart is to clients: who asked from the edit until new code answered waited so long at most, while the server
-/// took so long to start, and all of it took so long.
+/// The durations of one restart: the longest wait of a client after the edit, the start of the server, and
+/// the whole restart.
 struct Restart {
     longest: Duration,
     start: Duration,
     whole: Duration,
 }
 
-/// The time that devrun has measured from each start but the first to its being ready.
+/// The durations from start to readiness that devrun reports, without the first start.
 fn starts(served: &Served) -> Vec<Duration> {
     let events = served.running.lines().into_iter().filter_map(|line| serde_json::from_str(&line).ok());
     let ready =
@@ -84,8 +85,9 @@ fn starts(served: &Served) -> Vec<Duration> {
     ready.map(|event| Duration::from_micros(event["start_to_ready_us"].as_u64().unwrap())).collect()
 }
 
-/// Twenty edits under a client every 5 ms: each is answered 200, and none waits longer than a start takes.
-fn nobody_notices_twenty_restarts(source: &'static str, options: &[&str], command: &[&str]) {
+/// A client sends a request every 5 ms during twenty edits. Each answer is 200, and none takes longer than a
+/// start.
+fn no_client_notices_twenty_restarts(source: &'static str, options: &[&str], command: &[&str]) {
     let mut served = Served::start(source, &[options, &["--log-format", "json"]].concat(), command);
     let ticker = Ticker::start(served.address, ask_version);
     let mut edits = Vec::new();
@@ -97,8 +99,8 @@ fn nobody_notices_twenty_restarts(source: &'static str, options: &[&str], comman
     }
     let asked = ticker.asked();
     let lost: Vec<_> = asked.iter().filter(|one| one.status != Ok(200)).map(|one| &one.status).collect();
-    // On a shared socket nobody but the server knows of a connection that it has yet to read from when the signal comes: it
-    // may close it unanswered, and on a busy machine there is one at most restarts. Nothing else is ever lost.
+    // Only the server knows the connections that it has not read from when the signal arrives. It may close
+    // them without an answer, which loses at most one request at each restart of a shared socket.
     let forgiven = if options.contains(&"--listen") { 20 } else { 0 };
     assert!(
         lost.len() <= forgiven && lost.iter().all(|status| matches!(status, Err(Lost::Empty(_)))),
@@ -115,20 +117,20 @@ fn nobody_notices_twenty_restarts(source: &'static str, options: &[&str], comman
         Restart { longest, start, whole: ended - began }
     });
     let restarts: Vec<Restart> = restarts.collect();
-    nobody_waits_longer_than_a_start(source, options, asked.len(), &restarts);
+    no_client_waits_longer_than_a_start(source, options, asked.len(), &restarts);
     served.running.stop();
 }
 
-/// At most of the restarts, since all of this shares two cores with other tests: one that the machine was busy with says
-/// nothing of devrun, and every other one does.
-fn nobody_waits_longer_than_a_start(source: &str, options: &[&str], asked: usize, restarts: &[Restart]) {
+/// This must hold for half of the restarts, because the tests share two cores. A single slow restart may have
+/// met a busy machine.
+fn no_client_waits_longer_than_a_start(source: &str, options: &[&str], asked: usize, restarts: &[Restart]) {
     let median = |part: fn(&Restart) -> Duration| {
         let mut times: Vec<Duration> = restarts.iter().map(part).collect();
         times.sort();
         (times[times.len() / 2].as_millis(), times[times.len() - 1].as_millis())
     };
     let (start, longest) = (median(|restart| restart.start), median(|restart| restart.longest));
-    // Without overlap the old generation has to end first, so that only the whole is a bound.
+    // Without overlap, the old generation ends first, so the bound is the whole restart.
     let alone = options.contains(&"--no-overlap");
     let bound = |one: &Restart| if alone { one.whole } else { one.start } + Duration::from_millis(100);
     let late = restarts.iter().filter(|one| one.longest > bound(one)).count();
@@ -144,7 +146,8 @@ fn nobody_waits_longer_than_a_start(source: &str, options: &[&str], asked: usize
     assert!(late <= restarts.len() / 2, "{source} {options:?}: {late} of {}", restarts.len());
 }
 
-/// What is posted is done once if it was answered 200, and never twice: over restarts, and when the server is killed.
+/// A POST that is answered 200 is done once, and no POST is done twice, over restarts and after a kill of the
+/// server.
 fn a_post_is_never_done_twice(source: &'static str, options: &[&str], command: &[&str]) {
     let mut served = Served::start(source, options, command);
     let ticker = Ticker::start(served.address, post_once);
@@ -153,7 +156,7 @@ fn a_post_is_never_done_twice(source: &'static str, options: &[&str], command: &
         served.wait_for(&version.to_string());
     }
     served.kill_server();
-    wait_until("devrun says that nobody serves", || {
+    wait_until("devrun answers that no server runs", || {
         get(served.address, "/version").is_ok_and(|answer| answer.status == 503)
     });
     served.edit("7");
@@ -185,8 +188,8 @@ fn a_post_is_never_done_twice(source: &'static str, options: &[&str], command: &
     served.running.stop();
 }
 
-/// The server is killed in the middle of a body: the client is cut off, and what it has cannot look whole.
-fn a_killed_server_never_looks_done(source: &'static str, command: &[&str]) {
+/// A server is killed in the middle of a body. Its client gets a cut response that cannot look complete.
+fn the_response_of_a_killed_server_never_looks_complete(source: &'static str, command: &[&str]) {
     let mut served = Served::start(source, &["--proxy", "ADDRESS"], command);
     let download = served.begin_download();
     served.kill_server();
@@ -195,8 +198,14 @@ fn a_killed_server_never_looks_done(source: &'static str, command: &[&str]) {
     served.running.stop();
 }
 
-/// A broken edit: the old code serves on, with a banner; without overlap devrun says what is wrong. Mended, new code answers.
-fn a_broken_edit_is_shown_and_mended(source: &'static str, options: &[&str], command: &[&str], error: &str) {
+/// After a broken edit, the old code serves with a banner. Without overlap, devrun shows the error. The
+/// corrected code then answers.
+fn a_broken_edit_is_shown_and_corrected(
+    source: &'static str,
+    options: &[&str],
+    command: &[&str],
+    error: &str,
+) {
     let overlap = !options.contains(&"--no-overlap");
     let mut served = Served::start(source, options, command);
     let good = std::fs::read_to_string(served.sandbox.path(source)).unwrap();
@@ -244,50 +253,50 @@ const LISTEN_ALONE: [&str; 3] = ["--listen", "ADDRESS", "--no-overlap"];
 
 #[test]
 #[ignore = "needs Python with Flask"]
-fn nobody_notices_twenty_restarts_of_flask() {
-    nobody_notices_twenty_restarts("flask_app.py", &PROXY, &FLASK);
+fn no_client_notices_twenty_restarts_of_flask() {
+    no_client_notices_twenty_restarts("flask_app.py", &PROXY, &FLASK);
 }
 
 #[test]
 #[ignore = "needs Python with Flask"]
-fn nobody_notices_twenty_restarts_of_flask_one_after_the_other() {
-    nobody_notices_twenty_restarts("flask_app.py", &PROXY_ALONE, &FLASK);
+fn no_client_notices_twenty_restarts_of_flask_without_overlap() {
+    no_client_notices_twenty_restarts("flask_app.py", &PROXY_ALONE, &FLASK);
 }
 
 #[test]
 #[ignore = "needs Python with uvicorn"]
-fn nobody_notices_twenty_restarts_of_uvicorn() {
-    nobody_notices_twenty_restarts("asgi_app.py", &PROXY, &UVICORN);
+fn no_client_notices_twenty_restarts_of_uvicorn() {
+    no_client_notices_twenty_restarts("asgi_app.py", &PROXY, &UVICORN);
 }
 
 #[test]
 #[ignore = "needs Python with uvicorn"]
-fn nobody_notices_twenty_restarts_of_uvicorn_on_one_socket() {
-    nobody_notices_twenty_restarts("asgi_app.py", &LISTEN, &UVICORN_FD);
+fn no_client_notices_twenty_restarts_of_uvicorn_on_one_socket() {
+    no_client_notices_twenty_restarts("asgi_app.py", &LISTEN, &UVICORN_FD);
 }
 
 #[test]
 #[ignore = "needs Python with gunicorn"]
-fn nobody_notices_twenty_restarts_of_gunicorn() {
-    nobody_notices_twenty_restarts("wsgi_app.py", &PROXY, &GUNICORN);
+fn no_client_notices_twenty_restarts_of_gunicorn() {
+    no_client_notices_twenty_restarts("wsgi_app.py", &PROXY, &GUNICORN);
 }
 
 #[test]
 #[ignore = "needs Python with gunicorn"]
-fn nobody_notices_twenty_restarts_of_gunicorn_on_one_socket() {
-    nobody_notices_twenty_restarts("wsgi_app.py", &LISTEN, &GUNICORN_FD);
+fn no_client_notices_twenty_restarts_of_gunicorn_on_one_socket() {
+    no_client_notices_twenty_restarts("wsgi_app.py", &LISTEN, &GUNICORN_FD);
 }
 
 #[test]
 #[ignore = "needs Python with Django"]
-fn nobody_notices_twenty_restarts_of_django() {
-    nobody_notices_twenty_restarts("django_app.py", &PROXY, &DJANGO);
+fn no_client_notices_twenty_restarts_of_django() {
+    no_client_notices_twenty_restarts("django_app.py", &PROXY, &DJANGO);
 }
 
 #[test]
 #[ignore = "needs node"]
-fn nobody_notices_twenty_restarts_of_node() {
-    nobody_notices_twenty_restarts("node_app.js", &PROXY, &NODE);
+fn no_client_notices_twenty_restarts_of_node() {
+    no_client_notices_twenty_restarts("node_app.js", &PROXY, &NODE);
 }
 
 #[test]
@@ -298,7 +307,7 @@ fn a_post_to_flask_is_never_done_twice() {
 
 #[test]
 #[ignore = "needs Python with Flask"]
-fn a_post_to_flask_is_never_done_twice_one_after_the_other() {
+fn a_post_to_flask_is_never_done_twice_without_overlap() {
     a_post_is_never_done_twice("flask_app.py", &PROXY_ALONE, &FLASK);
 }
 
@@ -310,60 +319,60 @@ fn a_post_to_node_is_never_done_twice() {
 
 #[test]
 #[ignore = "needs Python with Flask"]
-fn a_killed_flask_never_looks_done() {
-    a_killed_server_never_looks_done("flask_app.py", &FLASK);
+fn the_response_of_a_killed_flask_never_looks_complete() {
+    the_response_of_a_killed_server_never_looks_complete("flask_app.py", &FLASK);
 }
 
 #[test]
 #[ignore = "needs Python with Django"]
-fn a_killed_django_never_looks_done() {
-    a_killed_server_never_looks_done("django_app.py", &DJANGO);
+fn the_response_of_a_killed_django_never_looks_complete() {
+    the_response_of_a_killed_server_never_looks_complete("django_app.py", &DJANGO);
 }
 
 #[test]
 #[ignore = "needs Python with uvicorn"]
-fn a_killed_uvicorn_never_looks_done() {
-    a_killed_server_never_looks_done("asgi_app.py", &UVICORN);
+fn the_response_of_a_killed_uvicorn_never_looks_complete() {
+    the_response_of_a_killed_server_never_looks_complete("asgi_app.py", &UVICORN);
 }
 
 #[test]
 #[ignore = "needs node"]
-fn a_killed_node_never_looks_done() {
-    a_killed_server_never_looks_done("node_app.js", &NODE);
+fn the_response_of_a_killed_node_never_looks_complete() {
+    the_response_of_a_killed_server_never_looks_complete("node_app.js", &NODE);
 }
 
 #[test]
 #[ignore = "needs Python with Flask"]
 fn a_broken_edit_of_flask() {
-    a_broken_edit_is_shown_and_mended("flask_app.py", &PROXY, &FLASK, "SyntaxError");
+    a_broken_edit_is_shown_and_corrected("flask_app.py", &PROXY, &FLASK, "SyntaxError");
 }
 
 #[test]
 #[ignore = "needs Python with Flask"]
 fn a_broken_edit_of_flask_without_overlap() {
-    a_broken_edit_is_shown_and_mended("flask_app.py", &PROXY_ALONE, &FLASK, "SyntaxError");
+    a_broken_edit_is_shown_and_corrected("flask_app.py", &PROXY_ALONE, &FLASK, "SyntaxError");
 }
 
 #[test]
 #[ignore = "needs Python with uvicorn"]
 fn a_broken_edit_of_uvicorn_on_one_socket() {
-    a_broken_edit_is_shown_and_mended("asgi_app.py", &LISTEN, &UVICORN_FD, "SyntaxError");
+    a_broken_edit_is_shown_and_corrected("asgi_app.py", &LISTEN, &UVICORN_FD, "SyntaxError");
 }
 
 #[test]
 #[ignore = "needs Python with uvicorn"]
 fn a_broken_edit_of_uvicorn_on_one_socket_without_overlap() {
-    a_broken_edit_is_shown_and_mended("asgi_app.py", &LISTEN_ALONE, &UVICORN_FD, "SyntaxError");
+    a_broken_edit_is_shown_and_corrected("asgi_app.py", &LISTEN_ALONE, &UVICORN_FD, "SyntaxError");
 }
 
 #[test]
 #[ignore = "needs Python with gunicorn"]
 fn a_broken_edit_of_gunicorn_on_one_socket() {
-    a_broken_edit_is_shown_and_mended("wsgi_app.py", &LISTEN, &GUNICORN_FD, "SyntaxError");
+    a_broken_edit_is_shown_and_corrected("wsgi_app.py", &LISTEN, &GUNICORN_FD, "SyntaxError");
 }
 
 #[test]
 #[ignore = "needs node"]
 fn a_broken_edit_of_node_without_overlap() {
-    a_broken_edit_is_shown_and_mended("node_app.js", &PROXY_ALONE, &NODE, "SyntaxError");
+    a_broken_edit_is_shown_and_corrected("node_app.js", &PROXY_ALONE, &NODE, "SyntaxError");
 }

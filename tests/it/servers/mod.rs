@@ -1,9 +1,9 @@
-//! Real servers, run as their users run them.
+//! Real servers, started with the commands that their users type.
 
-/// Servers that are compiled, by `cargo run` and `go run`.
+/// Compiled servers, started by `cargo run` and `go run`.
 #[cfg(feature = "cli")]
 mod compiled;
-/// What clients see over many restarts, broken edits and crashes.
+/// Clients over many restarts, broken edits and crashes.
 #[cfg(feature = "cli")]
 mod many_restarts;
 /// Two generations of each server behind the proxy.

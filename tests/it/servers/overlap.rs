@@ -1,5 +1,5 @@
-//! Real servers behind the front, two generations of each: downloads in flight end whole on the old one while the new one
-//! answers already.
+//! Two generations of each real server behind the proxy. Downloads complete on the old generation while the
+//! new one answers.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -11,7 +11,8 @@ use devrun::proxy::Upstream;
 use crate::support::proxy::{TestProxy, header, until};
 use crate::support::sandbox::{Sandbox, python};
 
-/// The same small site for WSGI, ASGI and node: its version, a slow download, the length of what was sent, and events.
+/// The same small site for WSGI, ASGI and node: its version, a slow download, the length of a body, and
+/// events.
 const WSGI: &str = r#"
 import os, time
 VERSION = os.environ["VERSION"]
@@ -95,7 +96,7 @@ struct TestProcess(Child);
 
 impl Drop for TestProcess {
     fn drop(&mut self) {
-        // Servers with workers end them when they are asked to end.
+        // Servers with workers end them when they receive SIGTERM.
         let pid = rustix::process::Pid::from_child(&self.0);
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
         for _ in 0..100 {
@@ -126,7 +127,7 @@ fn start(sandbox: &Sandbox, command: &[String], version: &str, port: u16) -> Tes
     TestProcess(child)
 }
 
-/// A generation of a server, ready.
+/// Starts a generation of a server and waits until it listens.
 async fn generation(
     sandbox: &Sandbox,
     command: &[&str],

@@ -1,4 +1,4 @@
-//! Real servers, run as their users run them: the recipes of README.md and docs/sockets.md, each across an edit.
+//! Real servers with the commands of README.md and docs/sockets.md, each across an edit.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -13,10 +13,10 @@ use crate::support::sandbox::{PATIENCE, Sandbox, python, wait_for};
 
 /// Half of the body of `/hold`.
 const HALF: usize = 2 << 20;
-/// How many downloads are in flight across an edit.
+/// Number of downloads in flight across an edit.
 const DOWNLOADS: usize = 8;
 
-/// One server project, devrun running on it.
+/// A server project under devrun.
 pub(crate) struct Served {
     pub(crate) sandbox: Sandbox,
     pub(crate) address: SocketAddr,
@@ -25,8 +25,8 @@ pub(crate) struct Served {
 }
 
 impl Served {
-    /// Runs `devrun OPTIONS -- COMMAND` on a copy of the case files: those of a directory, or one file and `held.py`.
-    /// `PYTHON` and `ADDRESS` and `NUMBER` (the port) are replaced in both. Returns once version 1 answers.
+    /// Runs `devrun OPTIONS -- COMMAND` on a copy of a case directory, or of one case file and `held.py`.
+    /// Replaces `PYTHON`, `ADDRESS` and `NUMBER` (the port) in both. Returns when version 1 answers.
     pub(crate) fn start(source: &'static str, options: &[&str], command: &[&str]) -> Self {
         let sandbox = Sandbox::new();
         let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/servers");
@@ -78,7 +78,7 @@ impl Served {
         }
     }
 
-    /// Begins a download whose second half is held back; returns once its first half has come.
+    /// Begins a download whose second half is held back. Returns when its first half has arrived.
     pub(crate) fn begin_download(&self) -> Opened {
         let mut opened = Opened::get(self.address, "/hold", &["Connection: close"]).unwrap();
         assert_eq!(opened.status, 200);
@@ -95,7 +95,7 @@ impl Served {
         (0..DOWNLOADS).map(begin).collect()
     }
 
-    /// Lets the second halves come; panics unless every download is whole.
+    /// Releases the second halves. Panics unless every download is complete.
     fn finish_downloads(&self, downloads: Vec<JoinHandle<Result<Answer, Lost>>>) {
         assert!(downloads.iter().all(|download| !download.is_finished()), "{}", self.output());
         self.sandbox.write("data/release", "");
@@ -107,7 +107,7 @@ impl Served {
         }
     }
 
-    /// Kills the server, and what is left of older ones.
+    /// Kills the server and the remaining processes of older generations.
     pub(crate) fn kill_server(&self) {
         let devrun = self.running.pid();
         let children = std::fs::read_to_string(format!("/proc/{devrun}/task/{devrun}/children")).unwrap();
@@ -122,7 +122,7 @@ impl Served {
     }
 }
 
-/// Copies what is in a directory.
+/// Copies the content of a directory.
 fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap().flatten() {
@@ -130,13 +130,15 @@ fn copy(from: &Path, to: &Path) {
         if from.is_dir() {
             copy(&from, &to);
         } else {
-            // Not `fs::copy`: that a source is newer than what was built of it before is how cargo knows.
+            // `fs::copy` keeps the modification time, and cargo compiles only a source that is newer than its
+            // output.
             std::fs::write(to, std::fs::read(from).unwrap()).unwrap();
         }
     }
 }
 
-/// What cargo and go need to know in an environment that is cleared. Both keep what they build beside devrun's own tests.
+/// The variables that cargo and go need in a cleared environment. Both build into the target directory of
+/// these tests.
 pub(crate) fn compilers() -> Vec<(&'static str, PathBuf)> {
     let built = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let mut compilers = vec![("CARGO_TARGET_DIR", built.join("rust")), ("GOCACHE", built.join("go"))];
@@ -148,7 +150,7 @@ pub(crate) fn compilers() -> Vec<(&'static str, PathBuf)> {
     compilers
 }
 
-/// Asks for the version again and again, on a connection of its own each time.
+/// A client that asks for the version again and again, each time on a new connection.
 struct Poll {
     done: Arc<AtomicBool>,
     asking: JoinHandle<Vec<Result<Answer, Lost>>>,
@@ -180,8 +182,8 @@ impl Poll {
     }
 }
 
-/// With `--proxy` and a port of its own for each generation: the download in flight completes, new code answers before it
-/// ends, and no request is lost. Whatever the server does by itself when it is stopped.
+/// With `--proxy` and a free port for each generation, the download in flight completes, new code answers
+/// meanwhile, and no request is lost. The server may handle its stop in any way.
 pub(crate) fn generations_overlap(source: &'static str, options: &[&str], command: &[&str]) {
     let mut served = Served::start(source, &[&["--proxy", "ADDRESS"], options].concat(), command);
     let downloads = served.begin_downloads();
@@ -196,8 +198,8 @@ pub(crate) fn generations_overlap(source: &'static str, options: &[&str], comman
     served.running.stop();
 }
 
-/// With `--proxy` before a server that listens where it always does: the download in flight completes, then new code
-/// answers, and no request is lost.
+/// With `--proxy` before a server with a fixed port, the download in flight completes, then new code answers.
+/// No request is lost.
 pub(crate) fn generations_take_turns(source: &'static str, options: &[&str], command: &[&str]) {
     let mut served = Served::start(source, options, command);
     let downloads = served.begin_downloads();
@@ -211,8 +213,8 @@ pub(crate) fn generations_take_turns(source: &'static str, options: &[&str], com
     served.running.stop();
 }
 
-/// With `--listen`: the socket outlives the generations, nobody is refused; a server that finishes what it has begun loses
-/// nothing at all, and new code answers before that has ended.
+/// With `--listen`, the socket outlives the generations and refuses no client. A server that drains loses no
+/// request, and new code answers before the old requests end.
 pub(crate) fn socket_is_handed_on(source: &'static str, options: &[&str], command: &[&str], drains: bool) {
     let mut served = Served::start(source, &[&["--listen", "ADDRESS"], options].concat(), command);
     let downloads = if drains { served.begin_downloads() } else { Vec::new() };
@@ -225,8 +227,8 @@ pub(crate) fn socket_is_handed_on(source: &'static str, options: &[&str], comman
     let lost = poll.lost();
     let refused = lost.iter().filter(|answer| matches!(answer, Err(Lost::Refused(_)))).count();
     assert_eq!(refused, 0, "{lost:?}\n{}", served.output());
-    // At the moment of the signal even a server that drains may close a connection whose request it has yet to read: one for
-    // each restart.
+    // A server that drains may still close a connection that it has not read from when the signal arrives.
+    // That happens once per restart at most.
     let empty = lost.iter().filter(|answer| matches!(answer, Err(Lost::Empty(_)))).count();
     assert!(!drains || (lost.len() == empty && empty <= 2), "{lost:?}\n{}", served.output());
     served.running.stop();
@@ -254,7 +256,7 @@ fn flask_app_run_with_its_port_from_the_environment_behind_the_proxy() {
 
 #[test]
 #[ignore = "needs Python with Flask"]
-fn flask_app_run_with_its_port_written_down_behind_the_proxy() {
+fn flask_app_run_with_a_fixed_port_behind_the_proxy() {
     let hard = format!("HARD_PORT={}", free_address().port());
     let options = ["--proxy", "ADDRESS", "--env", &hard];
     generations_take_turns("flask_app.py", &options, &["PYTHON", "flask_app.py"]);
@@ -314,7 +316,8 @@ fn uvicorn_takes_the_socket() {
     );
 }
 
-/// A WebSocket does not hold up the restart: it is closed with 1012, and the next one reaches new code.
+/// A WebSocket does not delay the restart: the proxy closes it with 1012, and the next WebSocket reaches new
+/// code.
 #[test]
 #[ignore = "needs Python with uvicorn and wsproto"]
 fn a_websocket_comes_back_to_new_code() {
@@ -344,7 +347,7 @@ fn upgraded(address: SocketAddr) -> Opened {
     opened
 }
 
-/// One short frame from the server: its opcode and what it holds.
+/// Reads one short frame from the server: its opcode and its payload.
 fn frame(socket: &mut Opened) -> Option<(u8, Vec<u8>)> {
     let mut head = [0; 2];
     std::io::Read::read_exact(&mut socket.stream, &mut head).ok()?;
@@ -367,7 +370,7 @@ fn gunicorn_takes_the_socket() {
     socket_is_handed_on("wsgi_app.py", &[], &command, true);
 }
 
-/// Behind a wrapper `LISTEN_PID` is another process's, and gunicorn wants to be told the descriptor.
+/// Behind a wrapper, `LISTEN_PID` names another process, so gunicorn needs the descriptor as an option.
 #[test]
 #[ignore = "needs Python with gunicorn"]
 fn gunicorn_behind_a_wrapper_takes_the_socket() {
@@ -394,7 +397,7 @@ fn hypercorn_behind_the_proxy() {
 #[ignore = "needs Python with Hypercorn"]
 fn hypercorn_takes_the_socket() {
     let command = ["PYTHON", "-m", "hypercorn", "asgi_app:app", "-b", "fd://{fd}"];
-    // It closes connections whose answer is all but sent, at times.
+    // Hypercorn sometimes closes a connection before the last bytes of its answer are sent.
     socket_is_handed_on("asgi_app.py", &[], &command, false);
 }
 

@@ -1,4 +1,5 @@
-//! The child under a whole process that adopts orphans: nobody survives it, however it ends, and zombies are reaped.
+//! A program that embeds the supervisor and adopts orphans: no child process survives the program's end, and
+//! zombies are reaped.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
@@ -7,12 +8,12 @@ use std::sync::{Arc, Mutex};
 
 use crate::support::sandbox::{Sandbox, example, lives, wait_until};
 
-/// What a child leaves behind that wants to survive.
+/// Steps of a child that leaves processes which ignore signals.
 const STUBBORN: &str = "ignore 15 ignore 2 ignore 1 log {}/log up \
     fork setpgid log {}/log group sleep end fork setsid log {}/log session sleep end \
     daemon setsid log {}/log orphan sleep end log {}/log all sleep";
 
-/// The helper program around a supervisor.
+/// The helper program that runs a supervisor.
 struct Supervised {
     sandbox: Sandbox,
     process: Child,
@@ -45,7 +46,7 @@ impl Supervised {
         writeln!(self.stdin, "{line}").unwrap();
     }
 
-    fn told(&self, text: &str) -> usize {
+    fn printed(&self, text: &str) -> usize {
         self.lines.lock().unwrap().iter().filter(|line| line.contains(text)).count()
     }
 
@@ -81,7 +82,7 @@ impl Drop for Supervised {
 }
 
 #[test]
-fn killed_by_sigkill_it_leaves_nobody() {
+fn a_killed_embedder_leaves_no_process() {
     let mut run = Supervised::start(STUBBORN, &[]);
     run.logged("all", 1);
     run.logged("orphan", 1);
@@ -90,11 +91,11 @@ fn killed_by_sigkill_it_leaves_nobody() {
     assert_eq!(run.survivors(), 4);
     run.process.kill().unwrap();
     run.process.wait().unwrap();
-    wait_until("nobody is left", || run.survivors() == 0);
+    wait_until("no process is left", || run.survivors() == 0);
 }
 
 #[test]
-fn stopped_it_leaves_nobody_even_of_those_who_hide() {
+fn a_stopped_embedder_leaves_no_process_that_left_its_group() {
     let steps =
         STUBBORN.replace("log {}/log all", "daemon clearenv setsid log {}/log bare sleep end log {}/log all");
     let mut run = Supervised::start(&steps, &[]);
@@ -103,7 +104,7 @@ fn stopped_it_leaves_nobody_even_of_those_who_hide() {
     run.say("stop");
     run.process.wait().unwrap();
     assert_eq!(run.survivors(), 0, "{}", run.log());
-    wait_until("it is named who blocked", || run.told("Blocked") > 0);
+    wait_until("the blocking processes are named", || run.printed("Blocked") > 0);
 }
 
 #[test]
@@ -117,7 +118,7 @@ fn orphans_are_reaped_and_restarts_leave_no_zombies() {
         run.say("change");
     }
     run.logged("all", 11);
-    assert_eq!(run.told("ran: "), 0);
+    assert_eq!(run.printed("ran: "), 0);
     run.say("stop");
     assert!(run.process.wait().unwrap().success());
 }

@@ -1,4 +1,4 @@
-//! How a server listens, read off the sockets of its processes.
+//! How devrun finds a server's address from the sockets of its processes.
 
 use std::time::Duration;
 
@@ -26,13 +26,14 @@ async fn a_server_that_listens_elsewhere_is_found_and_generations_take_turns() {
         .seen
         .iter()
         .position(|event| matches!(event, Event::Phase { generation, phase: Phase::Starting { .. } } if generation.number() == 2));
-    assert!(stopped.unwrap() < started.unwrap(), "one after the other");
+    assert!(stopped.unwrap() < started.unwrap(), "the old generation stops before the next one starts");
     supervisor.stop().await;
 }
 
-/// A generation that takes longer to load than an unseen server is doubted, and then fails: the old one serves on.
+/// A generation that loads longer than its readiness timeout is reported and then fails. The old generation
+/// continues.
 #[tokio::test]
-async fn a_generation_that_fails_late_has_replaced_nobody() {
+async fn a_generation_that_fails_late_replaces_no_other() {
     let mut supervisor = TestSupervisor::editable("serve", |options| options.listen.push(web()));
     let address = tcp(&supervisor);
     supervisor.ready(1).await;
@@ -48,9 +49,10 @@ async fn a_generation_that_fails_late_has_replaced_nobody() {
     supervisor.stop().await;
 }
 
-/// A second port that is written down keeps generations from living side by side: the next one is tried again without the old.
+/// A second, fixed port prevents two generations at a time. devrun stops the old generation and starts the
+/// next one again.
 #[tokio::test]
-async fn a_port_that_only_one_can_have_makes_generations_take_turns() {
+async fn a_fixed_port_makes_generations_take_turns() {
     let port = unused_port();
     let mut supervisor = TestSupervisor::start(&format!("hold-at {port} serve"), |options| {
         options.port = Port::Own;

@@ -1,4 +1,4 @@
-//! The child through `devrun::supervise`: what is promised for one start, one stop and one restart.
+//! The child through `devrun::supervise`: one start, one stop and one restart.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -50,7 +50,7 @@ async fn a_stopped_child_can_be_stopped() {
 }
 
 #[tokio::test]
-async fn fast_restarts_never_meet_their_own_port() {
+async fn fast_restarts_never_find_their_port_in_use() {
     let mut supervisor =
         TestSupervisor::start("fork ignore 15 hold log {}/log held sleep end sleep", |options| {
             let probe = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -74,7 +74,7 @@ async fn a_crash_is_reported_and_the_next_change_starts_again() {
     let report = supervisor.report().await;
     assert_eq!(report.ended, ProcessExit::Status(7));
     assert!(report.ran >= Duration::from_millis(50));
-    // Two pipes: which line comes first is open.
+    // The two streams have two pipes, so their lines may arrive in either order.
     let output = String::from_utf8(report.output).unwrap();
     assert!(output == "hello\nalas\n" || output == "alas\nhello\n", "{output:?}");
     supervisor.change();
@@ -93,7 +93,7 @@ async fn a_signal_is_reported_by_name() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_started_says_why() {
+async fn a_command_that_cannot_start_has_a_reason() {
     let sandbox = Sandbox::new();
     let script = sandbox.write("app.py", "#!/usr/bin/python9\n");
     let plain = sandbox.write("plain.sh", "exit 5\n");
@@ -149,7 +149,7 @@ async fn what_cannot_be_started_says_why() {
 }
 
 #[tokio::test]
-async fn the_first_exit_ends_it_with_on_exit_quit() {
+async fn the_first_exit_ends_the_supervisor_with_on_exit_quit() {
     let mut supervisor = TestSupervisor::start("exit 3", |options| options.on_exit = OnExit::Quit);
     assert_eq!(supervisor.ended().await, SupervisorExit::Child(ProcessExit::Status(3)));
 }
@@ -170,7 +170,7 @@ async fn a_crash_loop_backs_off() {
 }
 
 #[tokio::test]
-async fn a_busy_child_is_left_alone_with_queue_signalled_with_signal() {
+async fn a_busy_child_continues_with_queue_and_gets_a_signal_with_signal() {
     let mut supervisor =
         TestSupervisor::start("log {}/log up wait 300 exit 0", |options| options.on_busy = OnBusy::Queue);
     supervisor.logged("up", 1).await;
@@ -195,7 +195,7 @@ fn is_stopping(event: &Event) -> bool {
 }
 
 #[tokio::test]
-async fn generations_overlap_on_ports_of_their_own() {
+async fn generations_overlap_on_their_own_ports() {
     let mut supervisor = TestSupervisor::start("log {}/log up serve 100", |options| options.port = Port::Own);
     supervisor.ready(1).await;
     supervisor.change();
@@ -217,9 +217,10 @@ async fn standard_input_stays_open_and_empty() {
     supervisor.stop().await;
 }
 
-/// A first start that compiles for long has no older generation to fall back on, so it is named and goes on.
+/// No older generation can serve during a first start that compiles for long. devrun reports the start and
+/// waits.
 #[tokio::test]
-async fn a_first_generation_that_takes_long_is_waited_for() {
+async fn devrun_waits_for_a_slow_first_generation() {
     let mut supervisor = TestSupervisor::start("await {}/go serve", |options| {
         options.port = Port::Own;
         options.ready.timeout = Duration::from_millis(50);

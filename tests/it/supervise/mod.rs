@@ -1,14 +1,14 @@
-//! The child process: started, restarted, stopped; nothing is left behind.
+//! The child process: start, restart and stop leave no process behind.
 
-/// A process that embeds the library and is killed. Linux: only there a process that has left its group is found.
+/// An embedding process that is killed. Linux, because only Linux finds a process that has left its group.
 #[cfg(target_os = "linux")]
 mod embedder;
-/// Servers found by their sockets. Linux: `/proc` names a process's sockets.
+/// Servers found by their sockets. Linux, because `/proc` names the sockets of a process.
 #[cfg(target_os = "linux")]
 mod found_sockets;
 /// One start, one stop, one restart.
 mod lifecycle;
-/// The program is killed: no process survives. Linux, as for `embedder`.
+/// A killed devrun leaves no process. Linux, as for `embedder`.
 #[cfg(all(target_os = "linux", feature = "cli"))]
 mod no_survivor;
 /// Processes that have left the group or the session. Linux, as for `embedder`.
@@ -16,5 +16,5 @@ mod no_survivor;
 mod process_tree;
 /// Stale bytecode.
 mod python_bytecode;
-/// Sockets held by devrun and handed over; readiness.
+/// Sockets that devrun holds and hands over; readiness.
 mod sockets;

@@ -1,9 +1,10 @@
-//! The child through the program: nobody survives devrun, by whatever signal it ends.
+//! The child through the program: no process survives devrun, and any signal may end it.
 
 use crate::support::process::TestProcess;
 use crate::support::sandbox::{Sandbox, example, lives, wait_until};
 
-/// Ignores what can be ignored, in its own group, in another group, in another session, and as an orphan.
+/// Steps of processes that ignore all signals: in devrun's group, in another group, in another session, and
+/// as an orphan.
 const STUBBORN: &str = "ignore 15 ignore 2 ignore 1 ignore 3 log {}/log up \
     fork setpgid log {}/log group sleep end fork setsid log {}/log session sleep end \
     daemon setsid log {}/log orphan sleep end sleep";
@@ -16,7 +17,7 @@ fn pids(sandbox: &Sandbox) -> Vec<i32> {
 fn start(sandbox: &Sandbox, options: &[&str], steps: &str) -> TestProcess {
     let outside = sandbox.outside();
     let mut command = sandbox.command(example("child"));
-    // What the runner of the tests has ignored would be ignored here, too.
+    // devrun inherits the signals that the test runner ignores, so they are set to their defaults.
     command.args("default 1 default 2 default 3 exec".split(' ')).arg(env!("CARGO_BIN_EXE_devrun"));
     command.args(options).arg("--").arg(example("child"));
     command.args(steps.split_whitespace().map(|word| word.replace("{}", outside.to_str().unwrap())));
@@ -24,15 +25,15 @@ fn start(sandbox: &Sandbox, options: &[&str], steps: &str) -> TestProcess {
 }
 
 #[test]
-fn no_survivor_however_it_ends() {
+fn no_process_survives_any_end_of_devrun() {
     for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT, libc::SIGKILL] {
         let sandbox = Sandbox::new();
         let mut run = start(&sandbox, &["--stop-timeout", "200ms"], STUBBORN);
-        wait_until("all four are up", || pids(&sandbox).len() == 4);
+        wait_until("all four have started", || pids(&sandbox).len() == 4);
         run.signal(signal);
         let status = run.wait();
         if signal == libc::SIGKILL {
-            wait_until("nobody is left", || pids(&sandbox).iter().all(|pid| !lives(*pid)));
+            wait_until("no process is left", || pids(&sandbox).iter().all(|pid| !lives(*pid)));
         }
         assert!(pids(&sandbox).iter().all(|pid| !lives(*pid)), "after signal {signal}: {:#?}", run.lines());
         let died = std::os::unix::process::ExitStatusExt::signal(&status);
@@ -41,16 +42,16 @@ fn no_survivor_however_it_ends() {
 }
 
 #[test]
-fn a_process_that_hides_everything_is_ended_too() {
+fn a_process_without_session_parent_and_environment_is_ended() {
     let sandbox = Sandbox::new();
     let steps = "ignore 15 log {}/log up daemon clearenv setsid log {}/log bare sleep end sleep";
     let mut run = start(&sandbox, &["--stop-timeout", "200ms"], steps);
-    wait_until("both are up", || pids(&sandbox).len() == 2);
+    wait_until("both have started", || pids(&sandbox).len() == 2);
     run.stop();
     assert!(pids(&sandbox).iter().all(|pid| !lives(*pid)), "{:#?}", run.lines());
 }
 
-/// The pid of devrun's orphan killer.
+/// The process number of devrun's orphan killer.
 #[cfg(target_os = "linux")]
 fn orphan_killer_of(devrun: u32) -> Option<String> {
     let words = format!("orphan-killer\0--parent\0{devrun}\0");
@@ -61,7 +62,7 @@ fn orphan_killer_of(devrun: u32) -> Option<String> {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn the_orphan_killer_has_a_session_of_its_own_and_nothing_of_devrun_open() {
+fn the_orphan_killer_has_its_own_session_and_none_of_devruns_descriptors() {
     let sandbox = Sandbox::new();
     let mut run = TestProcess::start(sandbox.devrun().args(["--", "sleep", "1000"]));
     run.wait_for_line("started");
@@ -69,7 +70,7 @@ fn the_orphan_killer_has_a_session_of_its_own_and_nothing_of_devrun_open() {
     let link = |file: &str| std::fs::read_link(format!("/proc/{killer}/{file}")).unwrap();
     let stat = || std::fs::read_to_string(format!("/proc/{killer}/stat")).unwrap();
     let session = || stat().rsplit_once(')').unwrap().1.split_whitespace().nth(3).map(str::to_owned);
-    wait_until("it leads its session", || session().as_ref() == Some(&killer));
+    wait_until("the orphan killer leads its session", || session().as_ref() == Some(&killer));
     let open = || std::fs::read_dir(format!("/proc/{killer}/fd")).unwrap().count();
     wait_until("only its three standard streams are open", || open() == 3);
     assert!(link("fd/0").to_str().unwrap().starts_with("pipe:"));
@@ -84,28 +85,29 @@ fn the_orphan_killer_has_a_session_of_its_own_and_nothing_of_devrun_open() {
         rustix::process::kill_process(pid, signal).unwrap();
     }
     run.stop();
-    wait_until("it ends with devrun", || !lives(killer));
+    wait_until("the orphan killer ends with devrun", || !lives(killer));
 }
 
-/// Kills devrun again and again, at changing moments, while a process of its tree has left its group, session and parent.
+/// Kills devrun again and again at changing moments. One process of its tree has left its group, session and
+/// parent.
 fn kill_again_and_again(times: u32) {
     for time in 0..times {
         let sandbox = Sandbox::new();
         let steps = "log {}/log up daemon setsid log {}/log bare sleep end sleep";
         let mut run = start(&sandbox, &[], steps);
         match time % 4 {
-            // Before anything was said of it, as soon as it is there, and later.
-            0 => wait_until("the first is up", || !pids(&sandbox).is_empty()),
-            _ => wait_until("both are up", || pids(&sandbox).len() == 2),
+            // At once, after the first process has started, or after both.
+            0 => wait_until("the first has started", || !pids(&sandbox).is_empty()),
+            _ => wait_until("both have started", || pids(&sandbox).len() == 2),
         }
         std::thread::sleep(std::time::Duration::from_millis(u64::from(time % 3) * 7));
         run.signal(libc::SIGKILL);
         run.wait();
-        wait_until("nobody is left", || of_sandbox(&sandbox).is_empty());
+        wait_until("no process is left", || of_sandbox(&sandbox).is_empty());
     }
 }
 
-/// The processes whose command line names this sandbox: also those that have logged nothing yet.
+/// The processes whose command line names this sandbox, also without a line in the log.
 fn of_sandbox(sandbox: &Sandbox) -> Vec<i32> {
     let name = sandbox.outside().to_str().unwrap().as_bytes().to_owned();
     let named = |pid: &i32| {
@@ -117,17 +119,17 @@ fn of_sandbox(sandbox: &Sandbox) -> Vec<i32> {
 }
 
 #[test]
-fn killed_by_sigkill_it_leaves_no_process_that_left_group_session_and_parent() {
+fn a_killed_devrun_leaves_no_process_that_left_group_session_and_parent() {
     kill_again_and_again(8);
 }
 
 #[test]
 #[ignore = "needs half a minute"]
-fn two_hundred_kills_leave_nobody() {
+fn two_hundred_kills_leave_no_process() {
     kill_again_and_again(200);
 }
 
-/// Whether this machine lets us make namespaces.
+/// Whether the test may create namespaces on this machine.
 fn may_unshare() -> bool {
     let mut unshare = std::process::Command::new("unshare");
     unshare.args(["--user", "--map-root-user", "--pid", "--fork", "--mount-proc", "true"]);
@@ -138,7 +140,7 @@ fn may_unshare() -> bool {
     may
 }
 
-/// devrun as the first process of a PID namespace, with a `/proc` of its own or the one of outside.
+/// devrun as the first process of a PID namespace, with a new `/proc` or the outer one.
 struct First {
     sandbox: Sandbox,
     run: TestProcess,
@@ -157,7 +159,7 @@ impl First {
         Self { sandbox, run }
     }
 
-    /// devrun's number outside.
+    /// devrun's process number outside of the namespace.
     fn pid(&self) -> i32 {
         crate::support::sandbox::wait_for("devrun is there", || {
             children(self.run.pid() as i32).first().copied()
@@ -177,7 +179,7 @@ fn children(pid: i32) -> Vec<i32> {
 
 #[test]
 #[ignore = "needs root or user namespaces"]
-fn as_the_first_process_of_a_namespace_it_reaps_and_restarts() {
+fn devrun_as_init_reaps_and_restarts() {
     if !may_unshare() {
         return;
     }
@@ -187,23 +189,23 @@ fn as_the_first_process_of_a_namespace_it_reaps_and_restarts() {
         let mut first = First::start(&["--stop-timeout", "200ms"], steps, own_proc);
         let pid = first.pid();
         for generation in 1..=5 {
-            wait_until("it is up", || first.logged("all") == generation);
+            wait_until("the generation has started", || first.logged("all") == generation);
             wait_until("the orphans are reaped", || children(pid).into_iter().all(lives));
-            // The orphan killer, and one child.
-            wait_until("nobody else is left", || children(pid).len() == 2);
+            // The two children are the orphan killer and COMMAND.
+            wait_until("no other process is left", || children(pid).len() == 2);
             first.sandbox.write("app.py", format!("{generation}"));
         }
-        wait_until("it is up", || first.logged("all") == 6);
+        wait_until("the generation has started", || first.logged("all") == 6);
         first.run.signal(libc::SIGKILL);
         first.run.wait();
-        wait_until("nobody is left", || of_sandbox(&first.sandbox).is_empty());
+        wait_until("no process is left", || of_sandbox(&first.sandbox).is_empty());
         assert_eq!(first.run.count("panicked"), 0, "{:#?}", first.run.lines());
     }
 }
 
 #[test]
 #[ignore = "needs root or user namespaces"]
-fn as_the_first_process_of_a_namespace_it_steals_no_status() {
+fn devrun_as_init_keeps_the_status_of_its_child() {
     if !may_unshare() {
         return;
     }

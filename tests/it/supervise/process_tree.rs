@@ -1,4 +1,5 @@
-//! The whole tree of a child, whatever its processes have left or got rid of; and what exactly a child starts with.
+//! The process tree of a child, with processes that leave their group and session. The initial state of a
+//! child.
 
 use std::time::{Duration, Instant};
 
@@ -8,8 +9,8 @@ use crate::support::sandbox::{PATIENCE, lives};
 use crate::support::supervisor::TestSupervisor;
 
 #[tokio::test]
-async fn no_start_while_something_of_the_old_tree_lives() {
-    // The grandchild leaves group, session and parent, and takes its time to end.
+async fn no_start_while_a_process_of_the_old_tree_lives() {
+    // The grandchild leaves its group, session and parent, and ends late.
     let steps = "log {}/log up daemon setsid on 15 {}/log late log {}/log stray sleep end sleep";
     let mut supervisor =
         TestSupervisor::start(steps, |options| options.stop_timeout = Duration::from_millis(300));
@@ -25,7 +26,7 @@ async fn no_start_while_something_of_the_old_tree_lives() {
         .collect();
     assert!(first.len() >= 2 && first.into_iter().all(|pid| !lives(pid)), "{:#?}", supervisor.log());
     let blocked = supervisor.seen.iter().any(|event| matches!(event, Event::Blocked { .. }));
-    assert!(blocked, "who outlived the stop signal is named: {:#?}", supervisor.seen);
+    assert!(blocked, "the process that outlived the stop signal is named: {:#?}", supervisor.seen);
     supervisor.stop().await;
     assert!(supervisor.pids().into_iter().all(|pid| !lives(pid)));
 }
@@ -49,13 +50,13 @@ async fn a_tree_that_ignores_everything_is_killed_and_named() {
 }
 
 #[tokio::test]
-async fn a_moving_target_is_caught() {
+async fn a_process_that_forks_again_and_again_is_killed() {
     let mut supervisor = TestSupervisor::start("log {}/log up fork setsid hop end sleep", |_| {});
     supervisor.logged("up", 1).await;
     supervisor.change();
     supervisor.ready(2).await;
     supervisor.stop().await;
-    // Each hop is marked by its command line.
+    // The command line identifies each hopping process.
     let root = supervisor.sandbox.root().to_str().unwrap().to_owned();
     let nobody_hops = || {
         let entries = std::fs::read_dir("/proc").unwrap().flatten();
@@ -67,7 +68,7 @@ async fn a_moving_target_is_caught() {
 }
 
 #[tokio::test]
-async fn the_child_gets_what_it_needs_and_nothing_else() {
+async fn the_child_gets_its_environment_signals_and_descriptors_only() {
     let mut supervisor = TestSupervisor::start("report {}/report sleep", |options| {
         options.command = options.command.clone().env("GREETING", "hello");
     });
@@ -79,15 +80,15 @@ async fn the_child_gets_what_it_needs_and_nothing_else() {
     assert!(has("env FLASK_RUN_RELOAD=0"), "{text}");
     let writes_bytecode = !text.contains("\nenv PYTHONDONTWRITEBYTECODE=");
     assert_eq!(writes_bytecode, std::env::var_os("PYTHONDONTWRITEBYTECODE").is_none(), "{text}");
-    // SIGPIPE is ignored by the helper program's own runtime, SIGHUP where the tests run under nohup. Signals 32 and 33 belong
-    // to the C library, which lets nobody change them: they stay ignored where they were.
+    // The helper program's runtime ignores SIGPIPE, and nohup ignores SIGHUP. The C library allows no change
+    // of signals 32 and 33, so they stay ignored.
     let own = std::fs::read_to_string("/proc/self/status").unwrap();
     let own = own.lines().find_map(|line| line.strip_prefix("SigIgn:\t")).unwrap();
     let ignored = u64::from_str_radix(own, 16).unwrap() & 0x1_8000_0001 | 0x1000;
     assert!(has("SigBlk:\t0000000000000000") && has(&format!("SigIgn:\t{ignored:016x}")), "{text}");
     let number = |line: &str| line.strip_prefix("fd ")?.split(' ').next()?.parse::<i32>().ok();
     for fd in text.lines().filter_map(number).filter(|fd| *fd > 3) {
-        // What the caller of the tests had open, and meant to be inherited.
+        // The test's caller may have opened this descriptor and left it inheritable.
         let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).unwrap_or_default();
         let flags = info.lines().find_map(|line| line.strip_prefix("flags:")).map(str::trim);
         let flags = flags.and_then(|flags| i32::from_str_radix(flags, 8).ok());
@@ -97,7 +98,7 @@ async fn the_child_gets_what_it_needs_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn dropped_it_leaves_nobody() {
+async fn a_dropped_supervisor_leaves_no_process() {
     let mut supervisor = TestSupervisor::start(
         "ignore 15 log {}/log up daemon setsid log {}/log stray sleep end sleep",
         |_| {},
@@ -108,7 +109,7 @@ async fn dropped_it_leaves_nobody() {
     drop(supervisor);
     let deadline = Instant::now() + PATIENCE;
     while pids.iter().any(|pid| lives(*pid)) {
-        assert!(Instant::now() < deadline, "somebody was left");
+        assert!(Instant::now() < deadline, "a process was left");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

@@ -1,4 +1,5 @@
-//! Sockets held and handed over, whatever an earlier generation has made of them; how a server is known to serve.
+//! Sockets that devrun holds and hands over, changed by an earlier generation. How devrun detects that a
+//! server accepts.
 
 use std::net::SocketAddr;
 
@@ -12,7 +13,7 @@ pub(crate) fn web() -> Listen {
     Listen { name: Some("web".to_owned()), endpoint, answer: true }
 }
 
-/// Where the first held socket listens.
+/// The address of the first held socket.
 pub(crate) fn tcp(supervisor: &TestSupervisor) -> SocketAddr {
     let Endpoint::Tcp(address) = supervisor.endpoints()[0] else { panic!("no TCP") };
     address
@@ -22,7 +23,7 @@ pub(crate) fn tcp(supervisor: &TestSupervisor) -> SocketAddr {
 async fn each_generation_inherits_a_socket_of_its_own() {
     let mut supervisor = TestSupervisor::start("serve 150", |options| options.port = Port::Inherited);
     let first = supervisor.phase("an address", |_, phase| address_of(phase)).await;
-    // Connecting would have worked from the start: ready means that somebody accepts.
+    // A client could connect from the start. The generation is ready when the server accepts.
     assert_eq!(ask(first), "1");
     supervisor.change();
     let second = supervisor.phase("another address", |_, phase| address_of(phase)).await;
@@ -55,9 +56,9 @@ async fn a_held_socket_is_handed_from_generation_to_generation() {
     supervisor.stop().await;
 }
 
-/// Servers built on an event loop make the socket non-blocking, and expect that it stays so while they serve.
+/// Event-loop servers make the socket non-blocking and expect that it stays non-blocking while they serve.
 #[tokio::test]
-async fn a_server_that_serves_on_keeps_its_socket_as_it_wants_it() {
+async fn a_running_server_keeps_its_socket_non_blocking() {
     let mut supervisor = TestSupervisor::editable("serve-polling", |options| options.listen.push(web()));
     let address = tcp(&supervisor);
     supervisor.ready(1).await;
@@ -73,9 +74,9 @@ async fn a_server_that_serves_on_keeps_its_socket_as_it_wants_it() {
     supervisor.stop().await;
 }
 
-/// The socket that nobody else serves on blocks, as `sd_listen_fds(3)` says, whatever the last server made of it.
+/// A server that is alone with its socket gets it in blocking mode, as `sd_listen_fds(3)` says.
 #[tokio::test]
-async fn a_server_that_is_alone_with_its_socket_finds_it_blocking() {
+async fn a_server_that_is_alone_with_its_socket_gets_it_in_blocking_mode() {
     let mut supervisor = TestSupervisor::editable("serve-polling", |options| {
         options.listen.push(web());
         options.overlap = false;
@@ -83,7 +84,7 @@ async fn a_server_that_is_alone_with_its_socket_finds_it_blocking() {
     let address = tcp(&supervisor);
     supervisor.ready(1).await;
     assert_eq!(ask(address), "1");
-    // It gives up when `accept` says that there is nothing.
+    // This server exits when `accept` has no client for it.
     supervisor.sandbox.write("steps", "serve-strictly");
     supervisor.change();
     supervisor.ready(2).await;
@@ -92,9 +93,9 @@ async fn a_server_that_is_alone_with_its_socket_finds_it_blocking() {
     supervisor.stop().await;
 }
 
-/// What others answered on in between is given back as it was, even if the generation before has yet to end.
+/// devrun answers on the socket for a time and returns it unchanged, even if the older generation still runs.
 #[tokio::test]
-async fn a_socket_that_was_lent_comes_back_as_it_was() {
+async fn a_socket_that_devrun_answered_on_returns_unchanged() {
     let mut supervisor =
         TestSupervisor::editable("fork ignore 15 log {}/log left wait 1500 end wait 200 exit 1", |options| {
             options.listen.push(web());
@@ -105,14 +106,14 @@ async fn a_socket_that_was_lent_comes_back_as_it_was() {
     supervisor.sandbox.write("steps", "serve-strictly");
     supervisor.change();
     supervisor.ready(2).await;
-    assert!(supervisor.answering_sockets(1).is_empty(), "it is the new one's by now");
+    assert!(supervisor.answering_sockets(1).is_empty(), "the socket belongs to the new generation");
     assert_eq!(ask(address), "2");
     supervisor.stop().await;
 }
 
-/// Having the socket open and waiting in `poll` or `select` for something else is not yet serving.
+/// A process that has the socket open and polls another descriptor does not serve yet.
 #[tokio::test]
-async fn waiting_for_something_else_is_not_serving() {
+async fn a_server_that_polls_another_descriptor_is_not_ready() {
     let mut supervisor = TestSupervisor::editable("serve-polling", |options| options.listen.push(web()));
     supervisor.ready(1).await;
     supervisor.sandbox.write("steps", "poll-pipe 700 exit 3");
@@ -122,9 +123,9 @@ async fn waiting_for_something_else_is_not_serving() {
     supervisor.stop().await;
 }
 
-/// A port that somebody else has is no reason to end a server that serves.
+/// A port that another process uses does not end the running server.
 #[tokio::test]
-async fn a_port_that_a_stranger_has_leaves_the_old_generation_alone() {
+async fn a_port_of_another_process_keeps_the_old_generation() {
     let stranger = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = stranger.local_addr().unwrap().port();
     let mut supervisor = TestSupervisor::editable("serve", |options| {

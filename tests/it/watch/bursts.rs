@@ -1,4 +1,4 @@
-//! One burst, one batch: the saves of editors, formatters, checkouts.
+//! One burst, one batch: saves of editors, formatters and checkouts.
 
 use std::fs;
 use std::io::Write;
@@ -10,7 +10,7 @@ use devrun::watch::{Event, Mode};
 use crate::support::sandbox::{Sandbox, fifo};
 use crate::support::watch::{Hold, TestWatch, in_both, options};
 
-/// Lets time pass at a writer's pace: what is tested is how the watch takes it.
+/// Pauses between two writes. The test checks how the watch groups them.
 fn pause(milliseconds: u64) {
     let until = Instant::now() + Duration::from_millis(milliseconds);
     while Instant::now() < until {
@@ -18,7 +18,7 @@ fn pause(milliseconds: u64) {
     }
 }
 
-/// A watch whose quiet time is longer than a busy machine holds up the writer: what is written in a row is one burst.
+/// A watch with a long quiet time, so that the writes of a delayed test are still one burst.
 fn patient(sandbox: &Sandbox, mode: Mode) -> TestWatch {
     let mut options = options(sandbox, mode);
     options.debounce = Some(Duration::from_secs(2));
@@ -52,7 +52,7 @@ fn a_save_that_renames_the_old_file_away_first_is_one_change() {
     let mut watch = TestWatch::new(&sandbox, Mode::Event);
     for round in 0..10 {
         let hold = Hold::new(&sandbox);
-        // What vim does with backupcopy=no, and with the pause of its fsync.
+        // The save of vim with backupcopy=no, with a pause for its fsync.
         fs::remove_file(sandbox.write("4913", "")).unwrap();
         fs::rename(sandbox.path("a.py"), sandbox.path("a.py~")).unwrap();
         pause(3);
@@ -69,14 +69,14 @@ fn a_save_that_renames_the_old_file_away_first_is_one_change() {
 }
 
 #[test]
-fn what_becomes_of_one_among_many_is_told_as_of_one_alone() {
+fn a_file_among_many_is_reported_as_a_single_file() {
     in_both(|mode| {
         let sandbox = Sandbox::new();
         sandbox.git(&["init", "-q"]);
         let names: Vec<String> = (0..700).map(|number| format!("d{}/f{number}", number % 7)).collect();
         names.iter().for_each(|name| _ = sandbox.write(name, "0"));
         let mut watch = patient(&sandbox, mode);
-        // Once each has changed, its content is known.
+        // The watch knows the content of each file after its first change.
         names.iter().for_each(|name| _ = sandbox.write(name, "1"));
         let all: Vec<_> = names.iter().map(|name| format!("changed {name}")).collect();
         watch.wait_for(&all.iter().map(String::as_str).collect::<Vec<_>>());
@@ -109,14 +109,14 @@ fn what_becomes_of_one_among_many_is_told_as_of_one_alone() {
 }
 
 #[test]
-fn what_is_written_first_and_last_among_many_waits_for_nothing_more() {
+fn a_file_written_first_and_last_in_a_burst_ends_it() {
     let sandbox = Sandbox::new();
     let names: Vec<String> = (0..400).map(|number| format!("f{number:03}")).collect();
     names.iter().for_each(|name| _ = sandbox.write(name, "1"));
     let mut options = options(&sandbox, Mode::Event);
     options.debounce = Some(Duration::from_secs(2));
     let mut watch = TestWatch::with(&sandbox, options);
-    // Looked at alone, since nothing else has come yet.
+    // The watch looks at this file alone, because no other event has arrived.
     sandbox.write(&names[0], "22");
     pause(50);
     names[1..].iter().for_each(|name| _ = sandbox.write(name, "333"));
@@ -162,7 +162,7 @@ fn a_file_written_in_pieces_is_reported_when_it_is_closed() {
 }
 
 #[test]
-fn git_at_work_is_waited_for_and_that_is_said_once() {
+fn the_watch_waits_for_git_and_reports_that_once() {
     in_both(|mode| {
         let sandbox = Sandbox::new();
         sandbox.git(&["init", "-q"]);
@@ -170,7 +170,7 @@ fn git_at_work_is_waited_for_and_that_is_said_once() {
         let mut watch = TestWatch::new(&sandbox, mode);
         let lock = sandbox.write(".git/index.lock", "");
         sandbox.write("a.py", "2");
-        let Event::WaitingForGit { marker } = watch.event() else { panic!("no word about waiting") };
+        let Event::WaitingForGit { marker } = watch.event() else { panic!("no event about waiting") };
         assert_eq!(marker, lock);
         sandbox.write("b.py", "1");
         fs::remove_file(lock).unwrap();
@@ -181,7 +181,7 @@ fn git_at_work_is_waited_for_and_that_is_said_once() {
 }
 
 #[test]
-fn an_abandoned_lock_and_a_conflict_hold_nothing_back() {
+fn an_abandoned_lock_and_a_conflict_delay_no_batch() {
     let sandbox = Sandbox::new();
     sandbox.git(&["init", "-q"]);
     sandbox.write("a.py", "1");
@@ -224,7 +224,8 @@ fn a_checkout_is_one_batch() {
     });
 }
 
-/// The pure tests of the debouncer show what this spares: a formatter that goes on after the start costs two restarts.
+/// The debouncer's unit tests show the benefit: a formatter that writes after the start would cost two
+/// restarts.
 #[test]
 fn a_change_right_after_a_start_waits_for_more() {
     let sandbox = Sandbox::new();
@@ -237,7 +238,8 @@ fn a_change_right_after_a_start_waits_for_more() {
         watch.inner.handle().generation_started();
         sandbox.write(format!("{}.py", numbers.next().unwrap()), "formatted");
         let batch = watch.batch();
-        // Seen later on a busy machine, the change counts as an edit of its own: try again.
+        // On a busy machine, the watch may see the change late and take it for a separate edit. Then the test
+        // tries again.
         if batch.first_event_at - started < Duration::from_millis(300) {
             let waited = batch.first_event_at.elapsed();
             assert!(waited >= Duration::from_millis(23), "reported after {waited:?}");
@@ -263,7 +265,7 @@ fn the_shortest_quiet_time_works() {
 }
 
 #[test]
-fn odd_names_and_odd_files_are_nothing_special() {
+fn unusual_names_and_special_files_are_watched_as_any_other() {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
     in_both(|mode| {
@@ -279,7 +281,7 @@ fn odd_names_and_odd_files_are_nothing_special() {
             let batch = watch.batch();
             assert!(batch.changes.iter().any(|change| change.path == sandbox.path(OsStr::from_bytes(name))));
         }
-        // A FIFO that were opened would block; a socket made is no change.
+        // A FIFO would block a program that opens it. A new socket is no change.
         fifo(&sandbox.path("fifo2"));
         let _other = std::os::unix::net::UnixListener::bind(sandbox.path("socket2")).unwrap();
         assert!(watch.batches_until_fence(&sandbox).is_empty(), "{mode:?}");
@@ -288,7 +290,7 @@ fn odd_names_and_odd_files_are_nothing_special() {
 }
 
 #[test]
-fn a_root_that_is_a_link_follows_the_swap() {
+fn a_root_that_is_a_link_follows_its_new_target() {
     in_both(|mode| {
         let sandbox = Sandbox::new();
         sandbox.write("releases/1/app.py", "one");

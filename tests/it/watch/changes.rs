@@ -1,4 +1,4 @@
-//! Which changes happened: real files, in event and in stat mode, through the public door.
+//! Single changes of real files, in event and in stat mode, through the public API.
 
 use std::fs;
 use std::io::Write;
@@ -12,7 +12,7 @@ use crate::support::sandbox::Sandbox;
 use crate::support::watch::{Hold, TestWatch, in_both, options};
 
 #[test]
-fn creating_writing_and_removing_are_reported_as_such() {
+fn creating_writing_and_removing_are_reported_by_kind() {
     in_both(|mode| {
         let sandbox = Sandbox::new();
         sandbox.write("src/a.rs", "one");
@@ -118,7 +118,7 @@ fn a_root_deleted_and_recreated_goes_on_being_watched() {
 }
 
 #[test]
-fn a_root_that_does_not_exist_yet_is_waited_for() {
+fn a_root_that_does_not_exist_yet_is_watched_once_created() {
     in_both(|mode| {
         let sandbox = Sandbox::new();
         let mut options = options(&sandbox, mode);
@@ -140,17 +140,18 @@ fn a_root_that_does_not_exist_yet_is_waited_for() {
 }
 
 #[test]
-fn nothing_is_made_up() {
+fn unchanged_content_is_not_reported() {
     in_both(|mode| {
         let sandbox = Sandbox::new();
         let path = sandbox.write("src/a.rs", "zero");
         let mut watch = TestWatch::new(&sandbox, mode);
-        // The content of a file is known for certain once it has changed.
+        // The watch is certain of a file's content after one change.
         sandbox.write("src/a.rs", "one");
         watch.wait_for(&["changed src/a.rs"]);
         watch.batches_until_fence(&sandbox);
         for _ in 0..100 {
-            // Not emptied first: on a busy machine the empty file may be seen, and that would be no lie.
+            // The file is not emptied first, because a watch on a busy machine might correctly report the
+            // empty file.
             fs::File::options().write(true).open(&path).unwrap().write_all(b"one").unwrap();
             fs::File::options()
                 .append(true)
@@ -162,7 +163,8 @@ fn nothing_is_made_up() {
             fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
             fs::read(&path).unwrap();
             fs::read_dir(sandbox.path("src")).unwrap().count();
-            // Beside the tree: on a busy machine a file may be seen before it gets its name, and that would be no lie.
+            // The new file stands outside of the tree, because a watch on a busy machine might correctly
+            // report it before the rename.
             let beside = sandbox.outside().join("a.rs.new");
             fs::write(&beside, "one").unwrap();
             fs::rename(&beside, &path).unwrap();
@@ -173,13 +175,13 @@ fn nothing_is_made_up() {
 }
 
 #[test]
-fn a_file_that_is_emptied_and_filled_as_it_was_has_not_changed() {
+fn a_file_that_is_emptied_and_refilled_has_not_changed() {
     in_both(|mode| {
         let sandbox = Sandbox::new();
         sandbox.git(&["init", "-q"]);
         let path = sandbox.write("src/a.rs", "zero");
         let mut watch = TestWatch::new(&sandbox, mode);
-        // The content of a file is known for certain once it has changed.
+        // The watch is certain of a file's content after one change.
         sandbox.write("src/a.rs", "one");
         watch.wait_for(&["changed src/a.rs"]);
         watch.batches_until_fence(&sandbox);
@@ -192,7 +194,7 @@ fn a_file_that_is_emptied_and_filled_as_it_was_has_not_changed() {
 }
 
 #[test]
-fn time_can_be_anything() {
+fn any_modification_time_is_accepted() {
     in_both(|mode| {
         let sandbox = Sandbox::new();
         let path = sandbox.write("a", "one");
@@ -237,7 +239,7 @@ fn files_directories_and_links_replace_each_other() {
     });
 }
 
-/// Needs no file system that notes accesses: where there is none, nothing is asserted but that the change is seen.
+/// On a file system without access times, the test only shows that the change is reported.
 #[test]
 #[cfg(target_os = "linux")]
 fn reading_to_compare_leaves_no_trace() {

@@ -1,4 +1,4 @@
-//! Files that are still being written wait for themselves alone, and not for ever.
+//! Files that are still being written: only their own report waits, and only for a limited time.
 
 use std::fs;
 use std::io::Write;
@@ -12,7 +12,7 @@ use devrun::watch::{Event, Mode};
 use crate::support::sandbox::Sandbox;
 use crate::support::watch::{TestWatch, in_both, options};
 
-/// A download: writes a file piece by piece until it is told to end.
+/// A download: it writes a file piece by piece until the test ends it.
 struct Writer {
     end: Arc<AtomicBool>,
     thread: std::thread::JoinHandle<()>,
@@ -40,13 +40,13 @@ impl Writer {
 }
 
 #[test]
-fn a_file_being_written_holds_back_nothing_else_and_counts_a_few_times() {
+fn a_file_in_progress_delays_no_other_and_is_reported_a_few_times() {
     in_both(|mode| {
         let sandbox = Sandbox::new();
         sandbox.write("app.py", "0");
         let mut watch = TestWatch::new(&sandbox, mode);
         let download = Writer::start(sandbox.path("big.py"));
-        // Saves that are reported without the file that is being written, and how often that file is reported.
+        // Saves reported without the file in progress, and reports of that file.
         let (mut alone, mut counted) = (0, 0);
         for round in 1.. {
             sandbox.write("app.py", round.to_string());
@@ -65,7 +65,7 @@ fn a_file_being_written_holds_back_nothing_else_and_counts_a_few_times() {
             assert!(counted <= 4, "{mode:?}: it counted {counted} times beside {alone} saves");
         }
         download.end();
-        // Its end is seen, too.
+        // The end of the writes is reported, too.
         let size = fs::metadata(sandbox.path("big.py")).unwrap().len();
         assert!(size > 0);
         watch.wait_for(&["changed big.py"]);
@@ -75,7 +75,7 @@ fn a_file_being_written_holds_back_nothing_else_and_counts_a_few_times() {
 }
 
 #[test]
-fn a_file_that_is_never_closed_counts_as_it_is() {
+fn a_file_that_is_never_closed_is_reported_as_it_is() {
     in_both(|mode| {
         let sandbox = Sandbox::new();
         let mut watch = TestWatch::new(&sandbox, mode);
@@ -88,17 +88,17 @@ fn a_file_that_is_never_closed_counts_as_it_is() {
 }
 
 #[test]
-fn a_file_that_is_gone_before_it_was_complete_is_no_change() {
+fn a_file_removed_before_it_was_complete_is_no_change() {
     in_both(|mode| {
         let sandbox = Sandbox::new();
         let mut watch = TestWatch::new(&sandbox, mode);
         let download = Writer::start(sandbox.path("part.py"));
-        crate::support::sandbox::wait_until("it grows", || {
+        crate::support::sandbox::wait_until("the file grows", || {
             fs::metadata(sandbox.path("part.py")).is_ok_and(|found| found.len() > 100)
         });
         fs::remove_file(sandbox.path("part.py")).unwrap();
         let batches = watch.batches_until_fence(&sandbox).concat();
-        // A scan may have seen it; then it is also seen to go.
+        // A scan may have seen the file. Then the watch also reports its removal.
         assert!(batches.is_empty() || mode == Mode::Stat, "{batches:?}");
         download.end();
         watch.stop();
@@ -106,7 +106,7 @@ fn a_file_that_is_gone_before_it_was_complete_is_no_change() {
 }
 
 #[test]
-fn what_is_gone_does_not_keep_a_burst_from_ending() {
+fn a_removed_file_does_not_extend_a_burst() {
     let sandbox = Sandbox::new();
     for number in 0..20 {
         sandbox.write(format!("src/{number}.py"), "1");
@@ -121,7 +121,8 @@ fn what_is_gone_does_not_keep_a_burst_from_ending() {
         }
         let begun = Instant::now();
         watch.wait_for(&["removed src/9.py", "changed src/19.py"]);
-        // Without the pause it was cut after 10 s: each scan found the same files gone, and took that for news.
+        // Without the pause, the burst was cut after 10 s, because each scan took the missing files for new
+        // changes.
         assert!(begun.elapsed() < Duration::from_secs(9), "{:?}", begun.elapsed());
         (0..10).for_each(|number| drop(sandbox.write(format!("src/{number}.py"), "back")));
         watch.wait_for(&["created src/9.py"]);
@@ -130,7 +131,7 @@ fn what_is_gone_does_not_keep_a_burst_from_ending() {
 }
 
 #[test]
-fn what_comparing_everything_brings_is_told_before_that_it_was_done() {
+fn the_changes_of_a_rescan_are_reported_before_its_end() {
     in_both(|mode| {
         let sandbox = Sandbox::new();
         sandbox.write("app.py", "0");
@@ -138,10 +139,10 @@ fn what_comparing_everything_brings_is_told_before_that_it_was_done() {
         options.debounce = Some(Duration::from_millis(100));
         let mut watch = TestWatch::with(&sandbox, options);
         for round in 0..5 {
-            // An owner who replaces this watch stops listening once it is done.
+            // The owner of a watch that it replaces stops reading events after `Rescanned`.
             sandbox.write("app.py", format!("round {round}"));
             watch.inner.handle().rescan();
-            // A busy machine may make a scan slow, which is said as well.
+            // On a busy machine, a scan may be slow, and the watch warns about that.
             let mut next = || loop {
                 let event = watch.event();
                 if !matches!(event, Event::Warning { .. }) {

@@ -1,6 +1,7 @@
-//! Queues that overflow and limits that are used up: nothing is lost, and it is said.
+//! Queue overflows and exhausted limits: the watch loses no change and reports the limit.
 //!
-//! The watch runs in a process of its own, this test binary once more, so that it can be stopped and confined.
+//! The watch runs in a second process of this test binary, so that a test can stop it and limit its
+//! resources.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -14,10 +15,10 @@ use crate::support::sandbox::Sandbox;
 
 const TREE: &str = "DEVRUN_TEST_TREE";
 
-/// What the other process does: watch, and say what happens.
+/// The second process: it watches and prints each event.
 #[test]
 #[ignore = "needs to be started by the other tests here"]
-fn confined() {
+fn limited_process() {
     let Some(tree) = std::env::var_os(TREE).map(PathBuf::from) else { return };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
@@ -42,16 +43,16 @@ fn confined() {
     });
 }
 
-fn confined_command(sandbox: &Sandbox) -> Command {
+fn limited_command(sandbox: &Sandbox) -> Command {
     let mut command = sandbox.command(std::env::current_exe().unwrap());
     command.env(TREE, sandbox.root());
-    command.args(["watch::limits::confined", "--exact", "--ignored", "--nocapture"]);
+    command.args(["watch::limits::limited_process", "--exact", "--ignored", "--nocapture"]);
     command
 }
 
-/// The same in a user namespace in which so few watches, or instances, are allowed.
-fn confined_to(sandbox: &Sandbox, limit: &str, count: usize) -> Command {
-    let inner = confined_command(sandbox);
+/// The same command in a user namespace with a limit on watches or instances.
+fn limited_to(sandbox: &Sandbox, limit: &str, count: usize) -> Command {
+    let inner = limited_command(sandbox);
     let mut command = sandbox.command("unshare");
     let script = format!("echo {count} > /proc/sys/user/{limit} && exec \"$@\"");
     command.args(["--user", "--map-root-user", "sh", "-c", &script, "sh"]);
@@ -64,12 +65,12 @@ fn an_overflow_of_the_queue_loses_nothing() {
     let sandbox = Sandbox::new();
     sandbox.write("app.py", "1");
     sandbox.write("src/lib.py", "1");
-    let running = TestProcess::start(&mut confined_command(&sandbox));
+    let running = TestProcess::start(&mut limited_command(&sandbox));
     running.wait_for_line("watching 2 of 2");
     running.signal(19);
     let limit = std::fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
     let limit: usize = limit.trim().parse().unwrap();
-    // Each write is an event of its own as long as another one comes between.
+    // inotify merges equal events in a row, so the writes alternate between two files.
     let mut noise = ["noise-a", "noise-b"].map(|name| std::fs::File::create(sandbox.path(name)).unwrap());
     for _ in 0..limit / 2 + 100 {
         noise.iter_mut().for_each(|file| file.write_all(b"x").unwrap());
@@ -81,19 +82,19 @@ fn an_overflow_of_the_queue_loses_nothing() {
     running.wait_for_line("changed app.py.");
     running.wait_for_line("created new/deep/f.py.");
     assert!(running.count("batch of") <= 3, "{:?}", running.lines());
-    // And events go on coming.
+    // Later events arrive.
     sandbox.write("new/deep/f.py", "2");
     running.wait_for_line("changed new/deep/f.py.");
 }
 
 #[test]
 #[ignore = "needs user namespaces"]
-fn used_up_watches_degrade_to_scanning() {
+fn exhausted_watches_degrade_to_scanning() {
     let sandbox = Sandbox::new();
     for number in 0..30 {
         sandbox.write(format!("d{number}/f.py"), "1");
     }
-    let running = TestProcess::start(&mut confined_to(&sandbox, "max_inotify_watches", 10));
+    let running = TestProcess::start(&mut limited_to(&sandbox, "max_inotify_watches", 10));
     running.wait_for_line("watching 10 of 31");
     running.wait_for_line("warning: ");
     for number in 0..30 {
@@ -103,7 +104,7 @@ fn used_up_watches_degrade_to_scanning() {
     sandbox.write("d7/new/deep.py", "1");
     running.wait_for_line("created d7/new/deep.py.");
     assert_eq!(running.count("warning: "), 1, "{:?}", running.lines());
-    // Half of the tree goes: there are watches for the rest.
+    // After the removal of half of the tree, there are enough watches for the rest.
     (0..25).for_each(|number| std::fs::remove_dir_all(sandbox.path(format!("d{number}"))).unwrap());
     running.wait_for_line("mode Event");
     sandbox.write("d29/f.py", "3");
@@ -112,10 +113,10 @@ fn used_up_watches_degrade_to_scanning() {
 
 #[test]
 #[ignore = "needs user namespaces"]
-fn used_up_instances_degrade_to_scanning() {
+fn exhausted_instances_degrade_to_scanning() {
     let sandbox = Sandbox::new();
     sandbox.write("d/f.py", "1");
-    let running = TestProcess::start(&mut confined_to(&sandbox, "max_inotify_instances", 0));
+    let running = TestProcess::start(&mut limited_to(&sandbox, "max_inotify_instances", 0));
     running.wait_for_line("watching 0 of 2");
     running.wait_for_line("warning: ");
     sandbox.write("d/f.py", "2");
@@ -124,7 +125,7 @@ fn used_up_instances_degrade_to_scanning() {
     running.wait_for_line("created e/f.py.");
 }
 
-/// How often threads of the process have been woken until now: those that watch, or all.
+/// The number of wake-ups of the process's threads so far: of the watch threads, or of all threads.
 fn wakeups(pid: u32, all: bool) -> u64 {
     let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
     let of = |task: PathBuf| {
@@ -138,7 +139,7 @@ fn wakeups(pid: u32, all: bool) -> u64 {
     tasks.map(|task| of(task.unwrap().path())).sum()
 }
 
-/// How many watches the process has in the kernel.
+/// The number of inotify watches of the process.
 fn watches(pid: u32) -> usize {
     let infos = std::fs::read_dir(format!("/proc/{pid}/fdinfo")).unwrap();
     let texts = infos.map(|info| std::fs::read_to_string(info.unwrap().path()).unwrap_or_default());
@@ -151,10 +152,10 @@ fn ignored_files_reads_and_idling_cost_no_wakeup_and_no_watch() {
     sandbox.write(".watchignore", "downloads/\n");
     sandbox.write("downloads/deep/x", "1");
     sandbox.write("src/a/b.py", "1");
-    let running = TestProcess::start(&mut confined_command(&sandbox));
+    let running = TestProcess::start(&mut limited_command(&sandbox));
     running.wait_for_line("watching 3 of 3");
     assert_eq!(watches(running.pid()), 3);
-    // One change, seen to its end, so that nothing is left to do from the start.
+    // The watch reports one change completely, so that no work of its start remains.
     sandbox.write("src/a/b.py", "2");
     running.wait_for_line("changed src/a/b.py.");
     let before = wakeups(running.pid(), false);
@@ -166,12 +167,12 @@ fn ignored_files_reads_and_idling_cost_no_wakeup_and_no_watch() {
         std::fs::read_dir(sandbox.path("src/a")).unwrap().count();
     }
     std::fs::remove_dir_all(sandbox.path("downloads/deep")).unwrap();
-    // The thread may still have been on its way to sleep when the batch came.
+    // The thread may not sleep yet when the batch arrives.
     assert!(wakeups(running.pid(), false) - before <= 2, "{before} {}", wakeups(running.pid(), false));
     assert_eq!(watches(running.pid()), 3);
 }
 
-/// What the process has used of its cores, in milliseconds.
+/// The processor time of the process, in milliseconds.
 fn cpu(pid: u32) -> u64 {
     let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
     let text =
@@ -182,20 +183,20 @@ fn cpu(pid: u32) -> u64 {
 }
 
 #[test]
-fn a_big_tree_that_goes_costs_no_more_than_its_size() {
+fn the_removal_of_a_big_tree_takes_linear_time() {
     let sandbox = Sandbox::new();
     for number in 0..6000 {
         std::fs::create_dir_all(sandbox.path(format!("big/{}/d{number}", number % 60))).unwrap();
     }
     sandbox.write("app.py", "1");
-    let running = TestProcess::start(&mut confined_command(&sandbox));
+    let running = TestProcess::start(&mut limited_command(&sandbox));
     running.wait_for_line("watching 6062 of 6062");
     let before = cpu(running.pid());
     std::fs::remove_dir_all(sandbox.path("big")).unwrap();
     sandbox.write("app.py", "2");
     running.wait_for_line("changed app.py.");
     crate::support::sandbox::wait_until("the watches are gone", || watches(running.pid()) == 1);
-    // It was 5 s and more: each directory that went made something look at all the others.
+    // The removal once took 5 s and more, because each removed directory made the watch look at all others.
     let used = cpu(running.pid()) - before;
     assert!(used < 3000, "{used} ms");
 }
@@ -205,7 +206,7 @@ fn waiting_for_git_is_no_busy_loop() {
     let sandbox = Sandbox::new();
     sandbox.git(&["init", "-q"]);
     sandbox.write("app.py", "1");
-    let running = TestProcess::start(&mut confined_command(&sandbox));
+    let running = TestProcess::start(&mut limited_command(&sandbox));
     running.wait_for_line("watching 2 of 1");
     let lock = sandbox.write(".git/index.lock", "");
     let before = cpu(running.pid());
@@ -236,13 +237,13 @@ fn the_whole_program_sleeps_while_nothing_relevant_happens() {
     sandbox.write("src/a/b.py", "2");
     running.wait_for_count("\"event\":\"ready\"", 2);
     let pid = running.pid();
-    // What the start has left to do is done once nobody wakes up for a second.
+    // The work of the start has ended when no thread wakes up for a second.
     let still = |time: u64| {
         let before = wakeups(pid, true);
         std::thread::sleep(std::time::Duration::from_millis(time));
         wakeups(pid, true) - before
     };
-    crate::support::sandbox::wait_until("it has come to rest", || still(1000) == 0);
+    crate::support::sandbox::wait_until("all threads sleep", || still(1000) == 0);
     let before = wakeups(pid, true);
     for number in 0..2000 {
         sandbox.write(format!("downloads/deep/{}/{number}", number % 100), "ignored");

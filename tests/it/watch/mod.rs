@@ -1,15 +1,15 @@
-//! Which changes happened: real files, in event mode and in stat mode.
+//! The watch: changes of real files, in event mode and in stat mode.
 
-/// One burst, one batch: saves of editors, formatters, checkouts; odd names and links.
+/// One burst, one batch: saves of editors, formatters, checkouts; unusual names and links.
 mod bursts;
 /// Single changes of files, directories and links.
 mod changes;
 /// Files that are still being written.
 mod in_progress;
-/// Overflows and used-up limits. Linux: these are inotify's.
+/// Overflows and exhausted limits. Linux, because these are limits of inotify.
 #[cfg(target_os = "linux")]
 mod limits;
-/// Random histories: in the end the snapshot equals the tree.
+/// Random histories: at the end the snapshot equals the tree.
 mod random;
 /// Roots that come, go and are replaced.
 mod roots;

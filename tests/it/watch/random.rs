@@ -1,4 +1,4 @@
-//! Whatever happens, in whatever order: at the end the snapshot equals the tree, and the last batch came after
+//! Random changes in random order: at the end the snapshot equals the tree, and the last batch is newer than
 //! the last change.
 
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use devrun::watch::{Event, Mode};
 use crate::support::sandbox::{PATIENCE, Sandbox};
 use crate::support::watch::{TestWatch, options};
 
-/// A small generator of our own: the seed is all one needs to repeat a run.
+/// A random number generator. The seed is enough to repeat a run.
 struct Dice(u64);
 
 impl Dice {
@@ -49,7 +49,7 @@ fn files(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     found
 }
 
-/// One random deed; what cannot be done is not done.
+/// Performs one random change, or none if it is impossible.
 fn deed(root: &Path, outside: &Path, dice: &mut Dice) {
     let dir = |dice: &mut Dice| {
         (0..dice.roll(4)).fold(root.to_owned(), |path, _| path.join(format!("d{}", dice.roll(3))))
@@ -118,7 +118,7 @@ fn converges(mode: Mode, seed: u64, deeds: usize) {
             }
             after |= change.path.ends_with("the-end");
         }
-        assert!(Instant::now() < deadline, "seed {seed}: it never converges");
+        assert!(Instant::now() < deadline, "seed {seed}: the snapshot never equals the tree");
         if after {
             assert!(batch.compared_at >= last_write, "seed {seed}");
             let contents = files(sandbox.root());
@@ -128,14 +128,14 @@ fn converges(mode: Mode, seed: u64, deeds: usize) {
         }
     };
     assert!(contents.keys().all(|path| watch.inner.knows(path)), "seed {seed}");
-    // Everything that is there goes on being watched.
+    // The watch still reports changes of every file.
     for (path, _) in contents {
         fs::write(&path, "checked").unwrap();
         let linked = std::os::unix::fs::MetadataExt::nlink(&fs::metadata(&path).unwrap()) > 1;
         if !linked {
             let deadline = Instant::now() + PATIENCE;
             while !watch.batch().changes.iter().any(|change| change.path == path) {
-                assert!(Instant::now() < deadline, "seed {seed}: {} is blind", path.display());
+                assert!(Instant::now() < deadline, "seed {seed}: {} is not watched", path.display());
             }
         }
     }

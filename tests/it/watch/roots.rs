@@ -1,4 +1,5 @@
-//! Roots, and rule files outside of them, that go, come and are replaced: what is there in the end is seen to.
+//! Roots and outer rule files that are removed, created and replaced. At the end the watch reports changes of
+//! the present files.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -10,7 +11,7 @@ use devrun::watch::{Event, Mode, Options};
 use crate::support::sandbox::{Sandbox, wait_until};
 use crate::support::watch::{TestWatch, in_both, options};
 
-/// A directory outside the project with a file in it: renamed, it is somewhere else all at once.
+/// A directory outside of the project with a file in it. A rename puts the whole directory in place at once.
 fn prepared(sandbox: &Sandbox, name: &str, file: &str, content: &str) -> PathBuf {
     let dir = sandbox.outside().join(name);
     let path = dir.join(file);
@@ -25,7 +26,7 @@ fn with_roots(sandbox: &Sandbox, mode: Mode, roots: &[&str]) -> Options {
     options
 }
 
-/// Returns once all that has happened until now was heeded: `beside` is a root that only this writes to.
+/// Returns after the watch has handled all changes so far. Only this function writes to the root `beside`.
 fn fence(sandbox: &Sandbox, watch: &mut TestWatch, number: usize) {
     sandbox.write(format!("beside/{number}"), "1");
     watch.wait_for(&[&format!("created beside/{number}")]);
@@ -40,7 +41,7 @@ fn the_directory_of_a_missing_root_is_replaced() {
         let mut watch = TestWatch::with(&sandbox, with_roots(&sandbox, mode, &["not/yet", "beside"]));
         let other = sandbox.outside().join("not");
         fs::create_dir(&other).unwrap();
-        // Over the empty one: there is no moment without.
+        // The rename replaces the empty directory, so the path exists at all times.
         fs::rename(other, sandbox.path("not")).unwrap();
         fence(&sandbox, &mut watch, 1);
         sandbox.write("not/yet/there", "1");
@@ -50,9 +51,9 @@ fn the_directory_of_a_missing_root_is_replaced() {
 }
 
 #[test]
-fn a_root_far_below_what_is_there_is_made_all_at_once() {
+fn a_root_deep_below_a_missing_directory_is_created_at_once() {
     in_both(|mode| {
-        // Making it takes longer than hearing of its first directory.
+        // The creation takes longer than the arrival of the first directory's event.
         let deep = "d/".repeat(150) + "root";
         for _ in 0..5 {
             let sandbox = Sandbox::new();
@@ -68,14 +69,14 @@ fn a_root_far_below_what_is_there_is_made_all_at_once() {
 fn a_root_is_replaced_while_a_process_is_in_it() {
     in_both(|mode| {
         let sandbox = Sandbox::new();
-        // Not in the project, whose directory is watched for its rule files.
+        // The root is outside of the project, whose directory is watched for its rule files.
         let app = prepared(&sandbox, "elsewhere", "app/a", "1").join("app");
         let mut options = options(&sandbox, mode);
         options.roots = vec![app.clone()];
         let mut watch = TestWatch::with(&sandbox, options);
         for round in 0..3 {
             let other = prepared(&sandbox, "other", "a", &format!("round {round}"));
-            // As long as it is open, the kernel does not tell that it is gone.
+            // The kernel reports the removal of the directory after it is closed.
             let _within = fs::File::open(&app).unwrap();
             fs::remove_dir_all(&app).unwrap();
             fs::rename(other, &app).unwrap();
@@ -88,11 +89,11 @@ fn a_root_is_replaced_while_a_process_is_in_it() {
 }
 
 #[test]
-fn a_root_that_goes_and_comes_between_two_looks_of_a_scan_is_not_given_up() {
+fn a_root_that_is_replaced_during_a_scan_is_still_watched() {
     let sandbox = Sandbox::new();
     sandbox.write("app/a", "1");
     let mut options = with_roots(&sandbox, Mode::Stat, &["app"]);
-    // It looks nearly all the time.
+    // With this interval, the watch scans nearly all the time.
     options.poll_interval = Duration::from_millis(1);
     let mut watch = TestWatch::with(&sandbox, options);
     for round in 0..200 {
@@ -105,7 +106,7 @@ fn a_root_that_goes_and_comes_between_two_looks_of_a_scan_is_not_given_up() {
 }
 
 #[test]
-fn a_root_is_a_file_and_a_directory_in_turns() {
+fn a_root_changes_between_file_and_directory() {
     in_both(|mode| {
         let sandbox = Sandbox::new();
         sandbox.write("x", "1");
@@ -116,7 +117,7 @@ fn a_root_is_a_file_and_a_directory_in_turns() {
             fs::remove_file(sandbox.path("x")).unwrap();
             fs::rename(dir, sandbox.path("x")).unwrap();
             watch.wait_for(&["created x/inner"]);
-            // It was in the same directory, which is looked at for its files alone.
+            // The root was in this directory, whose files alone are watched.
             sandbox.write("y", format!("beside a directory {round}"));
             watch.wait_for(&["changed y"]);
             fs::rename(sandbox.path("x"), sandbox.outside().join(round.to_string())).unwrap();
@@ -131,7 +132,7 @@ fn a_root_is_a_file_and_a_directory_in_turns() {
 }
 
 #[test]
-fn where_a_root_leads_to_goes_and_comes() {
+fn the_target_of_a_root_link_is_removed_and_created() {
     in_both(|mode| {
         let sandbox = Sandbox::new();
         sandbox.write("build/out/a", "1");
@@ -144,7 +145,7 @@ fn where_a_root_leads_to_goes_and_comes() {
         watch.wait_for(&["created root/a"]);
         sandbox.write("build/out/a", "3");
         watch.wait_for(&["changed root/a"]);
-        // Another link on the way.
+        // Another link in the chain.
         sandbox.write("other/b", "1");
         symlink("other", sandbox.path("next")).unwrap();
         fs::rename(sandbox.path("next"), sandbox.path("way")).unwrap();
@@ -156,7 +157,7 @@ fn where_a_root_leads_to_goes_and_comes() {
 }
 
 #[test]
-fn a_directory_that_is_more_than_the_home_of_a_root_comes_back_whole() {
+fn a_directory_that_holds_a_root_and_rules_is_watched_again_after_its_return() {
     in_both(|mode| {
         let sandbox = Sandbox::new();
         sandbox.write("conf/env", "1");
@@ -186,7 +187,7 @@ fn a_directory_that_is_more_than_the_home_of_a_root_comes_back_whole() {
 }
 
 #[test]
-fn a_named_file_in_a_watched_directory_comes_by_a_rename() {
+fn a_named_file_in_a_watched_directory_is_created_by_a_rename() {
     in_both(|mode| {
         let sandbox = Sandbox::new();
         sandbox.write("app", "1");
@@ -206,7 +207,7 @@ fn a_named_file_in_a_watched_directory_comes_by_a_rename() {
 }
 
 #[test]
-fn a_root_that_comes_back_has_the_rules_that_it_brings() {
+fn a_root_that_is_created_again_has_its_new_rules() {
     in_both(|mode| {
         let sandbox = Sandbox::new();
         sandbox.write("app/.watchignore", "*.log\n");
@@ -218,7 +219,7 @@ fn a_root_that_comes_back_has_the_rules_that_it_brings() {
         let mut watch = TestWatch::with(&sandbox, with_roots(&sandbox, mode, &["app"]));
         fs::rename(sandbox.path("app"), sandbox.outside().join("away")).unwrap();
         watch.wait_for(&["removed app/a"]);
-        // All in it is older than any tick of a clock.
+        // All files in the directory are older than the present clock tick.
         fs::rename(other, sandbox.path("app")).unwrap();
         assert_eq!(watch.changes(), ["created app/b.log"], "{mode:?}");
         sandbox.write("app/a", "3");
@@ -230,7 +231,7 @@ fn a_root_that_comes_back_has_the_rules_that_it_brings() {
 }
 
 #[test]
-fn a_rule_file_outside_the_tree_comes_with_its_directory() {
+fn an_outer_rule_file_is_created_with_its_directory() {
     in_both(|mode| {
         let sandbox = Sandbox::new();
         sandbox.write("app/a.log", "1");
@@ -253,7 +254,7 @@ fn a_rule_file_outside_the_tree_comes_with_its_directory() {
 }
 
 #[test]
-fn a_named_file_stays_watched_where_new_rules_leave_its_directory_out() {
+fn a_named_file_stays_watched_in_a_newly_ignored_directory() {
     in_both(|mode| {
         let sandbox = Sandbox::new();
         sandbox.write("conf/env", "1");
@@ -266,7 +267,7 @@ fn a_named_file_stays_watched_where_new_rules_leave_its_directory_out() {
         loop {
             match watch.event() {
                 Event::RulesReloaded { .. } => break,
-                Event::Changed(batch) => panic!("made up: {:?}", watch.words(&batch)),
+                Event::Changed(batch) => panic!("not a change: {:?}", watch.words(&batch)),
                 _ => {}
             }
         }

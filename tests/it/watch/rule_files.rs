@@ -1,4 +1,4 @@
-//! Rule files edited, broken and deleted while the watch runs: what counts follows at once.
+//! Rule files that are edited, broken and deleted while the watch runs. Each edit takes effect at once.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use devrun::watch::{Event, Mode};
 use crate::support::sandbox::Sandbox;
 use crate::support::watch::{TestWatch, in_both, options};
 
-/// Waits for the rules to be reloaded; gives the files, and any changes reported before.
+/// Waits for a reload of the rules. Returns the rule files, and the changes reported before.
 fn reloaded(watch: &mut TestWatch) -> (Vec<String>, Vec<String>) {
     let mut changes = Vec::new();
     loop {
@@ -23,7 +23,7 @@ fn reloaded(watch: &mut TestWatch) -> (Vec<String>, Vec<String>) {
 }
 
 #[test]
-fn what_is_ignored_from_the_start_never_counts() {
+fn files_ignored_from_the_start_are_not_watched() {
     in_both(|mode| {
         let sandbox = Sandbox::new();
         sandbox.write(".watchignore", "downloads/\n*.log\n");
@@ -46,33 +46,33 @@ fn what_is_ignored_from_the_start_never_counts() {
 }
 
 #[test]
-fn a_rule_edited_made_and_removed_takes_effect_without_a_change() {
+fn an_edited_created_or_removed_rule_takes_effect_without_a_change() {
     in_both(|mode| {
         let sandbox = Sandbox::new();
         sandbox.write(".watchignore", "gen/\n");
         sandbox.write("gen/deep/out.py", "1");
         sandbox.write("src/app.py", "1");
         let mut watch = TestWatch::new(&sandbox, mode);
-        // No longer ignored: watched, and no change.
+        // The file is no longer ignored: it is watched, and no change is reported.
         sandbox.write(".watchignore", "nothing\n");
         assert_eq!(reloaded(&mut watch), (vec![".watchignore".into()], vec![]));
         assert!(watch.inner.knows(&sandbox.path("gen/deep/out.py")));
         sandbox.write("gen/deep/out.py", "2");
         assert_eq!(watch.changes(), ["changed gen/deep/out.py"]);
-        // A nested one, made while running.
+        // A nested rule file is created while the watch runs.
         sandbox.write("gen/.watchignore", "deep\n");
         assert_eq!(reloaded(&mut watch), (vec![".watchignore".into()], vec![]));
         assert!(
             !watch.inner.knows(&sandbox.path("gen/deep/out.py")) && watch.inner.knows(&sandbox.path("gen"))
         );
         sandbox.write("gen/deep/out.py", "3");
-        // Removed again.
+        // The nested rule file is removed.
         fs::remove_file(sandbox.path("gen/.watchignore")).unwrap();
         assert_eq!(reloaded(&mut watch), (vec![".watchignore".into()], vec![]));
         assert!(watch.inner.knows(&sandbox.path("gen/deep/out.py")));
         sandbox.write("gen/deep/out.py", "4");
         assert_eq!(watch.changes(), ["changed gen/deep/out.py"]);
-        // Saved as editors do.
+        // The rule file is saved by a rename, as editors do.
         sandbox.write(".watchignore.new", "gen\n");
         fs::rename(sandbox.path(".watchignore.new"), sandbox.path(".watchignore")).unwrap();
         assert_eq!(reloaded(&mut watch).0, [".watchignore"]);
@@ -146,7 +146,7 @@ fn an_extension_and_a_filter_narrow_what_counts() {
 }
 
 #[test]
-fn a_file_that_always_counts_is_seen_in_an_ignored_directory() {
+fn a_file_that_always_counts_is_reported_in_an_ignored_directory() {
     in_both(|mode| {
         let sandbox = Sandbox::new();
         sandbox.write(".watchignore", "private/\n");
