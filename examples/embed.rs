@@ -1,4 +1,4 @@
-//! A whole session in your own program: watch `src`, run a command, say what happens.
+//! A whole session in your own program: it watches `src`, runs a command and prints the events.
 //!
 //! ```console
 //! $ cargo run --example embed -- python3 -m http.server
@@ -17,7 +17,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let mut session = Session::start(options).await?;
     let handle = session.handle();
-    // The library installs no signal handler: what Ctrl-C does is up to you.
+    // The library installs no signal handler, so your program decides about Ctrl-C.
     tokio::spawn(async move {
         if tokio::signal::ctrl_c().await.is_ok() {
             handle.send(supervise::Request::Stop);

@@ -1,4 +1,5 @@
-//! The proxy without a supervisor: a request that comes before any server is ready waits, and the server answers it.
+//! The proxy without a supervisor: a request that arrives before the server is ready waits, and the server
+//! answers it.
 //!
 //! ```console
 //! $ cargo run --example proxy_only

@@ -1,4 +1,4 @@
-//! Which paths count, and which line of which file says so: the rules alone, nothing watched, nothing run.
+//! The rules without a watch: prints whether each path counts, and the line of the rule file that decides.
 //!
 //! ```console
 //! $ cargo run --example rules_only -- src/lib.rs downloads/boq.zip target/

@@ -1,4 +1,5 @@
-//! The child alone: started, restarted once on request, stopped, with nothing of its tree left behind. Watches nothing.
+//! The supervisor without a watch: starts a child, restarts it once on request, and stops it with its whole
+//! process tree.
 //!
 //! ```console
 //! $ cargo run --example supervise_only

@@ -1,4 +1,4 @@
-//! Which changes happened: the watch alone. Prints each proven change below the working directory; runs nothing.
+//! The watch without a supervisor: prints each real change below the working directory.
 //!
 //! ```console
 //! $ cargo run --example watch_only

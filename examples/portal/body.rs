@@ -1,4 +1,4 @@
-//! Answer bodies: a text at once, or chunks as they come.
+//! Answer bodies: a complete text, or chunks as they arrive.
 
 use std::io;
 use std::pin::Pin;
@@ -12,15 +12,15 @@ use tokio::sync::mpsc;
 /// The body of every answer.
 pub(crate) type Answer = BoxBody<Bytes, io::Error>;
 
-/// Where chunks are put in. An error cuts the answer, so that it never looks whole; a closed channel ends it.
+/// The sender of chunks. An error cuts the answer, so that it never looks complete. A closed channel ends it.
 pub(crate) type Chunks = mpsc::Sender<io::Result<Bytes>>;
 
-/// A body that is known at once.
+/// A body with a known text.
 pub(crate) fn text(text: impl Into<Bytes>) -> Answer {
     Full::new(text.into()).map_err(|never| match never {}).boxed()
 }
 
-/// A body whose chunks come later; `length` if it is known. At most four chunks wait for a slow client.
+/// A body whose chunks arrive later, with its length if known. At most four chunks wait for a slow client.
 pub(crate) fn chunks(length: Option<u64>) -> (Chunks, Answer) {
     let (sender, receiver) = mpsc::channel(4);
     (sender, Piped { receiver, left: length }.boxed())

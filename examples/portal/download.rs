@@ -1,7 +1,7 @@
-//! One download: fetched, saved chunk by chunk, noted, and sent.
+//! One download: the portal fetches the document, saves it chunk by chunk, records it and sends it.
 //!
-//! By default the client gets the document once it is saved whole, so that whatever goes wrong before is a proper
-//! error. With `?while=saving` each chunk is sent as soon as it is saved; what goes wrong then can only cut the answer.
+//! By default the client gets the document after it is saved completely, so each earlier failure is an error
+//! answer. With `?while=saving` the client gets each chunk after it is saved. A failure then cuts the answer.
 
 use std::io;
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ use crate::portal::Portal;
 use crate::store::Saving;
 use crate::tenders::Tender;
 
-/// How often progress is told.
+/// Interval between two progress events.
 const PROGRESS: Duration = Duration::from_millis(500);
 
 /// One download.
@@ -29,7 +29,7 @@ pub(crate) struct Download {
 }
 
 impl Download {
-    /// Saves the document whole, then streams it from the file. It is saved to its end even if the client goes away.
+    /// Saves the document completely, then streams it from the file. The save continues if the client leaves.
     pub(crate) async fn after_saving(self) -> Result<Answer, Failure> {
         let (document, saving) = self.begin().await?;
         let (done, saved) = oneshot::channel();
@@ -41,7 +41,7 @@ impl Download {
         stream_file(path).await
     }
 
-    /// Streams the document while it is being saved. It is saved to its end even if the client goes away.
+    /// Streams the document while it is being saved. The save continues if the client leaves.
     pub(crate) async fn while_saving(self) -> Result<Answer, Failure> {
         let (document, saving) = self.begin().await?;
         let (chunks, answer) = body::chunks(document.size());
@@ -62,7 +62,7 @@ impl Download {
         Ok((document, saving))
     }
 
-    /// Saves the whole document, telling of it, and returns where it is.
+    /// Saves the whole document with progress events, and returns its path.
     async fn save(
         &self,
         document: Document,

@@ -1,4 +1,4 @@
-//! Why a request failed, which status that is, and the whole chain of causes.
+//! Failures of requests: their HTTP status and their chain of causes.
 
 use std::error::Error;
 use std::io;
@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 
-/// Why a request failed.
+/// The cause of a failed request.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     #[error("there is no tender {0:?}")]
     NoTender(String),
-    #[error("there is nothing at {0:?}")]
+    #[error("there is no page at {0:?}")]
     NoPage(String),
     #[error("failed to connect to the upstream at {address}")]
     Connect { address: SocketAddr, source: io::Error },
@@ -30,7 +30,8 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// 504 for a timeout, 503 for a failed connection, 404 for what is not there, 500 for everything else.
+    /// 404 for an unknown path or tender, 503 for a failed connection, 504 for a timeout, 500 for all other
+    /// failures.
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::NoTender(_) | Self::NoPage(_) => StatusCode::NOT_FOUND,
@@ -43,7 +44,7 @@ impl Failure {
         }
     }
 
-    /// What the visitor reads.
+    /// The message for the visitor.
     pub(crate) fn sentence(&self) -> &'static str {
         match self.status() {
             StatusCode::NOT_FOUND => "الصفحة أو المنافسة المطلوبة غير موجودة",
@@ -66,7 +67,7 @@ impl Failure {
     }
 }
 
-/// A reset or a broken pipe is a failed connection; a body that merely ends too early is not.
+/// Whether a reset or a broken pipe ended the connection. A body that ends too early is no lost connection.
 fn is_connection_lost(error: &hyper::Error) -> bool {
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -1,4 +1,4 @@
-//! The client side: one connection to the upstream per document, each wait bounded. Saves nothing.
+//! The HTTP client: one connection to the upstream per document, with a timeout for each wait.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,14 +13,14 @@ use tokio::time::timeout;
 
 use crate::failure::Failure;
 
-/// Where documents come from.
+/// The server from which the portal fetches documents.
 #[derive(Debug)]
 pub(crate) struct Upstream {
     address: SocketAddr,
     patience: Duration,
 }
 
-/// A document that is on its way.
+/// A document in transfer.
 #[derive(Debug)]
 pub(crate) struct Document {
     body: Incoming,
@@ -32,7 +32,7 @@ impl Upstream {
         Self { address, patience }
     }
 
-    /// Asks for the document of a tender; returns once the upstream has begun to answer.
+    /// Requests the document of a tender. Returns when the upstream begins to answer.
     pub(crate) async fn open(&self, id: &str) -> Result<Document, Failure> {
         let connecting = self.in_time("connecting", TcpStream::connect(self.address)).await?;
         let stream = connecting.map_err(|source| Failure::Connect { address: self.address, source })?;
@@ -58,12 +58,12 @@ impl Upstream {
 }
 
 impl Document {
-    /// Its size in bytes, if the upstream says so.
+    /// The size in bytes, if the upstream declares it.
     pub(crate) fn size(&self) -> Option<u64> {
         self.body.size_hint().exact()
     }
 
-    /// The next chunk; `None` at its end. A stall is a timeout, wherever in the document it is.
+    /// The next chunk, or `None` at the end. A stall anywhere in the document is a timeout.
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, Failure> {
         const DOING: &str = "receiving the document";
         loop {

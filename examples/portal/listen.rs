@@ -1,4 +1,5 @@
-//! Where the portal listens: an address asked for, a socket handed over, a port handed over, or port 5000.
+//! The portal's listening socket: an address from the command line, an inherited socket, `$PORT`, or port
+//! 5000.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -6,10 +7,10 @@ use std::os::fd::FromRawFd;
 
 use tokio::net::TcpListener;
 
-/// The first descriptor handed over, as `sd_listen_fds(3)` has it.
+/// The first inherited descriptor, as in `sd_listen_fds(3)`.
 const FIRST: i32 = 3;
 
-/// Opens or takes over the listening socket. Must be called in a tokio runtime, once.
+/// Opens or inherits the listening socket. Must be called once, in a tokio runtime.
 pub(crate) fn open(asked: Option<SocketAddr>) -> io::Result<TcpListener> {
     if let Some(address) = asked {
         return bind(address);
@@ -31,7 +32,8 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(listener)
 }
 
-/// Whether a socket was handed to this process: `LISTEN_FDS` counts, `LISTEN_PID` is absent or names this process.
+/// Whether this process inherits a socket: `LISTEN_FDS` is at least 1, and `LISTEN_PID` is absent or names
+/// this process.
 fn is_handed_over() -> bool {
     let count = std::env::var("LISTEN_FDS").ok().and_then(|text| text.parse::<i32>().ok());
     let for_us = match std::env::var("LISTEN_PID") {
@@ -42,8 +44,8 @@ fn is_handed_over() -> bool {
 }
 
 fn inherit() -> io::Result<TcpListener> {
-    // SAFETY: `LISTEN_FDS` says that descriptor 3 was opened for this process, and nothing else in it has taken it: this
-    // is called once, from `main`, before anything else is opened by number.
+    // SAFETY: `LISTEN_FDS` declares that descriptor 3 was opened for this process. `main` calls this function
+    // once, before it opens any descriptor by number.
     #[allow(unsafe_code)]
     let listener = unsafe { std::net::TcpListener::from_raw_fd(FIRST) };
     listener.set_nonblocking(true)?;

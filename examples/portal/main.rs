@@ -1,8 +1,8 @@
-//! The tender portal: the example server that devrun was made for.
+//! The tender portal, an example server that writes into its own project.
 //!
-//! It fetches a tender's documents from a slow upstream, saves them chunk by chunk under `downloads/`, writes
-//! `data/*.json` and `debug/*.html` beside them, and sends them to the client. A supervisor that restarts for these
-//! files kills the very download that wrote them; devrun does not.
+//! It fetches the documents of a tender from a slow upstream and saves them chunk by chunk under
+//! `downloads/`. It writes `data/*.json` and `debug/*.html`, and sends the documents to the client. A
+//! supervisor that restarts for these files would kill the download that wrote them.
 //!
 //! ```console
 //! $ cargo run -- -w examples/portal -- cargo run --example portal
@@ -72,7 +72,8 @@ async fn run(options: options::Options) -> Result<(), String> {
     Ok(())
 }
 
-/// The first SIGTERM or SIGINT drains: no new connection, and the answers in flight are finished. The second ends at once.
+/// The first SIGTERM or SIGINT drains: the portal accepts no connection and finishes its answers. The second
+/// ends it at once.
 fn stop_on_signal(stop: &CancellationToken) -> Result<(), String> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;

@@ -1,25 +1,25 @@
-//! What the command line says. Reads no file, opens nothing.
+//! The command line of the portal.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What `--help` prints.
+/// The text of `--help`.
 pub(crate) const HELP: &str = "\
 The tender portal, an example server for devrun
 
 Usage: portal [OPTIONS]
 
-  --listen ADDR           where to listen; otherwise an inherited socket (LISTEN_FDS), 127.0.0.1:$PORT, or 127.0.0.1:5000
-  --data-dir DIR          where downloads/, data/ and debug/ are made; default: the working directory
+  --listen ADDR           listening address; default: an inherited socket (LISTEN_FDS), 127.0.0.1:$PORT, or 127.0.0.1:5000
+  --data-dir DIR          parent of downloads/, data/ and debug/; default: the working directory
   --content DIR           read tenders.json and page.html from DIR at the start; default: those compiled in
-  --upstream ADDR         fetch documents from there; default: a slow upstream that the portal starts itself
+  --upstream ADDR         server of the documents; default: a slow upstream in the portal itself
   --timeout SECONDS       longest wait for the upstream to connect, to answer, and between two chunks; default 10
   --document-size BYTES   size of the built-in upstream's documents; default 4194304
-  --document-time SECONDS how long the built-in upstream takes for one; default 4
+  --document-time SECONDS time of the built-in upstream for one document; default 4
 ";
 
-/// What the command line says.
+/// The options of the command line.
 #[derive(Debug)]
 pub(crate) struct Options {
     pub(crate) listen: Option<SocketAddr>,
@@ -31,7 +31,7 @@ pub(crate) struct Options {
     pub(crate) document_time: Duration,
 }
 
-/// Parses the arguments; `None`: help was asked for.
+/// Parses the arguments. Returns `None` for `--help`.
 pub(crate) fn parse(mut args: impl Iterator<Item = String>) -> Result<Option<Options>, String> {
     let mut options = Options {
         listen: None,

@@ -1,4 +1,5 @@
-//! What the portal's parts share: the upstream, the store, the tenders, and news of downloads.
+//! State shared by the parts of the portal: the upstream, the store, the tenders, and the events of
+//! downloads.
 
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use crate::fetch::Upstream;
 use crate::store::Store;
 use crate::tenders::{Catalogue, Tender};
 
-/// Everything a request needs.
+/// The state that a request needs.
 pub(crate) struct Portal {
     pub(crate) upstream: Upstream,
     pub(crate) store: Store,
@@ -33,25 +34,25 @@ impl Portal {
         Arc::new(Self { upstream, store, catalogue, news, stop, tasks: TaskTracker::new() })
     }
 
-    /// Starts a task that the end of the portal waits for.
+    /// Starts a task that the portal completes before it ends.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.tasks.spawn(task);
     }
 
-    /// Tells everybody who listens to `/api/events` how far a document is.
+    /// Sends the progress of a document to all clients of `/api/events`.
     pub(crate) fn tell(&self, tender: &Tender, state: &str, saved: u64, size: Option<u64>) {
         let news = serde_json::json!({ "id": tender.id, "state": state, "saved": saved, "size": size });
         let _ = self.news.send(format!("data: {news}\n\n"));
     }
 
-    /// Which edition answers, as JSON.
+    /// The edition of the portal, as JSON.
     pub(crate) fn version(&self) -> String {
         let edition = &self.catalogue.edition;
         let version = serde_json::json!({ "edition": edition, "tenders": self.catalogue.len(), "pid": std::process::id() });
         format!("{version}\n")
     }
 
-    /// Server-sent events: the edition first, then news, until the client leaves or the portal is stopped.
+    /// Server-sent events: first the edition, then progress, until the client leaves or the portal stops.
     pub(crate) fn events(&self) -> Answer {
         let (chunks, answer) = body::chunks(None);
         let (mut news, stop) = (self.news.subscribe(), self.stop.clone());
@@ -63,7 +64,7 @@ impl Portal {
                 }
                 next = tokio::select! {
                     news = news.recv() => match news {
-                        // Whoever is slow misses old news, which the next one makes good.
+                        // A slow client misses old events. The next event has the present state.
                         Err(broadcast::error::RecvError::Lagged(_)) => Ok(String::from(": lagged\n\n")),
                         other => other,
                     },

@@ -1,4 +1,4 @@
-//! The server side: routes requests, answers failures, drains. Fetches and saves nothing itself.
+//! The HTTP server: it routes requests, answers failures and drains.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -17,10 +17,10 @@ use crate::download::Download;
 use crate::failure::Failure;
 use crate::portal::Portal;
 
-/// `جدول-الكميات-والمرفقات.zip`, as RFC 6266 and RFC 8187 have it, with a name for old clients.
+/// The file name `جدول-الكميات-والمرفقات.zip` as in RFC 6266 and RFC 8187, with a name for old clients.
 const ATTACHMENT: &str = "attachment; filename=\"documents.zip\"; filename*=UTF-8''%D8%AC%D8%AF%D9%88%D9%84-%D8%A7%D9%84%D9%83%D9%85%D9%8A%D8%A7%D8%AA-%D9%88%D8%A7%D9%84%D9%85%D8%B1%D9%81%D9%82%D8%A7%D8%AA.zip";
 
-/// Serves until it is asked to stop, then finishes what is in flight.
+/// Serves until the portal is stopped, then finishes the answers in flight.
 pub(crate) async fn until_stopped(listener: TcpListener, portal: Arc<Portal>) {
     loop {
         tokio::select! {

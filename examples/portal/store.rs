@@ -1,4 +1,4 @@
-//! What the portal writes while it runs: `downloads/`, `data/` and `debug/`. Knows no network.
+//! The files that the portal writes while it runs: `downloads/`, `data/` and `debug/`.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,14 +9,14 @@ use tokio::io::AsyncWriteExt;
 use crate::failure::Failure;
 use crate::tenders::{Tender, escape};
 
-/// The directories.
+/// The parent directory of the written files.
 #[derive(Debug)]
 pub(crate) struct Store {
     dir: PathBuf,
     count: AtomicU64,
 }
 
-/// One document that is being saved: under a `.part` name until it is whole.
+/// A document that is being saved. Its name ends in `.part` until it is complete.
 #[derive(Debug)]
 pub(crate) struct Saving {
     file: fs::File,
@@ -31,7 +31,7 @@ impl Store {
         Self { dir, count: AtomicU64::new(0) }
     }
 
-    /// Opens a file of its own for this download, so that two of one tender don't meet.
+    /// Opens a new file for this download, so that two downloads of one tender have two files.
     pub(crate) async fn begin(&self, tender: &Tender) -> Result<Saving, Failure> {
         let count = self.count.fetch_add(1, Ordering::Relaxed);
         let name = format!("{}-{}-{count}", tender.id, std::process::id());
@@ -42,7 +42,7 @@ impl Store {
         Ok(Saving { file, part, whole, name, saved: 0 })
     }
 
-    /// Writes what is known of the download, for programs (`data/`) and for people (`debug/`).
+    /// Records the state of the download for programs (`data/`) and for people (`debug/`).
     pub(crate) async fn note(&self, saving: &Saving, tender: &Tender, state: &str) -> Result<(), Failure> {
         let data = serde_json::json!({
             "id": tender.id, "reference": tender.reference, "name": tender.name,
@@ -67,7 +67,7 @@ impl Store {
 }
 
 impl Saving {
-    /// Adds a chunk; it is in the file when this returns.
+    /// Appends a chunk. The file contains it when this returns.
     pub(crate) async fn append(&mut self, chunk: &[u8]) -> Result<(), Failure> {
         let written = async {
             self.file.write_all(chunk).await?;
@@ -78,18 +78,18 @@ impl Saving {
         Ok(())
     }
 
-    /// How many bytes are saved.
+    /// Number of saved bytes.
     pub(crate) fn saved(&self) -> u64 {
         self.saved
     }
 
-    /// Gives the whole document its name, and returns it.
+    /// Renames the complete document to its final name, and returns its path.
     pub(crate) async fn finish(&self) -> Result<PathBuf, Failure> {
         fs::rename(&self.part, &self.whole).await.map_err(|source| save(&self.whole, source))?;
         Ok(self.whole.clone())
     }
 
-    /// Removes what was saved of a document that did not become whole.
+    /// Removes the file of an incomplete document.
     pub(crate) async fn discard(&self) {
         if let Err(error) = fs::remove_file(&self.part).await {
             tracing::warn!(file = %self.part.display(), "failed to remove a partial document: {error}");

@@ -1,4 +1,4 @@
-//! The tenders and the page that lists them, read once at the start.
+//! The tenders and the page that lists them, read at the start.
 
 use std::path::Path;
 
@@ -20,14 +20,14 @@ pub(crate) struct Tender {
 /// All tenders, and the page.
 #[derive(Debug)]
 pub(crate) struct Catalogue {
-    /// Which edition of the portal this is: it shows whether new code answers.
+    /// The edition of the portal, which shows whether new code answers.
     pub(crate) edition: String,
     tenders: Vec<Tender>,
     page: String,
 }
 
 impl Catalogue {
-    /// Reads `tenders.json` and `page.html` from a directory, or takes those compiled in.
+    /// Reads `tenders.json` and `page.html` from a directory, or uses the compiled-in files.
     pub(crate) fn load(dir: Option<&Path>) -> Result<Self, String> {
         let tenders = text(dir, "tenders.json", TENDERS)?;
         let page = text(dir, "page.html", PAGE)?;
@@ -49,7 +49,7 @@ impl Catalogue {
         self.tenders.iter().find(|tender| tender.id == id)
     }
 
-    /// How many there are.
+    /// Number of tenders.
     pub(crate) fn len(&self) -> usize {
         self.tenders.len()
     }
@@ -99,7 +99,7 @@ fn card(tender: &Tender) -> String {
     )
 }
 
-/// Text as HTML text.
+/// Escapes a text for HTML.
 pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

@@ -1,4 +1,5 @@
-//! The slow upstream that the portal starts when no other is given: one connection, one document, little by little.
+//! The slow upstream that the portal starts without `--upstream`: one document per connection, in small
+//! chunks.
 
 use std::io;
 use std::time::Duration;
@@ -8,13 +9,13 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::zip;
 
-/// Into how many chunks a document is cut.
+/// Number of chunks per document.
 const CHUNKS: usize = 64;
 
-/// The document of this tender stops in the middle and never goes on, to show what a stall looks like.
+/// The tender whose document stalls in the middle, as an example of a stall.
 const STALLS: &str = "999";
 
-/// Starts it on a free loopback port, for as long as the runtime lives.
+/// Starts the upstream on a free loopback port. It runs until the runtime ends.
 pub(crate) async fn start(size: usize, time: Duration) -> Result<std::net::SocketAddr, String> {
     let listener = TcpListener::bind("127.0.0.1:0").await.map_err(|error| format!("upstream: {error}"))?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
@@ -50,7 +51,8 @@ async fn answer(client: TcpStream, size: usize, time: Duration) -> io::Result<()
     client.shutdown().await
 }
 
-/// A real archive: the bill of quantities, and drawings that make up the size. The same for the same id and size.
+/// A valid ZIP archive: the bill of quantities, and drawings that fill the size. The same for the same id and
+/// size.
 fn document(id: &str, size: usize) -> Vec<u8> {
     let quantities = format!("البند,الوحدة,الكمية\nأعمال الحفر ({id}),م3,1250\nخرسانة مسلحة,م3,480\n");
     let mut state = id.bytes().fold(0x9E37_79B9_u32, |state, byte| state.rotate_left(5) ^ u32::from(byte));

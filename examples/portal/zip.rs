@@ -1,6 +1,6 @@
-//! A ZIP archive with stored entries (PKWARE's APPNOTE 6.3), enough for any unpacker to open. Knows no tender.
+//! A ZIP archive with stored entries (PKWARE's APPNOTE 6.3).
 
-/// One archive with these entries, names in UTF-8.
+/// An archive with these entries. Names are in UTF-8.
 pub(crate) fn archive(entries: &[(&str, Vec<u8>)]) -> Vec<u8> {
     let mut archive = Vec::new();
     let mut directory = Vec::new();
@@ -13,7 +13,7 @@ pub(crate) fn archive(entries: &[(&str, Vec<u8>)]) -> Vec<u8> {
         archive.extend_from_slice(content);
         directory.extend_from_slice(b"PK\x01\x02\x14\x00");
         directory.extend_from_slice(&header);
-        // No comment, first disk, no attributes; then where the entry stands.
+        // No comment, first disk, no attributes, then the offset of the entry.
         directory.extend_from_slice(&[0; 10]);
         directory.extend_from_slice(&offset.to_le_bytes());
         directory.extend_from_slice(name.as_bytes());
@@ -29,7 +29,8 @@ pub(crate) fn archive(entries: &[(&str, Vec<u8>)]) -> Vec<u8> {
     archive
 }
 
-/// What the local and the central header share: version, flags (UTF-8 names), method, time, checksum, sizes, lengths.
+/// The common part of local and central header: version, flags (UTF-8 names), method, time, checksum, sizes,
+/// lengths.
 fn header(name: &str, content: &[u8]) -> Vec<u8> {
     let size = (content.len() as u32).to_le_bytes();
     let mut header = vec![0x14, 0, 0, 8, 0, 0, 0, 0, 0x21, 0];
@@ -41,7 +42,7 @@ fn header(name: &str, content: &[u8]) -> Vec<u8> {
     header
 }
 
-/// CRC-32 as ZIP has it (polynomial 0xEDB88320, reflected).
+/// The CRC-32 of ZIP (polynomial 0xEDB88320, reflected).
 fn checksum(bytes: &[u8]) -> u32 {
     let mut table = [0_u32; 256];
     for (index, slot) in table.iter_mut().enumerate() {

@@ -19,7 +19,7 @@ fn main() {
     println!("{PATHS} paths, best of {ROUNDS} rounds");
     for count in [50, 1000] {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let top = dir.path().canonicalize().expect("it is there");
+        let top = dir.path().canonicalize().expect("the directory exists");
         let text = rule_set(count);
         std::fs::write(top.join(".gitignore"), &text).expect("write the rules");
         let paths: Vec<PathBuf> = relative_paths(count);
@@ -53,7 +53,7 @@ fn own(top: &Path) -> Rules {
     let mut options = Options::new(top);
     options.builtin = false;
     options.file_names.clear();
-    Rules::new(options).expect("a directory that is there")
+    Rules::new(options).expect("an existing directory")
 }
 
 fn gix(text: &str) -> Search {
@@ -62,7 +62,7 @@ fn gix(text: &str) -> Search {
     search
 }
 
-/// Checks the parents of a path too, from the top down, which `Search` alone does not do.
+/// Checks the parents of a path from the top down, because `Search` alone does not.
 fn gix_ignores(search: &Search, path: &Path) -> bool {
     let bytes = path.as_os_str().as_encoded_bytes();
     let ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| (at, true));

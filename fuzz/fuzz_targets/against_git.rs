@@ -38,12 +38,12 @@ fuzz_target!(|input: &[u8]| {
     if paths.is_empty() {
         return;
     }
-    let top = REPOSITORY.path().canonicalize().expect("it is there");
+    let top = REPOSITORY.path().canonicalize().expect("the directory exists");
     std::fs::write(top.join(".gitignore"), content).expect("write the rule file");
     let mut options = Options::new(&top);
     options.builtin = false;
     options.file_names.clear();
-    let rules = Rules::new(options).expect("a directory that is there");
+    let rules = Rules::new(options).expect("an existing directory");
     let answers = ask(&top, &paths);
     for (path, git) in paths.iter().zip(answers.split(|byte| *byte == 0).collect::<Vec<_>>().chunks_exact(4)) {
         let own = rules.verdict(&top.join(OsStr::from_bytes(path)), EntryKind::File).by;
@@ -68,7 +68,7 @@ fn ask(top: &Path, paths: &[Vec<u8>]) -> Vec<u8> {
         input.extend_from_slice(path);
         input.push(0);
     }
-    let mut stdin = child.stdin.take().expect("it was asked for");
+    let mut stdin = child.stdin.take().expect("standard input is piped");
     let writer = std::thread::spawn(move || stdin.write_all(&input));
     let output = child.wait_with_output().expect("git ends");
     writer.join().expect("no panic").expect("git reads all paths");

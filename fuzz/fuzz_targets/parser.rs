@@ -22,7 +22,7 @@ fuzz_target!(|input: (&[u8], &[u8], &[u8], bool)| {
     let mut options = Options::new(DIR.path());
     options.patterns = vec![pattern.to_vec()];
     options.git.ignore_case = fold;
-    let rules = Rules::new(options).expect("a directory that is there");
+    let rules = Rules::new(options).expect("an existing directory");
     let path = DIR.path().join(OsStr::from_bytes(path));
     for kind in [EntryKind::File, EntryKind::Dir] {
         let verdict = rules.verdict(&path, kind);

@@ -1,7 +1,8 @@
-//! The public API, held to a listing: what is behind the doors, without bodies and without what is private.
+//! The public API, compared with a listing: the exported items without bodies and private parts.
 //!
-//! `SNAPSHOTS=overwrite cargo test --test it -- api` writes `tests/cases/api.txt` anew. Whoever changes it says so in
-//! CHANGELOG.md. Reads sources as rustfmt writes them: an item begins at the margin, and so does its last line.
+//! `SNAPSHOTS=overwrite cargo test --test it -- api` writes `tests/cases/api.txt` again. A change of the API
+//! needs a line in CHANGELOG.md. The reader expects the format of rustfmt: the first and the last line of an
+//! item have no indentation.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -15,7 +16,7 @@ fn read(file: &Path) -> String {
     text.split("#[cfg(test)]\nmod ").next().unwrap_or_default().to_owned()
 }
 
-/// The file of a module, beside or below.
+/// The file of a module: `NAME.rs` or `NAME/mod.rs`.
 fn file_of(dir: &Path, name: &str) -> PathBuf {
     let below = dir.join(name).join("mod.rs");
     if below.exists() { below } else { dir.join(format!("{name}.rs")) }
@@ -26,7 +27,7 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty())
 }
 
-/// What a door lets out: names, each with the file that defines it.
+/// The names that a `mod.rs` exports, each with the file that defines it.
 fn exports(door: &Path) -> Vec<(PathBuf, String)> {
     let text = read(door);
     let uses = text.split("\npub use ").skip(1).map(|rest| rest.split(';').next().unwrap());
@@ -44,7 +45,7 @@ fn exports(door: &Path) -> Vec<(PathBuf, String)> {
     exports
 }
 
-/// The items of a file, each with its lines; comments are left out.
+/// The items of a file as lines, without comments.
 fn items(text: &str) -> Vec<Vec<&str>> {
     let mut items = Vec::new();
     let mut item: Vec<&str> = Vec::new();
@@ -58,7 +59,7 @@ fn items(text: &str) -> Vec<Vec<&str>> {
     items
 }
 
-/// What shows of an item, if it is one of this name (any public one, if none is given).
+/// The public part of an item with this name, or of any public item if `name` is `None`.
 fn outside(lines: &[&str], name: Option<&str>) -> Option<String> {
     let (attributes, lines): (Vec<&str>, Vec<&str>) = lines.iter().partition(|line| line.starts_with("#["));
     let head = lines.first()?;
@@ -108,13 +109,13 @@ fn of_struct(lines: &[&str]) -> String {
     }
 }
 
-/// Fields of a variant are as public as it is.
+/// The fields of a variant are as public as the enum.
 fn of_enum(lines: &[&str]) -> String {
     let shown = lines.iter().filter(|line| !line.trim_start().starts_with("#["));
     shown.copied().collect::<Vec<_>>().join("\n")
 }
 
-/// A function up to its body, on one line.
+/// The signature of a function on one line, without the body.
 fn signature(lines: &[&str]) -> String {
     let mut head = String::new();
     for line in lines {
@@ -132,7 +133,7 @@ fn signature(lines: &[&str]) -> String {
             break;
         }
     }
-    // Neither a body nor a constant's value.
+    // The body and the value of a constant are cut off.
     let bare = head.split(" {").next().and_then(|head| head.split(" = ").next()).unwrap_or_default();
     format!("{};", bare.trim_end_matches(';'))
 }
@@ -148,10 +149,10 @@ fn of_impl(lines: &[&str]) -> Option<String> {
     (!functions.is_empty()).then(|| format!("{head} {{\n{functions}}}"))
 }
 
-/// A file, and the name of an item in it; without one all of it is meant.
+/// A file and the name of an exported item. `None` exports the whole file.
 type Export = (PathBuf, Option<String>);
 
-/// The public modules, with what each lets out.
+/// The public modules with their exports.
 fn modules() -> Vec<(String, Vec<Export>)> {
     let mut modules = Vec::new();
     let mut waiting = vec![("devrun".to_owned(), source().join("lib.rs"))];
@@ -172,13 +173,13 @@ fn modules() -> Vec<(String, Vec<Export>)> {
     modules
 }
 
-/// Whether an item of this name begins on a line.
+/// Whether a line begins the definition of this name.
 fn defines(line: &str, name: &str) -> bool {
     let mut words = words(line).skip_while(|word| ["pub", "async", "const"].contains(word));
     line.starts_with("pub ") && words.next().is_some() && words.next() == Some(name)
 }
 
-/// What shows of everything that a module lets out, item by item, each with its file.
+/// The public parts of all exports of a module, each with its file.
 fn shown(exports: &[Export]) -> Vec<(PathBuf, String)> {
     let mut shown = Vec::new();
     for (file, name) in exports {
@@ -189,7 +190,7 @@ fn shown(exports: &[Export]) -> Vec<(PathBuf, String)> {
             .iter()
             .any(|item| item.iter().any(|line| name.as_ref().is_none_or(|name| defines(line, name))))
         {
-            // It is made by a macro: what it is made from stands for it.
+            // A macro defines the item, so the macro call stands for it.
             shown.extend(items.iter().filter(|item| made(item)).map(|item| (file.clone(), item.join("\n"))));
         }
         shown.extend(
@@ -204,7 +205,7 @@ fn the_public_api_is_the_listed_one() {
     let mut listing = String::from("// devrun\n\n");
     for (module, exports) in modules() {
         if module == "devrun" {
-            // What is shown where it is defined is only named here.
+            // An item that another module lists is only named here.
             for (file, name) in exports {
                 let room = file.parent().unwrap().file_name().unwrap().to_str().unwrap();
                 listing.push_str(&format!("pub use devrun::{room}::{};\n", name.unwrap()));
@@ -233,7 +234,7 @@ fn no_signature_names_a_type_of_another_crate() {
         for word in words(&signature) {
             let is_type = word.starts_with(char::is_uppercase) && foreign.contains(word);
             let is_path = crates.iter().any(|name| *name == word && signature.contains(&format!("{name}::")));
-            assert!(!is_type && !is_path, "{} lets out `{word}`:\n{item}", file.display());
+            assert!(!is_type && !is_path, "{} exports `{word}`:\n{item}", file.display());
         }
         count += 1;
     }

@@ -1,10 +1,10 @@
-//! The programs of `examples/` for embedders: each room alone, and all of them, run to their end.
+//! The programs of `examples/` for embedders: each module alone and all of them together, run to their end.
 
 use crate::support::process::TestProcess;
 use crate::support::sandbox::{Sandbox, example};
 
 #[test]
-fn the_rules_alone_say_which_line_decides() {
+fn the_rules_alone_name_the_deciding_line() {
     let sandbox = Sandbox::new();
     sandbox.write(".watchignore", "# saved by the server\n/downloads/\n");
     let output =
@@ -17,7 +17,7 @@ fn the_rules_alone_say_which_line_decides() {
 }
 
 #[test]
-fn the_watch_alone_tells_changes() {
+fn the_watch_alone_reports_changes() {
     let sandbox = Sandbox::new();
     sandbox.write(".watchignore", "/downloads/\n");
     sandbox.write("app.py", "one");
@@ -41,7 +41,7 @@ fn the_supervisor_alone_restarts_and_stops() {
 
 #[cfg(feature = "proxy")]
 #[test]
-fn the_front_alone_holds_a_request_until_somebody_serves() {
+fn the_proxy_alone_holds_a_request_until_a_server_is_ready() {
     let sandbox = Sandbox::new();
     let mut running = TestProcess::start(&mut sandbox.command(example("proxy_only")));
     assert_eq!(running.wait().code(), Some(0));

@@ -1,4 +1,5 @@
-//! The library as embedders need it: silent, several sessions in one process, and whatever is dropped leaves nothing.
+//! The library for embedders: it prints nothing, runs several sessions in one process, and leaves nothing
+//! behind when it is dropped.
 
 use std::net::{SocketAddr, TcpListener};
 use std::task::Poll;
@@ -32,10 +33,10 @@ async fn ready(session: &mut Session, wanted: u64) {
         }
         panic!("the session has ended");
     };
-    tokio::time::timeout(PATIENCE, until).await.expect("it becomes ready");
+    tokio::time::timeout(PATIENCE, until).await.expect("the generation becomes ready");
 }
 
-/// The child of a sandbox, once it has said who it is.
+/// The process number of a sandbox's child, once the child has written it.
 fn child(sandbox: &Sandbox) -> i32 {
     crate::support::sandbox::wait_for("the child has said who it is", || said(sandbox))
 }
@@ -61,13 +62,13 @@ async fn several_sessions_live_in_one_process() {
     wait_until("the first child of the second session is gone", || is_gone(restarted));
     second.stop().await;
     assert!(!is_gone(kept));
-    // The first goes on, and sees what is its own.
+    // The first session continues and sees the changes of its own sandbox.
     one.write("src/app.py", "two");
     ready(&mut first, 2).await;
     first.stop().await;
-    // The last ones may have been ended before they could say who they are.
+    // The last children may have ended before they wrote their process number.
     let is_over = |sandbox: &Sandbox| said(sandbox).is_none_or(is_gone);
-    wait_until("nobody is left", || is_gone(kept) && is_over(&one) && is_over(&other));
+    wait_until("no process is left", || is_gone(kept) && is_over(&one) && is_over(&other));
 }
 
 #[tokio::test]
@@ -85,7 +86,7 @@ async fn a_session_that_is_dropped_ends_its_child_and_closes_its_port() {
     tokio::time::timeout(PATIENCE, ended).await.expect("the child ends");
 }
 
-/// A session with a port, where there is one in this build.
+/// A session with a port, if this build has the proxy.
 fn with_proxy(sandbox: &Sandbox, address: SocketAddr) -> (Options, SocketAddr) {
     #[cfg_attr(not(feature = "proxy"), expect(unused_mut))]
     let mut options = options(sandbox);
@@ -96,7 +97,7 @@ fn with_proxy(sandbox: &Sandbox, address: SocketAddr) -> (Options, SocketAddr) {
     (options, address)
 }
 
-/// Polls a future so often at most, then drops it.
+/// Polls a future at most this number of times, then drops it.
 async fn polled<F: Future>(future: F, times: usize) -> Option<F::Output> {
     let mut future = std::pin::pin!(future);
     let mut left = times;
@@ -108,7 +109,7 @@ async fn polled<F: Future>(future: F, times: usize) -> Option<F::Output> {
         match future.as_mut().poll(context) {
             Poll::Ready(output) => Poll::Ready(Some(output)),
             Poll::Pending => {
-                // Once more, whether or not anything has happened.
+                // The future is polled again, even without an event.
                 context.waker().wake_by_ref();
                 Poll::Pending
             }
@@ -118,7 +119,7 @@ async fn polled<F: Future>(future: F, times: usize) -> Option<F::Output> {
 }
 
 #[tokio::test]
-async fn a_start_that_is_given_up_anywhere_leaves_nothing() {
+async fn a_start_that_is_dropped_at_any_point_leaves_nothing() {
     for times in [0, 1, 2, 3, 5, 10, 100, 1000, usize::MAX] {
         let sandbox = Sandbox::new();
         let (options, address) = with_proxy(&sandbox, free_address());
@@ -132,7 +133,7 @@ async fn a_start_that_is_given_up_anywhere_leaves_nothing() {
         };
         tokio::time::timeout(PATIENCE, closed).await.expect("the port is free again");
         assert!(was_started || !sandbox.path("pid").exists(), "a child after {times} polls");
-        // It may have been ended before it could say anything.
+        // The child may have ended before it wrote its process number.
         wait_until("the child is gone", || said(&sandbox).is_none_or(is_gone));
     }
 }
@@ -154,7 +155,7 @@ async fn a_start_that_fails_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn an_event_that_was_not_waited_for_is_not_lost() {
+async fn a_dropped_wait_loses_no_event() {
     let sandbox = Sandbox::new();
     sandbox.write("src/app.py", "0");
     let rules = rules::Options::new(sandbox.root());
@@ -164,7 +165,7 @@ async fn an_event_that_was_not_waited_for_is_not_lost() {
         sandbox.write("src/app.py", format!("{round}"));
         let mut changed = false;
         while !changed {
-            // Given up again and again, each time before anything comes or just after.
+            // The future is dropped again and again, before an event or just after it.
             if let Some(event) = polled(watch.next_event(), 1).await {
                 changed = matches!(event, Some(watch::Event::Changed(_)));
             }
@@ -177,7 +178,7 @@ async fn an_event_that_was_not_waited_for_is_not_lost() {
 }
 
 #[tokio::test]
-async fn a_stop_that_is_given_up_goes_on() {
+async fn a_dropped_stop_continues() {
     let sandbox = Sandbox::new();
     let mut session = Session::start(options(&sandbox)).await.unwrap();
     ready(&mut session, 1).await;
@@ -192,7 +193,7 @@ async fn a_stop_that_is_given_up_goes_on() {
 }
 
 #[test]
-fn a_runtime_that_ends_first_leaves_nobody() {
+fn a_runtime_that_ends_first_leaves_no_process() {
     let sandbox = Sandbox::new();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let session = runtime.block_on(async {
@@ -208,7 +209,7 @@ fn a_runtime_that_ends_first_leaves_nobody() {
 
 #[cfg(feature = "proxy")]
 #[tokio::test]
-async fn a_front_that_is_dropped_closes_its_port_and_lets_its_clients_go() {
+async fn a_dropped_proxy_closes_its_port_and_its_connections() {
     use tokio::io::AsyncReadExt as _;
     use tokio::io::AsyncWriteExt as _;
 
@@ -220,21 +221,21 @@ async fn a_front_that_is_dropped_closes_its_port_and_lets_its_clients_go() {
     drop(proxy);
     let mut answer = Vec::new();
     let end = tokio::time::timeout(PATIENCE, client.read_to_end(&mut answer)).await;
-    assert!(end.is_ok(), "the client is let go");
+    assert!(end.is_ok(), "the proxy closes the client's connection");
     let closed = async {
         while TcpListener::bind(address).is_err() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
     tokio::time::timeout(PATIENCE, closed).await.expect("the port is free again");
-    // A handle outlives it and does nothing.
+    // The handle outlives the proxy and does nothing.
     handle.publish(devrun::proxy::Upstream::Starting);
 }
 
-/// What an embedder's process catches and says with a session in it: what it has asked for itself.
+/// The signals and the output of an embedding process: those of the program itself only.
 #[cfg(target_os = "linux")]
 #[test]
-fn it_catches_no_signal_and_says_nothing() {
+fn the_library_catches_no_signal_and_prints_nothing() {
     let sandbox = Sandbox::new();
     sandbox.write("src/app.py", "one");
     let program = crate::support::sandbox::example("embed");
@@ -245,7 +246,7 @@ fn it_catches_no_signal_and_says_nothing() {
     let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:\t")).unwrap();
     let caught = u64::from_str_radix(caught, 16).unwrap();
     let caught: Vec<u32> = (1..32).filter(|signal| caught >> (signal - 1) & 1 == 1).collect();
-    // SIGINT is the example's own, SIGBUS and SIGSEGV are those of Rust's runtime.
+    // SIGINT belongs to the example, SIGBUS and SIGSEGV to Rust's runtime.
     assert!(caught.iter().all(|signal| [2, 7, 11].contains(signal)), "{caught:?}");
     sandbox.write("src/app.py", "two");
     running.wait_for_line("2: Ready");
@@ -257,7 +258,7 @@ fn it_catches_no_signal_and_says_nothing() {
     }
 }
 
-/// Requests to what has ended do nothing.
+/// Requests to a session that has ended do nothing.
 #[tokio::test]
 async fn a_handle_outlives_its_session() {
     let sandbox = Sandbox::new();

@@ -3,34 +3,35 @@
 
 mod support;
 
-/// The public API is the listed one, and names no type of another crate.
+/// The public API is the listed one, and no signature names a type of another crate.
 mod api;
 /// The programs of `examples/` for embedders.
 mod examples;
-/// The library is silent, runs several sessions in one process, and leaves nothing behind when dropped.
+/// The library prints nothing, runs several sessions in one process, and leaves nothing behind when dropped.
 mod library;
-/// Which module may import which, who prints, and where unsafe code stands.
+/// Module layers, files that print, and folders with unsafe code.
 mod tidy;
 
 /// The program's subcommands and its command line.
 #[cfg(feature = "cli")]
 mod cli;
-/// What README.md and docs/ say holds.
+/// The statements of README.md and docs/.
 mod docs;
-/// The proxy: every byte passes, and no client sees a restart.
+/// The proxy: it forwards every byte, and no client notices a restart.
 #[cfg(feature = "proxy")]
 mod proxy;
-/// Ignore rules: devrun and git decide alike.
+/// Ignore rules, on which devrun and git must agree.
 #[cfg(unix)]
 mod rules;
 /// `devrun -- COMMAND`: restarts, output, signals, sockets.
 #[cfg(feature = "cli")]
 mod run;
-/// Real servers, run as their users run them.
+/// Real servers, started with the commands that their users type.
 mod servers;
-/// The story: downloads never restart the server, and clients never see a restart.
+/// The use case that devrun was made for: downloads never restart the server, and clients never see a
+/// restart.
 mod story;
-/// The child process: started, restarted, stopped; nothing is left behind.
+/// The child process: start, restart and stop leave no process behind.
 mod supervise;
-/// Which changes happened: real files, in event mode and in stat mode.
+/// The watch: changes of real files, in event mode and in stat mode.
 mod watch;

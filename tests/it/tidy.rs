@@ -1,9 +1,9 @@
-//! Which module may import which, which file prints, and where unsafe code stands, read from the sources themselves.
+//! Module layers, the file that prints, and the folders with unsafe code, read from the sources.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// The modules of the library by layer; a module imports from lower layers only.
+/// The modules of the library by layer. A module imports from lower layers only.
 const LAYERS: [&[&str]; 4] = [
     &["change", "generation", "platform", "remedy", "sync"],
     &["rules"],
@@ -46,7 +46,7 @@ fn modules_of_the_library_import_from_lower_layers_only() {
         let own = layer_of(&file.path[0]).unwrap_or_else(|| panic!("{}: in no layer", file.path[0]));
         for import in file.imports() {
             let Some(other) = import.first().filter(|other| **other != file.path[0]) else { continue };
-            // What is no module is an item that lib.rs exports again.
+            // A name that is no module is an item that lib.rs exports.
             let is_lower = layer_of(other).is_none_or(|layer| layer < own);
             assert!(is_lower, "{}: imports {}", file.source.display(), import.join("::"));
             let inner = Path::new("src").join(other).join(import.get(1).map_or("", String::as_str));
@@ -88,7 +88,7 @@ fn the_folders_of_a_module_import_each_other_in_one_direction() {
 #[test]
 fn only_the_terminal_prints() {
     for file in rust_files(&["src"]).into_iter().filter(|file| file != Path::new(TERMINAL)) {
-        // The lints `print_stdout` and `print_stderr` refuse what is not allowed.
+        // The lints `print_stdout` and `print_stderr` refuse output without this attribute.
         assert!(!read(&file).contains("clippy::print_"), "{}: allows itself to print", file.display());
     }
 }
@@ -111,14 +111,14 @@ fn unsafe_code_stands_in_few_folders_and_each_block_says_why_it_is_sound() {
     }
 }
 
-/// A source file that is no `mod.rs`, with its module path.
+/// A source file other than `mod.rs`, with its module path.
 struct Module {
     path: Vec<String>,
     source: PathBuf,
 }
 
 impl Module {
-    /// The modules below a root folder; the program is no part of the library.
+    /// The modules below a root folder. The program does not belong to the library.
     fn all(root: &Path) -> Vec<Self> {
         let is_other = |file: &Path| root == Path::new("src") && file.starts_with("src/bin");
         let files = rust_files(&[root.to_str().unwrap()]).into_iter();
@@ -126,7 +126,7 @@ impl Module {
         files.map(|source| Self { path: module_path(root, &source), source }).collect()
     }
 
-    /// The paths that the file names, from the root of its crate.
+    /// The paths that the file imports, from the root of its crate.
     fn imports(&self) -> Vec<Vec<String>> {
         let mut found = Vec::new();
         let code = code(&self.source);
@@ -145,7 +145,7 @@ fn parent(path: &[String]) -> Vec<String> {
     path[..path.len().saturating_sub(1)].to_vec()
 }
 
-/// Reads one path or group of a `use`, adds what it names to `found`, and returns the rest of the text.
+/// Reads one path or group of a `use`, adds its names to `found`, and returns the rest of the text.
 fn expand<'a>(mut text: &'a str, mut path: Vec<String>, found: &mut Vec<Vec<String>>) -> &'a str {
     loop {
         text = text.trim_start();
@@ -174,7 +174,7 @@ fn expand<'a>(mut text: &'a str, mut path: Vec<String>, found: &mut Vec<Vec<Stri
     }
 }
 
-/// Where an item stands that a `mod.rs` exports again.
+/// The path of an item that a `mod.rs` exports.
 fn reexported(root: &Path, path: Vec<String>) -> Vec<String> {
     for length in (0..path.len()).rev() {
         let (module, item) = (&path[..length], &path[length]);
@@ -200,7 +200,7 @@ fn is_mod_file(file: &Path) -> bool {
     ["mod.rs", "lib.rs", "main.rs"].iter().any(|name| file.ends_with(name))
 }
 
-/// A file's text without its comments and its unit tests.
+/// The text of a file without its comments and unit tests.
 fn code(file: &Path) -> String {
     let text = read(file);
     let text = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
@@ -227,7 +227,7 @@ fn rust_files(folders: &[&str]) -> Vec<PathBuf> {
     files
 }
 
-/// Reads a source file; `cargo test` runs the tests in the package's folder.
+/// Reads a source file. `cargo test` runs the tests in the package's folder.
 fn read(file: &Path) -> String {
     std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }

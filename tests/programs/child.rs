@@ -1,38 +1,40 @@
-//! A child for the tests that behaves as badly as asked. It runs its arguments one after another as steps:
+//! A child process that misbehaves on request. It runs its arguments as steps, one after another:
 //!
 //! | step | does |
 //! |---|---|
-//! | `log FILE TEXT` | appends `TEXT PID GENERATION` as a line |
-//! | `ignore SIGNAL`, `default SIGNAL` | by number |
-//! | `on SIGNAL FILE TEXT` | appends a line whenever the signal comes, and goes on |
-//! | `fork … end` | a child runs the steps in between, then exits |
-//! | `daemon … end` | a grandchild whose parent has ended does |
-//! | `setsid`, `setpgid` | leaves the session, the group |
-//! | `terminal FILE` | a session of its own on that terminal, with all three streams |
+//! | `log FILE TEXT` | appends the line `TEXT PID GENERATION` |
+//! | `ignore SIGNAL`, `default SIGNAL` | ignores a signal by its number, or restores its default |
+//! | `on SIGNAL FILE TEXT` | appends a line at each arrival of the signal, and continues |
+//! | `fork … end` | runs the steps in between in a child, which then exits |
+//! | `daemon … end` | runs the steps in between in a grandchild whose parent has ended |
+//! | `setsid`, `setpgid` | leaves the session, leaves the group |
+//! | `terminal FILE` | starts a session on that terminal, with all three streams |
 //! | `prompt TEXT FILE` | asks on the terminal and logs each answer, as a debugger does, until the answer is `quit` |
-//! | `raw` | takes echo and lines off the terminal, and leaves it so |
+//! | `raw` | turns off echo and canonical mode of the terminal, and leaves them off |
 //! | `clearenv` | executes the remaining steps with an empty environment |
-//! | `exec PROGRAM ARGS…` | becomes that program |
-//! | `hop` | forks and exits again and again, a moving target, for three seconds |
+//! | `exec PROGRAM ARGS…` | executes that program |
+//! | `hop` | forks and exits again and again for three seconds |
 //! | `hold` | listens on `$PORT` (or on `hold-at PORT`), accepts nothing |
-//! | `serve [MS]` | answers HTTP on `$PORT`, or on descriptor 3 with `LISTEN_FDS`, after that long |
+//! | `serve [MS]` | after that delay, answers HTTP on `$PORT`, or on descriptor 3 with `LISTEN_FDS` |
 //! | `serve-at PORT` | answers HTTP on that port |
 //! | `serve-on IP` | answers HTTP on that address and `$PORT` |
 //! | `serve-after FILE` | listens on `$PORT`, and answers HTTP once the file exists |
 //! | `hold-unix PATH` | listens on a Unix socket, accepts nothing |
-//! | `serve-polling` | answers HTTP on descriptor 3 as event loops do: made non-blocking, accepted on until nothing is left |
-//! | `serve-strictly` | answers HTTP on descriptor 3, and exits if `accept` says that there is nothing |
-//! | `serve-draining FILE` | answers HTTP on descriptor 3, logs each path, and ends at SIGTERM with nothing begun and not finished |
+//! | `serve-polling` | answers HTTP on descriptor 3 as event loops do: non-blocking, with `accept` until no
+//! client is left |
+//! | `serve-strictly` | answers HTTP on descriptor 3, and exits if `accept` has no client |
+//! | `serve-draining FILE` | answers HTTP on descriptor 3, logs each path, and finishes its requests at
+//! SIGTERM |
 //! | `serve-each KIND… end` | answers its generation on descriptor 3, 4, …, each of the kind `tcp`, `udp` or `unix` |
 //! | `poll-pipe MS` | waits in `poll` for a pipe that stays empty |
 //! | `write FILE TEXT` | writes a file |
-//! | `print TEXT`, `complain TEXT` | to standard output, error |
-//! | `flood BYTES` | so much output |
-//! | `report FILE` | descriptors, signal state, environment |
+//! | `print TEXT`, `complain TEXT` | writes to standard output, to standard error |
+//! | `flood BYTES` | writes this number of bytes |
+//! | `report FILE` | writes descriptors, signal state and environment |
 //! | `read FILE` | appends `read LINE` for each line of standard input, `eof` at its end |
 //! | `await FILE` | waits until the file exists |
-//! | `wait MS`, `sleep` | for a while, for ever |
-//! | `exit STATUS`, `die SIGNAL`, `stop` | ends, by a signal, stops itself |
+//! | `wait MS`, `sleep` | waits for a time, waits without end |
+//! | `exit STATUS`, `die SIGNAL`, `stop` | exits, ends by a signal, stops itself |
 #![allow(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr, clippy::exit)]
 
@@ -46,10 +48,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// A system call of a program with one thread, or none of whose threads shares what it changes.
+/// A system call of a single-threaded program, or of a thread that shares no changed state.
 macro_rules! system {
     ($call:expr) => {
-        // SAFETY: numbers and null pointers only; what is done to this process is what the test wants.
+        // SAFETY: the arguments are numbers and null pointers, and the test wants the effect on this process.
         unsafe { $call }
     };
 }
@@ -106,14 +108,14 @@ fn run(words: &[String]) {
             "die" => die(number(1) as i32),
             "stop" => step(|| system!(libc::raise(libc::SIGSTOP))),
             "end" => return,
-            other => panic!("no step is called {other}"),
+            other => panic!("unknown step {other}"),
         };
     }
 }
 
 fn terminal(file: &str) -> usize {
     system!(libc::setsid());
-    // The first terminal that a leader of a session opens becomes its own.
+    // The first terminal that a session leader opens becomes its controlling terminal.
     let terminal = fs::File::options().read(true).write(true).open(file).unwrap();
     system!(libc::ioctl(terminal.as_raw_fd(), libc::TIOCSCTTY as _, 0));
     for stream in 0..3 {
@@ -146,7 +148,7 @@ fn step(run: impl FnOnce() -> i32) -> usize {
     0
 }
 
-/// One write, so that lines of several processes do not mix.
+/// Appends the line in one write, so that lines of several processes do not mix.
 fn log(file: &str, text: &str, used: usize) -> usize {
     let generation = std::env::var("DEVRUN_GENERATION").unwrap_or_default();
     let line = format!("{text} {} {generation}\n", std::process::id());
@@ -156,7 +158,7 @@ fn log(file: &str, text: &str, used: usize) -> usize {
 }
 
 fn set(signal: i32, to: usize) -> usize {
-    // The kernel's own call: the C library refuses to name the signals that it keeps for itself.
+    // A raw system call, because the C library refuses signals that it uses itself.
     let action = [to as u64, 0, 0, 0];
     #[cfg(target_os = "linux")]
     system!(libc::syscall(libc::SYS_rt_sigaction, signal, action.as_ptr(), std::ptr::null_mut::<u64>(), 8));
@@ -166,7 +168,7 @@ fn set(signal: i32, to: usize) -> usize {
 }
 
 extern "C" fn signalled(signal: i32) {
-    // Not async-signal-safe in general; this program only ever waits when a signal comes.
+    // Not async-signal-safe in general. Here the program only waits when a signal arrives.
     for (number, file, text) in ON_SIGNAL.lock().unwrap().iter() {
         if *number == signal {
             log(file, text, 0);
@@ -211,7 +213,7 @@ fn clear_environment(rest: &[String]) -> usize {
 
 fn hop() -> ! {
     system!(libc::signal(libc::SIGCHLD, libc::SIG_IGN));
-    // An end of its own: a test that is killed must not leave it behind.
+    // The loop is limited, so that a killed test does not leave the process behind.
     for _ in 0..300 {
         if system!(libc::fork()) > 0 {
             system!(libc::_exit(0));
@@ -256,7 +258,7 @@ fn hold_unix(path: &str) -> usize {
     1
 }
 
-/// One thread for everything: an `accept` that blocks stops it.
+/// Serves in one thread, so an `accept` that blocks stops the server.
 fn serve_polling() -> ! {
     let listener = system!(TcpListener::from_raw_fd(3));
     listener.set_nonblocking(true).unwrap();
@@ -352,8 +354,8 @@ fn answer(listener: TcpListener, delay: Duration) -> ! {
     }
 }
 
-/// `GET /slow/COUNT/MS` streams COUNT chunks with that pause in between; `GET /status/N` answers N,
-/// `GET /head/N` with N more bytes in its head; all else the generation.
+/// `GET /slow/COUNT/MS` streams COUNT chunks with that pause in between. `GET /status/N` answers N, and
+/// `GET /head/N` adds N bytes to the head. Other paths answer the generation.
 fn answer_one(mut stream: TcpStream, delay: Duration) {
     let mut line = String::new();
     let mut reader = std::io::BufReader::new(stream.try_clone().unwrap());
@@ -397,7 +399,7 @@ fn flood(bytes: usize) -> usize {
     1
 }
 
-/// What the process was given: one `fd N TARGET` per descriptor, its signal state, its environment, its group.
+/// Writes a line `fd N TARGET` per descriptor, then signal state, environment and process group.
 fn report(file: &str) -> usize {
     let mut text = String::new();
     for entry in fs::read_dir("/proc/self/fd").unwrap().flatten() {

@@ -1,6 +1,6 @@
-//! A program around one supervisor, as the real one is, for the tests that change a whole process: it adopts orphans, has an
-//! orphan killer, and dies with its children. Its arguments are the command; each line of its standard input is a request (`change`,
-//! `restart`, `stop`, `kill`); each event is a line of its standard output.
+//! A program that runs one supervisor as devrun does: it adopts orphans, starts an orphan killer, and ends
+//! with its children. Its arguments are the command. Each line of standard input is a request (`change`,
+//! `restart`, `stop`, `kill`). It prints each event as a line.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
 
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ fn main() {
     OrphanKiller::run_if_asked();
     let mut words = std::env::args_os().skip(1);
     let mut options = Options::new(Command::new(words.next().unwrap()).args(words));
-    options.orphan_killer = Some(OrphanKiller::start().expect("it starts"));
+    options.orphan_killer = Some(OrphanKiller::start().expect("the orphan killer starts"));
     options.subreaper = Subreaper::Yes;
     options.parent_death_signal = true;
     options.on_loop = OnLoop::Restart;
@@ -36,7 +36,7 @@ fn listen(handle: &Handle) {
             "restart" => Request::Restart,
             "stop" => Request::Stop,
             "kill" => Request::Kill,
-            other => panic!("no request is called {other}"),
+            other => panic!("unknown request {other}"),
         });
     }
 }

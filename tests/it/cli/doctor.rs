@@ -1,4 +1,4 @@
-//! `devrun doctor` names what would go wrong, who is in the way, and how to mend it.
+//! `devrun doctor` names each problem of a later run, the process or file that causes it, and the remedy.
 
 use serde_json::Value;
 
@@ -24,7 +24,7 @@ fn message(checks: &[Value], id: &str) -> String {
 }
 
 #[test]
-fn events_arrive_here() {
+fn doctor_receives_events_on_this_machine() {
     let sandbox = Sandbox::new();
     sandbox.write("src/main.rs", "");
     let (checks, _) = doctor(&sandbox, &["--probe-roots"]);
@@ -38,7 +38,7 @@ fn events_arrive_here() {
 }
 
 #[test]
-fn a_taken_port_is_named_with_the_process_that_holds_it() {
+fn a_port_in_use_is_named_with_the_process_that_holds_it() {
     let sandbox = Sandbox::new();
     sandbox.write("src/main.rs", "");
     let held = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();

@@ -1,4 +1,4 @@
-//! `devrun list` shows what a run would watch and what not; options from all sources reach it in their order.
+//! `devrun list` shows the watched and the ignored files. Each source of options overrides the ones below it.
 
 use std::process::{Output, Stdio};
 
@@ -35,7 +35,7 @@ fn each_file_that_counts_is_listed_and_no_other() {
 }
 
 #[test]
-fn the_tree_counts_files_and_says_how_they_are_watched() {
+fn the_tree_shows_the_number_of_files_and_the_watch_mode() {
     let sandbox = project();
     let tree = list(&sandbox, &["-m", "stat"]);
     assert!(tree.starts_with(".  stat (as configured): 3 files in 4 directories\n"), "{tree}");
@@ -49,7 +49,7 @@ fn the_tree_counts_files_and_says_how_they_are_watched() {
 }
 
 #[test]
-fn what_is_ignored_is_shown_at_the_top_of_its_subtree_with_its_rule() {
+fn an_ignored_subtree_is_shown_by_its_top_directory_and_rule() {
     let sandbox = project();
     assert_eq!(
         list(&sandbox, &["--ignored"]),
@@ -63,7 +63,7 @@ fn what_is_ignored_is_shown_at_the_top_of_its_subtree_with_its_rule() {
 }
 
 #[test]
-fn a_name_cannot_drive_the_terminal() {
+fn control_characters_in_names_are_escaped() {
     let sandbox = Sandbox::new();
     sandbox.write("a\u{1b}[31m\u{202e}b\n.rs", "");
     assert_eq!(list(&sandbox, &["--flat"]), "a\\u{1b}[31m\\u{202e}b\\n.rs\n");
@@ -71,7 +71,7 @@ fn a_name_cannot_drive_the_terminal() {
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_failure() {
+fn a_reader_that_closes_its_pipe_is_no_failure() {
     let sandbox = project();
     for args in [&["list", "--flat"][..], &["completions", "zsh"], &["man"], &["--help"]] {
         let mut child =
@@ -83,7 +83,7 @@ fn a_reader_that_goes_away_is_no_failure() {
 }
 
 #[test]
-fn what_is_written_most_is_named_with_the_rule_that_would_stop_it() {
+fn the_busiest_path_is_named_with_the_rule_that_would_ignore_it() {
     let sandbox = project();
     let mut running = TestProcess::start(sandbox.devrun().args(["list", "--hot", "1s"]));
     running.wait_for_line("counting events");
@@ -120,7 +120,7 @@ fn the_command_line_wins_over_the_environment_over_the_profile_over_the_file() {
 }
 
 #[test]
-fn a_file_found_above_means_the_same_from_every_directory_below() {
+fn a_parent_configuration_means_the_same_in_each_directory_below() {
     let sandbox = Sandbox::new();
     sandbox.git(&["init", "-q"]);
     sandbox.write("devrun.toml", "[watch]\npaths = ['web', 'later']\nignore = ['/web/out']\n");
@@ -136,13 +136,13 @@ fn a_file_found_above_means_the_same_from_every_directory_below() {
     };
     assert_eq!(listed(".", &[]), "web/index.js\nweb/sub/out/kept.js\nweb/sub/x.log\nweb/x.log\n");
     assert_eq!(listed("web/sub", &[]), "ROOT/web/index.js\nout/kept.js\nx.log\nROOT/web/x.log\n");
-    // A pattern that is typed means what it means where it is typed.
+    // A pattern on the command line is relative to the working directory.
     let listed = listed("web/sub", &["-i", "*.log"]);
     assert!(listed.contains("ROOT/web/x.log") && !listed.contains("\nx.log"), "{listed}");
 }
 
 #[test]
-fn outside_a_repository_a_file_above_is_nobodys_project() {
+fn outside_a_repository_a_parent_configuration_does_not_count() {
     let sandbox = Sandbox::new();
     sandbox.write("devrun.toml", "[watch]\next = ['a']\n");
     sandbox.write("below/file.b", "");

@@ -1,16 +1,16 @@
-//! The program's subcommands and its command line.
+//! Subcommands and the command line of the program.
 
-/// `devrun doctor` names what would go wrong, with the remedy.
+/// `devrun doctor` names each problem of a later run with its remedy.
 mod doctor;
-/// `devrun list` shows what a run would watch.
+/// `devrun list` shows the files that a run would watch.
 mod list;
 /// Names that are not UTF-8.
 #[cfg(target_os = "linux")]
 mod odd_names;
-/// Shells complete by the generated scripts, and the manual pages are well formed.
+/// The generated scripts complete in each shell, and the manual pages are well formed.
 #[cfg(target_os = "linux")]
 mod shells;
-/// `-vv` and DEVRUN_LOG tell why something did or did not restart.
+/// `-vv` and DEVRUN_LOG explain each restart and each ignored change.
 mod trace;
-/// Shell transcripts: one clear error for each bad input, help that fits a screen.
+/// Shell transcripts: one clear error for each bad input, and a short help that fits a screen.
 mod transcripts;

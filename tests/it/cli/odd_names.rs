@@ -1,4 +1,4 @@
-//! Names that are not UTF-8: JSON holds them whole, beside what can be read of them; `init` keeps them.
+//! Names that are not UTF-8: JSON holds their exact bytes next to the readable text, and `init` keeps them.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 use crate::support::process::TestProcess;
 use crate::support::sandbox::Sandbox;
 
-/// `d\xff`, as it is shown and in base64.
+/// `d\xff` as text and in Base64.
 const DIRECTORY: (&str, &str) = ("d\u{fffd}", "ZP8=");
 /// `d\xff/caf\xe9.rs`.
 const FILE: (&str, &str) = ("d\u{fffd}/caf\u{fffd}.rs", "ZP8vY2Fm6S5ycw==");
 /// `d\xff/.watchignore`.
 const RULES: (&str, &str) = ("d\u{fffd}/.watchignore", "ZP8vLndhdGNoaWdub3Jl");
-/// `x\xe9/`, a rule in there.
+/// `x\xe9/`, a rule in that file.
 const RULE: (&str, &str) = ("x\u{fffd}/", "eOkv");
 
 fn path(bytes: &[u8]) -> PathBuf {
@@ -43,7 +43,7 @@ fn assert_name(object: &Value, key: &str, (text, exact): (&str, &str)) {
 }
 
 #[test]
-fn list_has_them_whole() {
+fn list_keeps_every_byte() {
     let sandbox = project();
     let list = answer(&sandbox, &["list", "--format", "json"], None);
     assert!(list["roots"][0].get("path_b64").is_none(), "{list:#}");
@@ -60,7 +60,7 @@ fn list_has_them_whole() {
 }
 
 #[test]
-fn explain_has_them_whole() {
+fn explain_keeps_every_byte() {
     let sandbox = project();
     let said = answer(&sandbox, &["explain", "--format", "json"], Some(b"d\xff/x\xe9/inner"));
     assert_name(&said, "path", ("d\u{fffd}/x\u{fffd}/inner", "ZP8veOkvaW5uZXI="));
@@ -70,7 +70,7 @@ fn explain_has_them_whole() {
 }
 
 #[test]
-fn check_has_them_whole() {
+fn check_keeps_every_byte() {
     let sandbox = project();
     let found = answer(&sandbox, &["check", "--format", "json"], None);
     let duplicate = found["findings"].as_array().unwrap().iter().find(|one| one["id"] == "duplicate-rule");
@@ -85,7 +85,7 @@ fn check_has_them_whole() {
 }
 
 #[test]
-fn the_log_has_them_whole_and_people_see_bytes() {
+fn the_json_log_keeps_every_byte_and_messages_escape_them() {
     for format in ["json", "human"] {
         let sandbox = project();
         let options = ["-v", "--log-format", format, "--", "sleep", "1000"];
@@ -111,7 +111,7 @@ fn the_log_has_them_whole_and_people_see_bytes() {
 }
 
 #[test]
-fn init_keeps_them() {
+fn init_keeps_every_byte() {
     let sandbox = Sandbox::new();
     sandbox.write(".watchdogignore", b"*.zip\r\n/caf\xe9/\r\n");
     assert!(sandbox.devrun().arg("init").output().unwrap().status.success());

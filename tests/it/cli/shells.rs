@@ -1,6 +1,7 @@
-//! Shells complete by the scripts of `devrun completions`, and `devrun man` writes what the formatter takes without a word.
+//! The scripts of `devrun completions` complete in each shell, and the formatter accepts the pages of `devrun
+//! man` without a warning.
 //!
-//! PowerShell is not among them: Debian has no package of it.
+//! PowerShell is missing, because Debian has no package of it.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,14 +10,14 @@ use crate::docs::reference::output;
 use crate::support::pty::Pty;
 use crate::support::sandbox::{Sandbox, wait_until};
 
-/// A sandbox with the script of a shell in it.
+/// A sandbox with the completion script of a shell.
 fn with_script(shell: &str, name: &str) -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.write(name, output(&sandbox, &["completions", shell]));
     sandbox
 }
 
-/// What a program prints; it must not complain.
+/// The output of a program that must print no error.
 fn said(sandbox: &Sandbox, program: &str, args: &[&str]) -> String {
     let output = sandbox.command(program).args(args).output().unwrap();
     let complaint = String::from_utf8_lossy(&output.stderr);
@@ -24,7 +25,7 @@ fn said(sandbox: &Sandbox, program: &str, args: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// What bash offers for the last word of a line.
+/// The completions that bash offers for the last word of a line.
 fn offered(sandbox: &Sandbox, line: &str) -> Vec<String> {
     let words: Vec<&str> = line.split(' ').collect();
     let (last, before) = (words[words.len() - 1], words[words.len() - 2]);
@@ -92,7 +93,8 @@ fn fish_completes_subcommands_options_and_values() {
     assert_eq!(offered("devrun check --format "), ["github", "human", "json", "sarif"]);
 }
 
-/// The module `edit:` is there on a terminal alone, so the script gets one that keeps and prints what it is told.
+/// elvish has the module `edit:` only on a terminal. Here the script gets a substitute that prints its
+/// arguments.
 #[test]
 #[ignore = "needs elvish"]
 fn elvish_completes_subcommands_and_options() {

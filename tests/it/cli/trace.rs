@@ -1,4 +1,5 @@
-//! Why something did or did not restart is told to those who look into the inner workings, and to nobody else.
+//! `-vv` and DEVRUN_LOG explain each restart and each ignored change. Without them, devrun prints no such
+//! line.
 
 use crate::support::process::TestProcess;
 use crate::support::sandbox::Sandbox;
@@ -20,7 +21,7 @@ fn project() -> Sandbox {
 }
 
 #[test]
-fn every_event_is_followed_to_its_end() {
+fn each_event_is_traced_to_its_result() {
     let sandbox = project();
     let mut running = started(&sandbox, &["-vv", "-m", "event", "-e", "py,log"], None);
     for (path, content, why) in [
@@ -42,7 +43,7 @@ fn every_event_is_followed_to_its_end() {
 }
 
 #[test]
-fn only_what_is_asked_for_is_shown() {
+fn only_the_requested_lines_are_shown() {
     let sandbox = project();
     let inner = |running: &mut TestProcess| {
         sandbox.write("src/app.py", "two");
@@ -59,7 +60,7 @@ fn only_what_is_asked_for_is_shown() {
 }
 
 #[test]
-fn in_a_json_log_they_are_json_without_a_version() {
+fn trace_lines_in_a_json_log_are_json_without_a_version() {
     let sandbox = project();
     let mut running = started(&sandbox, &["-vv", "--log-format", "json"], None);
     running.stop();
@@ -75,7 +76,7 @@ fn in_a_json_log_they_are_json_without_a_version() {
 }
 
 #[test]
-fn an_edit_of_the_file_begins_and_ends_it() {
+fn an_edit_of_devrun_toml_turns_the_trace_on_and_off() {
     let sandbox = project();
     let set = |verbose: u8| sandbox.write("devrun.toml", format!("[output]\nverbose = {verbose}\n"));
     set(0);
@@ -94,7 +95,7 @@ fn an_edit_of_the_file_begins_and_ends_it() {
 }
 
 #[test]
-fn a_filter_that_is_none_is_an_error() {
+fn an_invalid_filter_is_an_error() {
     let sandbox = project();
     let output = sandbox.devrun().arg("list").env("DEVRUN_LOG", "devrun=loud").output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);

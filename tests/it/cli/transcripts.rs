@@ -1,4 +1,5 @@
-//! The command line, the environment and devrun.toml: one clear error for each bad input, help that fits.
+//! The command line, the environment and devrun.toml: one clear error for each bad input, and help that fits
+//! a screen.
 
 use crate::support::sandbox::Sandbox;
 use crate::support::transcript;
@@ -19,12 +20,12 @@ fn short_help_fits_a_screen_and_goes_to_stdout() {
 }
 
 #[test]
-fn init_writes_what_fits_the_project_and_never_overwrites() {
+fn init_writes_files_for_the_kind_of_project_and_never_overwrites() {
     transcript::check_all("init");
 }
 
 #[test]
-fn colour_is_for_terminals_unless_asked_for() {
+fn colour_is_for_terminals_unless_requested() {
     let sandbox = Sandbox::new();
     let stderr = |args: &[&str], variables: &[(&str, &str)]| {
         let output = sandbox.devrun().args(args).envs(variables.iter().copied()).output().unwrap();

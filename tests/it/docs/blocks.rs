@@ -1,4 +1,4 @@
-//! What the pages show: their blocks, and what stands between backquotes.
+//! The code blocks and the code spans of the pages.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ pub(crate) fn pages() -> Vec<(PathBuf, String)> {
             entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "md")),
         );
     }
-    // CONTRIBUTING.md and SECURITY.md are in no published package.
+    // The published package does not contain CONTRIBUTING.md and SECURITY.md.
     files.retain(|file| file.exists());
     files.sort();
     files.into_iter().map(|file| (file.clone(), std::fs::read_to_string(file).unwrap())).collect()

@@ -1,11 +1,11 @@
-//! The commands that the pages show, in their blocks, in their tables and in their sentences.
+//! The commands in the blocks, tables and sentences of the pages.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::docs::blocks::{blocks, pages, spans};
 
-/// Words as a shell splits them, with single and double quotes.
+/// Splits a line into words as a shell does, with single and double quotes.
 pub(crate) fn words(line: &str) -> Vec<String> {
     let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
     for c in line.chars() {
@@ -24,7 +24,7 @@ pub(crate) fn words(line: &str) -> Vec<String> {
     words
 }
 
-/// Every command line of the pages whose name ends so, each once, with the page that has it.
+/// The command lines of the pages with these file names, each once, with its page.
 pub(crate) fn commands(pages_named: &[&str]) -> BTreeMap<String, PathBuf> {
     let mut found = BTreeMap::new();
     for (file, page) in pages() {
@@ -46,7 +46,7 @@ fn console(page: &str) -> Vec<String> {
     lines.filter_map(|line| line.strip_prefix("$ ")).map(str::to_owned).collect()
 }
 
-/// The code spans that are whole commands: nothing left out, no placeholder in capitals.
+/// The code spans that are complete commands, without an ellipsis and without a placeholder in capitals.
 fn sentences(page: &str) -> Vec<String> {
     let is_command = |line: &String| {
         line.starts_with("devrun ") || line.contains("| devrun ") || line == "exec devrun check"
@@ -56,13 +56,13 @@ fn sentences(page: &str) -> Vec<String> {
     spans(page).into_iter().filter(|line| is_command(line) && is_whole(line)).collect()
 }
 
-/// The examples of the reference; those of its options are spans.
+/// The examples of the reference. The examples of single options are code spans.
 fn examples(page: &str) -> Vec<String> {
     let lines = page.lines().filter_map(|line| line.strip_prefix("Example: "));
     lines.filter(|line| !line.starts_with('`')).map(str::to_owned).collect()
 }
 
-/// What a workflow or a hook runs.
+/// The commands that a workflow or a hook runs.
 fn workflows(page: &str) -> Vec<String> {
     let lines = blocks(page, "yaml").into_iter().flat_map(str::lines);
     let lines = lines.map(|line| line.trim_start().trim_start_matches("- "));
@@ -72,7 +72,7 @@ fn workflows(page: &str) -> Vec<String> {
         .collect()
 }
 
-/// What a container runs: the words of ENTRYPOINT, then those of CMD.
+/// The command of a container: the words of ENTRYPOINT, then the words of CMD.
 fn entry_point(block: &str) -> String {
     let lists = block.lines().filter_map(|line| line.split_once(' ')).map(|(_, list)| list);
     let words: Vec<String> =

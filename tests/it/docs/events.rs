@@ -1,6 +1,6 @@
 //! `--log-format json`: every documented event name exists, and every event is documented.
 
-/// The names in docs/reference/events.md against those the program can write.
+/// Compares the names in docs/reference/events.md with the names that the program can write.
 #[test]
 fn the_page_names_every_event_and_no_other() {
     let page = include_str!("../../../docs/reference/events.md");

@@ -1,4 +1,4 @@
-//! What the pages say of options and of JSON is what there is.
+//! The options and JSON keys of the pages, compared with the program.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -22,7 +22,7 @@ fn every_option_named_in_a_page_exists() {
     for (file, page) in pages().iter().filter(|(file, _)| own.iter().any(|page| file.ends_with(page))) {
         for span in spans(page).iter().filter(|span| span.starts_with("--") && !span.contains('/')) {
             let option = span.split([' ', '=']).next().unwrap();
-            // Those of the servers that devrun runs.
+            // Options of the servers that devrun runs.
             let foreign = ["--reload", "--noreload", "--no-reload", "--fd", "--port"];
             assert!(
                 known.contains(option) || foreign.contains(&option),
@@ -33,7 +33,7 @@ fn every_option_named_in_a_page_exists() {
     }
 }
 
-/// The keys of a value, with the way to each.
+/// The keys of a value, each with its path.
 fn keys(value: &Value, at: &str, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(fields) => {
@@ -47,7 +47,7 @@ fn keys(value: &Value, at: &str, found: &mut BTreeSet<String>) {
     }
 }
 
-/// Holds a block of a page against what a command writes: the same keys, all the way down.
+/// Compares a block of a page with the output of a command. Both must have the same keys at every level.
 fn assert_same_keys(block: &str, sandbox: &Sandbox, args: &[&str]) {
     let shown: Value = serde_json::from_str(&block.replace("[...]", "[]")).expect(block);
     let output = sandbox.devrun().args(args).output().unwrap();
@@ -58,7 +58,7 @@ fn assert_same_keys(block: &str, sandbox: &Sandbox, args: &[&str]) {
     assert_eq!(is, says, "{args:?}\n{block}\n{written:#}");
 }
 
-/// A project in which each command has something to tell.
+/// A project in which each command has a result.
 fn project() -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.git(&["init", "-q"]);
@@ -69,7 +69,7 @@ fn project() -> Sandbox {
 }
 
 #[test]
-fn the_json_shown_is_what_is_written() {
+fn the_json_on_the_pages_has_the_keys_of_the_output() {
     let page =
         |name: &str| std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap();
     let sandbox = project();
@@ -84,8 +84,8 @@ fn the_json_shown_is_what_is_written() {
     assert_same_keys(shown[4], &sandbox, &["doctor", "--format", "json"]);
 }
 
-/// The tests that run the recipes of docs/sockets.md, by the first cells of both tables: a line that has no test must not be
-/// added, nor a test go while its line stays.
+/// The tests of the recipes in docs/sockets.md, by the first cells of both tables. Each row needs a test, and
+/// each test a row.
 const RECIPES: &[(&str, &[&str])] = &[
     ("Flask", &["flask_run_behind_the_proxy", "flask_run_takes_the_socket"]),
     ("Flask, `app.run()`", &["flask_app_run_with_its_port_from_the_environment_behind_the_proxy"]),
@@ -122,7 +122,7 @@ fn every_recipe_of_a_server_has_its_test() {
 }
 
 #[test]
-fn the_servers_shown_are_those_that_are_run() {
+fn the_servers_on_the_pages_are_the_tested_servers() {
     let page = include_str!("../../../docs/sockets.md");
     let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/servers");
     let sources = |names: &[&str]| -> String {
@@ -132,7 +132,7 @@ fn the_servers_shown_are_those_that_are_run() {
     for block in blocks(page, "go") {
         assert!(go.contains(block), "not in {go}:\n{block}");
     }
-    // The package in Rust is, being one, not in a published one.
+    // The published package does not contain the Rust package with the servers.
     if cases.join("rust").exists() {
         let rust =
             sources(&["rust/src/lib.rs", "rust/src/bin/axum_server.rs", "rust/src/bin/actix_server.rs"]);
@@ -143,7 +143,7 @@ fn the_servers_shown_are_those_that_are_run() {
     assert_eq!((blocks(page, "go").len(), blocks(page, "rust").len()), (2, 3));
 }
 
-/// The workflow of the repository, which no published package has, builds with the Rust that is declared.
+/// The workflow builds with the declared Rust version. The published package does not contain the workflow.
 #[test]
 fn the_workflow_builds_with_the_declared_rust() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

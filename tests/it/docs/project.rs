@@ -1,4 +1,4 @@
-//! A project in which what the pages show is run, with stand-ins for the programs that they name.
+//! A project in which the commands of the pages run, with stand-ins for the programs that they name.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -27,10 +27,10 @@ const PROGRAMS: &[&str] = &[
     "waitress-serve",
 ];
 
-/// The programs of a project's own.
+/// Programs that belong to a project.
 const OWN_PROGRAMS: &[&str] = &["server", "worker", "generator", "gradlew"];
 
-/// Edited together: whatever a command watches, one of them counts.
+/// Files that are edited together, so that each command watches at least one of them.
 const SOURCES: &[&str] = &[
     "src/main.rs",
     "src/index.html",
@@ -41,7 +41,8 @@ const SOURCES: &[&str] = &[
     "backend/server.js",
 ];
 
-/// The subcommands: what the line contains, the statuses it may end with, what it says. The first that fits counts.
+/// Subcommands: a part of the line, the possible exit statuses, a part of the output. The first matching
+/// entry counts.
 const ANSWERS: &[(&str, &[i32], &str)] = &[
     ("devrun cargo run", &[2], "devrun -- cargo run"),
     ("explain downloads/boq.zip", &[0], ".watchignore:1"),
@@ -77,12 +78,12 @@ const ANSWERS: &[(&str, &[i32], &str)] = &[
     ("devrun --help", &[0], "Example:"),
 ];
 
-/// A project in which each command of the pages finds what it speaks of.
+/// A project that has everything that the commands of the pages name.
 pub(crate) struct Project {
     pub(crate) sandbox: Sandbox,
-    /// The port of a script that has its port written down.
+    /// The fixed port of a script.
     pub(crate) fixed: SocketAddr,
-    /// Where the programs are that the pages run.
+    /// The directory with the programs that the pages run.
     pub(crate) programs: PathBuf,
 }
 
@@ -126,7 +127,7 @@ impl Project {
         SOURCES.iter().for_each(|name| drop(self.sandbox.write(name, format!("// edit {number}\n"))));
     }
 
-    /// A shell with a line of a page; `devrun` is in its `PATH`, before it what stands in for other programs.
+    /// A shell with a line of a page. Its `PATH` has the stand-ins first, then `devrun`.
     pub(crate) fn shell(&self, line: &str) -> std::process::Command {
         let devrun = Path::new(env!("CARGO_BIN_EXE_devrun")).parent().unwrap();
         let path = std::env::var("PATH").unwrap_or_default();
@@ -137,19 +138,19 @@ impl Project {
         command
     }
 
-    /// A subcommand, or a line that is an error: its status and what it says.
+    /// Checks the exit status and the output of a subcommand, or of a line with an error.
     pub(crate) fn answers(&self, line: &str) {
         let output = self.shell(line).stdin(Stdio::null()).output().unwrap();
         let said = [&output.stdout[..], &output.stderr].concat();
         let said = String::from_utf8_lossy(&said);
         let fits = |row: &&(&str, &[i32], &str)| line.contains(row.0);
         let (_, statuses, text) =
-            ANSWERS.iter().find(fits).unwrap_or_else(|| panic!("{line}: nothing says what it answers"));
+            ANSWERS.iter().find(fits).unwrap_or_else(|| panic!("{line}: no expected answer is known"));
         let status = output.status.code().unwrap_or(-1);
         assert!(statuses.contains(&status) && said.contains(text), "{line}: {status}, no {text:?}\n{said}");
     }
 
-    /// A run: it starts what is asked for, an edit starts it anew, SIGTERM ends both.
+    /// Checks a run: it starts the programs, an edit restarts them, and SIGTERM ends all processes.
     pub(crate) fn runs(&self, run: &Run) {
         let mut devrun = TestProcess::start(&mut self.shell(&format!("exec {}", run.line)));
         let starts = |generation: usize| {
@@ -185,18 +186,18 @@ impl Project {
         let ended = std::os::unix::process::ExitStatusExt::signal(&status);
         assert_eq!(ended, Some(15), "{}: {status}\n{}", run.line, devrun.lines().join("\n"));
         for pid in pids(&devrun) {
-            assert!(!Path::new(&format!("/proc/{pid}")).exists(), "{}: {pid} is left", run.line);
+            assert!(!Path::new(&format!("/proc/{pid}")).exists(), "{}: {pid} still runs", run.line);
         }
     }
 }
 
-/// A run as a page shows it, on ports that are free.
+/// A run from a page, on free ports.
 pub(crate) struct Run {
     pub(crate) line: String,
     words: Vec<String>,
-    /// The programs that a generation starts, with their arguments as on the page.
+    /// The programs that a generation starts, with their arguments from the page.
     pub(crate) started: Vec<String>,
-    /// Variables that the page gives them, as `KEY=VALUE`.
+    /// The variables that the page sets for the programs, as `KEY=VALUE`.
     pub(crate) variables: Vec<String>,
     pub(crate) front: Option<SocketAddr>,
 }
@@ -216,7 +217,7 @@ impl Run {
     }
 }
 
-/// The same line with the port of its front replaced.
+/// The same line with a free port for the proxy.
 fn on_a_free_port(line: &str) -> (String, Option<SocketAddr>) {
     for option in ["--proxy ", "--listen "] {
         if let Some((before, after)) = line.split_once(option) {
@@ -231,7 +232,7 @@ fn on_a_free_port(line: &str) -> (String, Option<SocketAddr>) {
     (line.to_owned(), None)
 }
 
-/// Whether a line is the stand-in's word that it was started so; a build is of no generation.
+/// Whether a line reports the start of this stand-in. A build belongs to no generation.
 fn is_start(line: &str, generation: usize, wanted: &str) -> bool {
     let Some((number, said)) = line.strip_prefix("run ").and_then(|rest| rest.split_once(' ')) else {
         return false;
@@ -254,7 +255,7 @@ fn is_start(line: &str, generation: usize, wanted: &str) -> bool {
         && said[1..].iter().zip(&wanted[1..]).all(is_same)
 }
 
-/// The processes that the stand-ins were.
+/// The processes of the stand-ins.
 fn pids(devrun: &TestProcess) -> Vec<i32> {
     let pid = |line: &String| line.strip_prefix("run ")?.split(['(', ')']).nth(1)?.parse().ok();
     devrun.lines().iter().filter_map(pid).collect()
@@ -271,7 +272,7 @@ pub(crate) fn panic_if_gone(devrun: &TestProcess, run: &Run) -> bool {
     false
 }
 
-/// `list --hot` for a moment only.
+/// `list --hot` with a short time.
 pub(crate) fn shorter(line: &str) -> String {
     match line.split_once("--hot") {
         Some((before, _)) => format!("{before}--hot 20ms"),
@@ -280,7 +281,7 @@ pub(crate) fn shorter(line: &str) -> String {
 }
 
 impl Project {
-    /// Options alone: COMMAND is in devrun.toml.
+    /// A line with options only, because COMMAND is in devrun.toml.
     pub(crate) fn runs_configured(&self, line: &str) {
         let file = "[run]\ncommand = ['cargo', 'run']\n[profile.test.run]\ncommand = ['pytest']\n";
         self.sandbox.write("devrun.toml", file);

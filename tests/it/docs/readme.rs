@@ -1,4 +1,4 @@
-//! What README.md and docs/ say holds: options exist, links lead somewhere, output is real.
+//! README.md and docs/: the options exist, the links have targets, and the output is real.
 
 use std::path::Path;
 
@@ -24,7 +24,7 @@ fn every_option_in_a_table_exists() {
 }
 
 #[test]
-fn every_link_leads_somewhere() {
+fn every_link_has_a_target() {
     for (file, page) in pages() {
         for part in page.split("](").skip(1) {
             let target = part.split(')').next().unwrap();
@@ -33,14 +33,14 @@ fn every_link_leads_somewhere() {
             }
             let (name, heading) = target.split_once('#').unwrap_or((target, ""));
             let other = if name.is_empty() { file.clone() } else { file.parent().unwrap().join(name) };
-            assert!(other.exists(), "{}: {target} is not there", file.display());
+            assert!(other.exists(), "{}: {target} does not exist", file.display());
             let is_there = || headings(&std::fs::read_to_string(&other).unwrap()).any(|one| one == heading);
-            assert!(heading.is_empty() || is_there(), "{}: {target} is no heading", file.display());
+            assert!(heading.is_empty() || is_there(), "{}: {target} names no heading", file.display());
         }
     }
 }
 
-/// The names under which a page's headings are linked to.
+/// The anchors of a page's headings.
 fn headings(page: &str) -> impl Iterator<Item = String> {
     let titles =
         page.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#').trim());
@@ -49,7 +49,7 @@ fn headings(page: &str) -> impl Iterator<Item = String> {
         .map(move |title| name(title).replace(|c: char| !c.is_alphanumeric() && !matches!(c, '-' | '_'), ""))
 }
 
-/// The lines under "What you see" are those of a real run, in the project they speak of.
+/// Each line under "What you see" comes from a real run in that project.
 #[test]
 fn the_output_shown_is_real() {
     let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
@@ -80,6 +80,6 @@ fn without_numbers(line: &str) -> String {
             _ => text.push(c),
         }
     }
-    // A busy machine restarts in seconds.
+    // A busy machine may need seconds for a restart.
     text.replace("#.#", "#").replace("# ms", "# s")
 }

@@ -1,4 +1,4 @@
-//! The pages of docs/reference are what the program generates.
+//! The pages of docs/reference, compared with the output of the program.
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ pub(crate) fn output(sandbox: &Sandbox, args: &[&str]) -> String {
 }
 
 #[test]
-fn generated_pages_are_fresh() {
+fn generated_pages_are_up_to_date() {
     let sandbox = Sandbox::new();
     for (page, file) in
         [("cli", "cli.md"), ("configuration", "configuration.md"), ("schema", "devrun.schema.json")]
@@ -59,7 +59,7 @@ fn every_option_that_can_be_configured_is_in_the_schema() {
     }
 }
 
-/// A value that the schema of a key allows, as TOML; and as the text of a variable, where it has one.
+/// A value that the schema of a key allows, as TOML, and as the text of its variable if it has one.
 fn sample(key: &str, schema: &serde_json::Value) -> (String, Option<String>) {
     let special = match key {
         "proxy" => Some(("8000", "8000")),

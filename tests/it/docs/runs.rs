@@ -1,7 +1,7 @@
-//! Every command that the pages show is run as it stands there, and so is every configuration.
+//! Runs every command and every configuration of the pages as written.
 //!
-//! The programs that a page names are stand-ins (`tests/cases/stand-in.sh`), and behind `--ignored` the real ones. Only the
-//! ports are others than on the page, and `list --hot` looks for less long.
+//! The programs of the pages are stand-ins (`tests/cases/stand-in.sh`); `--ignored` runs the real ones. Only
+//! the ports differ from the page, and `list --hot` takes less time.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -14,7 +14,7 @@ use crate::support::http::{free_address, text};
 use crate::support::process::TestProcess;
 use crate::support::sandbox::{PATIENCE, Sandbox, python};
 
-/// What is shown and not run, and why. A line that no page shows any more is an error, too.
+/// Commands that the tests do not run, with the reason. A command that is on no page is an error.
 const NOT_RUN: &[(&str, &str)] = &[
     ("cargo test", "it is what runs this"),
     (".ci/run", "it is what runs this"),
@@ -38,7 +38,7 @@ const NOT_RUN: &[(&str, &str)] = &[
     ("devrun reference", "the name of a subcommand, which wants a page"),
 ];
 
-/// Runs what the pages show, each line in a project of its own.
+/// Runs the commands of the pages, each in its own project.
 fn run_all(pages: &[&str], at_least: usize) {
     let lines = commands(pages);
     assert!(lines.len() >= at_least, "{} lines in {pages:?}", lines.len());
@@ -47,7 +47,7 @@ fn run_all(pages: &[&str], at_least: usize) {
             continue;
         }
         let mut line = line.strip_prefix("exec ").unwrap_or(&line).to_owned();
-        // In a clone, that is how one says `devrun`.
+        // In a clone, this prefix stands for `devrun`.
         if let Some(rest) = line.strip_prefix("cargo run -- ") {
             line = format!("devrun {rest}");
         }
@@ -66,7 +66,7 @@ fn run_all(pages: &[&str], at_least: usize) {
     }
 }
 
-/// A configuration of a page, its port replaced by a free one.
+/// A configuration of a page with a free port instead of its port.
 fn configuration(block: &str) -> (String, Option<SocketAddr>) {
     let address = free_address();
     let ours = format!("proxy = {}", address.port());
@@ -74,13 +74,13 @@ fn configuration(block: &str) -> (String, Option<SocketAddr>) {
     (line.map_or(block.to_owned(), |line| block.replace(line, &ours)), line.map(|_| address))
 }
 
-/// The words of a command in a configuration, which may be one line for the shell.
+/// The words of a command in a configuration. The command may be one line for the shell.
 fn command_line(value: &toml::Value) -> String {
     let words = value.as_array().into_iter().flatten().filter_map(toml::Value::as_str);
     value.as_str().map_or_else(|| words.collect::<Vec<_>>().join(" "), str::to_owned)
 }
 
-/// What a configuration runs, without a profile or with one; `None`: it is no configuration of a run.
+/// The run of a configuration, with or without a profile. `None` if the configuration has no command.
 fn configured(file: &toml::Table, profile: Option<&str>) -> Option<Run> {
     let over = profile.and_then(|name| file["profile"][name].get("run"));
     let key = |key: &str| over.and_then(|run| run.get(key)).or_else(|| file.get("run")?.get(key));
@@ -95,7 +95,7 @@ fn configured(file: &toml::Table, profile: Option<&str>) -> Option<Run> {
 }
 
 #[test]
-fn every_configuration_shown_is_run() {
+fn every_configuration_of_the_pages_is_run() {
     let (mut runs, mut checks) = (0, 0);
     for (file, page) in pages() {
         for block in blocks(&page, "toml") {
@@ -105,7 +105,7 @@ fn every_configuration_shown_is_run() {
             let profiles = table.get("profile").and_then(toml::Value::as_table).into_iter().flatten();
             for profile in std::iter::once(None).chain(profiles.map(|(name, _)| Some(name.as_str()))) {
                 let Some(mut run) = configured(&table, profile) else { continue };
-                // A test run serves nothing.
+                // A test run serves no client.
                 run.front = front.filter(|_| run.started.last().unwrap() != "cargo test");
                 let project = Project::new();
                 project.sandbox.write("devrun.toml", &block);
@@ -128,7 +128,7 @@ fn every_configuration_shown_is_run() {
 }
 
 #[test]
-fn the_rules_shown_decide_as_the_page_says() {
+fn the_rules_on_the_page_decide_as_documented() {
     let mut count = 0;
     for (_, page) in pages() {
         for block in blocks(&page, "gitignore") {
@@ -147,7 +147,7 @@ fn the_rules_shown_decide_as_the_page_says() {
 }
 
 #[test]
-fn the_environment_file_shown_means_what_the_page_says() {
+fn the_environment_file_on_the_page_has_its_documented_meaning() {
     let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/guide.md")).unwrap();
     let [block] = blocks(&page, "sh")[..] else { panic!("one block in sh") };
     let sandbox = Sandbox::new();
@@ -172,7 +172,7 @@ fn the_environment_file_shown_means_what_the_page_says() {
 }
 
 #[test]
-fn the_mistake_shown_is_told_so() {
+fn the_mistake_on_the_page_has_its_documented_message() {
     let page =
         std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md")).unwrap();
     let shown = blocks(&page, "text").into_iter().find(|block| block.starts_with("error: ")).unwrap();
@@ -207,7 +207,7 @@ fn every_command_of_the_other_pages_is_run() {
 }
 
 #[test]
-fn what_is_not_run_is_still_shown() {
+fn each_command_that_is_not_run_is_on_a_page() {
     let files: Vec<String> = pages().iter().map(|(file, _)| file.to_string_lossy().into_owned()).collect();
     let shown = commands(&files.iter().map(String::as_str).collect::<Vec<_>>());
     for (line, reason) in NOT_RUN {
@@ -215,7 +215,7 @@ fn what_is_not_run_is_still_shown() {
     }
 }
 
-/// The program of a line, its source on the page, and the source among the cases that is put there.
+/// The program of a line, its source on the page, and the case file that takes the place of that source.
 const REAL: &[(&str, &str, &str)] = &[
     ("flask", "app.py", "flask_app.py"),
     ("python manage.py", "manage.py", "django_app.py"),
@@ -229,10 +229,11 @@ const REAL: &[(&str, &str, &str)] = &[
     ("node", "server.js", "node_app.js"),
 ];
 
-/// Each line with a front whose program is a real server here: it serves the version before the edit and the one after.
+/// Each line with a proxy whose program is a real server here. The server answers with the version before the
+/// edit, then with the next one.
 #[test]
 #[ignore = "needs node and Python with the servers"]
-fn the_servers_shown_are_run_themselves() {
+fn the_real_servers_of_the_pages_are_run() {
     let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/servers");
     let mut count = 0;
     for (line, file) in commands(&["README.md", "docs/guide.md", "docs/sockets.md", "docs/reference/cli.md"])

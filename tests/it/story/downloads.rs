@@ -1,5 +1,6 @@
-//! The story, with real processes and sockets: downloads that write into the project never restart the server that
-//! serves them, one edit restarts it once, and with `--proxy` even that edit is seen by no client.
+//! The use case that devrun was made for, with real processes and sockets. Downloads that write into the
+//! project never restart the server that serves them. One edit restarts it once, and with `--proxy` no client
+//! notices.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -16,27 +17,27 @@ use crate::support::http::{Answer, Lost, Opened, free_address, get, text};
 use crate::support::process::TestProcess;
 use crate::support::sandbox::{Sandbox, example, python, wait_for, wait_until};
 
-/// How many downloads are in flight at once.
+/// Number of downloads in flight at once.
 const CLIENTS: usize = 8;
 
-/// A server project in a sandbox, and everything needed to run devrun on it.
+/// A server project in a sandbox, with the values that a run of devrun needs.
 struct Site {
     sandbox: Sandbox,
     upstream: Upstream,
-    /// Where clients connect.
+    /// The address for clients.
     address: SocketAddr,
-    /// COMMAND.
+    /// The words of COMMAND.
     command: Vec<OsString>,
-    /// The source that is edited.
+    /// The source file that the test edits.
     source: &'static str,
-    /// Its text with an edition in it.
+    /// The text of the source file for an edition.
     text: fn(&str) -> String,
     /// A line that the server writes at each start.
     started: &'static str,
 }
 
 impl Site {
-    /// The example server; its source is the list of tenders that it reads at the start.
+    /// The example server. Its source is the list of tenders that it reads at its start.
     fn portal() -> Self {
         let upstream = Upstream::start(Behaviour::Hold);
         let command = vec![
@@ -49,7 +50,7 @@ impl Site {
         Self::new(upstream, command, "src/tenders.json", tenders, "portal: edition")
     }
 
-    /// The story's own stack: Flask's development server without its reloader.
+    /// Flask's development server without its reloader.
     fn flask() -> Self {
         let upstream = Upstream::start(Behaviour::Hold);
         let command =
@@ -74,7 +75,7 @@ impl Site {
         self.sandbox.write(self.source, (self.text)(edition));
     }
 
-    /// Runs devrun with these options; returns once edition 1 answers.
+    /// Runs devrun with these options. Returns when edition 1 answers.
     fn run(&self, options: &[&str]) -> TestProcess {
         let mut devrun = self.sandbox.devrun_without_loops(options);
         if !options.contains(&"--proxy") {
@@ -103,11 +104,11 @@ impl Site {
         }
     }
 
-    /// Starts the downloads, and returns once each is halfway through the upstream.
+    /// Starts the downloads. Returns when the upstream has sent half of each document.
     fn start_downloads(&self) -> Vec<JoinHandle<(String, Result<Answer, Lost>)>> {
         let clients = (0..CLIENTS).map(|number| {
             let (address, id) = (self.address, ["118", "273", "409"][number % 3].to_owned());
-            // Half of them get their document once it is saved, half of them while it is.
+            // Half of the clients get their document after it is saved, half of them while it is being saved.
             let query = if number % 2 == 0 { "" } else { "?while=saving" };
             let path = format!("/api/tender/{id}/download{query}");
             std::thread::spawn(move || (id, get(address, &path)))
@@ -117,7 +118,7 @@ impl Site {
         clients
     }
 
-    /// Lets the upstream go on; panics unless every download is whole.
+    /// Releases the upstream. Panics unless every download is complete.
     fn finish_downloads(
         &self,
         clients: Vec<JoinHandle<(String, Result<Answer, Lost>)>>,
@@ -139,7 +140,7 @@ fn tenders(edition: &str) -> String {
     tenders.replacen("\"edition\": \"1\"", &format!("\"edition\": \"{edition}\""), 1)
 }
 
-/// A portal as the story has it: it saves chunk by chunk, into the project, while the client waits.
+/// A Flask portal that saves each chunk into the project while the client waits.
 fn flask_app(edition: &str) -> String {
     include_str!("../../cases/story/app.py").replacen(
         "EDITION = \"1\"",
@@ -148,8 +149,8 @@ fn flask_app(edition: &str) -> String {
     )
 }
 
-/// What a busy portal writes into its project: 250 files at 100 a second and more, for as long as stat mode needs for a few
-/// scans: archives, documents, notes, unpacked macros, partial files renamed; new ones, old ones overwritten and removed.
+/// The writes of a busy portal: 250 files, about 100 per second, during several scans of stat mode. It
+/// creates, overwrites, renames and removes archives, documents and notes.
 fn storm(root: &Path) {
     let begun = Instant::now();
     let mut written = 0_u32;
@@ -159,7 +160,7 @@ fn storm(root: &Path) {
         let folder = folder.join(["", "118", "273/ملفات", "a/b/c"][number / 3 % 4]);
         write_one(&folder, &(number % 60).to_string(), number);
         written += 1;
-        // What a busy machine delays is made up for.
+        // The schedule is absolute, so a delay on a busy machine is caught up.
         let due = begun + written * Duration::from_millis(5);
         std::thread::sleep(due.saturating_duration_since(Instant::now()));
     }
@@ -177,7 +178,8 @@ fn write_one(folder: &Path, name: &str, number: usize) {
     }
 }
 
-/// Downloads in flight, files landing: none is lost, nothing restarts. Then one edit: one restart, and new code answers.
+/// During downloads that write files, no download is lost and the server does not restart. Then one edit
+/// causes one restart.
 fn downloads_never_restart_the_server(site: &Site, mode: &str) {
     let mut running = site.run(&["-m", mode, "--poll-interval", "100ms"]);
     let clients = site.start_downloads();
@@ -192,8 +194,9 @@ fn downloads_never_restart_the_server(site: &Site, mode: &str) {
     running.stop();
 }
 
-/// The edit comes while the downloads are in flight: new code answers at once, and every download completes on the old.
-fn an_edit_is_seen_by_no_download(site: &Site) {
+/// The edit comes during the downloads. New code answers at once, and each download completes on the old
+/// code.
+fn an_edit_disturbs_no_download(site: &Site) {
     let address = site.address.to_string();
     let mut running = site.run(&["--proxy", &address]);
     let clients = site.start_downloads();
@@ -204,12 +207,12 @@ fn an_edit_is_seen_by_no_download(site: &Site) {
     running.stop();
 }
 
-/// A syntax error is saved: the old code goes on answering. It is mended: new code answers.
-fn a_broken_edit_takes_nothing_down(site: &Site, broken: &str) {
+/// After a syntax error, the old code continues to answer. After its correction, new code answers.
+fn a_broken_edit_keeps_the_old_code(site: &Site, broken: &str) {
     let address = site.address.to_string();
     let mut running = site.run(&["--proxy", &address]);
     site.sandbox.write(site.source, broken);
-    // Both say it: the server in its last words, and devrun.
+    // The server's last output and devrun's message both contain the word.
     running.wait_for_count("exited", 1);
     let version = text(site.address, "/api/version").expect("the old code still answers");
     assert!(version.contains("\"edition\":\"1\""), "{version}");
@@ -229,13 +232,13 @@ fn downloads_never_restart_the_portal_in_stat_mode() {
 }
 
 #[test]
-fn an_edit_is_seen_by_no_download_of_the_portal() {
-    an_edit_is_seen_by_no_download(&Site::portal());
+fn an_edit_disturbs_no_download_of_the_portal() {
+    an_edit_disturbs_no_download(&Site::portal());
 }
 
 #[test]
-fn a_broken_edit_does_not_take_the_portal_down() {
-    a_broken_edit_takes_nothing_down(&Site::portal(), "{ \"edition\": ");
+fn a_broken_edit_keeps_the_old_portal() {
+    a_broken_edit_keeps_the_old_code(&Site::portal(), "{ \"edition\": ");
 }
 
 #[test]
@@ -252,22 +255,22 @@ fn downloads_never_restart_flask_in_stat_mode() {
 
 #[test]
 #[ignore = "needs Python with Flask"]
-fn an_edit_is_seen_by_no_download_of_flask() {
-    an_edit_is_seen_by_no_download(&Site::flask());
+fn an_edit_disturbs_no_download_of_flask() {
+    an_edit_disturbs_no_download(&Site::flask());
 }
 
 #[test]
 #[ignore = "needs Python with Flask"]
-fn a_broken_edit_does_not_take_flask_down() {
-    a_broken_edit_takes_nothing_down(&Site::flask(), "def broken(:\n");
+fn a_broken_edit_keeps_the_old_flask() {
+    a_broken_edit_keeps_the_old_code(&Site::flask(), "def broken(:\n");
 }
 
-/// Clients open one connection after another over 20 restarts: every one is answered, and by the server.
+/// Clients open one connection after another during 20 restarts. The server answers each request.
 #[test]
 fn clients_never_see_a_restart() {
     let site = Site::portal();
     let address = site.address.to_string();
-    // The edits follow each start at once, as a restart loop does.
+    // Each edit follows a start at once, as in a restart loop.
     let mut running = site.run(&["--proxy", &address]);
     let done = Arc::new(AtomicBool::new(false));
     let (target, stop) = (site.address, Arc::clone(&done));
@@ -296,9 +299,9 @@ fn clients_never_see_a_restart() {
     running.stop();
 }
 
-/// An event stream does not hold up a restart: it ends, so that the client comes back to new code.
+/// An event stream does not delay a restart. It ends, so that the client reconnects to new code.
 #[test]
-fn an_event_stream_comes_back_to_new_code() {
+fn an_event_stream_reconnects_to_new_code() {
     let site = Site::portal();
     let address = site.address.to_string();
     let mut running = site.run(&["--proxy", &address]);
@@ -314,10 +317,10 @@ fn an_event_stream_comes_back_to_new_code() {
     running.stop();
 }
 
-/// Ignored folders cost nothing: no watch in or under them, and no wakeup for a thousand files.
+/// Ignored folders have no inotify watch, and a thousand files in them wake no thread.
 #[cfg(target_os = "linux")]
 #[test]
-fn ignored_folders_are_not_watched_and_wake_nobody() {
+fn ignored_folders_are_not_watched_and_wake_no_thread() {
     let site = Site::portal();
     for folder in ["downloads/a/b", "data/c", "debug/d"] {
         std::fs::create_dir_all(site.sandbox.path(folder)).unwrap();
@@ -336,12 +339,12 @@ fn ignored_folders_are_not_watched_and_wake_nobody() {
         site.sandbox.write(format!("downloads/a/{}/{number}.zip", number % 7), "document");
     }
     let after = context_switches(running.pid());
-    // A timer of devrun's own may tick meanwhile; a thousand files may not.
+    // One of devrun's timers may tick meanwhile, but not once for each file.
     assert!(after - before < 50, "{} wakeups for a thousand ignored files", after - before);
     running.stop();
 }
 
-/// The inodes that a process has an inotify watch on.
+/// The inodes that a process watches with inotify.
 #[cfg(target_os = "linux")]
 fn watched_inodes(pid: u32) -> Vec<u64> {
     let mut inodes = Vec::new();
@@ -355,7 +358,7 @@ fn watched_inodes(pid: u32) -> Vec<u64> {
     inodes
 }
 
-/// How often the threads of a process gave up the processor of their own accord.
+/// The number of voluntary context switches of a process's threads.
 #[cfg(target_os = "linux")]
 fn context_switches(pid: u32) -> u64 {
     let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
@@ -367,9 +370,9 @@ fn context_switches(pid: u32) -> u64 {
     tasks.map(count).sum()
 }
 
-/// A cargo project without dependencies, run as one does: `devrun -- cargo run`.
+/// A cargo project without dependencies, run as `devrun -- cargo run`.
 #[test]
-fn a_cargo_project_is_built_and_restarted_for_its_source_alone() {
+fn a_cargo_project_is_built_and_restarted_for_its_source_only() {
     let sandbox = Sandbox::new();
     sandbox.write("Cargo.toml", "[package]\nname = \"little\"\nversion = \"0.1.0\"\nedition = \"2021\"\n");
     sandbox.write(".watchignore", "/target/\n/Cargo.lock\n/downloads/\n");
@@ -392,7 +395,7 @@ fn a_cargo_project_is_built_and_restarted_for_its_source_alone() {
     running.stop();
 }
 
-/// cargo needs its homes, which the clean environment of a sandbox takes away.
+/// cargo needs its home directories, which the clean environment of a sandbox lacks.
 fn with_cargo(command: &mut Command) -> &mut Command {
     let home = |name: &str, fallback: &str| {
         std::env::var_os(name).map(PathBuf::from).or_else(|| Some(std::env::home_dir()?.join(fallback)))
@@ -408,8 +411,8 @@ fn with_cargo(command: &mut Command) -> &mut Command {
     command
 }
 
-/// The button in a real browser, with an edit while its document is on the way: the document comes whole, and then the new
-/// page comes up by itself.
+/// A click in a real browser, and an edit during the download. The document arrives complete, and then the
+/// page reloads.
 #[test]
 #[ignore = "needs Chromium"]
 fn a_browser_keeps_its_download_and_gets_the_new_page() {

@@ -1,7 +1,8 @@
-//! The story: downloads never restart the server, and clients never see a restart.
+//! The use case that devrun was made for: downloads never restart the server, and clients never see a
+//! restart.
 
 /// The portal and Flask under devrun.
 #[cfg(feature = "cli")]
 mod downloads;
-/// The example server by itself.
+/// The example server without devrun.
 mod portal;

@@ -1,4 +1,5 @@
-//! The example server by itself: what it saves, what it answers when its upstream fails, how it stops.
+//! The example server without devrun: the files that it saves, its answers when its upstream fails, and its
+//! stop.
 
 use std::net::SocketAddr;
 
@@ -8,7 +9,7 @@ use crate::support::http::{Lost, Opened, free_address, get};
 use crate::support::process::TestProcess;
 use crate::support::sandbox::{Sandbox, example, wait_until};
 
-/// A running portal with an upstream that the test holds in its hand.
+/// A running portal with an upstream that the test controls.
 struct Portal {
     sandbox: Sandbox,
     upstream: Upstream,
@@ -104,7 +105,7 @@ fn a_document_is_saved_even_if_its_client_goes_away() {
 }
 
 #[test]
-fn failures_have_a_status_a_sentence_and_a_cause() {
+fn each_failure_has_a_status_a_message_and_a_cause() {
     let unreachable = Upstream::start(Behaviour::Hold);
     let cases = [
         (504, "timed out after 0.3 s while waiting for the answer", portal(Behaviour::Silent, "0.3")),
@@ -127,21 +128,21 @@ fn failures_have_a_status_a_sentence_and_a_cause() {
 }
 
 #[test]
-fn what_fails_after_the_answer_began_is_cut_and_never_looks_whole() {
+fn a_failure_during_the_answer_cuts_it_so_that_it_never_looks_complete() {
     let portal = portal(Behaviour::Cut, "10");
     let lost = get(portal.address, "/api/tender/118/download?while=saving").unwrap_err();
     assert!(matches!(lost, Lost::Cut(_)), "{lost:?}");
 }
 
 #[test]
-fn what_is_not_there_is_a_404() {
+fn an_unknown_path_is_a_404() {
     let portal = portal(Behaviour::Hold, "10");
     assert_eq!(get(portal.address, "/api/tender/7/download").unwrap().status, 404);
     assert_eq!(get(portal.address, "/elsewhere").unwrap().status, 404);
 }
 
 #[test]
-fn a_stop_finishes_what_is_in_flight_and_ends_event_streams() {
+fn a_stop_finishes_downloads_and_ends_event_streams() {
     let mut portal = portal(Behaviour::Hold, "10");
     let address = portal.address;
     let mut news = Opened::get(address, "/api/events", &[]).unwrap();
@@ -156,7 +157,8 @@ fn a_stop_finishes_what_is_in_flight_and_ends_event_streams() {
     assert_eq!(portal.process.wait().code(), Some(0));
 }
 
-/// The button, pressed in a real browser: progress is shown, the document comes, and a failure is told in words.
+/// A click on the button in a real browser: the page shows the progress, the document arrives, and a failure
+/// has a message.
 #[test]
 #[ignore = "needs Chromium"]
 fn the_button_downloads_the_document() {
@@ -175,7 +177,7 @@ fn the_button_downloads_the_document() {
 
 #[test]
 #[ignore = "needs Chromium"]
-fn the_page_says_what_went_wrong() {
+fn the_page_shows_the_cause_of_a_failure() {
     let portal = portal(Behaviour::Stall, "0.3");
     let browser = Browser::start();
     browser.open(&format!("http://{}/", portal.address));

@@ -1,4 +1,4 @@
-//! What both servers have: the socket, and the body whose second half is held back.
+//! Parts of both servers: the socket, and the body whose second half is held back.
 
 use std::net::TcpListener;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! actix: it takes the socket or $PORT, and finishes by itself what it has begun when it is asked to end.
+//! actix: it uses the socket or $PORT, and its own runtime finishes its requests at SIGTERM.
 
 use actix_web::{App, HttpResponse, HttpServer, web};
 use servers::{halves, listener};

@@ -1,4 +1,4 @@
-//! axum: it takes the socket or $PORT, and finishes what it has begun when it is asked to end.
+//! axum: it uses the socket or $PORT, and finishes its requests at SIGTERM.
 
 use axum::Router;
 use axum::body::Body;
