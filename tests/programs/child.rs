@@ -19,6 +19,7 @@
 //! | `serve-at PORT` | answers HTTP on that port |
 //! | `serve-on IP` | answers HTTP on that address and `$PORT` |
 //! | `serve-after FILE` | listens on `$PORT`, and answers HTTP once the file exists |
+//! | `hold-briefly MS` | listens on `$PORT` for that long, accepts nothing |
 //! | `hold-unix PATH` | listens on a Unix socket, accepts nothing |
 //! | `serve-polling` | answers HTTP on descriptor 3 as event loops do: non-blocking, with `accept` until no
 //! client is left |
@@ -89,6 +90,7 @@ fn run(words: &[String]) {
             "serve-at" => answer(listen(number(1) as u16), Duration::ZERO),
             "serve-on" => answer(TcpListener::bind((argument(1), port())).unwrap(), Duration::ZERO),
             "serve-after" => serve_after(argument(1)),
+            "hold-briefly" => hold_briefly(number(1) as u64),
             "hold-unix" => hold_unix(argument(1)),
             "serve-polling" => serve_polling(),
             "serve-strictly" => serve_strictly(),
@@ -251,6 +253,13 @@ fn serve_after(file: &str) -> ! {
     let listener = listen(port());
     await_file(file);
     answer(listener, Duration::ZERO)
+}
+
+fn hold_briefly(milliseconds: u64) -> usize {
+    let listener = listen(port());
+    wait(milliseconds);
+    drop(listener);
+    1
 }
 
 fn hold_unix(path: &str) -> usize {

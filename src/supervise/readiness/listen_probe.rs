@@ -20,6 +20,8 @@ const LATE_DELAY: Duration = Duration::from_secs(1);
 /// longer if an earlier generation used the given port.
 const STEADY_TIME: Duration = Duration::from_millis(500);
 const LONG_STEADY_TIME: Duration = Duration::from_secs(5);
+/// Number of looks in a row at which no process of the tree has the socket, before it is another program's.
+const STRANGER_LOOKS: u32 = 3;
 
 /// Repeated looks at the sockets of a generation that listens by itself.
 #[derive(Debug)]
@@ -35,9 +37,35 @@ enum Stage {
     /// No address is known to accept. `seen` are the addresses with the time at which each was seen first.
     Searching { seen: Vec<(SocketAddr, Instant)> },
     /// The address accepts, but the server may not wait for connections yet.
-    Accepting { address: SocketAddr, since: Instant, is_doubted: bool },
+    Accepting { address: SocketAddr, since: Instant, owner: Owner, is_doubted: bool },
     /// The server serves on another address than the given port.
     Elsewhere,
+}
+
+/// Which process has the socket that accepts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Owner {
+    /// A process of the tree.
+    Tree,
+    /// None of the tree at so many looks in a row: a container's port belongs to another program.
+    Stranger { looks: u32 },
+}
+
+impl Owner {
+    /// What follows from a look: whether a process of the tree listens on the port, and whether one waits.
+    /// `None` if the server is not ready, else whether it was seen waiting. A server that dies closes its
+    /// socket, which must not count as the socket of another program.
+    fn update(&mut self, listens: bool, waits: bool) -> Option<bool> {
+        *self = match *self {
+            _ if listens => Self::Tree,
+            Self::Tree => return None,
+            Self::Stranger { looks } => Self::Stranger { looks: looks + 1 },
+        };
+        match *self {
+            Self::Tree => Some(waits),
+            Self::Stranger { looks } => (looks >= STRANGER_LOOKS).then_some(true),
+        }
+    }
 }
 
 impl ListenProbe {
@@ -74,7 +102,8 @@ impl ListenProbe {
     pub(crate) fn accepted(&mut self, address: SocketAddr, now: Instant) {
         self.next = now;
         self.stage = if address.port() == self.port {
-            Stage::Accepting { address, since: now, is_doubted: false }
+            let owner = Owner::Stranger { looks: 0 };
+            Stage::Accepting { address, since: now, owner, is_doubted: false }
         } else {
             self.next = now + LATE_DELAY;
             Stage::Elsewhere
@@ -89,10 +118,11 @@ impl ListenProbe {
         now: Instant,
     ) -> ProbeResult {
         match &mut self.stage {
-            Stage::Accepting { address, since, is_doubted } => {
-                let is_waiting = is_waited_on(target.pids(), address.port());
-                let result = history.judge_accepting(is_waiting, now.saturating_duration_since(*since));
+            Stage::Accepting { address, since, owner, is_doubted } => {
                 self.next = now + if *is_doubted { LATE_DELAY } else { retry_delay(target.age()) };
+                let (listens, waits) = look_at_port(target.pids(), address.port());
+                let Some(is_waiting) = owner.update(listens, waits) else { return ProbeResult::Nothing };
+                let result = history.judge_accepting(is_waiting, now.saturating_duration_since(*since));
                 if result == ProbeResult::Doubtful && std::mem::replace(is_doubted, true) {
                     return ProbeResult::Nothing;
                 }
@@ -140,12 +170,11 @@ pub(crate) fn listening_besides(pids: &[i32], port: u16) -> Vec<String> {
     tcp.chain(listening_paths(pids).into_iter().map(|path| format!("the Unix socket {path}"))).collect()
 }
 
-/// Whether one of these processes waits for connections on this port, or none of them listens on it: then
-/// another program listens for them, such as a container's.
-fn is_waited_on(pids: &[i32], port: u16) -> bool {
+/// Whether one of these processes listens on this port, and whether one waits for connections there.
+fn look_at_port(pids: &[i32], port: u16) -> (bool, bool) {
     let mut sockets = listening_sockets(pids);
     sockets.retain(|(address, _)| address.port() == port);
-    sockets.is_empty() || sockets.iter().any(|(_, inode)| any_waits_on(pids, *inode))
+    (!sockets.is_empty(), sockets.iter().any(|(_, inode)| any_waits_on(pids, *inode)))
 }
 
 fn addresses(pids: &[i32]) -> Vec<SocketAddr> {
@@ -223,6 +252,17 @@ mod tests {
         assert_eq!(look(&[metrics, app], Some(app), 700), [metrics, app], "known");
         assert_eq!(look(&[app], None, 800), [], "it has gone, and the other one is not steady");
         assert_eq!(look(&[app, metrics], None, 900), [app], "it is steady, and the other one is new");
+    }
+
+    #[test]
+    fn a_socket_that_its_server_closes_is_not_another_programs() {
+        let mut owner = Owner::Stranger { looks: 0 };
+        assert_eq!(owner.update(false, false), None);
+        assert_eq!(owner.update(true, false), Some(false));
+        assert_eq!([0; 4].map(|_| owner.update(false, false)), [None; 4]);
+        assert_eq!(owner.update(true, true), Some(true));
+        let mut container = Owner::Stranger { looks: 0 };
+        assert_eq!([0; 3].map(|_| container.update(false, false)), [None, None, Some(true)]);
     }
 
     #[test]

@@ -183,7 +183,7 @@ async fn a_server_on_another_address_of_its_port_is_reached_there() {
 async fn a_server_that_listens_but_does_not_accept_replaces_no_other() {
     let mut supervisor = TestSupervisor::editable("serve", |options| options.port = Port::Own);
     let first = supervisor.phase("an address", |_, phase| address_of(phase)).await;
-    supervisor.sandbox.write("steps", "hold wait 1000 exit 3");
+    supervisor.sandbox.write("steps", "hold-briefly 700 wait 700 exit 3");
     supervisor.change();
     let ended = |number, phase: &Phase| match phase {
         Phase::Failed(_) => Some((number, true)),
