@@ -14,6 +14,8 @@ pub enum Layer {
     GitExclude,
     /// `.gitignore`, nested.
     Gitignore,
+    /// `.watchdogignore`, nested: the name under which projects have such rules from before.
+    Watchdogignore,
     /// `.watchignore` or another name of [`Options::file_names`](super::Options::file_names), nested, and
     /// [`Options::files`](super::Options::files).
     Watchignore,
@@ -30,6 +32,7 @@ impl Layer {
             Self::GitGlobal => "git-global",
             Self::GitExclude => "git-exclude",
             Self::Gitignore => "gitignore",
+            Self::Watchdogignore => "watchdogignore",
             Self::Watchignore => "watchignore",
             Self::Patterns => "flag",
         }

@@ -7,6 +7,9 @@ use super::git::GitEnv;
 use super::layer::Layer;
 use super::pattern::Case;
 
+/// The name of an ignore file that projects have from before devrun.
+pub(super) const WATCHDOG_NAME: &str = ".watchdogignore";
+
 /// The sources of rules.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -19,7 +22,8 @@ pub struct Options {
     pub roots: Vec<PathBuf>,
     /// Single patterns in gitignore syntax, as bytes. They are the highest layer.
     pub patterns: Vec<Vec<u8>>,
-    /// Names of the ignore files that are read in every directory. Default: `.watchignore`.
+    /// Names of the ignore files that are read in every directory. Default: `.watchdogignore` and
+    /// `.watchignore`. The former has a layer of its own, below all other names.
     pub file_names: Vec<OsString>,
     /// Paths of ignore files that are read once; they may be symbolic links. They rank with the nested files,
     /// below all of them.
@@ -33,14 +37,14 @@ pub struct Options {
 }
 
 impl Options {
-    /// The defaults for a working directory: `.watchignore`, git's files and the built-in rules.
+    /// The defaults for a working directory: `.watchignore`, `.watchdogignore`, git's files and the built-in rules.
     #[must_use]
     pub fn new(base: impl Into<PathBuf>) -> Self {
         Self {
             base: base.into(),
             roots: Vec::new(),
             patterns: Vec::new(),
-            file_names: vec![".watchignore".into()],
+            file_names: vec![WATCHDOG_NAME.into(), ".watchignore".into()],
             files: Vec::new(),
             vcs: true,
             builtin: true,
@@ -51,7 +55,8 @@ impl Options {
     /// The names of the nested rule files, from the lowest rank to the highest.
     pub(super) fn nested_files(&self) -> impl Iterator<Item = (&OsStr, Layer)> {
         let git = self.vcs.then_some((OsStr::new(".gitignore"), Layer::Gitignore));
-        let own = self.file_names.iter().map(|name| (name.as_os_str(), Layer::Watchignore));
+        let layer = |name| if name == WATCHDOG_NAME { Layer::Watchdogignore } else { Layer::Watchignore };
+        let own = self.file_names.iter().map(move |name| (name.as_os_str(), layer(name)));
         git.into_iter().chain(own)
     }
 

@@ -92,9 +92,11 @@ fn tracked_files_ignored_by(rules: &Rules, by: &Rule, paths: &[&Path]) -> Findin
     match by.layer {
         // devrun's own files are meant to ignore such files: documents are under version control, but are no
         // sources.
-        Layer::Watchignore | Layer::Patterns => finding.severity(Severity::Note).remedy_text(format!(
-            "nothing, if an edit there is no reason to restart; else take {them} back with `!`"
-        )),
+        Layer::Watchignore | Layer::Watchdogignore | Layer::Patterns => {
+            finding.severity(Severity::Note).remedy_text(format!(
+                "nothing, if an edit there is no reason to restart; else take {them} back with `!`"
+            ))
+        }
         _ => finding.remedy_text(format!(
             "an edit there restarts nothing: take {them} back with `!` in .watchignore"
         )),

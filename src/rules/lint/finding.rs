@@ -146,7 +146,7 @@ finding_ids! {
     HidesTrackedFile = "hides-tracked-file", Warning;
     /// A path that must be ignored is watched, or the other way round.
     ExpectationFailed = "expectation-failed", Error;
-    /// A `.watchdogignore` that nothing reads.
+    /// A `.watchdogignore` that nothing reads, because the configured names of ignore files leave it out.
     DeadWatchdogignore = "dead-watchdogignore", Warning;
 }
 

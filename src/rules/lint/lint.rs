@@ -95,7 +95,7 @@ fn checked_files(rules: &Rules) -> Vec<FileAndBase> {
         match file.layer() {
             Layer::Patterns => (!file.rules().is_empty()).then(|| rules.base()),
             Layer::Watchignore | Layer::Gitignore if is_given_by_path => Some(rules.base()),
-            Layer::Watchignore | Layer::Gitignore => source.and_then(Path::parent),
+            Layer::Watchignore | Layer::Watchdogignore | Layer::Gitignore => source.and_then(Path::parent),
             _ => None,
         }
         .map(Path::to_path_buf)

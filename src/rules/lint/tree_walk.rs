@@ -9,12 +9,10 @@ use ignore::{DirEntry, WalkBuilder, WalkState};
 
 use super::finding::{Finding, FindingId, Location};
 use crate::Remedy;
+use crate::rules::options::WATCHDOG_NAME;
 use crate::rules::pattern::EntryKind;
 use crate::rules::rules::Rules;
 use crate::sync;
-
-/// The ignore file of watchdog, a tool that many users of devrun come from.
-const WATCHDOG_NAME: &str = ".watchdogignore";
 
 /// What a walk over the watched trees found.
 #[derive(Debug, Default)]
@@ -55,10 +53,10 @@ impl TreeWalk {
         self.directories
     }
 
-    /// A finding for each `.watchdogignore` that nothing reads.
+    /// A finding for each `.watchdogignore`, if the options leave out this name.
     pub(super) fn findings(&self) -> impl Iterator<Item = Finding> + '_ {
         self.unused_files.iter().map(|path| {
-            let message = "nothing reads this file: devrun reads .watchignore";
+            let message = "nothing reads this file: the configured names of ignore files do not include it";
             Finding::new(FindingId::DeadWatchdogignore, Location::file(path), message)
                 .remedy(Remedy::ReadIgnoreFile { name: WATCHDOG_NAME.into() })
         })

@@ -90,7 +90,10 @@ fn every_check_is_documented() {
     sandbox.write("manage.py", "");
     sandbox.write(".watchdogignore", "*.zip\n");
     sandbox.write("logs/a", "");
-    sandbox.write("devrun.toml", "[run]\ncommand = ['true']\n[server]\nproxy = 0\n");
+    sandbox.write(
+        "devrun.toml",
+        "[watch]\nignore-file = ['.watchignore']\n[run]\ncommand = ['true']\n[server]\nproxy = 0\n",
+    );
     let (checks, _) = doctor(&sandbox, &["--probe-roots"]);
     assert!(checks.len() > 10);
     for check in checks {

@@ -284,6 +284,22 @@ fn other_names_of_rule_files_are_read_in_every_directory() {
 }
 
 #[test]
+fn watchdogignore_is_a_layer_between_watchignore_and_gitignore() {
+    let sandbox = Sandbox::new();
+    sandbox.write(".gitignore", "*.x\n!*.y\n");
+    sandbox.write(".watchdogignore", "/downloads/\n*.y\n!a.x\n*.z\n");
+    sandbox.write(".watchignore", "!keep.z\n");
+    sandbox.write("sub/.watchdogignore", "!*.y\nkeep.z\n");
+    let rules = Rules::new(Options::new(sandbox.root())).unwrap();
+    assert_eq!(said(&rules, &sandbox, "downloads/a"), "watchdogignore project/.watchdogignore:1 /downloads/");
+    assert_eq!(said(&rules, &sandbox, "a.y"), "watchdogignore project/.watchdogignore:2 *.y");
+    assert_eq!(said(&rules, &sandbox, "a.x"), "watchdogignore project/.watchdogignore:3 !a.x");
+    assert_eq!(said(&rules, &sandbox, "sub/a.y"), "watchdogignore project/sub/.watchdogignore:1 !*.y");
+    assert_eq!(said(&rules, &sandbox, "sub/keep.z"), "watchignore project/.watchignore:1 !keep.z");
+    assert!(rules.is_rule_file(&sandbox.path("x/.watchdogignore")));
+}
+
+#[test]
 fn several_roots_each_have_their_own_rules() {
     let sandbox = Sandbox::new();
     let other = sandbox.outside().join("other");

@@ -109,7 +109,7 @@ pub(crate) struct WatchOptions {
     #[arg(short = 'i', long, value_name = "PATTERN", allow_hyphen_values = true,
         value_parser = OsStringValueParser::new().try_map(values::pattern))]
     pub(crate) ignore: Option<Vec<Vec<u8>>>,
-    /// Per-directory ignore file; repeatable [default: .watchignore]
+    /// Per-directory ignore file; repeatable [default: .watchignore, .watchdogignore]
     ///
     /// A name is read in every directory; a path with a `/` is read once, anchored at the working
     /// directory. Example: `devrun --ignore-file .watchignore --ignore-file .dockerignore -- npm start`

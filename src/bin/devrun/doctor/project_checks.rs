@@ -41,10 +41,14 @@ pub(super) fn project_kind(settings: &Settings) -> Vec<Finding> {
     if matches!(project::recognise(&settings.base).kind, Some("Python" | "Flask" | "FastAPI" | "Django")) {
         findings.push(python_bytecode());
     }
-    if settings.base.join(".watchdogignore").exists() {
+    let name = OsStr::new(".watchdogignore");
+    if settings.base.join(name).exists() && settings.watch.file_names.iter().all(|known| known != name) {
         findings.push(
-            Finding::warning("watchdogignore", "no program reads .watchdogignore")
-                .with_remedy("`devrun init` copies its rules into a .watchignore"),
+            Finding::warning(
+                "watchdogignore",
+                "nothing reads .watchdogignore: `ignore-file` does not name it",
+            )
+            .with_remedy("`devrun init` copies its rules into a .watchignore"),
         );
     }
     findings

@@ -11,7 +11,7 @@ use crate::ui::error::CliError;
 
 /// The file that `devrun init` writes.
 pub(super) const RULES: &str = ".watchignore";
-/// A file that people write in the belief that Python's watchdog reads it. No program does.
+/// A file that people write in the belief that Python's watchdog reads it. devrun reads it too.
 pub(super) const LEGACY_RULES: &str = ".watchdogignore";
 
 /// The rules of a `.watchignore` that exists already. `[check]` can only assert what these rules decide.

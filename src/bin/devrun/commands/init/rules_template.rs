@@ -34,7 +34,7 @@ pub(super) fn rules_text(project: &Project, folders: &[DataFolder], legacy: &Leg
     if legacy.rules().next().is_none() {
         return text.into_bytes();
     }
-    add_title(&mut text, &format!("Copied from {LEGACY_RULES}, which no program reads."));
+    add_title(&mut text, &format!("Copied from {LEGACY_RULES}."));
     let mut bytes = text.clone().into_bytes();
     let is_new = |line: &[u8]| !split_lines(text.as_bytes()).any(|known| known == line);
     for line in legacy.lines().iter().map(|line| line.as_bytes()).filter(|line| is_new(line)) {

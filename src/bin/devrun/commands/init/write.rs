@@ -124,9 +124,7 @@ fn print_copied(legacy: &LegacyRules, terminal: &mut Terminal) {
     let rules = legacy.rules().count();
     if rules > 0 {
         let rules = count(rules, "rule");
-        terminal.eprintln(format_args!(
-            "copied {rules} from {LEGACY_RULES}, which no program reads: you can remove it now"
-        ));
+        terminal.eprintln(format_args!("copied {rules} from {LEGACY_RULES}: you can remove it now"));
     }
 }
 
@@ -142,9 +140,8 @@ fn print_missing(directory: &Path, legacy: &LegacyRules, terminal: &mut Terminal
         terminal.eprintln(format_args!("{RULES} has all rules of {LEGACY_RULES} already: you can remove it"));
         return;
     }
-    terminal.warn(
-        format_args!("no program reads {LEGACY_RULES}, and {RULES} was not changed"),
-        &format!("add these lines to {RULES}:"),
-    );
+    terminal.eprintln(format_args!(
+        "devrun reads {LEGACY_RULES} too; to have one file, add these lines to {RULES} and remove it:"
+    ));
     missing.iter().for_each(|rule| terminal.eprintln(format_args!("    {}", rule.escaped())));
 }

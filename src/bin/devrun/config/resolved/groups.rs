@@ -36,7 +36,7 @@ pub(crate) struct WatchSettings {
 impl WatchSettings {
     /// Resolves the options. Without `--watch` the root is `base`.
     pub(crate) fn new(options: args::WatchOptions, base: &Path) -> Self {
-        let default_name = || vec![PathBuf::from(".watchignore")];
+        let default_name = || vec![".watchdogignore".into(), ".watchignore".into()];
         let (files, names): (Vec<_>, Vec<_>) =
             options.ignore_file.unwrap_or_else(default_name).into_iter().partition(|file| is_path(file));
         Self {
