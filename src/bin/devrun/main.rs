@@ -22,8 +22,7 @@ use crate::cli::parse::Parsed;
 use crate::commands::{check, explain, init, list};
 use crate::config::resolved::settings::{Settings, SettingsInput};
 use crate::config::sources::{environment, merge};
-use crate::ui::error::{CliError, ExitCode};
-use crate::ui::terminal::Terminal;
+use crate::ui::{CliError, ExitCode, Terminal};
 
 fn main() -> std::process::ExitCode {
     OrphanKiller::run_if_asked();

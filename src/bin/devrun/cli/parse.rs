@@ -8,8 +8,7 @@ use clap::{CommandFactory as _, Parser as _};
 use crate::cli::commands::Cli;
 use crate::cli::suggest::nearest;
 use crate::cli::usage_error::usage_error;
-use crate::ui::error::CliError;
-use crate::ui::escape::escape_bytes;
+use crate::ui::{CliError, escape_bytes};
 
 /// What the user typed.
 pub(crate) enum Parsed {

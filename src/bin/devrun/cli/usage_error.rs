@@ -5,7 +5,7 @@ use std::error::Error as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::cli::suggest::nearest;
-use crate::ui::error::CliError;
+use crate::ui::CliError;
 
 /// The error of clap as one sentence with a remedy. `program` is the command whose help fits: `devrun` or, for
 /// example, `devrun check`.

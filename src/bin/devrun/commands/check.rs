@@ -10,9 +10,7 @@ use devrun::rules::{
 use crate::cli::commands::CheckFormat;
 use crate::config::resolved::settings::Settings;
 use crate::report::check::{github, human, json, sarif};
-use crate::ui::error::{CliError, ExitCode};
-use crate::ui::escape::escape_text;
-use crate::ui::terminal::Terminal;
+use crate::ui::{CliError, ExitCode, Terminal, escape_text};
 
 /// Lints the rules and prints the findings.
 pub(crate) fn run(

@@ -13,11 +13,10 @@ use serde::Serialize;
 
 use crate::cli::values::Format;
 use crate::config::resolved::settings::Settings;
-use crate::ui::byte_string::{self, ByteString};
-use crate::ui::error::{CliError, ExitCode};
-use crate::ui::escape::{escape_bytes, escape_path, escape_text};
-use crate::ui::style::{ERROR, FAINT, GOOD, NAME, styled};
-use crate::ui::terminal::Terminal;
+use crate::ui::{
+    ByteString, CliError, ERROR, ExitCode, FAINT, GOOD, NAME, Terminal, byte_string, escape_bytes,
+    escape_path, escape_text, styled,
+};
 
 /// Capacity of the buffer for standard input.
 const STDIN_BUFFER: usize = 64 * 1024;

@@ -16,12 +16,10 @@ use crate::cli::values::Format;
 use crate::config::resolved::settings::Settings;
 use crate::report::mode_reason;
 use crate::system::inotify;
-use crate::ui::byte_string::{self, ByteString};
-use crate::ui::error::{CliError, ExitCode};
-use crate::ui::escape::{escape_bytes, escape_path, escape_text};
-use crate::ui::numbers::count;
-use crate::ui::style::{ERROR, FAINT, GOOD, HELP, NAME, styled};
-use crate::ui::terminal::Terminal;
+use crate::ui::{
+    ByteString, CliError, ERROR, ExitCode, FAINT, GOOD, HELP, NAME, Terminal, byte_string, count,
+    escape_bytes, escape_path, escape_text, styled,
+};
 
 /// The version of the output of `--format json`.
 const VERSION: u32 = 1;

@@ -7,8 +7,7 @@ use std::path::Path;
 use crate::cli::args::{ConfigSource, Options};
 use crate::cli::suggest::nearest;
 use crate::config::paths::is_path;
-use crate::ui::error::CliError;
-use crate::ui::escape::escape_path;
+use crate::ui::{CliError, escape_path};
 
 /// Checks the paths on the command line and the options that exclude each other.
 ///

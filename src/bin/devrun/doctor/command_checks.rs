@@ -8,7 +8,7 @@ use devrun::supervise::Shell;
 
 use super::finding::Finding;
 use crate::config::resolved::settings::Settings;
-use crate::ui::escape::{escape_bytes, escape_path};
+use crate::ui::{escape_bytes, escape_path};
 
 /// Checks COMMAND, if there is one.
 pub(super) fn run(settings: &Settings) -> Vec<Finding> {

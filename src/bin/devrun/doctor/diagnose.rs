@@ -7,8 +7,7 @@ use super::finding::Finding;
 use super::{command_checks, limit_checks, port_checks, project_checks, watch_checks};
 use crate::cli::values::Format;
 use crate::config::resolved::settings::Settings;
-use crate::ui::error::{CliError, ExitCode};
-use crate::ui::terminal::Terminal;
+use crate::ui::{CliError, ExitCode, Terminal};
 
 /// The version of the output of `--format json`.
 const VERSION: u32 = 1;

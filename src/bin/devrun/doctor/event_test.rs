@@ -8,7 +8,7 @@ use devrun::watch::{Event, Mode, Options, Watch};
 
 use super::finding::Finding;
 use crate::config::resolved::settings::Settings;
-use crate::ui::escape::{escape_path, escape_text};
+use crate::ui::{escape_path, escape_text};
 
 /// Timeout for the event. Real events arrive within milliseconds.
 const EVENT_TIMEOUT: Duration = Duration::from_secs(5);

@@ -2,9 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::ui::error::CliError;
-use crate::ui::style::{ERROR, FAINT, GOOD, HELP, NAME, WARNING, styled};
-use crate::ui::terminal::Terminal;
+use crate::ui::{CliError, ERROR, FAINT, GOOD, HELP, NAME, Terminal, WARNING, styled};
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

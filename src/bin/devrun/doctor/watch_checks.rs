@@ -9,8 +9,7 @@ use super::finding::Finding;
 use crate::config::resolved::settings::Settings;
 use crate::project::{self, DataFolder};
 use crate::report::mode_reason;
-use crate::ui::escape::{escape_bytes, escape_text};
-use crate::ui::numbers::count;
+use crate::ui::{count, escape_bytes, escape_text};
 
 /// Number of files from which repeated scans cost a lot of CPU time.
 const LARGE_SCAN: usize = 50_000;

@@ -3,8 +3,7 @@
 use clap::{Command, CommandFactory as _};
 
 use crate::cli::commands::Cli;
-use crate::ui::error::{CliError, ExitCode};
-use crate::ui::terminal::Terminal;
+use crate::ui::{CliError, ExitCode, Terminal};
 
 /// Writes completions for a shell to standard output.
 pub(crate) fn write(shell: clap_complete::Shell, terminal: &mut Terminal) -> Result<ExitCode, CliError> {

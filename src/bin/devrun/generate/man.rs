@@ -6,9 +6,7 @@ use clap::{Command, CommandFactory as _};
 
 use crate::cli::commands::Cli;
 use crate::cli::suggest::nearest;
-use crate::ui::error::{CliError, ExitCode};
-use crate::ui::escape::escape_path;
-use crate::ui::terminal::Terminal;
+use crate::ui::{CliError, ExitCode, Terminal, escape_path};
 
 /// Writes one manual page to standard output, or all of them into a directory.
 pub(crate) fn write(

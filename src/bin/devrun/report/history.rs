@@ -17,8 +17,7 @@ use super::record::{
     ChangedPath, DefectRecord, EndRecord, Ready, Record, RestartLoop, Restarting, RootRecord, RulesReloaded,
     Summary, WaitingForGit, micros,
 };
-use crate::ui::byte_string::ByteString;
-use crate::ui::remedy::worded;
+use crate::ui::{ByteString, worded};
 
 /// What happened so far in a run.
 #[derive(Debug)]

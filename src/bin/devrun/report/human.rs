@@ -9,9 +9,7 @@ use super::record::{
     ChangedPath, Ready, Reconfigured, Record, RestartLoop, Restarting, RootRecord, RulesReloaded, Summary,
     WaitingForGit, micros,
 };
-use crate::ui::byte_string::ByteString;
-use crate::ui::escape::escape_text;
-use crate::ui::numbers::{count, size, time};
+use crate::ui::{ByteString, count, escape_text, size, time};
 
 /// Maximum number of paths that a line names.
 const MAX_NAMED_PATHS: usize = 3;

@@ -3,9 +3,7 @@
 use anstyle::Style;
 
 use crate::config::resolved::groups::OutputSettings;
-use crate::ui::escape::escape_text;
-use crate::ui::style::{ERROR, FAINT, GOOD, WARNING, styled};
-use crate::ui::terminal::Terminal;
+use crate::ui::{ERROR, FAINT, GOOD, Terminal, WARNING, escape_text, styled};
 
 /// How important a line is. It decides the colour, and which lines `-q` and `-v` show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

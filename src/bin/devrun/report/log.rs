@@ -8,8 +8,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, Registry, fmt, reload};
 
 use crate::config::resolved::groups::OutputSettings;
-use crate::ui::error::CliError;
-use crate::ui::terminal::StderrWriter;
+use crate::ui::{CliError, StderrWriter};
 
 const VARIABLE: &str = "DEVRUN_LOG";
 /// The filter that drops every line.

@@ -13,9 +13,7 @@ use devrun::supervise::{ExitReport, ProcessExit};
 use devrun::watch::{RootReport, Why};
 use serde::Serialize;
 
-use crate::ui::byte_string::{self, ByteString};
-use crate::ui::numbers::time;
-use crate::ui::remedy::worded;
+use crate::ui::{ByteString, byte_string, time, worded};
 
 /// The version of the schema. It is raised when a field changes its meaning or goes away, not when one is
 /// added.

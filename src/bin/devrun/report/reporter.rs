@@ -12,9 +12,7 @@ use super::line::{Line, Verbosity};
 use super::record::Record;
 use super::restart_log::RestartLog;
 use crate::config::resolved::settings::Settings;
-use crate::ui::escape::escape_text;
-use crate::ui::numbers::running_time;
-use crate::ui::terminal::Terminal;
+use crate::ui::{Terminal, escape_text, running_time};
 
 /// Delay before the status line shows that something takes long.
 const STATUS_DELAY: Duration = Duration::from_millis(500);

@@ -19,9 +19,7 @@ use super::stop::{StopAction, StopSequence, was_interrupted};
 use crate::config::diff::{Reload, SettingsDiff};
 use crate::config::resolved::settings::Settings;
 use crate::report::{Reconfigured, Record, Reporter, log};
-use crate::ui::byte_string::ByteString;
-use crate::ui::error::{CliError, ExitCode};
-use crate::ui::terminal::Terminal;
+use crate::ui::{ByteString, CliError, ExitCode, Terminal};
 
 /// Interval at which the status line is updated.
 const STATUS_INTERVAL: Duration = Duration::from_millis(250);

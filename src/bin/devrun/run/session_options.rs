@@ -5,8 +5,7 @@ use devrun::supervise::{Capture, OrphanKiller, Stdin};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::config::resolved::settings::Settings;
-use crate::ui::error::CliError;
-use crate::ui::terminal::Terminal;
+use crate::ui::{CliError, Terminal};
 
 /// Limit of open files for devrun, because each connection of a client takes two. A higher one would slow down programs that close all possible descriptors.
 const OPEN_FILES: u64 = 32_768;

@@ -8,7 +8,7 @@ use devrun::session::Error;
 use devrun::{proxy, supervise};
 
 use crate::system::ports;
-use crate::ui::error::CliError;
+use crate::ui::CliError;
 
 /// The message and the remedy for an error of [`devrun::Session`].
 pub(crate) fn start_error(error: &Error) -> CliError {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use devrun::supervise::{ProcessExit, Signal, SupervisorExit};
 
-use crate::ui::error::ExitCode;
+use crate::ui::ExitCode;
 
 /// Maximum time between two signals that one key press causes.
 ///

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::Path;
 use std::time::Duration;
 
-use crate::ui::escape::escape_text;
+use crate::ui::escape_text;
 
 /// Timeout for a connection that tests whether a program listens.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(300);

@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 
 use devrun::rules::{EntryKind, Options, Rules};
 
-use crate::ui::byte_string::ByteString;
-use crate::ui::error::CliError;
+use crate::ui::{ByteString, CliError};
 
 /// The file that `devrun init` writes.
 pub(super) const RULES: &str = ".watchignore";

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::existing_rules::{LEGACY_RULES, LegacyRules, split_lines};
 use crate::project::{DataFolder, Project};
-use crate::ui::escape::escape_path;
+use crate::ui::escape_path;
 
 const HEADER: &str = "\
 # Files that devrun does not watch: a change here does not restart the server. The syntax is that of .gitignore.

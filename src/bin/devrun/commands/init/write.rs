@@ -11,12 +11,7 @@ use super::existing_rules::{KeptRules, LEGACY_RULES, LegacyRules, RULES, split_l
 use super::rules_template::rules_text;
 use crate::config::sources::file;
 use crate::project::{self, DataFolder, Project};
-use crate::ui::byte_string::ByteString;
-use crate::ui::error::{CliError, ExitCode};
-use crate::ui::escape::escape_path;
-use crate::ui::numbers::count;
-use crate::ui::style::{GOOD, NAME, styled};
-use crate::ui::terminal::Terminal;
+use crate::ui::{ByteString, CliError, ExitCode, GOOD, NAME, Terminal, count, escape_path, styled};
 
 /// Writes a `.watchignore` and a `devrun.toml` for the project in `directory`, or only shows them.
 pub(crate) fn run(directory: &Path, dry_run: bool, terminal: &mut Terminal) -> Result<ExitCode, CliError> {

@@ -8,7 +8,7 @@ use devrun::supervise::{Shell, Stdin};
 
 use crate::cli::args::RunOptions;
 use crate::cli::values::CommandLine;
-use crate::ui::error::CliError;
+use crate::ui::CliError;
 
 /// COMMAND. That of the command line runs in `directory`, that of devrun.toml in `base`. `None` if there is none.
 ///

@@ -11,8 +11,7 @@ use crate::cli::args;
 use crate::cli::values::Format;
 use crate::config::paths::{is_path, resolved};
 use crate::config::resolved::command::{command, command_from_file};
-use crate::ui::error::CliError;
-use crate::ui::escape::escape_relative_path;
+use crate::ui::{CliError, escape_relative_path};
 
 /// Which paths are watched, and how: the table [watch].
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,9 +9,7 @@ use rustix::fs::FileType;
 
 use crate::config::paths::is_below;
 use crate::config::resolved::settings::Settings;
-use crate::ui::error::{CliError, SourceSpan};
-use crate::ui::escape::escape_relative_path;
-use crate::ui::remedy::worded;
+use crate::ui::{CliError, SourceSpan, escape_relative_path, worded};
 
 impl Settings {
     /// The rules of a run.

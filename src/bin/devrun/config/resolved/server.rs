@@ -8,8 +8,7 @@ use devrun::{Command, proxy};
 
 use crate::cli::addresses::Proxy;
 use crate::cli::args;
-use crate::ui::error::CliError;
-use crate::ui::escape::escape_path;
+use crate::ui::{CliError, escape_path};
 
 /// The port that clients see, and the sockets that COMMAND inherits: the table [server].
 #[derive(Debug, Clone, PartialEq, Eq)]

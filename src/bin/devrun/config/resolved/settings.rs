@@ -12,8 +12,7 @@ use crate::config::resolved::server::ServerSettings;
 use crate::config::sources::environment::Environment;
 use crate::config::sources::{file, merge};
 use crate::config::validate;
-use crate::ui::error::CliError;
-use crate::ui::escape::escape_relative_path;
+use crate::ui::{CliError, escape_relative_path};
 
 /// The settings of a run, with all defaults.
 #[derive(Debug, Clone)]

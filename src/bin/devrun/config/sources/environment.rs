@@ -10,7 +10,7 @@ use crate::cli::args::{AllOptions, ConfigSource, Options};
 use crate::cli::suggest::nearest;
 use crate::cli::usage_error::usage_error;
 use crate::config::sources::toml_options::check_word;
-use crate::ui::error::CliError;
+use crate::ui::CliError;
 
 const PREFIX: &str = "DEVRUN_";
 

@@ -9,8 +9,7 @@ use crate::cli::suggest::nearest;
 use crate::cli::usage_error::usage_error;
 use crate::config::sources::mistake::Mistake;
 use crate::config::sources::toml_options::{Document, OptionWords};
-use crate::ui::error::{CliError, SourceSpan};
-use crate::ui::escape::escape_path;
+use crate::ui::{CliError, SourceSpan, escape_path};
 
 /// The name of the file.
 pub(crate) const NAME: &str = "devrun.toml";

@@ -5,8 +5,7 @@ use std::path::Path;
 
 use devrun::rules::{Finding, Location};
 
-use crate::ui::escape::escape_bytes;
-use crate::ui::remedy::worded;
+use crate::ui::{escape_bytes, worded};
 
 /// The file of a location, relative to `directory` if it is below it. `None` for a pattern of the command line,
 /// which is in no file.

@@ -5,8 +5,7 @@ use std::path::Path;
 use devrun::rules::{Finding, LintReport, Severity};
 
 use super::finding_text::{character_columns, file, full_text};
-use crate::ui::error::CliError;
-use crate::ui::terminal::Terminal;
+use crate::ui::{CliError, Terminal};
 
 /// Prints one workflow command for each finding.
 pub(crate) fn write(report: &LintReport, directory: &Path, terminal: &mut Terminal) -> Result<(), CliError> {

@@ -6,12 +6,7 @@ use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snip
 use devrun::rules::{Finding, LintReport, Location, Severity};
 
 use super::finding_text::{escaped_line, file};
-use crate::ui::error::CliError;
-use crate::ui::escape::escape_path;
-use crate::ui::numbers::count;
-use crate::ui::remedy::worded;
-use crate::ui::style::{ERROR, GOOD, NAME, WARNING, styled};
-use crate::ui::terminal::Terminal;
+use crate::ui::{CliError, ERROR, GOOD, NAME, Terminal, WARNING, count, escape_path, styled, worded};
 
 /// Prints every finding, and then a summary.
 pub(crate) fn write(report: &LintReport, directory: &Path, terminal: &mut Terminal) -> Result<(), CliError> {

@@ -6,10 +6,7 @@ use devrun::rules::{Finding, LintReport, Severity};
 use serde::Serialize;
 
 use super::finding_text::file;
-use crate::ui::byte_string::{self, ByteString};
-use crate::ui::error::CliError;
-use crate::ui::remedy::worded;
-use crate::ui::terminal::Terminal;
+use crate::ui::{ByteString, CliError, Terminal, byte_string, worded};
 
 #[derive(Serialize)]
 struct Document<'a> {

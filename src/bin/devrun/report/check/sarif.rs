@@ -6,9 +6,7 @@ use devrun::rules::{Finding, FindingId, LintReport, Location};
 use serde_json::{Value, json};
 
 use super::finding_text::{character_columns, file, full_text};
-use crate::ui::byte_string::ByteString;
-use crate::ui::error::CliError;
-use crate::ui::terminal::Terminal;
+use crate::ui::{ByteString, CliError, Terminal};
 
 const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
 /// The name that services give to the top directory of the sources.
