@@ -74,8 +74,8 @@ fn dispatch(arguments: Cli, terminal: &mut Terminal) -> Result<ExitCode, CliErro
             let show = match args.hot {
                 Some(time) => list::Show::Hot(time),
                 None if args.ignored => list::Show::Ignored,
-                None if args.null => list::Show::NulTerminatedFiles,
-                None if args.flat => list::Show::Files,
+                None if args.null => list::Show::NulTerminated,
+                None if args.flat => list::Show::Lines,
                 None => list::Show::Tree,
             };
             list::run(settings(args.source, options, Vec::new(), terminal)?, show, args.format, terminal)

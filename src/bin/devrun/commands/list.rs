@@ -32,9 +32,9 @@ pub(crate) enum Show {
     /// The watched directories with the number of their files.
     Tree,
     /// The watched files, one on each line.
-    Files,
-    /// The watched files, each ended by NUL.
-    NulTerminatedFiles,
+    Lines,
+    /// The watched files, each ended by NUL and not escaped.
+    NulTerminated,
     /// The top of each ignored subtree, with its rule.
     Ignored,
     /// The paths with the most events within this time.
@@ -52,9 +52,8 @@ pub(crate) fn run(
     match show {
         Show::Ignored => list.ignored(terminal)?,
         Show::Hot(time) => with_watch(&settings, |watch| list.hot(watch, time, terminal))?,
-        Show::Files => with_watch(&settings, |watch| list.files(watch, terminal))?,
-        Show::NulTerminatedFiles => {
-            with_watch(&settings, |watch| list.nul_terminated_files(watch, terminal))?
+        Show::Lines | Show::NulTerminated => {
+            with_watch(&settings, |watch| list.files(watch, &show, terminal))?
         }
         Show::Tree => with_watch(&settings, |watch| list.tree(watch, terminal))?,
     }
@@ -168,22 +167,20 @@ impl List<'_> {
         byte_string::with(document, "files", &self.all_relative(files))
     }
 
-    fn files(&self, watch: &Watch, terminal: &mut Terminal) -> Result<(), CliError> {
+    fn files(&self, watch: &Watch, show: &Show, terminal: &mut Terminal) -> Result<(), CliError> {
         let files = watch.files();
         if self.json {
             let document = json!({ "version": VERSION });
             return terminal.println_data(byte_string::with(document, "files", &self.all_relative(&files)));
         }
-        files.iter().try_for_each(|file| terminal.println(escape_path(self.strip_directory(file))))
-    }
-
-    fn nul_terminated_files(&self, watch: &Watch, terminal: &mut Terminal) -> Result<(), CliError> {
-        if self.json {
-            return self.files(watch, terminal);
-        }
-        watch.files().iter().try_for_each(|file| {
-            let file = self.strip_directory(file).as_os_str().as_encoded_bytes();
-            terminal.print_bytes(&[file, b"\0"].concat())
+        files.iter().try_for_each(|file| {
+            let file = file.strip_prefix(&self.settings.directory).unwrap_or(file);
+            match show {
+                Show::NulTerminated => {
+                    terminal.print_bytes(&[file.as_os_str().as_encoded_bytes(), b"\0"].concat())
+                }
+                _ => terminal.println(escape_path(file)),
+            }
         })
     }
 
@@ -270,10 +267,6 @@ impl List<'_> {
 
     fn all_relative(&self, paths: &[PathBuf]) -> Vec<ByteString> {
         paths.iter().map(|path| self.relative(path)).collect()
-    }
-
-    fn strip_directory<'p>(&self, path: &'p Path) -> &'p Path {
-        path.strip_prefix(&self.settings.directory).unwrap_or(path)
     }
 }
 

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::event_test::{test_roots, test_temporary_directory};
 use super::finding::Finding;
-use super::{command_checks, limit_checks, port_checks, project_checks, watch_checks};
+use super::{project_checks, system_checks, watch_checks};
 use crate::cli::values::Format;
 use crate::config::resolved::settings::Settings;
 use crate::ui::{CliError, ExitCode, Terminal};
@@ -33,16 +33,16 @@ pub(crate) fn run(
     let (configuration, settings) = check_configuration(settings)?;
     let mut findings = vec![configuration];
     terminal.set_status("checking limits, roots and ports");
-    findings.extend(limit_checks::run());
+    findings.extend(system_checks::limits());
     findings.extend(runtime.block_on(watch_checks::run(&settings)));
     terminal.set_status("waiting for an event");
     findings.push(runtime.block_on(test_temporary_directory()));
     if event_tests == EventTests::TemporaryDirectoryAndRoots {
         findings.extend(runtime.block_on(test_roots(&settings)));
     }
-    findings.extend(port_checks::run(&settings));
+    findings.extend(system_checks::ports(&settings));
     findings.extend(project_checks::git(&settings));
-    findings.extend(command_checks::run(&settings));
+    findings.extend(project_checks::command(&settings));
     findings.extend(project_checks::project_kind(&settings));
     terminal.clear_status();
     print(&findings, format, terminal)?;
