@@ -20,7 +20,7 @@ use crate::cli::args::{ConfigSource, Options, OutputOptions, WatchOptions};
 use crate::cli::commands::{Cli, ReferencePage, RunArgs, Subcommand};
 use crate::cli::parse::Parsed;
 use crate::commands::{check, explain, init, list};
-use crate::config::resolved::settings::{Settings, SettingsInput};
+use crate::config::resolved::settings::{Settings, SettingsInput, current_directory};
 use crate::config::sources::{environment, merge};
 use crate::ui::{CliError, ExitCode, Terminal};
 
@@ -133,11 +133,4 @@ fn settings(
     terminal.set_color(settings.output.color);
     report::log::configure(settings.output)?;
     Ok(settings)
-}
-
-fn current_directory() -> Result<std::path::PathBuf, CliError> {
-    std::env::current_dir().map_err(|error| {
-        CliError::failed_to("find the working directory", &error)
-            .with_remedy("the directory was removed; change to one that exists")
-    })
 }

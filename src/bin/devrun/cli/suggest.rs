@@ -11,7 +11,8 @@ pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
         .map(|(_, candidate)| candidate)
 }
 
-/// Whether one word begins with the other: `ready` for `ready-path`, `stoptimeout` for `stop-timeout`, `stop_signal` for `stop-signal`, `extensions` for `ext`.
+/// Whether one word begins with the other, without `-` and `_`: `ready` and `ready-path`, `stop_signal` and
+/// `stop-signal`, `extensions` and `ext`.
 fn shares_beginning(word: &str, candidate: &str) -> bool {
     let bare = |text: &str| text.replace(['-', '_'], "").to_ascii_lowercase();
     let (word, candidate) = (bare(word), bare(candidate));

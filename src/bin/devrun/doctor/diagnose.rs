@@ -40,7 +40,7 @@ pub(crate) fn run(
     if event_tests == EventTests::TemporaryDirectoryAndRoots {
         findings.extend(runtime.block_on(test_roots(&settings)));
     }
-    findings.extend(system_checks::ports(&settings));
+    findings.extend(system_checks::addresses(&settings));
     findings.extend(project_checks::git(&settings));
     findings.extend(project_checks::command(&settings));
     findings.extend(project_checks::project_kind(&settings));

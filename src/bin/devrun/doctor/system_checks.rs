@@ -58,7 +58,7 @@ fn check_queue(length: u64) -> Finding {
 }
 
 /// Checks each address, and whether a fixed upstream address is still free.
-pub(super) fn ports(settings: &Settings) -> Vec<Finding> {
+pub(super) fn addresses(settings: &Settings) -> Vec<Finding> {
     let server = &settings.server;
     let proxy = server.addresses.iter().map(|address| port("--proxy", *address, ports::try_tcp(*address)));
     let listen = server.listen.iter().filter_map(|listen| match &listen.endpoint {

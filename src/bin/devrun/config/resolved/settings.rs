@@ -49,8 +49,7 @@ impl Settings {
     /// # Errors
     /// A [`CliError`] if the working directory was removed.
     pub(crate) fn defaults() -> Result<Self, CliError> {
-        let directory = std::env::current_dir()
-            .map_err(|error| CliError::failed_to("find the working directory", &error))?;
+        let directory = current_directory()?;
         let input = SettingsInput { directory: directory.clone(), ..SettingsInput::default() };
         Self::resolve(Options::default(), None, directory, Arc::new(input))
     }
@@ -195,6 +194,17 @@ struct ConfigPath {
     path: PathBuf,
     /// Whether `--config` or DEVRUN_CONFIG names it. Then the project stays the working directory.
     is_named: bool,
+}
+
+/// The directory in which devrun was started.
+///
+/// # Errors
+/// A [`CliError`] if it was removed.
+pub(crate) fn current_directory() -> Result<PathBuf, CliError> {
+    std::env::current_dir().map_err(|error| {
+        CliError::failed_to("find the working directory", &error)
+            .with_remedy("the directory was removed; change to one that exists")
+    })
 }
 
 fn no_file_for_profile(name: &str) -> CliError {

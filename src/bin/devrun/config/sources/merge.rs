@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use devrun::supervise::Endpoint;
 
 use crate::cli::args::{CheckOptions, Options, OutputOptions, RunOptions, ServerOptions, WatchOptions};
+use crate::config::paths::is_path;
 
 /// Merges a group field by field: a value of `upper`, else that of `lower`; the lists after `;` are joined. The
 /// macro names every field, so the compiler finds an option that is missing here.
@@ -71,12 +72,7 @@ pub(crate) fn absolute(mut options: Options, dir: &Path) -> Options {
     options.watch.paths.iter_mut().flatten().for_each(join);
     options.run.env_file.iter_mut().flatten().for_each(join);
     options.run.workdir.iter_mut().for_each(join);
-    for file in options.watch.ignore_file.iter_mut().flatten() {
-        // A name without `/` is read in every directory.
-        if file.as_os_str().as_encoded_bytes().contains(&b'/') {
-            join(file);
-        }
-    }
+    options.watch.ignore_file.iter_mut().flatten().filter(|file| is_path(file)).for_each(join);
     for path in options.check.expect_ignored.iter_mut().chain(&mut options.check.expect_watched).flatten() {
         let directory = path.as_os_str().as_encoded_bytes().ends_with(b"/");
         join(path);

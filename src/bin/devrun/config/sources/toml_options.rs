@@ -59,73 +59,7 @@ impl OptionWords {
         options.run.build = self.build;
         Ok(options)
     }
-}
 
-/// Reads tables and collects the mistakes in them.
-struct Reader {
-    /// The tables that exist.
-    known: Vec<Table>,
-    mistakes: Vec<Mistake>,
-}
-
-impl Reader {
-    fn document(&mut self, document: &DeTable<'_>) -> Document {
-        let mut found = Document { top: OptionWords::default(), profiles: BTreeMap::new() };
-        found.top = self.tables(document, true);
-        let profiles = document.get("profile").and_then(|profiles| self.table(profiles));
-        for (name, profile) in profiles.into_iter().flatten() {
-            if let Some(tables) = self.table(profile) {
-                found.profiles.insert(name.get_ref().to_string(), self.tables(tables, false));
-            }
-        }
-        found
-    }
-
-    /// The tables at the top of the file (then `profile` is no mistake), or those of a profile.
-    fn tables(&mut self, tables: &DeTable<'_>, has_profiles: bool) -> OptionWords {
-        let mut words = OptionWords::default();
-        for (name, content) in tables {
-            let position = self.known.iter().position(|table| table.name == name.get_ref());
-            match position {
-                Some(position) => self.keys(position, content, &mut words),
-                None if has_profiles && name.get_ref() == "profile" => {}
-                None if name.get_ref() == "front" => self.mistakes.push(Mistake::renamed_front(name)),
-                None => {
-                    let mut known: Vec<&str> = self.known.iter().map(|table| table.name).collect();
-                    known.extend(has_profiles.then_some("profile"));
-                    self.mistakes.push(Mistake::unknown_key(name, &known, &self.known));
-                }
-            }
-        }
-        words
-    }
-
-    fn keys(&mut self, position: usize, content: &Spanned<DeValue<'_>>, words: &mut OptionWords) {
-        let Some(content) = self.table(content) else { return };
-        let Self { known: tables, mistakes } = self;
-        let table = &tables[position];
-        for (name, value) in content {
-            let result = match table.key(name.get_ref()) {
-                Some(key) => words.add(key, value),
-                None => {
-                    let known: Vec<&str> = table.keys.iter().map(|key| key.name.as_str()).collect();
-                    Err(Mistake::unknown_key(name, &known, tables))
-                }
-            };
-            mistakes.extend(result.err());
-        }
-    }
-
-    fn table<'v, 'i>(&mut self, value: &'v Spanned<DeValue<'i>>) -> Option<&'v DeTable<'i>> {
-        let table = value.get_ref().as_table();
-        if table.is_none() {
-            self.mistakes.push(Mistake::wrong_type(value, "a table"));
-        }
-        table
-    }
-}
-
-impl OptionWords {
     fn add(&mut self, key: &Key, value: &Spanned<DeValue<'_>>) -> Result<(), Mistake> {
         match (&key.kind, value.get_ref()) {
             (Kind::Command, _) => self.command = Some(command_line(value)?),
@@ -192,6 +126,70 @@ impl OptionWords {
                 }
             },
         }
+    }
+}
+
+/// Reads tables and collects the mistakes in them.
+struct Reader {
+    /// The tables that exist.
+    known: Vec<Table>,
+    mistakes: Vec<Mistake>,
+}
+
+impl Reader {
+    fn document(&mut self, document: &DeTable<'_>) -> Document {
+        let mut found = Document { top: OptionWords::default(), profiles: BTreeMap::new() };
+        found.top = self.tables(document, true);
+        let profiles = document.get("profile").and_then(|profiles| self.table(profiles));
+        for (name, profile) in profiles.into_iter().flatten() {
+            if let Some(tables) = self.table(profile) {
+                found.profiles.insert(name.get_ref().to_string(), self.tables(tables, false));
+            }
+        }
+        found
+    }
+
+    /// The tables at the top of the file (then `profile` is no mistake), or those of a profile.
+    fn tables(&mut self, tables: &DeTable<'_>, has_profiles: bool) -> OptionWords {
+        let mut words = OptionWords::default();
+        for (name, content) in tables {
+            let position = self.known.iter().position(|table| table.name == name.get_ref());
+            match position {
+                Some(position) => self.keys(position, content, &mut words),
+                None if has_profiles && name.get_ref() == "profile" => {}
+                None if name.get_ref() == "front" => self.mistakes.push(Mistake::renamed_front(name)),
+                None => {
+                    let mut known: Vec<&str> = self.known.iter().map(|table| table.name).collect();
+                    known.extend(has_profiles.then_some("profile"));
+                    self.mistakes.push(Mistake::unknown_key(name, &known, &self.known));
+                }
+            }
+        }
+        words
+    }
+
+    fn keys(&mut self, position: usize, content: &Spanned<DeValue<'_>>, words: &mut OptionWords) {
+        let Some(content) = self.table(content) else { return };
+        let Self { known: tables, mistakes } = self;
+        let table = &tables[position];
+        for (name, value) in content {
+            let result = match table.key(name.get_ref()) {
+                Some(key) => words.add(key, value),
+                None => {
+                    let known: Vec<&str> = table.keys.iter().map(|key| key.name.as_str()).collect();
+                    Err(Mistake::unknown_key(name, &known, tables))
+                }
+            };
+            mistakes.extend(result.err());
+        }
+    }
+
+    fn table<'v, 'i>(&mut self, value: &'v Spanned<DeValue<'i>>) -> Option<&'v DeTable<'i>> {
+        let table = value.get_ref().as_table();
+        if table.is_none() {
+            self.mistakes.push(Mistake::wrong_type(value, "a table"));
+        }
+        table
     }
 }
 
