@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use devrun::change::Batch;
 use devrun::session::Event;
@@ -12,7 +12,6 @@ use devrun::supervise::{ExitReport, Phase};
 use devrun::watch::Stats;
 use devrun::{proxy, supervise, watch};
 
-use super::downtime::Downtime;
 use super::record::{
     ChangedPath, DefectRecord, EndRecord, Ready, Record, RestartLoop, Restarting, RootRecord, RulesReloaded,
     Summary, WaitingForGit, micros,
@@ -272,4 +271,54 @@ fn proxy_event(event: &proxy::Event) -> Record {
 
 fn warning(message: &str, remedy: &str) -> Record {
     Record::Warning { message: message.to_owned(), remedy: remedy.to_owned() }
+}
+
+/// The generation that serves, and the time without one.
+#[derive(Debug, Default)]
+struct Downtime {
+    serving: Option<u64>,
+    /// When the last serving generation stopped or crashed.
+    down_since: Option<Instant>,
+    /// When it crashed. A crash counts up to the end of the run, a stop only up to the next ready generation.
+    crashed_since: Option<Instant>,
+    /// All completed times without a serving generation.
+    total: Duration,
+}
+
+impl Downtime {
+    /// The generation that serves.
+    fn serving(&self) -> Option<u64> {
+        self.serving
+    }
+
+    /// A generation is ready.
+    fn ready(&mut self, generation: u64, now: Instant) {
+        self.serving = Some(generation);
+        self.crashed_since = None;
+        if let Some(since) = self.down_since.take() {
+            self.total += now.saturating_duration_since(since);
+        }
+    }
+
+    /// A generation stops serving, if it served.
+    fn stopped(&mut self, generation: u64, now: Instant) {
+        if self.serving == Some(generation) {
+            self.serving = None;
+            self.down_since = Some(now);
+        }
+    }
+
+    /// A generation crashed, whether it served or not.
+    fn crashed(&mut self, generation: u64, now: Instant) {
+        self.stopped(generation, now);
+        if self.serving.is_none() {
+            self.crashed_since = self.down_since;
+        }
+    }
+
+    /// The time without a serving generation up to now.
+    fn total(&self, now: Instant) -> Duration {
+        let crashed = self.crashed_since.map(|since| now.saturating_duration_since(since));
+        self.total + crashed.unwrap_or_default()
+    }
 }

@@ -1,5 +1,6 @@
 //! Reports the events of a run on standard error: as lines and a status line, or as JSON.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant, SystemTime};
 
 use devrun::session::{Event, Options};
@@ -9,13 +10,15 @@ use devrun::watch::Stats;
 use super::history::History;
 use super::human;
 use super::line::{Line, Verbosity};
-use super::record::Record;
-use super::restart_log::RestartLog;
+use super::record::{Record, Restarting};
 use crate::config::resolved::settings::Settings;
 use crate::ui::{Terminal, escape_text, running_time};
 
 /// Delay before the status line shows that something takes long.
 const STATUS_DELAY: Duration = Duration::from_millis(500);
+
+/// Maximum number of restarts that are kept.
+const MAX_RESTARTS: usize = 10;
 
 /// What devrun waits for.
 #[derive(Debug)]
@@ -168,5 +171,31 @@ impl Reporter {
         for line in human::lines(record) {
             line.print(self.verbosity, terminal);
         }
+    }
+}
+
+/// The last restarts with their times, oldest first, for the key `w`.
+#[derive(Debug, Default)]
+struct RestartLog(VecDeque<(Restarting, Instant)>);
+
+impl RestartLog {
+    /// Keeps the record if it is a restart.
+    fn add(&mut self, record: &Record, now: Instant) {
+        if let Record::Restarting(restart) = record {
+            if self.0.len() == MAX_RESTARTS {
+                self.0.pop_front();
+            }
+            self.0.push_back((restart.clone(), now));
+        }
+    }
+
+    /// One sentence for each restart.
+    fn sentences(&self, now: Instant) -> Vec<String> {
+        if self.0.is_empty() {
+            return vec!["COMMAND has not been restarted".to_owned()];
+        }
+        let sentence =
+            |(restart, at): &(_, Instant)| human::restart(restart, now.saturating_duration_since(*at));
+        self.0.iter().map(sentence).collect()
     }
 }

@@ -8,7 +8,7 @@ use devrun::{Command, proxy};
 
 use crate::cli::addresses::Proxy;
 use crate::cli::args;
-use crate::ui::{CliError, escape_path};
+use crate::ui::{CliError, escape_text};
 
 /// The port that clients see, and the sockets that COMMAND inherits: the table [server].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -134,14 +134,9 @@ fn is_free(endpoint: &Endpoint) -> bool {
     matches!(endpoint, Endpoint::Tcp(address) | Endpoint::Udp(address) if address.port() == 0)
 }
 
-/// An endpoint in the form of `--listen`.
+/// An endpoint in the form of `--listen`, escaped.
 pub(crate) fn shown_endpoint(endpoint: &Endpoint) -> String {
-    match endpoint {
-        Endpoint::Tcp(address) => address.to_string(),
-        Endpoint::Udp(address) => format!("udp:{address}"),
-        Endpoint::Unix(path) => format!("unix:{}", escape_path(path)),
-        _ => "a socket".into(),
-    }
+    escape_text(&endpoint.to_string()).into_owned()
 }
 
 /// Whether this machine has an IPv6 loopback address. Browsers try both families for `localhost`.
