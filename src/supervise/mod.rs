@@ -27,7 +27,7 @@ pub use command::{Command, Shell, Stdin};
 pub use env_file::EnvFileError;
 pub use error::Error;
 pub use event::{Event, Request, SupervisorExit};
-pub use options::{OnBusy, OnExit, OnLoop, Options, Port, Ready};
+pub use options::{OnBusy, OnExit, OnLoop, Options, Port, Ready, StopScope};
 pub use orphan_killer::OrphanKiller;
 pub use output::{Capture, OutputStreams};
 pub use phase::{ExitReport, Phase, ProcessExit};

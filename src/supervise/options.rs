@@ -39,6 +39,18 @@ pub enum OnExit {
     Quit,
 }
 
+/// Which processes get the stop signal first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum StopScope {
+    /// The leader: the process that was started. The other processes of its tree get the signal when the leader
+    /// has ended, or after half of the stop timeout.
+    #[default]
+    Leader,
+    /// Every process of the tree at once, as for Ctrl-C on a terminal.
+    Group,
+}
+
 /// What happens if a path changes right after each start, so that the child restarts again and again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -98,6 +110,8 @@ pub struct Options {
     pub on_loop: OnLoop,
     /// The signal that asks the process tree to end.
     pub stop_signal: Signal,
+    /// Which processes get that signal first.
+    pub stop_scope: StopScope,
     /// Time from the stop signal to SIGKILL.
     pub stop_timeout: Duration,
     /// Wait for the first change before the first start.
@@ -154,6 +168,7 @@ impl Options {
             on_exit: OnExit::default(),
             on_loop: OnLoop::default(),
             stop_signal: Signal::TERM,
+            stop_scope: StopScope::default(),
             stop_timeout: Duration::from_secs(10),
             postpone: false,
             listen: Vec::new(),

@@ -116,6 +116,18 @@ impl Executor {
                     self.trees.signal(server.process().tree(), signal);
                 }
             }
+            Action::SignalLeader { generation, signal } => {
+                if let Some(process) = self.servers.get(&generation).map(Server::process)
+                    && process.has_leader()
+                {
+                    self.trees.signal_leader(process.tree(), process.pid(), signal);
+                }
+            }
+            Action::SignalRest { generation, signal } => {
+                if let Some(process) = self.servers.get(&generation).map(Server::process) {
+                    self.trees.signal_rest(process.tree(), process.pid(), signal);
+                }
+            }
             Action::SignalGroup { generation, signal } => {
                 if let Some(server) = self.servers.get(&generation) {
                     self.trees.signal_group(server.process().tree(), signal);

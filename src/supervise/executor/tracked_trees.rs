@@ -8,6 +8,7 @@ use crate::supervise::options::Options;
 use crate::supervise::orphan_killer::OrphanKiller;
 use crate::supervise::process::{ProcessTrees, TreeId};
 use crate::supervise::signal::Signal;
+use crate::supervise::sys::kill::kill_process;
 
 /// Maximum number of rounds of SIGKILL at the end, and the delay between two rounds.
 const MAX_KILL_ROUNDS: u32 = 100;
@@ -83,6 +84,20 @@ impl TrackedTrees {
     /// Sends the processes of a tree a signal that ends them. Stopped processes continue to handle it.
     pub(super) fn signal(&mut self, tree: TreeId, signal: Signal) {
         self.trees.signal(tree, signal);
+    }
+
+    /// Sends the leader of a tree a signal that ends it. The stopped processes of its group continue.
+    pub(super) fn signal_leader(&mut self, tree: TreeId, pid: i32, signal: Signal) {
+        kill_process(pid, signal);
+        self.trees.signal_group(tree, Signal::CONT);
+    }
+
+    /// Sends all processes of a tree but the leader a signal that ends them. Without `/proc` none of them is known.
+    pub(super) fn signal_rest(&mut self, tree: TreeId, leader: i32, signal: Signal) {
+        for pid in self.members(tree).into_iter().filter(|pid| *pid != leader) {
+            kill_process(pid, signal);
+            kill_process(pid, Signal::CONT);
+        }
     }
 
     /// Sends the processes of a tree only this signal.

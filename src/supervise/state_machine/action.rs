@@ -101,6 +101,10 @@ pub(crate) enum Action {
     /// Send the whole process tree this signal, and report [`Input::TreeGone`] once none of its processes
     /// runs.
     StopTree { generation: GenerationId, signal: Signal },
+    /// Send the first process of the tree this signal.
+    SignalLeader { generation: GenerationId, signal: Signal },
+    /// Send all processes of the tree but the first this signal.
+    SignalRest { generation: GenerationId, signal: Signal },
     /// Send the process group of the generation a signal that does not mean a stop.
     SignalGroup { generation: GenerationId, signal: Signal },
     /// Kill the whole process tree, and report the processes that ignored the stop signal for `waited`.

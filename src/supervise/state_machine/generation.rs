@@ -70,8 +70,8 @@ pub(super) enum RunState {
     Ready,
     /// Finishes the requests in flight until this time, and gets no new ones.
     Draining { until: Instant },
-    /// Got the stop signal at `since`.
-    Stopping { since: Instant, kill_at: Instant },
+    /// Its leader got the stop signal at `since`. The rest of the tree gets it at `rest_at`; `None`: has got it.
+    Stopping { since: Instant, rest_at: Option<Instant>, kill_at: Instant },
     /// Got SIGKILL.
     Killed { give_up_at: Instant },
 }
@@ -90,6 +90,7 @@ pub(super) struct Generation {
     state: RunState,
     started_at: Instant,
     was_ready: bool,
+    has_leader: bool,
     /// An event has reported its end, because it ended by itself or failed.
     end_reported: bool,
 }
@@ -98,7 +99,7 @@ impl Generation {
     /// A generation that starts now.
     pub(super) fn start(id: GenerationId, ready_deadline: Instant, now: Instant) -> Self {
         let state = RunState::Starting { ready_deadline: Some(ready_deadline) };
-        Self { id, state, started_at: now, was_ready: false, end_reported: false }
+        Self { id, state, started_at: now, was_ready: false, has_leader: true, end_reported: false }
     }
 
     pub(super) fn id(&self) -> GenerationId {
@@ -128,6 +129,15 @@ impl Generation {
         self.was_ready
     }
 
+    /// Whether the first process of its tree runs.
+    pub(super) fn has_leader(&self) -> bool {
+        self.has_leader
+    }
+
+    pub(super) fn leader_ended(&mut self) {
+        self.has_leader = false;
+    }
+
     pub(super) fn is_end_reported(&self) -> bool {
         self.end_reported
     }
@@ -148,7 +158,7 @@ impl Generation {
             RunState::Ready => None,
             RunState::Starting { ready_deadline } => ready_deadline,
             RunState::Draining { until } => Some(until),
-            RunState::Stopping { kill_at, .. } => Some(kill_at),
+            RunState::Stopping { rest_at, kill_at, .. } => Some(rest_at.unwrap_or(kill_at)),
             RunState::Killed { give_up_at } => Some(give_up_at),
         }
     }

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use super::action::{Action, ReadyCondition};
 use super::generation::{BuildState, Generation, NextGeneration, RunState, UnexpectedEnd};
+use super::stop_policy::StopPolicy;
 use crate::GenerationId;
 use crate::change::Batch;
 use crate::supervise::event::Event;
 use crate::supervise::options::Options;
 use crate::supervise::phase::{ExitReport, Phase, ProcessExit};
-use crate::supervise::signal::Signal;
 
 /// Time after SIGKILL before a process tree is abandoned: a process that lives longer hangs in the kernel.
 const ABANDON_TIMEOUT: Duration = Duration::from_secs(5);
@@ -53,8 +53,7 @@ struct Settings {
     has_builds: bool,
     /// A step that may fail comes before each start: builds, or environment files to read.
     prepares: bool,
-    stop_signal: Signal,
-    stop_timeout: Duration,
+    stop: StopPolicy,
     ready_timeout: Duration,
     drain_timeout: Option<Duration>,
     /// Whether a new generation starts while the old one serves.
@@ -66,8 +65,7 @@ impl Lifecycle {
         let settings = Settings {
             has_builds: !options.builds.is_empty(),
             prepares: !options.builds.is_empty() || !options.command.env_files.is_empty(),
-            stop_signal: options.stop_signal,
-            stop_timeout: options.stop_timeout,
+            stop: StopPolicy::new(options),
             ready_timeout: options.ready.timeout,
             drain_timeout: options.drain_timeout,
             overlap: options.overlap && options.can_overlap(),
@@ -313,6 +311,7 @@ impl Lifecycle {
         now: Instant,
     ) -> Option<UnexpectedEnd> {
         let index = self.index(generation)?;
+        self.actions.extend(self.settings.stop.leader_ended(&mut self.generations[index]));
         let end = UnexpectedEnd { exit: report.ended, ran: self.generations[index].ran(now) };
         match self.generations[index].state() {
             RunState::Starting { .. } => self.report_end(index, Phase::Failed(report), now),
@@ -364,7 +363,7 @@ impl Lifecycle {
 
     fn cancel_builds(&mut self, now: Instant) {
         if let Some(next) = &mut self.next {
-            let kill_at = now + self.settings.stop_timeout;
+            let kill_at = now + self.settings.stop.timeout();
             next.set_state(BuildState::Cancelling { kill_at, killed: false });
             self.push(Action::StopBuilds);
         }
@@ -403,6 +402,10 @@ impl Lifecycle {
                 self.push(Action::DiagnoseReadiness { generation });
             }
             RunState::Draining { .. } => self.stop(index, now),
+            RunState::Stopping { rest_at: Some(_), .. } => {
+                let action = self.settings.stop.leader_is_late(&mut self.generations[index]);
+                self.actions.extend(action);
+            }
             RunState::Stopping { since, .. } => {
                 self.kill(index, now.saturating_duration_since(since), now);
             }
@@ -421,12 +424,9 @@ impl Lifecycle {
     }
 
     fn stop(&mut self, index: usize, now: Instant) {
-        let kill_at = now + self.settings.stop_timeout;
-        self.generations[index].set_state(RunState::Stopping { since: now, kill_at });
-        let generation = self.generations[index].id();
-        self.push(Action::StopTree { generation, signal: self.settings.stop_signal });
+        self.actions.push(self.settings.stop.begin(&mut self.generations[index], now));
         if !self.generations[index].is_end_reported() {
-            self.emit_phase(generation, Phase::Stopping);
+            self.emit_phase(self.generations[index].id(), Phase::Stopping);
         }
     }
 

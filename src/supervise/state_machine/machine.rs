@@ -8,6 +8,7 @@ use super::generation::UnexpectedEnd;
 use super::lifecycle::Lifecycle;
 use super::pending::PendingRestart;
 use super::restart_loop::RestartLoops;
+use super::stop_policy::StopPolicy;
 use crate::GenerationId;
 use crate::change::Batch;
 use crate::supervise::command::Stdin;
@@ -39,7 +40,7 @@ pub(crate) struct Machine {
 struct Policy {
     on_busy: OnBusy,
     on_exit: OnExit,
-    stop_signal: Signal,
+    stop: StopPolicy,
     postpone: bool,
     /// The child owns the terminal, so Ctrl-C ends the child.
     child_owns_terminal: bool,
@@ -53,7 +54,7 @@ impl Machine {
         let policy = Policy {
             on_busy: options.on_busy,
             on_exit: options.on_exit,
-            stop_signal: options.stop_signal,
+            stop: StopPolicy::new(options),
             postpone: options.postpone,
             child_owns_terminal: options.command.stdin == Stdin::Inherit,
             is_werkzeug: options.pass_socket == PassSocket::Werkzeug && inherits_socket,
@@ -216,8 +217,7 @@ impl Machine {
             OnBusy::Ignore => self.pending = PendingRestart::default(),
             OnBusy::Signal => {
                 self.pending = PendingRestart::default();
-                let signal = self.policy.stop_signal;
-                self.lifecycle.push(Action::SignalGroup { generation, signal });
+                self.lifecycle.push(self.policy.stop.notify(generation));
             }
         }
         true

@@ -11,6 +11,7 @@ mod lifecycle;
 mod machine;
 mod pending;
 mod restart_loop;
+mod stop_policy;
 #[cfg(test)]
 mod tests;
 

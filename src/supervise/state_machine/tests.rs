@@ -14,7 +14,7 @@ use super::machine::Machine;
 use crate::change::{Batch, Change, ChangeKind};
 use crate::supervise::command::{Command, Stdin};
 use crate::supervise::event::Event;
-use crate::supervise::options::{OnBusy, OnExit, OnLoop, Options, Port};
+use crate::supervise::options::{OnBusy, OnExit, OnLoop, Options, Port, StopScope};
 use crate::supervise::phase::{ExitReport, ProcessExit};
 use crate::supervise::signal::Signal;
 use crate::supervise::sockets::{Endpoint, Listen};
@@ -40,6 +40,7 @@ fn options(words: &str) -> Options {
             "ignore" => options.on_busy = OnBusy::Ignore,
             "restart-on-exit" => options.on_exit = OnExit::Restart,
             "quit-on-exit" => options.on_exit = OnExit::Quit,
+            "stop-group" => options.stop_scope = StopScope::Group,
             "loop" => options.on_loop = OnLoop::Restart,
             "terminal" => options.command.stdin = Stdin::Inherit,
             other => panic!("no option is called {other}"),
@@ -123,7 +124,9 @@ fn line(action: &Action) -> String {
         Action::Spawn { generation, because } => {
             format!("spawn {generation}{}", if because.is_some() { " because" } else { "" })
         }
-        Action::StopTree { generation, .. } => format!("signal {generation}"),
+        Action::StopTree { generation, .. } => format!("signal-tree {generation}"),
+        Action::SignalLeader { generation, .. } => format!("signal {generation}"),
+        Action::SignalRest { generation, .. } => format!("signal-rest {generation}"),
         Action::SignalGroup { generation, signal } => format!("deliver {generation} {signal}"),
         Action::KillTree { generation, .. } => format!("kill {generation}"),
         Action::Abandon { generation } => format!("abandon {generation}"),
@@ -259,7 +262,9 @@ impl World {
                 inputs.push_back(Input::NotReady { generation, condition, output: Vec::new() });
             }
             Action::Abandon { generation } => drop(self.living.remove(&generation)),
-            Action::StopTree { generation, .. } => {
+            Action::StopTree { generation, .. }
+            | Action::SignalLeader { generation, .. }
+            | Action::SignalRest { generation, .. } => {
                 assert!(self.living.contains_key(&generation), "a signal for a tree that is gone");
             }
             Action::Finish(_) => self.finished = true,

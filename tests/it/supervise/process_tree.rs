@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use devrun::supervise::{Event, SupervisorExit};
+use devrun::supervise::{Event, OnBusy, Request, StopScope, SupervisorExit};
 
 use crate::support::sandbox::{PATIENCE, lives};
 use crate::support::supervisor::TestSupervisor;
@@ -47,6 +47,75 @@ async fn a_tree_that_ignores_everything_is_killed_and_named() {
         |event| matches!(event, Event::Blocked { pid, command, .. } if *pid > 1 && command.contains("ignore")),
     );
     assert!(named, "{:#?}", supervisor.seen);
+}
+
+/// A leader and a worker that both record the stop signal. The leader ends when there is a file `go`.
+const LEADER_AND_WORKER: &str = "fork on 15 {}/log worker log {}/log up sleep end \
+                                 on 15 {}/log leader log {}/log up await {}/go exit 0";
+
+fn count(supervisor: &TestSupervisor, text: &str) -> usize {
+    supervisor.log().iter().filter(|line| line.starts_with(text)).count()
+}
+
+#[tokio::test]
+async fn the_rest_of_the_tree_gets_the_stop_signal_when_the_leader_has_ended() {
+    let mut supervisor = TestSupervisor::start(LEADER_AND_WORKER, |options| {
+        options.stop_timeout = Duration::from_secs(600);
+    });
+    supervisor.logged("up", 2).await;
+    supervisor.send(Request::Stop);
+    supervisor.logged("leader", 1).await;
+    assert_eq!(count(&supervisor, "worker"), 0, "{:?}", supervisor.log());
+    supervisor.sandbox.write("go", "");
+    supervisor.logged("worker", 1).await;
+    assert_eq!(count(&supervisor, "leader"), 1, "{:?}", supervisor.log());
+    supervisor.send(Request::Kill);
+    assert_eq!(supervisor.ended().await, SupervisorExit::Asked);
+}
+
+#[tokio::test]
+async fn the_rest_of_the_tree_gets_the_stop_signal_at_half_of_the_timeout() {
+    let mut supervisor = TestSupervisor::start(LEADER_AND_WORKER, |options| {
+        options.stop_timeout = Duration::from_secs(2);
+    });
+    supervisor.logged("up", 2).await;
+    supervisor.stop().await;
+    let order: Vec<_> =
+        supervisor.log().iter().filter_map(|line| line.split(' ').next().map(str::to_owned)).collect();
+    assert_eq!(order, ["up", "up", "leader", "worker"]);
+    assert!(supervisor.pids().into_iter().all(|pid| !lives(pid)));
+}
+
+#[tokio::test]
+async fn with_the_scope_group_all_processes_get_the_stop_signal_at_once() {
+    let mut supervisor = TestSupervisor::start(LEADER_AND_WORKER, |options| {
+        options.stop_scope = StopScope::Group;
+        options.stop_timeout = Duration::from_secs(600);
+    });
+    supervisor.logged("up", 2).await;
+    supervisor.send(Request::Stop);
+    supervisor.logged("leader", 1).await;
+    supervisor.logged("worker", 1).await;
+    supervisor.send(Request::Kill);
+    supervisor.ended().await;
+}
+
+/// `gunicorn` as an example: SIGHUP reloads in the leader, and ends a worker.
+#[tokio::test]
+async fn a_signal_for_a_busy_child_goes_to_the_leader() {
+    let mut supervisor = TestSupervisor::start(LEADER_AND_WORKER, |options| {
+        options.on_busy = OnBusy::Signal;
+        options.stop_timeout = Duration::from_secs(600);
+    });
+    supervisor.logged("up", 2).await;
+    supervisor.change();
+    supervisor.logged("leader", 1).await;
+    // The worker would have been signalled by the same call, before this second signal.
+    supervisor.change();
+    supervisor.logged("leader", 2).await;
+    assert_eq!(count(&supervisor, "worker"), 0, "{:?}", supervisor.log());
+    supervisor.send(Request::Kill);
+    supervisor.ended().await;
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anstream::ColorChoice;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{ArgAction, Args, Parser, ValueHint};
-use devrun::supervise::{OnBusy, OnExit, OnLoop, PassSocket, Shell, Signal, Stdin};
+use devrun::supervise::{OnBusy, OnExit, OnLoop, PassSocket, Shell, Signal, Stdin, StopScope};
 use devrun::watch::{Compare, Mode};
 
 use crate::cli::addresses::{ListenOn, Proxy};
@@ -191,6 +191,14 @@ pub(crate) struct RunOptions {
     #[arg(long, value_name = "SIG", hide_short_help = true, allow_hyphen_values = true,
         value_parser = values::stop_signal)]
     pub(crate) stop_signal: Option<Signal>,
+    /// Processes that get the stop signal first: leader or group [default: leader]
+    ///
+    /// leader: COMMAND itself. The processes that it has started get the signal when COMMAND has ended, or after half of
+    /// --stop-timeout. group: all processes at once, as for Ctrl-C on a terminal.
+    /// Example: `devrun --stop-scope group -- ./server`
+    #[arg(long, value_name = "SCOPE", hide_possible_values = true, hide_short_help = true,
+        value_parser = one_of(&[("leader", StopScope::Leader), ("group", StopScope::Group)]))]
+    pub(crate) stop_scope: Option<StopScope>,
     /// Time from the stop signal to SIGKILL [default: 10s]
     ///
     /// After this the whole process tree is killed (SIGKILL) and the survivors are listed.

@@ -64,6 +64,7 @@ fn compare(old: &Settings, new: &Settings) -> Vec<(&'static str, bool, Reload)> 
         ("run.on-exit", old.run.on_exit == new.run.on_exit, Reload::Child),
         ("run.on-loop", old.run.on_loop == new.run.on_loop, Reload::Child),
         ("run.stop-signal", old.run.stop_signal == new.run.stop_signal, Reload::Child),
+        ("run.stop-scope", old.run.stop_scope == new.run.stop_scope, Reload::Child),
         ("run.stop-timeout", old.run.stop_timeout == new.run.stop_timeout, Reload::Child),
         // It concerns the first start only, which is over.
         ("run.postpone", old.run.postpone == new.run.postpone, Reload::None),

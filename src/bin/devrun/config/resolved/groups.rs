@@ -68,6 +68,7 @@ pub(crate) struct RunSettings {
     pub(crate) on_exit: supervise::OnExit,
     pub(crate) on_loop: supervise::OnLoop,
     pub(crate) stop_signal: Signal,
+    pub(crate) stop_scope: supervise::StopScope,
     pub(crate) stop_timeout: Duration,
     pub(crate) postpone: bool,
     /// `false` with `--no-watch`.
@@ -104,6 +105,7 @@ impl RunSettings {
             on_exit: options.on_exit.unwrap_or_default(),
             on_loop: options.on_loop.unwrap_or_default(),
             stop_signal: options.stop_signal.unwrap_or(Signal::TERM),
+            stop_scope: options.stop_scope.unwrap_or_default(),
             stop_timeout: options.stop_timeout.unwrap_or(Duration::from_secs(10)),
             postpone: options.postpone.unwrap_or(false),
             watching: !options.no_watch.unwrap_or(false),

@@ -98,6 +98,7 @@ impl Settings {
         options.on_exit = run.on_exit;
         options.on_loop = run.on_loop;
         options.stop_signal = run.stop_signal;
+        options.stop_scope = run.stop_scope;
         options.stop_timeout = run.stop_timeout;
         options.postpone = run.postpone;
         options.listen.clone_from(&server.listen);

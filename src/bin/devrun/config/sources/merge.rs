@@ -28,7 +28,7 @@ pub(crate) fn over(upper: Options, lower: Options) -> Options {
     });
     let (run, low) = (upper.run, lower.run);
     let run = first_given!(run, low, RunOptions {
-        command, on_busy, on_exit, on_loop, stop_signal, stop_timeout, build, postpone, no_watch, workdir,
+        command, on_busy, on_exit, on_loop, stop_signal, stop_scope, stop_timeout, build, postpone, no_watch, workdir,
         env_file, shell, stdin, clear;
         env
     });
