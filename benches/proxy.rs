@@ -1,4 +1,4 @@
-//! Cost of the proxy: the same requests directly to a server, through devrun, and through nginx if it is installed.
+//! Cost of the proxy: the same requests directly to a server, through devrun, and through nginx if installed.
 //!
 //! All run on one machine at the same time. Compare the ratios, because the numbers depend on the machine.
 //!
@@ -6,7 +6,8 @@
 //! $ cargo bench --bench proxy
 //! ```
 //!
-//! devrun and nginx have the same settings: keep-alive for clients, and a fresh connection to the server for each request.
+//! devrun and nginx have the same settings: keep-alive for clients, and a new connection to the server for
+//! each request.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::net::SocketAddr;

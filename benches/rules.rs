@@ -144,7 +144,7 @@ fn matching(top: &Path, paths: &[PathBuf], count: usize) {
     println!("{count:5} rules: explain   devrun {:8.0} ns", each(time));
 }
 
-/// Runs the candidates in turns. Returns the best time of each candidate.
+/// Runs the candidates in turn. Returns the best time of each candidate.
 fn rounds<const N: usize>(mut candidates: [&mut dyn FnMut(); N]) -> [Duration; N] {
     let mut best = [Duration::MAX; N];
     for _ in 0..ROUNDS {

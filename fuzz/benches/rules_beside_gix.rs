@@ -1,7 +1,8 @@
-//! Compares the time to build and to match rules with `gix-ignore`: `cargo bench --manifest-path fuzz/Cargo.toml`.
+//! Compares the time to build and to match rules with `gix-ignore`: `cargo bench --manifest-path
+//! fuzz/Cargo.toml`.
 //!
-//! This benchmark is in the fuzz package, so that devrun's own tests need not build gix. The candidates take turns,
-//! and the output is the best of several rounds.
+//! This benchmark is in the fuzz package, so that devrun's own tests need not build gix. The candidates take
+//! turns, and the output is the best of several rounds.
 
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
@@ -124,7 +125,7 @@ fn relative_paths(count: usize) -> Vec<PathBuf> {
     (0..PATHS).map(&mut one).collect()
 }
 
-/// Runs the candidates in turns. Returns the best time of each candidate.
+/// Runs the candidates in turn. Returns the best time of each candidate.
 fn rounds<const N: usize>(mut candidates: [&mut dyn FnMut(); N]) -> [Duration; N] {
     let mut best = [Duration::MAX; N];
     for _ in 0..ROUNDS {

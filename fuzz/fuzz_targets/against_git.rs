@@ -1,7 +1,7 @@
 //! Compares devrun with the installed git: the verdict, line and pattern must be the same for each path.
 //!
-//! The input is a rule file, two NUL bytes, and paths that end with NUL. Each input runs a git process, so this target
-//! is slow: run it with `-fork=2` for a night.
+//! The input is a rule file, two NUL bytes, and paths that end with NUL. Each input runs a git process, so
+//! this target is slow: run it with `-fork=2` for a night.
 #![no_main]
 
 use std::ffi::OsStr;

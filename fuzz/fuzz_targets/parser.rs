@@ -1,7 +1,7 @@
 //! Parses any bytes as a rule file and asks about any bytes as a path.
 //!
-//! There must be no panic and no slow input (see libFuzzer's `-timeout` and `-report_slow_units`). Equal questions get
-//! equal answers, even after the rules are read again. The linter must handle every file.
+//! There must be no panic and no slow input (see libFuzzer's `-timeout` and `-report_slow_units`). Equal
+//! questions get equal answers, even after the rules are read again. The linter must handle every file.
 #![no_main]
 
 use std::ffi::OsStr;

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Stands in for the programs that the pages name (cargo, flask, npm, …): says what it was given, builds or tests and ends,
-# or listens where the real one would. CHILD serves; FIXED is the port of a script that has its port written down.
+# Stands in for the programs on the pages (cargo, flask, npm, …). It prints its arguments, then builds, tests
+# or listens as the real program would. CHILD serves. FIXED is the fixed port of a script.
 name=${0##*/}
 echo "run ${DEVRUN_GENERATION:-0} ($$): $name $*"
 env | sed 's/^/env /'

@@ -62,7 +62,7 @@ async fn several_sessions_live_in_one_process() {
     wait_until("the first child of the second session is gone", || is_gone(restarted));
     second.stop().await;
     assert!(!is_gone(kept));
-    // The first session continues and sees the changes of its own sandbox.
+    // The first session continues and sees the changes in its own sandbox.
     one.write("src/app.py", "two");
     ready(&mut first, 2).await;
     first.stop().await;
@@ -232,7 +232,7 @@ async fn a_dropped_proxy_closes_its_port_and_its_connections() {
     handle.publish(devrun::proxy::Upstream::Starting);
 }
 
-/// The signals and the output of an embedding process: those of the program itself only.
+/// An embedding process catches only its own signals and prints only its own lines.
 #[cfg(target_os = "linux")]
 #[test]
 fn the_library_catches_no_signal_and_prints_nothing() {

@@ -9,7 +9,7 @@
 //! | `daemon … end` | runs the steps in between in a grandchild whose parent has ended |
 //! | `setsid`, `setpgid` | leaves the session, leaves the group |
 //! | `terminal FILE` | starts a session on that terminal, with all three streams |
-//! | `prompt TEXT FILE` | asks on the terminal and logs each answer, as a debugger does, until the answer is `quit` |
+//! | `prompt TEXT FILE` | asks on the terminal and logs each answer until `quit`, as a debugger does |
 //! | `raw` | turns off echo and canonical mode of the terminal, and leaves them off |
 //! | `clearenv` | executes the remaining steps with an empty environment |
 //! | `exec PROGRAM ARGS…` | executes that program |
@@ -26,7 +26,8 @@
 //! | `serve-strictly` | answers HTTP on descriptor 3, and exits if `accept` has no client |
 //! | `serve-draining FILE` | answers HTTP on descriptor 3, logs each path, and finishes its requests at
 //! SIGTERM |
-//! | `serve-each KIND… end` | answers its generation on descriptor 3, 4, …, each of the kind `tcp`, `udp` or `unix` |
+//! | `serve-each KIND… end` | answers its generation on descriptors 3, 4, …, of the kinds `tcp`, `udp` or
+//! `unix` |
 //! | `poll-pipe MS` | waits in `poll` for a pipe that stays empty |
 //! | `write FILE TEXT` | writes a file |
 //! | `print TEXT`, `complain TEXT` | writes to standard output, to standard error |

@@ -25,5 +25,5 @@ def hold():
 
 
 if __name__ == "__main__":
-    # As many have it: the port is written down, and the reloader is off.
+    # A common setup: a fixed port, and no reloader.
     app.run(port=int(os.environ.get("HARD_PORT", os.environ.get("PORT", "5000"))), use_reloader=False)

@@ -1,4 +1,4 @@
-// node's own server: it takes $PORT, or a descriptor, and closes gently when asked to end.
+// node's own server: it uses $PORT or a descriptor, and finishes its requests at SIGTERM.
 const fs = require('node:fs');
 const http = require('node:http');
 

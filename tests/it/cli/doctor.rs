@@ -66,7 +66,7 @@ fn mistakes_in_files_are_findings() {
 }
 
 #[test]
-fn a_command_that_cannot_work_is_named_before_it_fails() {
+fn a_command_that_would_fail_is_named() {
     let sandbox = Sandbox::new();
     sandbox.write("manage.py", "");
     sandbox.write(

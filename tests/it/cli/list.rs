@@ -155,7 +155,7 @@ fn outside_a_repository_a_parent_configuration_does_not_count() {
 }
 
 #[test]
-fn a_root_beside_the_working_directory_has_its_own_rules() {
+fn a_root_next_to_the_working_directory_has_its_own_rules() {
     let sandbox = Sandbox::new();
     sandbox.write("app/.watchignore", "*.rs\n");
     sandbox.write("app/main.rs", "");

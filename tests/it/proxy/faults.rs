@@ -348,7 +348,7 @@ async fn a_stop_ends_everything_in_bounded_time() {
     proxy.handle.hold();
     let mut held = proxy.client().await;
     held.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
-    proxy.told_held(1, 2).await;
+    proxy.reported_held(1, 2).await;
     let address = proxy.address;
     proxy.stop().await;
     assert_eq!(held.answer(false).await.status, 503);
@@ -390,7 +390,7 @@ async fn devrun_answers_for_a_dead_server_on_its_inherited_socket() {
     proxy.handle.answer_no_more().await;
     assert!(
         events.rest().await.ends_with(b"\r\n0\r\n\r\n"),
-        "pages are told that the server is about to live"
+        "the event stream ends before the server starts"
     );
     socket.set_nonblocking(false).unwrap();
     let mut client = Client::connect(address).await;

@@ -33,6 +33,6 @@ async fn a_client_that_closes_its_sending_side_cancels_its_request() {
     proxy.held(1).await;
     held.stream.shutdown().await.unwrap();
     assert_eq!(held.rest().await, b"");
-    proxy.told_held(0, 1).await;
+    proxy.reported_held(0, 1).await;
     proxy.stop().await;
 }

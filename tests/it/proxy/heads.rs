@@ -1,4 +1,4 @@
-//! Heads of messages: URLs that name the server's own port, large heads, odd ones, refused ones.
+//! Heads of messages: URLs with the server's own port, large heads, unusual heads, refused heads.
 
 use devrun::proxy::Event;
 
@@ -41,7 +41,7 @@ async fn urls_with_the_servers_own_port_lead_to_the_proxy() {
     proxy.stop().await;
 }
 
-/// The answer through the proxy to what a server says before it closes, and the events about it.
+/// The proxy's answer when the server sends `said` and closes, and the events about it.
 async fn through(said: String) -> (Answer, Vec<Event>) {
     let server = ScriptedServer::start(move |mut client| {
         let said = said.clone();
@@ -55,7 +55,7 @@ async fn through(said: String) -> (Answer, Vec<Event>) {
     proxy.ready(1, &server);
     let answer = proxy.get("/").await;
     if answer.status == 502 {
-        until("the answer is told", || !proxy.events().is_empty()).await;
+        until("an event reports the answer", || !proxy.events().is_empty()).await;
     }
     let events = proxy.events();
     proxy.stop().await;
@@ -89,7 +89,7 @@ async fn large_and_odd_heads_of_answers_pass() {
 }
 
 #[tokio::test]
-async fn an_answer_that_cannot_pass_is_told() {
+async fn an_answer_that_cannot_pass_is_reported() {
     for fields in [
         "Transfer-Encoding: gzip\r\n\r\nok".to_owned(),
         "Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n".to_owned(),
@@ -104,7 +104,7 @@ async fn an_answer_that_cannot_pass_is_told() {
 }
 
 #[tokio::test]
-async fn what_follows_a_refused_request_is_not_answered() {
+async fn bytes_after_a_refused_request_are_not_answered() {
     let server = ScriptedServer::saying("smuggled").await;
     let proxy = TestProxy::new().await;
     proxy.ready(1, &server);

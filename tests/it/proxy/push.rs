@@ -1,4 +1,5 @@
-//! What a newer generation means for a server's messages: streams and long polls move to it, answers with an end are completed.
+//! A restart and the server's open responses: streams and long polls move to the new generation, other
+//! responses complete.
 
 use devrun::GenerationId;
 use tokio::sync::{mpsc, watch};
@@ -8,7 +9,7 @@ use crate::support::proxy::{Client, ScriptedServer, TestProxy, soon, until};
 const STREAM: &str =
     "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
 
-/// A server that sends `begin` at once and `end` when told.
+/// A server that sends `begin` at once, and `end` when the test lets it.
 async fn server_in_two_parts(
     begin: &'static str,
     end: &'static str,
@@ -45,14 +46,14 @@ async fn asking(proxy: &TestProxy, request: &str) -> Client {
     client
 }
 
-/// The next generation serves, and the streams of the first one are released.
+/// Makes the next generation serve and releases the streams of the first one.
 async fn replace_by(proxy: &TestProxy, new: &ScriptedServer) {
     proxy.ready(2, new);
     proxy.handle.release_streams(GenerationId::FIRST);
 }
 
 #[tokio::test]
-async fn an_event_stream_that_no_event_source_asked_for_is_completed() {
+async fn an_event_stream_of_a_request_without_event_source_is_completed() {
     let (begin, end) = ("4\r\none \r\n", "3\r\ntwo\r\n0\r\n\r\n");
     for (request, answer) in [
         (request("POST /chat", "text/event-stream"), STREAM),
@@ -77,7 +78,7 @@ async fn an_event_stream_that_no_event_source_asked_for_is_completed() {
         go.send_replace(true);
         assert_eq!(client.chunk().await.unwrap(), b"two", "{request}");
         assert_eq!(client.chunk().await.unwrap(), b"", "{request}");
-        until("it is drained", || proxy.drained(1) == 1).await;
+        until("the old generation is drained", || proxy.drained(1) == 1).await;
         proxy.stop().await;
     }
 }
@@ -116,7 +117,7 @@ async fn a_hanging_poll_of_a_known_transport_moves_to_the_next_generation() {
         until("no drain waits for the poll", || proxy.drained(1) == 1).await;
         proxy.handle.release_streams(GenerationId::FIRST);
         assert_eq!(poll.answer(false).await.text(), "unknown session", "{line}");
-        until("the old server's side is closed", || old.ended() == 1).await;
+        until("the connection to the old server is closed", || old.ended() == 1).await;
         proxy.stop().await;
     }
 }

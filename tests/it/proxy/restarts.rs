@@ -43,7 +43,7 @@ async fn requests_wait_until_a_generation_is_ready() {
     for mut client in waiting {
         assert_eq!(client.answer(false).await.text(), "hello");
     }
-    proxy.told_held(0, 1).await;
+    proxy.reported_held(0, 1).await;
     proxy.stop().await;
 }
 
@@ -156,9 +156,9 @@ async fn a_client_that_leaves_frees_its_place_among_the_held_requests() {
     for (request, times) in requests.into_iter().zip(1..) {
         let mut client = proxy.client().await;
         client.send(request).await;
-        proxy.told_held(1, times).await;
+        proxy.reported_held(1, times).await;
         drop(client);
-        proxy.told_held(0, times).await;
+        proxy.reported_held(0, times).await;
     }
     let server = ScriptedServer::saying("hello").await;
     proxy.ready(1, &server);

@@ -413,7 +413,7 @@ fn the_rules_of_git_end_at_a_nested_repository() {
 }
 
 #[test]
-fn worktrees_and_submodules_share_what_git_shares() {
+fn worktrees_and_submodules_have_the_same_rules_as_in_git() {
     let sandbox = Sandbox::new();
     let identity = ["-c", "user.name=a", "-c", "user.email=a@localhost"];
     let commit = |dir: &str| {
@@ -550,7 +550,7 @@ fn many_threads_query_while_rules_change() {
             rules.forget(sandbox.root());
         }
     });
-    // After all races, the rules are those that are on disk.
+    // After all races, the rules are equal to the rule files on disk.
     rules.forget(&sandbox.path("d0"));
     assert!(
         rules.is_ignored(&sandbox.path("d0/199"), EntryKind::File)

@@ -213,7 +213,7 @@ fn a_crash_is_time_down_until_the_end() {
 }
 
 #[test]
-fn the_summary_counts_what_was_ignored() {
+fn the_summary_counts_ignored_changes() {
     let sandbox = Sandbox::new();
     sandbox.write(".watchignore", "*.log\n");
     sandbox.write("app.py", "one");

@@ -1,6 +1,6 @@
 //! `devrun -- COMMAND`: restarts, output, signals, sockets.
 
-/// Build steps: in order, beside the running server, cancelled by newer changes.
+/// Build steps: their order, a build next to a running server, and a build cancelled by a newer change.
 #[cfg(unix)]
 mod builds;
 /// COMMAND, its directory and its variables, from every source of options.

@@ -21,7 +21,7 @@ fn in_both_modes(test: impl Fn(&[&str]) + Sync) {
 }
 
 #[test]
-fn an_edit_restarts_once_and_says_what_changed() {
+fn an_edit_restarts_once_and_names_the_changed_file() {
     in_both_modes(|mode| {
         let sandbox = Sandbox::new();
         let source = sandbox.write("src/app.py", "one");

@@ -80,7 +80,7 @@ fn two_thousand_restarts_leave_no_resources_behind() {
 /// The resources once all stops and starts have ended.
 fn quiet(pid: u32) -> Holdings {
     let mut last = holdings(pid);
-    wait_for("it holds the same for a while", || {
+    wait_for("its resources stay the same for a while", || {
         std::thread::sleep(std::time::Duration::from_millis(500));
         let now = holdings(pid);
         let same = (now.descriptors, now.zombies) == (last.descriptors, 0);

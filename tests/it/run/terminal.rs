@@ -162,7 +162,7 @@ fn a_closed_terminal_ends_all_processes() {
         let devrun = parent(up[0]);
         shell.hang_up();
         for pid in up {
-            wait_for_state(&format!("nobody is left after {words}"), pid, &[None, Some('Z')]);
+            wait_for_state(&format!("no process is left after {words}"), pid, &[None, Some('Z')]);
         }
         wait_for_state("devrun has ended", devrun, &[None, Some('Z')]);
     }

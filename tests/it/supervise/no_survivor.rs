@@ -66,7 +66,7 @@ fn the_orphan_killer_has_its_own_session_and_none_of_devruns_descriptors() {
     let sandbox = Sandbox::new();
     let mut run = TestProcess::start(sandbox.devrun().args(["--", "sleep", "1000"]));
     run.wait_for_line("started");
-    let killer = crate::support::sandbox::wait_for("it is there", || orphan_killer_of(run.pid()));
+    let killer = crate::support::sandbox::wait_for("the orphan killer runs", || orphan_killer_of(run.pid()));
     let link = |file: &str| std::fs::read_link(format!("/proc/{killer}/{file}")).unwrap();
     let stat = || std::fs::read_to_string(format!("/proc/{killer}/stat")).unwrap();
     let session = || stat().rsplit_once(')').unwrap().1.split_whitespace().nth(3).map(str::to_owned);

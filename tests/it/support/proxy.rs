@@ -105,11 +105,11 @@ impl TestProxy {
 
     /// Waits until the proxy holds this number of requests.
     pub(crate) async fn held(&self, count: usize) {
-        self.told_held(count, 1).await;
+        self.reported_held(count, 1).await;
     }
 
     /// Waits until this number of events has reported `count` held requests.
-    pub(crate) async fn told_held(&self, count: usize, times: usize) {
+    pub(crate) async fn reported_held(&self, count: usize, times: usize) {
         let is_it = |event: &&Event| matches!(event, Event::Held { requests } if *requests == count);
         until("requests are held", || self.events().iter().filter(is_it).count() >= times).await;
     }

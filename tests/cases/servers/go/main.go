@@ -1,4 +1,4 @@
-// Go's own net/http: it takes the socket or $PORT, and finishes what it has begun when it is asked to end.
+// Go's own net/http: it uses the socket or $PORT, and finishes its requests at SIGTERM.
 package main
 
 import (
