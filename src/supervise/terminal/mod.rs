@@ -7,4 +7,4 @@ mod own_process;
 
 pub use cbreak::Cbreak;
 pub(super) use job_control::{JobControl, StopReason};
-pub use own_process::{die_by, in_foreground, is_ignored, stop_group, stop_self};
+pub use own_process::{die_by, in_foreground, is_ignored, stop_group, stop_self, unblock_signals};

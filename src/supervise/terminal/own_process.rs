@@ -9,6 +9,12 @@ pub fn in_foreground() -> bool {
     sys::terminal::is_in_foreground()
 }
 
+/// Unblocks all signals in this thread. A program whose caller had blocked a signal could not be ended by it. Call
+/// this before the program starts threads, which inherit the mask.
+pub fn unblock_signals() {
+    sys::signals::unblock_all();
+}
+
 /// Ends this process by a signal as if it had never been caught, so that a shell sees the true status.
 /// Returns only if the signal does not end it: then exit with 128 plus its number.
 pub fn die_by(signal: Signal) {

@@ -122,6 +122,23 @@ fn a_key_press_that_arrives_as_two_signals_counts_once() {
     assert!(logged(&sandbox, "up").iter().all(|pid| !lives(*pid)));
 }
 
+/// `env --block-signal` is that of GNU coreutils.
+#[cfg(target_os = "linux")]
+#[test]
+fn started_with_blocked_signals_it_ends_by_them() {
+    at_once([libc::SIGINT, libc::SIGTERM], |signal| {
+        let sandbox = Sandbox::new();
+        let log = sandbox.outside().join("log");
+        let mut command = sandbox.command("env");
+        command.arg("--block-signal").arg(env!("CARGO_BIN_EXE_devrun")).arg("--").arg(example("child"));
+        command.args(["log", log.to_str().unwrap(), "up", "sleep"]);
+        let mut devrun = quiet(&mut command).process_group(0).spawn().unwrap();
+        up(&sandbox);
+        kill(devrun.id() as i32, signal);
+        assert_eq!(ended(&mut devrun).signal(), Some(signal));
+    });
+}
+
 #[test]
 fn under_nohup_a_hangup_is_ignored_by_the_whole_tree() {
     let sandbox = Sandbox::new();
