@@ -269,8 +269,8 @@ impl Reader<'_> {
         }
     }
 
-    /// Replaces what follows a `$`: `NAME`, `{NAME}`, `{NAME-default}` or `{NAME:-default}`. Otherwise the
-    /// `$` stays.
+    /// Replaces what follows a `$`: `NAME`, `{NAME}`, `{NAME-default}` or `{NAME:-default}`. A
+    /// default may contain variables. Otherwise the `$` stays.
     fn substitute(&mut self, value: &mut Vec<u8>) -> Result<(), ParseError> {
         let start = self.at - 1;
         let braces = self.peek() == Some(b'{');
@@ -285,27 +285,41 @@ impl Reader<'_> {
             value.push(b'$');
             return Ok(());
         }
-        let found = self.environment.get(OsStr::from_bytes(name)).map(|found| found.as_bytes());
+        let found = self.environment.get(OsStr::from_bytes(name)).map(|found| found.as_bytes().to_vec());
         if !braces {
             value.extend(found.unwrap_or_default());
             return Ok(());
         }
         let remedy = "${NAME}, ${NAME:-default} and ${NAME-default} are known; in single quotes a $ is a $";
         let rest = &self.text[self.at..];
-        let end = rest.iter().position(|byte| matches!(byte, b'}' | b'\n'));
-        let Some(end) = end.filter(|end| rest[*end] == b'}' && !name.is_empty()) else {
+        let (length, needs_value) = match rest {
+            [b'}', ..] => (0, false),
+            [b'-', ..] => (1, false),
+            [b':', b'-', ..] => (2, true),
+            _ => return self.error(start, "this ${ is no variable", remedy),
+        };
+        let has_name = !name.is_empty();
+        self.at += length;
+        let default = self.default()?;
+        let Some(default) = default.filter(|_| has_name) else {
             return self.error(start, "this ${ is no variable", remedy);
         };
-        match &rest[..end] {
-            b"" => value.extend(found.unwrap_or_default()),
-            [b':', b'-', default @ ..] => {
-                value.extend(found.filter(|found| !found.is_empty()).unwrap_or(default))
-            }
-            [b'-', default @ ..] => value.extend(found.unwrap_or(default)),
-            _ => return self.error(start, "this ${ is no variable", remedy),
-        }
-        self.at += end + 1;
+        value.extend(found.filter(|found| !needs_value || !found.is_empty()).unwrap_or(default));
         Ok(())
+    }
+
+    /// The text up to the closing brace, with its variables replaced. `None` if the line ends before.
+    fn default(&mut self) -> Result<Option<Vec<u8>>, ParseError> {
+        let mut value = Vec::new();
+        while let Some(byte) = self.peek().filter(|byte| *byte != b'\n') {
+            self.at += 1;
+            match byte {
+                b'}' => return Ok(Some(value)),
+                b'$' => self.substitute(&mut value)?,
+                _ => value.push(byte),
+            }
+        }
+        Ok(None)
     }
 }
 
@@ -347,6 +361,8 @@ mod tests {
             ("A=\"one \\\ntwo\"", &["A=one two"]),
             ("A=$HOME/a:${HOME}/b\nB=\"${A}\"", &["A=/home/me/a:/home/me/b", "B=/home/me/a:/home/me/b"]),
             ("A=${NONE:-x}${EMPTY:-y}${EMPTY-z}${NONE-}$NONE.", &["A=xy."]),
+            ("A=${NONE:-${HOME}}/b\nB=\"${EMPTY:-${NONE-${HOME}}x}\"", &["A=/home/me/b", "B=/home/mex"]),
+            ("A=${HOME:-${NONE}}${NONE-$HOME}", &["A=/home/me/home/me"]),
             ("A=cost$ 5$5 $(id)", &["A=cost$ 5$5 $(id)"]),
             ("A=a\\ b\\#\\$HOME", &["A=a b#$HOME"]),
             ("A=1\nA=2", &["A=2"]),
@@ -370,6 +386,9 @@ mod tests {
             ("A=\"open", 2, "this quote is not closed"),
             ("A='a'b", 5, "text after the closing quote"),
             ("A=${HOME", 2, "this ${ is no variable"),
+            ("A=${NONE:-${HOME}", 2, "this ${ is no variable"),
+            ("A=${NONE:-${HOME", 10, "this ${ is no variable"),
+            ("A=${:-x}", 2, "this ${ is no variable"),
             ("A=${HOME:?no}", 2, "this ${ is no variable"),
             ("A=1\nB=\0", 4, "a variable cannot contain a NUL byte"),
         ] {
