@@ -6,7 +6,6 @@ use std::time::Instant;
 use super::launcher::Launcher;
 use super::running::RunningProcess;
 use super::tracked_trees::TrackedTrees;
-use crate::GenerationId;
 use crate::change::Batch;
 use crate::supervise::command::Command;
 use crate::supervise::options::Options;
@@ -14,6 +13,10 @@ use crate::supervise::phase::{ExitReport, ProcessExit};
 use crate::supervise::process::{StartError, TreeId, check_env_files};
 use crate::supervise::signal::Signal;
 use crate::supervise::state_machine::Input;
+use crate::{GenerationId, Remedy};
+
+/// What a program prints that cannot write to a running program (`ETXTBSY`), in lower case.
+const TEXT_FILE_BUSY: &[u8] = b"text file busy";
 
 /// The builds of a supervisor. At most one of them runs at a time.
 #[derive(Debug)]
@@ -130,7 +133,8 @@ impl Builds {
             return self.start_at(index + 1, generation, because, launcher, trees);
         }
         trees.signal(process.tree(), Signal::TERM);
-        Some(failed(generation, report))
+        let remedy = remedy_for(&report.output);
+        Some(failed(generation, ExitReport { remedy, ..report }))
     }
 
     /// Returns the end of a cancelled build once its tree is gone.
@@ -139,6 +143,15 @@ impl Builds {
         trees.remove(build.process.tree());
         Some(Input::Built { generation: build.generation, failure: None })
     }
+}
+
+/// The old generation still runs the program that a build replaces, and the kernel refuses to write to that file.
+fn remedy_for(output: &[u8]) -> Remedy {
+    if !output.to_ascii_lowercase().windows(TEXT_FILE_BUSY.len()).any(|text| text == TEXT_FILE_BUSY) {
+        return Remedy::None;
+    }
+    let cure = "the old program still runs: replace its file with `install` or `cp --remove-destination`";
+    Remedy::Text(cure.into())
 }
 
 fn failed(generation: GenerationId, report: ExitReport) -> Input {

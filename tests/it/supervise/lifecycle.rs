@@ -190,6 +190,26 @@ async fn a_busy_child_continues_with_queue_and_gets_a_signal_with_signal() {
     supervisor.stop().await;
 }
 
+/// `cp` writes into the file of a program that runs.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_build_that_cannot_replace_the_running_program_is_told_how() {
+    let sandbox = Sandbox::new();
+    let server = sandbox.path("server");
+    let mut supervisor = TestSupervisor::start("", |options| {
+        let line = format!("cp \"$(command -v sleep)\" {}", server.display());
+        options.builds.push(Command::new("sh").args(["-c", &line]).env("LC_ALL", "C"));
+        options.command = Command::new(&server).arg("600");
+        options.capture = Capture::All;
+    });
+    supervisor.ready(1).await;
+    supervisor.change();
+    let report = supervisor.report().await;
+    let Remedy::Text(remedy) = report.remedy else { panic!("{report:?}") };
+    assert!(remedy.contains("cp --remove-destination"), "{remedy}");
+    supervisor.stop().await;
+}
+
 fn is_stopping(event: &Event) -> bool {
     matches!(event, Event::Phase { phase: Phase::Stopping, generation: GenerationId::FIRST })
 }
