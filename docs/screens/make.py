@@ -180,7 +180,7 @@ with tempfile.TemporaryDirectory() as directory:
     terminal.read("goes on serving")
     time.sleep(3)
     source.write_text(text.replace('"edition": "3"', '"edition": "4"'))
-    terminal.read("restarted in")
+    terminal.read("ready in")
     terminal.stop()
     draw("crash", "an edit that does not start, and its mending", prompt(command) + terminal.text)
 

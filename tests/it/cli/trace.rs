@@ -47,9 +47,9 @@ fn only_the_requested_lines_are_shown() {
     let sandbox = project();
     let inner = |running: &mut TestProcess| {
         sandbox.write("src/app.py", "two");
-        running.wait_for_line("restarted in");
+        running.wait_for_line("started in");
         sandbox.write("src/app.py", "one");
-        running.wait_for_count("restarted in", 2);
+        running.wait_for_count("started in", 2);
         running.stop();
         let lines = running.lines();
         ["devrun::watch", "devrun::supervise"].map(|room| lines.iter().any(|line| line.contains(room)))
@@ -89,7 +89,7 @@ fn an_edit_of_devrun_toml_turns_the_trace_on_and_off() {
     running.wait_for_count("devrun.toml changed: in effect", 2);
     let before = running.count("DEBUG");
     sandbox.write("src/app.py", "two");
-    running.wait_for_line("restarted in");
+    running.wait_for_line("started in");
     assert_eq!(running.count("DEBUG"), before);
     running.stop();
 }

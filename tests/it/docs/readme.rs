@@ -62,7 +62,7 @@ fn the_output_shown_is_real() {
     running.wait_for_line("watching");
     sandbox.write("downloads/boq.zip", "not a source");
     sandbox.write("src/app.sh", "sleep 2000");
-    running.wait_for_line("restarted");
+    running.wait_for_line("started in");
     running.stop();
     let said: Vec<String> = running.lines().iter().map(|line| without_numbers(line)).collect();
     for line in shown.lines() {

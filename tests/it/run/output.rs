@@ -233,7 +233,7 @@ fn a_status_line_shows_readiness_and_responses_in_flight() {
     write!(client, "GET /slow/4000/20 HTTP/1.1\r\nHost: {address}\r\n\r\n").unwrap();
     client.read_exact(&mut [0; 9]).unwrap();
     sandbox.write("app.py", "");
-    terminal.expect("restarted in");
+    terminal.expect("ready in");
     terminal.expect("devrun: waiting for 1 response, ");
     drop(client);
     wait_until("the status line ends with the client", || {

@@ -30,7 +30,7 @@ fn an_edit_restarts_once_and_names_the_changed_file() {
         fs::write(&source, "two").unwrap();
         devrun.wait_for_line("src/app.py changed");
         devrun.wait_for_line("child 2");
-        devrun.wait_for_line("restarted in");
+        devrun.wait_for_line("started in");
         devrun.stop();
         assert_eq!(devrun.count("child 3"), 0, "{:?}", devrun.lines());
     });

@@ -391,7 +391,7 @@ fn a_cargo_project_is_built_and_restarted_for_its_source_only() {
     sandbox.write("src/main.rs", server("two"));
     wait_until("the second edition answers", || text(address, "/").as_deref() == Some("two"));
     running.wait_for_count("little: up", 2);
-    assert_eq!(running.count("restarted in"), 1, "{}", running.lines().join("\n"));
+    assert_eq!(running.count("started in"), 1, "{}", running.lines().join("\n"));
     running.stop();
 }
 

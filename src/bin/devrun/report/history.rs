@@ -13,8 +13,8 @@ use devrun::watch::Stats;
 use devrun::{proxy, supervise, watch};
 
 use super::record::{
-    ChangedPath, DefectRecord, EndRecord, Ready, Record, RestartLoop, Restarting, RootRecord, RulesReloaded,
-    Summary, WaitingForGit, micros,
+    ChangedPath, DefectRecord, EndRecord, Milestone, Ready, Record, RestartLoop, Restarting, RootRecord,
+    RulesReloaded, Summary, WaitingForGit, micros,
 };
 use crate::ui::{ByteString, worded};
 
@@ -25,6 +25,7 @@ pub(super) struct History {
     base: PathBuf,
     /// The command line of COMMAND.
     command: String,
+    milestone: Milestone,
     begun: Instant,
     /// Time of the change or key that causes the next generation.
     cause_at: Option<Instant>,
@@ -38,10 +39,11 @@ pub(super) struct History {
 }
 
 impl History {
-    pub(super) fn new(base: PathBuf, stats: Stats, now: Instant) -> Self {
+    pub(super) fn new(base: PathBuf, milestone: Milestone, stats: Stats, now: Instant) -> Self {
         Self {
             base,
             command: String::new(),
+            milestone,
             begun: now,
             cause_at: None,
             started: HashMap::new(),
@@ -204,6 +206,7 @@ impl History {
             address: address.map(|address| address.to_string()),
             start_to_ready_us: micros(now.saturating_duration_since(start)),
             changed_to_ready_us,
+            milestone: self.milestone,
         })
     }
 

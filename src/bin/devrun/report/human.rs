@@ -6,8 +6,8 @@ use devrun::watch::Why;
 
 use super::line::Line;
 use super::record::{
-    ChangedPath, Ready, Reconfigured, Record, RestartLoop, Restarting, RootRecord, RulesReloaded, Summary,
-    WaitingForGit, micros,
+    ChangedPath, Milestone, Ready, Reconfigured, Record, RestartLoop, Restarting, RootRecord, RulesReloaded,
+    Summary, WaitingForGit, micros,
 };
 use crate::ui::{ByteString, count, escape_text, size, time};
 
@@ -182,7 +182,10 @@ fn started(generation: u64, pid: u32, command: &str, since_change: Option<u64>) 
 
 fn ready(record: &Ready) -> Line {
     match (record.changed_to_ready_us, &record.address) {
-        (Some(since), _) => Line::success(format!("restarted in {}", time(since))),
+        (Some(since), _) => {
+            let what = if record.milestone == Milestone::Ready { "ready" } else { "started" };
+            Line::success(format!("{what} in {}", time(since)))
+        }
         (None, Some(address)) => {
             Line::success(format!("ready in {} (upstream {address})", time(record.start_to_ready_us)))
         }

@@ -86,6 +86,17 @@ pub(crate) struct Ready {
     pub(super) address: Option<String>,
     pub(super) start_to_ready_us: u64,
     pub(super) changed_to_ready_us: Option<u64>,
+    #[serde(skip)]
+    pub(super) milestone: Milestone,
+}
+
+/// What devrun waits for after it has started a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Milestone {
+    /// Nothing.
+    Started,
+    /// The server of the process.
+    Ready,
 }
 
 /// A restart loop, with the rule that would end it.

@@ -10,7 +10,7 @@ use devrun::watch::Stats;
 use super::history::History;
 use super::human;
 use super::line::{Line, Verbosity};
-use super::record::{Record, Restarting};
+use super::record::{Milestone, Record, Restarting};
 use crate::config::resolved::settings::Settings;
 use crate::ui::{Terminal, escape_text, running_time};
 
@@ -46,8 +46,10 @@ impl Reporter {
     pub(crate) fn new(settings: &Settings, options: &Options, now: Instant) -> Self {
         let base = &options.watch.rules.base;
         let base = base.canonicalize().unwrap_or_else(|_| base.clone());
+        let has_server = settings.server.proxy.is_some() || !settings.server.listen.is_empty();
+        let milestone = if has_server { Milestone::Ready } else { Milestone::Started };
         Self {
-            history: History::new(base, options.watch.stats.clone(), now),
+            history: History::new(base, milestone, options.watch.stats.clone(), now),
             restarts: RestartLog::default(),
             stats: options.watch.stats.clone(),
             json: settings.output.json,
