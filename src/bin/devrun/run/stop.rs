@@ -66,6 +66,7 @@ impl StopSequence {
             (SupervisorExit::Child(ProcessExit::Status(status)), None) => {
                 ExitCode::Child(u8::try_from(status & 0xff).unwrap_or(u8::MAX))
             }
+            (SupervisorExit::Child(_), None) => ExitCode::NotFound,
             (_, Some(signal)) => ExitCode::Signal(signal),
             (_, None) => ExitCode::Success,
         }
