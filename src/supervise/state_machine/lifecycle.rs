@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::action::{Action, ReadyCondition};
 use super::generation::{BuildState, Generation, NextGeneration, RunState, UnexpectedEnd};
+use super::overlap::Overlap;
 use super::stop_policy::StopPolicy;
 use crate::GenerationId;
 use crate::change::Batch;
@@ -17,14 +18,6 @@ use crate::supervise::phase::{ExitReport, Phase, ProcessExit};
 const ABANDON_TIMEOUT: Duration = Duration::from_secs(5);
 /// Maximum number of generations with processes. A new one waits until the oldest has drained.
 const MAX_GENERATIONS: usize = 8;
-
-/// A generation that serves on another address than the port that it was given.
-#[derive(Debug)]
-struct Elsewhere {
-    generation: GenerationId,
-    /// Generations take turns because of such an address.
-    ended_overlap: bool,
-}
 
 /// All generations, from the build to the end of the last process.
 ///
@@ -38,8 +31,7 @@ pub(super) struct Lifecycle {
     generations: Vec<Generation>,
     next: Option<NextGeneration>,
     last_started: Option<GenerationId>,
-    /// The newest generation that serves on another address than the port that it was given.
-    elsewhere: Option<Elsewhere>,
+    overlap: Overlap,
     /// The newest generation includes every change up to this time.
     includes_until: Option<Instant>,
     /// The supervisor stops, so no generation starts any more.
@@ -56,8 +48,6 @@ struct Settings {
     stop: StopPolicy,
     ready_timeout: Duration,
     drain_timeout: Option<Duration>,
-    /// Whether a new generation starts while the old one serves.
-    overlap: bool,
 }
 
 impl Lifecycle {
@@ -68,14 +58,13 @@ impl Lifecycle {
             stop: StopPolicy::new(options),
             ready_timeout: options.ready.timeout,
             drain_timeout: options.drain_timeout,
-            overlap: options.overlap && options.can_overlap(),
         };
         Self {
             settings,
             generations: Vec::new(),
             next: None,
             last_started: None,
-            elsewhere: None,
+            overlap: Overlap::new(options.overlap && options.can_overlap()),
             includes_until: None,
             stopping: false,
             actions: Vec::new(),
@@ -182,11 +171,11 @@ impl Lifecycle {
         for index in 0..self.generations.len() {
             match self.generations[index].state() {
                 RunState::Starting { .. } => self.stop(index, now),
-                RunState::Ready if !self.settings.overlap => self.retire(index, now),
+                RunState::Ready if !self.overlap.is_allowed() => self.retire(index, now),
                 _ => {}
             }
         }
-        let may_start = if self.settings.overlap {
+        let may_start = if self.overlap.is_allowed() {
             self.generations.iter().all(Generation::was_ready) && self.generations.len() < MAX_GENERATIONS
         } else {
             self.generations.is_empty()
@@ -221,11 +210,8 @@ impl Lifecycle {
     /// A generation serves: older ones that serve are retired.
     pub(super) fn ready(&mut self, generation: GenerationId, address: Option<SocketAddr>, now: Instant) {
         let Some(index) = self.index(generation) else { return };
-        if self.generations[index].state() == RunState::Ready
-            && let Some(elsewhere) = self.elsewhere.take_if(|elsewhere| elsewhere.generation == generation)
-        {
+        if self.generations[index].state() == RunState::Ready && self.overlap.resume_for(generation) {
             // It has opened the port that it was given after all.
-            self.settings.overlap |= elsewhere.ended_overlap;
             return self.emit_phase(generation, Phase::Ready { address });
         }
         if !self.generations[index].is_starting() {
@@ -243,14 +229,10 @@ impl Lifecycle {
     /// A generation serves on a port that only one generation can have, so generations take turns from now
     /// on.
     pub(super) fn listens_elsewhere(&mut self, generation: GenerationId, address: SocketAddr, now: Instant) {
-        let ended_before = self.elsewhere.as_ref().is_some_and(|earlier| earlier.ended_overlap);
-        let ended_overlap = self.settings.overlap || ended_before;
-        if self.settings.overlap {
-            self.settings.overlap = false;
+        if self.overlap.end_for(generation) {
             self.emit(Event::ListensElsewhere { generation, address });
         }
         self.ready(generation, Some(address), now);
-        self.elsewhere = Some(Elsewhere { generation, ended_overlap });
     }
 
     /// A generation could not bind a port because `holder` has it. Returns whether to try again, which is
@@ -262,10 +244,9 @@ impl Lifecycle {
         address: SocketAddr,
     ) -> bool {
         let starts = self.index(generation).is_some_and(|index| self.generations[index].is_starting());
-        if !starts || self.stopping || !self.settings.overlap {
+        if !starts || self.stopping || !self.overlap.end() {
             return false;
         }
-        self.settings.overlap = false;
         self.emit(Event::ListensElsewhere { generation: holder, address });
         true
     }
@@ -458,7 +439,7 @@ impl Lifecycle {
 #[cfg(test)]
 impl Lifecycle {
     pub(super) fn overlaps(&self) -> bool {
-        self.settings.overlap
+        self.overlap.is_allowed()
     }
 
     pub(super) fn is_stopping(&self, generation: GenerationId) -> bool {

@@ -9,6 +9,7 @@ mod backoff;
 mod generation;
 mod lifecycle;
 mod machine;
+mod overlap;
 mod pending;
 mod restart_loop;
 mod stop_policy;
