@@ -28,7 +28,7 @@ use super::task::{Started, WatchRequest, start};
 /// let mut session = Session::start(options).await?;
 /// while let Some(event) = session.next_event().await {
 ///     let Event::Child(supervise::Event::Phase { generation, phase: Phase::Ready { .. } }) = event else { continue };
-///     if generation == 2 {
+///     if generation.number() == 2 {
 ///         break;
 ///     }
 ///     std::fs::write(dir.path().join("app.py"), "two")?;
