@@ -43,7 +43,7 @@ fn bash_completes_subcommands_options_and_values() {
     let sandbox = with_script("bash", "devrun.bash");
     assert_eq!(offered(&sandbox, "devrun ex"), ["explain"]);
     assert_eq!(offered(&sandbox, "devrun ref"), [""; 0]);
-    assert_eq!(offered(&sandbox, "devrun --stop"), ["--stop-scope", "--stop-signal", "--stop-timeout"]);
+    assert_eq!(offered(&sandbox, "devrun --stop"), ["--stop-signal", "--stop-scope", "--stop-timeout"]);
     assert_eq!(offered(&sandbox, "devrun --on-busy "), ["restart", "queue", "signal", "ignore"]);
     assert_eq!(offered(&sandbox, "devrun check --format "), ["human", "json", "github", "sarif"]);
 }
