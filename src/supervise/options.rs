@@ -56,9 +56,8 @@ pub enum StopScope {
 #[non_exhaustive]
 pub enum OnLoop {
     /// Name the path with [`super::Event::RestartLoop`], and delay the restarts for it alone: by 0.3 s,
-    /// doubling with each start up to 30 s. Changes of other paths restart at once. An edit of the path later
-    /// than 3 s after a start, and later than 3 s after its last change, restarts at once too and resets the
-    /// delay.
+    /// doubling with each start up to 30 s. Changes of other paths restart at once. An edit of the path at
+    /// another moment after a start restarts at once too and resets the delay.
     #[default]
     Warn,
     /// Restart at once each time, and name no path.
