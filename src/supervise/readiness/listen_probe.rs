@@ -20,8 +20,10 @@ const LATE_DELAY: Duration = Duration::from_secs(1);
 /// longer if an earlier generation used the given port.
 const STEADY_TIME: Duration = Duration::from_millis(500);
 const LONG_STEADY_TIME: Duration = Duration::from_secs(5);
-/// Number of looks in a row at which no process of the tree has the socket, before it is another program's.
-const STRANGER_LOOKS: u32 = 3;
+/// Time for which no process of the tree has the socket that accepts, before that socket counts as the server's. A
+/// container's port belongs to another program. So does a port that another program took just before the
+/// server binds it; that server ends within this time.
+const STRANGER_TIME: Duration = Duration::from_secs(3);
 
 /// Repeated looks at the sockets of a generation that listens by itself.
 #[derive(Debug)]
@@ -47,24 +49,20 @@ enum Stage {
 enum Owner {
     /// A process of the tree.
     Tree,
-    /// None of the tree at so many looks in a row: a container's port belongs to another program.
-    Stranger { looks: u32 },
+    /// None of the tree until now.
+    Stranger,
 }
 
 impl Owner {
     /// What follows from a look: whether a process of the tree listens on the port, and whether one waits.
     /// `None` if the server is not ready, else whether it was seen waiting. A server that dies closes its
     /// socket, which must not count as the socket of another program.
-    fn update(&mut self, listens: bool, waits: bool) -> Option<bool> {
-        *self = match *self {
-            _ if listens => Self::Tree,
-            Self::Tree => return None,
-            Self::Stranger { looks } => Self::Stranger { looks: looks + 1 },
-        };
-        match *self {
-            Self::Tree => Some(waits),
-            Self::Stranger { looks } => (looks >= STRANGER_LOOKS).then_some(true),
+    fn update(&mut self, listens: bool, waits: bool, accepting_for: Duration) -> Option<bool> {
+        if listens {
+            *self = Self::Tree;
+            return Some(waits);
         }
+        (*self == Self::Stranger && accepting_for >= STRANGER_TIME).then_some(true)
     }
 }
 
@@ -102,8 +100,7 @@ impl ListenProbe {
     pub(crate) fn accepted(&mut self, address: SocketAddr, now: Instant) {
         self.next = now;
         self.stage = if address.port() == self.port {
-            let owner = Owner::Stranger { looks: 0 };
-            Stage::Accepting { address, since: now, owner, is_doubted: false }
+            Stage::Accepting { address, since: now, owner: Owner::Stranger, is_doubted: false }
         } else {
             self.next = now + LATE_DELAY;
             Stage::Elsewhere
@@ -121,8 +118,11 @@ impl ListenProbe {
             Stage::Accepting { address, since, owner, is_doubted } => {
                 self.next = now + if *is_doubted { LATE_DELAY } else { retry_delay(target.age()) };
                 let (listens, waits) = look_at_port(target.pids(), address.port());
-                let Some(is_waiting) = owner.update(listens, waits) else { return ProbeResult::Nothing };
-                let result = history.judge_accepting(is_waiting, now.saturating_duration_since(*since));
+                let accepting_for = now.saturating_duration_since(*since);
+                let Some(is_waiting) = owner.update(listens, waits, accepting_for) else {
+                    return ProbeResult::Nothing;
+                };
+                let result = history.judge_accepting(is_waiting, accepting_for);
                 if result == ProbeResult::Doubtful && std::mem::replace(is_doubted, true) {
                     return ProbeResult::Nothing;
                 }
@@ -256,13 +256,14 @@ mod tests {
 
     #[test]
     fn a_socket_that_its_server_closes_is_not_another_programs() {
-        let mut owner = Owner::Stranger { looks: 0 };
-        assert_eq!(owner.update(false, false), None);
-        assert_eq!(owner.update(true, false), Some(false));
-        assert_eq!([0; 4].map(|_| owner.update(false, false)), [None; 4]);
-        assert_eq!(owner.update(true, true), Some(true));
-        let mut container = Owner::Stranger { looks: 0 };
-        assert_eq!([0; 3].map(|_| container.update(false, false)), [None, None, Some(true)]);
+        let (early, late) = (Duration::from_millis(200), STRANGER_TIME);
+        let mut owner = Owner::Stranger;
+        assert_eq!(owner.update(false, false, early), None, "another program may have taken the port");
+        assert_eq!(owner.update(true, false, early), Some(false));
+        assert_eq!(owner.update(false, false, late), None, "the server dies");
+        assert_eq!(owner.update(true, true, late), Some(true));
+        let mut container = Owner::Stranger;
+        assert_eq!(container.update(false, false, late), Some(true));
     }
 
     #[test]
