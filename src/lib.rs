@@ -13,7 +13,7 @@
 //! Most programs need [`Session`] and [`Options`] only.
 //!
 //! The library prints nothing, takes no setting from an environment variable or a home directory, and several sessions can
-//! live in one process. What it does to its process:
+//! live in one process. It affects its process in these ways:
 //!
 //! - A child inherits the environment, except the variables about sockets that were passed to this process (`LISTEN_*`).
 //! - [`supervise::Subreaper::Yes`] makes the process the parent of orphans, and handles `SIGCHLD`.

@@ -25,7 +25,7 @@ pub enum Remedy {
     ListenOnPort,
     /// The child used the terminal without owning it: give it the terminal.
     GiveTerminal,
-    /// The child has a reloader of its own: turn it off.
+    /// The child contains a reloader: turn it off.
     DisableReloader {
         /// The software that reloads: `werkzeug`.
         name: String,

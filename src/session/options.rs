@@ -9,12 +9,12 @@ use crate::{rules, watch};
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Options {
-    /// What is watched.
+    /// The options of the watch.
     pub watch: watch::Options,
     /// Whether anything is watched. `false`: the session only supervises.
     pub watch_enabled: bool,
     /// Files whose changes are reported but restart nothing, such as a configuration file of the owner. They are watched
-    /// whatever the rules say. Relative paths are relative to `watch.rules.base`.
+    /// even if a rule ignores them. Relative paths are relative to `watch.rules.base`.
     pub observe_only: Vec<PathBuf>,
     /// What runs.
     pub supervise: supervise::Options,

@@ -40,7 +40,7 @@ pub(super) struct Routing {
     fallback_runs: bool,
 }
 
-/// What has ended.
+/// The part of a generation that has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Subject {
     Build,

@@ -22,7 +22,7 @@ const STEADY_TIME: Duration = Duration::from_millis(500);
 const LONG_STEADY_TIME: Duration = Duration::from_secs(5);
 /// Time for which no process of the tree has the socket that accepts, before that socket counts as the server's. A
 /// container's port belongs to another program. So does a port that another program took just before the
-/// server binds it; that server ends within this time.
+/// server binds it; such a server mostly ends within this time, because it cannot bind.
 const STRANGER_TIME: Duration = Duration::from_secs(3);
 
 /// Repeated looks at the sockets of a generation that listens by itself.
