@@ -83,7 +83,9 @@ fn parse_unix_line(line: &str) -> Option<(&str, u64)> {
 
 /// The processes that belong to the session of `leader`. A daemon has left it.
 pub(super) fn in_session_of(leader: i32, pids: &[i32]) -> Vec<i32> {
-    let session = |pid: i32| rustix::process::getsid(rustix::process::Pid::from_raw(pid)).ok();
+    // `getsid` would do, but rustix asserts that a session has an id. It is 0 if the leader of the session
+    // stands outside this PID namespace.
+    let session = |pid: i32| Process::read(pid).map(|process| process.session());
     let wanted = session(leader);
     pids.iter().copied().filter(|pid| session(*pid) == wanted).collect()
 }

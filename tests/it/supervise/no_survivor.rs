@@ -220,3 +220,20 @@ fn devrun_as_init_keeps_the_status_of_its_child() {
         }
     }
 }
+
+/// The session's leader has no number in the namespace.
+#[test]
+#[ignore = "needs root or user namespaces"]
+fn devrun_as_init_finds_a_server_on_another_address() {
+    if !may_unshare() {
+        return;
+    }
+    let probe = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = probe.local_addr().unwrap();
+    drop(probe);
+    let steps = format!("log {{}}/log up serve-at {}", address.port());
+    let mut first = First::start(&["--proxy", "127.0.0.1:0"], &steps, true);
+    first.run.wait_for_line(&format!("the server listens on {address}"));
+    first.run.wait_for_line("ready in");
+    first.run.stop();
+}
