@@ -235,5 +235,6 @@ fn devrun_as_init_finds_a_server_on_another_address() {
     let mut first = First::start(&["--proxy", "127.0.0.1:0"], &steps, true);
     first.run.wait_for_line(&format!("the server listens on {address}"));
     first.run.wait_for_line("ready in");
-    first.run.stop();
+    first.run.signal(libc::SIGKILL);
+    first.run.wait();
 }
