@@ -20,8 +20,7 @@ use crate::cli::args::{ConfigSource, Options, OutputOptions, WatchOptions};
 use crate::cli::commands::{Cli, ReferencePage, RunArgs, Subcommand};
 use crate::cli::parse::Parsed;
 use crate::commands::{check, explain, init, list};
-use crate::config::resolved::settings::{Settings, SettingsInput, current_directory};
-use crate::config::sources::{environment, merge};
+use crate::config::{Settings, SettingsInput, current_directory, environment, merge};
 use crate::ui::{CliError, ExitCode, Terminal};
 
 fn main() -> std::process::ExitCode {

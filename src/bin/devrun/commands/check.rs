@@ -8,7 +8,7 @@ use devrun::rules::{
 };
 
 use crate::cli::commands::CheckFormat;
-use crate::config::resolved::settings::Settings;
+use crate::config::Settings;
 use crate::report::check::{github, human, json, sarif};
 use crate::ui::{CliError, ExitCode, Terminal, escape_text};
 

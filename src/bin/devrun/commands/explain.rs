@@ -12,7 +12,7 @@ use devrun::watch::Selection;
 use serde::Serialize;
 
 use crate::cli::values::Format;
-use crate::config::resolved::settings::Settings;
+use crate::config::Settings;
 use crate::ui::{
     ByteString, CliError, ERROR, ExitCode, FAINT, GOOD, NAME, Terminal, byte_string, escape_bytes,
     escape_path, escape_text, styled,

@@ -13,7 +13,7 @@ use ignore::{WalkBuilder, WalkState};
 use serde_json::{Value, json};
 
 use crate::cli::values::Format;
-use crate::config::resolved::settings::Settings;
+use crate::config::Settings;
 use crate::report::mode_reason;
 use crate::system::inotify;
 use crate::ui::{

@@ -1,6 +1,6 @@
 //! The difference between two settings, for edits of devrun.toml while devrun runs.
 
-use crate::config::resolved::settings::Settings;
+use crate::config::settings::Settings;
 
 /// What a running session must do for new settings. A later variant includes the earlier ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

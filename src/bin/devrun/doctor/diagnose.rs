@@ -6,7 +6,7 @@ use super::event_test::{test_roots, test_temporary_directory};
 use super::finding::Finding;
 use super::{project_checks, system_checks, watch_checks};
 use crate::cli::values::Format;
-use crate::config::resolved::settings::Settings;
+use crate::config::Settings;
 use crate::ui::{CliError, ExitCode, Terminal};
 
 /// The version of the output of `--format json`.

@@ -7,7 +7,7 @@ use devrun::rules;
 use devrun::watch::{Event, Mode, Options, Watch};
 
 use super::finding::Finding;
-use crate::config::resolved::settings::Settings;
+use crate::config::Settings;
 use crate::ui::{escape_path, escape_text};
 
 /// Timeout for the event. Real events arrive within milliseconds.

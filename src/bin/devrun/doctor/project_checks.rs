@@ -8,7 +8,7 @@ use devrun::Command;
 use devrun::supervise::Shell;
 
 use super::finding::Finding;
-use crate::config::resolved::settings::Settings;
+use crate::config::Settings;
 use crate::project;
 use crate::ui::{escape_bytes, escape_path};
 

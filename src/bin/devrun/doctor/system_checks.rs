@@ -7,8 +7,7 @@ use std::path::Path;
 use devrun::supervise::Endpoint;
 
 use super::finding::Finding;
-use crate::config::resolved::server::shown_endpoint;
-use crate::config::resolved::settings::Settings;
+use crate::config::{Settings, shown_endpoint};
 use crate::system::inotify::{self, Limit};
 use crate::system::ports::{self, PortConflict};
 

@@ -6,7 +6,7 @@ use devrun::rules::{Defect, EntryKind, Rules};
 use devrun::watch::{Mode, RootReport, Summary, Watch, Why, file_system_type};
 
 use super::finding::Finding;
-use crate::config::resolved::settings::Settings;
+use crate::config::Settings;
 use crate::project::{self, DataFolder};
 use crate::report::mode_reason;
 use crate::ui::{count, escape_bytes, escape_text};

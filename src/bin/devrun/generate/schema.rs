@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::config::sources::key::{Kind, Table};
+use crate::config::key::{Kind, Table};
 
 /// The schema, as text (JSON Schema draft 2020-12).
 pub(crate) fn schema() -> String {

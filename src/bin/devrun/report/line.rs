@@ -2,7 +2,7 @@
 
 use anstyle::Style;
 
-use crate::config::resolved::groups::OutputSettings;
+use crate::config::OutputSettings;
 use crate::ui::{ERROR, FAINT, GOOD, Terminal, WARNING, escape_text, styled};
 
 /// How important a line is. It decides the colour, and which lines `-q` and `-v` show.

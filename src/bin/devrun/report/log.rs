@@ -7,7 +7,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, Registry, fmt, reload};
 
-use crate::config::resolved::groups::OutputSettings;
+use crate::config::OutputSettings;
 use crate::ui::{CliError, StderrWriter};
 
 const VARIABLE: &str = "DEVRUN_LOG";

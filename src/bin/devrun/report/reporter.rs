@@ -11,7 +11,7 @@ use super::history::History;
 use super::human;
 use super::line::{Line, Verbosity};
 use super::record::{Milestone, Record, Restarting};
-use crate::config::resolved::settings::Settings;
+use crate::config::Settings;
 use crate::ui::{Terminal, escape_text, running_time};
 
 /// Delay before the status line shows that something takes long.

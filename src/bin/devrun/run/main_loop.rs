@@ -16,8 +16,7 @@ use super::session_options::{child_owns_terminal, first_options, next_options};
 use super::signals::{SignalRequest, Signals};
 use super::start_error::start_error;
 use super::stop::{StopAction, StopSequence, was_interrupted};
-use crate::config::diff::{Reload, SettingsDiff};
-use crate::config::resolved::settings::Settings;
+use crate::config::{Reload, Settings, SettingsDiff};
 use crate::report::{Reconfigured, Record, Reporter, log};
 use crate::ui::{ByteString, CliError, ExitCode, Terminal};
 

@@ -4,7 +4,7 @@ use devrun::Options;
 use devrun::supervise::{Capture, OrphanKiller, Stdin};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-use crate::config::resolved::settings::Settings;
+use crate::config::Settings;
 use crate::ui::{CliError, Terminal};
 
 /// Limit of open files for devrun, because each connection of a client takes two. A higher one would slow down programs that close all possible descriptors.

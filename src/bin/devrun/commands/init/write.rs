@@ -9,7 +9,7 @@ use devrun::rules::EntryKind;
 use super::config_template::config_text;
 use super::existing_rules::{KeptRules, LEGACY_RULES, LegacyRules, RULES, split_lines};
 use super::rules_template::rules_text;
-use crate::config::sources::file;
+use crate::config::FILE_NAME;
 use crate::project::{self, DataFolder, Project};
 use crate::ui::{ByteString, CliError, ExitCode, GOOD, NAME, Terminal, count, escape_path, styled};
 
@@ -24,11 +24,11 @@ pub(crate) fn run(directory: &Path, dry_run: bool, terminal: &mut Terminal) -> R
     print_kind(&project, terminal);
     if dry_run {
         show(directory, RULES, &rules, terminal)?;
-        show(directory, file::NAME, config.as_bytes(), terminal)?;
+        show(directory, FILE_NAME, config.as_bytes(), terminal)?;
         return Ok(ExitCode::Success);
     }
     let wrote_rules = write_new(directory, RULES, &rules, terminal)?;
-    write_new(directory, file::NAME, config.as_bytes(), terminal)?;
+    write_new(directory, FILE_NAME, config.as_bytes(), terminal)?;
     match kept {
         Some(kept) => warn_of_watched_data(&kept, &folders, terminal),
         None => print_folders(&folders, terminal),

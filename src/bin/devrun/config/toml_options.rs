@@ -11,8 +11,8 @@ use toml::de::{DeTable, DeValue};
 
 use crate::cli::args::{AllOptions, Options};
 use crate::cli::values::CommandLine;
-use crate::config::sources::key::{Key, Kind, Table};
-use crate::config::sources::mistake::Mistake;
+use crate::config::key::{Key, Kind, Table};
+use crate::config::mistake::Mistake;
 
 /// The content of a devrun.toml.
 pub(crate) struct Document {

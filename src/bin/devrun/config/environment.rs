@@ -9,7 +9,7 @@ use clap::{Arg, ArgAction, CommandFactory as _, FromArgMatches as _};
 use crate::cli::args::{AllOptions, ConfigSource, Options};
 use crate::cli::suggest::nearest;
 use crate::cli::usage_error::usage_error;
-use crate::config::sources::toml_options::check_word;
+use crate::config::toml_options::check_word;
 use crate::ui::CliError;
 
 const PREFIX: &str = "DEVRUN_";

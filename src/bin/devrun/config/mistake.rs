@@ -7,7 +7,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use crate::cli::suggest::nearest;
-use crate::config::sources::key::Table;
+use crate::config::key::Table;
 
 /// A mistake in devrun.toml.
 #[derive(Debug)]

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cli::args::{CheckOptions, ConfigSource, Options};
+use crate::config::environment::Environment;
+use crate::config::groups::{OutputSettings, RunSettings, WatchSettings};
 use crate::config::paths::resolved;
-use crate::config::resolved::groups::{OutputSettings, RunSettings, WatchSettings};
-use crate::config::resolved::server::ServerSettings;
-use crate::config::sources::environment::Environment;
-use crate::config::sources::{file, merge};
+use crate::config::server::ServerSettings;
 use crate::config::validate;
+use crate::config::{file, merge};
 use crate::ui::{CliError, escape_relative_path};
 
 /// The settings of a run, with all defaults.

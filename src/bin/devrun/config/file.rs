@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use crate::cli::args::Options;
 use crate::cli::suggest::nearest;
 use crate::cli::usage_error::usage_error;
-use crate::config::sources::mistake::Mistake;
-use crate::config::sources::toml_options::{Document, OptionWords};
+use crate::config::mistake::Mistake;
+use crate::config::toml_options::{Document, OptionWords};
 use crate::ui::{CliError, SourceSpan, escape_path};
 
 /// The name of the file.
-pub(crate) const NAME: &str = "devrun.toml";
+pub(crate) const FILE_NAME: &str = "devrun.toml";
 
 /// A devrun.toml that was read.
 #[derive(Debug, Clone)]
@@ -36,7 +36,7 @@ pub(crate) fn find(directory: &Path) -> Option<PathBuf> {
         Ok(kind) => kind.is_file() || kind.is_dir(),
         Err(_) => path.symlink_metadata().is_ok(),
     };
-    within.map(|dir| dir.join(NAME)).find(readable)
+    within.map(|dir| dir.join(FILE_NAME)).find(readable)
 }
 
 /// Reads a devrun.toml. `shown` is its name in messages.

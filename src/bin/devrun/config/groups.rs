@@ -9,8 +9,8 @@ use devrun::{Command, watch};
 
 use crate::cli::args;
 use crate::cli::values::Format;
+use crate::config::command::{command, command_from_file};
 use crate::config::paths::{is_path, resolved};
-use crate::config::resolved::command::{command, command_from_file};
 use crate::ui::{CliError, escape_relative_path};
 
 /// Which paths are watched, and how: the table [watch].

@@ -8,7 +8,7 @@ use devrun::{rules, watch};
 use rustix::fs::FileType;
 
 use crate::config::paths::is_below;
-use crate::config::resolved::settings::Settings;
+use crate::config::settings::Settings;
 use crate::ui::{CliError, SourceSpan, escape_relative_path, worded};
 
 impl Settings {
