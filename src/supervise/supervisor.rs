@@ -59,7 +59,7 @@ impl Supervisor {
         let sockets = sockets.collect::<Result<Vec<_>, _>>()?;
         let (requests, request_receiver) = unbounded_channel();
         let (event_sender, events) = unbounded_channel();
-        let task = SupervisorTask::new(&options, sockets.clone(), request_receiver, event_sender);
+        let task = SupervisorTask::new(options, sockets.clone(), request_receiver, event_sender);
         // Boxed, because the task is large and spawning moves it.
         let task = Box::new(task.map_err(Error::Prepare)?);
         Ok(Self { handle: Handle { requests }, events, task: tokio::spawn(task.run()), sockets })
@@ -142,19 +142,19 @@ struct SupervisorTask {
 
 impl SupervisorTask {
     fn new(
-        options: &Options,
+        options: Options,
         sockets: Vec<Arc<InheritedListener>>,
         requests: UnboundedReceiver<Request>,
         events: UnboundedSender<Event>,
     ) -> io::Result<Self> {
         let (process_event_sender, process_events) = unbounded_channel();
-        let executor = Executor::new(options, sockets, events, process_event_sender)?;
+        let executor = Executor::new(&options, sockets, events, process_event_sender)?;
         let mut sigchld = None;
         if options.subreaper == Subreaper::Yes {
             adopt_orphans()?;
             sigchld = Some(signal(SignalKind::child())?);
         }
-        Ok(Self { machine: Machine::new(options), executor, requests, process_events, sigchld })
+        Ok(Self { machine: Machine::new(options.into()), executor, requests, process_events, sigchld })
     }
 
     async fn run(mut self: Box<Self>) {
@@ -185,23 +185,14 @@ impl SupervisorTask {
         if matches!(request, Request::Changed(_) | Request::Restart) {
             self.executor.poll_readiness_now();
         }
-        let input = match request {
+        match &request {
             Request::Suspend => return self.executor.suspend(),
             Request::Resized => return self.executor.terminal_resized(),
             Request::Continue => return self.executor.resume(),
-            Request::Changed(batch) => {
-                self.executor.sources_changed(&batch);
-                Input::Changed(batch)
-            }
-            Request::Restart => Input::Restart,
-            Request::Drained(generation) => Input::Drained(generation),
-            Request::Pause => Input::Pause,
-            Request::Resume => Input::Resume,
-            Request::Signal(signal) => Input::SendSignal(signal),
-            Request::Stop => Input::Stop,
-            Request::Kill => Input::Kill,
-        };
-        self.executor.push_input(input);
+            Request::Changed(batch) => self.executor.sources_changed(batch),
+            _ => {}
+        }
+        self.executor.push_input(Input::Request(request));
     }
 
     /// Feeds the state machine until no input is left. Performing an action may add inputs.
@@ -209,8 +200,10 @@ impl SupervisorTask {
         while let Some(input) = self.executor.next_input() {
             // Most often, passing time leads to no action.
             let is_time = matches!(input, Input::TimePassed);
-            if !is_time {
-                tracing::debug!(?input, "input");
+            match &input {
+                Input::TimePassed => {}
+                Input::Request(request) => tracing::debug!(input = ?request, "input"),
+                input => tracing::debug!(?input, "input"),
             }
             let actions = self.machine.step(input, Instant::now());
             if actions.is_empty() && !is_time {

@@ -24,7 +24,7 @@ use crate::supervise::process::{StartError, TreeId};
 use crate::supervise::readiness::{address_besides, free_port, listener_on, says_port_is_taken};
 use crate::supervise::signal::Signal;
 use crate::supervise::sockets::{InheritedListener, ListenerUse, PassSocket};
-use crate::supervise::state_machine::{Action, Input};
+use crate::supervise::state_machine::{Action, Input, SignalTarget};
 use crate::supervise::terminal::{JobControl, StopReason};
 use crate::{GenerationId, Remedy};
 
@@ -110,33 +110,27 @@ impl Executor {
             Action::KillBuilds => self.builds.kill(&mut self.trees, now),
             Action::Spawn { generation, because } => self.spawn(generation, because.as_deref()),
             Action::DiagnoseReadiness { generation } => self.diagnose_readiness(generation),
-            Action::StopTree { generation, signal } => {
-                if let Some(server) = self.servers.get_mut(&generation) {
-                    server.process_mut().stopping(now);
-                    self.trees.signal(server.process().tree(), signal);
-                }
-            }
-            Action::SignalLeader { generation, signal } => {
-                if let Some(process) = self.servers.get(&generation).map(Server::process)
-                    && process.has_leader()
-                {
-                    self.trees.signal_leader(process.tree(), process.pid(), signal);
-                }
-            }
-            Action::SignalRest { generation, signal } => {
-                if let Some(process) = self.servers.get(&generation).map(Server::process) {
-                    self.trees.signal_rest(process.tree(), process.pid(), signal);
-                }
-            }
-            Action::SignalGroup { generation, signal } => {
-                if let Some(server) = self.servers.get(&generation) {
-                    self.trees.signal_group(server.process().tree(), signal);
-                }
-            }
+            Action::Signal { generation, target, signal } => self.signal(generation, target, signal, now),
             Action::KillTree { generation, waited } => self.kill(generation, waited, now),
             Action::Abandon { generation } => self.abandon(generation),
             Action::Emit(event) => self.emit(event),
             Action::Finish(exit) => self.exit = Some(exit),
+        }
+    }
+
+    fn signal(&mut self, generation: GenerationId, target: SignalTarget, signal: Signal, now: Instant) {
+        let Some(process) = self.servers.get_mut(&generation).map(Server::process_mut) else { return };
+        match target {
+            SignalTarget::Tree => {
+                process.stopping(now);
+                self.trees.signal(process.tree(), signal);
+            }
+            SignalTarget::Leader if process.has_leader() => {
+                self.trees.signal_leader(process.tree(), process.pid(), signal);
+            }
+            SignalTarget::Leader => {}
+            SignalTarget::Rest => self.trees.signal_rest(process.tree(), process.pid(), signal),
+            SignalTarget::Group => self.trees.signal_group(process.tree(), signal),
         }
     }
 

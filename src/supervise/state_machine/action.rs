@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::change::Batch;
-use crate::supervise::event::{Event, SupervisorExit};
+use crate::supervise::event::{Event, Request, SupervisorExit};
 use crate::supervise::phase::ExitReport;
 use crate::supervise::signal::Signal;
 use crate::{GenerationId, Remedy};
@@ -15,22 +15,9 @@ use crate::{GenerationId, Remedy};
 pub(crate) enum Input {
     /// The supervisor begins.
     Begin,
-    /// Watched paths have changed.
-    Changed(Batch),
-    /// The owner asks for a restart.
-    Restart,
-    /// The proxy has no request in flight on this generation any more.
-    Drained(GenerationId),
-    /// From now on, changes are remembered but restart nothing.
-    Pause,
-    /// Changes restart again.
-    Resume,
-    /// The owner sends the serving generation a signal.
-    SendSignal(Signal),
-    /// The owner asks for a stop.
-    Stop,
-    /// The owner asks to kill everything.
-    Kill,
+    /// The owner asks for something. The executor performs [`Request::Suspend`], [`Request::Resized`] and
+    /// [`Request::Continue`]; they change nothing here.
+    Request(Request),
     /// The builds of a generation have ended or were cancelled, and none of their processes runs.
     Built { generation: GenerationId, failure: Option<ExitReport> },
     /// The process of a generation runs.
@@ -85,6 +72,19 @@ impl ReadyCondition {
     }
 }
 
+/// The processes of a generation that get a signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SignalTarget {
+    /// The whole tree, which has to end.
+    Tree,
+    /// The first process of the tree, which has to end.
+    Leader,
+    /// All processes of the tree but the first. They have to end.
+    Rest,
+    /// The process group of the leader. The signal may mean anything.
+    Group,
+}
+
 /// A task for the executor.
 #[derive(Debug, Clone)]
 pub(crate) enum Action {
@@ -98,15 +98,8 @@ pub(crate) enum Action {
     Spawn { generation: GenerationId, because: Option<Arc<Batch>> },
     /// Find out why a generation is not ready, and report [`Input::NotReady`].
     DiagnoseReadiness { generation: GenerationId },
-    /// Send the whole process tree this signal, and report [`Input::TreeGone`] once none of its processes
-    /// runs.
-    StopTree { generation: GenerationId, signal: Signal },
-    /// Send the first process of the tree this signal.
-    SignalLeader { generation: GenerationId, signal: Signal },
-    /// Send all processes of the tree but the first this signal.
-    SignalRest { generation: GenerationId, signal: Signal },
-    /// Send the process group of the generation a signal that does not mean a stop.
-    SignalGroup { generation: GenerationId, signal: Signal },
+    /// Send processes of a generation a signal. [`Input::TreeGone`] follows once none of its processes runs.
+    Signal { generation: GenerationId, target: SignalTarget, signal: Signal },
     /// Kill the whole process tree, and report the processes that ignored the stop signal for `waited`.
     KillTree { generation: GenerationId, waited: Duration },
     /// Forget a process tree that SIGKILL does not end, and warn about it.

@@ -1,10 +1,12 @@
-//! The states of one generation, from its builds to the end of its last process. Pure.
+//! One generation: its states from the builds to the end of its last process, and the steps of a stop. Pure.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::action::{Action, SignalTarget};
 use crate::GenerationId;
 use crate::change::Batch;
+use crate::supervise::options::{Options, StopScope};
 use crate::supervise::phase::ProcessExit;
 
 /// How far the builds of the next generation have come.
@@ -21,44 +23,10 @@ pub(super) enum BuildState {
 /// The generation that comes next. It has no process yet.
 #[derive(Debug)]
 pub(super) struct NextGeneration {
-    id: GenerationId,
-    because: Option<Arc<Batch>>,
-    state: BuildState,
-}
-
-impl NextGeneration {
-    pub(super) fn new(id: GenerationId, because: Option<Arc<Batch>>, state: BuildState) -> Self {
-        Self { id, because, state }
-    }
-
-    pub(super) fn id(&self) -> GenerationId {
-        self.id
-    }
-
-    pub(super) fn state(&self) -> BuildState {
-        self.state
-    }
-
-    pub(super) fn set_state(&mut self, state: BuildState) {
-        self.state = state;
-    }
-
-    /// The changes that this generation includes; `None` if it was requested.
-    pub(super) fn because(&self) -> Option<Arc<Batch>> {
-        self.because.clone()
-    }
-
-    /// The changes that this generation includes, together with newer ones.
-    pub(super) fn because_also(&self, batch: Option<Batch>) -> Option<Arc<Batch>> {
-        match (&self.because, batch) {
-            (Some(known), Some(batch)) => {
-                let mut joined = Batch::clone(known);
-                joined.merge(batch);
-                Some(Arc::new(joined))
-            }
-            (known, batch) => known.clone().or(batch.map(Arc::new)),
-        }
-    }
+    pub(super) id: GenerationId,
+    /// The changes that it includes; `None` if it was requested.
+    pub(super) because: Option<Arc<Batch>>,
+    pub(super) state: BuildState,
 }
 
 /// How far a generation with a process has come.
@@ -86,65 +54,31 @@ pub(super) struct UnexpectedEnd {
 /// A generation that has a process.
 #[derive(Debug)]
 pub(super) struct Generation {
-    id: GenerationId,
-    state: RunState,
+    pub(super) id: GenerationId,
+    pub(super) state: RunState,
     started_at: Instant,
-    was_ready: bool,
+    /// It has served.
+    pub(super) was_ready: bool,
+    /// The first process of its tree runs.
     has_leader: bool,
     /// An event has reported its end, because it ended by itself or failed.
-    end_reported: bool,
+    pub(super) end_reported: bool,
 }
 
 impl Generation {
     /// A generation that starts now.
-    pub(super) fn start(id: GenerationId, ready_deadline: Instant, now: Instant) -> Self {
-        let state = RunState::Starting { ready_deadline: Some(ready_deadline) };
+    pub(super) fn start(id: GenerationId, options: &Options, now: Instant) -> Self {
+        let state = RunState::Starting { ready_deadline: Some(now + options.ready.timeout) };
         Self { id, state, started_at: now, was_ready: false, has_leader: true, end_reported: false }
-    }
-
-    pub(super) fn id(&self) -> GenerationId {
-        self.id
-    }
-
-    pub(super) fn state(&self) -> RunState {
-        self.state
-    }
-
-    pub(super) fn set_state(&mut self, state: RunState) {
-        self.was_ready |= state == RunState::Ready;
-        self.state = state;
     }
 
     pub(super) fn is_starting(&self) -> bool {
         matches!(self.state, RunState::Starting { .. })
     }
 
-    /// Whether it starts or serves, as opposed to being on its way out.
-    pub(super) fn is_active(&self) -> bool {
-        matches!(self.state, RunState::Starting { .. } | RunState::Ready)
-    }
-
-    /// Whether it has ever served.
-    pub(super) fn was_ready(&self) -> bool {
-        self.was_ready
-    }
-
-    /// Whether the first process of its tree runs.
-    pub(super) fn has_leader(&self) -> bool {
-        self.has_leader
-    }
-
-    pub(super) fn leader_ended(&mut self) {
-        self.has_leader = false;
-    }
-
-    pub(super) fn is_end_reported(&self) -> bool {
-        self.end_reported
-    }
-
-    /// Records that an event reports its end.
-    pub(super) fn report_end(&mut self) {
-        self.end_reported = true;
+    /// Whether it is being stopped or killed.
+    pub(super) fn is_stopping(&self) -> bool {
+        matches!(self.state, RunState::Stopping { .. } | RunState::Killed { .. })
     }
 
     /// Time since its start.
@@ -161,5 +95,27 @@ impl Generation {
             RunState::Stopping { rest_at, kill_at, .. } => Some(rest_at.unwrap_or(kill_at)),
             RunState::Killed { give_up_at } => Some(give_up_at),
         }
+    }
+
+    /// Begins to stop it: its leader or its whole tree gets the stop signal.
+    pub(super) fn stop(&mut self, options: &Options, now: Instant) -> Action {
+        let waits_for_leader = options.stop_scope == StopScope::Leader && self.has_leader;
+        let rest_at = waits_for_leader.then(|| now + options.stop_timeout / 2);
+        self.state = RunState::Stopping { since: now, rest_at, kill_at: now + options.stop_timeout };
+        let target = if waits_for_leader { SignalTarget::Leader } else { SignalTarget::Tree };
+        Action::Signal { generation: self.id, target, signal: options.stop_signal }
+    }
+
+    /// Its leader has ended: the rest of its tree gets the stop signal if it did not have it yet.
+    pub(super) fn leader_ended(&mut self, options: &Options) -> Option<Action> {
+        self.has_leader = false;
+        self.stop_rest(SignalTarget::Tree, options)
+    }
+
+    /// Sends the stop signal to what has not got it, after the leader has ended or was too slow.
+    pub(super) fn stop_rest(&mut self, target: SignalTarget, options: &Options) -> Option<Action> {
+        let RunState::Stopping { rest_at, .. } = &mut self.state else { return None };
+        rest_at.take()?;
+        Some(Action::Signal { generation: self.id, target, signal: options.stop_signal })
     }
 }

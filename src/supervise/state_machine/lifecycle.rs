@@ -4,10 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::action::{Action, ReadyCondition};
+use super::action::{Action, ReadyCondition, SignalTarget};
 use super::generation::{BuildState, Generation, NextGeneration, RunState, UnexpectedEnd};
-use super::overlap::Overlap;
-use super::stop_policy::StopPolicy;
 use crate::GenerationId;
 use crate::change::Batch;
 use crate::supervise::event::Event;
@@ -26,12 +24,17 @@ const MAX_GENERATIONS: usize = 8;
 /// - A stop ends: the stop signal, then SIGKILL, then the tree is abandoned.
 #[derive(Debug)]
 pub(super) struct Lifecycle {
-    settings: Settings,
+    options: Arc<Options>,
     /// From the oldest to the newest.
     generations: Vec<Generation>,
     next: Option<NextGeneration>,
     last_started: Option<GenerationId>,
-    overlap: Overlap,
+    /// A new generation starts while the old one serves. Otherwise generations take turns.
+    overlaps: bool,
+    /// The newest generation that serves on another address than the port that it was given. Generations take
+    /// turns for its sake if `turns_for_elsewhere` is set.
+    elsewhere: Option<GenerationId>,
+    turns_for_elsewhere: bool,
     /// The newest generation includes every change up to this time.
     includes_until: Option<Instant>,
     /// The supervisor stops, so no generation starts any more.
@@ -39,39 +42,22 @@ pub(super) struct Lifecycle {
     actions: Vec<Action>,
 }
 
-/// The options that the life of a generation depends on.
-#[derive(Debug)]
-struct Settings {
-    has_builds: bool,
-    /// A step that may fail comes before each start: builds, or environment files to read.
-    prepares: bool,
-    stop: StopPolicy,
-    ready_timeout: Duration,
-    drain_timeout: Option<Duration>,
-}
-
 impl Lifecycle {
-    pub(super) fn new(options: &Options) -> Self {
-        let settings = Settings {
-            has_builds: !options.builds.is_empty(),
-            prepares: !options.builds.is_empty() || !options.command.env_files.is_empty(),
-            stop: StopPolicy::new(options),
-            ready_timeout: options.ready.timeout,
-            drain_timeout: options.drain_timeout,
-        };
+    pub(super) fn new(options: Arc<Options>) -> Self {
         Self {
-            settings,
+            overlaps: options.overlap && options.can_overlap(),
+            options,
             generations: Vec::new(),
             next: None,
             last_started: None,
-            overlap: Overlap::new(options.overlap && options.can_overlap()),
+            elsewhere: None,
+            turns_for_elsewhere: false,
             includes_until: None,
             stopping: false,
             actions: Vec::new(),
         }
     }
 
-    /// Appends an action.
     pub(super) fn push(&mut self, action: Action) {
         self.actions.push(action);
     }
@@ -82,7 +68,8 @@ impl Lifecycle {
 
     /// The newest generation that starts or serves.
     pub(super) fn active(&self) -> Option<GenerationId> {
-        self.generations.iter().rev().find(|generation| generation.is_active()).map(Generation::id)
+        let is_active = |known: &&Generation| known.is_starting() || known.state == RunState::Ready;
+        self.generations.iter().rev().find(is_active).map(|generation| generation.id)
     }
 
     /// Whether a generation is built, or waits for its start.
@@ -101,56 +88,63 @@ impl Lifecycle {
 
     /// Time at which [`Self::apply_deadlines`] has something to do.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        let kill_builds = match self.next.as_ref().map(NextGeneration::state) {
+        let kill_builds = match self.build_state() {
             Some(BuildState::Cancelling { kill_at, killed: false }) => Some(kill_at),
             _ => None,
         };
         self.generations.iter().filter_map(Generation::deadline).chain(kill_builds).min()
     }
 
+    fn build_state(&self) -> Option<BuildState> {
+        self.next.as_ref().map(|next| next.state)
+    }
+
     /// Prepares the next generation, or adds the changes to the one that is being prepared.
     pub(super) fn begin(&mut self, batch: Option<Batch>, now: Instant) {
         let generation = self.last_started.map_or(GenerationId::FIRST, GenerationId::next);
-        let previous = self.next.take();
-        let was_building = previous.as_ref().is_some_and(|next| next.state() == BuildState::Building);
-        let because = match &previous {
-            Some(next) => next.because_also(batch),
-            None => batch.map(Arc::new),
-        };
+        let previous = self.build_state();
+        let mut because = self.next.take().and_then(|next| next.because);
+        match (&mut because, batch) {
+            (Some(known), Some(batch)) => Arc::make_mut(known).merge(batch),
+            (none, Some(batch)) => *none = Some(Arc::new(batch)),
+            (_, None) => {}
+        }
         if self.last_started.is_some() || because.is_some() || previous.is_some() {
             self.emit(Event::Restarting { generation, because: because.clone() });
         }
-        let state = match previous.map(|next| next.state()) {
+        // Environment files may fail like builds, so they are read before the old generation is stopped.
+        let prepares = !self.options.builds.is_empty() || !self.options.command.env_files.is_empty();
+        let state = match previous {
             Some(state @ (BuildState::Building | BuildState::Cancelling { .. })) => state,
-            _ if self.settings.prepares => BuildState::Building,
+            _ if prepares => BuildState::Building,
             _ => BuildState::Built,
         };
-        self.next = Some(NextGeneration::new(generation, because.clone(), state));
+        self.next = Some(NextGeneration { id: generation, because: because.clone(), state });
         self.includes_until = Some(now);
-        match state {
-            BuildState::Building if was_building => self.cancel_builds(now),
-            BuildState::Building => self.build(generation, because),
-            BuildState::Cancelling { .. } | BuildState::Built => {}
+        if previous == Some(BuildState::Building) {
+            self.cancel_builds(now);
+        } else if state == BuildState::Building {
+            self.build(generation, because);
         }
     }
 
     fn build(&mut self, generation: GenerationId, because: Option<Arc<Batch>>) {
         self.push(Action::Build { generation, because });
-        if self.settings.has_builds {
+        if !self.options.builds.is_empty() {
             self.emit_phase(generation, Phase::Building);
         }
     }
 
     /// The builds of a generation have ended or were cancelled.
     pub(super) fn built(&mut self, generation: GenerationId, failure: Option<ExitReport>, now: Instant) {
-        let Some(mut next) = self.next.take_if(|next| next.id() == generation) else { return };
+        let Some(mut next) = self.next.take_if(|next| next.id == generation) else { return };
         if self.stopping {
             return;
         }
-        if let BuildState::Cancelling { .. } = next.state() {
-            next.set_state(BuildState::Building);
+        if let BuildState::Cancelling { .. } = next.state {
+            next.state = BuildState::Building;
             self.includes_until = Some(now);
-            self.build(generation, next.because());
+            self.build(generation, next.because.clone());
         } else if let Some(report) = failure {
             self.emit_phase(generation, Phase::BuildFailed(report));
             if self.active().is_none() {
@@ -158,35 +152,35 @@ impl Lifecycle {
             }
             return;
         } else {
-            next.set_state(BuildState::Built);
+            next.state = BuildState::Built;
         }
         self.next = Some(next);
     }
 
     /// Starts the next generation if it is built and the older ones allow it.
     pub(super) fn start_next(&mut self, now: Instant) {
-        if self.stopping || self.next.as_ref().is_none_or(|next| next.state() != BuildState::Built) {
+        if self.stopping || self.build_state() != Some(BuildState::Built) {
             return;
         }
         for index in 0..self.generations.len() {
-            match self.generations[index].state() {
+            match self.generations[index].state {
                 RunState::Starting { .. } => self.stop(index, now),
-                RunState::Ready if !self.overlap.is_allowed() => self.retire(index, now),
+                RunState::Ready if !self.overlaps => self.retire(index, now),
                 _ => {}
             }
         }
-        let may_start = if self.overlap.is_allowed() {
-            self.generations.iter().all(Generation::was_ready) && self.generations.len() < MAX_GENERATIONS
+        let may_start = if self.overlaps {
+            self.generations.iter().all(|older| older.was_ready) && self.generations.len() < MAX_GENERATIONS
         } else {
             self.generations.is_empty()
         };
         if may_start && let Some(next) = self.next.take() {
-            self.last_started = Some(next.id());
-            if !self.settings.has_builds {
+            self.last_started = Some(next.id);
+            if self.options.builds.is_empty() {
                 self.includes_until = Some(now);
             }
-            self.generations.push(Generation::start(next.id(), now + self.settings.ready_timeout, now));
-            self.push(Action::Spawn { generation: next.id(), because: next.because() });
+            self.generations.push(Generation::start(next.id, &self.options, now));
+            self.push(Action::Spawn { generation: next.id, because: next.because });
         }
     }
 
@@ -210,17 +204,20 @@ impl Lifecycle {
     /// A generation serves: older ones that serve are retired.
     pub(super) fn ready(&mut self, generation: GenerationId, address: Option<SocketAddr>, now: Instant) {
         let Some(index) = self.index(generation) else { return };
-        if self.generations[index].state() == RunState::Ready && self.overlap.resume_for(generation) {
+        let known = &mut self.generations[index];
+        if known.state == RunState::Ready && self.elsewhere == Some(generation) {
             // It has opened the port that it was given after all.
+            self.elsewhere = None;
+            self.overlaps |= std::mem::take(&mut self.turns_for_elsewhere);
             return self.emit_phase(generation, Phase::Ready { address });
         }
-        if !self.generations[index].is_starting() {
+        if !known.is_starting() {
             return;
         }
-        self.generations[index].set_state(RunState::Ready);
+        (known.state, known.was_ready) = (RunState::Ready, true);
         self.emit_phase(generation, Phase::Ready { address });
         for older in 0..index {
-            if self.generations[older].state() == RunState::Ready {
+            if self.generations[older].state == RunState::Ready {
                 self.retire(older, now);
             }
         }
@@ -229,7 +226,9 @@ impl Lifecycle {
     /// A generation serves on a port that only one generation can have, so generations take turns from now
     /// on.
     pub(super) fn listens_elsewhere(&mut self, generation: GenerationId, address: SocketAddr, now: Instant) {
-        if self.overlap.end_for(generation) {
+        self.elsewhere = Some(generation);
+        if std::mem::take(&mut self.overlaps) {
+            self.turns_for_elsewhere = true;
             self.emit(Event::ListensElsewhere { generation, address });
         }
         self.ready(generation, Some(address), now);
@@ -244,7 +243,7 @@ impl Lifecycle {
         address: SocketAddr,
     ) -> bool {
         let starts = self.index(generation).is_some_and(|index| self.generations[index].is_starting());
-        if !starts || self.stopping || !self.overlap.end() {
+        if !starts || self.stopping || !std::mem::take(&mut self.overlaps) {
             return false;
         }
         self.emit(Event::ListensElsewhere { generation: holder, address });
@@ -263,8 +262,8 @@ impl Lifecycle {
     ) -> Option<UnexpectedEnd> {
         let index = self.index(generation).filter(|index| self.generations[*index].is_starting())?;
         let ran = self.generations[index].ran(now);
-        let (message, remedy) = condition.failure(self.settings.ready_timeout);
-        if !self.generations.iter().any(|other| other.state() == RunState::Ready) {
+        let (message, remedy) = condition.failure(self.options.ready.timeout);
+        if !self.generations.iter().any(|other| other.state == RunState::Ready) {
             let message = format!("generation {generation} is {message}; devrun goes on waiting for it");
             self.emit(Event::Warning { message, remedy });
             return None;
@@ -278,7 +277,7 @@ impl Lifecycle {
     /// The proxy has no request in flight on a generation any more.
     pub(super) fn drained(&mut self, generation: GenerationId, now: Instant) {
         if let Some(index) = self.index(generation)
-            && matches!(self.generations[index].state(), RunState::Draining { .. })
+            && matches!(self.generations[index].state, RunState::Draining { .. })
         {
             self.stop(index, now);
         }
@@ -292,9 +291,9 @@ impl Lifecycle {
         now: Instant,
     ) -> Option<UnexpectedEnd> {
         let index = self.index(generation)?;
-        self.actions.extend(self.settings.stop.leader_ended(&mut self.generations[index]));
+        self.actions.extend(self.generations[index].leader_ended(&self.options));
         let end = UnexpectedEnd { exit: report.ended, ran: self.generations[index].ran(now) };
-        match self.generations[index].state() {
+        match self.generations[index].state {
             RunState::Starting { .. } => self.report_end(index, Phase::Failed(report), now),
             RunState::Ready => self.report_end(index, Phase::Exited(report), now),
             RunState::Draining { .. } => {
@@ -309,7 +308,7 @@ impl Lifecycle {
     /// The last process of a generation has ended.
     pub(super) fn tree_gone(&mut self, generation: GenerationId) {
         let Some(index) = self.index(generation) else { return };
-        if !self.generations.remove(index).is_end_reported() {
+        if !self.generations.remove(index).end_reported {
             self.emit_phase(generation, Phase::Stopped);
         }
     }
@@ -317,15 +316,14 @@ impl Lifecycle {
     /// Stops all generations and builds. No generation starts afterwards.
     pub(super) fn stop_all(&mut self, now: Instant) {
         self.stopping = true;
-        match self.next.as_ref().map(NextGeneration::state) {
+        match self.build_state() {
             Some(BuildState::Built) => self.next = None,
             Some(BuildState::Building) => self.cancel_builds(now),
             Some(BuildState::Cancelling { .. }) | None => {}
         }
         for index in 0..self.generations.len() {
-            match self.generations[index].state() {
-                RunState::Stopping { .. } | RunState::Killed { .. } => {}
-                _ => self.stop(index, now),
+            if !self.generations[index].is_stopping() {
+                self.stop(index, now);
             }
         }
     }
@@ -333,10 +331,10 @@ impl Lifecycle {
     /// Kills all generations and builds. No generation starts afterwards.
     pub(super) fn kill_all(&mut self, now: Instant) {
         self.stopping = true;
-        self.next.take_if(|next| next.state() == BuildState::Built);
+        self.next.take_if(|next| next.state == BuildState::Built);
         self.kill_builds(now);
         for index in 0..self.generations.len() {
-            if !matches!(self.generations[index].state(), RunState::Killed { .. }) {
+            if !matches!(self.generations[index].state, RunState::Killed { .. }) {
                 self.kill(index, Duration::ZERO, now);
             }
         }
@@ -344,25 +342,23 @@ impl Lifecycle {
 
     fn cancel_builds(&mut self, now: Instant) {
         if let Some(next) = &mut self.next {
-            let kill_at = now + self.settings.stop.timeout();
-            next.set_state(BuildState::Cancelling { kill_at, killed: false });
+            next.state = BuildState::Cancelling { kill_at: now + self.options.stop_timeout, killed: false };
             self.push(Action::StopBuilds);
         }
     }
 
     fn kill_builds(&mut self, now: Instant) {
         if let Some(next) = &mut self.next
-            && !matches!(next.state(), BuildState::Cancelling { killed: true, .. })
+            && !matches!(next.state, BuildState::Cancelling { killed: true, .. })
         {
-            next.set_state(BuildState::Cancelling { kill_at: now, killed: true });
+            next.state = BuildState::Cancelling { kill_at: now, killed: true };
             self.push(Action::KillBuilds);
         }
     }
 
     /// Acts on every deadline that has passed.
     pub(super) fn apply_deadlines(&mut self, now: Instant) {
-        if let Some(next) = &self.next
-            && let BuildState::Cancelling { kill_at, killed: false } = next.state()
+        if let Some(BuildState::Cancelling { kill_at, killed: false }) = self.build_state()
             && kill_at <= now
         {
             self.kill_builds(now);
@@ -375,16 +371,16 @@ impl Lifecycle {
     }
 
     fn apply_deadline(&mut self, index: usize, now: Instant) {
-        let generation = self.generations[index].id();
-        match self.generations[index].state() {
+        let generation = self.generations[index].id;
+        match self.generations[index].state {
             RunState::Ready => {}
             RunState::Starting { .. } => {
-                self.generations[index].set_state(RunState::Starting { ready_deadline: None });
+                self.generations[index].state = RunState::Starting { ready_deadline: None };
                 self.push(Action::DiagnoseReadiness { generation });
             }
             RunState::Draining { .. } => self.stop(index, now),
             RunState::Stopping { rest_at: Some(_), .. } => {
-                let action = self.settings.stop.leader_is_late(&mut self.generations[index]);
+                let action = self.generations[index].stop_rest(SignalTarget::Rest, &self.options);
                 self.actions.extend(action);
             }
             RunState::Stopping { since, .. } => {
@@ -399,32 +395,32 @@ impl Lifecycle {
 
     /// Ends a generation that served. If the proxy drains, the requests in flight finish first.
     fn retire(&mut self, index: usize, now: Instant) {
-        let Some(timeout) = self.settings.drain_timeout else { return self.stop(index, now) };
-        self.generations[index].set_state(RunState::Draining { until: now + timeout });
-        self.emit_phase(self.generations[index].id(), Phase::Draining);
+        let Some(timeout) = self.options.drain_timeout else { return self.stop(index, now) };
+        self.generations[index].state = RunState::Draining { until: now + timeout };
+        self.emit_phase(self.generations[index].id, Phase::Draining);
     }
 
     fn stop(&mut self, index: usize, now: Instant) {
-        self.actions.push(self.settings.stop.begin(&mut self.generations[index], now));
-        if !self.generations[index].is_end_reported() {
-            self.emit_phase(self.generations[index].id(), Phase::Stopping);
+        self.actions.push(self.generations[index].stop(&self.options, now));
+        if !self.generations[index].end_reported {
+            self.emit_phase(self.generations[index].id, Phase::Stopping);
         }
     }
 
     fn kill(&mut self, index: usize, waited: Duration, now: Instant) {
-        self.generations[index].set_state(RunState::Killed { give_up_at: now + ABANDON_TIMEOUT });
-        self.push(Action::KillTree { generation: self.generations[index].id(), waited });
+        self.generations[index].state = RunState::Killed { give_up_at: now + ABANDON_TIMEOUT };
+        self.push(Action::KillTree { generation: self.generations[index].id, waited });
     }
 
     /// Reports an end that nothing asked for, and stops the rest of the tree.
     fn report_end(&mut self, index: usize, phase: Phase, now: Instant) {
-        self.generations[index].report_end();
-        self.emit_phase(self.generations[index].id(), phase);
+        self.generations[index].end_reported = true;
+        self.emit_phase(self.generations[index].id, phase);
         self.stop(index, now);
     }
 
     fn index(&self, generation: GenerationId) -> Option<usize> {
-        self.generations.iter().position(|known| known.id() == generation)
+        self.generations.iter().position(|known| known.id == generation)
     }
 
     fn emit(&mut self, event: Event) {
@@ -439,12 +435,10 @@ impl Lifecycle {
 #[cfg(test)]
 impl Lifecycle {
     pub(super) fn overlaps(&self) -> bool {
-        self.overlap.is_allowed()
+        self.overlaps
     }
 
     pub(super) fn is_stopping(&self, generation: GenerationId) -> bool {
-        self.index(generation).is_some_and(|index| {
-            matches!(self.generations[index].state(), RunState::Stopping { .. } | RunState::Killed { .. })
-        })
+        self.index(generation).is_some_and(|index| self.generations[index].is_stopping())
     }
 }

@@ -1,71 +1,83 @@
 //! The state machine of the supervisor: [`Machine::step`]. Pure.
 
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use super::action::{Action, Input};
-use super::backoff::Backoff;
+use super::action::{Action, Input, SignalTarget};
 use super::generation::UnexpectedEnd;
 use super::lifecycle::Lifecycle;
-use super::pending::PendingRestart;
 use super::restart_loop::RestartLoops;
-use super::stop_policy::StopPolicy;
 use crate::GenerationId;
 use crate::change::Batch;
 use crate::supervise::command::Stdin;
-use crate::supervise::event::{Event, SupervisorExit};
-use crate::supervise::options::{OnBusy, OnExit, Options, Port};
+use crate::supervise::event::{Event, Request, SupervisorExit};
+use crate::supervise::options::{OnBusy, OnExit, Options, Port, StopScope};
 use crate::supervise::phase::{ProcessExit, werkzeug_wants_restart};
 use crate::supervise::signal::Signal;
 use crate::supervise::sockets::PassSocket;
 
-/// Decides when generations start and end. Its parts decide how.
+/// Delay before the first restart of a child that ended by itself. It doubles up to [`MAX_BACKOFF`].
+const FIRST_BACKOFF: Duration = Duration::from_millis(100);
+const MAX_BACKOFF: Duration = Duration::from_secs(10);
+/// Run time of a child after which the delay starts again at [`FIRST_BACKOFF`].
+const BACKOFF_RESET_TIME: Duration = Duration::from_secs(10);
+
+/// Decides when generations start and end. [`Lifecycle`] and [`RestartLoops`] decide how.
 ///
 /// Invariant: a change is never forgotten. A generation that began before the change is followed by one that
 /// began after it.
 #[derive(Debug)]
 pub(crate) struct Machine {
-    policy: Policy,
+    options: Arc<Options>,
     lifecycle: Lifecycle,
     pending: PendingRestart,
     paused: bool,
-    backoff: Backoff,
+    /// When a child that ended by itself is started again.
+    backoff_until: Option<Instant>,
+    next_backoff: Duration,
     loops: RestartLoops,
     /// The supervisor stops, for this reason.
     exit: Option<SupervisorExit>,
     finished: bool,
 }
 
-/// The options that decide what an event leads to.
-#[derive(Debug)]
-struct Policy {
-    on_busy: OnBusy,
-    on_exit: OnExit,
-    stop: StopPolicy,
-    postpone: bool,
-    /// The child owns the terminal, so Ctrl-C ends the child.
-    child_owns_terminal: bool,
-    /// The child is werkzeug with an inherited socket.
-    is_werkzeug: bool,
+/// Changes and requests that have not led to a new generation yet.
+#[derive(Debug, Default)]
+struct PendingRestart {
+    batch: Option<Batch>,
+    /// The restart was asked for, so it does not depend on changes.
+    requested: bool,
+    /// A suspected restart loop delays the restart until this time.
+    delayed_until: Option<Instant>,
+}
+
+impl PendingRestart {
+    /// Adds changes. They are delayed only if everything that is pending already is.
+    fn add(&mut self, batch: Batch, until: Option<Instant>) {
+        let can_wait = self.is_empty() || self.delayed_until.is_some();
+        // An earlier delay is not prolonged.
+        self.delayed_until = until.filter(|_| can_wait).map(|until| self.delayed_until.unwrap_or(until));
+        match &mut self.batch {
+            Some(known) => known.merge(batch),
+            none => *none = Some(batch),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        !self.requested && self.batch.as_ref().is_none_or(|batch| batch.changes.is_empty())
+    }
 }
 
 impl Machine {
-    pub(crate) fn new(options: &Options) -> Self {
-        let inherits_socket = options.port == Port::Inherited || !options.listen.is_empty();
-        let policy = Policy {
-            on_busy: options.on_busy,
-            on_exit: options.on_exit,
-            stop: StopPolicy::new(options),
-            postpone: options.postpone,
-            child_owns_terminal: options.command.stdin == Stdin::Inherit,
-            is_werkzeug: options.pass_socket == PassSocket::Werkzeug && inherits_socket,
-        };
+    pub(crate) fn new(options: Arc<Options>) -> Self {
         Self {
-            policy,
-            lifecycle: Lifecycle::new(options),
+            lifecycle: Lifecycle::new(Arc::clone(&options)),
             pending: PendingRestart::default(),
             paused: false,
-            backoff: Backoff::new(),
-            loops: RestartLoops::new(options),
+            backoff_until: None,
+            next_backoff: FIRST_BACKOFF,
+            loops: RestartLoops::new(&options),
+            options,
             exit: None,
             finished: false,
         }
@@ -73,8 +85,8 @@ impl Machine {
 
     /// Time at which [`Input::TimePassed`] is due, if no other input comes before.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        let own = self.backoff.deadline().into_iter().chain(self.pending.deadline());
-        own.chain(self.lifecycle.deadline()).min()
+        let deadlines = [self.backoff_until, self.pending.delayed_until, self.lifecycle.deadline()];
+        deadlines.into_iter().flatten().min()
     }
 
     /// Decides what follows from an input. `now` must not run backwards from call to call.
@@ -101,15 +113,9 @@ impl Machine {
     fn apply(&mut self, input: Input, now: Instant) {
         let lifecycle = &mut self.lifecycle;
         match input {
-            Input::Begin if self.policy.postpone => {}
-            Input::Begin | Input::Restart => self.request_restart(),
-            Input::Changed(batch) => self.changed(batch, now),
-            Input::Drained(generation) => lifecycle.drained(generation, now),
-            Input::Pause => self.paused = true,
-            Input::Resume => self.paused = false,
-            Input::SendSignal(signal) => self.send_signal(signal),
-            Input::Stop => self.stop(SupervisorExit::Asked, now),
-            Input::Kill => self.kill(now),
+            Input::Begin if self.options.postpone => {}
+            Input::Begin => self.pending.requested = true,
+            Input::Request(request) => self.apply_request(request, now),
             Input::Built { generation, failure } => {
                 self.loops.build_ended(now);
                 lifecycle.built(generation, failure, now);
@@ -141,10 +147,30 @@ impl Machine {
         }
     }
 
-    fn request_restart(&mut self) {
-        if self.exit.is_none() {
-            self.pending.request();
+    fn apply_request(&mut self, request: Request, now: Instant) {
+        match request {
+            Request::Changed(batch) => self.changed(batch, now),
+            Request::Restart => self.request_restart(),
+            Request::Drained(generation) => self.lifecycle.drained(generation, now),
+            Request::Pause => self.paused = true,
+            Request::Resume => self.paused = false,
+            Request::Signal(signal) => {
+                if let Some(generation) = self.lifecycle.active() {
+                    let target = SignalTarget::Group;
+                    self.lifecycle.push(Action::Signal { generation, target, signal });
+                }
+            }
+            Request::Stop => self.stop(SupervisorExit::Asked, now),
+            Request::Kill => {
+                self.prepare_exit(SupervisorExit::Asked);
+                self.lifecycle.kill_all(now);
+            }
+            Request::Suspend | Request::Resized | Request::Continue => {}
         }
+    }
+
+    fn request_restart(&mut self) {
+        self.pending.requested |= self.exit.is_none();
     }
 
     fn changed(&mut self, batch: Batch, now: Instant) {
@@ -160,40 +186,28 @@ impl Machine {
         }
     }
 
-    fn send_signal(&mut self, signal: Signal) {
-        if let Some(generation) = self.lifecycle.active() {
-            self.lifecycle.push(Action::SignalGroup { generation, signal });
-        }
-    }
-
     fn stop(&mut self, exit: SupervisorExit, now: Instant) {
         self.prepare_exit(exit);
         self.lifecycle.stop_all(now);
     }
 
-    fn kill(&mut self, now: Instant) {
-        self.prepare_exit(SupervisorExit::Asked);
-        self.lifecycle.kill_all(now);
-    }
-
     fn prepare_exit(&mut self, exit: SupervisorExit) {
         self.exit.get_or_insert(exit);
         self.pending = PendingRestart::default();
-        self.backoff.cancel();
+        self.backoff_until = None;
     }
 
     /// Begins the next generation if a restart is pending and nothing is in its way.
     fn begin_if_due(&mut self, now: Instant) {
-        if self.backoff.is_due(now) {
-            self.pending.request();
-        }
-        self.pending.end_delay(now);
-        let waits = (self.paused || self.pending.is_delayed()) && !self.pending.is_requested();
+        self.pending.requested |= self.backoff_until.is_some_and(|at| at <= now);
+        self.pending.delayed_until = self.pending.delayed_until.filter(|until| *until > now);
+        let waits = (self.paused || self.pending.delayed_until.is_some()) && !self.pending.requested;
         if self.exit.is_some() || self.pending.is_empty() || waits {
             return;
         }
-        if !self.pending.is_requested() {
-            if self.pending.last_change().is_some_and(|change| self.lifecycle.includes(change)) {
+        if !self.pending.requested {
+            let last_change = self.pending.batch.as_ref().map(|batch| batch.compared_at);
+            if last_change.is_some_and(|change| self.lifecycle.includes(change)) {
                 self.pending = PendingRestart::default();
                 return;
             }
@@ -201,9 +215,8 @@ impl Machine {
                 return;
             }
         }
-        self.backoff.cancel();
-        let batch = self.pending.take();
-        self.lifecycle.begin(batch, now);
+        self.backoff_until = None;
+        self.lifecycle.begin(std::mem::take(&mut self.pending).batch, now);
     }
 
     /// Applies [`OnBusy`] if a generation is active. Returns whether that replaces the restart.
@@ -211,13 +224,18 @@ impl Machine {
         let Some(generation) = self.lifecycle.active().filter(|_| !self.lifecycle.has_next()) else {
             return false;
         };
-        match self.policy.on_busy {
+        match self.options.on_busy {
             OnBusy::Restart => return false,
             OnBusy::Queue => {}
             OnBusy::Ignore => self.pending = PendingRestart::default(),
             OnBusy::Signal => {
                 self.pending = PendingRestart::default();
-                self.lifecycle.push(self.policy.stop.notify(generation));
+                let target = match self.options.stop_scope {
+                    StopScope::Leader => SignalTarget::Leader,
+                    StopScope::Group => SignalTarget::Group,
+                };
+                let signal = self.options.stop_signal;
+                self.lifecycle.push(Action::Signal { generation, target, signal });
             }
         }
         true
@@ -241,22 +259,33 @@ impl Machine {
         if self.exit.is_some() {
             return;
         }
-        if self.policy.child_owns_terminal && is_from_terminal(exit) {
+        if self.options.command.stdin == Stdin::Inherit && is_from_terminal(exit) {
             return self.stop(SupervisorExit::Child(exit), now);
         }
         let is_replaced = self.lifecycle.has_next() || self.lifecycle.active().is_some();
         if is_replaced || !self.pending.is_empty() && !self.paused {
             return;
         }
-        if self.policy.is_werkzeug && werkzeug_wants_restart(exit) {
-            return self.pending.request();
+        let inherits_socket = self.options.port == Port::Inherited || !self.options.listen.is_empty();
+        let is_werkzeug = self.options.pass_socket == PassSocket::Werkzeug && inherits_socket;
+        if is_werkzeug && werkzeug_wants_restart(exit) {
+            self.pending.requested = true;
+            return;
         }
-        let backoff = match self.policy.on_exit {
+        let backoff = match self.options.on_exit {
             OnExit::Quit => return self.stop(SupervisorExit::Child(exit), now),
             OnExit::Wait => None,
-            OnExit::Restart => Some(self.backoff.schedule(ran, now)),
+            OnExit::Restart => Some(self.schedule_restart(ran, now)),
         };
         self.lifecycle.push(Action::Emit(Event::Waiting { backoff }));
+    }
+
+    /// Schedules the restart of a child that ended after it `ran` this long, and returns the delay.
+    fn schedule_restart(&mut self, ran: Duration, now: Instant) -> Duration {
+        let delay = if ran >= BACKOFF_RESET_TIME { FIRST_BACKOFF } else { self.next_backoff };
+        self.backoff_until = Some(now + delay);
+        self.next_backoff = (delay * 2).min(MAX_BACKOFF);
+        delay
     }
 }
 

@@ -5,16 +5,12 @@
 //! (`tests/cases/machine`).
 
 mod action;
-mod backoff;
 mod generation;
 mod lifecycle;
 mod machine;
-mod overlap;
-mod pending;
 mod restart_loop;
-mod stop_policy;
 #[cfg(test)]
 mod tests;
 
-pub(super) use action::{Action, Input, ReadyCondition};
+pub(super) use action::{Action, Input, ReadyCondition, SignalTarget};
 pub(super) use machine::Machine;

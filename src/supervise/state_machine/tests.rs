@@ -5,15 +5,16 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
-use super::action::{Action, Input, ReadyCondition};
+use super::action::{Action, Input, ReadyCondition, SignalTarget};
 use super::machine::Machine;
 use crate::change::{Batch, Change, ChangeKind};
 use crate::supervise::command::{Command, Stdin};
-use crate::supervise::event::Event;
+use crate::supervise::event::{Event, Request};
 use crate::supervise::options::{OnBusy, OnExit, OnLoop, Options, Port, StopScope};
 use crate::supervise::phase::{ExitReport, ProcessExit};
 use crate::supervise::signal::Signal;
@@ -59,7 +60,7 @@ fn batch(at: Instant) -> Batch {
 }
 
 /// `change [PATH[=created|=removed]]…`
-fn changed(words: &[&str], at: Instant) -> Input {
+fn changed(words: &[&str], at: Instant) -> Request {
     let mut batch = batch(at);
     if !words.is_empty() {
         batch.changes.clear();
@@ -74,7 +75,7 @@ fn changed(words: &[&str], at: Instant) -> Input {
         };
         batch.changes.push(Change { path, kind });
     }
-    Input::Changed(batch)
+    Request::Changed(batch)
 }
 
 fn report(ended: ProcessExit) -> ExitReport {
@@ -87,14 +88,14 @@ fn input(words: &str, now: Instant) -> Input {
     let generation = GenerationId::new(number);
     match words[0] {
         "begin" => Input::Begin,
-        "change" => changed(&words[1..], now),
-        "stale-change" => Input::Changed(batch(now - Duration::from_secs(1))),
-        "restart" => Input::Restart,
-        "drained" => Input::Drained(generation),
-        "pause" => Input::Pause,
-        "resume" => Input::Resume,
-        "stop" => Input::Stop,
-        "kill" => Input::Kill,
+        "change" => Input::Request(changed(&words[1..], now)),
+        "stale-change" => Input::Request(Request::Changed(batch(now - Duration::from_secs(1)))),
+        "restart" => Input::Request(Request::Restart),
+        "drained" => Input::Request(Request::Drained(generation)),
+        "pause" => Input::Request(Request::Pause),
+        "resume" => Input::Request(Request::Resume),
+        "stop" => Input::Request(Request::Stop),
+        "kill" => Input::Request(Request::Kill),
         "built" => Input::Built { generation, failure: None },
         "build-failed" => Input::Built { generation, failure: Some(report(ProcessExit::Status(101))) },
         "spawned" => Input::Spawned { generation, pid: 100 },
@@ -124,10 +125,12 @@ fn line(action: &Action) -> String {
         Action::Spawn { generation, because } => {
             format!("spawn {generation}{}", if because.is_some() { " because" } else { "" })
         }
-        Action::StopTree { generation, .. } => format!("signal-tree {generation}"),
-        Action::SignalLeader { generation, .. } => format!("signal {generation}"),
-        Action::SignalRest { generation, .. } => format!("signal-rest {generation}"),
-        Action::SignalGroup { generation, signal } => format!("deliver {generation} {signal}"),
+        Action::Signal { generation, target, signal } => match target {
+            SignalTarget::Tree => format!("signal-tree {generation}"),
+            SignalTarget::Leader => format!("signal {generation}"),
+            SignalTarget::Rest => format!("signal-rest {generation}"),
+            SignalTarget::Group => format!("deliver {generation} {signal}"),
+        },
         Action::KillTree { generation, .. } => format!("kill {generation}"),
         Action::Abandon { generation } => format!("abandon {generation}"),
         Action::Finish(exit) => format!("end {exit:?}"),
@@ -155,11 +158,11 @@ fn line(action: &Action) -> String {
 /// Replays one case and writes down what really happens.
 fn replay(case: &str) -> String {
     let start = Instant::now() + Duration::from_secs(1000);
-    let mut machine = Machine::new(&options(""));
+    let mut machine = Machine::new(options("").into());
     let mut text = String::new();
     for given in case.lines() {
         if let Some(words) = given.strip_prefix("= ") {
-            machine = Machine::new(&options(words));
+            machine = Machine::new(options(words).into());
         } else if let Some(words) = given.strip_prefix("> ") {
             let (at, words) = words.split_once(' ').unwrap();
             let now = start + Duration::from_millis(at.parse().unwrap());
@@ -212,8 +215,8 @@ struct World {
 
 impl World {
     fn new(words: &str) -> Self {
-        let options = options(words);
-        let machine = Machine::new(&options);
+        let options = Arc::new(options(words));
+        let machine = Machine::new(Arc::clone(&options));
         let mut world = Self {
             overlap: machine.lifecycle().overlaps(),
             machine,
@@ -262,9 +265,7 @@ impl World {
                 inputs.push_back(Input::NotReady { generation, condition, output: Vec::new() });
             }
             Action::Abandon { generation } => drop(self.living.remove(&generation)),
-            Action::StopTree { generation, .. }
-            | Action::SignalLeader { generation, .. }
-            | Action::SignalRest { generation, .. } => {
+            Action::Signal { generation, .. } => {
                 assert!(self.living.contains_key(&generation), "a signal for a tree that is gone");
             }
             Action::Finish(_) => self.finished = true,
@@ -279,7 +280,7 @@ impl World {
         match (choice % 12, generation) {
             (0 | 1, _) if !self.stopping => {
                 self.last_change = Some(self.now);
-                self.feed(Input::Changed(batch(self.now)));
+                self.feed(Input::Request(Request::Changed(batch(self.now))));
             }
             (2, Some(generation)) => {
                 self.living.insert(generation, true);
@@ -289,13 +290,17 @@ impl World {
                 self.feed(Input::LeaderExited { generation, report: report(ProcessExit::Status(1)) });
                 self.end_tree(generation);
             }
-            (4, Some(generation)) => self.feed(Input::Drained(generation)),
+            (4, Some(generation)) => self.feed(Input::Request(Request::Drained(generation))),
             (5 | 6, Some(generation)) if self.machine.lifecycle().is_stopping(generation) => {
                 self.end_tree(generation);
             }
             (7, _) => self.finish_build(which.is_multiple_of(2)),
-            (8, _) => self.feed(Input::Restart),
-            (9, _) => self.feed(if which.is_multiple_of(2) { Input::Pause } else { Input::Resume }),
+            (8, _) => self.feed(Input::Request(Request::Restart)),
+            (9, _) => self.feed(Input::Request(if which.is_multiple_of(2) {
+                Request::Pause
+            } else {
+                Request::Resume
+            })),
             _ => self.feed(Input::TimePassed),
         }
     }
@@ -354,7 +359,7 @@ proptest! {
         for (choice, which, pause) in steps {
             world.happen(choice, which, pause);
         }
-        world.feed(Input::Resume);
+        world.feed(Input::Request(Request::Resume));
         world.run_to_rest();
         if let Some(change) = world.last_change {
             prop_assert!(world.last_begin.is_some_and(|begin| begin >= change), "a change was forgotten");
@@ -362,7 +367,7 @@ proptest! {
         prop_assert!(world.living.len() <= 1, "at rest, at most one generation lives: {:?}", world.living);
         // A stop ends even if the processes ignore it.
         world.stopping = true;
-        world.feed(if kill { Input::Kill } else { Input::Stop });
+        world.feed(Input::Request(if kill { Request::Kill } else { Request::Stop }));
         for _ in 0..50 {
             world.finish_build(true);
             if let Some(deadline) = world.machine.deadline() {
