@@ -59,7 +59,7 @@ impl Supervisor {
         let sockets = sockets.collect::<Result<Vec<_>, _>>()?;
         let (requests, request_receiver) = unbounded_channel();
         let (event_sender, events) = unbounded_channel();
-        let task = SupervisorTask::new(options, sockets.clone(), request_receiver, event_sender);
+        let task = SupervisorTask::new(Arc::new(options), sockets.clone(), request_receiver, event_sender);
         // Boxed, because the task is large and spawning moves it.
         let task = Box::new(task.map_err(Error::Prepare)?);
         Ok(Self { handle: Handle { requests }, events, task: tokio::spawn(task.run()), sockets })
@@ -142,19 +142,19 @@ struct SupervisorTask {
 
 impl SupervisorTask {
     fn new(
-        options: Options,
+        options: Arc<Options>,
         sockets: Vec<Arc<InheritedListener>>,
         requests: UnboundedReceiver<Request>,
         events: UnboundedSender<Event>,
     ) -> io::Result<Self> {
         let (process_event_sender, process_events) = unbounded_channel();
-        let executor = Executor::new(&options, sockets, events, process_event_sender)?;
+        let executor = Executor::new(Arc::clone(&options), sockets, events, process_event_sender)?;
         let mut sigchld = None;
         if options.subreaper == Subreaper::Yes {
             adopt_orphans()?;
             sigchld = Some(signal(SignalKind::child())?);
         }
-        Ok(Self { machine: Machine::new(options.into()), executor, requests, process_events, sigchld })
+        Ok(Self { machine: Machine::new(options), executor, requests, process_events, sigchld })
     }
 
     async fn run(mut self: Box<Self>) {

@@ -3,16 +3,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::launcher::Launcher;
-use super::running::RunningProcess;
-use super::tracked_trees::TrackedTrees;
+use super::processes::{Processes, RunningProcess};
 use crate::change::Batch;
-use crate::supervise::command::Command;
 use crate::supervise::options::Options;
 use crate::supervise::phase::{ExitReport, ProcessExit};
 use crate::supervise::process::{StartError, TreeId, check_env_files};
 use crate::supervise::signal::Signal;
-use crate::supervise::state_machine::Input;
+use crate::supervise::state_machine::{Input, SignalTarget};
 use crate::{GenerationId, Remedy};
 
 /// What a program prints that cannot write to a running program (`ETXTBSY`), in lower case.
@@ -21,9 +18,7 @@ const TEXT_FILE_BUSY: &[u8] = b"text file busy";
 /// The builds of a supervisor. At most one of them runs at a time.
 #[derive(Debug)]
 pub(super) struct Builds {
-    commands: Vec<Command>,
-    /// The command that starts after the builds. Its environment files are checked before the builds run.
-    server: Command,
+    options: Arc<Options>,
     running: Option<RunningBuild>,
 }
 
@@ -31,7 +26,7 @@ pub(super) struct Builds {
 struct RunningBuild {
     generation: GenerationId,
     because: Option<Arc<Batch>>,
-    /// Position of its command in [`Builds::commands`].
+    /// Position of its command in [`Options::builds`].
     index: usize,
     /// It was stopped or killed, so its outcome does not matter.
     cancelled: bool,
@@ -39,8 +34,8 @@ struct RunningBuild {
 }
 
 impl Builds {
-    pub(super) fn new(options: &Options) -> Self {
-        Self { commands: options.builds.clone(), server: options.command.clone(), running: None }
+    pub(super) fn new(options: Arc<Options>) -> Self {
+        Self { options, running: None }
     }
 
     /// The build that runs.
@@ -48,14 +43,16 @@ impl Builds {
         self.running.as_ref().map(|build| &build.process)
     }
 
-    /// The build that runs.
-    pub(super) fn process_mut(&mut self) -> Option<&mut RunningProcess> {
-        self.running.as_mut().map(|build| &mut build.process)
+    /// Looks at once whether a cancelled build is gone.
+    pub(super) fn poll_soon(&mut self, now: Instant) {
+        if let Some(build) = &mut self.running {
+            build.process.poll_soon(now);
+        }
     }
 
     /// Whether this tree is that of the running build.
     pub(super) fn owns(&self, tree: TreeId) -> bool {
-        self.process().is_some_and(|process| process.tree() == tree)
+        self.process().is_some_and(|process| process.tree == tree)
     }
 
     /// Checks the environment files of the server, and starts the first build. Returns the outcome if it is
@@ -64,11 +61,10 @@ impl Builds {
         &mut self,
         generation: GenerationId,
         because: Option<Arc<Batch>>,
-        launcher: &Launcher,
-        trees: &mut TrackedTrees,
+        processes: &mut Processes,
     ) -> Option<Input> {
-        match check_env_files(&self.server) {
-            Ok(()) => self.start_at(0, generation, because, launcher, trees),
+        match check_env_files(&self.options.command) {
+            Ok(()) => self.start_at(0, generation, because, processes),
             Err(error) => Some(failed(generation, StartError::env_file(&error).into_report())),
         }
     }
@@ -78,18 +74,16 @@ impl Builds {
         index: usize,
         generation: GenerationId,
         because: Option<Arc<Batch>>,
-        launcher: &Launcher,
-        trees: &mut TrackedTrees,
+        processes: &mut Processes,
     ) -> Option<Input> {
-        let Some(command) = self.commands.get(index) else {
+        let Some(command) = self.options.builds.get(index) else {
             return Some(Input::Built { generation, failure: None });
         };
-        let (tree, tag) = trees.new_tree();
-        let request = launcher.request(command, generation, because.as_deref(), tag);
-        match launcher.launch(request, tree, trees, |_| {}) {
-            Ok(process) => {
-                let cancelled = false;
-                self.running = Some(RunningBuild { generation, because, index, cancelled, process });
+        let (tree, started_at) = (processes.new_tree(), Instant::now());
+        match processes.request(command, generation, because.as_deref(), tree).spawn() {
+            Ok(child) => {
+                let process = processes.adopt(child, tree, started_at);
+                self.running = Some(RunningBuild { generation, because, index, cancelled: false, process });
                 None
             }
             Err(error) => Some(failed(generation, error.into_report())),
@@ -97,20 +91,18 @@ impl Builds {
     }
 
     /// Asks the running build to end.
-    pub(super) fn stop(&mut self, trees: &mut TrackedTrees, now: Instant) {
+    pub(super) fn stop(&mut self, processes: &mut Processes, now: Instant) {
         if let Some(build) = &mut self.running {
             build.cancelled = true;
-            build.process.stopping(now);
-            trees.signal(build.process.tree(), Signal::TERM);
+            processes.signal(&mut build.process, SignalTarget::Tree, Signal::TERM, now);
         }
     }
 
     /// Kills the running build.
-    pub(super) fn kill(&mut self, trees: &mut TrackedTrees, now: Instant) {
+    pub(super) fn kill(&mut self, processes: &mut Processes, now: Instant) {
         if let Some(build) = &mut self.running {
             build.cancelled = true;
-            build.process.killed(now);
-            trees.kill(build.process.tree());
+            processes.kill(&mut build.process, now);
         }
     }
 
@@ -121,26 +113,27 @@ impl Builds {
     pub(super) fn leader_ended(
         &mut self,
         exit: ProcessExit,
-        launcher: &Launcher,
-        trees: &mut TrackedTrees,
+        processes: &mut Processes,
         now: Instant,
     ) -> Option<Input> {
-        let report = self.process_mut()?.leader_ended(exit, trees, now);
-        let RunningBuild { generation, because, index, process, .. } =
+        let report = processes.leader_ended(&mut self.running.as_mut()?.process, exit, now);
+        let RunningBuild { generation, because, index, mut process, .. } =
             self.running.take_if(|build| !build.cancelled)?;
-        trees.release_leader(process.tree());
+        processes.release_leader(process.tree);
         if exit == ProcessExit::Status(0) {
-            return self.start_at(index + 1, generation, because, launcher, trees);
+            return self.start_at(index + 1, generation, because, processes);
         }
-        trees.signal(process.tree(), Signal::TERM);
+        processes.signal(&mut process, SignalTarget::Tree, Signal::TERM, now);
         let remedy = remedy_for(&report.output);
         Some(failed(generation, ExitReport { remedy, ..report }))
     }
 
     /// Returns the end of a cancelled build once its tree is gone.
-    pub(super) fn poll(&mut self, trees: &mut TrackedTrees, now: Instant) -> Option<Input> {
-        let build = self.running.take_if(|build| build.cancelled && build.process.is_gone(trees, now))?;
-        trees.remove(build.process.tree());
+    pub(super) fn poll(&mut self, processes: &mut Processes, now: Instant) -> Option<Input> {
+        let is_gone =
+            |build: &mut RunningBuild| build.cancelled && processes.is_gone(&mut build.process, now);
+        let build = self.running.take_if(is_gone)?;
+        processes.forget(build.process.tree);
         Some(Input::Built { generation: build.generation, failure: None })
     }
 }

@@ -9,35 +9,47 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::builds::Builds;
-use super::launcher::Launcher;
-use super::process_event::ProcessEvent;
+use super::processes::{ProcessEvent, Processes, RunningProcess};
 use super::python_bytecode::PythonBytecode;
 use super::readiness_checks::ReadinessChecks;
-use super::running::{RunningProcess, Server};
-use super::tracked_trees::TrackedTrees;
 use crate::change::Batch;
-use crate::supervise::command::Command;
 use crate::supervise::event::{Event, SupervisorExit};
 use crate::supervise::options::{Options, Port};
+use crate::supervise::output::ChildOutput;
 use crate::supervise::phase::{ExitReport, ProcessExit, werkzeug_wants_restart};
 use crate::supervise::process::{StartError, TreeId};
 use crate::supervise::readiness::{address_besides, free_port, listener_on, says_port_is_taken};
 use crate::supervise::signal::Signal;
 use crate::supervise::sockets::{InheritedListener, ListenerUse, PassSocket};
-use crate::supervise::state_machine::{Action, Input, SignalTarget};
+use crate::supervise::state_machine::{Action, Input};
 use crate::supervise::terminal::{JobControl, StopReason};
 use crate::{GenerationId, Remedy};
+
+/// The process of a generation, and where it may listen.
+#[derive(Debug)]
+pub(super) struct Server {
+    pub(super) process: RunningProcess,
+    /// A socket that only this generation inherits. It is closed with the generation, so that no client waits
+    /// in its queue.
+    pub(super) own_socket: Option<InheritedListener>,
+    /// The port that the server has to listen on.
+    pub(super) port: Option<u16>,
+}
+
+impl Server {
+    /// The address of the socket that only this generation inherits.
+    pub(super) fn own_address(&self) -> Option<SocketAddr> {
+        self.own_socket.as_ref().and_then(InheritedListener::tcp_address)
+    }
+}
 
 /// Runs the processes of a supervisor. Dropping it kills all of them.
 #[derive(Debug)]
 pub(crate) struct Executor {
-    command: Command,
-    port: Port,
-    pass_socket: PassSocket,
+    options: Arc<Options>,
     /// The sockets that every generation inherits.
     sockets: Vec<Arc<InheritedListener>>,
-    launcher: Launcher,
-    trees: TrackedTrees,
+    processes: Processes,
     servers: BTreeMap<GenerationId, Server>,
     builds: Builds,
     python_bytecode: PythonBytecode,
@@ -53,23 +65,20 @@ pub(crate) struct Executor {
 impl Executor {
     /// `events` go to the owner, and `process_events` come back to [`Self::handle`].
     pub(crate) fn new(
-        options: &Options,
+        options: Arc<Options>,
         sockets: Vec<Arc<InheritedListener>>,
         events: UnboundedSender<Event>,
         process_events: UnboundedSender<ProcessEvent>,
     ) -> io::Result<Self> {
         Ok(Self {
-            command: options.command.clone(),
-            port: options.port,
-            pass_socket: options.pass_socket,
-            launcher: Launcher::new(options, process_events.clone())?,
-            trees: TrackedTrees::new(options),
+            processes: Processes::new(Arc::clone(&options), process_events.clone())?,
             servers: BTreeMap::new(),
-            builds: Builds::new(options),
+            builds: Builds::new(Arc::clone(&options)),
             python_bytecode: PythonBytecode::default(),
-            readiness: ReadinessChecks::new(options, sockets.clone(), process_events),
+            readiness: ReadinessChecks::new(Arc::clone(&options), process_events),
             sockets,
             jobs: JobControl::new(options.command.stdin),
+            options,
             reloader_reported: false,
             events,
             inputs: VecDeque::from([Input::Begin]),
@@ -102,15 +111,19 @@ impl Executor {
         let now = Instant::now();
         match action {
             Action::Build { generation, because } => {
-                self.python_bytecode.before_build(&self.command);
-                let outcome = self.builds.start(generation, because, &self.launcher, &mut self.trees);
+                self.python_bytecode.before_build(&self.options.command);
+                let outcome = self.builds.start(generation, because, &mut self.processes);
                 self.inputs.extend(outcome);
             }
-            Action::StopBuilds => self.builds.stop(&mut self.trees, now),
-            Action::KillBuilds => self.builds.kill(&mut self.trees, now),
+            Action::StopBuilds => self.builds.stop(&mut self.processes, now),
+            Action::KillBuilds => self.builds.kill(&mut self.processes, now),
             Action::Spawn { generation, because } => self.spawn(generation, because.as_deref()),
             Action::DiagnoseReadiness { generation } => self.diagnose_readiness(generation),
-            Action::Signal { generation, target, signal } => self.signal(generation, target, signal, now),
+            Action::Signal { generation, target, signal } => {
+                if let Some(server) = self.servers.get_mut(&generation) {
+                    self.processes.signal(&mut server.process, target, signal, now);
+                }
+            }
             Action::KillTree { generation, waited } => self.kill(generation, waited, now),
             Action::Abandon { generation } => self.abandon(generation),
             Action::Emit(event) => self.emit(event),
@@ -118,56 +131,39 @@ impl Executor {
         }
     }
 
-    fn signal(&mut self, generation: GenerationId, target: SignalTarget, signal: Signal, now: Instant) {
-        let Some(process) = self.servers.get_mut(&generation).map(Server::process_mut) else { return };
-        match target {
-            SignalTarget::Tree => {
-                process.stopping(now);
-                self.trees.signal(process.tree(), signal);
-            }
-            SignalTarget::Leader if process.has_leader() => {
-                self.trees.signal_leader(process.tree(), process.pid(), signal);
-            }
-            SignalTarget::Leader => {}
-            SignalTarget::Rest => self.trees.signal_rest(process.tree(), process.pid(), signal),
-            SignalTarget::Group => self.trees.signal_group(process.tree(), signal),
-        }
-    }
-
     fn spawn(&mut self, generation: GenerationId, because: Option<&Batch>) {
-        if let Port::Fixed(address) = self.port
+        if let Port::Fixed(address) = self.options.port
             && let Some(holder) = listener_on(address)
         {
             let report = StartError::port_in_use(address, &holder).into_report();
             return self.push_input(Input::SpawnFailed { generation, report });
         }
-        self.python_bytecode.before_start(&self.command, !self.servers.is_empty());
-        let (port, own_socket) = match self.port {
+        self.python_bytecode.before_start(&self.options.command, !self.servers.is_empty());
+        let (port, own_socket) = match self.options.port {
             Port::Own => (free_port(), None),
             Port::Inherited => (None, InheritedListener::on_free_port().ok()),
             Port::None | Port::Fixed(_) => (None, None),
         };
         let sockets = own_socket.iter().chain(self.sockets.iter().map(Arc::as_ref)).collect();
-        let is_shared = self.servers.values().any(|server| server.process().may_serve());
+        let is_shared = self.servers.values().any(|server| server.process.may_serve());
         let socket_use = if is_shared { ListenerUse::Shared } else { ListenerUse::Exclusive };
-        let (tree, tag) = self.trees.new_tree();
-        let request = self
-            .launcher
-            .request(&self.command, generation, because, tag)
+        let (tree, started_at) = (self.processes.new_tree(), Instant::now());
+        let spawned = self
+            .processes
+            .request(&self.options.command, generation, because, tree)
             .port(port)
-            .sockets(sockets, socket_use, self.pass_socket)
-            .interactive();
-        let jobs = &mut self.jobs;
-        let launched = self.launcher.launch(request, tree, &mut self.trees, |child| {
-            if child.has_terminal() {
-                jobs.child_started_with_terminal(child.pid());
-            }
-        });
-        match launched {
-            Ok(process) => {
-                self.push_input(Input::Spawned { generation, pid: process.pid() as u32 });
-                let server = Server::new(process, own_socket, port);
-                let ready = self.readiness.start(generation, &server, Instant::now());
+            .sockets(sockets, socket_use, self.options.pass_socket)
+            .interactive()
+            .spawn();
+        match spawned {
+            Ok(child) => {
+                if child.has_terminal() {
+                    self.jobs.child_started_with_terminal(child.pid());
+                }
+                let process = self.processes.adopt(child, tree, started_at);
+                self.push_input(Input::Spawned { generation, pid: process.pid as u32 });
+                let server = Server { process, own_socket, port };
+                let ready = self.readiness.start(generation, &server, &self.sockets, Instant::now());
                 self.inputs.extend(ready);
                 self.servers.insert(generation, server);
             }
@@ -177,27 +173,25 @@ impl Executor {
 
     fn diagnose_readiness(&mut self, generation: GenerationId) {
         if let Some(server) = self.servers.get(&generation) {
-            let condition = self.readiness.condition(generation, server, &mut self.trees);
-            let output = server.process().output_tail();
+            let condition = self.readiness.condition(generation, server, &mut self.processes);
+            let output = server.process.output_tail();
             self.push_input(Input::NotReady { generation, condition, output });
         }
     }
 
     fn kill(&mut self, generation: GenerationId, waited: Duration, now: Instant) {
         let Some(server) = self.servers.get_mut(&generation) else { return };
-        server.process_mut().killed(now);
-        let tree = server.process().tree();
         if !waited.is_zero() {
-            for (pid, command) in self.trees.examples(tree) {
-                self.emit(Event::Blocked { pid, command, waited });
+            for (pid, command) in self.processes.examples(server.process.tree) {
+                let _ = self.events.send(Event::Blocked { pid, command, waited });
             }
         }
-        self.trees.kill(tree);
+        self.processes.kill(&mut server.process, now);
     }
 
     fn abandon(&mut self, generation: GenerationId) {
         let Some(server) = self.servers.get(&generation) else { return };
-        for (pid, command) in self.trees.examples(server.process().tree()) {
+        for (pid, command) in self.processes.examples(server.process.tree) {
             let message = format!("process {pid} does not even end when killed: {command}");
             let cause = "it hangs in the kernel, most likely on a network file system or a device";
             self.emit(Event::Warning { message, remedy: Remedy::Text(cause.into()) });
@@ -208,9 +202,9 @@ impl Executor {
     fn forget(&mut self, generation: GenerationId) {
         self.readiness.end(generation);
         if let Some(server) = self.servers.remove(&generation) {
-            server.process().catch_up_output();
-            self.trees.remove(server.process().tree());
-            self.python_bytecode.generation_ended(&self.command, self.servers.len() > 1);
+            server.process.catch_up_output();
+            self.processes.forget(server.process.tree);
+            self.python_bytecode.generation_ended(&self.options.command, self.servers.len() > 1);
         }
     }
 
@@ -229,19 +223,17 @@ impl Executor {
     fn leader_ended(&mut self, tree: TreeId, exit: ProcessExit) {
         let now = Instant::now();
         if self.builds.owns(tree) {
-            let outcome = self.builds.leader_ended(exit, &self.launcher, &mut self.trees, now);
+            let outcome = self.builds.leader_ended(exit, &mut self.processes, now);
             self.inputs.extend(outcome);
             return;
         }
         let mut servers = self.servers.iter_mut();
-        let Some((generation, server)) = servers.find(|(_, server)| server.process().tree() == tree) else {
-            return;
-        };
-        let generation = *generation;
+        let found = servers.find(|(_, server)| server.process.tree == tree);
+        let Some((&generation, Server { process, .. })) = found else { return };
         self.readiness.end(generation);
-        let report = server.process_mut().leader_ended(exit, &mut self.trees, now);
-        self.jobs.child_ended(server.process().pid());
-        if werkzeug_wants_restart(exit) && self.pass_socket == PassSocket::Werkzeug {
+        let report = self.processes.leader_ended(process, exit, now);
+        self.jobs.child_ended(process.pid);
+        if werkzeug_wants_restart(exit) && self.options.pass_socket == PassSocket::Werkzeug {
             self.report_reloader();
         }
         if let Some((holder, address)) = self.port_conflict(generation, &report) {
@@ -258,14 +250,14 @@ impl Executor {
         report: &ExitReport,
     ) -> Option<(GenerationId, SocketAddr)> {
         let mut older = self.servers.range(..generation).rev();
-        let (holder, server) = older.find(|(_, server)| server.process().may_serve())?;
+        let (holder, server) = older.find(|(_, server)| server.process.may_serve())?;
         if !says_port_is_taken(&report.output) {
             return None;
         }
-        let pids = self.trees.members(server.process().tree());
+        let pids = self.processes.members(server.process.tree);
         let inherited = self.sockets.iter().filter_map(|socket| socket.tcp_address());
         let inherited: Vec<SocketAddr> = inherited.chain(server.own_address()).collect();
-        Some((*holder, address_besides(&pids, server.port(), &inherited)?))
+        Some((*holder, address_besides(&pids, server.port, &inherited)?))
     }
 
     /// Reports once that a reloader runs inside the child.
@@ -280,48 +272,43 @@ impl Executor {
     /// Handles SIGCHLD: a child has stopped, or an orphan that this process adopted has ended.
     pub(crate) fn handle_sigchld(&mut self) {
         let now = Instant::now();
-        self.trees.reap_orphans(now);
+        self.processes.reap_orphans(now);
         self.check_stops();
-        for server in self.servers.values_mut() {
-            server.process_mut().poll_soon(now);
-        }
-        if let Some(process) = self.builds.process_mut() {
-            process.poll_soon(now);
-        }
+        self.servers.values_mut().for_each(|server| server.process.poll_soon(now));
+        self.builds.poll_soon(now);
     }
 
     /// When to call [`Self::poll`] next, if nothing happens before.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        let ends = self.processes().filter_map(RunningProcess::next_poll);
-        let others = [self.jobs.deadline(), self.trees.deadline(), self.readiness.deadline()];
+        let ends = self.running().filter_map(RunningProcess::next_poll);
+        let others = [self.jobs.deadline(), self.processes.reap_at(), self.readiness.deadline()];
         ends.chain(others.into_iter().flatten()).min()
     }
 
     /// Looks for what no event announces: trees that are gone, stopped processes, and servers that listen.
     pub(crate) fn poll(&mut self) {
         let now = Instant::now();
-        let trees = &mut self.trees;
-        if self.jobs.is_suspend_over(now, || trees.are_all_stopped()) {
+        if self.jobs.is_suspend_over(now, || self.processes.are_all_stopped()) {
             self.suspended();
         }
-        self.trees.reap_orphans_if_due(now);
-        self.poll_readiness(now);
-        let mut gone = Vec::new();
-        for (generation, server) in &mut self.servers {
-            if server.process_mut().is_gone(&mut self.trees, now) {
-                gone.push(*generation);
-            }
+        if self.processes.reap_at().is_some_and(|at| at <= now) {
+            self.processes.reap_orphans(now);
         }
-        for generation in gone {
+        self.poll_readiness(now);
+        let servers = self.servers.iter_mut();
+        let gone = servers.filter_map(|(generation, server)| {
+            self.processes.is_gone(&mut server.process, now).then_some(*generation)
+        });
+        for generation in gone.collect::<Vec<_>>() {
             self.forget(generation);
             self.push_input(Input::TreeGone { generation });
         }
-        let cancelled = self.builds.poll(&mut self.trees, now);
+        let cancelled = self.builds.poll(&mut self.processes, now);
         self.inputs.extend(cancelled);
     }
 
     fn poll_readiness(&mut self, now: Instant) {
-        let inputs = self.readiness.poll(&self.servers, &mut self.trees, now);
+        let inputs = self.readiness.poll(&self.servers, &self.sockets, &mut self.processes, now);
         self.inputs.extend(inputs);
     }
 
@@ -347,27 +334,21 @@ impl Executor {
 
     /// Continues all processes.
     pub(crate) fn resume(&mut self) {
-        let mut live =
-            self.servers.values().rev().map(Server::process).filter(|process| process.has_leader());
-        let newest = live.next().map(RunningProcess::pid);
-        self.jobs.resume(newest);
+        let newest = self.servers.values().rev().find(|server| server.process.has_leader());
+        self.jobs.resume(newest.map(|server| server.process.pid));
         self.send_to_all(Signal::CONT);
     }
 
     /// The terminal has another size. The kernel sends SIGWINCH to its foreground group only, so the others
     /// get it here.
     pub(crate) fn terminal_resized(&mut self) {
-        for process in self.processes() {
-            process.resize_terminal();
-        }
-        for process in self.processes() {
-            self.trees.signal_group(process.tree(), Signal::WINCH);
-        }
+        self.running().filter_map(|process| process.output.as_ref()).for_each(ChildOutput::resize);
+        self.running().for_each(|process| self.processes.signal_group(process.tree, Signal::WINCH));
     }
 
     fn check_stops(&mut self) {
-        let live = self.servers.values().map(Server::process).filter(|process| process.may_serve());
-        let pids: Vec<i32> = live.map(RunningProcess::pid).collect();
+        let live = self.servers.values().filter(|server| server.process.may_serve());
+        let pids: Vec<i32> = live.map(|server| server.process.pid).collect();
         match self.jobs.check_stops(&pids) {
             Some(StopReason::Job) => self.suspended(),
             Some(StopReason::GotTerminal) => self.send_to_all(Signal::CONT),
@@ -380,38 +361,33 @@ impl Executor {
     }
 
     fn send_to_all(&mut self, signal: Signal) {
-        let trees: Vec<TreeId> = self.processes().map(RunningProcess::tree).collect();
-        for tree in trees {
-            self.trees.send(tree, signal);
+        for tree in self.running().map(|process| process.tree).collect::<Vec<_>>() {
+            self.processes.signal_only(tree, signal);
         }
     }
 
-    fn processes(&self) -> impl Iterator<Item = &RunningProcess> {
-        self.servers.values().map(Server::process).chain(self.builds.process())
+    /// The processes that run: of generations and of builds.
+    fn running(&self) -> impl Iterator<Item = &RunningProcess> {
+        self.servers.values().map(|server| &server.process).chain(self.builds.process())
     }
 
     /// Reports the trees that are gone to the orphan killer.
     pub(crate) fn report_gone_trees(&mut self) {
-        self.trees.report_gone();
+        self.processes.report_gone();
     }
 
     /// Kills what builds have left behind, and sends the last event.
     pub(crate) async fn finish(mut self, exit: SupervisorExit) {
         self.kill_all();
-        self.launcher.flush_output().await;
+        self.processes.flush_output().await;
         // Closed first, so that the owner can bind the same addresses once it has the event.
-        self.close_sockets();
-        self.emit(Event::Ended(exit));
-    }
-
-    fn close_sockets(&mut self) {
         self.sockets.clear();
-        self.readiness.close_sockets();
+        self.emit(Event::Ended(exit));
     }
 
     fn kill_all(&mut self) {
         self.jobs.finish();
-        self.trees.kill_all();
+        self.processes.kill_all();
     }
 
     /// Sends the owner an event. An owner that has dropped the receiver wants none.

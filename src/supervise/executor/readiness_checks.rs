@@ -8,14 +8,13 @@ use std::time::Instant;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
 
-use super::process_event::ProcessEvent;
-use super::running::Server;
-use super::tracked_trees::TrackedTrees;
+use super::executor::Server;
+use super::processes::{ProcessEvent, Processes};
 use crate::GenerationId;
 use crate::supervise::options::{Options, Port};
 use crate::supervise::readiness::{
-    Condition, ListenHistory, ListenProbe, ProbeResult, ProbeTarget, SocketProbe, listening_besides,
-    loopback, wait_until_ready,
+    Condition, ListenHistory, ProbeResult, ProbeTarget, SocketProbe, listening_besides, loopback,
+    wait_until_ready,
 };
 use crate::supervise::sockets::InheritedListener;
 use crate::supervise::state_machine::{Input, ReadyCondition};
@@ -23,12 +22,7 @@ use crate::supervise::state_machine::{Input, ReadyCondition};
 /// The checks of all generations that are not ready yet.
 #[derive(Debug)]
 pub(super) struct ReadinessChecks {
-    port: Port,
-    /// The command names the port that it is given, so no other address is the server's.
-    names_port: bool,
-    path: Option<String>,
-    /// The sockets that every generation inherits.
-    sockets: Vec<Arc<InheritedListener>>,
+    options: Arc<Options>,
     /// What earlier generations have shown of how the server listens.
     history: ListenHistory,
     checks: BTreeMap<GenerationId, Check>,
@@ -45,47 +39,41 @@ struct Check {
 }
 
 impl ReadinessChecks {
-    pub(super) fn new(
-        options: &Options,
-        sockets: Vec<Arc<InheritedListener>>,
-        events: UnboundedSender<ProcessEvent>,
-    ) -> Self {
-        Self {
-            port: options.port,
-            names_port: options.command.names_port(),
-            path: options.ready.path.clone(),
-            sockets,
-            history: ListenHistory::default(),
-            checks: BTreeMap::new(),
-            events,
-        }
+    pub(super) fn new(options: Arc<Options>, events: UnboundedSender<ProcessEvent>) -> Self {
+        Self { options, history: ListenHistory::default(), checks: BTreeMap::new(), events }
     }
 
-    /// Begins to check a generation that was just started. Returns [`Input::Ready`] if it has nothing to wait
-    /// for.
-    pub(super) fn start(&mut self, generation: GenerationId, server: &Server, now: Instant) -> Option<Input> {
-        let mut check = Check::default();
-        let addresses = match self.port {
-            Port::Own => server.port().map(loopback),
-            Port::Fixed(address) => Some(vec![address]),
-            Port::Inherited if self.path.is_some() => server.own_address().map(|address| vec![address]),
+    /// Begins to check a generation that was just started. `shared` are the sockets that every generation inherits.
+    /// Returns [`Input::Ready`] if the generation has nothing to wait for.
+    pub(super) fn start(
+        &mut self,
+        generation: GenerationId,
+        server: &Server,
+        shared: &[Arc<InheritedListener>],
+        now: Instant,
+    ) -> Option<Input> {
+        let options = Arc::clone(&self.options);
+        let probe_port = |port: u16| {
+            let may_be_elsewhere = options.port == Port::Own && !options.command.names_port();
+            SocketProbe::of_port(port, may_be_elsewhere, &self.history, now)
+        };
+        let (probe, addresses) = match options.port {
+            Port::Own => (server.port.map(probe_port), server.port.map(loopback)),
+            Port::Fixed(address) => (Some(probe_port(address.port())), Some(vec![address])),
+            Port::Inherited if options.ready.path.is_some() => {
+                (None, server.own_address().map(|address| vec![address]))
+            }
             Port::Inherited | Port::None => {
-                let inherited = server.own_socket().into_iter().chain(self.sockets.iter().map(Arc::as_ref));
+                let inherited = server.own_socket.iter().chain(shared.iter().map(Arc::as_ref));
                 let inodes: Vec<u64> = inherited.filter_map(InheritedListener::inode).collect();
-                check.probe = (!inodes.is_empty()).then(|| SocketProbe::waiting(inodes, now));
-                None
+                ((!inodes.is_empty()).then(|| SocketProbe::of_inherited(inodes, now)), None)
             }
         };
-        if let (Port::Own | Port::Fixed(_), Some(address)) = (self.port, addresses.iter().flatten().next()) {
-            let may_be_elsewhere = self.port == Port::Own && !self.names_port;
-            let probe = ListenProbe::new(address.port(), may_be_elsewhere, &self.history, now);
-            check.probe = Some(SocketProbe::Listening(probe));
+        if probe.is_none() && addresses.is_none() {
+            return Some(Input::Ready { generation, address: None });
         }
-        match addresses {
-            Some(addresses) => self.connect(generation, &mut check, addresses),
-            None if check.probe.is_none() => return Some(Input::Ready { generation, address: None }),
-            None => {}
-        }
+        let mut check = Check { probe, ..Check::default() };
+        self.connect(generation, &mut check, addresses.unwrap_or_default());
         self.checks.insert(generation, check);
         None
     }
@@ -99,7 +87,7 @@ impl ReadinessChecks {
             addresses.into_iter().partition(|address| check.is_elsewhere(*address));
         let groups = elsewhere.into_iter().map(|address| vec![address]).chain([own]);
         for group in groups.filter(|group| !group.is_empty()) {
-            let condition = match &self.path {
+            let condition = match &self.options.ready.path {
                 Some(path) => Condition::Answers(path.clone()),
                 None if check.is_elsewhere(group[0]) => Condition::ServesHttp,
                 None => Condition::Accepts,
@@ -125,7 +113,7 @@ impl ReadinessChecks {
         let is_elsewhere = check.is_elsewhere(address);
         check.connecting = JoinSet::new();
         check.addresses.clear();
-        let Some(SocketProbe::Listening(probe)) = &mut check.probe else {
+        let Some(probe) = &mut check.probe else {
             self.end(generation);
             return Some(Input::Ready { generation, address: Some(address) });
         };
@@ -134,7 +122,7 @@ impl ReadinessChecks {
         if is_elsewhere {
             return Some(Input::ListensElsewhere { generation, address });
         }
-        if self.path.is_some() {
+        if self.options.ready.path.is_some() {
             self.end(generation);
             return Some(Input::Ready { generation, address: Some(address) });
         }
@@ -146,23 +134,19 @@ impl ReadinessChecks {
         self.checks.remove(&generation);
     }
 
-    /// Closes the sockets that every generation inherits.
-    pub(super) fn close_sockets(&mut self) {
-        self.sockets.clear();
-    }
-
     /// What a generation that is not ready has to do.
     pub(super) fn condition(
         &self,
         generation: GenerationId,
         server: &Server,
-        trees: &mut TrackedTrees,
+        processes: &mut Processes,
     ) -> ReadyCondition {
-        match self.checks.get(&generation).and_then(|check| check.probe.as_ref()) {
-            Some(SocketProbe::Waiting { .. }) => ReadyCondition::AcceptsOnSocket,
-            Some(SocketProbe::Listening(probe)) => {
-                let (pids, port) = (trees.members(server.process().tree()), probe.port());
-                ReadyCondition::ListensOnPort { port, found: listening_besides(&pids, port) }
+        let probe = self.checks.get(&generation).and_then(|check| check.probe.as_ref());
+        match probe.map(SocketProbe::port) {
+            Some(None) => ReadyCondition::AcceptsOnSocket,
+            Some(Some(port)) => {
+                let found = listening_besides(&processes.members(server.process.tree), port);
+                ReadyCondition::ListensOnPort { port, found }
             }
             None => ReadyCondition::Answers,
         }
@@ -186,27 +170,33 @@ impl ReadinessChecks {
     pub(super) fn poll(
         &mut self,
         servers: &BTreeMap<GenerationId, Server>,
-        trees: &mut TrackedTrees,
+        shared: &[Arc<InheritedListener>],
+        processes: &mut Processes,
         now: Instant,
     ) -> Vec<Input> {
         let due = self.probes().filter(|(_, probe)| probe.next() <= now).map(|(generation, _)| generation);
         let due: Vec<GenerationId> = due.collect();
-        due.into_iter().filter_map(|generation| self.probe(generation, servers, trees, now)).collect()
+        if due.is_empty() {
+            return Vec::new();
+        }
+        let shared: Vec<SocketAddr> = shared.iter().filter_map(|socket| socket.tcp_address()).collect();
+        let due = due.into_iter().filter_map(|generation| Some((generation, servers.get(&generation)?)));
+        due.filter_map(|(generation, server)| self.probe(generation, server, &shared, processes, now))
+            .collect()
     }
 
     fn probe(
         &mut self,
         generation: GenerationId,
-        servers: &BTreeMap<GenerationId, Server>,
-        trees: &mut TrackedTrees,
+        server: &Server,
+        shared: &[SocketAddr],
+        processes: &mut Processes,
         now: Instant,
     ) -> Option<Input> {
-        let server = servers.get(&generation)?;
         let check = self.checks.get_mut(&generation)?;
         let probe = check.probe.as_mut()?;
-        let shared: Vec<SocketAddr> = self.sockets.iter().filter_map(|socket| socket.tcp_address()).collect();
-        let (pids, age) = (trees.members(server.process().tree()), server.process().age(now));
-        let target = ProbeTarget::new(server.process().pid(), &pids, &shared, age);
+        let (pids, age) = (processes.members(server.process.tree), server.process.age(now));
+        let target = ProbeTarget { leader: server.process.pid, pids: &pids, shared, age };
         let result = probe.probe(&target, &mut self.history, now);
         let address = probe.address().or(server.own_address());
         if probe.is_stale(age) {
@@ -238,6 +228,6 @@ impl ReadinessChecks {
 impl Check {
     /// Whether an address has another port than the one that the server was given.
     fn is_elsewhere(&self, address: SocketAddr) -> bool {
-        matches!(&self.probe, Some(SocketProbe::Listening(probe)) if probe.port() != address.port())
+        self.probe.as_ref().and_then(SocketProbe::port).is_some_and(|port| port != address.port())
     }
 }

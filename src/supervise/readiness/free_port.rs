@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
 
-#[cfg(target_os = "linux")]
 use super::proc_net::process_listening_on;
 
 /// Ports to choose from: no system gives them to outgoing connections by default, and few servers use one of
@@ -42,11 +41,6 @@ pub(crate) fn listener_on(address: SocketAddr) -> Option<String> {
     }
     let named = process_listening_on(address).map(|(pid, command)| format!("process {pid} ({command})"));
     Some(named.unwrap_or_else(|| "another program".to_owned()))
-}
-
-#[cfg(not(target_os = "linux"))]
-fn process_listening_on(_address: SocketAddr) -> Option<(i32, String)> {
-    None
 }
 
 /// Parses two numbers, as the kernel writes them.

@@ -45,6 +45,15 @@ pub(crate) enum Condition {
 }
 
 impl Condition {
+    async fn is_met_at(&self, address: SocketAddr) -> bool {
+        let path = match self {
+            Self::Accepts => return connect(address).await.is_ok(),
+            Self::Answers(path) => path,
+            Self::ServesHttp => "/",
+        };
+        status(address, path).await.ok().flatten().is_some_and(|status| self.is_met_by(status))
+    }
+
     fn is_met_by(&self, status: u16) -> bool {
         match self {
             Self::Accepts => true,
@@ -59,21 +68,12 @@ pub(crate) async fn wait_until_ready(addresses: &[SocketAddr], condition: &Condi
     let started = Instant::now();
     loop {
         for address in addresses {
-            let is_ready = match condition {
-                Condition::Accepts => connect(*address).await.is_ok(),
-                Condition::Answers(path) => asked(*address, path, condition).await,
-                Condition::ServesHttp => asked(*address, "/", condition).await,
-            };
-            if is_ready {
+            if condition.is_met_at(*address).await {
                 return *address;
             }
         }
         sleep(retry_delay(started.elapsed())).await;
     }
-}
-
-async fn asked(address: SocketAddr, path: &str, condition: &Condition) -> bool {
-    status(address, path).await.ok().flatten().is_some_and(|status| condition.is_met_by(status))
 }
 
 async fn connect(address: SocketAddr) -> io::Result<TcpStream> {

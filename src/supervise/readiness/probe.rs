@@ -1,21 +1,21 @@
-//! Finds out from the sockets of a process tree where its server listens, and whether it waits for
-//! connections there.
+//! Finds out from the sockets of a process tree where its server listens, and whether it waits for connections
+//! there. Knows no generation.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use super::history::{ListenHistory, ProbeResult};
 use super::http::retry_delay;
-#[cfg(target_os = "linux")]
 use super::proc_net::{any_waits_on, in_session_of, listening_paths, listening_sockets};
-use super::socket_probe::{ListenHistory, MAX_DOUBTED_AGE, ProbeResult, ProbeTarget};
 
 /// Delay before the first look for addresses, and between two looks.
 const FIRST_SEARCH_DELAY: Duration = Duration::from_millis(300);
 const SEARCH_DELAY: Duration = Duration::from_millis(100);
 /// Delay between two looks if an earlier generation served on another address than its port.
 const KNOWN_SEARCH_DELAY: Duration = Duration::from_millis(20);
-/// Delay between two looks at a server that serves already.
+/// Delay between two looks at a server that counts as ready already, and the age of the tree at which they end.
 const LATE_DELAY: Duration = Duration::from_secs(1);
+const MAX_DOUBTED_AGE: Duration = Duration::from_secs(60);
 /// Time for which a server must listen on another address than the given port before devrun asks there. It is
 /// longer if an earlier generation used the given port.
 const STEADY_TIME: Duration = Duration::from_millis(500);
@@ -24,22 +24,43 @@ const LONG_STEADY_TIME: Duration = Duration::from_secs(5);
 /// container's port belongs to another program. So does a port that another program took just before the
 /// server binds it; such a server mostly ends within this time, because it cannot bind.
 const STRANGER_TIME: Duration = Duration::from_secs(3);
+/// What servers print when a port is taken: Python, node, Go, Rust and C; node's code; Django; gunicorn. In
+/// lower case.
+const PORT_TAKEN_MESSAGES: [&str; 4] =
+    ["already in use", "eaddrinuse", "address in use", "connection in use"];
 
-/// Repeated looks at the sockets of a generation that listens by itself.
+/// The process tree to probe.
 #[derive(Debug)]
-pub(crate) struct ListenProbe {
-    port: u16,
-    may_be_elsewhere: bool,
+pub(crate) struct ProbeTarget<'a> {
+    pub(crate) leader: i32,
+    pub(crate) pids: &'a [i32],
+    /// The addresses of the sockets that every generation inherits.
+    pub(crate) shared: &'a [SocketAddr],
+    /// Time since the start.
+    pub(crate) age: Duration,
+}
+
+/// Repeated looks at the sockets of a generation that is not ready.
+#[derive(Debug)]
+pub(crate) struct SocketProbe {
     stage: Stage,
+    /// The port that the server was given; `None` if it inherits sockets.
+    port: Option<u16>,
+    /// Another address than the port counts as well.
+    may_be_elsewhere: bool,
     next: Instant,
+    /// [`ProbeResult::Doubtful`] was returned. Later looks only teach the history.
+    is_doubted: bool,
 }
 
 #[derive(Debug)]
 enum Stage {
+    /// The server has to wait on each of the sockets that it inherited, given by their inodes.
+    Inherited { sockets: Vec<u64> },
     /// No address is known to accept. `seen` are the addresses with the time at which each was seen first.
     Searching { seen: Vec<(SocketAddr, Instant)> },
     /// The address accepts, but the server may not wait for connections yet.
-    Accepting { address: SocketAddr, since: Instant, owner: Owner, is_doubted: bool },
+    Accepting { address: SocketAddr, since: Instant, owner: Owner },
     /// The server serves on another address than the given port.
     Elsewhere,
 }
@@ -66,98 +87,125 @@ impl Owner {
     }
 }
 
-impl ListenProbe {
-    /// A probe for a server that was given this port. `may_be_elsewhere`: another address counts as well.
-    pub(crate) fn new(port: u16, may_be_elsewhere: bool, history: &ListenHistory, now: Instant) -> Self {
-        let delay = if history.elsewhere().is_some() { KNOWN_SEARCH_DELAY } else { FIRST_SEARCH_DELAY };
-        Self { port, may_be_elsewhere, stage: Stage::Searching { seen: Vec::new() }, next: now + delay }
+impl SocketProbe {
+    /// A probe for a generation that inherits sockets with these inodes.
+    pub(crate) fn of_inherited(sockets: Vec<u64>, now: Instant) -> Self {
+        let stage = Stage::Inherited { sockets };
+        Self { stage, port: None, may_be_elsewhere: false, next: now, is_doubted: false }
     }
 
-    pub(crate) fn port(&self) -> u16 {
+    /// A probe for a server that was given this port. `may_be_elsewhere`: another address counts as well.
+    pub(crate) fn of_port(port: u16, may_be_elsewhere: bool, history: &ListenHistory, now: Instant) -> Self {
+        let delay = if history.elsewhere.is_some() { KNOWN_SEARCH_DELAY } else { FIRST_SEARCH_DELAY };
+        let stage = Stage::Searching { seen: Vec::new() };
+        Self { stage, port: Some(port), may_be_elsewhere, next: now + delay, is_doubted: false }
+    }
+
+    pub(crate) fn port(&self) -> Option<u16> {
         self.port
     }
 
-    /// The address that accepts.
-    pub(super) fn address(&self) -> Option<SocketAddr> {
+    /// The address that accepts, if this probe knows one.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
         match &self.stage {
             Stage::Accepting { address, .. } => Some(*address),
             _ => None,
         }
     }
 
-    pub(super) fn next(&self) -> Instant {
+    /// When to look next.
+    pub(crate) fn next(&self) -> Instant {
         self.next
     }
 
-    /// Makes the next look due now, if the server accepts already.
-    pub(super) fn hasten(&mut self, now: Instant) {
-        if let Stage::Accepting { is_doubted: false, .. } = self.stage {
+    /// Makes the next look due now, if only looks can tell that the server is ready.
+    pub(crate) fn hasten(&mut self, now: Instant) {
+        if matches!(self.stage, Stage::Inherited { .. } | Stage::Accepting { .. }) && !self.is_doubted {
             self.next = now;
         }
     }
 
     /// Records that an address accepts connections, or answers.
     pub(crate) fn accepted(&mut self, address: SocketAddr, now: Instant) {
-        self.next = now;
-        self.stage = if address.port() == self.port {
-            Stage::Accepting { address, since: now, owner: Owner::Stranger, is_doubted: false }
+        if Some(address.port()) == self.port {
+            self.next = now;
+            self.stage = Stage::Accepting { address, since: now, owner: Owner::Stranger };
         } else {
             self.next = now + LATE_DELAY;
-            Stage::Elsewhere
-        };
+            self.stage = Stage::Elsewhere;
+        }
     }
 
-    /// Looks once. [`ProbeResult::Waiting`] is final.
+    /// Looks once. [`ProbeResult::Waiting`] is final. Go on after every other result until
+    /// [`SocketProbe::is_stale`], because the history learns from it.
     pub(crate) fn probe(
         &mut self,
         target: &ProbeTarget<'_>,
         history: &mut ListenHistory,
         now: Instant,
     ) -> ProbeResult {
-        match &mut self.stage {
-            Stage::Accepting { address, since, owner, is_doubted } => {
-                self.next = now + if *is_doubted { LATE_DELAY } else { retry_delay(target.age()) };
-                let (listens, waits) = look_at_port(target.pids(), address.port());
+        self.next = now + if self.is_doubted { LATE_DELAY } else { retry_delay(target.age) };
+        let on_port = || addresses(target.pids).into_iter().filter(|at| Some(at.port()) == self.port);
+        let result = match &mut self.stage {
+            Stage::Inherited { sockets } => {
+                let is_waited_on = |index: &usize| any_waits_on(target.pids, sockets[*index]);
+                let seen = (0..sockets.len()).filter(is_waited_on).collect();
+                history.judge_inherited(seen, sockets.len(), target.age)
+            }
+            Stage::Accepting { address, since, owner } => {
+                let (listens, waits) = look_at_port(target.pids, address.port());
                 let accepting_for = now.saturating_duration_since(*since);
-                let Some(is_waiting) = owner.update(listens, waits, accepting_for) else {
-                    return ProbeResult::Nothing;
-                };
-                let result = history.judge_accepting(is_waiting, accepting_for);
-                if result == ProbeResult::Doubtful && std::mem::replace(is_doubted, true) {
-                    return ProbeResult::Nothing;
+                match owner.update(listens, waits, accepting_for) {
+                    Some(is_waiting) => history.judge_accepting(is_waiting, accepting_for),
+                    None => ProbeResult::Nothing,
                 }
-                result
             }
             Stage::Searching { seen } => {
                 self.next = now
-                    + match history.elsewhere() {
-                        _ if target.age() > MAX_DOUBTED_AGE => LATE_DELAY,
+                    + match history.elsewhere {
+                        _ if target.age > MAX_DOUBTED_AGE => LATE_DELAY,
                         Some(_) => KNOWN_SEARCH_DELAY,
                         None => SEARCH_DELAY,
                     };
-                let found = addresses(&in_session_of(target.leader(), target.pids()));
-                let own: Vec<SocketAddr> =
-                    addresses(target.pids()).into_iter().filter(|at| at.port() == self.port).collect();
+                let mut found = addresses(&in_session_of(target.leader, target.pids));
+                let own: Vec<SocketAddr> = on_port().collect();
                 if !own.is_empty() || !self.may_be_elsewhere {
                     return ProbeResult::ListensAt(own);
                 }
-                let found = found.into_iter().filter(|address| !target.is_shared(address)).collect();
-                let steady = if history.used_given_port() { LONG_STEADY_TIME } else { STEADY_TIME };
-                ProbeResult::ListensAt(steady_addresses(found, seen, history.elsewhere(), steady, now))
+                found.retain(|address| !target.shared.contains(address));
+                let steady = if history.used_given_port { LONG_STEADY_TIME } else { STEADY_TIME };
+                ProbeResult::ListensAt(steady_addresses(found, seen, history.elsewhere, steady, now))
             }
             Stage::Elsewhere => {
                 self.next = now + LATE_DELAY;
-                let own = addresses(target.pids()).into_iter().filter(|at| at.port() == self.port);
-                ProbeResult::ListensAt(own.collect())
+                ProbeResult::ListensAt(on_port().collect())
             }
+        };
+        if result == ProbeResult::Doubtful && std::mem::replace(&mut self.is_doubted, true) {
+            return ProbeResult::Nothing;
         }
+        result
     }
 
-    /// Whether further looks teach nothing: the server serves, and is that old.
+    /// Whether further looks teach nothing: the tree has counted as ready for long.
     pub(crate) fn is_stale(&self, age: Duration) -> bool {
-        let serves = matches!(self.stage, Stage::Accepting { is_doubted: true, .. } | Stage::Elsewhere);
-        serves && age > MAX_DOUBTED_AGE
+        (self.is_doubted || matches!(self.stage, Stage::Elsewhere)) && age > MAX_DOUBTED_AGE
     }
+}
+
+/// Whether the output of a server says that its port is taken.
+pub(crate) fn says_port_is_taken(output: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(output).to_lowercase();
+    PORT_TAKEN_MESSAGES.iter().any(|message| text.contains(message))
+}
+
+/// An address that these processes listen on, other than their own port and the shared ones.
+pub(crate) fn address_besides(pids: &[i32], port: Option<u16>, shared: &[SocketAddr]) -> Option<SocketAddr> {
+    let found = listening_sockets(pids);
+    found
+        .into_iter()
+        .map(|(address, _)| address)
+        .find(|address| Some(address.port()) != port && !shared.contains(address))
 }
 
 /// What these processes listen on, if none of it is this port.
@@ -211,27 +259,6 @@ pub(super) fn to_connectable(mut address: SocketAddr) -> SocketAddr {
         _ => {}
     }
     address
-}
-
-// Other systems do not tell. There, a server is ready when its port accepts.
-#[cfg(not(target_os = "linux"))]
-fn any_waits_on(_pids: &[i32], _inode: u64) -> bool {
-    false
-}
-
-#[cfg(not(target_os = "linux"))]
-fn in_session_of(_leader: i32, pids: &[i32]) -> Vec<i32> {
-    pids.to_vec()
-}
-
-#[cfg(not(target_os = "linux"))]
-fn listening_paths(_pids: &[i32]) -> Vec<String> {
-    Vec::new()
-}
-
-#[cfg(not(target_os = "linux"))]
-fn listening_sockets(_pids: &[i32]) -> Vec<(SocketAddr, u64)> {
-    Vec::new()
 }
 
 #[cfg(test)]

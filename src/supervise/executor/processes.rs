@@ -1,0 +1,345 @@
+//! The processes of a supervisor: starts, signals, kills and reaps them, and reports their trees to the orphan
+//! killer.
+
+use std::collections::BTreeSet;
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::AbortHandle;
+
+use crate::change::Batch;
+use crate::supervise::command::Command;
+use crate::supervise::options::Options;
+use crate::supervise::output::{Capture, ChildOutput, OutputStreams};
+use crate::supervise::phase::{ExitReport, ProcessExit};
+use crate::supervise::poll_timer::PollTimer;
+use crate::supervise::process::{ChildProcess, ProcessTrees, SpawnRequest, TreeId, wait_for_exit};
+use crate::supervise::signal::Signal;
+use crate::supervise::state_machine::SignalTarget;
+use crate::supervise::sys::kill::kill_process;
+use crate::{GenerationId, Remedy};
+
+/// Maximum number of rounds of SIGKILL at the end, and the delay between two rounds.
+const MAX_KILL_ROUNDS: u32 = 100;
+const KILL_ROUND_DELAY: Duration = Duration::from_millis(1);
+/// Maximum number of processes that a message names.
+const MAX_NAMED_PROCESSES: usize = 5;
+
+/// An event of a process, reported to the loop of the supervisor.
+#[derive(Debug)]
+pub(crate) enum ProcessEvent {
+    /// The leader of a tree has ended.
+    LeaderEnded { tree: TreeId, exit: ProcessExit },
+    /// A generation prints that werkzeug's reloader runs in it.
+    ReloaderSeen,
+    /// A generation accepts connections, or answers on its readiness path.
+    Ready { generation: GenerationId, address: SocketAddr },
+}
+
+/// The leader of a process tree. Dropped, it forgets the leader without ending it.
+#[derive(Debug)]
+pub(super) struct RunningProcess {
+    pub(super) tree: TreeId,
+    pub(super) pid: i32,
+    started_at: Instant,
+    pub(super) output: Option<ChildOutput>,
+    /// Kept open, so that the process does not read an end of file.
+    _stdin: Option<OwnedFd>,
+    exit_waiter: AbortHandle,
+    leader_ended: bool,
+    /// SIGKILL was sent, so processes of the tree that appear later are killed as well.
+    killed: bool,
+    /// When to look next whether the tree is gone.
+    poll_timer: PollTimer,
+}
+
+impl RunningProcess {
+    /// Time since the start.
+    pub(super) fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.started_at)
+    }
+
+    pub(super) fn has_leader(&self) -> bool {
+        !self.leader_ended
+    }
+
+    /// Whether it may still serve: its leader runs and was not killed.
+    pub(super) fn may_serve(&self) -> bool {
+        !self.leader_ended && !self.killed
+    }
+
+    /// Looks for the end of the tree at once, because a process has ended.
+    pub(super) fn poll_soon(&mut self, now: Instant) {
+        if self.leader_ended {
+            self.poll_timer.hasten(now);
+        }
+    }
+
+    /// When to look next whether the tree is gone.
+    pub(super) fn next_poll(&self) -> Option<Instant> {
+        self.leader_ended.then(|| self.poll_timer.next())
+    }
+
+    /// Copies the rest of the output from the pipes.
+    pub(super) fn catch_up_output(&self) {
+        if let Some(output) = &self.output {
+            output.catch_up();
+        }
+    }
+
+    /// The last of the captured output.
+    pub(super) fn output_tail(&self) -> Vec<u8> {
+        self.output.as_ref().map(ChildOutput::tail).unwrap_or_default()
+    }
+}
+
+impl Drop for RunningProcess {
+    fn drop(&mut self) {
+        self.exit_waiter.abort();
+    }
+}
+
+/// All processes of a supervisor, and what each start needs.
+#[derive(Debug)]
+pub(super) struct Processes {
+    options: Arc<Options>,
+    streams: Option<OutputStreams>,
+    events: UnboundedSender<ProcessEvent>,
+    trees: ProcessTrees,
+    /// Trees that are gone, which the orphan killer does not know yet.
+    unreported: Vec<TreeId>,
+    /// When to look for ended orphans even if no signal announces one.
+    reap_at: Option<Instant>,
+}
+
+impl Processes {
+    pub(super) fn new(options: Arc<Options>, events: UnboundedSender<ProcessEvent>) -> io::Result<Self> {
+        let streams = match &options.streams {
+            None if options.capture != Capture::No => Some(OutputStreams::open(false)?),
+            given => given.clone(),
+        };
+        let trees = ProcessTrees::new(supervisor_name(), options.subreaper);
+        if let Some(orphan_killer) = &options.orphan_killer {
+            orphan_killer.supervisor_started(trees.supervisor());
+        }
+        Ok(Self { options, streams, events, trees, unreported: Vec::new(), reap_at: None })
+    }
+
+    /// The identity of a tree that is about to start.
+    pub(super) fn new_tree(&mut self) -> TreeId {
+        self.trees.new_tree()
+    }
+
+    /// A request to start a command as the leader of `tree`.
+    pub(super) fn request<'a>(
+        &'a self,
+        command: &'a Command,
+        generation: GenerationId,
+        because: Option<&'a Batch>,
+        tree: TreeId,
+    ) -> SpawnRequest<'a> {
+        SpawnRequest::new(command, generation, self.trees.tag(tree))
+            .because(because)
+            .capture(self.options.capture, self.streams.as_ref())
+            .die_with_parent(self.options.parent_death_signal)
+            .open_files(self.options.open_files)
+    }
+
+    /// Takes over the leader of `tree`: copies its output, and waits for its exit. `started_at` is a time before
+    /// the start, because on a busy machine the child may run before this thread continues.
+    pub(super) fn adopt(&mut self, child: ChildProcess, tree: TreeId, started_at: Instant) -> RunningProcess {
+        let pid = child.pid();
+        self.trees.add(tree, pid);
+        self.report(Some((tree, pid)));
+        let (stdin, pipes) = child.into_pipes();
+        let captured = self.streams.as_ref().filter(|_| !pipes.is_empty());
+        let output = captured.and_then(|streams| {
+            let events = self.events.clone();
+            ChildOutput::start(pipes, streams, move || send(&events, ProcessEvent::ReloaderSeen)).ok()
+        });
+        let events = self.events.clone();
+        let exit_waiter = tokio::spawn(async move {
+            match wait_for_exit(pid).await {
+                Ok(exit) => send(&events, ProcessEvent::LeaderEnded { tree, exit }),
+                Err(error) => tracing::debug!(pid, %error, "waiting for a child failed"),
+            }
+        });
+        RunningProcess {
+            tree,
+            pid,
+            started_at,
+            output,
+            _stdin: stdin,
+            exit_waiter: exit_waiter.abort_handle(),
+            leader_ended: false,
+            killed: false,
+            poll_timer: PollTimer::start(started_at),
+        }
+    }
+
+    /// Records the end of a leader, and returns the report about it.
+    pub(super) fn leader_ended(
+        &mut self,
+        process: &mut RunningProcess,
+        exit: ProcessExit,
+        now: Instant,
+    ) -> ExitReport {
+        process.leader_ended = true;
+        process.poll_timer = PollTimer::start(now);
+        self.trees.leader_ended(process.tree);
+        process.catch_up_output();
+        let (ran, output) = (process.age(now), process.output_tail());
+        ExitReport { ended: exit, ran, message: None, remedy: Remedy::None, output }
+    }
+
+    /// Sends processes of a tree a signal. Stopped processes continue to handle it, unless it goes to the group.
+    pub(super) fn signal(
+        &mut self,
+        process: &mut RunningProcess,
+        target: SignalTarget,
+        signal: Signal,
+        now: Instant,
+    ) {
+        let RunningProcess { tree, pid: leader, .. } = *process;
+        match target {
+            SignalTarget::Tree => {
+                process.poll_timer = PollTimer::start(now);
+                self.trees.signal(tree, signal);
+            }
+            SignalTarget::Leader if process.leader_ended => {}
+            SignalTarget::Leader => {
+                kill_process(leader, signal);
+                self.trees.signal_group(tree, Signal::CONT);
+            }
+            // Without `/proc`, none of the rest is known.
+            SignalTarget::Rest => {
+                for pid in self.members(tree).into_iter().filter(|pid| *pid != leader) {
+                    kill_process(pid, signal);
+                    kill_process(pid, Signal::CONT);
+                }
+            }
+            SignalTarget::Group => self.trees.signal_group(tree, signal),
+        }
+    }
+
+    /// Sends all processes of a tree only this signal.
+    pub(super) fn signal_only(&mut self, tree: TreeId, signal: Signal) {
+        self.trees.send(tree, &[signal]);
+    }
+
+    /// Sends the process group of a leader a signal.
+    pub(super) fn signal_group(&self, tree: TreeId, signal: Signal) {
+        self.trees.signal_group(tree, signal);
+    }
+
+    pub(super) fn kill(&mut self, process: &mut RunningProcess, now: Instant) {
+        process.killed = true;
+        process.poll_timer = PollTimer::start(now);
+        self.trees.kill(process.tree);
+    }
+
+    /// Whether a tree is gone, as far as a look is due.
+    pub(super) fn is_gone(&mut self, process: &mut RunningProcess, now: Instant) -> bool {
+        if !process.leader_ended || !process.poll_timer.is_due(now) {
+            return false;
+        }
+        if self.trees.members(process.tree).is_empty() {
+            return true;
+        }
+        if process.killed {
+            self.trees.kill(process.tree);
+        }
+        process.poll_timer.schedule_next(now);
+        false
+    }
+
+    /// Forgets a tree.
+    pub(super) fn forget(&mut self, tree: TreeId) {
+        self.trees.forget(tree);
+        self.unreported.push(tree);
+    }
+
+    /// Forgets the leader of a tree. Its other processes may run until the supervisor ends.
+    pub(super) fn release_leader(&mut self, tree: TreeId) {
+        self.trees.release_leader(tree);
+        self.unreported.push(tree);
+    }
+
+    /// The pids of the processes of a tree.
+    pub(super) fn members(&mut self, tree: TreeId) -> Vec<i32> {
+        self.trees.members(tree).iter().map(|process| process.pid()).collect()
+    }
+
+    /// Pids and command lines of some processes of a tree, for a message.
+    pub(super) fn examples(&mut self, tree: TreeId) -> Vec<(u32, String)> {
+        let members = self.trees.members(tree).into_iter().take(MAX_NAMED_PROCESSES);
+        members.map(|process| (process.pid() as u32, process.command())).collect()
+    }
+
+    /// Whether every process of every tree is stopped by a signal.
+    pub(super) fn are_all_stopped(&mut self) -> bool {
+        self.trees.all_members().iter().all(|(process, _)| process.is_stopped())
+    }
+
+    /// Reaps orphans that have ended.
+    pub(super) fn reap_orphans(&mut self, now: Instant) {
+        self.reap_at = self.trees.reap_orphans(now);
+    }
+
+    /// When to call [`Self::reap_orphans`] even if no signal announces an end.
+    pub(super) fn reap_at(&self) -> Option<Instant> {
+        self.reap_at
+    }
+
+    /// Reports the trees that are gone to the orphan killer. A delayed report is safe, because the orphan
+    /// killer tells another process with the same pid by its start time.
+    pub(super) fn report_gone(&mut self) {
+        self.report(None);
+    }
+
+    fn report(&mut self, started: Option<(TreeId, i32)>) {
+        let gone = std::mem::take(&mut self.unreported);
+        if let Some(orphan_killer) = &self.options.orphan_killer {
+            orphan_killer.trees_changed(self.trees.supervisor(), &gone, started);
+        }
+    }
+
+    /// Waits until all output has been written.
+    pub(super) async fn flush_output(&self) {
+        if let Some(streams) = &self.streams {
+            streams.flushed().await;
+        }
+    }
+
+    /// Kills every process that is left, and reports the end of the supervisor.
+    pub(super) fn kill_all(&mut self) {
+        for _ in 0..MAX_KILL_ROUNDS {
+            let left: BTreeSet<TreeId> = self.trees.all_members().into_iter().map(|(_, tree)| tree).collect();
+            if left.is_empty() {
+                break;
+            }
+            left.into_iter().for_each(|tree| self.trees.kill(tree));
+            std::thread::sleep(KILL_ROUND_DELAY);
+        }
+        self.trees.reap_orphans(Instant::now());
+        if let Some(orphan_killer) = &self.options.orphan_killer {
+            orphan_killer.supervisor_ended(self.trees.supervisor());
+        }
+    }
+}
+
+/// Sends an event. A supervisor that has ended needs none.
+fn send(events: &UnboundedSender<ProcessEvent>, event: ProcessEvent) {
+    let _ = events.send(event);
+}
+
+/// A name that no other supervisor on this machine has.
+fn supervisor_name() -> String {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    format!("{:x}.{:x}", std::process::id(), RandomState::new().hash_one(since_epoch))
+}
