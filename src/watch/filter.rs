@@ -98,18 +98,16 @@ fn filter_error(glob: &str, error: &globset::Error) -> Error {
 /// Decides which paths count. Stores no answer.
 #[derive(Debug)]
 pub(crate) struct Filter {
-    rules: Rules,
+    pub(crate) rules: Rules,
     selection: Selection,
     always: HashSet<PathBuf>,
     never: HashSet<PathBuf>,
-    stats: Stats,
+    /// The counters of found files and ignored events.
+    pub(crate) stats: Stats,
 }
 
 impl Filter {
     /// `always` are files that count even if the rules ignore them.
-    ///
-    /// # Errors
-    /// [`Error::Filter`] if a glob does not parse.
     pub(crate) fn new(options: &Options, rules: Rules, always: HashSet<PathBuf>) -> Result<Self, Error> {
         Ok(Self {
             rules,
@@ -118,16 +116,6 @@ impl Filter {
             never: options.never.iter().cloned().collect(),
             stats: options.stats.clone(),
         })
-    }
-
-    /// The rules.
-    pub(crate) fn rules(&self) -> &Rules {
-        &self.rules
-    }
-
-    /// The counters of found files and ignored events.
-    pub(crate) fn stats(&self) -> &Stats {
-        &self.stats
     }
 
     /// The filter for the entries of one directory. `has` as for [`Rules::for_listed_dir`].

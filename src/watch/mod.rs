@@ -17,7 +17,6 @@ mod summary;
 mod options;
 mod error;
 mod stats;
-mod shared;
 
 mod worker;
 mod snapshot;
@@ -25,6 +24,7 @@ mod source;
 mod debounce;
 mod filter;
 mod queue;
+mod git;
 mod fs;
 
 pub use error::Error;

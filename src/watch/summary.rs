@@ -1,11 +1,15 @@
-//! The summary of a watch: numbers of files, directories and watches, and the mode of each root.
+//! The summary of a watch: numbers of files, directories and watches, and the mode of each root; and the state
+//! from which the owner of the watch computes it.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+
+use crate::sync;
 
 use super::options::Mode;
 use super::snapshot::{Coverage, Snapshot, SnapshotDir};
 use super::source::Mounts;
+use super::stats::EventCounts;
 
 /// The files and directories that are watched, and how.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -55,38 +59,45 @@ pub enum Why {
     Missing,
 }
 
+/// The state that the watch thread shares with its owner. Each part has its own lock, which is held briefly.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    pub(crate) snapshot: Arc<Mutex<Snapshot>>,
+    pub(crate) event_counts: Mutex<EventCounts>,
+    pub(crate) summary_context: Mutex<SummaryContext>,
+}
+
+impl Shared {
+    /// The current summary.
+    pub(crate) fn summary(&self) -> Summary {
+        let context = sync::lock(&self.summary_context).clone();
+        context.summarize(&sync::lock(&self.snapshot))
+    }
+}
+
 /// The input of a [`Summary`] that the snapshot does not have.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct SummaryContext {
-    mode: Mode,
-    roots: Vec<RootPresence>,
-    mounts: Arc<Mounts>,
-    anchors: usize,
+    /// The configured mode.
+    pub(crate) mode: Mode,
+    pub(crate) roots: Vec<RootPresence>,
+    pub(crate) mounts: Arc<Mounts>,
+    /// Number of watches outside the trees.
+    pub(crate) anchors: usize,
 }
 
 /// A root, and whether it exists.
 #[derive(Debug, Clone)]
 pub(crate) struct RootPresence {
-    path: PathBuf,
-    is_missing: bool,
-}
-
-impl RootPresence {
-    pub(crate) fn new(path: PathBuf, is_missing: bool) -> Self {
-        Self { path, is_missing }
-    }
+    pub(crate) path: PathBuf,
+    pub(crate) is_missing: bool,
 }
 
 impl SummaryContext {
-    /// `mode` is the configured mode, `anchors` the number of watches outside the trees.
-    pub(crate) fn new(mode: Mode, roots: Vec<RootPresence>, mounts: Arc<Mounts>, anchors: usize) -> Self {
-        Self { mode, roots, mounts, anchors }
-    }
-
     /// Builds the summary.
-    pub(crate) fn summarize(&self, snapshot: &Snapshot) -> Summary {
+    fn summarize(&self, snapshot: &Snapshot) -> Summary {
         let present = || snapshot.dirs().filter(|dir| !dir.is_missing());
-        let watched = present().filter(|dir| dir.coverage() == Coverage::Events).count();
+        let watched = present().filter(|dir| dir.coverage == Coverage::Events).count();
         Summary {
             files: snapshot.file_count(),
             directories: present().count(),
@@ -103,7 +114,7 @@ impl SummaryContext {
             reports[0].files = usize::from(snapshot.file(&root.path).is_some());
             return reports;
         }
-        for dir in snapshot.dirs().filter(|dir| !dir.is_missing() && dir.path().starts_with(&root.path)) {
+        for dir in snapshot.dirs().filter(|dir| !dir.is_missing() && dir.path.starts_with(&root.path)) {
             let (mode, why) = self.mode_of(dir);
             let same =
                 reports.iter().position(|report| report.mode == mode && (report.why == why || is_missing));
@@ -113,7 +124,7 @@ impl SummaryContext {
                 reports.len() - 1
             });
             reports[index].directories += 1;
-            reports[index].files += dir.files().len();
+            reports[index].files += dir.files.len();
         }
         reports
     }
@@ -129,7 +140,7 @@ impl SummaryContext {
 
     /// The directory from which a mode applies: the mount below the root for file systems without events.
     fn start_of(&self, dir: &SnapshotDir, why: &Why, root: &Path) -> PathBuf {
-        let mount = self.mounts.mount_of(dir.path()).filter(|mount| mount.starts_with(root));
+        let mount = self.mounts.mount_of(&dir.path).filter(|mount| mount.starts_with(root));
         mount.filter(|_| matches!(why, Why::NoEvents(_))).unwrap_or(root).to_owned()
     }
 
@@ -142,12 +153,12 @@ impl SummaryContext {
     }
 
     fn mode_of(&self, dir: &SnapshotDir) -> (Mode, Why) {
-        match (dir.coverage(), self.mode) {
+        match (dir.coverage, self.mode) {
             (Coverage::Events | Coverage::Missing, Mode::Auto) => (Mode::Event, Why::Local),
             (Coverage::Events | Coverage::Missing, configured) => (configured, Why::Asked),
             (Coverage::Polling, Mode::Stat) => (Mode::Stat, Why::Asked),
             (Coverage::Polling, _) if dir.is_unreadable() => (Mode::Stat, Why::Unreadable),
-            (Coverage::Polling, _) => match self.mounts.without_events(dir.path()) {
+            (Coverage::Polling, _) => match self.mounts.without_events(&dir.path) {
                 Some(file_system) => (Mode::Stat, Why::NoEvents(file_system.to_owned())),
                 None => (Mode::Stat, Why::Limit("fs.inotify.max_user_watches".into())),
             },

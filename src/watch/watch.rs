@@ -7,16 +7,16 @@ use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::rules::Rules;
+use crate::sync;
 
 use super::error::Error;
 use super::event::Event;
 use super::filter::Filter;
 use super::options::{Mode, Options};
 use super::queue::{Message, Queue};
-use super::shared::Shared;
 use super::snapshot::{Coverage, SnapshotDir};
-use super::summary::Summary;
-use super::worker::{RootSet, Worker};
+use super::summary::{Shared, Summary};
+use super::worker::{Root, Worker};
 
 /// A running watch. Dropping it ends the watch.
 ///
@@ -81,8 +81,9 @@ impl Watch {
     /// [`Error`] if the rules or a filter cannot be used, or if the watch thread cannot be started.
     pub async fn start(options: Options) -> Result<Self, Error> {
         let rules = Rules::new(options.rules.clone())?;
-        let roots = RootSet::new(&options);
-        let filter = Arc::new(Filter::new(&options, rules.clone(), roots.files())?);
+        let roots = Root::all(&options);
+        let root_files = roots.iter().filter(|root| !root.is_dir()).map(|root| root.path.clone());
+        let filter = Arc::new(Filter::new(&options, rules.clone(), root_files.collect())?);
         let (queue, shared) = (Arc::new(Queue::default()), Arc::new(Shared::default()));
         let (sender, events) = mpsc::unbounded_channel();
         let (is_ready, ready) = oneshot::channel();
@@ -129,15 +130,14 @@ impl Watch {
     /// Includes ignored paths in watched directories, so it shows what to ignore next.
     #[must_use]
     pub fn busiest_paths(&self, limit: usize) -> Vec<(PathBuf, u64)> {
-        self.shared.event_counts().busiest(limit)
+        sync::lock(&self.shared.event_counts).busiest(limit)
     }
 
     /// The relevant files, absolute, sorted.
     #[must_use]
     pub fn files(&self) -> Vec<PathBuf> {
-        let snapshot = self.shared.snapshot();
-        let files =
-            snapshot.dirs().flat_map(|dir| dir.files().iter().map(|file| dir.path().join(file.name())));
+        let snapshot = sync::lock(&self.shared.snapshot);
+        let files = snapshot.dirs().flat_map(|dir| dir.files.iter().map(|file| dir.path.join(&*file.name)));
         let mut files: Vec<_> = files.collect();
         files.sort_unstable();
         files
@@ -146,13 +146,13 @@ impl Watch {
     /// The directories that count, absolute, sorted, each with [`Mode::Event`] or [`Mode::Stat`].
     #[must_use]
     pub fn directories(&self) -> Vec<(PathBuf, Mode)> {
-        let snapshot = self.shared.snapshot();
-        let mode = |dir: &SnapshotDir| match dir.coverage() {
+        let snapshot = sync::lock(&self.shared.snapshot);
+        let mode = |dir: &SnapshotDir| match dir.coverage {
             Coverage::Events => Some(Mode::Event),
             Coverage::Polling => Some(Mode::Stat),
             Coverage::Missing => None,
         };
-        let dirs = snapshot.dirs().filter_map(|dir| Some((dir.path().to_owned(), mode(dir)?)));
+        let dirs = snapshot.dirs().filter_map(|dir| Some((dir.path.to_path_buf(), mode(dir)?)));
         let mut dirs: Vec<_> = dirs.collect();
         dirs.sort_unstable_by(|one, other| one.0.cmp(&other.0));
         dirs
@@ -162,7 +162,7 @@ impl Watch {
     #[must_use]
     pub fn knows(&self, path: &Path) -> bool {
         let normalized: PathBuf = path.components().collect();
-        self.shared.snapshot().contains(&normalized)
+        sync::lock(&self.shared.snapshot).contains(&normalized)
     }
 
     /// Ends the watch. Returns once its threads have ended.

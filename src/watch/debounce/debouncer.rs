@@ -6,8 +6,20 @@ use std::time::{Duration, Instant};
 use crate::watch::fs::paths::{PathMap, PathSet};
 use crate::watch::queue::{RawEvent, RawEventKind};
 
-use super::policy::DebouncePolicy;
-
+/// Default quiet time after a change of one path. It covers the gaps within one save of an editor.
+const SINGLE: Duration = Duration::from_millis(4);
+/// Quiet time added per further path, up to [`STEADY`], because a large burst is more likely to go on.
+const PER_PATH: Duration = Duration::from_millis(2);
+/// Maximum quiet time while paths arrive at a steady pace: a restart follows within 30 ms of the last write.
+const STEADY: Duration = Duration::from_millis(15);
+/// Maximum quiet time after a burst with pauses in it. On a busy machine no program writes steadily.
+const CEILING: Duration = Duration::from_millis(23);
+/// Minimum number of further paths from which the pace of a burst can be judged.
+const MIN_PATHS_FOR_PACE: u32 = 8;
+/// Time after a start in which a new path is taken for the work of a program that is still running.
+const AFTER_START: Duration = Duration::from_millis(300);
+/// Maximum quiet time after such a path.
+const MAX_AFTER_START: Duration = Duration::from_millis(500);
 /// Maximum wait for the close of a file that was created.
 const CLOSE_WAIT: Duration = Duration::from_millis(200);
 /// Wait for the return of a removed file. Some editors rename the old file away and then write a new one.
@@ -29,44 +41,25 @@ const MAX_EXTENSION: Duration = Duration::from_millis(100);
 /// The paths of one burst.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Burst {
-    /// In no order.
-    paths: PathSet,
-    needs_rescan: bool,
+    /// Each once, in no order.
+    pub(crate) paths: PathSet,
+    /// Events were lost, so everything is to be compared.
+    pub(crate) needs_rescan: bool,
     /// Arrival of the first event.
-    first: Instant,
+    pub(crate) first: Instant,
     /// Arrival of the last event.
     last: Instant,
     /// Since when the burst is extended for a file that is still being written.
     extended_since: Instant,
-    extendable_until: Instant,
-}
-
-impl Burst {
-    /// The paths, each once, in no order.
-    pub(crate) fn paths(&self) -> &PathSet {
-        &self.paths
-    }
-
-    /// Whether events were lost, so that everything is to be compared.
-    pub(crate) fn needs_rescan(&self) -> bool {
-        self.needs_rescan
-    }
-
-    /// Arrival of the first event.
-    pub(crate) fn first(&self) -> Instant {
-        self.first
-    }
-
     /// The time until which the burst may be extended for a file that is still being written.
-    pub(crate) fn extendable_until(&self) -> Instant {
-        self.extendable_until
-    }
+    pub(crate) extendable_until: Instant,
 }
 
 /// Gathers raw events until they pause.
 #[derive(Debug)]
 pub(crate) struct Debouncer {
-    policy: DebouncePolicy,
+    /// Quiet time after a change of one path. Zero: each burst ends at once.
+    single: Duration,
     burst: Option<PendingBurst>,
     /// Start of the running generation.
     generation_started: Option<Instant>,
@@ -172,7 +165,7 @@ impl Debouncer {
     /// once.
     pub(crate) fn new(debounce: Option<Duration>) -> Self {
         Self {
-            policy: DebouncePolicy::new(debounce),
+            single: debounce.unwrap_or(SINGLE),
             burst: None,
             generation_started: None,
             previous: PathSet::new(),
@@ -215,7 +208,7 @@ impl Debouncer {
     /// The end of the burst if no further event comes; `None` without a burst.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let burst = self.burst.as_ref()?;
-        let quiet_time = self.policy.quiet_time(burst.paths.len(), burst.longest_pause);
+        let quiet_time = self.quiet_time(burst.paths.len(), burst.longest_pause);
         let quiet = burst.last + quiet_time.max(burst.min_quiet_time);
         let end = burst.settled_at().map_or(quiet, |settled| settled.max(quiet)).min(burst.latest_end());
         Some(burst.extension.map_or(end, |extension| end.max(extension.until)))
@@ -326,10 +319,36 @@ impl Debouncer {
     fn min_quiet_time(&self, path: &Path, now: Instant) -> Duration {
         match self.generation_started {
             Some(started) if !self.previous.contains(path.as_os_str()) => {
-                self.policy.quiet_time_after_start(now.saturating_duration_since(started))
+                self.quiet_time_after_start(now.saturating_duration_since(started))
             }
             _ => Duration::ZERO,
         }
+    }
+
+    /// The quiet time of a burst with this number of paths, of which the longest gap between two was `pause`.
+    fn quiet_time(&self, paths: usize, pause: Duration) -> Duration {
+        if self.single.is_zero() {
+            return Duration::ZERO;
+        }
+        let more = u32::try_from(paths.saturating_sub(1)).unwrap_or(u32::MAX);
+        let grown = self.single.saturating_add(PER_PATH.saturating_mul(more)).min(STEADY.max(self.single));
+        let pauses = match more {
+            0 => 0,
+            1..MIN_PATHS_FOR_PACE => 2,
+            MIN_PATHS_FOR_PACE.. => 5,
+        };
+        grown.max(pause * pauses).min(CEILING.max(self.single))
+    }
+
+    /// The minimum quiet time after a new path that comes this long after a start.
+    ///
+    /// A formatter goes on to other files after its first write has caused a start. It writes at a steady
+    /// pace, so the quiet time is twice the time since the start.
+    fn quiet_time_after_start(&self, since_start: Duration) -> Duration {
+        if self.single.is_zero() || since_start > AFTER_START {
+            return Duration::ZERO;
+        }
+        (since_start * 2 + CEILING).min(MAX_AFTER_START)
     }
 }
 

@@ -4,9 +4,6 @@
 
 mod debouncer;
 mod in_progress;
-mod policy;
-mod poll_schedule;
 
 pub(super) use debouncer::{Burst, Debouncer};
 pub(super) use in_progress::InProgressWrites;
-pub(super) use poll_schedule::PollSchedule;

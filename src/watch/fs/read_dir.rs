@@ -42,9 +42,6 @@ pub(crate) struct DirListing {
 
 impl DirListing {
     /// Lists an open directory. After an error the names read before it are kept.
-    ///
-    /// # Errors
-    /// As `readdir`.
     pub(crate) fn read(&mut self, dir: impl AsFd) -> io::Result<()> {
         self.names.clear();
         self.ends.clear();
@@ -116,17 +113,11 @@ fn file_kind(kind: FileType) -> Option<FileKind> {
 }
 
 /// Opens a directory for listing.
-///
-/// # Errors
-/// As `open`.
 pub(crate) fn open_dir(path: &Path) -> io::Result<OwnedFd> {
     Ok(open_dir_with(path, OFlags::empty())?)
 }
 
 /// As [`open_dir`], with further flags.
-///
-/// # Errors
-/// As `open`.
 pub(crate) fn open_dir_with(path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
     rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | flags, Mode::empty())
 }

@@ -31,15 +31,16 @@ impl FileKind {
 /// Metadata of a file. Compared for equality only, because an older time is a difference too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FileSignature {
-    size: u64,
-    inode: u64,
+    pub(crate) size: u64,
+    pub(crate) inode: u64,
     /// Nanoseconds since the epoch.
-    mtime: i64,
+    pub(crate) mtime: i64,
     /// Nanoseconds since the epoch. No program can set it, so it also shows a write after which mtime was set
     /// back.
     ctime: i64,
-    kind: FileKind,
-    has_other_names: bool,
+    pub(crate) kind: FileKind,
+    /// A new hard link is complete at once: no close event follows.
+    pub(crate) has_other_names: bool,
 }
 
 /// Maximum difference between the time of a write and the file's ctime. Kernels before 6.13 use the time of
@@ -48,47 +49,18 @@ const MAX_CTIME_LAG: Duration = Duration::from_millis(20);
 
 impl FileSignature {
     /// Reads the metadata of a path.
-    ///
-    /// # Errors
-    /// As `lstat`.
     pub(crate) fn of_path(path: &Path) -> io::Result<Self> {
         Ok(rustix::fs::lstat(path).map(Self::from)?)
     }
 
     /// Reads the metadata of a name in an open directory. Several times cheaper than by the whole path.
-    ///
-    /// # Errors
-    /// As `fstatat`.
     pub(crate) fn of_entry(dir: impl AsFd, name: &OsStr) -> io::Result<Self> {
         Ok(rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).map(Self::from)?)
     }
 
     /// Reads the metadata of an open file or directory.
-    ///
-    /// # Errors
-    /// As `fstat`.
     pub(crate) fn of_open(open: impl AsFd) -> io::Result<Self> {
         Ok(rustix::fs::fstat(open).map(Self::from)?)
-    }
-
-    /// Size in bytes.
-    pub(crate) fn size(&self) -> u64 {
-        self.size
-    }
-
-    /// The inode number.
-    pub(crate) fn inode(&self) -> u64 {
-        self.inode
-    }
-
-    /// Time of the last write, in nanoseconds since the epoch.
-    pub(crate) fn mtime(&self) -> i64 {
-        self.mtime
-    }
-
-    /// The kind of entry.
-    pub(crate) fn kind(&self) -> FileKind {
-        self.kind
     }
 
     /// Whether the entry has content that can change.
@@ -99,11 +71,6 @@ impl FileSignature {
     /// Whether the entry is an empty regular file.
     pub(crate) fn is_empty_file(&self) -> bool {
         self.kind == FileKind::File && self.size == 0
-    }
-
-    /// Whether the file has more than one name. A new hard link is complete at once: no close event follows.
-    pub(crate) fn has_other_names(&self) -> bool {
-        self.has_other_names
     }
 
     /// The signature reduced to existence and kind.

@@ -9,42 +9,14 @@ use crate::watch::debounce::Burst;
 use crate::watch::filter::Filter;
 use crate::watch::fs::paths::{PathMap, PathSet, order};
 use crate::watch::fs::{FileKind, FileSignature};
-use crate::watch::options::{Compare, Options};
 
-use super::fingerprint::{Comparison, FileComparer};
+use super::fingerprint::{CompareOptions, Comparison, FileComparer};
 use super::snapshot::{Snapshot, SnapshotFile};
 
 /// Delay before an extended burst is compared again.
 const EXTENSION_STEP: Duration = Duration::from_millis(20);
 /// Number of paths from which a second thread pays off.
 const MIN_PATHS_FOR_THREAD: usize = 128;
-
-/// How files are compared.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct CompareOptions {
-    how: Compare,
-    content_limit: u64,
-}
-
-impl CompareOptions {
-    pub(crate) fn new(options: &Options) -> Self {
-        Self { how: options.compare, content_limit: options.content_limit }
-    }
-
-    /// The same comparison, with contents of at most this size.
-    pub(crate) fn with_limit(self, limit: u64) -> Self {
-        Self { content_limit: self.content_limit.min(limit), ..self }
-    }
-
-    pub(crate) fn how(&self) -> Compare {
-        self.how
-    }
-
-    /// Maximum size in bytes of a file that is compared by content.
-    pub(crate) fn content_limit(&self) -> u64 {
-        self.content_limit
-    }
-}
 
 /// Facts about the paths of a burst that the snapshot does not have.
 #[derive(Debug, Default)]
@@ -73,6 +45,7 @@ impl BurstState {
         self.waited_for.insert(path.into());
     }
 
+    /// Whether the file is to be reported even if it is still being written.
     pub(crate) fn was_waited_for(&self, path: &Path) -> bool {
         self.waited_for.contains(path.as_os_str())
     }
@@ -92,8 +65,8 @@ impl BurstState {
     /// reported.
     fn was_file(&self, path: &OsString, known: Option<&SnapshotFile>) -> bool {
         let stored = self.signatures.get(path).copied();
-        let signature = stored.unwrap_or_else(|| known.map(|known| *known.signature()));
-        signature.is_some_and(|signature| signature.kind() == FileKind::File)
+        let signature = stored.unwrap_or_else(|| known.map(|known| known.signature));
+        signature.is_some_and(|signature| signature.kind == FileKind::File)
     }
 
     /// Whether the file was written after the last event.
@@ -136,7 +109,7 @@ pub(crate) fn diff(
     options: CompareOptions,
     now: Instant,
 ) -> DiffResult {
-    let mut paths: Vec<&OsString> = burst.paths().iter().collect();
+    let mut paths: Vec<&OsString> = burst.paths.iter().collect();
     paths.sort_unstable_by(|one, other| order(one, other));
     let comparisons = compare_all(snapshot, &paths, state, options);
     let in_progress: PathMap<FileSignature> = comparisons
@@ -146,8 +119,8 @@ pub(crate) fn diff(
         })
         .collect();
     let list = || in_progress.iter().map(|(path, signature)| (path.into(), *signature)).collect();
-    if now < burst.extendable_until() && !in_progress.is_empty() {
-        let until = burst.extendable_until().min(now + EXTENSION_STEP);
+    if now < burst.extendable_until && !in_progress.is_empty() {
+        let until = burst.extendable_until.min(now + EXTENSION_STEP);
         return DiffResult::Extended { in_progress: list(), until };
     }
     let mut changes = Vec::new();
@@ -161,7 +134,7 @@ pub(crate) fn diff(
     }
     // The content that was read may be newer than the last event, and the event for it will find nothing new.
     // So only a generation that starts after this moment has certainly seen it.
-    let (first_event_at, compared_at) = (burst.first(), Instant::now());
+    let (first_event_at, compared_at) = (burst.first, Instant::now());
     let batch = (!changes.is_empty()).then_some(Batch { changes, first_event_at, compared_at });
     DiffResult::Compared { batch, in_progress: list() }
 }
@@ -177,14 +150,13 @@ fn signature_in_progress(
         return None;
     }
     match comparison {
-        Comparison::StillChanging(file) => Some(*file.signature()),
+        Comparison::StillChanging(file) => Some(file.signature),
         Comparison::Changed(file) => {
-            let found = file.signature();
+            let found = file.signature;
             // A program that has emptied a file most likely writes to it next.
-            let had_content =
-                || snapshot.file(path.as_ref()).is_some_and(|known| known.signature().size() > 0);
-            let was_emptied = found.size() == 0 && had_content();
-            (was_emptied || state.changed_since_event(path, found)).then_some(*found)
+            let had_content = || snapshot.file(path.as_ref()).is_some_and(|known| known.signature.size > 0);
+            let was_emptied = found.size == 0 && had_content();
+            (was_emptied || state.changed_since_event(path, &found)).then_some(found)
         }
         _ => None,
     }
@@ -228,7 +200,7 @@ fn update(
     let known = snapshot.file_mut(path);
     match comparison {
         Comparison::Same(file) => {
-            filter.stats().add_event_ignored();
+            filter.stats.add_event_ignored();
             tracing::debug!(?path, "no change: same content as before");
             if let Some(known) = known {
                 *known = file;
@@ -242,7 +214,7 @@ fn update(
             }
             // The rules may have changed since the event.
             if !filter.counts_file(path) {
-                filter.stats().add_event_ignored();
+                filter.stats.add_event_ignored();
                 tracing::debug!(?path, why = filter.why_not(path), "no change");
                 return None;
             }

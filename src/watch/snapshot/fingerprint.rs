@@ -13,11 +13,18 @@ use xxhash_rust::xxh3::Xxh3;
 use crate::watch::fs::{FileKind, FileSignature, NO_ATIME};
 use crate::watch::options::Compare;
 
-use super::diff::CompareOptions;
 use super::snapshot::{Fingerprint, SnapshotFile};
 
 /// Size of the read buffer.
 const READ_BUFFER: usize = 64 << 10;
+
+/// How files are compared.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CompareOptions {
+    pub(crate) how: Compare,
+    /// Maximum size in bytes of a file that is compared by content.
+    pub(crate) content_limit: u64,
+}
 
 /// The result of a comparison.
 #[derive(Debug)]
@@ -66,8 +73,9 @@ impl FileComparer {
             Err(result) => return result,
         };
         let Some(name) = path.file_name() else { return Comparison::Missing };
-        let file = |signature, fingerprint| {
-            SnapshotFile::new(name, signature, read_at).with_fingerprint(fingerprint)
+        let file = |signature, fingerprint| SnapshotFile {
+            fingerprint,
+            ..SnapshotFile::new(name, signature, read_at)
         };
         match read {
             ReadResult::Done(signature, found) => match known {
@@ -80,7 +88,7 @@ impl FileComparer {
             ReadResult::Gone => Comparison::Missing,
             ReadResult::NotRead => match known {
                 Some(known) if known.is_unchanged(&signature) => {
-                    Comparison::Same(file(signature, known.fingerprint()))
+                    Comparison::Same(file(signature, known.fingerprint))
                 }
                 _ => Comparison::Changed(file(signature, None)),
             },
@@ -97,7 +105,7 @@ impl FileComparer {
         if !self.reads(signature) {
             return None;
         }
-        let fingerprint = if signature.kind() == FileKind::Link {
+        let fingerprint = if signature.kind == FileKind::Link {
             link_fingerprint(rustix::fs::readlinkat(dir, name, Vec::new()).ok()?.as_bytes())
         } else {
             let file = self.open(dir, name).ok()?;
@@ -109,12 +117,12 @@ impl FileComparer {
 
     /// Opens and reads a regular file: the common case. Returns `None` if the path is to be examined first.
     fn open_and_read(&mut self, path: &Path) -> Option<(FileSignature, ReadResult)> {
-        if self.options.how() != Compare::Content {
+        if self.options.how != Compare::Content {
             return None;
         }
         let file = self.open(rustix::fs::CWD, path.as_os_str()).ok()?;
         let signature = FileSignature::of_open(&file).ok()?;
-        if signature.kind() != FileKind::File || !self.reads(&signature) {
+        if signature.kind != FileKind::File || !self.reads(&signature) {
             return None;
         }
         Some((signature, ReadResult::of(self.read_open(file, &signature))))
@@ -135,13 +143,13 @@ impl FileComparer {
 
     /// Whether the content of a file with this signature is to be read.
     fn reads(&self, signature: &FileSignature) -> bool {
-        self.options.how() == Compare::Content
-            && signature.size() <= self.options.content_limit()
+        self.options.how == Compare::Content
+            && signature.size <= self.options.content_limit
             && signature.has_content()
     }
 
     fn read(&mut self, path: &Path, signature: &FileSignature) -> ReadResult {
-        if signature.kind() == FileKind::Link {
+        if signature.kind == FileKind::Link {
             return match rustix::fs::readlink(path, Vec::new()) {
                 Ok(target) => ReadResult::Done(*signature, link_fingerprint(target.as_bytes())),
                 Err(_) => ReadResult::StillChanging,
@@ -176,7 +184,7 @@ impl FileComparer {
         signature: &FileSignature,
     ) -> io::Result<(FileSignature, Fingerprint)> {
         let before = FileSignature::of_open(&file)?;
-        if before.kind() != FileKind::File || before.inode() != signature.inode() {
+        if before.kind != FileKind::File || before.inode != signature.inode {
             return Err(io::ErrorKind::Interrupted.into());
         }
         self.read_open(file, &before)
@@ -201,7 +209,7 @@ impl FileComparer {
                 Ok(count) => {
                     hash.update(&self.buffer[..count]);
                     length += count as u64;
-                    if length == before.size() {
+                    if length == before.size {
                         // The second signature shows whether the file has grown meanwhile.
                         break;
                     }
@@ -211,7 +219,7 @@ impl FileComparer {
             }
         }
         let after = FileSignature::of_open(file.as_fd())?;
-        if after.mtime() != before.mtime() || after.size() != before.size() || length != after.size() {
+        if after.mtime != before.mtime || after.size != before.size || length != after.size {
             return Err(io::ErrorKind::Interrupted.into());
         }
         Ok((after, Fingerprint::from_hash(hash.digest128())))
@@ -239,7 +247,7 @@ impl ReadResult {
 
 /// Whether the content is the same. If it was not read before, an unchanged signature proves that.
 fn is_same_content(known: &SnapshotFile, signature: &FileSignature, found: Fingerprint) -> bool {
-    known.fingerprint().map_or_else(|| known.is_unchanged(signature), |known| known == found)
+    known.fingerprint.map_or_else(|| known.is_unchanged(signature), |known| known == found)
 }
 
 fn is_gone(error: &io::Error) -> bool {

@@ -3,7 +3,6 @@
 
 mod diff;
 mod fingerprint;
-mod merge;
 mod prefetch;
 mod scan;
 #[allow(clippy::module_inception)]
@@ -12,11 +11,10 @@ mod sync;
 mod walk;
 mod watches;
 
-pub(super) use diff::{BurstState, CompareOptions, DiffResult, diff};
-pub(super) use fingerprint::{Comparison, FileComparer};
-pub(super) use merge::SyncMode;
+pub(super) use diff::{BurstState, DiffResult, diff};
+pub(super) use fingerprint::{CompareOptions, Comparison, FileComparer};
 pub(super) use prefetch::Prefetch;
 pub(super) use scan::{ScanDiff, quick_scan, scan, thread_cpu_time};
 pub(super) use snapshot::{Coverage, Snapshot, SnapshotDir, SnapshotFile};
-pub(super) use sync::SnapshotSync;
+pub(super) use sync::{SnapshotSync, SyncMode};
 pub(super) use watches::WatchRegistry;

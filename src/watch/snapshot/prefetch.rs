@@ -11,8 +11,7 @@ use crate::sync;
 use crate::watch::fs::{FileSignature, open_dir};
 use crate::watch::options::Compare;
 
-use super::diff::CompareOptions;
-use super::fingerprint::FileComparer;
+use super::fingerprint::{CompareOptions, FileComparer};
 use super::snapshot::{Fingerprint, Snapshot, SnapshotDir, SnapshotFile};
 
 /// Maximum number of bytes read in the background.
@@ -37,12 +36,15 @@ impl Prefetch {
     /// Starts to read the files of the snapshot that have no fingerprint.
     pub(crate) fn start(snapshot: Arc<Mutex<Snapshot>>, options: CompareOptions) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        if options.how() != Compare::Content {
+        if options.how != Compare::Content {
             return Self { stop, thread: None };
         }
         let reader = Reader {
             snapshot,
-            comparer: FileComparer::new(options.with_limit(MAX_FILE_SIZE)),
+            comparer: FileComparer::new(CompareOptions {
+                content_limit: options.content_limit.min(MAX_FILE_SIZE),
+                ..options
+            }),
             stop: Arc::clone(&stop),
             bytes_left: MAX_BYTES,
             slice_start: Instant::now(),
@@ -95,10 +97,10 @@ impl Reader {
         let Ok(open) = open_dir(path) else { return true };
         let mut read = Vec::with_capacity(unread.len());
         for (name, signature) in unread {
-            if self.stop.load(Ordering::Relaxed) || self.bytes_left < signature.size() {
+            if self.stop.load(Ordering::Relaxed) || self.bytes_left < signature.size {
                 return false;
             }
-            self.bytes_left -= signature.size();
+            self.bytes_left -= signature.size;
             if let Some(fingerprint) = self.comparer.fingerprint_in(&open, &name, &signature) {
                 read.push((name, signature, fingerprint));
             }
@@ -115,31 +117,34 @@ impl Reader {
 /// The content of a racy file may be newer than its signature, and the child may not have seen it. So it is
 /// not read.
 fn needs_read(file: &&SnapshotFile) -> bool {
-    file.fingerprint().is_none() && !file.is_racy()
+    file.fingerprint.is_none() && !file.is_racy
 }
 
 /// The directories with files to read. The most recently changed come first, because they are the next to be
 /// saved.
 fn dirs_to_read(snapshot: &Snapshot) -> Vec<PathBuf> {
     let newest = |dir: &SnapshotDir| {
-        let unread = dir.files().iter().filter(needs_read);
-        unread.map(|file| file.signature().mtime()).max()
+        let unread = dir.files.iter().filter(needs_read);
+        unread.map(|file| file.signature.mtime).max()
     };
     let mut dirs: Vec<_> =
-        snapshot.dirs().filter_map(|dir| Some((newest(dir)?, dir.path().to_owned()))).collect();
+        snapshot.dirs().filter_map(|dir| Some((newest(dir)?, dir.path.to_path_buf()))).collect();
     dirs.sort_unstable_by(|one, other| other.cmp(one));
     dirs.into_iter().map(|(_, path)| path).collect()
 }
 
 fn files_to_read(snapshot: &Snapshot, dir: &Path) -> Vec<(Box<OsStr>, FileSignature)> {
     let Some(dir) = snapshot.dir(dir) else { return Vec::new() };
-    let unread = dir.files().iter().filter(needs_read);
-    unread.map(|file| (file.name().into(), *file.signature())).collect()
+    let unread = dir.files.iter().filter(needs_read);
+    unread.map(|file| (file.name.clone(), file.signature)).collect()
 }
 
 fn store(snapshot: &mut Snapshot, dir: &Path, read: Vec<(Box<OsStr>, FileSignature, Fingerprint)>) {
     let Some(dir) = snapshot.dir_mut(dir) else { return };
     for (name, signature, fingerprint) in read {
-        dir.set_fingerprint(&name, &signature, fingerprint);
+        // The file may have changed since it was read.
+        if let Some(file) = dir.file_mut(&name).filter(|file| file.is_unchanged(&signature)) {
+            file.fingerprint = Some(fingerprint);
+        }
     }
 }

@@ -69,9 +69,9 @@ pub(crate) fn quick_scan(snapshot: &Snapshot, paths: &[PathBuf]) -> Vec<ScanDiff
     parents.sort_unstable();
     parents.dedup();
     for dir in parents.into_iter().filter_map(|parent| snapshot.dir(parent)) {
-        let found = FileSignature::of_path(&dir.path().join("")).ok();
-        if dir.is_racy() || found.as_ref() != Some(dir.signature()) {
-            diffs.push(ScanDiff::Dir(dir.path().to_owned()));
+        let found = FileSignature::of_path(&dir.path.join("")).ok();
+        if dir.is_racy || found.as_ref() != Some(&dir.signature) {
+            diffs.push(ScanDiff::Dir(dir.path.to_path_buf()));
         }
     }
     for path in paths {
@@ -86,27 +86,27 @@ pub(crate) fn quick_scan(snapshot: &Snapshot, paths: &[PathBuf]) -> Vec<ScanDiff
 }
 
 fn scan_dir(dir: &SnapshotDir, diffs: &mut Vec<ScanDiff>) {
-    let Ok(open) = open_dir(dir.path()) else {
-        if !dir.is_unreadable() || !dir.path().exists() {
-            diffs.push(ScanDiff::Dir(dir.path().to_owned()));
+    let Ok(open) = open_dir(&dir.path) else {
+        if !dir.is_unreadable() || !dir.path.exists() {
+            diffs.push(ScanDiff::Dir(dir.path.to_path_buf()));
         }
         return;
     };
     let found = FileSignature::of_open(&open).ok();
-    if dir.is_racy() || dir.is_unreadable() || found.as_ref() != Some(dir.signature()) {
-        diffs.push(ScanDiff::Dir(dir.path().to_owned()));
+    if dir.is_racy || dir.is_unreadable() || found.as_ref() != Some(&dir.signature) {
+        diffs.push(ScanDiff::Dir(dir.path.to_path_buf()));
     }
-    for file in dir.rule_files().iter().chain(dir.files()) {
-        match FileSignature::of_entry(&open, file.name()) {
+    for file in dir.rule_files.iter().chain(&dir.files) {
+        match FileSignature::of_entry(&open, &file.name) {
             Ok(found) if file.is_unchanged(&found) || still_exists(file, &found) => {}
-            Ok(found) => diffs.push(ScanDiff::File(dir.path().join(file.name()), found)),
-            Err(_) => diffs.push(ScanDiff::MissingFile(dir.path().join(file.name()))),
+            Ok(found) => diffs.push(ScanDiff::File(dir.path.join(&*file.name), found)),
+            Err(_) => diffs.push(ScanDiff::MissingFile(dir.path.join(&*file.name))),
         }
     }
 }
 
 /// Whether only the existence of the file matters, and it still exists with the same kind.
 fn still_exists(file: &SnapshotFile, found: &FileSignature) -> bool {
-    let known = *file.signature();
+    let known = file.signature;
     known == known.existence() && found.existence() == known
 }

@@ -20,10 +20,12 @@ impl Fingerprint {
 /// A relevant file as last reported, or a file with rules as last read.
 #[derive(Debug, Clone)]
 pub(crate) struct SnapshotFile {
-    name: Box<OsStr>,
-    signature: FileSignature,
-    fingerprint: Option<Fingerprint>,
-    is_racy: bool,
+    pub(crate) name: Box<OsStr>,
+    pub(crate) signature: FileSignature,
+    /// `None` if the content was not read.
+    pub(crate) fingerprint: Option<Fingerprint>,
+    /// A later write could have left the same signature, so that only the content can prove a change.
+    pub(crate) is_racy: bool,
 }
 
 impl SnapshotFile {
@@ -37,37 +39,9 @@ impl SnapshotFile {
         Self { name: name.into(), signature: signature.existence(), fingerprint: None, is_racy: false }
     }
 
-    pub(crate) fn with_fingerprint(mut self, fingerprint: Option<Fingerprint>) -> Self {
-        self.fingerprint = fingerprint;
-        self
-    }
-
-    pub(crate) fn name(&self) -> &OsStr {
-        &self.name
-    }
-
-    pub(crate) fn signature(&self) -> &FileSignature {
-        &self.signature
-    }
-
-    /// The fingerprint of the content, if the content was read.
-    pub(crate) fn fingerprint(&self) -> Option<Fingerprint> {
-        self.fingerprint
-    }
-
-    /// Whether a later write could have left the same signature, so that only the content can prove a change.
-    pub(crate) fn is_racy(&self) -> bool {
-        self.is_racy
-    }
-
     /// Whether the signature proves that the file is unchanged.
     pub(crate) fn is_unchanged(&self, found: &FileSignature) -> bool {
         self.signature == *found && !self.is_racy
-    }
-
-    /// Replaces the signature by one that was read at `read_at`.
-    pub(crate) fn set_signature(&mut self, signature: FileSignature, read_at: SystemTime) {
-        (self.signature, self.is_racy) = (signature, signature.is_racy(read_at));
     }
 }
 
@@ -96,43 +70,32 @@ pub(crate) enum Extent {
 /// A directory that counts.
 #[derive(Debug)]
 pub(crate) struct SnapshotDir {
-    path: Box<Path>,
+    pub(crate) path: Box<Path>,
     /// The signature before the directory was last listed.
-    signature: FileSignature,
-    is_racy: bool,
-    coverage: Coverage,
-    extent: Extent,
-    /// Sorted by name.
-    files: Vec<SnapshotFile>,
-    /// Sorted.
-    dirs: Vec<Box<OsStr>>,
-    /// Sorted by name.
-    rule_files: Box<[SnapshotFile]>,
+    pub(crate) signature: FileSignature,
+    /// A later change could have left the same signature.
+    pub(crate) is_racy: bool,
+    pub(crate) coverage: Coverage,
+    pub(crate) extent: Extent,
+    /// The relevant files, sorted by name.
+    pub(crate) files: Vec<SnapshotFile>,
+    /// The names of the directories in it that count, sorted.
+    pub(crate) dirs: Vec<Box<OsStr>>,
+    /// The files from which rules are read, in no order.
+    pub(crate) rule_files: Box<[SnapshotFile]>,
 }
 
 impl SnapshotDir {
     /// A directory without entries, with the signature that was read at `read_at`.
     pub(crate) fn new(
-        path: PathBuf,
+        path: &Path,
         signature: FileSignature,
         read_at: SystemTime,
         coverage: Coverage,
     ) -> Self {
-        Self {
-            path: path.into_boxed_path(),
-            signature,
-            is_racy: signature.is_racy(read_at),
-            coverage,
-            extent: Extent::All,
-            files: Vec::new(),
-            dirs: Vec::new(),
-            rule_files: Box::default(),
-        }
-    }
-
-    pub(crate) fn with_extent(mut self, extent: Extent) -> Self {
-        self.extent = extent;
-        self
+        let (path, is_racy, extent) = (path.into(), signature.is_racy(read_at), Extent::All);
+        let (files, dirs, rule_files) = (Vec::new(), Vec::new(), Box::default());
+        Self { path, signature, is_racy, coverage, extent, files, dirs, rule_files }
     }
 
     /// Replaces the relevant files and the directories that count, each in any order.
@@ -145,37 +108,9 @@ impl SnapshotDir {
         self
     }
 
-    /// Replaces the files from which rules are read, in any order.
-    pub(crate) fn with_rule_files(mut self, mut rule_files: Vec<SnapshotFile>) -> Self {
-        rule_files.sort_unstable_by(|one, other| one.name.cmp(&other.name));
-        self.rule_files = rule_files.into();
-        self
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    pub(crate) fn signature(&self) -> &FileSignature {
-        &self.signature
-    }
-
-    pub(crate) fn coverage(&self) -> Coverage {
-        self.coverage
-    }
-
-    pub(crate) fn set_coverage(&mut self, coverage: Coverage) {
-        self.coverage = coverage;
-    }
-
     /// Whether the directory is gone, or has no watch yet.
     pub(crate) fn is_missing(&self) -> bool {
         self.coverage == Coverage::Missing
-    }
-
-    /// Whether a later change could have left the same signature.
-    pub(crate) fn is_racy(&self) -> bool {
-        self.is_racy
     }
 
     /// Whether the directory could not be listed.
@@ -188,35 +123,14 @@ impl SnapshotDir {
         self.extent == Extent::RootFiles
     }
 
-    /// The relevant files, sorted by name.
-    pub(crate) fn files(&self) -> &[SnapshotFile] {
-        &self.files
-    }
-
-    /// The files from which rules are read, sorted by name.
-    pub(crate) fn rule_files(&self) -> &[SnapshotFile] {
-        &self.rule_files
-    }
-
-    /// The names of the directories in it that count, sorted.
-    pub(crate) fn dirs(&self) -> &[Box<OsStr>] {
-        &self.dirs
-    }
-
     /// The file with a name.
     pub(crate) fn file(&self, name: &OsStr) -> Option<&SnapshotFile> {
         self.position(name).ok().map(|at| &self.files[at])
     }
 
-    fn file_mut(&mut self, name: &OsStr) -> Option<&mut SnapshotFile> {
+    /// The file with a name, to change it.
+    pub(crate) fn file_mut(&mut self, name: &OsStr) -> Option<&mut SnapshotFile> {
         self.position(name).ok().map(|at| &mut self.files[at])
-    }
-
-    /// Stores a fingerprint if the file has still the signature with which it was read.
-    pub(crate) fn set_fingerprint(&mut self, name: &OsStr, signature: &FileSignature, found: Fingerprint) {
-        if let Some(file) = self.file_mut(name).filter(|file| file.is_unchanged(signature)) {
-            file.fingerprint = Some(found);
-        }
     }
 
     fn position(&self, name: &OsStr) -> Result<usize, usize> {
@@ -267,7 +181,7 @@ impl Snapshot {
     /// Whether a path exists and counts.
     pub(crate) fn contains(&self, path: &Path) -> bool {
         self.file(path).is_some_and(|file| file.signature.has_content())
-            || self.dir(path).is_some_and(|dir| !dir.is_missing() && dir.signature.kind() == FileKind::Dir)
+            || self.dir(path).is_some_and(|dir| !dir.is_missing() && dir.signature.kind == FileKind::Dir)
     }
 
     /// Inserts or replaces a directory with its files, and adds it to its parent. Directories below it stay.
@@ -375,7 +289,7 @@ mod tests {
         let signature = FileSignature::for_test(FileKind::Dir, 1);
         let files = files.iter().map(|name| file(name)).collect();
         let dirs = dirs.iter().map(|name| OsStr::new(name).into()).collect();
-        SnapshotDir::new(path.into(), signature, SystemTime::now(), Coverage::Missing)
+        SnapshotDir::new(path.as_ref(), signature, SystemTime::now(), Coverage::Missing)
             .with_entries(files, dirs)
     }
 
@@ -397,7 +311,7 @@ mod tests {
         assert!(snapshot.remove_file(Path::new("/r/b")) && !snapshot.remove_file(Path::new("/r/b")));
         assert_eq!(snapshot.file_count(), 4);
         let names: Vec<_> =
-            snapshot.dir(Path::new("/r")).unwrap().files().iter().map(SnapshotFile::name).collect();
+            snapshot.dir(Path::new("/r")).unwrap().files.iter().map(|file| &*file.name).collect();
         assert_eq!(names, ["a", "aa"]);
     }
 
@@ -406,7 +320,7 @@ mod tests {
         let mut snapshot = snapshot();
         assert_eq!(snapshot.remove_below(Path::new("/r/s")).len(), 2);
         assert_eq!(snapshot.file_count(), 2);
-        assert!(snapshot.dir(Path::new("/r")).unwrap().dirs().is_empty());
+        assert!(snapshot.dir(Path::new("/r")).unwrap().dirs.is_empty());
     }
 
     #[test]

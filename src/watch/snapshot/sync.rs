@@ -3,106 +3,71 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::SystemTime;
 
 use crate::sync;
-use crate::watch::filter::Filter;
-use crate::watch::fs::GitDirs;
-use crate::watch::queue::{RawEvent, RawEventKind};
-use crate::watch::source::Mounts;
+use crate::watch::{
+    filter::Filter,
+    git::GitDirs,
+    queue::{RawEvent, RawEventKind},
+};
 
-use super::merge::{SyncMode, merge};
-use super::snapshot::{Coverage, Snapshot};
-use super::walk::{PlaceWatch, WalkResult, Walker};
+use super::snapshot::{Coverage, Snapshot, SnapshotDir, SnapshotFile};
+use super::walk::{WalkResult, Walker};
 use super::watches::WatchRegistry;
 
 /// The snapshot with its filter and its watches.
 #[derive(Debug)]
 pub(crate) struct SnapshotSync {
     snapshot: Arc<Mutex<Snapshot>>,
-    filter: Arc<Filter>,
-    watches: WatchRegistry,
-    git: GitDirs,
-    /// A limit of watches was hit, and the worker has not reported it yet.
-    limit_hit: bool,
+    pub(crate) filter: Arc<Filter>,
+    pub(crate) watches: WatchRegistry,
+    /// The repositories in which the trees lie, and those in the trees.
+    pub(crate) git: GitDirs,
+}
+
+/// How a walk treats files that the snapshot does not have, and directories that have a watch.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum SyncMode<'a> {
+    /// The first walk: each file enters the snapshot without an event.
+    Initial,
+    /// Each unknown file is new.
+    Rescan,
+    /// Each unknown file is new, and each directory is watched again, because it may have been moved or
+    /// recreated.
+    Rewatch,
+    /// The rules have changed: an unknown file enters the snapshot without an event if it was ignored until
+    /// now.
+    NewRules {
+        /// Files that changed before this time count as ignored until now. Nanoseconds since the epoch.
+        unchanged_since: i64,
+        /// Files that wait to be compared, and so are new.
+        pending: &'a HashSet<PathBuf>,
+    },
+}
+
+impl SyncMode<'_> {
+    /// Whether a file that the snapshot does not have enters it without an event.
+    fn accepts_unknown(self, path: &PathBuf, file: &SnapshotFile) -> bool {
+        match self {
+            Self::Initial => true,
+            Self::Rescan | Self::Rewatch => false,
+            Self::NewRules { unchanged_since, pending } => {
+                file.signature.changed_before(unchanged_since) && !pending.contains(path)
+            }
+        }
+    }
 }
 
 impl SnapshotSync {
     pub(crate) fn new(snapshot: Arc<Mutex<Snapshot>>, filter: Arc<Filter>, watches: WatchRegistry) -> Self {
-        // Without an instance no watch is even tried.
-        let limit_hit = watches.is_limited();
-        Self { snapshot, filter, watches, git: GitDirs::default(), limit_hit }
+        Self { snapshot, filter, watches, git: GitDirs::default() }
     }
 
     /// The snapshot, locked.
     pub(crate) fn snapshot(&self) -> MutexGuard<'_, Snapshot> {
         sync::lock(&self.snapshot)
-    }
-
-    /// The filter.
-    pub(crate) fn filter(&self) -> &Filter {
-        &self.filter
-    }
-
-    /// Makes the rules of a directory tree be read again.
-    pub(crate) fn forget_rules(&self, dir: &Path) {
-        self.filter.rules().forget(dir);
-    }
-
-    /// The lock of a git operation in the watched repositories, if one is running.
-    pub(crate) fn git_lock(&self) -> Option<PathBuf> {
-        self.git.lock(SystemTime::now())
-    }
-
-    /// Whether git has updated an index just before `now`.
-    pub(crate) fn has_git_just_updated(&self, now: SystemTime) -> bool {
-        self.git.has_just_updated(now)
-    }
-
-    /// Adds the repository that contains a root.
-    pub(crate) fn add_repository_of(&mut self, root: &Path) {
-        self.git.add_repository_of(root);
-    }
-
-    /// Whether the limit of watches is used up.
-    pub(crate) fn is_limited(&self) -> bool {
-        self.watches.is_limited()
-    }
-
-    /// Whether kernel events arrive at all.
-    pub(crate) fn has_events(&self) -> bool {
-        self.watches.has_events()
-    }
-
-    /// Whether a kernel event may not be in the queue yet.
-    pub(crate) fn is_behind(&self) -> bool {
-        self.watches.is_behind()
-    }
-
-    /// The mounts by which the mode of each directory is chosen.
-    pub(crate) fn mounts(&self) -> Arc<Mounts> {
-        self.watches.mounts()
-    }
-
-    /// Number of watches outside the trees.
-    pub(crate) fn anchor_count(&self) -> usize {
-        self.watches.anchor_count()
-    }
-
-    /// Whether a limit was hit that the worker has not reported yet.
-    pub(crate) fn is_limit_hit(&self) -> bool {
-        self.limit_hit
-    }
-
-    /// Returns whether a limit was hit since the last call.
-    pub(crate) fn take_limit_hit(&mut self) -> bool {
-        std::mem::take(&mut self.limit_hit)
-    }
-
-    /// Closes the event source. Returns once its thread has ended.
-    pub(crate) fn close(self) {
-        self.watches.close();
     }
 
     /// Compares a directory tree with the disk.
@@ -119,7 +84,7 @@ impl SnapshotSync {
         while let Some(start) = starts.pop() {
             let result = self.walk_with(mode, |walker| walker.walk(&start));
             if !known.is_empty() {
-                found_dirs.extend(result.dirs.iter().map(|dir| dir.path().to_owned()));
+                found_dirs.extend(result.dirs.iter().map(|dir| dir.path.to_path_buf()));
             }
             let again = self.merge_all(result, mode, &mut events);
             // Each at most once: further replacements have events of their own.
@@ -133,12 +98,12 @@ impl SnapshotSync {
 
     /// Compares one directory with the disk, and the whole tree of each new directory in it.
     pub(crate) fn sync_one(&mut self, path: &Path) -> Vec<RawEvent> {
-        let known = self.snapshot().dir(path).map_or_else(Vec::new, |dir| dir.dirs().to_vec());
+        let known = self.snapshot().dir(path).map_or_else(Vec::new, |dir| dir.dirs.clone());
         let Some(result) = self.walk_with(SyncMode::Rescan, |walker| walker.read_one(path)) else {
             return self.mark_missing_below(path);
         };
         let mut events = Vec::new();
-        let present: Vec<_> = result.dirs.iter().flat_map(|dir| dir.dirs().to_vec()).collect();
+        let present: Vec<_> = result.dirs.iter().flat_map(|dir| dir.dirs.clone()).collect();
         let replaced = self.merge_all(result, SyncMode::Rescan, &mut events);
         for name in known.iter().filter(|name| !present.contains(name)) {
             events.extend(self.mark_missing_below(&path.join(&**name)));
@@ -176,17 +141,11 @@ impl SnapshotSync {
         events
     }
 
-    /// Removes the watches of directories.
-    pub(crate) fn unwatch(&mut self, dirs: Vec<PathBuf>) {
-        self.watches.remove(dirs);
-    }
-
     /// Watches exactly these directories outside the trees. Returns the directories without a watch in a
     /// tree.
     pub(crate) fn set_anchors(&mut self, mut wanted: BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
         let snapshot = sync::lock(&self.snapshot);
-        let is_in_tree =
-            |path: &Path| snapshot.dir(path).is_some_and(|dir| dir.coverage() == Coverage::Events);
+        let is_in_tree = |path: &Path| snapshot.dir(path).is_some_and(|dir| dir.coverage == Coverage::Events);
         wanted.retain(|path| !is_in_tree(path));
         self.watches.set_anchors(wanted.clone(), is_in_tree);
         wanted
@@ -196,12 +155,11 @@ impl SnapshotSync {
     pub(crate) fn renew_watches(&mut self) {
         let dirs = {
             let snapshot = self.snapshot();
-            let watched = snapshot.dirs().filter(|dir| dir.coverage() == Coverage::Events);
-            watched.map(|dir| dir.path().to_owned()).collect()
+            let watched = snapshot.dirs().filter(|dir| dir.coverage == Coverage::Events);
+            watched.map(|dir| dir.path.to_path_buf()).collect()
         };
         let placed = self.watches.renew(dirs);
-        self.limit_hit |= placed.is_limit_hit();
-        self.set_coverage(placed.polled(), Coverage::Polling);
+        self.set_coverage(&placed);
     }
 
     /// Tries to watch the directories that are scanned only because of a limit. Returns the directories that
@@ -212,37 +170,45 @@ impl SnapshotSync {
         }
         let waiting: Vec<_> = {
             let snapshot = self.snapshot();
-            let polled = snapshot.dirs().filter(|dir| dir.coverage() == Coverage::Polling);
-            let for_events = polled.filter(|dir| self.watches.is_for_events(dir.path()));
-            for_events.map(|dir| dir.path().to_owned()).collect()
+            let polled = snapshot.dirs().filter(|dir| dir.coverage == Coverage::Polling);
+            let for_events = polled.filter(|dir| self.watches.is_for_events(&dir.path));
+            for_events.map(|dir| dir.path.to_path_buf()).collect()
         };
-        let placed = self.watches.place_all(waiting.clone());
-        let watched: Vec<_> = waiting.into_iter().filter(|path| placed.has_watch(path)).collect();
-        self.set_coverage(&watched, Coverage::Events);
-        watched
+        let mut placed = self.watches.place_all(waiting);
+        placed.retain(|(_, coverage)| *coverage == Coverage::Events);
+        self.set_coverage(&placed);
+        placed.into_iter().map(|(path, _)| path).collect()
     }
 
-    fn set_coverage<'p>(&self, dirs: impl IntoIterator<Item = &'p PathBuf>, coverage: Coverage) {
+    fn set_coverage(&self, placed: &[(PathBuf, Coverage)]) {
         let mut snapshot = self.snapshot();
-        for path in dirs {
+        for (path, coverage) in placed {
             if let Some(dir) = snapshot.dir_mut(path) {
-                dir.set_coverage(coverage);
+                dir.coverage = *coverage;
             }
         }
     }
 
-    /// Reads directories, and watches each of them first.
-    fn walk_with<T>(
-        &mut self,
-        mode: SyncMode<'_>,
-        walk: impl FnOnce(&Walker<'_, WatchPlacer<'_>>) -> T,
-    ) -> T {
-        let placing = Placing { watches: &mut self.watches, limit_hit: false, watched: 0, polled: 0 };
-        let rewatch = matches!(mode, SyncMode::Rewatch);
-        let placer = WatchPlacer { rewatch, snapshot: &self.snapshot, placing: Mutex::new(placing) };
-        let result = walk(&Walker::new(&self.filter, &placer));
-        let Placing { limit_hit, watched, polled, .. } = sync::into_inner(placer.placing);
-        self.limit_hit |= limit_hit;
+    /// Reads directories. Watches each of them first, unless it has a watch and is not to be watched again.
+    fn walk_with<T>(&mut self, mode: SyncMode<'_>, walk: impl FnOnce(&Walker<'_>) -> T) -> T {
+        let (watched, polled) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let (snapshot, watches) = (&self.snapshot, Mutex::new(&mut self.watches));
+        let place_watch = |dir: &Path, inode: u64| {
+            // A directory with another inode is a new one, for which the watch of its path does not count.
+            let is_watched =
+                |known: &SnapshotDir| known.signature.inode == inode && known.coverage == Coverage::Events;
+            let has_watch =
+                !matches!(mode, SyncMode::Rewatch) && sync::lock(snapshot).dir(dir).is_some_and(is_watched);
+            if has_watch {
+                return Some(Coverage::Events);
+            }
+            let coverage = sync::lock(&watches).place(dir)?;
+            let counter = if coverage == Coverage::Events { &watched } else { &polled };
+            counter.fetch_add(1, Ordering::Relaxed);
+            Some(coverage)
+        };
+        let result = walk(&Walker { filter: &self.filter, place_watch: &place_watch });
+        let (watched, polled) = (watched.into_inner(), polled.into_inner());
         if watched + polled > 0 {
             tracing::debug!(directories = watched, polled, "watches placed");
         }
@@ -273,9 +239,9 @@ impl SnapshotSync {
         let mut snapshot = sync::lock(&self.snapshot);
         let Some(dir) = snapshot.dir_mut(path) else { return };
         if counts || dir.has_root_files_only() {
-            dir.set_coverage(Coverage::Missing);
-            let removed = |name| RawEvent::new(path.join(name), RawEventKind::Removed);
-            events.extend(dir.files().iter().map(|file| removed(file.name())));
+            dir.coverage = Coverage::Missing;
+            let removed = |file: &SnapshotFile| RawEvent::new(path.join(&*file.name), RawEventKind::Removed);
+            events.extend(dir.files.iter().map(removed));
             snapshot.prune(path);
         } else {
             let removed = snapshot.remove_below(path);
@@ -285,37 +251,77 @@ impl SnapshotSync {
     }
 }
 
-/// Places the watch of each directory that a walk finds, unless it has one.
-struct WatchPlacer<'a> {
-    /// Also directories with a watch are watched again.
-    rewatch: bool,
-    snapshot: &'a Mutex<Snapshot>,
-    placing: Mutex<Placing<'a>>,
-}
-
-struct Placing<'a> {
-    watches: &'a mut WatchRegistry,
-    limit_hit: bool,
-    watched: usize,
-    polled: usize,
-}
-
-impl PlaceWatch for WatchPlacer<'_> {
-    fn place_watch(&self, dir: &Path, inode: u64) -> Option<Coverage> {
-        let known = {
-            let snapshot = sync::lock(self.snapshot);
-            // A directory with another inode is a new one, for which the watch of its path does not count.
-            let same = snapshot.dir(dir).filter(|known| known.signature().inode() == inode);
-            same.map(|known| known.coverage())
-        };
-        if !self.rewatch && known == Some(Coverage::Events) {
-            return known;
-        }
-        let mut placing = sync::lock(&self.placing);
-        let placed = placing.watches.place(dir);
-        placing.limit_hit |= placed.is_limit_hit();
-        placing.watched += usize::from(placed.coverage() == Some(Coverage::Events));
-        placing.polled += usize::from(placed.coverage() == Some(Coverage::Polling));
-        placed.coverage()
+/// Inserts a directory as found on disk. A file that differs stays in the snapshot as last reported; the
+/// returned event makes the worker compare it.
+fn merge(
+    snapshot: &mut Snapshot,
+    filter: &Filter,
+    found: SnapshotDir,
+    mode: SyncMode<'_>,
+    events: &mut Vec<RawEvent>,
+) {
+    let known = snapshot.dir(&found.path);
+    report_rule_files(known, &found, events);
+    if known.is_none() && matches!(mode, SyncMode::Initial) {
+        snapshot.insert_dir(found);
+        return;
     }
+    let mut files = merge_found_files(known, &found, mode, events);
+    let mut dirs = found.dirs.clone();
+    if let Some(known) = known {
+        for file in known.files.iter().filter(|file| found.file(&file.name).is_none()) {
+            let path = found.path.join(&*file.name);
+            if filter.counts_file(&path) {
+                events.push(RawEvent::new(path, RawEventKind::Removed));
+                files.push(file.clone());
+            }
+        }
+        let gone = known.dirs.iter().filter(|name| found.dirs.binary_search(name).is_err());
+        dirs.extend(gone.filter(|name| snapshot.dir(&found.path.join(&***name)).is_some()).cloned());
+    }
+    snapshot.insert_dir(found.with_entries(files, dirs));
+}
+
+/// The files of a directory on disk, as the snapshot is to have them.
+fn merge_found_files(
+    known: Option<&SnapshotDir>,
+    found: &SnapshotDir,
+    mode: SyncMode<'_>,
+    events: &mut Vec<RawEvent>,
+) -> Vec<SnapshotFile> {
+    let mut files = Vec::with_capacity(found.files.len());
+    for file in &found.files {
+        let path = || found.path.join(&*file.name);
+        if let Some(known) = known.and_then(|dir| dir.file(&file.name)) {
+            if !known.is_unchanged(&file.signature) {
+                events.push(RawEvent::new(path(), RawEventKind::Written));
+            }
+            files.push(known.clone());
+            continue;
+        }
+        let path = path();
+        if mode.accepts_unknown(&path, file) {
+            files.push(file.clone());
+        } else {
+            // A program that has created an empty file most likely writes to it next.
+            let is_new = file.signature.is_empty_file();
+            let kind = if is_new { RawEventKind::Created } else { RawEventKind::Written };
+            events.push(RawEvent::new(path, kind));
+        }
+    }
+    files
+}
+
+/// Reports rule files that were created, removed or changed after they were read, or may have been.
+fn report_rule_files(known: Option<&SnapshotDir>, found: &SnapshotDir, events: &mut Vec<RawEvent>) {
+    let known_files = known.map_or(&[][..], |dir| &dir.rule_files);
+    let has_changed = |file: &&SnapshotFile| match known_files.iter().find(|known| known.name == file.name) {
+        Some(known) => !known.is_unchanged(&file.signature),
+        None => file.is_racy || known.is_some(),
+    };
+    let is_gone = |known: &&SnapshotFile| !found.rule_files.iter().any(|file| file.name == known.name);
+    let changed = found.rule_files.iter().filter(has_changed);
+    let gone = known_files.iter().filter(is_gone);
+    let event = |file: &SnapshotFile| RawEvent::new(found.path.join(&*file.name), RawEventKind::Written);
+    events.extend(changed.chain(gone).map(event));
 }

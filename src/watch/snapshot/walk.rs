@@ -27,12 +27,6 @@ const GIT: &str = ".git";
 /// kernel's directory cache is the bottleneck.
 const MIN_WAITING_FOR_THREAD: usize = 16;
 
-/// Places the watches of the directories that a walk finds.
-pub(super) trait PlaceWatch: Sync {
-    /// Watches a directory with this inode number. Returns `None` if the directory is gone.
-    fn place_watch(&self, dir: &Path, inode: u64) -> Option<Coverage>;
-}
-
 /// The result of a walk.
 #[derive(Debug, Default)]
 pub(super) struct WalkResult {
@@ -59,17 +53,16 @@ impl WalkItem {
     }
 }
 
+/// Watches a directory with this inode number. Returns `None` if the directory is gone.
+pub(super) type PlaceWatch<'a> = dyn Fn(&Path, u64) -> Option<Coverage> + Sync + 'a;
+
 /// Reads directories with a filter, and watches them.
-pub(super) struct Walker<'a, P> {
-    filter: &'a Filter,
-    placer: &'a P,
+pub(super) struct Walker<'a> {
+    pub(super) filter: &'a Filter,
+    pub(super) place_watch: &'a PlaceWatch<'a>,
 }
 
-impl<'a, P: PlaceWatch> Walker<'a, P> {
-    pub(super) fn new(filter: &'a Filter, placer: &'a P) -> Self {
-        Self { filter, placer }
-    }
-
+impl Walker<'_> {
     /// Visits `start` and the directories below it that count.
     pub(super) fn walk(&self, start: &Path) -> WalkResult {
         let queue = WalkQueue::new(WalkItem::start(start));
@@ -112,11 +105,11 @@ impl<'a, P: PlaceWatch> Walker<'a, P> {
     ) -> Option<SnapshotDir> {
         let open = open_dir(path).ok()?;
         let signature = FileSignature::of_open(&open).ok()?;
-        let coverage = self.placer.place_watch(path, signature.inode())?;
+        let coverage = (self.place_watch)(path, signature.inode)?;
         let read_at = SystemTime::now();
         let files = names.filter_map(|name| read_file(&open, name, read_at)).collect();
-        let dir = SnapshotDir::new(path.to_owned(), signature, read_at, coverage);
-        Some(dir.with_extent(Extent::RootFiles).with_entries(files, Vec::new()))
+        let dir = SnapshotDir::new(path, signature, read_at, coverage).with_entries(files, Vec::new());
+        Some(SnapshotDir { extent: Extent::RootFiles, ..dir })
     }
 
     /// Visits waiting directories until none can follow. Calls `need_help` while many wait.
@@ -144,21 +137,21 @@ impl<'a, P: PlaceWatch> Walker<'a, P> {
         let Ok(signature) = FileSignature::of_open(&open) else { return Vec::new() };
         let read_at = SystemTime::now();
         // The kernel reports the removal of the directory separately.
-        let Some(mut coverage) = self.placer.place_watch(path, signature.inode()) else { return Vec::new() };
+        let Some(mut coverage) = (self.place_watch)(path, signature.inode) else { return Vec::new() };
         let extent = if listing.read(&open).is_ok() { Extent::All } else { Extent::Unreadable };
         if listing.iter().any(|(name, _)| name == GIT) {
             result.repositories.push(path.to_owned());
         }
         let is_watched = coverage == Coverage::Events;
-        if is_watched && !item.is_parent_watched && inode_of(path) != Some(signature.inode()) {
+        if is_watched && !item.is_parent_watched && inode_of(path) != Some(signature.inode) {
             coverage = Coverage::Missing;
             result.replaced.push(path.to_owned());
         }
-        let dir = SnapshotDir::new(path.to_owned(), signature, read_at, coverage).with_extent(extent);
+        let dir = SnapshotDir { extent, ..SnapshotDir::new(path, signature, read_at, coverage) };
         let dir = self.read_entries(dir, &open, read_at, listing);
         let is_parent_watched = coverage == Coverage::Events;
         let child = |name| WalkItem { path: path.join(name), is_start: false, is_parent_watched };
-        let below = dir.dirs().iter().map(|name| child(&**name)).collect();
+        let below = dir.dirs.iter().map(|name| child(&**name)).collect();
         result.dirs.push(dir);
         below
     }
@@ -172,9 +165,9 @@ impl<'a, P: PlaceWatch> Walker<'a, P> {
         listing: &DirListing,
     ) -> SnapshotDir {
         let is_complete = !dir.is_unreadable();
-        let filter = self.filter.within(dir.path(), &|name| !is_complete || listing.contains(name));
+        let filter = self.filter.within(&dir.path, &|name| !is_complete || listing.contains(name));
         let mut entries = Entries::new(open, read_at, listing.len());
-        let mut full = dir.path().as_os_str().as_bytes().to_vec();
+        let mut full = dir.path.as_os_str().as_bytes().to_vec();
         if full.last() != Some(&b'/') {
             full.push(b'/');
         }
@@ -185,8 +178,9 @@ impl<'a, P: PlaceWatch> Walker<'a, P> {
             entries.add(&filter, Path::new(OsStr::from_bytes(&full)), name, kind);
         }
         // Once per directory, because several threads update the counter.
-        self.filter.stats().add_files_found(entries.files.len());
-        dir.with_entries(entries.files, entries.dirs).with_rule_files(entries.rule_files)
+        self.filter.stats.add_files_found(entries.files.len());
+        let dir = dir.with_entries(entries.files, entries.dirs);
+        SnapshotDir { rule_files: entries.rule_files.into(), ..dir }
     }
 
     /// A directory that cannot be opened. It stays in the snapshot unless it is gone, and is tried again
@@ -197,12 +191,12 @@ impl<'a, P: PlaceWatch> Walker<'a, P> {
         }
         // The slash makes the kernel follow a root that is a symbolic link.
         let signature = FileSignature::of_path(&path.join("")).ok()?;
-        if signature.kind() != FileKind::Dir {
+        if signature.kind != FileKind::Dir {
             return None;
         }
-        let coverage = self.placer.place_watch(path, signature.inode())?;
-        let dir = SnapshotDir::new(path.to_owned(), signature, SystemTime::now(), coverage);
-        Some(dir.with_extent(Extent::Unreadable))
+        let coverage = (self.place_watch)(path, signature.inode)?;
+        let dir = SnapshotDir::new(path, signature, SystemTime::now(), coverage);
+        Some(SnapshotDir { extent: Extent::Unreadable, ..dir })
     }
 }
 
@@ -229,7 +223,7 @@ impl<'a> Entries<'a> {
         if is_rule_file {
             self.rule_files.extend(read_rule_file(self.open, name, self.listed_at));
         }
-        let examine = || FileSignature::of_entry(self.open, name).ok().map(|signature| signature.kind());
+        let examine = || FileSignature::of_entry(self.open, name).ok().map(|signature| signature.kind);
         match kind.or_else(examine) {
             Some(FileKind::Dir) if filter.counts_dir(path) => self.dirs.push(name.into()),
             Some(kind) if kind.has_content() && !is_rule_file && filter.counts_file(path) => {
@@ -311,5 +305,5 @@ fn read_rule_file(dir: &OwnedFd, name: &OsStr, read_at: SystemTime) -> Option<Sn
 }
 
 fn inode_of(path: &Path) -> Option<u64> {
-    FileSignature::of_path(&path.join("")).ok().map(|signature| signature.inode())
+    FileSignature::of_path(&path.join("")).ok().map(|signature| signature.inode)
 }

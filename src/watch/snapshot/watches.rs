@@ -4,9 +4,11 @@ use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::watch::options::Mode;
-use crate::watch::queue::Queue;
-use crate::watch::source::{EventSource, Mounts, WatchError};
+use crate::watch::{
+    options::Mode,
+    queue::Queue,
+    source::{EventSource, Mounts, WatchError},
+};
 
 use super::snapshot::Coverage;
 
@@ -23,93 +25,53 @@ pub(crate) struct WatchRegistry {
     anchors: BTreeSet<PathBuf>,
     /// A limit is used up, so no watch is tried until [`WatchRegistry::retry`].
     is_limited: bool,
-}
-
-/// The result of placing one watch.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum PlacedWatch {
-    Watched,
-    /// The directory is scanned instead, by choice or because it was refused.
-    Polled,
-    /// The directory is scanned instead, because this call hit a limit.
-    LimitHit,
-    /// The directory does not exist.
-    NotFound,
-}
-
-impl PlacedWatch {
-    /// How changes in the directory are found; `None` if it does not exist.
-    pub(super) fn coverage(self) -> Option<Coverage> {
-        match self {
-            Self::Watched => Some(Coverage::Events),
-            Self::Polled | Self::LimitHit => Some(Coverage::Polling),
-            Self::NotFound => None,
-        }
-    }
-
-    pub(super) fn is_limit_hit(self) -> bool {
-        matches!(self, Self::LimitHit)
-    }
-}
-
-/// The result of placing several watches.
-#[derive(Debug, Default)]
-pub(super) struct PlacedWatches {
-    polled: HashSet<PathBuf>,
-    not_found: HashSet<PathBuf>,
+    /// A limit was hit, and the worker has not reported it yet.
     limit_hit: bool,
-}
-
-impl PlacedWatches {
-    /// The directories that are scanned instead.
-    pub(super) fn polled(&self) -> &HashSet<PathBuf> {
-        &self.polled
-    }
-
-    /// Whether one of the directories, given by its path, has a watch now.
-    pub(super) fn has_watch(&self, dir: &Path) -> bool {
-        !self.polled.contains(dir) && !self.not_found.contains(dir)
-    }
-
-    pub(super) fn is_limit_hit(&self) -> bool {
-        self.limit_hit
-    }
 }
 
 impl WatchRegistry {
     /// A registry without watches. Their events will go into `queue`.
     pub(crate) fn new(mode: Mode, queue: Arc<Queue>, roots: HashSet<PathBuf>) -> Self {
         let mounts = Arc::new(if mode == Mode::Auto { Mounts::current() } else { Mounts::default() });
-        let (source, anchors) = (None, BTreeSet::new());
-        let mut registry = Self { mode, queue, source, mounts, roots, anchors, is_limited: false };
-        if mode != Mode::Stat {
-            registry.open_source();
-        }
-        registry
+        let source = if mode == Mode::Stat { None } else { EventSource::open(&queue).ok() };
+        // Without an instance no watch is even tried.
+        let is_limited = mode != Mode::Stat && source.is_none();
+        let anchors = BTreeSet::new();
+        Self { mode, queue, source, mounts, roots, anchors, is_limited, limit_hit: is_limited }
     }
 
-    /// Whether a limit is used up.
-    pub(super) fn is_limited(&self) -> bool {
+    /// Whether the limit of watches is used up.
+    pub(crate) fn is_limited(&self) -> bool {
         self.is_limited
     }
 
+    /// Whether a limit was hit that the worker has not reported yet.
+    pub(crate) fn is_limit_hit(&self) -> bool {
+        self.limit_hit
+    }
+
+    /// Returns whether a limit was hit since the last call.
+    pub(crate) fn take_limit_hit(&mut self) -> bool {
+        std::mem::take(&mut self.limit_hit)
+    }
+
     /// Whether kernel events arrive at all.
-    pub(super) fn has_events(&self) -> bool {
+    pub(crate) fn has_events(&self) -> bool {
         self.source.is_some()
     }
 
-    /// Whether an event may not be in the queue yet.
-    pub(super) fn is_behind(&self) -> bool {
+    /// Whether a kernel event may not be in the queue yet.
+    pub(crate) fn is_behind(&self) -> bool {
         self.source.as_ref().is_some_and(EventSource::is_behind)
     }
 
     /// The mounts by which the mode of each directory is chosen.
-    pub(super) fn mounts(&self) -> Arc<Mounts> {
+    pub(crate) fn mounts(&self) -> Arc<Mounts> {
         Arc::clone(&self.mounts)
     }
 
     /// Number of watches outside the trees.
-    pub(super) fn anchor_count(&self) -> usize {
+    pub(crate) fn anchor_count(&self) -> usize {
         self.anchors.len()
     }
 
@@ -118,51 +80,32 @@ impl WatchRegistry {
         self.mode != Mode::Stat && self.mounts.without_events(dir).is_none()
     }
 
-    fn open_source(&mut self) {
-        match EventSource::open(&self.queue) {
-            Ok(source) => self.source = Some(source),
-            Err(_) => self.is_limited = true,
-        }
-    }
-
-    /// Watches one directory, if its mode is by events.
-    pub(super) fn place(&mut self, dir: &Path) -> PlacedWatch {
+    /// Watches one directory, if its mode is by events. Returns how changes in it are found; `None` if it
+    /// does not exist.
+    pub(super) fn place(&mut self, dir: &Path) -> Option<Coverage> {
         if self.is_limited || !self.is_for_events(dir) {
-            return PlacedWatch::Polled;
+            return Some(Coverage::Polling);
         }
-        let Some(source) = &mut self.source else { return PlacedWatch::Polled };
+        let Some(source) = &mut self.source else { return Some(Coverage::Polling) };
         let result = source.watch_dir(dir, self.roots.contains(dir));
         tracing::trace!(?dir, ?result, "watch placed");
-        let Err(error) = result else { return PlacedWatch::Watched };
+        let Err(error) = result else { return Some(Coverage::Events) };
         tracing::debug!(?dir, ?error, "directory has no watch");
-        match error {
-            WatchError::LimitReached => {
-                self.is_limited = true;
-                PlacedWatch::LimitHit
-            }
-            WatchError::Refused => PlacedWatch::Polled,
-            WatchError::NotFound => PlacedWatch::NotFound,
+        if error == WatchError::LimitReached {
+            (self.is_limited, self.limit_hit) = (true, true);
         }
+        (error != WatchError::NotFound).then_some(Coverage::Polling)
     }
 
     /// Watches directories, shallow ones first, so that the deep ones are scanned if the limit is hit.
-    pub(super) fn place_all(&mut self, mut dirs: Vec<PathBuf>) -> PlacedWatches {
+    /// Returns those that exist.
+    pub(super) fn place_all(&mut self, mut dirs: Vec<PathBuf>) -> Vec<(PathBuf, Coverage)> {
         dirs.sort_unstable_by_key(|dir| dir.components().count());
-        let mut all = PlacedWatches::default();
-        for dir in dirs {
-            let placed = self.place(&dir);
-            all.limit_hit |= placed.is_limit_hit();
-            match placed.coverage() {
-                Some(Coverage::Polling) => _ = all.polled.insert(dir),
-                Some(_) => {}
-                None => _ = all.not_found.insert(dir),
-            }
-        }
-        all
+        dirs.into_iter().filter_map(|dir| self.place(&dir).map(|coverage| (dir, coverage))).collect()
     }
 
     /// Removes the watches of directories.
-    pub(super) fn remove(&mut self, dirs: Vec<PathBuf>) {
+    pub(crate) fn remove(&mut self, dirs: Vec<PathBuf>) {
         if let Some(source) = &mut self.source {
             source.unwatch(dirs.into_iter().filter(|dir| !self.anchors.contains(dir)).collect());
         }
@@ -170,11 +113,11 @@ impl WatchRegistry {
 
     /// Watches these directories with a new instance. The old one is closed afterwards, so that no event is
     /// missed.
-    pub(super) fn renew(&mut self, dirs: Vec<PathBuf>) -> PlacedWatches {
+    pub(super) fn renew(&mut self, dirs: Vec<PathBuf>) -> Vec<(PathBuf, Coverage)> {
         if self.source.is_none() {
-            return PlacedWatches::default();
+            return Vec::new();
         }
-        let Ok(mut new) = EventSource::open(&self.queue) else { return PlacedWatches::default() };
+        let Ok(mut new) = EventSource::open(&self.queue) else { return Vec::new() };
         new.watch_anchors(self.anchors.iter().cloned().collect());
         let old = self.source.replace(new);
         self.is_limited = false;
@@ -198,17 +141,15 @@ impl WatchRegistry {
 
     /// Allows watches again after a limit. Returns whether that makes sense.
     pub(super) fn retry(&mut self) -> bool {
-        if self.is_limited {
-            self.is_limited = false;
-            if self.source.is_none() && self.mode != Mode::Stat {
-                self.open_source();
-            }
+        if self.is_limited && self.source.is_none() {
+            self.source = EventSource::open(&self.queue).ok();
         }
+        self.is_limited = self.mode != Mode::Stat && self.source.is_none();
         !self.is_limited
     }
 
     /// Closes the event source. Returns once its thread has ended.
-    pub(super) fn close(self) {
+    pub(crate) fn close(self) {
         if let Some(source) = self.source {
             source.close();
         }

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use notify::event::{EventKind, Flag};
+use notify::event::{AccessKind, AccessMode, CreateKind, EventKind, Flag, ModifyKind, RemoveKind};
 use notify::{
     Config, Error, ErrorKind, Event, EventHandler, EventKindMask, RecursiveMode, Result, WatchPathConfig,
     Watcher, WatcherKind,
@@ -30,7 +30,6 @@ use rustix::pipe::PipeFlags;
 
 use crate::sync;
 
-use super::event_kind;
 use super::wd_table::{WatchDescriptor, WdTable};
 
 /// The kernel flags of each kind of event.
@@ -186,7 +185,7 @@ impl<F: EventHandler> EventReader<F> {
             }
         }
         drop(table);
-        let kind = event_kind::as_notify(event_kind::of_inotify(flags));
+        let kind = event_kind(flags);
         for path in paths {
             self.handler.handle_event(Ok(Event::new(kind).add_path(path)));
         }
@@ -200,6 +199,26 @@ fn remove_watch(kernel: &OwnedFd, unused: Option<WatchDescriptor>) {
     }
 }
 
+/// The notify kind of a kernel event. `raw_kind` in `watcher.rs` translates it back to one of four kinds.
+///
+/// The directory flag matters for the creation of a file only, which is followed by a close.
+fn event_kind(flags: ReadFlags) -> EventKind {
+    let removed = ReadFlags::MOVED_FROM
+        | ReadFlags::MOVE_SELF
+        | ReadFlags::DELETE
+        | ReadFlags::DELETE_SELF
+        | ReadFlags::UNMOUNT;
+    if flags.intersects(removed) {
+        EventKind::Remove(RemoveKind::Any)
+    } else if flags.contains(ReadFlags::CREATE) && !flags.contains(ReadFlags::ISDIR) {
+        EventKind::Create(CreateKind::File)
+    } else if flags.contains(ReadFlags::CLOSE_WRITE) {
+        EventKind::Access(AccessKind::Close(AccessMode::Write))
+    } else {
+        EventKind::Modify(ModifyKind::Any)
+    }
+}
+
 fn notify_error(error: Errno) -> Error {
     match error {
         Errno::NOSPC => Error::new(ErrorKind::MaxFilesWatch),
@@ -210,6 +229,8 @@ fn notify_error(error: Errno) -> Error {
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
+
+    use crate::watch::{queue::RawEventKind, source::watcher::raw_kind};
 
     use super::*;
 
@@ -257,5 +278,21 @@ mod tests {
         std::fs::write(moved.join("child/old"), "").unwrap();
         std::fs::write(child.join("new"), "").unwrap();
         assert_eq!(received.recv_timeout(TIMEOUT).unwrap(), [child.join("new")]);
+    }
+
+    #[test]
+    fn each_kernel_event_arrives_with_its_kind() {
+        let cases = [
+            (ReadFlags::CREATE, RawEventKind::Created),
+            (ReadFlags::CREATE | ReadFlags::ISDIR, RawEventKind::Written),
+            (ReadFlags::CLOSE_WRITE, RawEventKind::Closed),
+            (ReadFlags::MOVED_TO, RawEventKind::Written),
+            (ReadFlags::MOVED_FROM, RawEventKind::Removed),
+            (ReadFlags::DELETE | ReadFlags::ISDIR, RawEventKind::Removed),
+            (ReadFlags::DELETE_SELF, RawEventKind::Removed),
+        ];
+        for (flags, kind) in cases {
+            assert_eq!(raw_kind(&event_kind(flags)), Some(kind), "{flags:?}");
+        }
     }
 }

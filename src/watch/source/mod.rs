@@ -1,7 +1,6 @@
 //! The operating system's file events, as raw events in the queue; and the mounts on which none are to be
 //! had.
 
-mod event_kind;
 #[cfg(target_os = "linux")]
 mod inotify;
 mod mounts;

@@ -7,14 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
+use notify::event::{AccessKind, AccessMode, CreateKind, EventKind, ModifyKind, RenameMode};
 use notify::{
     Config, ErrorKind, EventHandler, EventKindMask, PathOp, RecursiveMode, WatchPathConfig, Watcher,
 };
 use rustix::io::Errno;
 
-use crate::watch::queue::{Message, Queue, RawEvent};
-
-use super::event_kind;
+use crate::watch::queue::{Message, Queue, RawEvent, RawEventKind};
 
 #[cfg(target_os = "linux")]
 type Backend = super::inotify::Inotify;
@@ -72,9 +71,6 @@ pub(crate) struct EventSource {
 
 impl EventSource {
     /// Opens an instance without watches. Its events go into `queue`.
-    ///
-    /// # Errors
-    /// [`WatchError::LimitReached`] if there are too many instances, else [`WatchError::Refused`].
     pub(crate) fn open(queue: &Arc<Queue>) -> Result<Self, WatchError> {
         let (alive, ended) = mpsc::channel();
         let handler = Handler { queue: Arc::clone(queue), _alive: alive };
@@ -90,9 +86,6 @@ impl EventSource {
     }
 
     /// Watches a directory of a tree. Does nothing if the directory is watched already.
-    ///
-    /// # Errors
-    /// Why the directory has no watch. A symbolic link has one only if it is a root.
     pub(crate) fn watch_dir(&mut self, dir: &Path, is_root: bool) -> Result<(), WatchError> {
         // The mode matters only where one watch covers a whole tree.
         let mode = if is_root { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
@@ -155,9 +148,25 @@ impl EventHandler for Handler {
             self.queue.push(Message::EventsLost);
             return;
         };
-        let Some(kind) = event_kind::of_notify(&event.kind) else { return };
+        let Some(kind) = raw_kind(&event.kind) else { return };
         for path in event.paths {
             self.queue.push(Message::Event(RawEvent::new(path, kind)));
         }
+    }
+}
+
+/// The raw kind of a notify event; `None` if the event says nothing new.
+///
+/// A rename counts as its two halves, because the event that joins them repeats both. Only Linux reports a
+/// close after the creation of a file.
+pub(super) fn raw_kind(kind: &EventKind) -> Option<RawEventKind> {
+    match kind {
+        EventKind::Create(CreateKind::File) if cfg!(target_os = "linux") => Some(RawEventKind::Created),
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) => Some(RawEventKind::Closed),
+        EventKind::Access(_) | EventKind::Modify(ModifyKind::Name(RenameMode::Both)) => None,
+        EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(RenameMode::From)) => {
+            Some(RawEventKind::Removed)
+        }
+        _ => Some(RawEventKind::Written),
     }
 }

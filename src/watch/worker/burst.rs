@@ -4,10 +4,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::change::{Batch, Change};
-use crate::watch::debounce::{Burst, Debouncer, InProgressWrites};
-use crate::watch::fs::FileSignature;
-use crate::watch::queue::{RawEvent, RawEventKind};
-use crate::watch::snapshot::{BurstState, CompareOptions, DiffResult, SnapshotSync, diff};
+use crate::watch::{
+    debounce::{Burst, Debouncer, InProgressWrites},
+    fs::FileSignature,
+    queue::{RawEvent, RawEventKind},
+    snapshot::{BurstState, CompareOptions, DiffResult, SnapshotSync, diff},
+};
 
 /// Maximum number of changes in a burst whose files are followed if they grow.
 const MAX_FOLLOWED: usize = 64;
@@ -15,8 +17,8 @@ const MAX_FOLLOWED: usize = 64;
 /// The current burst, with facts about its paths.
 #[derive(Debug)]
 pub(super) struct BurstTracker {
-    debouncer: Debouncer,
-    in_progress: InProgressWrites,
+    pub(super) debouncer: Debouncer,
+    pub(super) in_progress: InProgressWrites,
     state: BurstState,
     options: CompareOptions,
 }
@@ -40,21 +42,6 @@ impl BurstTracker {
         }
     }
 
-    /// The debouncer.
-    pub(super) fn debouncer(&self) -> &Debouncer {
-        &self.debouncer
-    }
-
-    /// The debouncer, to change the burst.
-    pub(super) fn debouncer_mut(&mut self) -> &mut Debouncer {
-        &mut self.debouncer
-    }
-
-    /// The time of the next check of a file that is still being written.
-    pub(super) fn next_check(&self) -> Option<Instant> {
-        self.in_progress.deadline()
-    }
-
     /// The paths that wait to be compared.
     pub(super) fn pending_paths(&self) -> impl Iterator<Item = PathBuf> {
         let burst = self.debouncer.paths().map(Path::to_owned);
@@ -64,11 +51,6 @@ impl BurstTracker {
     /// Number of paths with a recorded signature.
     pub(super) fn recorded(&self) -> usize {
         self.state.recorded()
-    }
-
-    /// Stops waiting for a file, because an event says more than a check.
-    pub(super) fn stop_waiting(&mut self, path: &Path) {
-        self.in_progress.remove(path);
     }
 
     /// Adds an event, with the signature that the path has now.
@@ -131,7 +113,7 @@ impl BurstTracker {
     pub(super) fn withdraw_ignored(&mut self, sync: &SnapshotSync) {
         let ignored: Vec<PathBuf> = {
             let snapshot = sync.snapshot();
-            let is_ignored = |path: &&Path| snapshot.file(path).is_none() && !sync.filter().counts_file(path);
+            let is_ignored = |path: &&Path| snapshot.file(path).is_none() && !sync.filter.counts_file(path);
             self.debouncer.paths().filter(is_ignored).map(Path::to_owned).collect()
         };
         for path in &ignored {
@@ -141,7 +123,7 @@ impl BurstTracker {
 
     /// Compares a burst that has ended with the snapshot.
     pub(super) fn compare(&mut self, burst: Burst, sync: &SnapshotSync, now: Instant) -> BurstResult {
-        let result = diff(&mut sync.snapshot(), sync.filter(), &burst, &self.state, self.options, now);
+        let result = diff(&mut sync.snapshot(), &sync.filter, &burst, &self.state, self.options, now);
         match result {
             DiffResult::Extended { in_progress, until } => {
                 tracing::debug!(files = ?in_progress, "files still being written: burst extended");
@@ -171,7 +153,7 @@ impl BurstTracker {
         for Change { path, .. } in &batch.changes {
             if let Some(file) = snapshot.file(path) {
                 let was_pending = self.state.was_waited_for(path);
-                self.in_progress.add_reported(path, *file.signature(), was_pending, now);
+                self.in_progress.add_reported(path, file.signature, was_pending, now);
             }
         }
     }

@@ -7,13 +7,15 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::Remedy;
 use crate::rules::Defect;
-use crate::watch::event::Event;
-use crate::watch::options::{Mode, Options};
-use crate::watch::shared::Shared;
-use crate::watch::snapshot::SnapshotSync;
-use crate::watch::summary::{Summary, SummaryContext};
+use crate::sync;
+use crate::watch::{
+    event::Event,
+    options::{Mode, Options},
+    summary::{RootPresence, Shared, Summary, SummaryContext},
+};
 
-use super::root_set::RootSet;
+use super::root::RootKind;
+use super::tree::WatchedTree;
 
 /// Maximum number of invalid rule lines with a warning of their own.
 const MAX_DEFECT_WARNINGS: usize = 5;
@@ -53,9 +55,15 @@ impl Reporter {
     }
 
     /// Publishes the context of the summary.
-    pub(super) fn publish(&self, sync: &SnapshotSync, roots: &RootSet) {
-        let context = SummaryContext::new(self.mode, roots.presence(), sync.mounts(), sync.anchor_count());
-        self.shared.set_summary_context(context);
+    pub(super) fn publish(&self, tree: &WatchedTree) {
+        let (mode, mounts, anchors) =
+            (self.mode, tree.sync.watches.mounts(), tree.sync.watches.anchor_count());
+        let roots = tree
+            .roots
+            .iter()
+            .map(|root| RootPresence { path: root.path.clone(), is_missing: root.kind == RootKind::Missing });
+        let context = SummaryContext { mode, roots: roots.collect(), mounts, anchors };
+        *sync::lock(&self.shared.summary_context) = context;
     }
 
     /// Warns that the limit of watches is used up, and reports the directories that are scanned instead.

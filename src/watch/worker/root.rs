@@ -1,19 +1,21 @@
 //! One root, and the directories that must be watched to see it appear and disappear.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Component, Path, PathBuf};
 
-use crate::watch::fs::FileSignature;
-use crate::watch::fs::paths::starts_with;
-use crate::watch::snapshot::SnapshotSync;
-use crate::watch::source::MAX_ANCHORS_PER_ROOT;
+use crate::watch::{
+    fs::{FileSignature, paths::starts_with},
+    options::Options,
+    snapshot::{SnapshotDir, SnapshotSync},
+    source::MAX_ANCHORS_PER_ROOT,
+};
 
 /// Maximum number of symbolic links in a chain, as in the kernel.
 const MAX_LINKS: usize = 40;
 
 /// The kind of entry at the path of a root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum RootKind {
+pub(crate) enum RootKind {
     Missing,
     /// A directory, or a symbolic link to one.
     Dir,
@@ -34,10 +36,11 @@ impl RootKind {
 
 /// A root.
 #[derive(Debug)]
-pub(super) struct Root {
+pub(crate) struct Root {
     /// Absolute. Only the last component may be a symbolic link.
-    path: PathBuf,
-    kind: RootKind,
+    pub(crate) path: PathBuf,
+    /// The kind that the snapshot is in line with.
+    pub(crate) kind: RootKind,
     /// The paths to which a symbolic link at `path` leads, link by link.
     link_targets: Vec<PathBuf>,
     /// The directory has no entries, so it may be about to be removed. While a process has it as its working
@@ -46,31 +49,22 @@ pub(super) struct Root {
 }
 
 impl Root {
-    /// The root at `path`, relative to `base`.
-    pub(super) fn new(base: &Path, path: &Path) -> Self {
-        let path = resolve_parents(&base.join(path));
-        let kind = RootKind::of_path(&path);
-        Self { link_targets: link_targets(&path), path, kind, is_empty: false }
+    /// The roots of a watch, and the files that always count, each once.
+    pub(crate) fn all(options: &Options) -> Vec<Self> {
+        let mut known = HashSet::new();
+        let paths = options.roots.iter().chain(&options.always);
+        let paths = paths.map(|path| resolve_parents(&options.rules.base.join(path)));
+        let new_root = |path: PathBuf| Self {
+            kind: RootKind::of_path(&path),
+            link_targets: link_targets(&path),
+            path,
+            is_empty: false,
+        };
+        paths.filter(|path| known.insert(path.clone())).map(new_root).collect()
     }
 
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    pub(super) fn kind(&self) -> RootKind {
-        self.kind
-    }
-
-    pub(super) fn is_dir(&self) -> bool {
+    pub(crate) fn is_dir(&self) -> bool {
         self.kind == RootKind::Dir
-    }
-
-    pub(super) fn is_missing(&self) -> bool {
-        self.kind == RootKind::Missing
-    }
-
-    pub(super) fn set_kind(&mut self, kind: RootKind) {
-        self.kind = kind;
     }
 
     /// Whether the root, or a target of its symbolic link, is `path` or lies below it.
@@ -83,7 +77,7 @@ impl Root {
     pub(super) fn update_is_empty(&mut self, sync: &SnapshotSync) -> bool {
         let has_no_files = {
             let snapshot = sync.snapshot();
-            snapshot.dir(&self.path).is_some_and(|dir| dir.files().is_empty() && dir.dirs().is_empty())
+            snapshot.dir(&self.path).is_some_and(|dir| dir.files.is_empty() && dir.dirs.is_empty())
         };
         // The directory is read only if it has nothing that counts.
         let has_no_entries = || std::fs::read_dir(&self.path).is_ok_and(|mut all| all.next().is_none());
@@ -91,10 +85,23 @@ impl Root {
         std::mem::replace(&mut self.is_empty, is_empty) != is_empty
     }
 
-    /// The inode number of the directory at the root's path.
-    pub(super) fn inode(&self) -> Option<u64> {
+    /// Whether the kind of the root has changed, or the snapshot has another directory in its place.
+    pub(super) fn has_moved(&self, sync: &SnapshotSync) -> bool {
+        let snapshot = sync.snapshot();
+        let present = |path: &Path| snapshot.dir(path).filter(|dir| !dir.is_missing());
         // The slash makes the kernel follow a symbolic link.
-        FileSignature::of_path(&self.path.join("")).ok().map(|signature| signature.inode())
+        let is_other = |dir: &SnapshotDir| {
+            let found = FileSignature::of_path(&self.path.join(""));
+            found.is_ok_and(|found| found.inode != dir.signature.inode)
+        };
+        match (self.kind, RootKind::of_path(&self.path)) {
+            (RootKind::Missing, RootKind::Missing) => false,
+            (RootKind::Dir, RootKind::Dir) => present(&self.path).is_none_or(is_other),
+            (RootKind::File, RootKind::File) => {
+                self.path.parent().is_some_and(|home| present(home).is_none())
+            }
+            (known, found) => known != found,
+        }
     }
 
     /// The directories outside the tree in which the root appears and disappears.

@@ -5,12 +5,16 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::rules;
-use crate::watch::fs::paths::{PathMap, starts_with};
-use crate::watch::fs::{FileSignature, nanoseconds};
-use crate::watch::snapshot::SnapshotSync;
+use crate::watch::{
+    fs::{
+        FileSignature, nanoseconds,
+        paths::{PathMap, starts_with},
+    },
+    git::MAX_HOLD,
+    snapshot::SnapshotSync,
+};
 
-use super::git_hold::MAX_HOLD;
-use super::root_set::RootSet;
+use super::root::Root;
 
 /// Quiet time after which an edited rule file is read again.
 const QUIET_TIME: Duration = Duration::from_millis(25);
@@ -26,89 +30,62 @@ const RECENT_CHECKOUT: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(super) struct RuleFiles {
     options: rules::Options,
-    /// Edited files that are not in effect yet.
-    edited: BTreeSet<PathBuf>,
-    edit_times: Option<EditTimes>,
+    /// Edits that are not in effect yet.
+    edit: Option<RuleEdit>,
     /// The rule files outside the trees, with their signatures.
     outside: PathMap<Option<FileSignature>>,
     /// The directories in which an outside file was or could have been.
     homes: BTreeSet<PathBuf>,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct EditTimes {
-    first: Instant,
-    last: Instant,
-}
-
-/// Edited rule files that are to take effect.
+/// Edited rule files.
 #[derive(Debug)]
 pub(super) struct RuleEdit {
-    files: BTreeSet<PathBuf>,
-    times: EditTimes,
+    pub(super) files: BTreeSet<PathBuf>,
+    first: Instant,
+    /// The time of the last edit.
+    pub(super) last: Instant,
 }
 
 impl RuleEdit {
-    /// The edited files.
-    pub(super) fn files(&self) -> &BTreeSet<PathBuf> {
-        &self.files
-    }
-
-    /// The time of the last edit.
-    pub(super) fn last(&self) -> Instant {
-        self.times.last
-    }
-
     /// The time since which a file that was ignored until now must be unchanged to enter the snapshot without
     /// an event. The child may not have seen a later version. Nanoseconds since the epoch.
     pub(super) fn unchanged_since(&self, sync: &SnapshotSync, now: Instant, wall_clock: SystemTime) -> i64 {
-        let is_checkout = sync.has_git_just_updated(wall_clock);
-        let since_first = now.saturating_duration_since(self.times.first);
+        let is_checkout = sync.git.has_just_updated(wall_clock);
+        let since_first = now.saturating_duration_since(self.first);
         let margin = if is_checkout { since_first + RECENT_CHECKOUT } else { RECENT_WRITE };
         nanoseconds(wall_clock).saturating_sub(i64::try_from(margin.as_nanos()).unwrap_or(i64::MAX))
     }
 }
 
 impl RuleFiles {
-    pub(super) fn new(options: &rules::Options) -> Self {
-        Self {
-            options: options.clone(),
-            edited: BTreeSet::new(),
-            edit_times: None,
-            outside: PathMap::new(),
-            homes: BTreeSet::new(),
-        }
+    pub(super) fn new(options: rules::Options) -> Self {
+        Self { options, edit: None, outside: PathMap::new(), homes: BTreeSet::new() }
     }
 
     /// Takes an event for a rule file.
     pub(super) fn add_edit(&mut self, file: PathBuf, at: Instant) {
         tracing::debug!(?file, "rule file edited");
-        self.edited.insert(file);
-        let first = self.edit_times.map_or(at, |times| times.first);
-        self.edit_times = Some(EditTimes { first, last: at });
-    }
-
-    /// Whether edits wait to take effect.
-    pub(super) fn has_edits(&self) -> bool {
-        !self.edited.is_empty()
+        let edit = self.edit.get_or_insert(RuleEdit { files: BTreeSet::new(), first: at, last: at });
+        edit.files.insert(file);
+        edit.last = at;
     }
 
     /// The time when the edits are to take effect; `None` without an edit.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.edit_times.map(|times| times.last + QUIET_TIME)
+        self.edit.as_ref().map(|edit| edit.last + QUIET_TIME)
     }
 
     /// Takes the edits if they are to take effect now. While git works, or a file is empty, they wait longer.
     pub(super) fn take_due_edit(&mut self, now: Instant, sync: &SnapshotSync) -> Option<RuleEdit> {
-        let times = self.edit_times.filter(|times| times.last + QUIET_TIME <= now)?;
-        let waited = now.saturating_duration_since(times.first);
-        let is_git_at_work = waited < MAX_HOLD && sync.git_lock().is_some();
-        if is_git_at_work || (waited < MAX_EMPTY_WAIT && self.edited.iter().any(|file| is_empty(file))) {
-            self.edit_times = Some(EditTimes { first: times.first, last: now });
+        let edit = self.edit.as_mut().filter(|edit| edit.last + QUIET_TIME <= now)?;
+        let waited = now.saturating_duration_since(edit.first);
+        let is_git_at_work = waited < MAX_HOLD && sync.git.lock(SystemTime::now()).is_some();
+        if is_git_at_work || (waited < MAX_EMPTY_WAIT && edit.files.iter().any(|file| is_empty(file))) {
+            edit.last = now;
             return None;
         }
-        self.edit_times = None;
-        Some(RuleEdit { files: std::mem::take(&mut self.edited), times })
+        self.edit.take()
     }
 
     /// Whether a path is a rule file outside the trees.
@@ -131,12 +108,12 @@ impl RuleFiles {
 
     /// The rule files that no watch or scan of a tree covers: files that the rules name, and files in the
     /// directories from the working directory down to a root.
-    pub(super) fn find_outside(&self, sync: &SnapshotSync, roots: &RootSet) -> BTreeSet<PathBuf> {
-        let mut files: BTreeSet<PathBuf> = sync.filter().rules().outside_files().into_iter().collect();
+    pub(super) fn find_outside(&self, sync: &SnapshotSync, roots: &[Root]) -> BTreeSet<PathBuf> {
+        let mut files: BTreeSet<PathBuf> = sync.filter.rules.outside_files().into_iter().collect();
         let vcs = self.options.vcs.then(|| ".gitignore".into());
         let names: Vec<_> = self.options.file_names.iter().cloned().chain(vcs).collect();
-        for root in roots.paths() {
-            let above = root.ancestors().skip(1).take_while(|dir| dir.starts_with(&self.options.base));
+        for root in roots {
+            let above = root.path.ancestors().skip(1).take_while(|dir| dir.starts_with(&self.options.base));
             files.extend(above.flat_map(|dir| names.iter().map(|name| dir.join(name))));
         }
         let snapshot = sync.snapshot();
@@ -188,19 +165,16 @@ impl RuleFiles {
     }
 
     /// The directories below which the rules can have changed: the homes of the edited files, or every root.
-    pub(super) fn affected_dirs(
-        &self,
-        edit: &RuleEdit,
-        sync: &SnapshotSync,
-        roots: &RootSet,
-    ) -> Vec<PathBuf> {
+    pub(super) fn affected_dirs(&self, edit: &RuleEdit, sync: &SnapshotSync, roots: &[Root]) -> Vec<PathBuf> {
         let snapshot = sync.snapshot();
         let mut dirs = HashSet::new();
         for file in &edit.files {
             let home = file.parent().filter(|home| !self.is_outside(file) && snapshot.dir(home).is_some());
             match home {
                 Some(home) => _ = dirs.insert(home),
-                None => dirs.extend(roots.dirs()),
+                None => {
+                    dirs.extend(roots.iter().filter(|root| root.is_dir()).map(|root| root.path.as_path()))
+                }
             }
         }
         let is_top = |dir: &&Path| !dirs.iter().any(|other| other != dir && dir.starts_with(other));

@@ -2,61 +2,54 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
-use crate::watch::queue::RawEvent;
-use crate::watch::snapshot::{SnapshotSync, SyncMode};
+use crate::watch::{
+    fs::FileSignature,
+    queue::{RawEvent, RawEventKind},
+    snapshot::{CompareOptions, Comparison, FileComparer, SnapshotFile, SnapshotSync, SyncMode},
+};
 
-use super::root_set::{RootCheck, RootSet};
+use super::root::{Root, RootKind};
 use super::rule_files::{RuleEdit, RuleFiles};
 
 /// Maximum number of passes over roots that look different each time. Some file systems number their
 /// directories anew with each access.
 const MAX_ROOT_PASSES: usize = 8;
+/// Length of a timer tick, by which kernels before 6.13 time writes.
+const TIMER_TICK: Duration = Duration::from_millis(10);
+/// Maximum number of files that are read after the first walk. If more were just written, the thread waits
+/// until their signatures are reliable.
+const MAX_FILES_TO_READ: usize = 500;
 
 /// Keeps the snapshot, the roots and the rule files in line with the disk.
 #[derive(Debug)]
 pub(super) struct WatchedTree {
-    sync: SnapshotSync,
-    roots: RootSet,
-    rule_files: RuleFiles,
+    pub(super) sync: SnapshotSync,
+    pub(super) rule_files: RuleFiles,
+    pub(super) roots: Vec<Root>,
+}
+
+/// The result of checking the roots.
+#[derive(Debug, Default)]
+pub(super) struct RootCheck {
+    /// What differs from the snapshot.
+    pub(super) events: Vec<RawEvent>,
+    /// A root was entered or left.
+    pub(super) has_changed: bool,
+    /// The set of anchors is to be computed again.
+    pub(super) needs_anchors: bool,
+}
+
+/// What the snapshot has of the directory in which a root lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum HomeExtent {
+    Unknown,
+    Whole,
+    RootFiles { is_missing: bool },
 }
 
 impl WatchedTree {
-    pub(super) fn new(sync: SnapshotSync, roots: RootSet, rule_files: RuleFiles) -> Self {
-        Self { sync, roots, rule_files }
-    }
-
-    /// The snapshot with its watches.
-    pub(super) fn sync(&self) -> &SnapshotSync {
-        &self.sync
-    }
-
-    /// The snapshot with its watches, to compare a part of it with the disk.
-    pub(super) fn sync_mut(&mut self) -> &mut SnapshotSync {
-        &mut self.sync
-    }
-
-    /// The roots.
-    pub(super) fn roots(&self) -> &RootSet {
-        &self.roots
-    }
-
-    /// The rule files.
-    pub(super) fn rule_files(&self) -> &RuleFiles {
-        &self.rule_files
-    }
-
-    /// The rule files, to change them.
-    pub(super) fn rule_files_mut(&mut self) -> &mut RuleFiles {
-        &mut self.rule_files
-    }
-
-    /// Closes the event source.
-    pub(super) fn close(self) {
-        self.sync.close();
-    }
-
     /// Walks every root for the first time. Returns the changes that happened meanwhile.
     pub(super) fn walk_first(&mut self) -> Vec<RawEvent> {
         let walks: Vec<_> = (0..self.roots.len()).map(|index| self.walk_root_first(index)).collect();
@@ -68,14 +61,14 @@ impl WatchedTree {
             }
             // Rules may have been read before the last write to their file. Now the watches are in place.
             for dir in edits.iter().filter_map(|event| event.path.parent()) {
-                self.sync.forget_rules(dir);
+                self.sync.filter.rules.forget(dir);
             }
-            self.sync.forget_rules(self.roots.path(index));
-            if !self.sync.has_events() {
+            self.sync.filter.rules.forget(&self.roots[index].path);
+            if !self.sync.watches.has_events() {
                 // No event reports a further write within the same timer tick, so that tick must pass.
-                std::thread::sleep(3 * super::startup::TIMER_TICK);
+                std::thread::sleep(3 * TIMER_TICK);
             }
-            self.roots.enter(index, SyncMode::Initial, &mut self.sync);
+            self.enter(index, SyncMode::Initial);
             walked_again = true;
         }
         if walked_again {
@@ -87,9 +80,41 @@ impl WatchedTree {
     /// Walks a root for the first time. Returns when the walk began, and which rule files may have changed
     /// since.
     fn walk_root_first(&mut self, index: usize) -> (SystemTime, Vec<RawEvent>) {
-        self.sync.add_repository_of(self.roots.path(index));
+        self.sync.git.add_repository_of(&self.roots[index].path);
         let begun = SystemTime::now();
-        (begun, self.roots.enter(index, SyncMode::Initial, &mut self.sync))
+        (begun, self.enter(index, SyncMode::Initial))
+    }
+
+    /// Makes the signatures of files reliable that were written just before the first walk. A later write
+    /// within the same timer tick would leave the same signature.
+    pub(super) fn settle_racy_files(&self, options: CompareOptions) {
+        let mut racy = Vec::new();
+        for dir in self.sync.snapshot().dirs() {
+            racy.extend(dir.files.iter().filter(|file| file.is_racy).map(|file| dir.path.join(&*file.name)));
+        }
+        let is_read = racy.len() <= MAX_FILES_TO_READ;
+        if !is_read {
+            std::thread::sleep(2 * TIMER_TICK);
+        }
+        let mut comparer = FileComparer::new(options);
+        for path in racy {
+            let settled = if is_read {
+                match comparer.compare(&path, None, false) {
+                    Comparison::Changed(found) => Some(found),
+                    _ => None,
+                }
+            } else {
+                let found = FileSignature::of_path(&path).ok().filter(FileSignature::has_content);
+                found
+                    .zip(path.file_name())
+                    .map(|(found, name)| SnapshotFile::new(name, found, SystemTime::now()))
+            };
+            if let Some(settled) = settled
+                && let Some(file) = self.sync.snapshot().file_mut(&path)
+            {
+                *file = settled;
+            }
+        }
     }
 
     /// Watches the directories outside the trees that report roots and rule files. Returns the changes found.
@@ -102,11 +127,11 @@ impl WatchedTree {
         for pass in 0.. {
             let outside = self.rule_files.find_outside(&self.sync, &self.roots);
             let mut wanted = self.rule_files.homes_of(&outside);
-            wanted.extend(self.roots.anchors());
+            wanted.extend(self.roots.iter_mut().flat_map(Root::anchors));
             self.rule_files.set_outside(outside);
             let wanted = self.sync.set_anchors(wanted);
             if pass < MAX_ROOT_PASSES {
-                let check = self.roots.check_moved(&mut self.sync);
+                let check = self.enter_moved_roots();
                 events.extend(check.events);
                 if check.has_changed {
                     placed = Some(wanted);
@@ -123,20 +148,42 @@ impl WatchedTree {
 
     /// Takes an event for a path that may be a root, or lie above one.
     pub(super) fn check_root_path(&mut self, path: &Path) -> RootCheck {
-        let check = self.roots.check_path(path, &mut self.sync);
+        let mut check = RootCheck::default();
+        for index in 0..self.roots.len() {
+            if self.roots[index].depends_on(path) {
+                self.check_root(index, path, &mut check);
+                // A missing root may have an existing parent now.
+                check.needs_anchors |= self.roots[index].kind == RootKind::Missing;
+            }
+        }
         self.with_anchors(check)
     }
 
     /// Examines the roots, where no event reports their changes.
     pub(super) fn check_moved_roots(&mut self) -> RootCheck {
-        let check = self.roots.check_moved(&mut self.sync);
+        let check = self.enter_moved_roots();
         self.with_anchors(check)
     }
 
-    /// Examines the roots that have just lost their last entry.
+    /// Examines the roots that may have lost their last entry, and so may be about to be removed.
     pub(super) fn check_emptied_roots(&mut self) -> RootCheck {
-        let check = self.roots.check_emptied(&mut self.sync);
+        let mut check = RootCheck::default();
+        for index in 0..self.roots.len() {
+            if self.roots[index].is_dir() {
+                check.needs_anchors |= self.roots[index].update_is_empty(&self.sync);
+                self.check_root_if_moved(index, &mut check);
+            }
+        }
         self.with_anchors(check)
+    }
+
+    /// Enters and leaves the roots that were replaced, created or removed without an event.
+    fn enter_moved_roots(&mut self) -> RootCheck {
+        let mut check = RootCheck::default();
+        for index in 0..self.roots.len() {
+            self.check_root_if_moved(index, &mut check);
+        }
+        check
     }
 
     fn with_anchors(&mut self, mut check: RootCheck) -> RootCheck {
@@ -146,10 +193,116 @@ impl WatchedTree {
         check
     }
 
+    fn check_root_if_moved(&mut self, index: usize, check: &mut RootCheck) {
+        if self.roots[index].has_moved(&self.sync) {
+            let path = self.roots[index].path.clone();
+            self.check_root(index, &path, check);
+        }
+    }
+
+    /// Enters or leaves a root if it has appeared, disappeared or been replaced. `event_path` is the root's
+    /// path or one above it.
+    fn check_root(&mut self, index: usize, event_path: &Path, check: &mut RootCheck) {
+        let path = self.roots[index].path.clone();
+        let (was, is) = (self.roots[index].kind, RootKind::of_path(&path));
+        let home = path.parent().unwrap_or(&path);
+        let home_extent = match self.sync.snapshot().dir(home) {
+            None => HomeExtent::Unknown,
+            Some(dir) if dir.has_root_files_only() => HomeExtent::RootFiles { is_missing: dir.is_missing() },
+            Some(_) => HomeExtent::Whole,
+        };
+        match (was, is) {
+            (RootKind::Missing, RootKind::Missing) => return,
+            // The watch of its directory reports what happens to the file.
+            (RootKind::File, _) if home_extent == HomeExtent::Whole => return,
+            (RootKind::File | RootKind::Missing, RootKind::File | RootKind::Missing)
+                if self.is_in_tree(home) =>
+            {
+                // A missing file in a tree stays a file here, because it needs no anchors.
+                if is == RootKind::File {
+                    self.roots[index].kind = is;
+                }
+                return;
+            }
+            (RootKind::File, RootKind::File | RootKind::Missing)
+                if home_extent == HomeExtent::RootFiles { is_missing: false } && event_path == path =>
+            {
+                return;
+            }
+            _ => {}
+        }
+        check.events.extend(self.reenter(index, is, home_extent));
+        (check.has_changed, check.needs_anchors) = (true, true);
+    }
+
+    /// Leaves the old state of a root, and enters the new one.
+    fn reenter(&mut self, index: usize, is: RootKind, home_extent: HomeExtent) -> Vec<RawEvent> {
+        let path = self.roots[index].path.clone();
+        let home = path.parent().unwrap_or(&path);
+        let has_root_files_only = matches!(home_extent, HomeExtent::RootFiles { .. });
+        if is == RootKind::Dir && !self.roots[index].is_dir() {
+            // The rules may have been read before the directory existed.
+            self.sync.filter.rules.forget(&path);
+        }
+        self.roots[index].kind = is;
+        // The watches may be on the directory that was here before.
+        let mut below = self.sync.snapshot().dirs_below(&path);
+        if has_root_files_only {
+            below.push(home.to_owned());
+        }
+        self.sync.watches.remove(below);
+        let mut events = Vec::new();
+        if is != RootKind::Dir {
+            events.extend(self.sync.mark_missing_below(&path));
+        }
+        if is != RootKind::File && has_root_files_only {
+            // Other roots in the same directory may still exist.
+            events.extend(self.sync_root_files(home, SyncMode::Rewatch));
+        }
+        events.extend(self.enter(index, SyncMode::Rewatch));
+        events
+    }
+
+    /// Walks a root.
+    fn enter(&mut self, index: usize, mode: SyncMode<'_>) -> Vec<RawEvent> {
+        let path = self.roots[index].path.clone();
+        match self.roots[index].kind {
+            RootKind::Dir => {
+                let events = self.sync.sync(&path, mode);
+                self.roots[index].update_is_empty(&self.sync);
+                events
+            }
+            RootKind::File => {
+                let Some(home) = path.parent() else { return Vec::new() };
+                let snapshot = self.sync.snapshot();
+                let is_known = snapshot.dir(home).is_some_and(|dir| !dir.has_root_files_only());
+                drop(snapshot);
+                if is_known || self.is_in_tree(home) {
+                    return Vec::new();
+                }
+                self.sync_root_files(home, mode)
+            }
+            RootKind::Missing => Vec::new(),
+        }
+    }
+
+    /// Whether a directory belongs to the tree of a root.
+    fn is_in_tree(&self, dir: &Path) -> bool {
+        let mut roots = self.roots.iter().filter(|root| root.is_dir());
+        roots.any(|root| dir.starts_with(&root.path)) && self.sync.filter.counts_dir(dir)
+    }
+
+    /// Compares the roots that are files in one directory with the disk.
+    fn sync_root_files(&mut self, home: &Path, mode: SyncMode<'_>) -> Vec<RawEvent> {
+        let paths = self.roots.iter().map(|root| &root.path);
+        let names: Vec<_> = paths.filter(|path| path.parent() == Some(home)).cloned().collect();
+        self.sync.sync_names(home, &names, mode)
+    }
+
     /// Compares the entries of one directory with the disk.
     pub(super) fn sync_dir(&mut self, path: &Path) -> Vec<RawEvent> {
         if self.has_root_files_only(path) {
-            self.roots.sync_root_files(path, SyncMode::Rescan, &mut self.sync)
+            self.sync_root_files(path, SyncMode::Rescan)
         } else {
             self.sync.sync_one(path)
         }
@@ -163,14 +316,13 @@ impl WatchedTree {
     /// Watches with a new instance, and compares everything with the disk.
     pub(super) fn rescan(&mut self) -> Vec<RawEvent> {
         self.sync.renew_watches();
-        let mut events = self.roots.enter_all_again(&mut self.sync);
+        let mut events = Vec::new();
+        for index in 0..self.roots.len() {
+            self.roots[index].kind = RootKind::of_path(&self.roots[index].path);
+            events.extend(self.enter(index, SyncMode::Rescan));
+        }
         events.extend(self.update_anchors());
         events
-    }
-
-    /// Takes the edits of rule files that are to take effect now.
-    pub(super) fn take_due_edit(&mut self, now: Instant) -> Option<RuleEdit> {
-        self.rule_files.take_due_edit(now, &self.sync)
     }
 
     /// Makes edited rules take effect. `pending` are the paths that wait to be compared. Returns what
@@ -185,24 +337,45 @@ impl WatchedTree {
         now: Instant,
     ) -> Vec<RawEvent> {
         let dirs = self.rule_files.affected_dirs(edit, &self.sync, &self.roots);
-        let root_files = self.roots.known_files(&self.sync);
+        let root_files = self.known_root_files();
         let begun = SystemTime::now();
-        let is_other_file = |event: &RawEvent| !edit.files().contains(&event.path);
+        let is_other_file = |event: &RawEvent| !edit.files.contains(&event.path);
         let mut events = Vec::new();
         for dir in &dirs {
             events.extend(self.sync.sync(dir, SyncMode::Rescan).into_iter().filter(is_other_file));
         }
-        for dir in edit.files().iter().filter_map(|file| file.parent()) {
-            self.sync.forget_rules(dir);
-        }
-        dirs.iter().for_each(|dir| self.sync.forget_rules(dir));
+        let homes = edit.files.iter().filter_map(|file| file.parent());
+        homes.chain(dirs.iter().map(PathBuf::as_path)).for_each(|dir| self.sync.filter.rules.forget(dir));
         let unchanged_since = edit.unchanged_since(&self.sync, now, begun);
         pending.extend(events.iter().map(|event| event.path.clone()));
         let mode = SyncMode::NewRules { unchanged_since, pending: &pending };
         for dir in &dirs {
             events.extend(self.sync.sync(dir, mode).into_iter().filter(is_other_file));
         }
-        events.extend(self.roots.restore_files(root_files, &mut self.sync));
+        self.restore_root_files(root_files, &mut events);
         events
+    }
+
+    /// The roots that are files, with their entries in the snapshot.
+    fn known_root_files(&self) -> Vec<(usize, SnapshotFile)> {
+        let snapshot = self.sync.snapshot();
+        let known = |(index, root): (usize, &Root)| Some((index, snapshot.file(&root.path)?.clone()));
+        self.roots.iter().enumerate().filter_map(known).collect()
+    }
+
+    /// Puts files back that have left the snapshot with an ignored directory, because a root counts even if
+    /// the rules ignore it.
+    fn restore_root_files(&mut self, known: Vec<(usize, SnapshotFile)>, events: &mut Vec<RawEvent>) {
+        for (index, file) in known {
+            let path = self.roots[index].path.clone();
+            if self.sync.snapshot().file(&path).is_some() {
+                continue;
+            }
+            events.extend(self.enter(index, SyncMode::Rescan));
+            if let Some(home) = path.parent() {
+                self.sync.snapshot().insert_file(home, file);
+            }
+            events.push(RawEvent::new(path, RawEventKind::Written));
+        }
     }
 }

@@ -1,34 +1,29 @@
 //! The watch thread's loop.
 
-use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::Remedy;
 use crate::change::{Batch, Change};
-use crate::watch::event::Event;
-use crate::watch::filter::Filter;
-use crate::watch::options::Options;
-use crate::watch::queue::{Message, Queue, WakeOn};
-use crate::watch::shared::Shared;
-use crate::watch::snapshot::{
-    CompareOptions, Prefetch, ScanDiff, SnapshotSync, SyncMode, WatchRegistry, thread_cpu_time,
+use crate::watch::{
+    event::Event,
+    filter::Filter,
+    git::{GitHold, HoldCheck},
+    options::Options,
+    queue::{Message, Queue, WakeOn},
+    snapshot::{CompareOptions, Prefetch, SnapshotSync, SyncMode, WatchRegistry, thread_cpu_time},
+    summary::Shared,
 };
 
 use super::burst::{BurstResult, BurstTracker};
-use super::change_tracker::{ChangeTracker, SummaryState};
-use super::git_hold::{GitHold, HoldCheck};
+use super::change_tracker::ChangeTracker;
 use super::poller::Poller;
 use super::reporter::Reporter;
-use super::root_set::{RootCheck, RootSet};
+use super::root::Root;
 use super::rule_files::RuleFiles;
-use super::startup;
 use super::tree::WatchedTree;
-
-/// Delay before the summary is published after directories have come or gone, because thousands may follow.
-const PUBLISH_DELAY: Duration = Duration::from_millis(20);
 
 /// The watch thread. It owns everything but the queue and the shared state.
 #[derive(Debug)]
@@ -41,7 +36,6 @@ pub(crate) struct Worker {
     poller: Poller,
     compare_options: CompareOptions,
     prefetch: Option<Prefetch>,
-    publish_at: Option<Instant>,
     /// A comparison of everything that the owner has not been informed of.
     rescan: Option<Rescan>,
 }
@@ -58,16 +52,16 @@ impl Worker {
     pub(crate) fn start(
         options: &Options,
         filter: Arc<Filter>,
-        roots: RootSet,
+        roots: Vec<Root>,
         queue: Arc<Queue>,
         shared: Arc<Shared>,
         events: UnboundedSender<Event>,
     ) -> Self {
-        let root_paths = roots.paths().map(Path::to_owned).collect();
+        let root_paths = roots.iter().map(|root| root.path.clone()).collect();
         let watches = WatchRegistry::new(options.mode, Arc::clone(&queue), root_paths);
-        let sync = SnapshotSync::new(shared.snapshot_handle(), filter, watches);
-        let compare_options = CompareOptions::new(options);
-        let tree = WatchedTree::new(sync, roots, RuleFiles::new(&options.rules));
+        let sync = SnapshotSync::new(Arc::clone(&shared.snapshot), filter, watches);
+        let compare_options = CompareOptions { how: options.compare, content_limit: options.content_limit };
+        let tree = WatchedTree { sync, roots, rule_files: RuleFiles::new(options.rules.clone()) };
         let burst = BurstTracker::new(options.debounce, compare_options);
         let mut worker = Self {
             queue,
@@ -78,14 +72,13 @@ impl Worker {
             poller: Poller::new(options.poll_interval, Instant::now()),
             compare_options,
             prefetch: None,
-            publish_at: None,
             rescan: None,
         };
-        let events = worker.changes.tree_mut().walk_first();
+        let events = worker.changes.tree.walk_first();
         worker.changes.accept(events, Instant::now());
-        startup::settle_racy_files(worker.sync(), compare_options);
+        worker.changes.tree.settle_racy_files(compare_options);
         worker.publish();
-        worker.reporter.report_defects(&worker.sync().filter().rules().defects());
+        worker.reporter.report_defects(&worker.sync().filter.rules.defects());
         worker
     }
 
@@ -95,25 +88,21 @@ impl Worker {
         while !self.reporter.is_closed() {
             for (message, at) in self.queue.dequeue(self.deadline(), self.wake_on()) {
                 match message {
-                    Message::Event(event) => {
-                        let summary = self.changes.handle_event(event, at);
-                        self.update_summary(summary);
-                    }
+                    Message::Event(event) => self.changes.handle_event(event, at),
                     Message::EventsLost | Message::Rescan => {
                         tracing::debug!("events may be missing: rescan");
-                        self.changes.debouncer_mut().require_rescan(at);
+                        self.changes.burst.debouncer.require_rescan(at);
                     }
-                    Message::GenerationStarted => self.changes.debouncer_mut().generation_started(at),
+                    Message::GenerationStarted => self.changes.burst.debouncer.generation_started(at),
                     Message::Stop => return self.close(),
                 }
             }
-            if self.publish_at.is_some_and(|at| at <= Instant::now()) || self.sync().is_limit_hit() {
-                self.publish();
-            }
+            self.publish_if_due(Instant::now());
             self.reload_rules_if_due(Instant::now());
             self.scan_if_due(Instant::now());
             self.retry_if_due(Instant::now());
-            self.changes.check_in_progress(Instant::now());
+            self.changes.burst.check_in_progress(Instant::now());
+            self.publish_if_due(Instant::now());
             self.end_burst_if_due(Instant::now());
         }
         self.close();
@@ -121,43 +110,47 @@ impl Worker {
 
     fn close(self) {
         drop(self.prefetch);
-        self.changes.close();
+        self.changes.tree.sync.watches.close();
     }
 
     fn sync(&self) -> &SnapshotSync {
-        self.changes.tree().sync()
+        &self.changes.tree.sync
     }
 
     /// Events need not wake the thread while they can hardly make the burst end earlier.
     fn wake_on(&self) -> WakeOn {
-        let can_gather = self.changes.burst().debouncer().can_gather_until_deadline();
-        let has_edits = self.changes.tree().rule_files().has_edits();
-        if can_gather && !has_edits { WakeOn::Request } else { WakeOn::AnyMessage }
+        let can_gather = self.changes.burst.debouncer.can_gather_until_deadline();
+        if can_gather && self.changes.tree.rule_files.deadline().is_none() {
+            WakeOn::Request
+        } else {
+            WakeOn::AnyMessage
+        }
     }
 
     /// The time of the next task; `None` if an event must come first, so that an idle watch costs nothing.
     fn deadline(&self) -> Option<Instant> {
-        let burst = self.changes.burst().debouncer().deadline();
+        let burst = self.changes.burst.debouncer.deadline();
         // A burst that is held back gathers events until its own deadline at least.
         let burst =
             burst.map(|deadline| self.git_hold.deadline().map_or(deadline, |next| next.max(deadline)));
         let others = [
-            self.changes.burst().next_check(),
-            self.changes.tree().rule_files().deadline(),
+            self.changes.burst.in_progress.deadline(),
+            self.changes.tree.rule_files.deadline(),
             self.poller.deadline(),
-            self.publish_at,
+            self.changes.publish_at,
         ];
         burst.into_iter().chain(others.into_iter().flatten()).min()
     }
 
     /// Makes edited rules take effect, once their files are at rest.
     fn reload_rules_if_due(&mut self, now: Instant) {
-        let Some(edit) = self.changes.tree_mut().take_due_edit(now) else { return };
+        let tree = &mut self.changes.tree;
+        let Some(edit) = tree.rule_files.take_due_edit(now, &tree.sync) else { return };
         self.changes.apply_rules(&edit, now);
         self.publish();
         self.prefetch();
-        let defects = self.sync().filter().rules().defects();
-        let (files, summary) = (edit.files().iter().cloned().collect(), self.reporter.summary());
+        let defects = self.sync().filter.rules.defects();
+        let (files, summary) = (edit.files.into_iter().collect(), self.reporter.summary());
         self.reporter.send(Event::RulesReloaded { files, defects, summary });
     }
 
@@ -166,39 +159,29 @@ impl Worker {
         if !self.poller.is_active() {
             return;
         }
-        if self.poller.schedule_mut().is_scan_due(now) {
+        if self.poller.is_scan_due(now) {
             self.scan_all();
             return;
         }
-        let diffs = self.poller.quick_scan(self.changes.tree().sync(), now);
-        self.take_scan(diffs, Instant::now());
+        let diffs = self.poller.quick_scan(&self.changes.tree.sync, now);
+        self.changes.take_scan(diffs, Instant::now());
     }
 
     fn scan_all(&mut self) {
         let before = thread_cpu_time();
-        if !self.sync().has_events() {
-            let check = self.changes.tree_mut().check_moved_roots();
-            self.take_root_check(check, Instant::now());
-            self.changes.tree_mut().rule_files_mut().scan_outside();
+        if !self.sync().watches.has_events() {
+            let check = self.changes.tree.check_moved_roots();
+            self.changes.take_root_check(check, Instant::now());
+            self.changes.tree.rule_files.scan_outside();
         }
         let (diffs, cpu_time_elsewhere) = self.poller.scan(self.sync());
         let cpu_time = thread_cpu_time().saturating_sub(before) + cpu_time_elsewhere;
         let ended = Instant::now();
-        self.take_scan(diffs, ended);
-        if let Some(interval) = self.poller.schedule_mut().finish_scan(ended, cpu_time) {
+        self.changes.take_scan(diffs, ended);
+        if let Some(interval) = self.poller.finish_scan(ended, cpu_time) {
             let message = format!("scans take so much CPU time that they run only every {interval:.1?}");
             self.reporter.warn(message, Remedy::ScanLess);
         }
-    }
-
-    fn take_scan(&mut self, diffs: Vec<ScanDiff>, now: Instant) {
-        let summary = self.changes.take_scan(diffs, now);
-        self.update_summary(summary);
-    }
-
-    fn take_root_check(&mut self, check: RootCheck, at: Instant) {
-        let summary = self.changes.take_root_check(check, at);
-        self.update_summary(summary);
     }
 
     /// Tries to watch and read the directories that could not be watched or read, if that is due.
@@ -206,19 +189,19 @@ impl Worker {
         if !self.poller.take_due_retry(now) {
             return;
         }
-        let was_limited = self.sync().is_limited();
-        let watched = self.changes.tree_mut().sync_mut().retry_watches();
+        let was_limited = self.sync().watches.is_limited();
+        let watched = self.changes.tree.sync.retry_watches();
         let diffs = self.poller.scan_dirs(self.sync(), &watched);
-        self.take_scan(diffs, now);
+        self.changes.take_scan(diffs, now);
         for path in self.poller.readable_again(self.sync()) {
-            let events = self.changes.tree_mut().sync_mut().sync(&path, SyncMode::Rewatch);
+            let events = self.changes.tree.sync.sync(&path, SyncMode::Rewatch);
             self.changes.accept(events, now);
         }
         // The limit was reported before.
-        self.changes.tree_mut().sync_mut().take_limit_hit();
-        let has_recovered = was_limited && !self.sync().is_limited();
+        self.changes.tree.sync.watches.take_limit_hit();
+        let has_recovered = was_limited && !self.sync().watches.is_limited();
         if has_recovered {
-            let events = self.changes.tree_mut().update_anchors();
+            let events = self.changes.tree.update_anchors();
             self.changes.accept(events, Instant::now());
         }
         self.publish();
@@ -229,21 +212,21 @@ impl Worker {
 
     /// Compares the burst with the snapshot if it has ended.
     fn end_burst_if_due(&mut self, now: Instant) {
-        let Some(deadline) = self.changes.burst().debouncer().deadline() else {
+        let Some(deadline) = self.changes.burst.debouncer.deadline() else {
             self.git_hold.clear();
             return;
         };
         if deadline > now || self.is_held_by_git(now) || !self.has_scan_settled(now) {
             return;
         }
-        let Some(burst) = self.changes.debouncer_mut().take_ended(now) else { return };
-        if burst.needs_rescan() {
-            self.changes.debouncer_mut().requeue(burst);
+        let Some(burst) = self.changes.burst.debouncer.take_ended(now) else { return };
+        if burst.needs_rescan {
+            self.changes.burst.debouncer.requeue(burst);
             self.rescan(now);
             return;
         }
-        let (tracker, tree) = self.changes.burst_and_tree();
-        match tracker.compare(burst, tree.sync(), now) {
+        let ChangeTracker { burst: tracker, tree, .. } = &mut self.changes;
+        match tracker.compare(burst, &tree.sync, now) {
             BurstResult::Extended => {}
             BurstResult::NoChange => self.finish_burst(now),
             BurstResult::Changed(batch) => {
@@ -255,8 +238,8 @@ impl Worker {
     }
 
     fn finish_burst(&mut self, now: Instant) {
-        let check = self.changes.finish_burst();
-        self.take_root_check(check, now);
+        self.changes.finish_burst(now);
+        self.publish_if_due(now);
         if let Some(Rescan { files, took }) = self.rescan.take() {
             self.reporter.send(Event::Rescanned { files, took });
         }
@@ -264,14 +247,14 @@ impl Worker {
 
     /// Whether the burst is to wait because git works.
     fn is_held_by_git(&mut self, now: Instant) -> bool {
-        let sync = self.changes.tree().sync();
-        match self.git_hold.check(now, sync.git_lock(), || sync.is_behind()) {
+        let sync = &self.changes.tree.sync;
+        match self.git_hold.check(now, sync.git.lock(SystemTime::now()), || sync.watches.is_behind()) {
             HoldCheck::Free => return false,
             HoldCheck::Held => {}
             HoldCheck::Announce(marker) => self.reporter.send(Event::WaitingForGit { marker }),
             HoldCheck::Ended => {
                 // The last changes may not have been examined or scanned yet.
-                self.changes.debouncer_mut().restart_quiet_time(now);
+                self.changes.burst.debouncer.restart_quiet_time(now);
                 if self.poller.is_active() {
                     self.scan_all();
                 }
@@ -282,10 +265,10 @@ impl Worker {
 
     /// Whether a further scan finds nothing more after scans have found several changes.
     fn has_scan_settled(&mut self, now: Instant) -> bool {
-        if self.poller.is_active() && self.changes.burst().recorded() > 1 {
+        if self.poller.is_active() && self.changes.burst.recorded() > 1 {
             self.scan_all();
         }
-        self.changes.burst().debouncer().deadline().is_none_or(|deadline| deadline <= now)
+        self.changes.burst.debouncer.deadline().is_none_or(|deadline| deadline <= now)
     }
 
     /// Lets quick scans cover the paths of a batch, and follows its files in case they grow. Where there are
@@ -295,10 +278,10 @@ impl Worker {
             return;
         }
         for Change { path, .. } in &batch.changes {
-            self.poller.schedule_mut().add_changed(path, now);
+            self.poller.add_changed(path, now);
         }
-        let (burst, tree) = self.changes.burst_and_tree();
-        burst.remember(batch, tree.sync(), now);
+        let ChangeTracker { burst, tree, .. } = &mut self.changes;
+        burst.remember(batch, &tree.sync, now);
     }
 
     /// Compares everything with the disk, because events were lost.
@@ -309,24 +292,20 @@ impl Worker {
         self.rescan = Some(Rescan { files, took: now.elapsed() });
     }
 
-    fn update_summary(&mut self, summary: SummaryState) {
-        match summary {
-            SummaryState::UpToDate => {}
-            SummaryState::OutdatedSoon => {
-                self.publish_at.get_or_insert_with(|| Instant::now() + PUBLISH_DELAY);
-            }
-            SummaryState::Outdated => self.publish(),
+    fn publish_if_due(&mut self, now: Instant) {
+        if self.changes.publish_at.is_some_and(|at| at <= now) || self.sync().watches.is_limit_hit() {
+            self.publish();
         }
     }
 
     /// Publishes the context of the summary, decides whether scans are needed, and reports a limit if one was
     /// hit.
     fn publish(&mut self) {
-        self.publish_at = None;
-        let tree = self.changes.tree();
-        self.poller.update(tree.sync());
-        self.reporter.publish(tree.sync(), tree.roots());
-        if self.changes.tree_mut().sync_mut().take_limit_hit() {
+        self.changes.publish_at = None;
+        let tree = &mut self.changes.tree;
+        self.poller.update(&tree.sync);
+        self.reporter.publish(tree);
+        if tree.sync.watches.take_limit_hit() {
             self.reporter.report_limit();
         }
     }
@@ -334,7 +313,7 @@ impl Worker {
     /// Reads the files without a fingerprint in the background.
     fn prefetch(&mut self) {
         if self.prefetch.as_ref().is_none_or(Prefetch::is_done) {
-            self.prefetch = Some(Prefetch::start(self.shared.snapshot_handle(), self.compare_options));
+            self.prefetch = Some(Prefetch::start(Arc::clone(&self.shared.snapshot), self.compare_options));
         }
     }
 }

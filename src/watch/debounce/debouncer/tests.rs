@@ -1,7 +1,6 @@
 //! Tests of the debouncer with a time that the test sets.
 
 use super::*;
-use crate::watch::debounce::policy::{PER_PATH, SINGLE};
 
 fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)

@@ -1,8 +1,18 @@
-//! Holds a burst back while git works in a watched repository.
+//! Git operations in the watched repositories: whether one is running, and how long a burst waits for it.
+//!
+//! Git's own files are not watched, so they are read, and only while a burst is pending.
 
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
 
+/// Maximum age of a lock file. An older one was left behind by a git process that has died.
+const MAX_LOCK_AGE: Duration = Duration::from_secs(30);
+/// Maximum time since the last step of a running rebase. After that, git waits for the developer, whose edits
+/// count.
+const MAX_STEP_AGE: Duration = Duration::from_secs(1);
+/// Directories that exist while git applies several commits one after the other.
+const SEQUENCE_DIRS: [&str; 3] = ["rebase-merge", "rebase-apply", "sequencer"];
 /// Delay before the lock of a running git operation is checked again.
 const CHECK_INTERVAL: Duration = Duration::from_millis(10);
 /// Maximum wait, after a git operation has ended, for its last events to arrive.
@@ -10,11 +20,66 @@ const MAX_EVENT_DELAY: Duration = Duration::from_millis(500);
 /// Delay before the hold is announced.
 const ANNOUNCE_DELAY: Duration = Duration::from_millis(100);
 /// Maximum time for which a burst is held back.
-pub(super) const MAX_HOLD: Duration = Duration::from_secs(30);
+pub(crate) const MAX_HOLD: Duration = Duration::from_secs(30);
+
+/// The git directories of the watched trees.
+#[derive(Debug, Default)]
+pub(crate) struct GitDirs {
+    dirs: Vec<PathBuf>,
+}
+
+impl GitDirs {
+    /// Adds the repository that contains a directory, if there is one.
+    pub(crate) fn add_repository_of(&mut self, inside: &Path) {
+        if let Some(dir) = inside.ancestors().find_map(|dir| git_dir(&dir.join(".git")))
+            && !self.dirs.contains(&dir)
+        {
+            self.dirs.push(dir);
+        }
+    }
+
+    /// The lock file or directory of a running git operation, if there is one.
+    pub(crate) fn lock(&self, now: SystemTime) -> Option<PathBuf> {
+        self.dirs.iter().find_map(|dir| index_lock(dir, now).or_else(|| sequence_dir(dir, now)))
+    }
+
+    /// Whether git has updated an index within the last two seconds.
+    pub(crate) fn has_just_updated(&self, now: SystemTime) -> bool {
+        let is_new = |dir: &PathBuf| age(&dir.join("index"), now).is_some_and(|age| age < 2 * MAX_STEP_AGE);
+        self.dirs.iter().any(is_new)
+    }
+}
+
+/// Resolves `.git`, which is a file with the directory's path in a linked worktree and in a submodule.
+fn git_dir(path: &Path) -> Option<PathBuf> {
+    let kind = std::fs::metadata(path).ok()?;
+    if kind.is_dir() {
+        return Some(path.to_owned());
+    }
+    let text = std::fs::read(path).ok().filter(|_| kind.is_file())?;
+    let name = text.strip_prefix(b"gitdir: ")?.trim_ascii_end();
+    Some(path.parent()?.join(std::ffi::OsStr::from_bytes(name)))
+}
+
+fn index_lock(dir: &Path, now: SystemTime) -> Option<PathBuf> {
+    let lock = dir.join("index.lock");
+    age(&lock, now).filter(|age| *age < MAX_LOCK_AGE).map(|_| lock)
+}
+
+fn sequence_dir(dir: &Path, now: SystemTime) -> Option<PathBuf> {
+    let sequence = SEQUENCE_DIRS.iter().map(|name| dir.join(name)).find(|sequence| sequence.is_dir())?;
+    let touched = [sequence.clone(), dir.join("HEAD"), dir.join("index")];
+    touched.iter().filter_map(|path| age(path, now)).any(|age| age < MAX_STEP_AGE).then_some(sequence)
+}
+
+fn age(path: &Path, now: SystemTime) -> Option<Duration> {
+    let modified = std::fs::symlink_metadata(path).ok()?.modified().ok()?;
+    Some(now.duration_since(modified).unwrap_or_default())
+}
 
 /// The hold on the current burst, if there is one.
 #[derive(Debug, Default)]
-pub(super) struct GitHold {
+pub(crate) struct GitHold {
     current: Option<Hold>,
 }
 
@@ -29,7 +94,7 @@ struct Hold {
 
 /// The result of a check.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum HoldCheck {
+pub(crate) enum HoldCheck {
     /// Git does not work, so the burst may end.
     Free,
     /// The burst is to wait.
@@ -42,18 +107,18 @@ pub(super) enum HoldCheck {
 
 impl GitHold {
     /// Ends the hold, because there is no burst.
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.current = None;
     }
 
     /// The time of the next check; `None` without a hold.
-    pub(super) fn deadline(&self) -> Option<Instant> {
+    pub(crate) fn deadline(&self) -> Option<Instant> {
         self.current.as_ref().map(|hold| hold.next_check)
     }
 
     /// Checks whether a burst that would end now is to wait. `lock` is the lock of a running git operation.
     /// `is_behind` says whether events are still on their way.
-    pub(super) fn check(
+    pub(crate) fn check(
         &mut self,
         now: Instant,
         lock: Option<PathBuf>,
