@@ -3,11 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::Remedy;
-use crate::change::Batch;
-use crate::rules::Defect;
-
 use super::summary::{RootReport, Summary};
+use crate::{Remedy, change::Batch, rules::Defect};
 
 /// An event of a watch.
 #[derive(Debug, Clone)]

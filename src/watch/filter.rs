@@ -6,11 +6,8 @@ use std::path::{Path, PathBuf};
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
+use super::{error::Error, options::Options, stats::Stats};
 use crate::rules::{self, EntryKind, Rules};
-
-use super::error::Error;
-use super::options::Options;
-use super::stats::Stats;
 
 /// The files selected by [`Options::extensions`] and [`Options::filters`]. Every directory is selected.
 ///

@@ -3,9 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::rules;
-
 use super::stats::Stats;
+use crate::rules;
 
 /// How changes are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use super::fs::paths::PathMap;
+use super::fs::PathMap;
 
 /// Maximum number of paths with a counter of their own.
 const MAX_COUNTED_PATHS: usize = 4096;

@@ -4,12 +4,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use crate::sync;
-
-use super::options::Mode;
 use super::snapshot::{Coverage, Snapshot, SnapshotDir};
-use super::source::Mounts;
-use super::stats::EventCounts;
+use super::{options::Mode, source::Mounts, stats::EventCounts};
+use crate::sync;
 
 /// The files and directories that are watched, and how.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

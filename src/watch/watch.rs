@@ -6,17 +6,13 @@ use std::thread::JoinHandle;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::rules::Rules;
-use crate::sync;
-
-use super::error::Error;
-use super::event::Event;
-use super::filter::Filter;
 use super::options::{Mode, Options};
 use super::queue::{Message, Queue};
 use super::snapshot::{Coverage, SnapshotDir};
 use super::summary::{Shared, Summary};
 use super::worker::{Root, Worker};
+use super::{error::Error, event::Event, filter::Filter};
+use crate::{rules::Rules, sync};
 
 /// A running watch. Dropping it ends the watch.
 ///

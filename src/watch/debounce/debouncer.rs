@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::watch::fs::paths::{PathMap, PathSet};
+use crate::watch::fs::{PathMap, PathSet};
 use crate::watch::queue::{RawEvent, RawEventKind};
 
 /// Default quiet time after a change of one path. It covers the gaps within one save of an editor.
@@ -38,29 +38,12 @@ const MANY_WAITS: usize = 32;
 /// Maximum time for which a burst is extended because one of its files is still being written.
 const MAX_EXTENSION: Duration = Duration::from_millis(100);
 
-/// The paths of one burst.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Burst {
-    /// Each once, in no order.
-    pub(crate) paths: PathSet,
-    /// Events were lost, so everything is to be compared.
-    pub(crate) needs_rescan: bool,
-    /// Arrival of the first event.
-    pub(crate) first: Instant,
-    /// Arrival of the last event.
-    last: Instant,
-    /// Since when the burst is extended for a file that is still being written.
-    extended_since: Instant,
-    /// The time until which the burst may be extended for a file that is still being written.
-    pub(crate) extendable_until: Instant,
-}
-
 /// Gathers raw events until they pause.
 #[derive(Debug)]
 pub(crate) struct Debouncer {
     /// Quiet time after a change of one path. Zero: each burst ends at once.
     single: Duration,
-    burst: Option<PendingBurst>,
+    burst: Option<Burst>,
     /// Start of the running generation.
     generation_started: Option<Instant>,
     /// The paths of the last finished burst.
@@ -69,12 +52,16 @@ pub(crate) struct Debouncer {
     carried_over: PathSet,
 }
 
-/// A burst that goes on.
+/// A burst of events.
 #[derive(Debug)]
-struct PendingBurst {
-    paths: PathSet,
-    needs_rescan: bool,
-    first: Instant,
+pub(crate) struct Burst {
+    /// Each once, in no order.
+    pub(crate) paths: PathSet,
+    /// Events were lost, so everything is to be compared.
+    pub(crate) needs_rescan: bool,
+    /// Arrival of the first event.
+    pub(crate) first: Instant,
+    /// Arrival of the last event.
     last: Instant,
     /// The time from which the maximum length counts: the first event, or the end of a hold.
     counted_from: Instant,
@@ -104,7 +91,12 @@ struct Extension {
     until: Instant,
 }
 
-impl PendingBurst {
+impl Burst {
+    /// The time until which the burst may be extended for a file that is still being written.
+    pub(crate) fn extendable_until(&self, now: Instant) -> Instant {
+        self.extension.map_or(now, |extension| extension.since).min(self.last) + MAX_EXTENSION
+    }
+
     fn new(now: Instant) -> Self {
         Self {
             paths: PathSet::new(),
@@ -225,19 +217,11 @@ impl Debouncer {
         } else {
             self.carried_over.clear();
         }
-        let extended_since = burst.extension.map_or(now, |extension| extension.since);
-        Some(Burst {
-            extendable_until: extended_since.min(burst.last) + MAX_EXTENSION,
-            extended_since,
-            paths: burst.paths,
-            needs_rescan: burst.needs_rescan,
-            first: burst.first,
-            last: burst.last,
-        })
+        Some(burst)
     }
 
     /// Moves the files in the middle of a save from a burst that is cut to the next one, each at most once.
-    fn carry_over(&mut self, burst: &mut PendingBurst, now: Instant) {
+    fn carry_over(&mut self, burst: &mut Burst, now: Instant) {
         let open = burst.open.iter().filter(|(_, open)| open.since + CLOSE_WAIT > now).map(|(path, _)| path);
         let unsettled = burst.unsettled.iter().filter(|(_, until)| **until > now).map(|(path, _)| path);
         let mut carried: PathSet = open.chain(unsettled).cloned().collect();
@@ -255,8 +239,8 @@ impl Debouncer {
     }
 
     /// Takes a burst back until `until` at least, because one of its files is still being written.
-    pub(crate) fn extend(&mut self, burst: Burst, until: Instant) {
-        let since = burst.extended_since;
+    pub(crate) fn extend(&mut self, burst: Burst, now: Instant, until: Instant) {
+        let since = burst.extension.map_or(now, |extension| extension.since);
         self.requeue(burst);
         if let Some(pending) = &mut self.burst {
             pending.extension = Some(Extension { since, until });
@@ -284,8 +268,7 @@ impl Debouncer {
     /// Whether further events can hardly make the burst end earlier, so that they may gather until its
     /// deadline.
     pub(crate) fn can_gather_until_deadline(&self) -> bool {
-        let may_end_early =
-            |burst: &PendingBurst| burst.paths.len() <= FEW_PATHS && !burst.unsettled.is_empty();
+        let may_end_early = |burst: &Burst| burst.paths.len() <= FEW_PATHS && !burst.unsettled.is_empty();
         self.burst.as_ref().is_some_and(|burst| burst.open.is_empty() && !may_end_early(burst))
     }
 
@@ -307,8 +290,8 @@ impl Debouncer {
         }
     }
 
-    fn pending(&mut self, now: Instant) -> &mut PendingBurst {
-        let burst = self.burst.get_or_insert_with(|| PendingBurst::new(now));
+    fn pending(&mut self, now: Instant) -> &mut Burst {
+        let burst = self.burst.get_or_insert_with(|| Burst::new(now));
         burst.longest_pause = burst.longest_pause.max(now.saturating_duration_since(burst.last));
         burst.last = burst.last.max(now);
         burst

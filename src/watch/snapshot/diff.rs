@@ -1,17 +1,15 @@
 //! Compares a burst with the snapshot: the only place where changes are proven.
 
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::change::{Batch, Change, ChangeKind};
-use crate::watch::debounce::Burst;
-use crate::watch::filter::Filter;
-use crate::watch::fs::paths::{PathMap, PathSet, order};
-use crate::watch::fs::{FileKind, FileSignature};
-
 use super::fingerprint::{CompareOptions, Comparison, FileComparer};
 use super::snapshot::{Snapshot, SnapshotFile};
+use crate::change::{Batch, Change, ChangeKind};
+use crate::watch::fs::{FileKind, FileSignature, PathMap, PathSet};
+use crate::watch::{debounce::Burst, filter::Filter};
 
 /// Delay before an extended burst is compared again.
 const EXTENSION_STEP: Duration = Duration::from_millis(20);
@@ -23,9 +21,9 @@ const MIN_PATHS_FOR_THREAD: usize = 128;
 pub(crate) struct BurstState {
     /// The signatures at the last event; `None` for a missing path. A file with another signature at the end
     /// of the burst is still being written.
-    signatures: PathMap<Option<FileSignature>>,
+    pub(crate) signatures: PathMap<Option<FileSignature>>,
     /// Files that were waited for long enough, and are reported even if they are still being written.
-    waited_for: PathSet,
+    pub(crate) waited_for: PathSet,
 }
 
 impl BurstState {
@@ -33,32 +31,6 @@ impl BurstState {
     /// one.
     pub(crate) fn record(&mut self, path: &Path, signature: Option<FileSignature>) -> bool {
         self.signatures.insert(path.into(), signature) != Some(signature)
-    }
-
-    /// Removes the stored signature of a path.
-    pub(crate) fn forget(&mut self, path: &Path) {
-        self.signatures.remove(path.as_os_str());
-    }
-
-    /// Marks a file that is to be reported even if it is still being written.
-    pub(crate) fn set_waited_for(&mut self, path: &Path) {
-        self.waited_for.insert(path.into());
-    }
-
-    /// Whether the file is to be reported even if it is still being written.
-    pub(crate) fn was_waited_for(&self, path: &Path) -> bool {
-        self.waited_for.contains(path.as_os_str())
-    }
-
-    /// Number of paths with a stored signature.
-    pub(crate) fn recorded(&self) -> usize {
-        self.signatures.len()
-    }
-
-    /// Forgets everything, because the burst is over.
-    pub(crate) fn clear(&mut self) {
-        self.signatures.clear();
-        self.waited_for.clear();
     }
 
     /// Whether the path was a regular file at the last event or, without a stored signature, when last
@@ -110,7 +82,9 @@ pub(crate) fn diff(
     now: Instant,
 ) -> DiffResult {
     let mut paths: Vec<&OsString> = burst.paths.iter().collect();
-    paths.sort_unstable_by(|one, other| order(one, other));
+    // As `Path` compares: with the lowest byte for `/`, the entries of a directory follow the directory itself.
+    let as_key = |byte: &u8| if *byte == b'/' { 0 } else { *byte };
+    paths.sort_by_cached_key(|path| path.as_bytes().iter().map(as_key).collect::<Vec<u8>>());
     let comparisons = compare_all(snapshot, &paths, state, options);
     let in_progress: PathMap<FileSignature> = comparisons
         .iter()
@@ -119,8 +93,8 @@ pub(crate) fn diff(
         })
         .collect();
     let list = || in_progress.iter().map(|(path, signature)| (path.into(), *signature)).collect();
-    if now < burst.extendable_until && !in_progress.is_empty() {
-        let until = burst.extendable_until.min(now + EXTENSION_STEP);
+    if now < burst.extendable_until(now) && !in_progress.is_empty() {
+        let until = burst.extendable_until(now).min(now + EXTENSION_STEP);
         return DiffResult::Extended { in_progress: list(), until };
     }
     let mut changes = Vec::new();

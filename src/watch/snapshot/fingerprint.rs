@@ -1,22 +1,36 @@
-//! Comparison of one path with the snapshot. The only code that reads the content of watched files.
+//! The only code that reads the content of watched files: to compare one path with the snapshot, and in the
+//! background, so that the first save without a change is recognized as such.
 
 use std::ffi::OsStr;
 use std::io::{self, Read as _};
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
-use std::time::SystemTime;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::watch::fs::{FileKind, FileSignature, NO_ATIME};
+use super::snapshot::{Fingerprint, Snapshot, SnapshotDir, SnapshotFile};
+use crate::sync;
+use crate::watch::fs::{FileKind, FileSignature, NO_ATIME, open_dir};
 use crate::watch::options::Compare;
-
-use super::snapshot::{Fingerprint, SnapshotFile};
 
 /// Size of the read buffer.
 const READ_BUFFER: usize = 64 << 10;
+/// Maximum number of bytes read in the background.
+const MAX_BYTES: u64 = 256 << 20;
+/// Maximum size of a file read in the background, because source files are small.
+const MAX_FILE_SIZE: u64 = 4 << 20;
+/// Time of work after which the thread pauses for as long, to leave the CPU to a child that is starting.
+const WORK_SLICE: Duration = Duration::from_millis(1);
+/// Maximum pause.
+const MAX_PAUSE: Duration = Duration::from_millis(40);
+/// Delay before the first read, because a child that is being started may need the CPU.
+const START_DELAY: Duration = Duration::from_millis(3);
 
 /// How files are compared.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +39,9 @@ pub(crate) struct CompareOptions {
     /// Maximum size in bytes of a file that is compared by content.
     pub(crate) content_limit: u64,
 }
+
+/// The signature after the read, and the fingerprint. Without them, the error decides on the [`Comparison`].
+type ReadResult = io::Result<(FileSignature, Fingerprint)>;
 
 /// The result of a comparison.
 #[derive(Debug)]
@@ -68,9 +85,16 @@ impl FileComparer {
         // Before the signature is read, because any later write may leave the same signature.
         let read_at = SystemTime::now();
         let opened = if was_file { self.open_and_read(path) } else { None };
-        let (signature, read) = match opened.map_or_else(|| self.examine_and_read(path), Ok) {
-            Ok(found) => found,
-            Err(result) => return result,
+        let (signature, read) = match opened {
+            Some(found) => found,
+            None => match FileSignature::of_path(path) {
+                Ok(signature) if signature.has_content() => {
+                    (signature, self.read(rustix::fs::CWD, path.as_os_str(), &signature))
+                }
+                Ok(_) => return Comparison::Missing,
+                Err(error) if is_gone(&error) => return Comparison::Missing,
+                Err(_) => return Comparison::Unknown,
+            },
         };
         let Some(name) = path.file_name() else { return Comparison::Missing };
         let file = |signature, fingerprint| SnapshotFile {
@@ -78,39 +102,31 @@ impl FileComparer {
             ..SnapshotFile::new(name, signature, read_at)
         };
         match read {
-            ReadResult::Done(signature, found) => match known {
-                Some(known) if is_same_content(known, &signature, found) => {
-                    Comparison::Same(file(signature, Some(found)))
-                }
-                _ => Comparison::Changed(file(signature, Some(found))),
-            },
-            ReadResult::StillChanging => Comparison::StillChanging(file(signature, None)),
-            ReadResult::Gone => Comparison::Missing,
-            ReadResult::NotRead => match known {
-                Some(known) if known.is_unchanged(&signature) => {
-                    Comparison::Same(file(signature, known.fingerprint))
-                }
-                _ => Comparison::Changed(file(signature, None)),
+            Ok((signature, found)) => {
+                let is_same = known.is_some_and(|known| is_same_content(known, &signature, found));
+                let file = file(signature, Some(found));
+                if is_same { Comparison::Same(file) } else { Comparison::Changed(file) }
+            }
+            Err(error) if is_gone(&error) => Comparison::Missing,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                Comparison::StillChanging(file(signature, None))
+            }
+            // The file is not readable or too large, so the signature decides.
+            Err(_) => match known.filter(|known| known.is_unchanged(&signature)) {
+                Some(known) => Comparison::Same(file(signature, known.fingerprint)),
+                None => Comparison::Changed(file(signature, None)),
             },
         }
     }
 
     /// The fingerprint of a file in an open directory, if its signature is the same before and after.
-    pub(super) fn fingerprint_in(
+    fn fingerprint_in(
         &mut self,
         dir: &OwnedFd,
         name: &OsStr,
         signature: &FileSignature,
     ) -> Option<Fingerprint> {
-        if !self.reads(signature) {
-            return None;
-        }
-        let fingerprint = if signature.kind == FileKind::Link {
-            link_fingerprint(rustix::fs::readlinkat(dir, name, Vec::new()).ok()?.as_bytes())
-        } else {
-            let file = self.open(dir, name).ok()?;
-            self.read_checked(file, signature).ok()?.1
-        };
+        let (_, fingerprint) = self.read(dir, name, signature).ok()?;
         let is_unchanged = FileSignature::of_entry(dir, name).is_ok_and(|now| now == *signature);
         is_unchanged.then_some(fingerprint)
     }
@@ -125,20 +141,7 @@ impl FileComparer {
         if signature.kind != FileKind::File || !self.reads(&signature) {
             return None;
         }
-        Some((signature, ReadResult::of(self.read_open(file, &signature))))
-    }
-
-    fn examine_and_read(&mut self, path: &Path) -> Result<(FileSignature, ReadResult), Comparison> {
-        match FileSignature::of_path(path) {
-            Ok(signature) if signature.has_content() => {
-                let read =
-                    if self.reads(&signature) { self.read(path, &signature) } else { ReadResult::NotRead };
-                Ok((signature, read))
-            }
-            Ok(_) => Err(Comparison::Missing),
-            Err(error) if is_gone(&error) => Err(Comparison::Missing),
-            Err(_) => Err(Comparison::Unknown),
-        }
+        Some((signature, self.read_open(file, &signature)))
     }
 
     /// Whether the content of a file with this signature is to be read.
@@ -148,15 +151,25 @@ impl FileComparer {
             && signature.has_content()
     }
 
-    fn read(&mut self, path: &Path, signature: &FileSignature) -> ReadResult {
-        if signature.kind == FileKind::Link {
-            return match rustix::fs::readlink(path, Vec::new()) {
-                Ok(target) => ReadResult::Done(*signature, link_fingerprint(target.as_bytes())),
-                Err(_) => ReadResult::StillChanging,
-            };
+    /// Reads a file by its name in a directory.
+    ///
+    /// # Errors
+    /// `Interrupted` if the file changes meanwhile, or is not the one with this signature.
+    fn read(&mut self, dir: impl AsFd, name: &OsStr, signature: &FileSignature) -> ReadResult {
+        if !self.reads(signature) {
+            return Err(io::ErrorKind::Unsupported.into());
         }
-        let file = self.open(rustix::fs::CWD, path.as_os_str());
-        ReadResult::of(file.and_then(|file| self.read_checked(file, signature)))
+        if signature.kind == FileKind::Link {
+            let target = rustix::fs::readlinkat(dir, name, Vec::new());
+            let target = target.map_err(|_| io::ErrorKind::Interrupted)?;
+            return Ok((*signature, link_fingerprint(target.as_bytes())));
+        }
+        let file = self.open(dir, name)?;
+        let before = FileSignature::of_open(&file)?;
+        if before.kind != FileKind::File || before.inode != signature.inode {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        self.read_open(file, &before)
     }
 
     /// Opens a file to read it. Follows no symbolic link, and does not wait for the other end of a FIFO.
@@ -174,31 +187,11 @@ impl FileComparer {
         }
     }
 
-    /// Reads an open file to its end.
-    ///
-    /// # Errors
-    /// `Interrupted` if the file changes meanwhile, or is not the one with this signature.
-    fn read_checked(
-        &mut self,
-        file: OwnedFd,
-        signature: &FileSignature,
-    ) -> io::Result<(FileSignature, Fingerprint)> {
-        let before = FileSignature::of_open(&file)?;
-        if before.kind != FileKind::File || before.inode != signature.inode {
-            return Err(io::ErrorKind::Interrupted.into());
-        }
-        self.read_open(file, &before)
-    }
-
     /// Reads an open file to its end. `before` is its current signature.
     ///
     /// # Errors
     /// `Interrupted` if the file changes meanwhile.
-    fn read_open(
-        &mut self,
-        file: OwnedFd,
-        before: &FileSignature,
-    ) -> io::Result<(FileSignature, Fingerprint)> {
+    fn read_open(&mut self, file: OwnedFd, before: &FileSignature) -> ReadResult {
         self.buffer.resize(READ_BUFFER, 0);
         let mut file = std::fs::File::from(file);
         let mut hash = Xxh3::new();
@@ -226,25 +219,6 @@ impl FileComparer {
     }
 }
 
-enum ReadResult {
-    Done(FileSignature, Fingerprint),
-    /// The file is not readable or too large, so the signature decides.
-    NotRead,
-    Gone,
-    StillChanging,
-}
-
-impl ReadResult {
-    fn of(result: io::Result<(FileSignature, Fingerprint)>) -> Self {
-        match result {
-            Ok((signature, fingerprint)) => Self::Done(signature, fingerprint),
-            Err(error) if is_gone(&error) => Self::Gone,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Self::StillChanging,
-            Err(_) => Self::NotRead,
-        }
-    }
-}
-
 /// Whether the content is the same. If it was not read before, an unchanged signature proves that.
 fn is_same_content(known: &SnapshotFile, signature: &FileSignature, found: Fingerprint) -> bool {
     known.fingerprint.map_or_else(|| known.is_unchanged(signature), |known| known == found)
@@ -257,4 +231,128 @@ fn is_gone(error: &io::Error) -> bool {
 /// The fingerprint of a symbolic link. Inverted, so that it differs from that of a file with the same bytes.
 fn link_fingerprint(target: &[u8]) -> Fingerprint {
     Fingerprint::from_hash(!xxhash_rust::xxh3::xxh3_128(target))
+}
+
+/// The thread that reads files in the background. Dropping it ends the thread.
+#[derive(Debug)]
+pub(crate) struct Prefetch {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Prefetch {
+    /// Starts to read the files of the snapshot that have no fingerprint.
+    pub(crate) fn start(snapshot: Arc<Mutex<Snapshot>>, options: CompareOptions) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        if options.how != Compare::Content {
+            return Self { stop, thread: None };
+        }
+        let reader = Reader {
+            snapshot,
+            comparer: FileComparer::new(CompareOptions {
+                content_limit: options.content_limit.min(MAX_FILE_SIZE),
+                ..options
+            }),
+            stop: Arc::clone(&stop),
+            bytes_left: MAX_BYTES,
+            slice_start: Instant::now(),
+        };
+        // Without the thread the first save of each file counts as a change, which is late but never wrong.
+        let thread = std::thread::Builder::new().name("devrun-read".into()).spawn(|| reader.run()).ok();
+        Self { stop, thread }
+    }
+
+    /// Whether the thread has ended.
+    pub(crate) fn is_done(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+}
+
+impl Drop for Prefetch {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The state of the thread.
+struct Reader {
+    snapshot: Arc<Mutex<Snapshot>>,
+    comparer: FileComparer,
+    stop: Arc<AtomicBool>,
+    bytes_left: u64,
+    slice_start: Instant,
+}
+
+impl Reader {
+    fn run(mut self) {
+        std::thread::sleep(START_DELAY);
+        self.slice_start = Instant::now();
+        // A variable, because a lock taken in the head of a loop is held for the whole loop.
+        let dirs = dirs_to_read(&sync::lock(&self.snapshot));
+        for dir in dirs {
+            if !self.read_dir(&dir) {
+                return;
+            }
+        }
+    }
+
+    /// Reads the files of one directory. Returns whether to go on.
+    fn read_dir(&mut self, path: &Path) -> bool {
+        let unread = files_to_read(&sync::lock(&self.snapshot), path);
+        let Ok(open) = open_dir(path) else { return true };
+        let mut read = Vec::with_capacity(unread.len());
+        for (name, signature) in unread {
+            if self.stop.load(Ordering::Relaxed) || self.bytes_left < signature.size {
+                return false;
+            }
+            self.bytes_left -= signature.size;
+            if let Some(fingerprint) = self.comparer.fingerprint_in(&open, &name, &signature) {
+                read.push((name, signature, fingerprint));
+            }
+            if self.slice_start.elapsed() > WORK_SLICE {
+                std::thread::sleep(self.slice_start.elapsed().min(MAX_PAUSE));
+                self.slice_start = Instant::now();
+            }
+        }
+        store(&mut sync::lock(&self.snapshot), path, read);
+        true
+    }
+}
+
+/// The content of a racy file may be newer than its signature, and the child may not have seen it. So it is
+/// not read.
+fn needs_read(file: &&SnapshotFile) -> bool {
+    file.fingerprint.is_none() && !file.is_racy
+}
+
+/// The directories with files to read. The most recently changed come first, because they are the next to be
+/// saved.
+fn dirs_to_read(snapshot: &Snapshot) -> Vec<PathBuf> {
+    let newest = |dir: &SnapshotDir| {
+        let unread = dir.files.iter().filter(needs_read);
+        unread.map(|file| file.signature.mtime).max()
+    };
+    let mut dirs: Vec<_> =
+        snapshot.dirs().filter_map(|dir| Some((newest(dir)?, dir.path.to_path_buf()))).collect();
+    dirs.sort_unstable_by(|one, other| other.cmp(one));
+    dirs.into_iter().map(|(_, path)| path).collect()
+}
+
+fn files_to_read(snapshot: &Snapshot, dir: &Path) -> Vec<(Box<OsStr>, FileSignature)> {
+    let Some(dir) = snapshot.dir(dir) else { return Vec::new() };
+    let unread = dir.files.iter().filter(needs_read);
+    unread.map(|file| (file.name.clone(), file.signature)).collect()
+}
+
+fn store(snapshot: &mut Snapshot, dir: &Path, read: Vec<(Box<OsStr>, FileSignature, Fingerprint)>) {
+    let Some(dir) = snapshot.dir_mut(dir) else { return };
+    for (name, signature, fingerprint) in read {
+        // The file may have changed since it was read.
+        if let Some(file) = dir.file_mut(&name).filter(|file| file.is_unchanged(&signature)) {
+            file.fingerprint = Some(fingerprint);
+        }
+    }
 }

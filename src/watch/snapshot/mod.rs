@@ -3,8 +3,6 @@
 
 mod diff;
 mod fingerprint;
-mod prefetch;
-mod scan;
 #[allow(clippy::module_inception)]
 mod snapshot;
 mod sync;
@@ -12,9 +10,7 @@ mod walk;
 mod watches;
 
 pub(super) use diff::{BurstState, DiffResult, diff};
-pub(super) use fingerprint::{CompareOptions, Comparison, FileComparer};
-pub(super) use prefetch::Prefetch;
-pub(super) use scan::{ScanDiff, quick_scan, scan, thread_cpu_time};
+pub(super) use fingerprint::{CompareOptions, Comparison, FileComparer, Prefetch};
 pub(super) use snapshot::{Coverage, Snapshot, SnapshotDir, SnapshotFile};
 pub(super) use sync::{SnapshotSync, SyncMode};
 pub(super) use watches::WatchRegistry;

@@ -4,8 +4,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use crate::watch::fs::paths::{PathMap, split};
-use crate::watch::fs::{FileKind, FileSignature};
+use crate::watch::fs::{FileKind, FileSignature, PathMap, split};
 
 /// A hash of a file's content: 128 bits. Stored in two halves, which need less alignment than a `u128`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -274,63 +273,5 @@ impl Snapshot {
         {
             parent.dirs.remove(at);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn file(name: &str) -> SnapshotFile {
-        SnapshotFile::new(OsStr::new(name), FileSignature::for_test(FileKind::File, 1), SystemTime::now())
-    }
-
-    fn dir(path: &str, files: &[&str], dirs: &[&str]) -> SnapshotDir {
-        let signature = FileSignature::for_test(FileKind::Dir, 1);
-        let files = files.iter().map(|name| file(name)).collect();
-        let dirs = dirs.iter().map(|name| OsStr::new(name).into()).collect();
-        SnapshotDir::new(path.as_ref(), signature, SystemTime::now(), Coverage::Missing)
-            .with_entries(files, dirs)
-    }
-
-    fn snapshot() -> Snapshot {
-        let mut snapshot = Snapshot::default();
-        snapshot.insert_dir(dir("/r", &["b", "a"], &["s"]));
-        snapshot.insert_dir(dir("/r/s", &["c"], &["t"]));
-        snapshot.insert_dir(dir("/r/s/t", &["d"], &[]));
-        snapshot
-    }
-
-    #[test]
-    fn files_are_found_added_and_removed() {
-        let mut snapshot = snapshot();
-        assert_eq!(snapshot.file_count(), 4);
-        assert!(snapshot.file(Path::new("/r/a")).is_some() && snapshot.file(Path::new("/r/c")).is_none());
-        assert!(snapshot.insert_file(Path::new("/r"), file("aa")));
-        assert!(!snapshot.insert_file(Path::new("/x"), file("a")));
-        assert!(snapshot.remove_file(Path::new("/r/b")) && !snapshot.remove_file(Path::new("/r/b")));
-        assert_eq!(snapshot.file_count(), 4);
-        let names: Vec<_> =
-            snapshot.dir(Path::new("/r")).unwrap().files.iter().map(|file| &*file.name).collect();
-        assert_eq!(names, ["a", "aa"]);
-    }
-
-    #[test]
-    fn removing_a_directory_removes_those_below_it() {
-        let mut snapshot = snapshot();
-        assert_eq!(snapshot.remove_below(Path::new("/r/s")).len(), 2);
-        assert_eq!(snapshot.file_count(), 2);
-        assert!(snapshot.dir(Path::new("/r")).unwrap().dirs.is_empty());
-    }
-
-    #[test]
-    fn missing_empty_directories_are_pruned_upwards() {
-        let mut snapshot = snapshot();
-        snapshot.remove_file(Path::new("/r/s/t/d"));
-        snapshot.prune(Path::new("/r/s/t"));
-        assert!(snapshot.dir(Path::new("/r/s/t")).is_none() && snapshot.dir(Path::new("/r/s")).is_some());
-        snapshot.remove_file(Path::new("/r/s/c"));
-        snapshot.prune(Path::new("/r/s"));
-        assert!(snapshot.dir(Path::new("/r/s")).is_none() && snapshot.dir(Path::new("/r")).is_some());
     }
 }

@@ -6,16 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use crate::sync;
-use crate::watch::{
-    filter::Filter,
-    git::GitDirs,
-    queue::{RawEvent, RawEventKind},
-};
-
 use super::snapshot::{Coverage, Snapshot, SnapshotDir, SnapshotFile};
 use super::walk::{WalkResult, Walker};
 use super::watches::WatchRegistry;
+use crate::sync;
+use crate::watch::queue::{RawEvent, RawEventKind};
+use crate::watch::{filter::Filter, git::GitDirs};
 
 /// The snapshot with its filter and its watches.
 #[derive(Debug)]

@@ -15,11 +15,10 @@ use std::time::SystemTime;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-use crate::sync;
-use crate::watch::filter::{DirFilter, Filter};
-use crate::watch::fs::{DirListing, FileKind, FileSignature, open_dir, open_dir_with};
-
 use super::snapshot::{Coverage, Extent, SnapshotDir, SnapshotFile};
+use crate::sync;
+use crate::watch::filter::Filter;
+use crate::watch::fs::{DirListing, FileKind, FileSignature, open_dir, open_dir_with};
 
 /// The name of a repository's directory.
 const GIT: &str = ".git";
@@ -156,17 +155,19 @@ impl Walker<'_> {
         below
     }
 
-    /// Adds the entries of an open directory that count.
+    /// Adds the entries of an open directory that count. The directory was listed after `listed_at`.
     fn read_entries(
         &self,
         dir: SnapshotDir,
         open: &OwnedFd,
-        read_at: SystemTime,
+        listed_at: SystemTime,
         listing: &DirListing,
     ) -> SnapshotDir {
         let is_complete = !dir.is_unreadable();
         let filter = self.filter.within(&dir.path, &|name| !is_complete || listing.contains(name));
-        let mut entries = Entries::new(open, read_at, listing.len());
+        let read_at = SystemTime::now();
+        let (mut files, mut dirs, mut rule_files) =
+            (Vec::with_capacity(listing.len()), Vec::new(), Vec::new());
         let mut full = dir.path.as_os_str().as_bytes().to_vec();
         if full.last() != Some(&b'/') {
             full.push(b'/');
@@ -175,12 +176,23 @@ impl Walker<'_> {
         for (name, kind) in listing.iter() {
             full.truncate(prefix);
             full.extend_from_slice(name.as_bytes());
-            entries.add(&filter, Path::new(OsStr::from_bytes(&full)), name, kind);
+            let path = Path::new(OsStr::from_bytes(&full));
+            let is_rule_file = filter.is_rule_file(path);
+            if is_rule_file {
+                rule_files.extend(read_rule_file(open, name, listed_at));
+            }
+            let examine = || FileSignature::of_entry(open, name).ok().map(|signature| signature.kind);
+            match kind.or_else(examine) {
+                Some(FileKind::Dir) if filter.counts_dir(path) => dirs.push(name.into()),
+                Some(kind) if kind.has_content() && !is_rule_file && filter.counts_file(path) => {
+                    files.extend(read_file(open, name, read_at));
+                }
+                _ => {}
+            }
         }
         // Once per directory, because several threads update the counter.
-        self.filter.stats.add_files_found(entries.files.len());
-        let dir = dir.with_entries(entries.files, entries.dirs);
-        SnapshotDir { rule_files: entries.rule_files.into(), ..dir }
+        self.filter.stats.add_files_found(files.len());
+        SnapshotDir { rule_files: rule_files.into(), ..dir.with_entries(files, dirs) }
     }
 
     /// A directory that cannot be opened. It stays in the snapshot unless it is gone, and is tried again
@@ -197,40 +209,6 @@ impl Walker<'_> {
         let coverage = (self.place_watch)(path, signature.inode)?;
         let dir = SnapshotDir::new(path, signature, SystemTime::now(), coverage);
         Some(SnapshotDir { extent: Extent::Unreadable, ..dir })
-    }
-}
-
-/// The entries of one directory that count.
-struct Entries<'a> {
-    open: &'a OwnedFd,
-    /// The time before the directory was listed.
-    listed_at: SystemTime,
-    /// The time before the first file was examined.
-    read_at: SystemTime,
-    files: Vec<SnapshotFile>,
-    dirs: Vec<Box<OsStr>>,
-    rule_files: Vec<SnapshotFile>,
-}
-
-impl<'a> Entries<'a> {
-    fn new(open: &'a OwnedFd, listed_at: SystemTime, capacity: usize) -> Self {
-        let (files, read_at) = (Vec::with_capacity(capacity), SystemTime::now());
-        Self { open, listed_at, read_at, files, dirs: Vec::new(), rule_files: Vec::new() }
-    }
-
-    fn add(&mut self, filter: &DirFilter<'_>, path: &Path, name: &OsStr, kind: Option<FileKind>) {
-        let is_rule_file = filter.is_rule_file(path);
-        if is_rule_file {
-            self.rule_files.extend(read_rule_file(self.open, name, self.listed_at));
-        }
-        let examine = || FileSignature::of_entry(self.open, name).ok().map(|signature| signature.kind);
-        match kind.or_else(examine) {
-            Some(FileKind::Dir) if filter.counts_dir(path) => self.dirs.push(name.into()),
-            Some(kind) if kind.has_content() && !is_rule_file && filter.counts_file(path) => {
-                self.files.extend(read_file(self.open, name, self.read_at));
-            }
-            _ => {}
-        }
     }
 }
 

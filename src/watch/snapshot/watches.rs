@@ -4,13 +4,9 @@ use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::watch::{
-    options::Mode,
-    queue::Queue,
-    source::{EventSource, Mounts, WatchError},
-};
-
 use super::snapshot::Coverage;
+use crate::watch::source::{EventSource, Mounts, WatchError};
+use crate::watch::{options::Mode, queue::Queue};
 
 /// The watches in the kernel.
 #[derive(Debug)]
@@ -107,7 +103,7 @@ impl WatchRegistry {
     /// Removes the watches of directories.
     pub(crate) fn remove(&mut self, dirs: Vec<PathBuf>) {
         if let Some(source) = &mut self.source {
-            source.unwatch(dirs.into_iter().filter(|dir| !self.anchors.contains(dir)).collect());
+            source.unwatch(dirs.iter().filter(|dir| !self.anchors.contains(*dir)));
         }
     }
 
@@ -118,7 +114,7 @@ impl WatchRegistry {
             return Vec::new();
         }
         let Ok(mut new) = EventSource::open(&self.queue) else { return Vec::new() };
-        new.watch_anchors(self.anchors.iter().cloned().collect());
+        new.watch_anchors(self.anchors.clone());
         let old = self.source.replace(new);
         self.is_limited = false;
         let placed = self.place_all(dirs);
@@ -132,11 +128,9 @@ impl WatchRegistry {
     /// A directory with a watch is watched again, because the watch may be on a directory that was replaced.
     pub(super) fn set_anchors(&mut self, wanted: BTreeSet<PathBuf>, is_in_tree: impl Fn(&Path) -> bool) {
         let Some(source) = &mut self.source else { return };
-        let old = self.anchors.difference(&wanted).filter(|dir| !is_in_tree(dir)).cloned().collect();
-        source.unwatch(old);
+        source.unwatch(self.anchors.difference(&wanted).filter(|dir| !is_in_tree(dir)));
         // Parents come first, so that a child which appears meanwhile is reported.
-        let failed: HashSet<_> = source.watch_anchors(wanted.iter().cloned().collect()).into_iter().collect();
-        self.anchors = wanted.into_iter().filter(|dir| !failed.contains(dir)).collect();
+        self.anchors = source.watch_anchors(wanted);
     }
 
     /// Allows watches again after a limit. Returns whether that makes sense.

@@ -7,8 +7,6 @@ mod mounts;
 #[cfg(not(target_os = "linux"))]
 mod recursive;
 mod watcher;
-#[cfg(target_os = "linux")]
-mod wd_table;
 
 pub(super) use mounts::Mounts;
 pub use mounts::file_system_type;

@@ -3,14 +3,13 @@
 //! On Linux each directory has its own watch, and the kernel's mask leaves out reads. On other systems
 //! each root has the system's recursive watch.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use notify::event::{AccessKind, AccessMode, CreateKind, EventKind, ModifyKind, RenameMode};
-use notify::{
-    Config, ErrorKind, EventHandler, EventKindMask, PathOp, RecursiveMode, WatchPathConfig, Watcher,
-};
+use notify::{Config, ErrorKind, EventHandler, EventKindMask, RecursiveMode, WatchPathConfig, Watcher};
 use rustix::io::Errno;
 
 use crate::watch::queue::{Message, Queue, RawEvent, RawEventKind};
@@ -93,15 +92,29 @@ impl EventSource {
         self.watcher.watch_with(dir, config).map_err(|error| WatchError::from(&error))
     }
 
-    /// Watches directories outside the trees, not recursively. Returns the directories that got no watch.
-    pub(crate) fn watch_anchors(&mut self, dirs: Vec<PathBuf>) -> Vec<PathBuf> {
-        let config = || WatchPathConfig::new(RecursiveMode::NonRecursive).with_dereference_symlinks(true);
-        self.apply(dirs.into_iter().map(|dir| PathOp::Watch(dir, config())).collect())
+    /// Watches directories outside the trees, not recursively. Returns the directories that have a watch now.
+    pub(crate) fn watch_anchors(&mut self, mut dirs: BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
+        let config = WatchPathConfig::new(RecursiveMode::NonRecursive).with_dereference_symlinks(true);
+        let mut is_limited = false;
+        dirs.retain(|dir| {
+            // After the limit, the rest would fail in the same way.
+            if is_limited {
+                return false;
+            }
+            let result =
+                self.watcher.watch_with(dir, config.clone()).map_err(|error| WatchError::from(&error));
+            is_limited = result == Err(WatchError::LimitReached);
+            result.is_ok()
+        });
+        dirs
     }
 
     /// Removes watches.
-    pub(crate) fn unwatch(&mut self, dirs: Vec<PathBuf>) {
-        self.apply(dirs.into_iter().map(PathOp::Unwatch).collect());
+    pub(crate) fn unwatch<'p>(&mut self, dirs: impl Iterator<Item = &'p PathBuf>) {
+        for dir in dirs {
+            // An error means that there was none.
+            let _ = self.watcher.unwatch(dir);
+        }
     }
 
     /// Whether an event that has happened may not be in the queue yet.
@@ -113,25 +126,6 @@ impl EventSource {
     pub(crate) fn close(self) {
         drop(self.watcher);
         let _ = self.ended.recv_timeout(CLOSE_TIMEOUT);
-    }
-
-    /// Applies operations and returns the directories that got no watch. notify stops at the first failure,
-    /// so this goes on with the rest.
-    fn apply(&mut self, mut ops: Vec<PathOp>) -> Vec<PathBuf> {
-        let mut failed = Vec::new();
-        while !ops.is_empty() {
-            let Err(failure) = self.watcher.update_paths(ops) else { break };
-            // A failure to remove a watch means that there was none.
-            let origin = failure.origin.filter(|op| matches!(op, PathOp::Watch(..)));
-            failed.extend(origin.map(PathOp::into_path));
-            if WatchError::from(&failure.source) == WatchError::LimitReached {
-                // The rest would fail in the same way.
-                failed.extend(failure.remaining.into_iter().map(PathOp::into_path));
-                break;
-            }
-            ops = failure.remaining;
-        }
-        failed
     }
 }
 

@@ -1,21 +1,20 @@
-//! Sorts events and scan results: into the burst, into the edits of rule files, or away.
+//! The watched tree, and the changes in it that wait: sorts events and scan results into the burst, into the
+//! edits of rule files, or away, and compares the burst when it has ended.
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::sync;
-use crate::watch::{
-    fs::{FileKind, FileSignature, paths::split},
-    queue::{RawEvent, RawEventKind},
-    snapshot::{ScanDiff, SyncMode},
-    summary::Shared,
-};
-
-use super::burst::BurstTracker;
-use super::rule_files::RuleEdit;
 use super::tree::{RootCheck, WatchedTree};
+use super::{poller::ScanDiff, rule_files::RuleEdit};
+use crate::change::{Batch, Change};
+use crate::sync;
+use crate::watch::debounce::{Burst, Debouncer, InProgressWrites};
+use crate::watch::fs::{FileKind, FileSignature, split};
+use crate::watch::queue::{RawEvent, RawEventKind};
+use crate::watch::snapshot::{BurstState, CompareOptions, DiffResult, SyncMode, diff};
+use crate::watch::{options::Options, summary::Shared};
 
 /// Delay before the summary is published after directories have come or gone, because thousands may follow.
 const PUBLISH_DELAY: Duration = Duration::from_millis(20);
@@ -23,14 +22,29 @@ const PUBLISH_DELAY: Duration = Duration::from_millis(20);
 /// each twice would cost as much as comparing it.
 const MANY_PATHS: usize = 256;
 
-/// The watched tree, and the changes in it that wait.
+/// Maximum number of changes in a burst whose files are followed if they grow.
+const MAX_FOLLOWED: usize = 64;
+
+/// The watched tree, the current burst with facts about its paths, and the files that are still being written.
 #[derive(Debug)]
 pub(super) struct ChangeTracker {
     pub(super) tree: WatchedTree,
-    pub(super) burst: BurstTracker,
+    pub(super) debouncer: Debouncer,
+    in_progress: InProgressWrites,
+    state: BurstState,
+    pub(super) compare_options: CompareOptions,
     shared: Arc<Shared>,
     /// When the summary is to be published, because directories or watches have come or gone.
     pub(super) publish_at: Option<Instant>,
+}
+
+/// The result of comparing a burst.
+#[derive(Debug)]
+pub(super) enum BurstResult {
+    /// The burst goes on, because files are still being written.
+    Extended,
+    NoChange,
+    Changed(Batch),
 }
 
 /// What the snapshot has at the path of an event.
@@ -43,8 +57,27 @@ struct KnownPath {
 }
 
 impl ChangeTracker {
-    pub(super) fn new(tree: WatchedTree, burst: BurstTracker, shared: Arc<Shared>) -> Self {
-        Self { tree, burst, shared, publish_at: None }
+    pub(super) fn new(options: &Options, tree: WatchedTree, shared: Arc<Shared>) -> Self {
+        Self {
+            tree,
+            debouncer: Debouncer::new(options.debounce),
+            in_progress: InProgressWrites::default(),
+            state: BurstState::default(),
+            compare_options: CompareOptions { how: options.compare, content_limit: options.content_limit },
+            shared,
+            publish_at: None,
+        }
+    }
+
+    /// The time of the next task other than the end of the burst.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let all = [self.in_progress.deadline(), self.tree.rule_files.deadline(), self.publish_at];
+        all.into_iter().flatten().min()
+    }
+
+    /// Number of paths in the burst with a recorded signature.
+    pub(super) fn recorded(&self) -> usize {
+        self.state.signatures.len()
     }
 
     fn count_event(&self, path: &Path) {
@@ -95,16 +128,17 @@ impl ChangeTracker {
 
     /// Takes an event for a path in the tree that is no rule file.
     fn handle_tree_event(&mut self, event: RawEvent, at: Instant) {
-        if self.burst.debouncer.needs_rescan() {
+        if self.debouncer.needs_rescan() {
             // The rescan will compare this path too.
-            return self.burst.debouncer.require_rescan(at);
+            return self.debouncer.require_rescan(at);
         }
-        self.burst.in_progress.remove(&event.path);
+        self.in_progress.remove(&event.path);
         let Some(known) = self.known_path(&event.path) else { return };
         let is_closed_file = event.kind == RawEventKind::Closed && known.is_file && !known.is_dir;
-        if is_closed_file && self.burst.debouncer.len() >= MANY_PATHS {
+        if is_closed_file && self.debouncer.len() >= MANY_PATHS {
             tracing::debug!(path = ?event.path, "file waits for the end of a large burst");
-            return self.burst.add_unexamined(event, at);
+            self.state.signatures.remove(event.path.as_os_str());
+            return self.debouncer.push(event, at);
         }
         let found = FileSignature::of_path(&event.path).ok();
         if found.is_some_and(|found| found.kind == FileKind::Dir) {
@@ -148,7 +182,7 @@ impl ChangeTracker {
     fn handle_dir(&mut self, path: &Path, known: KnownPath, at: Instant) {
         if known.is_file {
             let removed = RawEvent::new(path.to_owned(), RawEventKind::Removed);
-            self.burst.debouncer.push(removed, at);
+            self.debouncer.push(removed, at);
         }
         // The rules may have been read before the directory existed.
         self.tree.sync.filter.rules.forget(path);
@@ -179,17 +213,17 @@ impl ChangeTracker {
             event.kind == RawEventKind::Created && found.kind == FileKind::File && !found.has_other_names;
         let kind = if is_open { RawEventKind::Created } else { RawEventKind::Written };
         tracing::debug!(path = ?event.path, ?kind, "file waits for the end of the burst");
-        self.burst.add(RawEvent::new(event.path, kind), Some(found), at);
+        self.add(RawEvent::new(event.path, kind), Some(found), at);
     }
 
     /// Nothing with content exists at the path.
     fn handle_missing(&mut self, event: RawEvent, known: KnownPath, at: Instant) {
         if known.is_file {
             tracing::debug!(path = ?event.path, "file removed: waits for the end of the burst");
-            self.burst.add(RawEvent::new(event.path, RawEventKind::Removed), None, at);
+            self.add(RawEvent::new(event.path, RawEventKind::Removed), None, at);
         } else {
             self.ignore(&event.path, "created and removed, or no file");
-            self.burst.debouncer.withdraw(&event.path);
+            self.debouncer.withdraw(&event.path);
         }
     }
 
@@ -204,7 +238,7 @@ impl ChangeTracker {
             if self.tree.sync.filter.is_rule_file(&event.path) {
                 self.tree.rule_files.add_edit(event.path, at);
             } else {
-                self.burst.debouncer.push(event, at);
+                self.debouncer.push(event, at);
             }
         }
     }
@@ -245,35 +279,126 @@ impl ChangeTracker {
         }
     }
 
+    /// Adds a difference found by a scan. A repeated one does not prolong the burst.
     fn add_scanned(&mut self, event: RawEvent, signature: Option<FileSignature>, now: Instant) {
-        if self.tree.sync.filter.is_rule_file(&event.path) {
-            self.tree.rule_files.add_edit(event.path, now);
+        let RawEvent { path, kind } = event;
+        if self.tree.sync.filter.is_rule_file(&path) {
+            return self.tree.rule_files.add_edit(path, now);
+        }
+        self.count_event(&path);
+        if let Some(signature) = signature
+            && (self.in_progress.contains(&path) || self.in_progress.is_growing(&path, &signature, now))
+        {
+            self.in_progress.add(path, signature, now);
             return;
         }
-        self.count_event(&event.path);
-        self.burst.add_scanned(event, signature, now);
+        if self.state.record(&path, signature) {
+            let kind = if signature.is_none() { RawEventKind::Removed } else { kind };
+            self.debouncer.push(RawEvent::new(path, kind), now);
+        }
+    }
+
+    /// Adds an event, with the signature that the path has now.
+    fn add(&mut self, event: RawEvent, signature: Option<FileSignature>, at: Instant) {
+        self.state.record(&event.path, signature);
+        self.debouncer.push(event, at);
+    }
+
+    /// Checks the files that are still being written.
+    pub(super) fn check_in_progress(&mut self, now: Instant) {
+        for path in self.in_progress.due(now) {
+            let signature = FileSignature::of_path(&path).ok().filter(FileSignature::has_content);
+            if let Some(signature) = signature {
+                if self.in_progress.check(&path, signature, now) {
+                    self.add_waited_for(path, Some(signature), now);
+                }
+            } else {
+                self.in_progress.remove(&path);
+                self.debouncer.push(RawEvent::new(path, RawEventKind::Removed), now);
+            }
+        }
+    }
+
+    /// Adds a file that is to be reported even if a program still writes to it.
+    fn add_waited_for(&mut self, path: PathBuf, signature: Option<FileSignature>, now: Instant) {
+        self.state.record(&path, signature);
+        self.state.waited_for.insert(path.clone().into());
+        self.debouncer.push(RawEvent::new(path, RawEventKind::Written), now);
+    }
+
+    /// Compares a burst that has ended with the snapshot.
+    pub(super) fn compare(&mut self, burst: Burst, now: Instant) -> BurstResult {
+        let sync = &self.tree.sync;
+        let result = diff(&mut sync.snapshot(), &sync.filter, &burst, &self.state, self.compare_options, now);
+        match result {
+            DiffResult::Extended { in_progress, until } => {
+                tracing::debug!(files = ?in_progress, "files still being written: burst extended");
+                for (path, signature) in in_progress {
+                    self.state.record(&path, Some(signature));
+                }
+                self.debouncer.extend(burst, now, until);
+                BurstResult::Extended
+            }
+            DiffResult::Compared { batch, in_progress } => {
+                self.debouncer.finish(burst);
+                for (path, signature) in in_progress {
+                    tracing::debug!(?path, "file still being written: left out of the burst");
+                    self.in_progress.add(path, signature, now);
+                }
+                batch.map_or(BurstResult::NoChange, BurstResult::Changed)
+            }
+        }
+    }
+
+    /// Remembers the changed files of a batch, so that scans recognize a file that a program goes on writing.
+    pub(super) fn remember(&mut self, batch: &Batch, now: Instant) {
+        if batch.changes.len() > MAX_FOLLOWED {
+            return;
+        }
+        let snapshot = self.tree.sync.snapshot();
+        for Change { path, .. } in &batch.changes {
+            if let Some(file) = snapshot.file(path) {
+                let was_pending = self.state.waited_for.contains(path.as_os_str());
+                self.in_progress.add_reported(path, file.signature, was_pending, now);
+            }
+        }
     }
 
     /// Forgets the burst, because it was compared. Checks the roots that it may have emptied.
     pub(super) fn finish_burst(&mut self, now: Instant) {
-        self.burst.clear();
+        self.state = BurstState::default();
         let check = self.tree.check_emptied_roots();
         self.take_root_check(check, now);
     }
 
     /// Makes edited rules take effect.
     pub(super) fn apply_rules(&mut self, edit: &RuleEdit, now: Instant) {
-        let pending: HashSet<_> = self.burst.pending_paths().collect();
+        let burst = self.debouncer.paths().map(Path::to_owned);
+        let pending: HashSet<_> = burst.chain(self.in_progress.paths().cloned()).collect();
         let events = self.tree.apply_rules(edit, pending, now);
         self.accept(events, edit.last);
-        self.burst.withdraw_ignored(&self.tree.sync);
+        self.withdraw_ignored();
         let events = self.tree.update_anchors();
         self.accept(events, Instant::now());
     }
 
+    /// Removes the paths from the burst that do not count any more, because the rules have changed.
+    fn withdraw_ignored(&mut self) {
+        let ignored: Vec<PathBuf> = {
+            let (snapshot, filter) = (self.tree.sync.snapshot(), &self.tree.sync.filter);
+            let is_ignored = |path: &&Path| snapshot.file(path).is_none() && !filter.counts_file(path);
+            self.debouncer.paths().filter(is_ignored).map(Path::to_owned).collect()
+        };
+        for path in &ignored {
+            self.debouncer.withdraw(path);
+        }
+    }
+
     /// Compares everything with the disk, because events were lost.
     pub(super) fn rescan(&mut self, now: Instant) {
-        self.burst.stop_waiting_for_all(now);
+        for path in self.in_progress.remove_all() {
+            self.add_waited_for(path, None, now);
+        }
         let events = self.tree.rescan();
         self.accept(events, now);
     }

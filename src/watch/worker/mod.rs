@@ -2,9 +2,8 @@
 //! batches.
 //!
 //! [`Worker`] has the loop. Its parts each own their state: [`tree`] the snapshot with its roots and rule
-//! files, [`burst`] the changes that wait, [`poller`] the scans, [`reporter`] the way to the owner.
+//! files, [`change_tracker`] the changes that wait, [`poller`] the scans, [`reporter`] the way to the owner.
 
-mod burst;
 mod change_tracker;
 mod poller;
 mod reporter;

@@ -1,12 +1,18 @@
 //! Polling: full scans of directories without a watch, quick scans of recently changed paths in between, and
 //! retries of directories that could not be watched or read.
+//!
+//! A directory's own signature shows whether its entries have changed. Each file is examined by its name in
+//! the open directory, on two threads.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::watch::fs::open_dir;
-use crate::watch::snapshot::{Coverage, ScanDiff, SnapshotDir, SnapshotSync, quick_scan, scan};
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::watch::fs::{FileSignature, open_dir};
+use crate::watch::snapshot::{Coverage, SnapshotDir, SnapshotFile, SnapshotSync};
 
 /// Interval of quick scans.
 const QUICK_SCAN_INTERVAL: Duration = Duration::from_millis(100);
@@ -20,6 +26,21 @@ const CPU_SHARE: u32 = 33;
 const RETRY_DELAY: Duration = Duration::from_secs(5);
 /// Delay before unreadable directories are tried again.
 const UNREADABLE_RETRY_DELAY: Duration = Duration::from_secs(30);
+/// Number of directories that a thread takes at a time.
+const DIRS_PER_CHUNK: usize = 32;
+/// Number of directories from which a second thread pays off.
+const MIN_DIRS_FOR_THREAD: usize = 64;
+
+/// A path that differs from the snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum ScanDiff {
+    /// A file differs, and has this signature now.
+    File(PathBuf, FileSignature),
+    /// A file is gone.
+    MissingFile(PathBuf),
+    /// A directory has other entries, was replaced, or is gone.
+    Dir(PathBuf),
+}
 
 /// When to scan, and when to retry.
 #[derive(Debug)]
@@ -90,21 +111,13 @@ impl Poller {
     /// Scans each directory without a watch. Also returns the CPU time of the second thread.
     pub(super) fn scan(&self, sync: &SnapshotSync) -> (Vec<ScanDiff>, Duration) {
         let snapshot = sync.snapshot();
-        let dirs: Vec<_> = snapshot.dirs().filter(|dir| dir.coverage == Coverage::Polling).collect();
-        scan(&dirs)
-    }
-
-    /// Scans the recently changed paths, if that is due.
-    pub(super) fn quick_scan(&mut self, sync: &SnapshotSync, now: Instant) -> Vec<ScanDiff> {
-        let recent = self.begin_quick_scan(now);
-        quick_scan(&sync.snapshot(), &recent)
+        scan(&snapshot.dirs().filter(|dir| dir.coverage == Coverage::Polling).collect::<Vec<_>>())
     }
 
     /// Scans directories that have just got a watch.
     pub(super) fn scan_dirs(&self, sync: &SnapshotSync, dirs: &[PathBuf]) -> Vec<ScanDiff> {
         let snapshot = sync.snapshot();
-        let dirs: Vec<_> = dirs.iter().filter_map(|path| snapshot.dir(path)).collect();
-        scan(&dirs).0
+        scan(&dirs.iter().filter_map(|path| snapshot.dir(path)).collect::<Vec<_>>()).0
     }
 
     /// The unreadable directories that can be read now.
@@ -129,6 +142,30 @@ impl Poller {
         self.recent.iter().map(|(path, _)| path.clone()).collect()
     }
 
+    /// Scans the recently changed paths, and their directories, if that is due.
+    pub(super) fn quick_scan(&mut self, sync: &SnapshotSync, now: Instant) -> Vec<ScanDiff> {
+        let (paths, snapshot) = (self.begin_quick_scan(now), sync.snapshot());
+        let mut diffs = Vec::new();
+        let mut parents: Vec<&Path> = paths.iter().filter_map(|path| path.parent()).collect();
+        parents.sort_unstable();
+        parents.dedup();
+        for dir in parents.into_iter().filter_map(|parent| snapshot.dir(parent)) {
+            let found = FileSignature::of_path(&dir.path.join("")).ok();
+            if dir.is_racy || found.as_ref() != Some(&dir.signature) {
+                diffs.push(ScanDiff::Dir(dir.path.to_path_buf()));
+            }
+        }
+        for path in &paths {
+            let Some(file) = snapshot.file(path) else { continue };
+            match FileSignature::of_path(path) {
+                Ok(found) if file.is_unchanged(&found) => {}
+                Ok(found) => diffs.push(ScanDiff::File(path.clone(), found)),
+                Err(_) => diffs.push(ScanDiff::MissingFile(path.clone())),
+            }
+        }
+        diffs
+    }
+
     /// Adds a changed path to the quick scans.
     pub(super) fn add_changed(&mut self, path: &Path, now: Instant) {
         self.recent.retain(|(known, _)| known != path);
@@ -151,6 +188,65 @@ impl Poller {
         self.next_scan = now + self.interval;
         has_grown.then_some(self.interval)
     }
+}
+
+/// CPU time of this thread. It measures a scan better than elapsed time, which on a busy machine includes the
+/// work of other programs.
+pub(super) fn thread_cpu_time() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
+}
+
+/// Compares directories and their files with the snapshot. Also returns the CPU time of the second thread.
+fn scan(dirs: &[&SnapshotDir]) -> (Vec<ScanDiff>, Duration) {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut diffs = Vec::new();
+        loop {
+            let start = next.fetch_add(DIRS_PER_CHUNK, Ordering::Relaxed);
+            if start >= dirs.len() {
+                return diffs;
+            }
+            for dir in &dirs[start..dirs.len().min(start + DIRS_PER_CHUNK)] {
+                scan_dir(dir, &mut diffs);
+            }
+        }
+    };
+    if dirs.len() < MIN_DIRS_FOR_THREAD {
+        return (work(), Duration::ZERO);
+    }
+    std::thread::scope(|scope| {
+        let helper = std::thread::Builder::new().spawn_scoped(scope, || (work(), thread_cpu_time())).ok();
+        let mut diffs = work();
+        let (others, cpu_time) = helper.and_then(|helper| helper.join().ok()).unwrap_or_default();
+        diffs.extend(others);
+        (diffs, cpu_time)
+    })
+}
+
+fn scan_dir(dir: &SnapshotDir, diffs: &mut Vec<ScanDiff>) {
+    let Ok(open) = open_dir(&dir.path) else {
+        if !dir.is_unreadable() || !dir.path.exists() {
+            diffs.push(ScanDiff::Dir(dir.path.to_path_buf()));
+        }
+        return;
+    };
+    let found = FileSignature::of_open(&open).ok();
+    if dir.is_racy || dir.is_unreadable() || found.as_ref() != Some(&dir.signature) {
+        diffs.push(ScanDiff::Dir(dir.path.to_path_buf()));
+    }
+    for file in dir.rule_files.iter().chain(&dir.files) {
+        match FileSignature::of_entry(&open, &file.name) {
+            Ok(found) if file.is_unchanged(&found) || still_exists(file, &found) => {}
+            Ok(found) => diffs.push(ScanDiff::File(dir.path.join(&*file.name), found)),
+            Err(_) => diffs.push(ScanDiff::MissingFile(dir.path.join(&*file.name))),
+        }
+    }
+}
+
+/// Whether only the existence of the file matters, and it still exists with the same kind.
+fn still_exists(file: &SnapshotFile, found: &FileSignature) -> bool {
+    let known = file.signature;
+    known == known.existence() && found.existence() == known
 }
 
 #[cfg(test)]

@@ -5,17 +5,12 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::Remedy;
+use super::{root::RootKind, tree::WatchedTree};
 use crate::rules::Defect;
-use crate::sync;
-use crate::watch::{
-    event::Event,
-    options::{Mode, Options},
-    summary::{RootPresence, Shared, Summary, SummaryContext},
-};
-
-use super::root::RootKind;
-use super::tree::WatchedTree;
+use crate::watch::event::Event;
+use crate::watch::options::{Mode, Options};
+use crate::watch::summary::{RootPresence, Shared, Summary, SummaryContext};
+use crate::{Remedy, sync};
 
 /// Maximum number of invalid rule lines with a warning of their own.
 const MAX_DEFECT_WARNINGS: usize = 5;

@@ -3,12 +3,9 @@
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Component, Path, PathBuf};
 
-use crate::watch::{
-    fs::{FileSignature, paths::starts_with},
-    options::Options,
-    snapshot::{SnapshotDir, SnapshotSync},
-    source::MAX_ANCHORS_PER_ROOT,
-};
+use crate::watch::fs::{FileSignature, starts_with};
+use crate::watch::snapshot::{SnapshotDir, SnapshotSync};
+use crate::watch::{options::Options, source::MAX_ANCHORS_PER_ROOT};
 
 /// Maximum number of symbolic links in a chain, as in the kernel.
 const MAX_LINKS: usize = 40;

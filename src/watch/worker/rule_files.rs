@@ -4,17 +4,10 @@ use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::rules;
-use crate::watch::{
-    fs::{
-        FileSignature, nanoseconds,
-        paths::{PathMap, starts_with},
-    },
-    git::MAX_HOLD,
-    snapshot::SnapshotSync,
-};
-
 use super::root::Root;
+use crate::rules;
+use crate::watch::fs::{FileSignature, PathMap, nanoseconds, starts_with};
+use crate::watch::{git::MAX_HOLD, snapshot::SnapshotSync};
 
 /// Quiet time after which an edited rule file is read again.
 const QUIET_TIME: Duration = Duration::from_millis(25);

@@ -4,14 +4,13 @@ use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::watch::{
-    fs::FileSignature,
-    queue::{RawEvent, RawEventKind},
-    snapshot::{CompareOptions, Comparison, FileComparer, SnapshotFile, SnapshotSync, SyncMode},
-};
-
 use super::root::{Root, RootKind};
 use super::rule_files::{RuleEdit, RuleFiles};
+use crate::watch::fs::FileSignature;
+use crate::watch::queue::{RawEvent, RawEventKind};
+use crate::watch::snapshot::{
+    CompareOptions, Comparison, FileComparer, SnapshotFile, SnapshotSync, SyncMode,
+};
 
 /// Maximum number of passes over roots that look different each time. Some file systems number their
 /// directories anew with each access.

@@ -1,29 +1,19 @@
 //! The watch thread's loop.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::change_tracker::{BurstResult, ChangeTracker};
+use super::poller::{Poller, thread_cpu_time};
+use super::{reporter::Reporter, root::Root, rule_files::RuleFiles, tree::WatchedTree};
 use crate::Remedy;
 use crate::change::{Batch, Change};
-use crate::watch::{
-    event::Event,
-    filter::Filter,
-    git::{GitHold, HoldCheck},
-    options::Options,
-    queue::{Message, Queue, WakeOn},
-    snapshot::{CompareOptions, Prefetch, SnapshotSync, SyncMode, WatchRegistry, thread_cpu_time},
-    summary::Shared,
-};
-
-use super::burst::{BurstResult, BurstTracker};
-use super::change_tracker::ChangeTracker;
-use super::poller::Poller;
-use super::reporter::Reporter;
-use super::root::Root;
-use super::rule_files::RuleFiles;
-use super::tree::WatchedTree;
+use crate::watch::git::{GitHold, HoldCheck};
+use crate::watch::queue::{Message, Queue, WakeOn};
+use crate::watch::snapshot::{Prefetch, SnapshotSync, SyncMode, WatchRegistry};
+use crate::watch::{event::Event, filter::Filter, options::Options, summary::Shared};
 
 /// The watch thread. It owns everything but the queue and the shared state.
 #[derive(Debug)]
@@ -34,17 +24,9 @@ pub(crate) struct Worker {
     changes: ChangeTracker,
     git_hold: GitHold,
     poller: Poller,
-    compare_options: CompareOptions,
     prefetch: Option<Prefetch>,
-    /// A comparison of everything that the owner has not been informed of.
-    rescan: Option<Rescan>,
-}
-
-/// A comparison of everything.
-#[derive(Debug)]
-struct Rescan {
-    files: usize,
-    took: Duration,
+    /// The report of a comparison of everything. It follows the changes that the comparison has found.
+    rescanned: Option<Event>,
 }
 
 impl Worker {
@@ -60,23 +42,20 @@ impl Worker {
         let root_paths = roots.iter().map(|root| root.path.clone()).collect();
         let watches = WatchRegistry::new(options.mode, Arc::clone(&queue), root_paths);
         let sync = SnapshotSync::new(Arc::clone(&shared.snapshot), filter, watches);
-        let compare_options = CompareOptions { how: options.compare, content_limit: options.content_limit };
         let tree = WatchedTree { sync, roots, rule_files: RuleFiles::new(options.rules.clone()) };
-        let burst = BurstTracker::new(options.debounce, compare_options);
         let mut worker = Self {
             queue,
             reporter: Reporter::new(options, Arc::clone(&shared), events),
-            changes: ChangeTracker::new(tree, burst, Arc::clone(&shared)),
+            changes: ChangeTracker::new(options, tree, Arc::clone(&shared)),
             shared,
             git_hold: GitHold::default(),
             poller: Poller::new(options.poll_interval, Instant::now()),
-            compare_options,
             prefetch: None,
-            rescan: None,
+            rescanned: None,
         };
         let events = worker.changes.tree.walk_first();
         worker.changes.accept(events, Instant::now());
-        worker.changes.tree.settle_racy_files(compare_options);
+        worker.changes.tree.settle_racy_files(worker.changes.compare_options);
         worker.publish();
         worker.reporter.report_defects(&worker.sync().filter.rules.defects());
         worker
@@ -91,9 +70,9 @@ impl Worker {
                     Message::Event(event) => self.changes.handle_event(event, at),
                     Message::EventsLost | Message::Rescan => {
                         tracing::debug!("events may be missing: rescan");
-                        self.changes.burst.debouncer.require_rescan(at);
+                        self.changes.debouncer.require_rescan(at);
                     }
-                    Message::GenerationStarted => self.changes.burst.debouncer.generation_started(at),
+                    Message::GenerationStarted => self.changes.debouncer.generation_started(at),
                     Message::Stop => return self.close(),
                 }
             }
@@ -101,7 +80,7 @@ impl Worker {
             self.reload_rules_if_due(Instant::now());
             self.scan_if_due(Instant::now());
             self.retry_if_due(Instant::now());
-            self.changes.burst.check_in_progress(Instant::now());
+            self.changes.check_in_progress(Instant::now());
             self.publish_if_due(Instant::now());
             self.end_burst_if_due(Instant::now());
         }
@@ -119,7 +98,7 @@ impl Worker {
 
     /// Events need not wake the thread while they can hardly make the burst end earlier.
     fn wake_on(&self) -> WakeOn {
-        let can_gather = self.changes.burst.debouncer.can_gather_until_deadline();
+        let can_gather = self.changes.debouncer.can_gather_until_deadline();
         if can_gather && self.changes.tree.rule_files.deadline().is_none() {
             WakeOn::Request
         } else {
@@ -129,16 +108,11 @@ impl Worker {
 
     /// The time of the next task; `None` if an event must come first, so that an idle watch costs nothing.
     fn deadline(&self) -> Option<Instant> {
-        let burst = self.changes.burst.debouncer.deadline();
+        let burst = self.changes.debouncer.deadline();
         // A burst that is held back gathers events until its own deadline at least.
         let burst =
             burst.map(|deadline| self.git_hold.deadline().map_or(deadline, |next| next.max(deadline)));
-        let others = [
-            self.changes.burst.in_progress.deadline(),
-            self.changes.tree.rule_files.deadline(),
-            self.poller.deadline(),
-            self.changes.publish_at,
-        ];
+        let others = [self.changes.deadline(), self.poller.deadline()];
         burst.into_iter().chain(others.into_iter().flatten()).min()
     }
 
@@ -212,21 +186,20 @@ impl Worker {
 
     /// Compares the burst with the snapshot if it has ended.
     fn end_burst_if_due(&mut self, now: Instant) {
-        let Some(deadline) = self.changes.burst.debouncer.deadline() else {
+        let Some(deadline) = self.changes.debouncer.deadline() else {
             self.git_hold.clear();
             return;
         };
         if deadline > now || self.is_held_by_git(now) || !self.has_scan_settled(now) {
             return;
         }
-        let Some(burst) = self.changes.burst.debouncer.take_ended(now) else { return };
+        let Some(burst) = self.changes.debouncer.take_ended(now) else { return };
         if burst.needs_rescan {
-            self.changes.burst.debouncer.requeue(burst);
+            self.changes.debouncer.requeue(burst);
             self.rescan(now);
             return;
         }
-        let ChangeTracker { burst: tracker, tree, .. } = &mut self.changes;
-        match tracker.compare(burst, &tree.sync, now) {
+        match self.changes.compare(burst, now) {
             BurstResult::Extended => {}
             BurstResult::NoChange => self.finish_burst(now),
             BurstResult::Changed(batch) => {
@@ -240,8 +213,8 @@ impl Worker {
     fn finish_burst(&mut self, now: Instant) {
         self.changes.finish_burst(now);
         self.publish_if_due(now);
-        if let Some(Rescan { files, took }) = self.rescan.take() {
-            self.reporter.send(Event::Rescanned { files, took });
+        if let Some(event) = self.rescanned.take() {
+            self.reporter.send(event);
         }
     }
 
@@ -254,7 +227,7 @@ impl Worker {
             HoldCheck::Announce(marker) => self.reporter.send(Event::WaitingForGit { marker }),
             HoldCheck::Ended => {
                 // The last changes may not have been examined or scanned yet.
-                self.changes.burst.debouncer.restart_quiet_time(now);
+                self.changes.debouncer.restart_quiet_time(now);
                 if self.poller.is_active() {
                     self.scan_all();
                 }
@@ -265,10 +238,10 @@ impl Worker {
 
     /// Whether a further scan finds nothing more after scans have found several changes.
     fn has_scan_settled(&mut self, now: Instant) -> bool {
-        if self.poller.is_active() && self.changes.burst.recorded() > 1 {
+        if self.poller.is_active() && self.changes.recorded() > 1 {
             self.scan_all();
         }
-        self.changes.burst.debouncer.deadline().is_none_or(|deadline| deadline <= now)
+        self.changes.debouncer.deadline().is_none_or(|deadline| deadline <= now)
     }
 
     /// Lets quick scans cover the paths of a batch, and follows its files in case they grow. Where there are
@@ -280,8 +253,7 @@ impl Worker {
         for Change { path, .. } in &batch.changes {
             self.poller.add_changed(path, now);
         }
-        let ChangeTracker { burst, tree, .. } = &mut self.changes;
-        burst.remember(batch, &tree.sync, now);
+        self.changes.remember(batch, now);
     }
 
     /// Compares everything with the disk, because events were lost.
@@ -289,7 +261,7 @@ impl Worker {
         self.changes.rescan(now);
         self.publish();
         let files = self.sync().snapshot().file_count();
-        self.rescan = Some(Rescan { files, took: now.elapsed() });
+        self.rescanned = Some(Event::Rescanned { files, took: now.elapsed() });
     }
 
     fn publish_if_due(&mut self, now: Instant) {
@@ -313,7 +285,8 @@ impl Worker {
     /// Reads the files without a fingerprint in the background.
     fn prefetch(&mut self) {
         if self.prefetch.as_ref().is_none_or(Prefetch::is_done) {
-            self.prefetch = Some(Prefetch::start(Arc::clone(&self.shared.snapshot), self.compare_options));
+            self.prefetch =
+                Some(Prefetch::start(Arc::clone(&self.shared.snapshot), self.changes.compare_options));
         }
     }
 }

@@ -128,6 +128,7 @@ fn converges(mode: Mode, seed: u64, deeds: usize) {
         }
     };
     assert!(contents.keys().all(|path| watch.inner.knows(path)), "seed {seed}");
+    assert_eq!(watch.inner.summary().files, contents.len(), "seed {seed}");
     // The watch still reports changes of every file.
     for (path, _) in contents {
         fs::write(&path, "checked").unwrap();
