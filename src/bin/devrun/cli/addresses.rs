@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use devrun::supervise::Endpoint;
+use devrun::supervise::{Endpoint, Listen};
 
 /// A host and a port. A port alone means the loopback addresses of IPv4 and IPv6.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,28 +131,16 @@ fn hosts_overlap(address: Address, upstream: Address) -> bool {
         || (loopback(address.host) && loopback(upstream.host))
 }
 
-/// The value of `--listen`: `[NAME=]ADDR`, with `tcp:`, `udp:` or `unix:` before ADDR.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ListenOn {
-    pub(crate) name: Option<String>,
-    pub(crate) endpoint: Endpoint,
-    /// Whether devrun answers on the socket while no generation runs. The prefix `tcp:` turns this off.
-    pub(crate) answer: bool,
-}
-
-impl FromStr for ListenOn {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (name, address) = match text.split_once('=') {
-            // In `unix:/run/a=b` the `=` belongs to the path.
-            Some((name, _)) if name.contains([':', '/']) => (None, text),
-            Some((name, address)) => (Some(socket_name(name)?), address),
-            None => (None, text),
-        };
-        let (endpoint, answer) = endpoint(address)?;
-        Ok(Self { name, endpoint, answer })
-    }
+/// Parses the value of `--listen`: `[NAME=]ADDR`, with `tcp:`, `udp:` or `unix:` before ADDR.
+pub(crate) fn listen(text: &str) -> Result<Listen, String> {
+    let (name, address) = match text.split_once('=') {
+        // In `unix:/run/a=b` the `=` belongs to the path.
+        Some((name, _)) if name.contains([':', '/']) => (None, text),
+        Some((name, address)) => (Some(socket_name(name)?), address),
+        None => (None, text),
+    };
+    let (endpoint, answer) = endpoint(address)?;
+    Ok(Listen { name, endpoint, answer })
 }
 
 fn socket_name(name: &str) -> Result<String, String> {
@@ -165,6 +153,7 @@ fn socket_name(name: &str) -> Result<String, String> {
     Ok(name.to_owned())
 }
 
+/// The endpoint, and whether devrun answers on it while no generation runs. The prefix `tcp:` turns this off.
 fn endpoint(address: &str) -> Result<(Endpoint, bool), String> {
     if let Some(path) = address.strip_prefix("unix:") {
         // sockaddr_un holds 108 bytes with the final NUL, 104 on macOS.

@@ -10,10 +10,10 @@ use std::time::Duration;
 use anstream::ColorChoice;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{ArgAction, Args, Parser, ValueHint};
-use devrun::supervise::{OnBusy, OnExit, OnLoop, PassSocket, Shell, Signal, Stdin, StopScope};
+use devrun::supervise::{Listen, OnBusy, OnExit, OnLoop, PassSocket, Shell, Signal, Stdin, StopScope};
 use devrun::watch::{Compare, Mode};
 
-use crate::cli::addresses::{ListenOn, Proxy};
+use crate::cli::addresses::{self, Proxy};
 use crate::cli::values::{self, CommandLine, Format, boolean, duration, one_of};
 
 /// The options of one source: the command line, the environment, or the tables of a file.
@@ -283,8 +283,8 @@ pub(crate) struct ServerOptions {
     /// Repeatable. devrun opens the socket once, and every generation inherits it: file descriptors from 3, LISTEN_FDS,
     /// {fd} in COMMAND. ADDR may also be `unix:PATH`, `udp:ADDR`, or `tcp:ADDR`, on which devrun never answers itself.
     /// Example: `devrun --listen 8000 -- uvicorn app:app --fd {fd}`
-    #[arg(long, value_name = "[NAME=]ADDR", allow_hyphen_values = true)]
-    pub(crate) listen: Option<Vec<ListenOn>>,
+    #[arg(long, value_name = "[NAME=]ADDR", allow_hyphen_values = true, value_parser = addresses::listen)]
+    pub(crate) listen: Option<Vec<Listen>>,
     /// How COMMAND finds its sockets: systemd or werkzeug [default: systemd]
     ///
     /// With --proxy each generation inherits its own listening socket instead of a port number.

@@ -57,7 +57,7 @@ fn lint_options(settings: &Settings) -> Result<LintOptions, CliError> {
         Expectation { path: path.clone(), kind, expected, scope: settings.scope(path, kind, &selection) }
     };
     let mut tracked = Vec::new();
-    for root in &settings.watch.roots {
+    for root in &settings.session.watch.roots {
         tracked.extend(tracked_below(root)?);
     }
     tracked.sort_unstable();

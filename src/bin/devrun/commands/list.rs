@@ -70,7 +70,7 @@ fn with_watch(
         .build()
         .map_err(|error| CliError::failed_to("start the event loop", &error))?;
     runtime.block_on(async {
-        let watch = Watch::start(settings.watch_options())
+        let watch = Watch::start(settings.session.watch.clone())
             .await
             .map_err(|error: watch::Error| CliError::from_library(&error))?;
         let result = print(&watch);
@@ -98,7 +98,7 @@ impl List<'_> {
     fn tree(&self, watch: &Watch, terminal: &mut Terminal) -> Result<(), CliError> {
         let summary = watch.summary();
         let files = watch.files();
-        let directories = count_files(watch, &files, &self.settings.watch.roots);
+        let directories = count_files(watch, &files, &self.settings.session.watch.roots);
         if self.json {
             return terminal.println_data(self.tree_json(&summary, &files, &directories));
         }
@@ -121,7 +121,7 @@ impl List<'_> {
 
     /// The line of a directory, indented by its depth below the root.
     fn tree_line(&self, directory: &Path, counts: FileCounts, with_mode: bool) -> String {
-        let roots = &self.settings.watch.roots;
+        let roots = &self.settings.session.watch.roots;
         let below = roots.iter().filter_map(|root| directory.strip_prefix(root).ok());
         let depth = below.map(|below| below.components().count()).min().unwrap_or(0);
         let name = match (depth, directory.file_name()) {
@@ -186,7 +186,7 @@ impl List<'_> {
 
     fn ignored(&self, terminal: &mut Terminal) -> Result<(), CliError> {
         let rules = self.settings.rules()?;
-        let roots = &self.settings.watch.roots;
+        let roots = &self.settings.session.watch.roots;
         let ignored: BTreeMap<PathBuf, IgnoredEntry> =
             roots.iter().flat_map(|root| find_ignored(root, &rules)).collect();
         if self.json {

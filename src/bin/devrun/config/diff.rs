@@ -3,7 +3,7 @@
 use crate::config::settings::Settings;
 
 /// What a running session must do for new settings. A later variant includes the earlier ones.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reload {
     /// Nothing: no setting that a run uses has changed.
     None,
@@ -11,83 +11,45 @@ pub(crate) enum Reload {
     Output,
     /// Start a new watch; COMMAND continues.
     Watch,
-    /// Restart COMMAND with the new options.
-    Child,
-    /// Start a new session, because the ports have changed.
+    /// Start a new session, because COMMAND, the way it runs, or a port has changed.
     Session,
 }
 
-/// The difference between two settings.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct SettingsDiff {
-    /// The most that a changed key needs.
-    pub(crate) reload: Reload,
-    /// The changed keys as `table.key`, in the order of the reference.
-    pub(crate) keys: Vec<&'static str>,
-}
-
-impl SettingsDiff {
-    /// Compares the settings of a run with new ones.
+impl Reload {
+    /// What the session of the `old` settings must do for the `new` ones.
     pub(crate) fn between(old: &Settings, new: &Settings) -> Self {
-        let mut diff = Self { reload: Reload::None, keys: Vec::new() };
-        for (key, is_same, reload) in compare(old, new) {
-            if !is_same {
-                diff.reload = diff.reload.max(reload);
-                diff.keys.push(key);
-            }
+        if child_options(&old.session) != child_options(&new.session)
+            || server_options(&old.session) != server_options(&new.session)
+        {
+            Self::Session
+        } else if watch_options(&old.session) != watch_options(&new.session) {
+            Self::Watch
+        } else if old.output != new.output {
+            Self::Output
+        } else {
+            Self::None
         }
-        diff
     }
 }
 
-/// Each key, whether its value is the same, and what a change of it needs.
-fn compare(old: &Settings, new: &Settings) -> Vec<(&'static str, bool, Reload)> {
-    vec![
-        ("watch.paths", old.watch.roots == new.watch.roots, Reload::Watch),
-        ("watch.ext", old.watch.extensions == new.watch.extensions, Reload::Watch),
-        ("watch.filter", old.watch.filters == new.watch.filters, Reload::Watch),
-        ("watch.ignore", old.watch.patterns == new.watch.patterns, Reload::Watch),
-        (
-            "watch.ignore-file",
-            (&old.watch.file_names, &old.watch.files) == (&new.watch.file_names, &new.watch.files),
-            Reload::Watch,
-        ),
-        ("watch.no-vcs-ignore", old.watch.vcs == new.watch.vcs, Reload::Watch),
-        ("watch.no-default-ignore", old.watch.builtin == new.watch.builtin, Reload::Watch),
-        ("watch.mode", old.watch.mode == new.watch.mode, Reload::Watch),
-        ("watch.poll-interval", old.watch.poll_interval == new.watch.poll_interval, Reload::Watch),
-        ("watch.debounce", old.watch.debounce == new.watch.debounce, Reload::Watch),
-        ("watch.compare", old.watch.compare == new.watch.compare, Reload::Watch),
-        ("run.command", old.run.command == new.run.command, Reload::Child),
-        ("run.build", old.run.builds == new.run.builds, Reload::Child),
-        ("run.on-busy", old.run.on_busy == new.run.on_busy, Reload::Child),
-        ("run.on-exit", old.run.on_exit == new.run.on_exit, Reload::Child),
-        ("run.on-loop", old.run.on_loop == new.run.on_loop, Reload::Child),
-        ("run.stop-signal", old.run.stop_signal == new.run.stop_signal, Reload::Child),
-        ("run.stop-scope", old.run.stop_scope == new.run.stop_scope, Reload::Child),
-        ("run.stop-timeout", old.run.stop_timeout == new.run.stop_timeout, Reload::Child),
-        // It concerns the first start only, which is over.
-        ("run.postpone", old.run.postpone == new.run.postpone, Reload::None),
-        ("run.no-watch", old.run.watching == new.run.watching, Reload::Watch),
-        ("run.clear", old.run.clear == new.run.clear, Reload::Output),
-        (
-            "server.proxy",
-            (old.server.proxy, &old.server.addresses) == (new.server.proxy, &new.server.addresses),
-            Reload::Session,
-        ),
-        ("server.listen", old.server.listen == new.server.listen, Reload::Session),
-        ("server.pass-socket", old.server.pass_socket == new.server.pass_socket, Reload::Child),
-        ("server.ready-path", old.server.ready_path == new.server.ready_path, Reload::Child),
-        ("server.ready-timeout", old.server.ready_timeout == new.server.ready_timeout, Reload::Child),
-        ("server.drain-timeout", old.server.drain_timeout == new.server.drain_timeout, Reload::Child),
-        ("server.no-overlap", old.server.overlap == new.server.overlap, Reload::Child),
-        ("server.no-live-reload", old.server.live_reload == new.server.live_reload, Reload::Session),
-        ("server.no-forwarded", old.server.forwarded == new.server.forwarded, Reload::Session),
-        ("output.verbose", old.output.verbose == new.output.verbose, Reload::Output),
-        ("output.quiet", old.output.quiet == new.output.quiet, Reload::Output),
-        ("output.color", old.output.color == new.output.color, Reload::Output),
-        ("output.log-format", old.output.json == new.output.json, Reload::Output),
-    ]
+/// How COMMAND runs. `postpone` is not compared, because it concerns the first start only, which is over.
+fn child_options(options: &devrun::Options) -> impl PartialEq + '_ {
+    let run = &options.supervise;
+    let stop = (run.stop_signal, run.stop_scope, run.stop_timeout);
+    (&run.command, &run.builds, run.on_busy, run.on_exit, run.on_loop, stop)
+}
+
+fn server_options(options: &devrun::Options) -> impl PartialEq + '_ {
+    let run = &options.supervise;
+    let proxy = options.proxy.as_ref().map(|proxy| (&proxy.addresses, proxy.live_reload, proxy.forwarded));
+    (proxy, run.port, &run.listen, run.pass_socket, &run.ready, run.overlap, run.drain_timeout)
+}
+
+fn watch_options(options: &devrun::Options) -> impl PartialEq + '_ {
+    let (watch, rules) = (&options.watch, &options.watch.rules);
+    let rules = (&rules.patterns, &rules.file_names, &rules.files, rules.vcs, rules.builtin);
+    let files = (&watch.roots, &watch.extensions, &watch.filters);
+    (files, rules, watch.mode, watch.poll_interval, watch.debounce, watch.compare, options.watch_enabled)
 }
 
 #[cfg(test)]
@@ -95,22 +57,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_greatest_reload_is_found_with_all_changed_keys() {
+    fn each_change_needs_the_least_reload_that_applies_it() {
         let old = Settings::defaults().unwrap();
-        assert_eq!(
-            SettingsDiff::between(&old, &old.clone()),
-            SettingsDiff { reload: Reload::None, keys: vec![] }
-        );
+        assert_eq!(Reload::between(&old, &old.clone()), Reload::None);
         let mut new = old.clone();
-        new.watch.extensions = vec!["rs".into()];
+        new.session.supervise.postpone = true;
+        assert_eq!(Reload::between(&old, &new), Reload::None);
         new.output.quiet = true;
-        assert_eq!(
-            SettingsDiff::between(&old, &new),
-            SettingsDiff { reload: Reload::Watch, keys: vec!["watch.ext", "output.quiet"] }
-        );
-        new.run.on_exit = devrun::supervise::OnExit::Quit;
-        assert_eq!(SettingsDiff::between(&old, &new).reload, Reload::Child);
-        new.server.live_reload = false;
-        assert_eq!(SettingsDiff::between(&old, &new).reload, Reload::Session);
+        assert_eq!(Reload::between(&old, &new), Reload::Output);
+        new.session.watch.extensions = vec!["rs".into()];
+        assert_eq!(Reload::between(&old, &new), Reload::Watch);
+        new.session.supervise.on_exit = devrun::supervise::OnExit::Quit;
+        assert_eq!(Reload::between(&old, &new), Reload::Session);
     }
 }

@@ -7,21 +7,13 @@ use std::path::{Path, PathBuf};
 use crate::cli::args::Options;
 use crate::cli::suggest::nearest;
 use crate::cli::usage_error::usage_error;
+use crate::config::merge::over;
 use crate::config::mistake::Mistake;
 use crate::config::toml_options::{Document, OptionWords};
 use crate::ui::{CliError, SourceSpan, escape_path};
 
 /// The name of the file.
 pub(crate) const FILE_NAME: &str = "devrun.toml";
-
-/// A devrun.toml that was read.
-#[derive(Debug, Clone)]
-pub(crate) struct ConfigFile {
-    /// The tables at the top of the file.
-    pub(crate) options: Options,
-    /// The tables of the chosen profile.
-    pub(crate) profile: Options,
-}
 
 /// Maximum size. A larger file is not a configuration, but a device or a download.
 const MAX_SIZE: u64 = 16 << 20;
@@ -39,11 +31,11 @@ pub(crate) fn find(directory: &Path) -> Option<PathBuf> {
     within.map(|dir| dir.join(FILE_NAME)).find(readable)
 }
 
-/// Reads a devrun.toml. `shown` is its name in messages.
+/// Reads a devrun.toml: its options, and over them those of the profile. `shown` is its name in messages.
 ///
 /// # Errors
 /// A [`CliError`] with file, line, column and remedy.
-pub(crate) fn read(path: &Path, shown: &str, profile: Option<&str>) -> Result<ConfigFile, CliError> {
+pub(crate) fn read(path: &Path, shown: &str, profile: Option<&str>) -> Result<Options, CliError> {
     let text = text_of(path, shown)?;
     // Some editors on Windows begin a file with a byte order mark.
     let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
@@ -55,7 +47,7 @@ pub(crate) fn read(path: &Path, shown: &str, profile: Option<&str>) -> Result<Co
         }
     };
     let options = |words: OptionWords| words.options().map_err(|error| usage_error(&error, "devrun"));
-    Ok(ConfigFile { options: options(document.top)?, profile: options(profile)? })
+    Ok(over(options(profile)?, options(document.top)?))
 }
 
 fn text_of(path: &Path, shown: &str) -> Result<String, CliError> {

@@ -5,14 +5,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use devrun::supervise::{self, EnvFileError, Port};
+use devrun::{Command, rules, watch};
+
 use crate::cli::args::{CheckOptions, ConfigSource, Options};
+use crate::cli::values::Format;
 use crate::config::environment::Environment;
-use crate::config::groups::{OutputSettings, RunSettings, WatchSettings};
-use crate::config::paths::resolved;
-use crate::config::server::ServerSettings;
-use crate::config::validate;
+use crate::config::paths::{self, is_below, resolved};
+use crate::config::session_options::{session_options, unfilled_placeholder};
 use crate::config::{file, merge};
-use crate::ui::{CliError, escape_relative_path};
+use crate::ui::{CliError, SourceSpan, escape_relative_path, worded};
 
 /// The settings of a run, with all defaults.
 #[derive(Debug, Clone)]
@@ -24,14 +26,39 @@ pub(crate) struct Settings {
     pub(crate) base: PathBuf,
     /// The devrun.toml that was read, absolute.
     pub(crate) config: Option<PathBuf>,
-    pub(crate) watch: WatchSettings,
-    pub(crate) run: RunSettings,
-    pub(crate) server: ServerSettings,
+    /// The tables [watch], [run] and [server]. The roots are absolute. See [`Settings::command`] for COMMAND.
+    pub(crate) session: devrun::Options,
     /// The expected paths are absolute. A final `/` says that the path is a directory.
     pub(crate) check: CheckOptions,
     pub(crate) output: OutputSettings,
     /// The other sources, to resolve the settings again after an edit of devrun.toml.
     input: Arc<SettingsInput>,
+}
+
+/// What devrun prints, and in which form: the table [output], and `clear`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct OutputSettings {
+    /// The number of `-v`.
+    pub(crate) verbose: u8,
+    pub(crate) quiet: bool,
+    pub(crate) color: anstream::ColorChoice,
+    pub(crate) json: bool,
+    /// Whether the screen is cleared before each start.
+    pub(crate) clear: bool,
+}
+
+/// The command line and the environment.
+#[derive(Debug, Default)]
+pub(crate) struct SettingsInput {
+    /// The directory in which devrun was started, absolute.
+    pub(crate) directory: PathBuf,
+    /// The options of the command line.
+    pub(crate) options: Options,
+    /// COMMAND of the command line; empty if there is none.
+    pub(crate) command: Vec<OsString>,
+    /// `--config` and `--profile`.
+    pub(crate) source: ConfigSource,
+    pub(crate) environment: Environment,
 }
 
 impl Settings {
@@ -40,7 +67,7 @@ impl Settings {
     /// # Errors
     /// A [`CliError`] that names the option or the line of the file, with a remedy.
     pub(crate) fn new(input: SettingsInput) -> Result<Self, CliError> {
-        validate::check_command_line(&input.options, &input.source, &input.directory)?;
+        paths::check_command_line(&input.options, &input.source, &input.directory)?;
         Self::from_input(Arc::new(input))
     }
 
@@ -62,6 +89,151 @@ impl Settings {
         Self::from_input(Arc::clone(&self.input))
     }
 
+    fn from_input(input: Arc<SettingsInput>) -> Result<Self, CliError> {
+        let directory = &input.directory;
+        let (source, variables) = (&input.source, &input.environment.source);
+        let profile = source.profile.as_deref().or(variables.profile.as_deref());
+        let named = source.config.as_ref().or(variables.config.as_ref());
+        let config = match named {
+            None => file::find(directory),
+            Some(path) => {
+                let option = if source.config.is_some() { "--config" } else { "DEVRUN_CONFIG" };
+                paths::must_exist(option, path, directory)?;
+                Some(resolved(&directory.join(path)))
+            }
+        };
+        let (file_options, base) = match (&config, profile) {
+            (None, Some(name)) => {
+                return Err(CliError::new(format!("there is no devrun.toml with a [profile.{name}]"))
+                    .with_remedy("`devrun init` writes a devrun.toml; --config FILE names another file"));
+            }
+            (None, None) => (Options::default(), directory.clone()),
+            (Some(path), _) => {
+                let own = path.parent().unwrap_or(directory);
+                let options = file::read(path, &escape_relative_path(path, directory), profile)?;
+                // With --config the project stays the working directory.
+                let base = if named.is_some() { directory } else { own };
+                (merge::absolute(options, own), base.to_owned())
+            }
+        };
+        let typed = merge::over(input.options.clone(), input.environment.options.clone());
+        let typed = merge::anchored(merge::absolute(typed, directory), directory, &base);
+        Self::resolve(merge::over(typed, file_options), config, base, Arc::clone(&input))
+    }
+
+    fn resolve(
+        options: Options,
+        config: Option<PathBuf>,
+        base: PathBuf,
+        input: Arc<SettingsInput>,
+    ) -> Result<Self, CliError> {
+        let output = OutputSettings {
+            verbose: options.output.verbose,
+            quiet: options.output.quiet == Some(true),
+            color: options.output.color.unwrap_or_default(),
+            json: options.output.log_format == Some(Format::Json),
+            clear: options.run.clear == Some(true),
+        };
+        let check = options.check.clone();
+        let session = session_options(options, &input.command, &input.directory, &base)?;
+        let directory = input.directory.clone();
+        let settings = Self { directory, base, config, session, check, output, input };
+        settings.check_combinations()?;
+        Ok(settings)
+    }
+
+    /// Rejects values that are valid alone and contradict each other.
+    fn check_combinations(&self) -> Result<(), CliError> {
+        let devrun::Options { watch, watch_enabled, supervise, .. } = &self.session;
+        let error = |message: &str, remedy: &str| Err(CliError::new(message).with_remedy(remedy));
+        let typed = &self.input.options;
+        if watch.poll_interval < Duration::from_millis(10) {
+            return error("--poll-interval is too short", "write 10ms or more, such as 500ms");
+        }
+        if supervise.ready.timeout.is_zero() {
+            return error(
+                "--ready-timeout cannot be 0, because every server needs time to start",
+                "write a longer time, such as 60s",
+            );
+        }
+        if !watch_enabled && supervise.postpone {
+            return error(
+                "with --no-watch and --postpone COMMAND would never start",
+                "leave one of them out",
+            );
+        }
+        if !watch_enabled && typed.watch.paths.is_some() {
+            return error("--watch and --no-watch contradict each other", "leave one of them out");
+        }
+        if supervise.port == Port::None && supervise.listen.is_empty() {
+            let options = [
+                (typed.server.ready_path.is_some(), "--ready-path"),
+                (typed.server.pass_socket.is_some(), "--pass-socket"),
+                (typed.server.drain_timeout.is_some(), "--drain-timeout"),
+            ];
+            if let Some((_, option)) = options.iter().find(|(is_typed, _)| *is_typed) {
+                let message = format!("{option} has no effect without --proxy or --listen");
+                return error(&message, "add --proxy ADDR or --listen ADDR");
+            }
+        }
+        Ok(())
+    }
+
+    /// COMMAND, if the command line or devrun.toml has one.
+    pub(crate) fn command(&self) -> Option<&Command> {
+        Some(&self.session.supervise.command).filter(|command| !command.program.is_empty())
+    }
+
+    /// The options of a session, which needs a COMMAND.
+    ///
+    /// # Errors
+    /// A [`CliError`] if there is no COMMAND, or if an env file has an error.
+    pub(crate) fn session_options(&self) -> Result<devrun::Options, CliError> {
+        let command = self.command().ok_or_else(|| self.no_command())?;
+        supervise::check_env_files(command).map_err(|error| self.bad_env_file(&error))?;
+        let mut options = self.session.clone();
+        // The program reads devrun.toml again after an edit. The edit alone does not restart COMMAND.
+        options.observe_only.extend(self.config_files());
+        Ok(options)
+    }
+
+    /// The rules of a run.
+    ///
+    /// # Errors
+    /// A [`CliError`] if a root cannot be used.
+    pub(crate) fn rules(&self) -> Result<rules::Rules, CliError> {
+        rules::Rules::new(self.session.watch.rules.clone()).map_err(|error| CliError::from_library(&error))
+    }
+
+    /// The files that `--ext` and `--filter` select.
+    ///
+    /// # Errors
+    /// A [`CliError`] if a filter is not valid.
+    pub(crate) fn selection(&self) -> Result<watch::Selection, CliError> {
+        watch::Selection::new(&self.session.watch).map_err(|error| CliError::from_library(&error))
+    }
+
+    /// Whether a path that no rule ignores is watched.
+    pub(crate) fn scope(
+        &self,
+        path: &Path,
+        kind: rules::EntryKind,
+        selection: &watch::Selection,
+    ) -> rules::Scope {
+        if !is_below(path, &self.session.watch.roots) {
+            rules::Scope::OutsideRoots
+        } else if kind == rules::EntryKind::File && !selection.wants(path) {
+            rules::Scope::NotSelected
+        } else {
+            rules::Scope::Inside
+        }
+    }
+
+    /// A warning and its remedy, if COMMAND has a placeholder that devrun does not replace.
+    pub(crate) fn unfilled_placeholder(&self) -> Option<(String, String)> {
+        unfilled_placeholder(&self.session.supervise)
+    }
+
     /// The devrun.toml and, if it is a symbolic link, its target.
     pub(crate) fn config_files(&self) -> Vec<PathBuf> {
         let Some(config) = &self.config else { return Vec::new() };
@@ -74,126 +246,37 @@ impl Settings {
         escape_relative_path(path, &self.directory)
     }
 
-    fn from_input(input: Arc<SettingsInput>) -> Result<Self, CliError> {
-        let directory = &input.directory;
-        let found = input.config_path()?;
-        let (file_options, base) = match &found {
-            None if let Some(name) = input.profile() => return Err(no_file_for_profile(name)),
-            None => (Options::default(), directory.clone()),
-            Some(ConfigPath { path, is_named }) => {
-                let own = path.parent().unwrap_or(directory).to_owned();
-                let read = file::read(path, &escape_relative_path(path, directory), input.profile())?;
-                let merged = merge::over(read.profile, read.options);
-                let base = if *is_named { directory.clone() } else { own.clone() };
-                (merge::absolute(merged, &own), base)
-            }
+    fn bad_env_file(&self, error: &EnvFileError) -> CliError {
+        let file = self.shown(&error.file);
+        let Some(line) = error.line else {
+            return CliError::new(format!("--env-file: {file} {}", error.message))
+                .with_remedy(worded(&error.remedy));
         };
-        let typed = merge::over(input.options.clone(), input.environment.options.clone());
-        let typed = merge::anchored(merge::absolute(typed, directory), directory, &base);
-        let options = merge::over(typed, file_options);
-        let settings = Self::resolve(options, found.map(|found| found.path), base, Arc::clone(&input))?;
-        settings.check_combinations()?;
-        Ok(settings)
+        let text = std::fs::read(&error.file).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let line_start: usize = text.split_inclusive('\n').take(line - 1).map(str::len).sum();
+        let content = text[line_start..].lines().next().unwrap_or_default();
+        let start = line_start + content.len() - content.trim_start().len();
+        let range = start..start + content.trim().len();
+        let span = SourceSpan::new(file, text, range);
+        CliError::new(error.message.clone()).with_span(span).with_remedy(worded(&error.remedy))
     }
 
-    fn resolve(
-        options: Options,
-        config: Option<PathBuf>,
-        base: PathBuf,
-        input: Arc<SettingsInput>,
-    ) -> Result<Self, CliError> {
-        let directory = input.directory.clone();
-        Ok(Self {
-            watch: WatchSettings::new(options.watch, &base),
-            run: RunSettings::new(options.run, &input.command, &directory, &base)?,
-            server: ServerSettings::new(options.server),
-            check: options.check,
-            output: OutputSettings::new(&options.output),
-            config,
-            directory,
-            base,
-            input,
-        })
+    fn no_command(&self) -> CliError {
+        let error = CliError::new("there is no COMMAND to run");
+        match &self.config {
+            Some(path) => error.with_remedy(format!(
+                "write it after `--`: devrun -- cargo run\n        \
+                 or into {}, under [run]: command = [\"cargo\", \"run\"]",
+                self.shown(path)
+            )),
+            None => error.with_remedy(
+                "write it after `--`: devrun [OPTIONS] -- COMMAND [ARGS]...\n        \
+                 such as: devrun -- cargo run\n        \
+                 `devrun -h` lists the options, `devrun init` writes a devrun.toml",
+            ),
+        }
     }
-
-    /// Rejects values that are valid alone and contradict each other.
-    fn check_combinations(&self) -> Result<(), CliError> {
-        let Self { run, server, watch, input, .. } = self;
-        let error = |message: &str, remedy: &str| Err(CliError::new(message).with_remedy(remedy));
-        if watch.poll_interval < Duration::from_millis(10) {
-            return error("--poll-interval is too short", "write 10ms or more, such as 500ms");
-        }
-        if server.ready_timeout.is_zero() {
-            return error(
-                "--ready-timeout cannot be 0, because every server needs time to start",
-                "write a longer time, such as 60s",
-            );
-        }
-        if !run.watching && run.postpone {
-            return error(
-                "with --no-watch and --postpone COMMAND would never start",
-                "leave one of them out",
-            );
-        }
-        if !run.watching && input.options.watch.paths.is_some() {
-            return error("--watch and --no-watch contradict each other", "leave one of them out");
-        }
-        if server.proxy.is_none() && server.listen.is_empty() {
-            let typed = &input.options.server;
-            let options = [
-                (typed.ready_path.is_some(), "--ready-path"),
-                (typed.pass_socket.is_some(), "--pass-socket"),
-                (typed.drain_timeout.is_some(), "--drain-timeout"),
-            ];
-            if let Some((_, option)) = options.iter().find(|(is_typed, _)| *is_typed) {
-                let message = format!("{option} has no effect without --proxy or --listen");
-                return error(&message, "add --proxy ADDR or --listen ADDR");
-            }
-        }
-        server.check_combinations()
-    }
-}
-
-/// The command line and the environment.
-#[derive(Debug, Default)]
-pub(crate) struct SettingsInput {
-    /// The directory in which devrun was started, absolute.
-    pub(crate) directory: PathBuf,
-    /// The options of the command line.
-    pub(crate) options: Options,
-    /// COMMAND of the command line; empty if there is none.
-    pub(crate) command: Vec<OsString>,
-    /// `--config` and `--profile`.
-    pub(crate) source: ConfigSource,
-    pub(crate) environment: Environment,
-}
-
-impl SettingsInput {
-    /// The profile of the command line or of the environment.
-    fn profile(&self) -> Option<&str> {
-        self.source.profile.as_deref().or(self.environment.source.profile.as_deref())
-    }
-
-    /// The devrun.toml to read: the named one, else the one of the project.
-    ///
-    /// # Errors
-    /// A [`CliError`] if the named file does not exist.
-    fn config_path(&self) -> Result<Option<ConfigPath>, CliError> {
-        let Some(path) = self.source.config.as_ref().or(self.environment.source.config.as_ref()) else {
-            let found = file::find(&self.directory);
-            return Ok(found.map(|path| ConfigPath { path, is_named: false }));
-        };
-        let option = if self.source.config.is_some() { "--config" } else { "DEVRUN_CONFIG" };
-        validate::must_exist(option, path, &self.directory)?;
-        Ok(Some(ConfigPath { path: resolved(&self.directory.join(path)), is_named: true }))
-    }
-}
-
-/// A devrun.toml to read.
-struct ConfigPath {
-    path: PathBuf,
-    /// Whether `--config` or DEVRUN_CONFIG names it. Then the project stays the working directory.
-    is_named: bool,
 }
 
 /// The directory in which devrun was started.
@@ -205,9 +288,4 @@ pub(crate) fn current_directory() -> Result<PathBuf, CliError> {
         CliError::failed_to("find the working directory", &error)
             .with_remedy("the directory was removed; change to one that exists")
     })
-}
-
-fn no_file_for_profile(name: &str) -> CliError {
-    CliError::new(format!("there is no devrun.toml with a [profile.{name}]"))
-        .with_remedy("`devrun init` writes a devrun.toml; --config FILE names another file")
 }

@@ -39,7 +39,7 @@ pub(super) async fn test_temporary_directory() -> Finding {
 /// Tests events in every root that is a directory.
 pub(super) async fn test_roots(settings: &Settings) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for root in settings.watch.roots.iter().filter(|root| root.is_dir()) {
+    for root in settings.session.watch.roots.iter().filter(|root| root.is_dir()) {
         findings.push(finding("event-in-root", &settings.shown(root), test_directory(root).await));
     }
     findings

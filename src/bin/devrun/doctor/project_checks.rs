@@ -18,7 +18,7 @@ pub(super) fn git(settings: &Settings) -> Vec<Finding> {
         return vec![Finding::note("git", "no repository: only .watchignore and the built-in rules apply")];
     };
     let name = settings.shown(top);
-    if !settings.watch.vcs {
+    if !settings.session.watch.rules.vcs {
         let message = format!("the rules of the repository at {name} do not apply, as configured");
         return vec![Finding::good("git", message)];
     }
@@ -47,7 +47,9 @@ pub(super) fn project_kind(settings: &Settings) -> Vec<Finding> {
         findings.push(python_bytecode());
     }
     let name = OsStr::new(".watchdogignore");
-    if settings.base.join(name).exists() && settings.watch.file_names.iter().all(|known| known != name) {
+    if settings.base.join(name).exists()
+        && settings.session.watch.rules.file_names.iter().all(|known| known != name)
+    {
         findings.push(
             Finding::warning(
                 "watchdogignore",
@@ -73,13 +75,12 @@ fn python_bytecode() -> Finding {
 
 /// Checks COMMAND, if there is one.
 pub(super) fn command(settings: &Settings) -> Vec<Finding> {
-    let Some(command) = &settings.run.command else { return Vec::new() };
-    let has_build = !settings.run.builds.is_empty();
+    let Some(command) = settings.command() else { return Vec::new() };
+    let has_build = !settings.session.supervise.builds.is_empty();
     // A shell reports a missing program itself.
     let program = (command.shell == Shell::None).then(|| check_program(command, has_build));
     let placeholder = settings
-        .server
-        .unfilled_placeholder(command)
+        .unfilled_placeholder()
         .map(|(message, remedy)| Finding::warning("port-placeholder", message).with_remedy(remedy));
     program.into_iter().chain(check_reloader(command)).chain(placeholder).collect()
 }

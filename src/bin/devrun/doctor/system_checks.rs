@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-use devrun::supervise::Endpoint;
+use devrun::supervise::{Endpoint, Port};
 
 use super::finding::Finding;
 use crate::config::{Settings, shown_endpoint};
@@ -58,16 +58,19 @@ fn check_queue(length: u64) -> Finding {
 
 /// Checks each address, and whether a fixed upstream address is still free.
 pub(super) fn addresses(settings: &Settings) -> Vec<Finding> {
-    let server = &settings.server;
-    let proxy = server.addresses.iter().map(|address| port("--proxy", *address, ports::try_tcp(*address)));
-    let listen = server.listen.iter().filter_map(|listen| match &listen.endpoint {
+    let addresses = settings.session.proxy.iter().flat_map(|proxy| &proxy.addresses);
+    let proxy = addresses.map(|address| port("--proxy", *address, ports::try_tcp(*address)));
+    let listen = settings.session.supervise.listen.iter().filter_map(|listen| match &listen.endpoint {
         Endpoint::Tcp(address) => Some(port("--listen", *address, ports::try_tcp(*address))),
         Endpoint::Udp(address) => Some(port("--listen udp", *address, ports::try_udp(*address))),
         Endpoint::Unix(path) => Some(unix_socket(path, &shown_endpoint(&listen.endpoint))),
         _ => None,
     });
-    let upstream = server.proxy.and_then(|proxy| proxy.upstream).map(|upstream| upstream.socket());
-    proxy.chain(listen).chain(upstream.and_then(fixed_upstream)).collect()
+    let upstream = match settings.session.supervise.port {
+        Port::Fixed(upstream) => fixed_upstream(upstream),
+        _ => None,
+    };
+    proxy.chain(listen).chain(upstream).collect()
 }
 
 fn port(option: &str, address: SocketAddr, result: Result<(), PortConflict>) -> Finding {

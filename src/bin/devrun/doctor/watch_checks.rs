@@ -16,7 +16,7 @@ const LARGE_SCAN: usize = 50_000;
 
 /// Checks roots, rules, and data folders that are watched.
 pub(super) async fn run(settings: &Settings) -> Vec<Finding> {
-    let watch = match Watch::start(settings.watch_options()).await {
+    let watch = match Watch::start(settings.session.watch.clone()).await {
         Ok(watch) => watch,
         Err(error) => {
             let message = format!("a run would fail to {}", escape_text(&error.to_string()));
@@ -103,5 +103,5 @@ fn watched_data(settings: &Settings, rules: &Rules) -> Vec<Finding> {
 }
 
 fn is_in_root(settings: &Settings, path: &Path) -> bool {
-    settings.watch.roots.iter().any(|root| path.starts_with(root))
+    settings.session.watch.roots.iter().any(|root| path.starts_with(root))
 }

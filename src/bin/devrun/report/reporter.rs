@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant, SystemTime};
 
 use devrun::session::{Event, Options};
-use devrun::supervise::{Capture, Stdin};
+use devrun::supervise::{Capture, Port, Stdin};
 use devrun::watch::Stats;
 
 use super::history::History;
@@ -46,7 +46,7 @@ impl Reporter {
     pub(crate) fn new(settings: &Settings, options: &Options, now: Instant) -> Self {
         let base = &options.watch.rules.base;
         let base = base.canonicalize().unwrap_or_else(|_| base.clone());
-        let has_server = settings.server.proxy.is_some() || !settings.server.listen.is_empty();
+        let has_server = options.supervise.port != Port::None || !options.supervise.listen.is_empty();
         let milestone = if has_server { Milestone::Ready } else { Milestone::Started };
         Self {
             history: History::new(base, milestone, options.watch.stats.clone(), now),
@@ -54,7 +54,7 @@ impl Reporter {
             stats: options.watch.stats.clone(),
             json: settings.output.json,
             verbosity: Verbosity::new(settings.output),
-            clear: settings.run.clear,
+            clear: settings.output.clear,
             has_status_line: false,
             waiting: None,
         }
@@ -64,7 +64,7 @@ impl Reporter {
     pub(crate) fn configure(&mut self, settings: &Settings) {
         self.json = settings.output.json;
         self.verbosity = Verbosity::new(settings.output);
-        self.clear = settings.run.clear;
+        self.clear = settings.output.clear;
     }
 
     /// The first scan of the files begins, before a session runs.

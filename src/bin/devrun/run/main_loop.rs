@@ -16,7 +16,7 @@ use super::session_options::{child_owns_terminal, first_options, next_options};
 use super::signals::{SignalRequest, Signals};
 use super::start_error::start_error;
 use super::stop::{StopAction, StopSequence, was_interrupted};
-use crate::config::{Reload, Settings, SettingsDiff};
+use crate::config::{Reload, Settings};
 use crate::report::{Reconfigured, Record, Reporter, log};
 use crate::ui::{ByteString, CliError, ExitCode, Terminal};
 
@@ -74,7 +74,7 @@ impl<'a> MainLoop<'a> {
             job_control: JobControl::default(),
             paused: false,
             child_owns_terminal: false,
-            warning: settings.server.unfilled_placeholder(&options.supervise.command),
+            warning: settings.unfilled_placeholder(),
             stats: options.watch.stats.clone(),
             reporter: Reporter::new(&settings, options, Instant::now()),
             settings,
@@ -218,18 +218,18 @@ impl<'a> MainLoop<'a> {
             Ok(settings) => settings,
             Err(error) => return self.reject_settings(&error),
         };
-        match SettingsDiff::between(&self.settings, &settings).reload {
+        match Reload::between(&self.settings, &settings) {
             Reload::None => {}
             Reload::Output => self.adopt_settings(settings, false),
             Reload::Watch => {
                 if let Some(session) = &self.session {
-                    let mut options = settings.watch_options();
+                    let mut options = settings.session.watch.clone();
                     options.stats = self.stats.clone();
                     session.rewatch(options);
                 }
                 self.adopt_settings(settings, false);
             }
-            Reload::Child | Reload::Session => {
+            Reload::Session => {
                 // Settings that cannot be used must not stop the session.
                 if let Err(error) = settings.session_options() {
                     return self.reject_settings(&error);
