@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 
 use crate::Remedy;
 
-/// The variables of a child.
-pub(super) type Variables = BTreeMap<OsString, OsString>;
+/// Variables by name.
+pub(super) type Environment = BTreeMap<OsString, OsString>;
 
 const REMEDY_NO_VARIABLE: &str = "write KEY=VALUE, or # in front of a comment";
 const REMEDY_OPEN_QUOTE: &str =
@@ -49,7 +49,7 @@ impl fmt::Display for EnvFileError {
 impl std::error::Error for EnvFileError {}
 
 /// Adds the variables of one file to an environment. A later line replaces an earlier one.
-pub(super) fn add(file: &Path, environment: &mut Variables) -> Result<(), EnvFileError> {
+pub(super) fn add(file: &Path, environment: &mut Environment) -> Result<(), EnvFileError> {
     let text = read(file).map_err(|(message, remedy)| EnvFileError {
         file: file.to_owned(),
         line: None,
@@ -88,7 +88,7 @@ struct ParseError {
     remedy: &'static str,
 }
 
-fn add_text(text: &[u8], environment: &mut Variables) -> Result<(), ParseError> {
+fn add_text(text: &[u8], environment: &mut Environment) -> Result<(), ParseError> {
     let start = if text.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
     let mut reader = Reader { text, at: start, environment };
     while reader.skip_to_line() {
@@ -101,7 +101,7 @@ fn add_text(text: &[u8], environment: &mut Variables) -> Result<(), ParseError> 
 struct Reader<'a> {
     text: &'a [u8],
     at: usize,
-    environment: &'a mut Variables,
+    environment: &'a mut Environment,
 }
 
 impl Reader<'_> {
@@ -336,7 +336,7 @@ mod tests {
 
     fn read(text: &str) -> Result<Vec<String>, (usize, &'static str)> {
         let mut environment =
-            Variables::from([("HOME".into(), "/home/me".into()), ("EMPTY".into(), "".into())]);
+            Environment::from([("HOME".into(), "/home/me".into()), ("EMPTY".into(), "".into())]);
         add_text(text.as_bytes(), &mut environment).map_err(|error| (error.at, error.message))?;
         environment.remove(OsStr::new("HOME"));
         environment.remove(OsStr::new("EMPTY"));

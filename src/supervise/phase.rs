@@ -56,14 +56,6 @@ pub struct ExitReport {
     pub output: Vec<u8>,
 }
 
-impl ExitReport {
-    /// The report of a process that was never started: the status that a shell would give, and the reason.
-    pub(super) fn not_started(status: i32, message: String, remedy: Remedy) -> Self {
-        let ended = ProcessExit::NotStarted(status);
-        Self { ended, ran: Duration::ZERO, message: Some(message), remedy, output: Vec::new() }
-    }
-}
-
 /// How far a generation has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

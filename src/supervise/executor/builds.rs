@@ -7,7 +7,7 @@ use super::processes::{Processes, RunningProcess};
 use crate::change::Batch;
 use crate::supervise::options::Options;
 use crate::supervise::phase::{ExitReport, ProcessExit};
-use crate::supervise::process::{StartError, TreeId, check_env_files};
+use crate::supervise::process::{TreeId, check_env_files, start_error};
 use crate::supervise::signal::Signal;
 use crate::supervise::state_machine::{Input, SignalTarget};
 use crate::{GenerationId, Remedy};
@@ -65,7 +65,7 @@ impl Builds {
     ) -> Option<Input> {
         match check_env_files(&self.options.command) {
             Ok(()) => self.start_at(0, generation, because, processes),
-            Err(error) => Some(failed(generation, StartError::env_file(&error).into_report())),
+            Err(error) => Some(failed(generation, start_error::env_file(&error))),
         }
     }
 
@@ -86,7 +86,7 @@ impl Builds {
                 self.running = Some(RunningBuild { generation, because, index, cancelled: false, process });
                 None
             }
-            Err(error) => Some(failed(generation, error.into_report())),
+            Err(report) => Some(failed(generation, report)),
         }
     }
 

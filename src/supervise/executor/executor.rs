@@ -17,7 +17,7 @@ use crate::supervise::event::{Event, SupervisorExit};
 use crate::supervise::options::{Options, Port};
 use crate::supervise::output::ChildOutput;
 use crate::supervise::phase::{ExitReport, ProcessExit, werkzeug_wants_restart};
-use crate::supervise::process::{StartError, TreeId};
+use crate::supervise::process::{SpawnRequest, TreeId, start_error};
 use crate::supervise::readiness::{address_besides, free_port, listener_on, says_port_is_taken};
 use crate::supervise::signal::Signal;
 use crate::supervise::sockets::{InheritedListener, ListenerUse, PassSocket};
@@ -135,7 +135,7 @@ impl Executor {
         if let Port::Fixed(address) = self.options.port
             && let Some(holder) = listener_on(address)
         {
-            let report = StartError::port_in_use(address, &holder).into_report();
+            let report = start_error::port_in_use(address, &holder);
             return self.push_input(Input::SpawnFailed { generation, report });
         }
         self.python_bytecode.before_start(&self.options.command, !self.servers.is_empty());
@@ -148,17 +148,18 @@ impl Executor {
         let is_shared = self.servers.values().any(|server| server.process.may_serve());
         let socket_use = if is_shared { ListenerUse::Shared } else { ListenerUse::Exclusive };
         let (tree, started_at) = (self.processes.new_tree(), Instant::now());
-        let spawned = self
-            .processes
-            .request(&self.options.command, generation, because, tree)
-            .port(port)
-            .sockets(sockets, socket_use, self.options.pass_socket)
-            .interactive()
-            .spawn();
-        match spawned {
+        let request = SpawnRequest {
+            port,
+            sockets,
+            socket_use,
+            pass_socket: self.options.pass_socket,
+            is_interactive: true,
+            ..self.processes.request(&self.options.command, generation, because, tree)
+        };
+        match request.spawn() {
             Ok(child) => {
-                if child.has_terminal() {
-                    self.jobs.child_started_with_terminal(child.pid());
+                if child.has_terminal {
+                    self.jobs.child_started_with_terminal(child.pid);
                 }
                 let process = self.processes.adopt(child, tree, started_at);
                 self.push_input(Input::Spawned { generation, pid: process.pid as u32 });
@@ -167,7 +168,7 @@ impl Executor {
                 self.inputs.extend(ready);
                 self.servers.insert(generation, server);
             }
-            Err(error) => self.push_input(Input::SpawnFailed { generation, report: error.into_report() }),
+            Err(report) => self.push_input(Input::SpawnFailed { generation, report }),
         }
     }
 

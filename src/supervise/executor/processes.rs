@@ -20,6 +20,7 @@ use crate::supervise::phase::{ExitReport, ProcessExit};
 use crate::supervise::poll_timer::PollTimer;
 use crate::supervise::process::{ChildProcess, ProcessTrees, SpawnRequest, TreeId, wait_for_exit};
 use crate::supervise::signal::Signal;
+use crate::supervise::sockets::{ListenerUse, PassSocket};
 use crate::supervise::state_machine::SignalTarget;
 use crate::supervise::sys::kill::kill_process;
 use crate::{GenerationId, Remedy};
@@ -143,20 +144,29 @@ impl Processes {
         because: Option<&'a Batch>,
         tree: TreeId,
     ) -> SpawnRequest<'a> {
-        SpawnRequest::new(command, generation, self.trees.tag(tree))
-            .because(because)
-            .capture(self.options.capture, self.streams.as_ref())
-            .die_with_parent(self.options.parent_death_signal)
-            .open_files(self.options.open_files)
+        SpawnRequest {
+            command,
+            generation,
+            tag: self.trees.tag(tree),
+            because,
+            port: None,
+            sockets: Vec::new(),
+            socket_use: ListenerUse::Shared,
+            pass_socket: PassSocket::Systemd,
+            capture: self.options.capture,
+            streams: self.streams.as_ref(),
+            is_interactive: false,
+            dies_with_parent: self.options.parent_death_signal,
+            open_files: self.options.open_files,
+        }
     }
 
     /// Takes over the leader of `tree`: copies its output, and waits for its exit. `started_at` is a time before
     /// the start, because on a busy machine the child may run before this thread continues.
     pub(super) fn adopt(&mut self, child: ChildProcess, tree: TreeId, started_at: Instant) -> RunningProcess {
-        let pid = child.pid();
+        let ChildProcess { pid, stdin_writer, output: pipes, .. } = child;
         self.trees.add(tree, pid);
         self.report(Some((tree, pid)));
-        let (stdin, pipes) = child.into_pipes();
         let captured = self.streams.as_ref().filter(|_| !pipes.is_empty());
         let output = captured.and_then(|streams| {
             let events = self.events.clone();
@@ -174,7 +184,7 @@ impl Processes {
             pid,
             started_at,
             output,
-            _stdin: stdin,
+            _stdin: stdin_writer,
             exit_waiter: exit_waiter.abort_handle(),
             leader_ended: false,
             killed: false,

@@ -11,4 +11,3 @@ pub use capture::Capture;
 pub(crate) use pipes::{OutputPipe, OutputPipes};
 pub(crate) use pump::ChildOutput;
 pub use writer::OutputStreams;
-pub(crate) use writer::StdStream;

@@ -2,7 +2,7 @@
 //! program then looks and behaves as if it wrote to that terminal directly.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{grantpt, ptsname, unlockpt};
@@ -14,26 +14,21 @@ use crate::supervise::sys::terminal::open_pty_master;
 use super::capture::Capture;
 use super::writer::{OutputStreams, StdStream};
 
-/// The end of a child's output that this process reads.
+/// The end of a child's output that this process reads, and the stream that the output goes to.
 #[derive(Debug)]
 pub(crate) struct OutputPipe {
-    fd: OwnedFd,
-    stream: StdStream,
-}
-
-impl OutputPipe {
-    /// The descriptor to read from, and the stream of this process that the output goes to.
-    pub(crate) fn into_parts(self) -> (OwnedFd, StdStream) {
-        (self.fd, self.stream)
-    }
+    pub(super) fd: OwnedFd,
+    pub(super) stream: StdStream,
 }
 
 /// The pipes and pseudo-terminals for the output of one child.
 #[derive(Debug, Default)]
 pub(crate) struct OutputPipes {
-    readers: Vec<OutputPipe>,
-    /// Standard output and standard error of the child; `None` for the stream of this process.
-    child: [Option<OwnedFd>; 2],
+    pub(crate) readers: Vec<OutputPipe>,
+    /// Standard output of the child; `None` for the one of this process.
+    pub(crate) child_out: Option<OwnedFd>,
+    /// Standard error of the child; `None` for the one of this process.
+    pub(crate) child_err: Option<OwnedFd>,
 }
 
 impl OutputPipes {
@@ -42,13 +37,15 @@ impl OutputPipes {
         let mut pipes = Self::default();
         let Some(streams) = streams.filter(|_| capture != Capture::No) else { return Ok(pipes) };
         if streams.is_one()
-            && let Ok((reader, child)) = open_pty(streams.writer(StdStream::Err).size())
+            && let Ok((fd, child)) = open_pty(streams.writer(StdStream::Err).size())
         {
-            pipes.child = [Some(child.try_clone()?), Some(child)];
-            pipes.readers.push(OutputPipe { fd: reader, stream: StdStream::Err });
+            pipes.child_out = Some(child.try_clone()?);
+            pipes.child_err = Some(child);
+            pipes.readers.push(OutputPipe { fd, stream: StdStream::Err });
             return Ok(pipes);
         }
-        for (at, stream) in [StdStream::Out, StdStream::Err].into_iter().enumerate() {
+        let ends = [(StdStream::Out, &mut pipes.child_out), (StdStream::Err, &mut pipes.child_err)];
+        for (stream, child_end) in ends {
             let writer = streams.writer(stream);
             let pty = if writer.is_terminal() { open_pty(writer.size()).ok() } else { None };
             let (fd, child) = match (pty, capture) {
@@ -58,24 +55,9 @@ impl OutputPipes {
                 (None, _) => continue,
             };
             pipes.readers.push(OutputPipe { fd, stream });
-            pipes.child[at] = Some(child);
+            *child_end = Some(child);
         }
         Ok(pipes)
-    }
-
-    /// Standard output or standard error of the child, if it is not the one of this process.
-    pub(crate) fn child_end(&self, stream: StdStream) -> Option<BorrowedFd<'_>> {
-        let [out, err] = &self.child;
-        let end = match stream {
-            StdStream::Out => out,
-            StdStream::Err => err,
-        };
-        end.as_ref().map(AsFd::as_fd)
-    }
-
-    /// The ends that this process reads.
-    pub(crate) fn into_readers(self) -> Vec<OutputPipe> {
-        self.readers
     }
 }
 

@@ -43,8 +43,7 @@ impl ChildOutput {
     ) -> io::Result<Self> {
         let tail = Arc::new(Mutex::new(Tail::default()));
         let mut sources = Vec::new();
-        for pipe in pipes {
-            let (fd, stream) = pipe.into_parts();
+        for OutputPipe { fd, stream } in pipes {
             rustix::io::ioctl_fionbio(&fd, true)?;
             let (fd, writer) = (wait_readable(fd)?, streams.writer(stream).clone());
             sources.push(Arc::new(OutputSource { fd, writer, tail: Arc::clone(&tail) }));

@@ -36,7 +36,7 @@ const FLUSH_POLL_DELAY: Duration = Duration::from_millis(1);
 
 /// One of the two output streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum StdStream {
+pub(super) enum StdStream {
     Out,
     Err,
 }
@@ -113,7 +113,7 @@ impl OutputStreams {
         }
     }
 
-    pub(crate) fn writer(&self, stream: StdStream) -> &StreamWriter {
+    pub(super) fn writer(&self, stream: StdStream) -> &StreamWriter {
         match stream {
             StdStream::Out => &self.out,
             StdStream::Err => &self.err,
@@ -121,7 +121,7 @@ impl OutputStreams {
     }
 
     /// Whether both streams are one terminal.
-    pub(crate) fn is_one(&self) -> bool {
+    pub(super) fn is_one(&self) -> bool {
         Arc::ptr_eq(&self.out.shared, &self.err.shared)
     }
 }

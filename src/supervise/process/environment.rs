@@ -1,18 +1,14 @@
 //! The environment of a child, and the paths that its program name may mean.
 
-use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
 use crate::change::Batch;
 use crate::supervise::command::Command;
-use crate::supervise::env_file::{self, EnvFileError};
+use crate::supervise::env_file::{self, EnvFileError, Environment};
 
 use super::exec::OWN_PID;
-
-/// Variables by name.
-pub(crate) type Environment = BTreeMap<OsString, OsString>;
 
 /// Maximum length of `DEVRUN_CHANGED` in bytes, because the size of an environment is bounded. It is cut at
 /// the end of a path.
@@ -31,11 +27,7 @@ const STRIPPED: [&str; 5] =
 /// # Errors
 /// [`EnvFileError`]: the first mistake, with its line.
 pub fn check_env_files(command: &Command) -> Result<(), EnvFileError> {
-    if command.env_files.is_empty() {
-        return Ok(());
-    }
-    let mut environment = std::env::vars_os().collect();
-    command.env_files.iter().try_for_each(|file| env_file::add(file, &mut environment))
+    of_command(command).map(drop)
 }
 
 /// The environment of this process with the variables of a command.
@@ -88,14 +80,9 @@ pub(super) fn candidates(program: &OsStr, environment: &Environment) -> Vec<Path
     if program.as_bytes().contains(&b'/') {
         return vec![program.into()];
     }
-    search_path(environment).iter().map(|dir| dir.join(program)).collect()
-}
-
-/// The directories of the child's `PATH`.
-fn search_path(environment: &Environment) -> Vec<PathBuf> {
     let path = environment.get(OsStr::new("PATH")).map_or(OsStr::new(DEFAULT_PATH), OsString::as_os_str);
-    // An empty entry means the working directory.
-    std::env::split_paths(path).map(|dir| if dir.as_os_str().is_empty() { ".".into() } else { dir }).collect()
+    // `join` keeps the name as it is for an empty entry, which means the working directory.
+    std::env::split_paths(path).map(|dir| dir.join(program)).collect()
 }
 
 /// Value of `DEVRUN_CHANGED`: one changed path per line.

@@ -37,21 +37,30 @@ const LEAST_DESCRIPTOR: RawFd = 10;
 /// Size of the child's stack between the fork and the exec.
 #[cfg(target_os = "linux")]
 const STACK_SIZE: usize = 64 << 10;
-/// Length of a failure report: the stage, and the error number in four bytes.
-const REPORT_LENGTH: usize = 5;
+/// Length of a failure report: an error number, which is negative if the working directory cannot be entered.
+const REPORT_LENGTH: usize = size_of::<i32>();
 
 /// A program to execute in a new process.
 #[derive(Debug)]
 pub(super) struct ExecRequest<'a> {
-    candidates: Vec<CString>,
-    argv: Vec<CString>,
-    envp: Vec<CString>,
-    workdir: Option<CString>,
-    descriptors: Vec<BorrowedFd<'a>>,
-    inherited: usize,
-    dies_with_parent: bool,
-    terminal: Option<BorrowedFd<'a>>,
-    open_files: Option<u64>,
+    /// The files to try, in order, as `execvp(3)` does.
+    pub(super) candidates: Vec<CString>,
+    pub(super) argv: Vec<CString>,
+    /// Entries of the form `KEY=VALUE`. One of them may be [`OWN_PID`].
+    pub(super) envp: Vec<CString>,
+    /// `None` keeps the working directory of this process.
+    pub(super) workdir: Option<CString>,
+    /// They become 0, 1, 2, …
+    pub(super) descriptors: Vec<BorrowedFd<'a>>,
+    /// Number of descriptors, from 3 on, that the caller of this process passed to it. The child closes them,
+    /// unless they are replaced.
+    pub(super) inherited: usize,
+    /// The kernel kills the process when the thread that starts it ends (Linux).
+    pub(super) dies_with_parent: bool,
+    /// The process leads the foreground group of this terminal.
+    pub(super) terminal: Option<BorrowedFd<'a>>,
+    /// Soft limit of open files; `None` keeps the one of this process.
+    pub(super) open_files: Option<u64>,
 }
 
 /// Why a program was not executed.
@@ -65,59 +74,7 @@ pub(super) enum ExecError {
     Exec(io::Error),
 }
 
-impl<'a> ExecRequest<'a> {
-    /// `candidates` are the files to try, in order, as `execvp(3)` does. The environment `envp` has the form
-    /// `KEY=VALUE`; one of its entries may be [`OWN_PID`]. The descriptors become 0, 1, 2, …
-    pub(super) fn new(
-        candidates: Vec<CString>,
-        argv: Vec<CString>,
-        envp: Vec<CString>,
-        descriptors: Vec<BorrowedFd<'a>>,
-    ) -> Self {
-        Self {
-            candidates,
-            argv,
-            envp,
-            workdir: None,
-            descriptors,
-            inherited: 0,
-            dies_with_parent: false,
-            terminal: None,
-            open_files: None,
-        }
-    }
-
-    /// Sets the working directory; `None` keeps the one of this process.
-    pub(super) fn workdir(mut self, workdir: Option<CString>) -> Self {
-        self.workdir = workdir;
-        self
-    }
-
-    /// Makes the process lead the foreground group of a terminal.
-    pub(super) fn foreground_of(mut self, terminal: Option<BorrowedFd<'a>>) -> Self {
-        self.terminal = terminal;
-        self
-    }
-
-    /// Lets the kernel kill the process when the thread that starts it ends (Linux).
-    pub(super) fn die_with_parent(mut self, dies: bool) -> Self {
-        self.dies_with_parent = dies;
-        self
-    }
-
-    /// Sets the soft limit of open files; `None` keeps the one of this process.
-    pub(super) fn open_files(mut self, limit: Option<u64>) -> Self {
-        self.open_files = limit;
-        self
-    }
-
-    /// Closes the descriptors from 3 on that the caller of this process passed to it, `count` of them, unless
-    /// they are replaced.
-    pub(super) fn close_inherited(mut self, count: usize) -> Self {
-        self.inherited = count;
-        self
-    }
-
+impl ExecRequest<'_> {
     /// Forks and executes; returns the pid once the program runs.
     ///
     /// The process leads a group of its own, its signal mask is empty, and every signal has its default
@@ -127,7 +84,10 @@ impl<'a> ExecRequest<'a> {
         let duplicate = |fd: BorrowedFd<'_>| duplicate_above(fd, least).map_err(ExecError::Fork);
         let descriptors = self.descriptors.iter().map(|fd| duplicate(*fd)).collect::<Result<Vec<_>, _>>()?;
         let terminal = self.terminal.map(duplicate).transpose()?;
-        let (read, write) = report_pipe(least).map_err(ExecError::Fork)?;
+        // The exec closes the only write end of this pipe, so its end says that the program runs.
+        let (read, low) = pipe().map_err(ExecError::Fork)?;
+        let write = duplicate(low.as_fd())?;
+        drop(low);
         let own_pid: Vec<Cell<u8>> = OWN_PID.iter().chain(b"\0").copied().map(Cell::new).collect();
         let script = [SHELL.as_ptr()].into_iter().chain(pointers(&self.argv));
         let child = ChildExec {
@@ -169,14 +129,6 @@ fn pointers(strings: &[CString]) -> Vec<*const c_char> {
     strings.iter().map(|string| string.as_ptr()).chain([std::ptr::null()]).collect()
 }
 
-/// The pipe for the failure report. The exec closes its only write end, so that the end of the pipe says: the
-/// program runs.
-fn report_pipe(least: RawFd) -> io::Result<(OwnedFd, OwnedFd)> {
-    let (read, low) = pipe()?;
-    let write = duplicate_above(&low, least)?;
-    Ok((read, write))
-}
-
 /// Why the child could not execute; `None` once it has.
 fn read_report(read: &OwnedFd) -> Option<ExecError> {
     let mut report = [0_u8; REPORT_LENGTH];
@@ -184,10 +136,9 @@ fn read_report(read: &OwnedFd) -> Option<ExecError> {
         match rustix::io::read(read, &mut report) {
             Err(rustix::io::Errno::INTR) => {}
             Ok(REPORT_LENGTH) => {
-                let [stage, number @ ..] = report;
-                let error = io::Error::from_raw_os_error(i32::from_ne_bytes(number));
-                let is_workdir = stage == Stage::Workdir as u8;
-                return Some(if is_workdir { ExecError::Workdir(error) } else { ExecError::Exec(error) });
+                let number = i32::from_ne_bytes(report);
+                let error = io::Error::from_raw_os_error(number.abs());
+                return Some(if number < 0 { ExecError::Workdir(error) } else { ExecError::Exec(error) });
             }
             _ => return None,
         }
@@ -223,13 +174,6 @@ fn fork(child: &ChildExec<'_>) -> io::Result<Pid> {
     }
 }
 
-/// Where the child gave up.
-#[derive(Debug, Clone, Copy)]
-enum Stage {
-    Workdir = b'w' as isize,
-    Exec = b'x' as isize,
-}
-
 /// What the child does between the fork and the exec, and all memory that it needs for that.
 struct ChildExec<'a> {
     request: &'a ExecRequest<'a>,
@@ -262,7 +206,7 @@ impl ChildExec<'_> {
         if let Some(workdir) = &self.request.workdir
             && let Err(error) = rustix::process::chdir(workdir.as_c_str())
         {
-            self.give_up(Stage::Workdir, error);
+            self.give_up(-error.raw_os_error());
         }
         self.write_own_pid();
         signals::unblock_all();
@@ -345,7 +289,7 @@ impl ChildExec<'_> {
                 error => reason = error,
             }
         }
-        self.give_up(Stage::Exec, reason)
+        self.give_up(reason.raw_os_error())
     }
 
     /// Returns only if the exec fails.
@@ -356,11 +300,9 @@ impl ChildExec<'_> {
         rustix::io::Errno::from_raw_os_error(number)
     }
 
-    fn give_up(&self, stage: Stage, error: rustix::io::Errno) -> ! {
-        let [a, b, c, d] = error.raw_os_error().to_ne_bytes();
-        let report: [u8; REPORT_LENGTH] = [stage as u8, a, b, c, d];
+    fn give_up(&self, report: i32) -> ! {
         // If this fails, the parent takes the child for a program that has ended at once.
-        let _ = rustix::io::write(self.report, &report);
+        let _ = rustix::io::write(self.report, &report.to_ne_bytes());
         exit()
     }
 }

@@ -5,7 +5,7 @@ mod environment;
 mod exec;
 mod group;
 mod spawn;
-mod start_error;
+pub(crate) mod start_error;
 mod subreaper;
 mod tree_id;
 #[cfg(target_os = "linux")]
@@ -16,7 +16,6 @@ mod tree_unix;
 pub use environment::check_env_files;
 pub(crate) use environment::variable;
 pub(crate) use spawn::{ChildProcess, SpawnRequest};
-pub(crate) use start_error::StartError;
 pub use subreaper::Subreaper;
 pub(crate) use subreaper::adopt_orphans;
 pub(crate) use tree_id::{TAG_VARIABLE, TreeId};

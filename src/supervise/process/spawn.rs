@@ -11,14 +11,16 @@ use std::time::Duration;
 use crate::GenerationId;
 use crate::change::Batch;
 use crate::supervise::command::{Command, PORT_PLACEHOLDER, Shell, Stdin};
-use crate::supervise::output::{Capture, OutputPipe, OutputPipes, OutputStreams, StdStream};
+use crate::supervise::env_file::{EnvFileError, Environment};
+use crate::supervise::output::{Capture, OutputPipe, OutputPipes, OutputStreams};
+use crate::supervise::phase::ExitReport;
 use crate::supervise::sockets::{InheritedListener, ListenerUse, PassSocket};
 use crate::supervise::sys::fd::{dev_null, pipe};
 use crate::supervise::sys::terminal::is_in_foreground;
 
-use super::environment::{self, Environment, candidates, to_block, to_c_string};
+use super::environment::{self, candidates, to_block, to_c_string};
 use super::exec::{ExecError, ExecRequest};
-use super::start_error::StartError;
+use super::start_error;
 
 /// Maximum number of further tries if the program is still open for writing (`ETXTBSY`), and the delay before
 /// each.
@@ -30,121 +32,60 @@ const FIRST_SOCKET: &str = "3";
 /// A process to start.
 #[derive(Debug)]
 pub(crate) struct SpawnRequest<'a> {
-    command: &'a Command,
-    generation: GenerationId,
-    tag: (&'static str, String),
-    batch: Option<&'a Batch>,
-    port: Option<u16>,
-    sockets: Vec<&'a InheritedListener>,
-    socket_use: ListenerUse,
-    pass_socket: PassSocket,
-    capture: Capture,
-    streams: Option<&'a OutputStreams>,
-    is_interactive: bool,
-    dies_with_parent: bool,
-    open_files: Option<u64>,
+    pub(crate) command: &'a Command,
+    pub(crate) generation: GenerationId,
+    /// The variable that marks every process of the tree.
+    pub(crate) tag: (&'static str, String),
+    /// The changes that led to this start.
+    pub(crate) because: Option<&'a Batch>,
+    /// The port to listen on.
+    pub(crate) port: Option<u16>,
+    pub(crate) sockets: Vec<&'a InheritedListener>,
+    pub(crate) socket_use: ListenerUse,
+    pub(crate) pass_socket: PassSocket,
+    pub(crate) capture: Capture,
+    pub(crate) streams: Option<&'a OutputStreams>,
+    /// The process reads what its command says, and owns the terminal. Otherwise it reads from `/dev/null`.
+    pub(crate) is_interactive: bool,
+    /// The kernel kills the process when the thread that starts it ends (Linux).
+    pub(crate) dies_with_parent: bool,
+    /// Soft limit of open files; `None` keeps the one of this process.
+    pub(crate) open_files: Option<u64>,
 }
 
-impl<'a> SpawnRequest<'a> {
-    /// `tag` is the variable that marks every process of the tree.
-    pub(crate) fn new(command: &'a Command, generation: GenerationId, tag: (&'static str, String)) -> Self {
-        Self {
-            command,
-            generation,
-            tag,
-            batch: None,
-            port: None,
-            sockets: Vec::new(),
-            socket_use: ListenerUse::Shared,
-            pass_socket: PassSocket::default(),
-            capture: Capture::No,
-            streams: None,
-            is_interactive: false,
-            dies_with_parent: false,
-            open_files: None,
-        }
-    }
-
-    /// Names the changes that led to this start.
-    pub(crate) fn because(mut self, batch: Option<&'a Batch>) -> Self {
-        self.batch = batch;
-        self
-    }
-
-    /// Tells the process the port to listen on.
-    pub(crate) fn port(mut self, port: Option<u16>) -> Self {
-        self.port = port;
-        self
-    }
-
-    /// Passes listening sockets.
-    pub(crate) fn sockets(
-        mut self,
-        sockets: Vec<&'a InheritedListener>,
-        socket_use: ListenerUse,
-        pass_socket: PassSocket,
-    ) -> Self {
-        (self.sockets, self.socket_use, self.pass_socket) = (sockets, socket_use, pass_socket);
-        self
-    }
-
-    /// Takes the output of the process, as far as `capture` says.
-    pub(crate) fn capture(mut self, capture: Capture, streams: Option<&'a OutputStreams>) -> Self {
-        (self.capture, self.streams) = (capture, streams);
-        self
-    }
-
-    /// Lets the process read what its command says, and own the terminal. Otherwise it reads from
-    /// `/dev/null`.
-    pub(crate) fn interactive(mut self) -> Self {
-        self.is_interactive = true;
-        self
-    }
-
-    /// Lets the kernel kill the process when the thread that starts it ends (Linux).
-    pub(crate) fn die_with_parent(mut self, dies: bool) -> Self {
-        self.dies_with_parent = dies;
-        self
-    }
-
-    /// Sets the soft limit of open files; `None` keeps the one of this process.
-    pub(crate) fn open_files(mut self, limit: Option<u64>) -> Self {
-        self.open_files = limit;
-        self
-    }
-
+impl SpawnRequest<'_> {
     /// Starts the process.
-    pub(crate) fn spawn(&self) -> Result<ChildProcess, StartError> {
-        let environment = self.environment().map_err(|error| StartError::env_file(&error))?;
+    pub(crate) fn spawn(&self) -> Result<ChildProcess, ExitReport> {
+        let environment = self.environment().map_err(|error| start_error::env_file(&error))?;
         let words = self.words();
-        let cannot_start = |error: io::Error| StartError::system(&self.command.program, &error);
+        let cannot_start = |error: io::Error| start_error::system(&self.command.program, &error);
         let (stdin, stdin_writer) = self.open_stdin().map_err(cannot_start)?;
         let pipes = OutputPipes::open(self.capture, self.streams).map_err(cannot_start)?;
         let (own_in, own_out, own_err) = (io::stdin(), io::stdout(), io::stderr());
         let mut descriptors = vec![
             stdin.as_ref().map_or(own_in.as_fd(), AsFd::as_fd),
-            pipes.child_end(StdStream::Out).unwrap_or(own_out.as_fd()),
-            pipes.child_end(StdStream::Err).unwrap_or(own_err.as_fd()),
+            pipes.child_out.as_ref().map_or(own_out.as_fd(), AsFd::as_fd),
+            pipes.child_err.as_ref().map_or(own_err.as_fd(), AsFd::as_fd),
         ];
         for socket in &self.sockets {
             descriptors.push(socket.for_child(self.generation, self.socket_use).map_err(cannot_start)?);
         }
         // The terminal can be passed on only by the process that has it.
         let has_terminal = stdin.is_none() && is_in_foreground();
-        let request = ExecRequest::new(
-            candidates(&words[0], &environment).into_iter().map(to_c_string).collect(),
-            words.iter().map(to_c_string).collect(),
-            to_block(&environment, !self.sockets.is_empty()),
+        let request = ExecRequest {
+            candidates: candidates(&words[0], &environment).into_iter().map(to_c_string).collect(),
+            argv: words.iter().map(to_c_string).collect(),
+            envp: to_block(&environment, !self.sockets.is_empty()),
+            workdir: self.command.workdir.as_deref().map(to_c_string),
             descriptors,
-        )
-        .workdir(self.command.workdir.as_deref().map(to_c_string))
-        .foreground_of(has_terminal.then(|| own_in.as_fd()))
-        .die_with_parent(self.dies_with_parent)
-        .open_files(self.open_files)
-        .close_inherited(environment::inherited_sockets());
+            inherited: environment::inherited_sockets(),
+            dies_with_parent: self.dies_with_parent,
+            terminal: has_terminal.then(|| own_in.as_fd()),
+            open_files: self.open_files,
+        };
         let pid = start_retrying_busy(&request)
-            .map_err(|error| StartError::explain(error, &words[0], self.command, &environment))?;
-        Ok(ChildProcess { pid, stdin_writer, output: pipes.into_readers(), has_terminal })
+            .map_err(|error| start_error::explain(error, &words[0], self.command, &environment))?;
+        Ok(ChildProcess { pid, stdin_writer, output: pipes.readers, has_terminal })
     }
 
     /// Standard input of the process (`None`: that of this process), and the other end of its pipe.
@@ -179,7 +120,7 @@ impl<'a> SpawnRequest<'a> {
     }
 
     /// All variables of the process.
-    fn environment(&self) -> Result<Environment, crate::supervise::EnvFileError> {
+    fn environment(&self) -> Result<Environment, EnvFileError> {
         let mut environment = environment::of_command(self.command)?;
         let mut set_default = |name: &str, value: &str| {
             environment.entry(name.into()).or_insert_with(|| value.into());
@@ -192,7 +133,7 @@ impl<'a> SpawnRequest<'a> {
         let mut set = |name: &str, value: OsString| environment.insert(name.into(), value);
         set("DEVRUN", "1".into());
         set("DEVRUN_GENERATION", self.generation.to_string().into());
-        set("DEVRUN_CHANGED", self.batch.map(environment::changed_paths).unwrap_or_default());
+        set("DEVRUN_CHANGED", self.because.map(environment::changed_paths).unwrap_or_default());
         set(self.tag.0, self.tag.1.clone().into());
         if let Some(port) = self.port {
             set("PORT", port.to_string().into());
@@ -215,27 +156,13 @@ impl<'a> SpawnRequest<'a> {
 /// A process that was started.
 #[derive(Debug)]
 pub(crate) struct ChildProcess {
-    pid: i32,
-    stdin_writer: Option<OwnedFd>,
-    output: Vec<OutputPipe>,
-    has_terminal: bool,
-}
-
-impl ChildProcess {
-    pub(crate) fn pid(&self) -> i32 {
-        self.pid
-    }
-
-    /// Whether it leads the foreground group of the terminal.
-    pub(crate) fn has_terminal(&self) -> bool {
-        self.has_terminal
-    }
-
-    /// The write end of its standard input, to be kept open so that the input does not end, and its captured
-    /// output.
-    pub(crate) fn into_pipes(self) -> (Option<OwnedFd>, Vec<OutputPipe>) {
-        (self.stdin_writer, self.output)
-    }
+    pub(crate) pid: i32,
+    /// Write end of its standard input, to be kept open so that the input does not end.
+    pub(crate) stdin_writer: Option<OwnedFd>,
+    /// Its captured output.
+    pub(crate) output: Vec<OutputPipe>,
+    /// It leads the foreground group of the terminal.
+    pub(crate) has_terminal: bool,
 }
 
 /// Starts a program that may have been built a moment ago: a fork of another process may still have it open
