@@ -112,14 +112,14 @@ impl OrphanKiller {
     /// Reports a new supervisor: its processes are known by the variable that they inherit, even if this
     /// process dies before it reports the first of them.
     pub(super) fn supervisor_started(&self, supervisor: &str) {
-        self.process.send(&Message::SupervisorStarted(supervisor).to_string());
+        self.process.send(&format!("supervisor-started {supervisor}\n"));
     }
 
     /// Reports the trees that are gone and the one that has started, in one write, because each write wakes
     /// the process.
     pub(super) fn trees_changed(&self, supervisor: &str, gone: &[TreeId], started: Option<(TreeId, i32)>) {
-        let gone = gone.iter().map(|tree| Message::TreeGone(supervisor, *tree).to_string());
-        let started = started.map(|(tree, pid)| Message::TreeStarted(supervisor, tree, pid).to_string());
+        let gone = gone.iter().map(|tree| format!("tree-gone {supervisor} {}\n", tree.0));
+        let started = started.map(|(tree, pid)| format!("tree-started {supervisor} {} {pid}\n", tree.0));
         let text: String = gone.chain(started).collect();
         if !text.is_empty() {
             self.process.send(&text);
@@ -128,7 +128,7 @@ impl OrphanKiller {
 
     /// Reports that a supervisor has ended, and that none of its processes is left.
     pub(super) fn supervisor_ended(&self, supervisor: &str) {
-        self.process.send(&Message::SupervisorEnded(supervisor).to_string());
+        self.process.send(&format!("supervisor-ended {supervisor}\n"));
     }
 }
 
@@ -169,43 +169,6 @@ impl Drop for KillerProcess {
     }
 }
 
-/// What supervisors report: one line each, with the name of the supervisor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Message<'a> {
-    SupervisorStarted(&'a str),
-    /// The tree and the pid of its first process.
-    TreeStarted(&'a str, TreeId, i32),
-    TreeGone(&'a str, TreeId),
-    SupervisorEnded(&'a str),
-}
-
-impl std::fmt::Display for Message<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::SupervisorStarted(supervisor) => writeln!(f, "supervisor-started {supervisor}"),
-            Self::TreeStarted(supervisor, tree, pid) => writeln!(f, "tree-started {supervisor} {tree} {pid}"),
-            Self::TreeGone(supervisor, tree) => writeln!(f, "tree-gone {supervisor} {tree}"),
-            Self::SupervisorEnded(supervisor) => writeln!(f, "supervisor-ended {supervisor}"),
-        }
-    }
-}
-
-impl<'a> Message<'a> {
-    /// `None` for a line that is no message, such as one that was cut off.
-    fn parse(line: &'a str) -> Option<Self> {
-        let words: Vec<&str> = line.split(' ').collect();
-        Some(match words[..] {
-            ["supervisor-started", supervisor] => Self::SupervisorStarted(supervisor),
-            ["tree-started", supervisor, tree, pid] => {
-                Self::TreeStarted(supervisor, tree.parse().ok()?, pid.parse().ok()?)
-            }
-            ["tree-gone", supervisor, tree] => Self::TreeGone(supervisor, tree.parse().ok()?),
-            ["supervisor-ended", supervisor] => Self::SupervisorEnded(supervisor),
-            _ => return None,
-        })
-    }
-}
-
 /// The whole life of the orphan killer.
 fn run() -> ! {
     // The program's group and terminal send signals that are not for this process.
@@ -217,35 +180,29 @@ fn run() -> ! {
     close_from(3);
     let mut supervisors: BTreeMap<String, ProcessTrees> = BTreeMap::new();
     for line in io::stdin().lines().map_while(Result::ok) {
-        if let Some(message) = Message::parse(&line) {
-            receive(message, &mut supervisors);
-        }
+        // A line that was cut off is no message.
+        let _ = receive(&line, &mut supervisors);
     }
     supervisors.values_mut().for_each(kill_all);
     #[expect(clippy::exit, reason = "the program's own main must not run in this process")]
     std::process::exit(0)
 }
 
-fn receive(message: Message<'_>, supervisors: &mut BTreeMap<String, ProcessTrees>) {
-    match message {
-        Message::SupervisorStarted(supervisor) => {
-            supervisors
-                .insert(supervisor.to_owned(), ProcessTrees::new(supervisor.to_owned(), Subreaper::No));
+/// Handles one line that [`OrphanKiller`] has written. `None` if it is no message.
+fn receive(line: &str, supervisors: &mut BTreeMap<String, ProcessTrees>) -> Option<()> {
+    let words: Vec<&str> = line.split(' ').collect();
+    match words[..] {
+        ["supervisor-started", name] => {
+            supervisors.insert(name.to_owned(), ProcessTrees::new(name.to_owned(), Subreaper::No));
         }
-        Message::TreeStarted(supervisor, tree, pid) => {
-            if let Some(trees) = supervisors.get_mut(supervisor) {
-                trees.add(tree, pid);
-            }
+        ["tree-started", name, tree, pid] => {
+            supervisors.get_mut(name)?.add(TreeId(tree.parse().ok()?), pid.parse().ok()?);
         }
-        Message::TreeGone(supervisor, tree) => {
-            if let Some(trees) = supervisors.get_mut(supervisor) {
-                trees.forget(tree);
-            }
-        }
-        Message::SupervisorEnded(supervisor) => {
-            supervisors.remove(supervisor);
-        }
+        ["tree-gone", name, tree] => supervisors.get_mut(name)?.forget(TreeId(tree.parse().ok()?)),
+        ["supervisor-ended", name] => drop(supervisors.remove(name)?),
+        _ => return None,
     }
+    Some(())
 }
 
 /// Kills all trees of a supervisor until no process is left.
@@ -267,17 +224,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_message_is_read_as_it_was_written() {
-        for message in [
-            Message::SupervisorStarted("1a.2b"),
-            Message::TreeStarted("1a.2b", TreeId::default().next(), 4711),
-            Message::TreeGone("1a.2b", TreeId::default().next()),
-            Message::SupervisorEnded("1a.2b"),
-        ] {
-            let line = message.to_string();
-            assert_eq!(Message::parse(line.trim_end()), Some(message), "{line}");
-        }
-        assert_eq!(Message::parse("tree-started 1a.2b 7"), None, "a line that was cut off");
+    fn a_line_that_was_cut_off_is_no_message() {
+        let mut supervisors = BTreeMap::new();
+        let mut receive = |line| receive(line, &mut supervisors);
+        assert_eq!(receive("supervisor-started 1a.2b"), Some(()));
+        assert_eq!(receive("tree-started 1a.2b 7"), None);
+        assert_eq!(receive("tree-started 1a.2b 7 "), None);
+        assert_eq!(receive("tree-gone 1a.2b 7"), Some(()));
+        assert_eq!(receive("supervisor-ended 1a.2b"), Some(()));
+        assert_eq!(receive("supervisor-ended 1a.2b"), None);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::error::Error;
 use super::event::{Event, Request, SupervisorExit};
 use super::executor::{Executor, ProcessEvent};
 use super::options::Options;
-use super::process::{Subreaper, adopt_orphans, check_env_files};
+use super::process::{Subreaper, check_env_files};
 use super::sockets::{Endpoint, InheritedListener};
 use super::state_machine::{Input, Machine};
 
@@ -151,7 +151,7 @@ impl SupervisorTask {
         let executor = Executor::new(Arc::clone(&options), sockets, events, process_event_sender)?;
         let mut sigchld = None;
         if options.subreaper == Subreaper::Yes {
-            adopt_orphans()?;
+            super::sys::wait::adopt_orphans()?;
             sigchld = Some(signal(SignalKind::child())?);
         }
         Ok(Self { machine: Machine::new(options), executor, requests, process_events, sigchld })

@@ -18,11 +18,12 @@ use crate::supervise::options::Options;
 use crate::supervise::output::{Capture, ChildOutput, OutputStreams};
 use crate::supervise::phase::{ExitReport, ProcessExit};
 use crate::supervise::poll_timer::PollTimer;
-use crate::supervise::process::{ChildProcess, ProcessTrees, SpawnRequest, TreeId, wait_for_exit};
+use crate::supervise::process::{ChildProcess, ProcessTrees, SpawnRequest, TreeId};
 use crate::supervise::signal::Signal;
 use crate::supervise::sockets::{ListenerUse, PassSocket};
 use crate::supervise::state_machine::SignalTarget;
-use crate::supervise::sys::kill::kill_process;
+use crate::supervise::sys::signals::kill_process;
+use crate::supervise::sys::wait::wait_for_exit;
 use crate::{GenerationId, Remedy};
 
 /// Maximum number of rounds of SIGKILL at the end, and the delay between two rounds.
@@ -282,18 +283,18 @@ impl Processes {
 
     /// The pids of the processes of a tree.
     pub(super) fn members(&mut self, tree: TreeId) -> Vec<i32> {
-        self.trees.members(tree).iter().map(|process| process.pid()).collect()
+        self.trees.members(tree).iter().map(|process| process.pid).collect()
     }
 
     /// Pids and command lines of some processes of a tree, for a message.
     pub(super) fn examples(&mut self, tree: TreeId) -> Vec<(u32, String)> {
         let members = self.trees.members(tree).into_iter().take(MAX_NAMED_PROCESSES);
-        members.map(|process| (process.pid() as u32, process.command())).collect()
+        members.map(|process| (process.pid as u32, process.command())).collect()
     }
 
     /// Whether every process of every tree is stopped by a signal.
     pub(super) fn are_all_stopped(&mut self) -> bool {
-        self.trees.all_members().iter().all(|(process, _)| process.is_stopped())
+        self.trees.all_members().iter().all(|(process, _)| process.is_stopped)
     }
 
     /// Reaps orphans that have ended.

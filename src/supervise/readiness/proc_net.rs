@@ -85,7 +85,7 @@ fn parse_unix_line(line: &str) -> Option<(&str, u64)> {
 pub(super) fn in_session_of(leader: i32, pids: &[i32]) -> Vec<i32> {
     // `getsid` would do, but rustix asserts that a session has an id. It is 0 if the leader of the session
     // stands outside this PID namespace.
-    let session = |pid: i32| Process::read(pid).map(|process| process.session());
+    let session = |pid: i32| Process::read(pid).map(|process| process.session);
     let wanted = session(leader);
     pids.iter().copied().filter(|pid| session(*pid) == wanted).collect()
 }

@@ -2,8 +2,6 @@
 #![allow(unsafe_code)]
 
 pub(crate) mod fd;
-pub(crate) mod kill;
-#[cfg(target_os = "linux")]
 pub(crate) mod procfs;
 pub(crate) mod signals;
 pub(crate) mod terminal;

@@ -1,4 +1,4 @@
-//! Linux: processes as `/proc` shows them.
+//! Processes as Linux's `/proc` shows them.
 //!
 //! Every lookup costs as few system calls as possible, because it stands between a save and the new code.
 
@@ -24,14 +24,17 @@ pub(crate) type Identity = (i32, u64);
 /// One process, as `/proc/PID/stat` shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Process {
-    pid: i32,
-    parent: i32,
-    group: i32,
-    session: i32,
+    pub(crate) pid: i32,
+    pub(crate) parent: i32,
+    pub(crate) group: i32,
+    pub(crate) session: i32,
     threads: u32,
-    start_time: u64,
-    is_alive: bool,
-    is_stopped: bool,
+    /// When it started, in clock ticks since boot.
+    pub(crate) start_time: u64,
+    /// Whether it can still run: it is no zombie, or a zombie whose other threads go on.
+    pub(crate) is_alive: bool,
+    /// Whether a signal has stopped it.
+    pub(crate) is_stopped: bool,
 }
 
 impl Process {
@@ -58,46 +61,16 @@ impl Process {
         Some(Self { pid, parent, group, session, threads, start_time, is_alive, is_stopped })
     }
 
-    /// A process of which only the pid is known, because `/proc` does not show it.
-    pub(crate) fn unseen(pid: i32) -> Self {
+    /// A process group, where `/proc` shows no processes. Its number is the pid of its leader.
+    pub(crate) fn of_group(group: i32) -> Self {
         let (threads, is_alive) = (1, true);
-        Self { pid, parent: 0, group: pid, session: 0, threads, start_time: 0, is_alive, is_stopped: false }
-    }
-
-    pub(crate) fn pid(&self) -> i32 {
-        self.pid
-    }
-
-    pub(crate) fn parent(&self) -> i32 {
-        self.parent
-    }
-
-    pub(crate) fn group(&self) -> i32 {
-        self.group
-    }
-
-    pub(crate) fn session(&self) -> i32 {
-        self.session
-    }
-
-    /// When it started, in clock ticks since boot.
-    pub(crate) fn start_time(&self) -> u64 {
-        self.start_time
+        let (pid, is_stopped) = (group, false);
+        Self { pid, parent: 0, group, session: 0, threads, start_time: 0, is_alive, is_stopped }
     }
 
     /// What tells it from every other process.
     pub(crate) fn identity(&self) -> Identity {
         (self.pid, self.start_time)
-    }
-
-    /// Whether it can still run: it is no zombie, or a zombie whose other threads go on.
-    pub(crate) fn is_alive(&self) -> bool {
-        self.is_alive
-    }
-
-    /// Whether a signal has stopped it.
-    pub(crate) fn is_stopped(&self) -> bool {
-        self.is_stopped
     }
 
     /// Its children; `None` if the kernel does not list them.
@@ -114,15 +87,17 @@ impl Process {
         Some(found)
     }
 
-    /// Its environment, `KEY=VALUE` with a NUL after each; `None` if this process may not read it.
-    pub(crate) fn environment(&self) -> Option<Vec<u8>> {
+    /// A variable of its environment; `None` if it has none of that name, or if this process may not read it.
+    pub(crate) fn variable(&self, name: &str) -> Option<String> {
         // Files in `/proc` have no size, so that `fs::read` would begin with a buffer of 32 bytes.
         let mut text = Vec::with_capacity(FILE_CAPACITY);
         fs::File::open(format!("/proc/{}/environ", self.pid)).ok()?.read_to_end(&mut text).ok()?;
-        Some(text)
+        let mut entries = text.split(|byte| *byte == 0);
+        let value = entries.find_map(|entry| entry.strip_prefix(name.as_bytes())?.strip_prefix(b"="))?;
+        Some(String::from_utf8_lossy(value).into_owned())
     }
 
-    /// Its command line for messages, or its name in brackets if it has none.
+    /// Its command line for messages. It is its name in brackets if it has none.
     pub(crate) fn command(&self) -> String {
         let line = fs::read(format!("/proc/{}/cmdline", self.pid)).unwrap_or_default();
         let words = line.split(|byte| *byte == 0).filter(|word| !word.is_empty());
@@ -130,13 +105,19 @@ impl Process {
         if !words.is_empty() {
             return words.join(" ");
         }
-        let name = fs::read_to_string(format!("/proc/{}/comm", self.pid)).unwrap_or_default();
-        format!("[{}]", name.trim_end())
+        match fs::read_to_string(format!("/proc/{}/comm", self.pid)) {
+            Ok(name) => format!("[{}]", name.trim_end()),
+            Err(_) => format!("process group {}", self.group),
+        }
     }
 }
 
-/// Whether `/proc` shows this process under its own pid: not if it belongs to another PID namespace.
+/// Whether `/proc` is Linux's, and shows this process under its own pid: not if it belongs to another PID
+/// namespace.
 pub(crate) fn shows_this_process() -> bool {
+    if !cfg!(target_os = "linux") {
+        return false;
+    }
     let shown = fs::read_link("/proc/self").ok();
     shown.and_then(|shown| shown.to_str()?.parse::<u32>().ok()) == Some(std::process::id())
 }

@@ -9,8 +9,7 @@ use rustix::termios::{OptionalActions, Termios, tcgetpgrp, tcsetattr, tcsetpgrp}
 
 use crate::supervise::signal::Signal;
 
-use super::kill::{kill_own_group, kill_self, own_group};
-use super::signals;
+use super::signals::{self, kill_own_group, kill_self, own_group};
 
 /// Opens a new pseudo-terminal and returns its master; no child inherits it.
 pub(crate) fn open_pty_master() -> io::Result<OwnedFd> {

@@ -1,20 +1,85 @@
 //! Exit statuses of children; takes a status only when asked to.
 
 use std::io;
+use std::os::fd::OwnedFd;
 
 use rustix::process::{Pid, WaitId, WaitIdOptions, WaitIdStatus};
 
 use crate::supervise::phase::ProcessExit;
 use crate::supervise::signal::Signal;
 
+use super::fd::wait_readable;
+
+/// Waits until a child has ended, and leaves it a zombie: its pid stays in use, so that no late signal can
+/// reach another process. [`reap`] ends that.
+#[cfg(target_os = "linux")]
+pub(crate) async fn wait_for_exit(pid: i32) -> io::Result<ProcessExit> {
+    let pid = valid_pid(pid)?;
+    let fd: OwnedFd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::NONBLOCK)?;
+    let fd = wait_readable(fd)?;
+    loop {
+        let mut ready = fd.readable().await?;
+        match peek_exit(pid)? {
+            Some(exit) => return Ok(exit),
+            None => ready.clear_ready(),
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) async fn wait_for_exit(pid: i32) -> io::Result<ProcessExit> {
+    use std::time::Duration;
+    /// Delay after which an exit is looked for even without an event: the event is a help and no proof.
+    const EXIT_POLL_DELAY: Duration = Duration::from_secs(1);
+    /// Delays between looks for a status after the event, which comes a moment before the status can be read.
+    const FIRST_STATUS_DELAY: Duration = Duration::from_millis(1);
+    const MAX_STATUS_DELAY: Duration = Duration::from_millis(20);
+
+    let pid = valid_pid(pid)?;
+    // There is no event for a process that has ended already, nor on a system without kqueue.
+    let mut event = exit_event(pid).and_then(wait_readable).ok();
+    let mut delay = FIRST_STATUS_DELAY;
+    loop {
+        if let Some(exit) = peek_exit(pid)? {
+            return Ok(exit);
+        }
+        if let Some(pending) = &event {
+            if tokio::time::timeout(EXIT_POLL_DELAY, pending.readable()).await.is_ok() {
+                event = None;
+            }
+        } else {
+            tokio::time::sleep(delay).await;
+            delay = (delay * 2).min(MAX_STATUS_DELAY);
+        }
+    }
+}
+
+/// A kernel queue that becomes readable when a process ends. No child inherits it.
+#[cfg(any(target_vendor = "apple", target_os = "freebsd"))]
+fn exit_event(pid: Pid) -> io::Result<OwnedFd> {
+    use rustix::event::kqueue::{Event, EventFilter, EventFlags, ProcessEvents, kevent, kqueue};
+    let queue = kqueue()?;
+    let exit = EventFilter::Proc { pid, flags: ProcessEvents::EXIT };
+    let exit = Event::new(exit, EventFlags::ADD | EventFlags::ONESHOT, std::ptr::null_mut());
+    let mut none: [Event; 0] = [];
+    // SAFETY: the filter names a process, not a descriptor that might be closed.
+    unsafe { kevent(&queue, &[exit], &mut none, Some(std::time::Duration::ZERO)) }?;
+    Ok(queue)
+}
+
+#[cfg(not(any(target_os = "linux", target_vendor = "apple", target_os = "freebsd")))]
+fn exit_event(_pid: Pid) -> io::Result<OwnedFd> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 /// A pid as the system calls take it; an error for 0.
-pub(crate) fn valid_pid(pid: i32) -> io::Result<Pid> {
+fn valid_pid(pid: i32) -> io::Result<Pid> {
     Pid::from_raw(pid.max(0)).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))
 }
 
 /// How a child ended; `None` while it runs. It stays a zombie, so that no late signal can reach another
 /// process with its pid.
-pub(crate) fn peek_exit(pid: Pid) -> io::Result<Option<ProcessExit>> {
+fn peek_exit(pid: Pid) -> io::Result<Option<ProcessExit>> {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
     let status = rustix::process::waitid(WaitId::Pid(pid), options)?;
     Ok(status.as_ref().map(to_exit))
@@ -28,6 +93,15 @@ fn to_exit(status: &WaitIdStatus) -> ProcessExit {
         // A signal without a name: as a shell reports it.
         (None, None) => ProcessExit::Status(128 + status.terminating_signal().unwrap_or(0)),
     }
+}
+
+/// Makes this process the parent of all orphans among its descendants (`PR_SET_CHILD_SUBREAPER`). Does nothing
+/// where the system has no such call: orphans go to init there.
+pub(crate) fn adopt_orphans() -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    // The kernel takes any pid as "yes".
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+    Ok(())
 }
 
 /// Takes the news that a signal has stopped a child; `None` if there is none.
@@ -45,7 +119,6 @@ pub(crate) fn reap(pid: i32) {
 }
 
 /// Pid of a child that has ended and was not reaped; `None` if there is none.
-#[cfg(target_os = "linux")]
 pub(crate) fn some_zombie() -> Option<i32> {
     // SAFETY: the memory is initialised, and `waitid` writes nothing else. `WNOWAIT` leaves the status to its
     // owner.

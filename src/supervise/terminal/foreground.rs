@@ -8,7 +8,7 @@ use std::os::fd::AsFd;
 
 use rustix::termios::{Termios, tcgetattr};
 
-use crate::supervise::sys::kill::own_group;
+use crate::supervise::sys::signals::own_group;
 use crate::supervise::sys::terminal::{foreground_group, set_foreground_group, set_modes};
 
 /// The terminal on standard input, passed between this process and its children.

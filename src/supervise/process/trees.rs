@@ -1,29 +1,23 @@
-//! Linux: which processes belong to which tree, and how a tree is signalled and killed.
+//! Which processes belong to which tree, and how a tree is signalled and killed.
 //!
 //! A tree is everything that comes from one start. Its processes may leave their group (`setpgid`), their
-//! session (`setsid`) and their parent (a double fork). They are found by parent, group and session, by what
-//! an earlier scan found, and by a variable in their environment.
+//! session (`setsid`) and their parent (a double fork). Linux's `/proc` finds them by parent, group and
+//! session, by what an earlier scan found, and by a variable in their environment. Without such a `/proc` a
+//! tree is the process group of its leader: one [`Process`] stands for the group, and a process that leaves
+//! the group is lost.
 
 use std::collections::{HashMap, HashSet};
-use std::io;
-use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-use rustix::process::PidfdFlags;
-
-use crate::supervise::phase::ProcessExit;
 use crate::supervise::signal::Signal;
-use crate::supervise::sys::fd::wait_readable;
-use crate::supervise::sys::kill::{group_of, kill_group, kill_process, own_group};
 use crate::supervise::sys::procfs::{
     Identity, Process, add_children_of_thread, all_pids, children, shows_this_process,
 };
-use crate::supervise::sys::wait::{peek_exit, reap, some_zombie, valid_pid};
+use crate::supervise::sys::signals::{group_exists, group_of, kill_group, kill_process, own_group};
+use crate::supervise::sys::wait::{reap, some_zombie};
 
-use super::group::ProcessGroups;
-use super::subreaper::Subreaper;
-use super::tree_id::{TAG_VARIABLE, Tag, TreeId};
-
+/// Environment variable that every process of a tree inherits: `SUPERVISOR-TREE`.
+pub(crate) const TAG_VARIABLE: &str = "DEVRUN_SESSION";
 /// Delay after which PID 1 reaps a zombie of its own group. Until then other code of this process may wait
 /// for the zombie.
 const UNCLAIMED_ZOMBIE_DELAY: Duration = Duration::from_secs(2);
@@ -33,26 +27,29 @@ const UNSEEN_ZOMBIE_DELAY: Duration = Duration::from_millis(50);
 /// Maximum number of scans for processes that a tree forks while it is being killed.
 const MAX_KILL_SCANS: u32 = 20;
 
-/// Waits until a child has ended, and leaves it a zombie: its pid stays in use, so that no late signal can
-/// reach another process. [`ProcessTrees::forget`] reaps it.
-pub(crate) async fn wait_for_exit(pid: i32) -> io::Result<ProcessExit> {
-    let pid = valid_pid(pid)?;
-    let fd: OwnedFd = rustix::process::pidfd_open(pid, PidfdFlags::NONBLOCK)?;
-    let fd = wait_readable(fd)?;
-    loop {
-        let mut ready = fd.readable().await?;
-        match peek_exit(pid)? {
-            Some(exit) => return Ok(exit),
-            None => ready.clear_ready(),
-        }
-    }
+/// Whether devrun adopts the orphans of its children (Linux `PR_SET_CHILD_SUBREAPER`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Subreaper {
+    /// No, because adoption changes the whole host process. The default of the library.
+    #[default]
+    No,
+    /// Yes: no process that a child leaves behind escapes. The supervisor then handles `SIGCHLD`. The program
+    /// uses this.
+    Yes,
 }
+
+/// Number of a process tree: all processes that come from one start, of a generation or of a build.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub(crate) struct TreeId(pub(crate) u64);
 
 /// The first process of a tree, which leads its group.
 #[derive(Debug, Clone, Copy)]
 struct Leader {
     tree: TreeId,
     start_time: u64,
+    /// Its status was taken. Without `/proc` this happens before the tree has ended.
+    is_reaped: bool,
 }
 
 /// All process trees of one supervisor.
@@ -63,6 +60,9 @@ pub(crate) struct ProcessTrees {
     own_pid: i32,
     /// Orphans become children of this process.
     adopts: bool,
+    /// Whether `/proc` shows processes. It may be missing, or show another PID namespace, whose pids would be
+    /// other processes'.
+    has_procfs: bool,
     leaders: HashMap<i32, Leader>,
     /// A leader was started by another thread than the main one.
     has_leader_of_other_thread: bool,
@@ -72,9 +72,6 @@ pub(crate) struct ProcessTrees {
     known: HashMap<Identity, TreeId>,
     /// Processes that carry the variable of another supervisor, whose environment is not read again.
     foreign: HashSet<Identity>,
-    /// Used instead of `/proc` if that is missing, or shows another PID namespace, whose pids would be other
-    /// processes'.
-    group_fallback: Option<ProcessGroups>,
     /// Zombies of this process's own group, and when they were first seen.
     unclaimed: HashMap<Identity, Instant>,
 }
@@ -87,13 +84,13 @@ impl ProcessTrees {
             supervisor,
             last: TreeId::default(),
             own_pid,
-            adopts: subreaper == Subreaper::Yes,
+            adopts: cfg!(target_os = "linux") && subreaper == Subreaper::Yes,
+            has_procfs: shows_this_process(),
             leaders: HashMap::new(),
             has_leader_of_other_thread: false,
-            own_start_time: Process::read(own_pid).map_or(u64::MAX, |own| own.start_time()),
+            own_start_time: Process::read(own_pid).map_or(u64::MAX, |own| own.start_time),
             known: HashMap::new(),
             foreign: HashSet::new(),
-            group_fallback: (!shows_this_process()).then(ProcessGroups::default),
             unclaimed: HashMap::new(),
         }
     }
@@ -105,31 +102,34 @@ impl ProcessTrees {
 
     /// The number of a tree that is about to start.
     pub(crate) fn new_tree(&mut self) -> TreeId {
-        self.last = self.last.next();
+        self.last.0 += 1;
         self.last
     }
 
     /// The variable that every process of a tree inherits.
     pub(crate) fn tag(&self, tree: TreeId) -> (&'static str, String) {
-        (TAG_VARIABLE, tree.tag(&self.supervisor))
+        (TAG_VARIABLE, format!("{}-{}", self.supervisor, tree.0))
     }
 
     /// A tree has started with this child, on this thread.
     pub(crate) fn add(&mut self, tree: TreeId, pid: i32) {
         self.has_leader_of_other_thread |= !is_main_thread();
-        if let Some(groups) = &mut self.group_fallback {
-            return groups.add(tree, pid);
-        }
         // A child that has ended is still there, as a zombie. Another process with its pid is no child.
-        if let Some(process) = Process::read(pid) {
-            self.leaders.insert(pid, Leader { tree, start_time: process.start_time() });
+        let leader = if self.has_procfs { Process::read(pid) } else { Some(Process::of_group(pid)) };
+        if let Some(Process { start_time, .. }) = leader {
+            self.leaders.insert(pid, Leader { tree, start_time, is_reaped: false });
         }
     }
 
-    /// The exit of a tree's leader is known.
+    /// The exit of a tree's leader is known. Without `/proc` it is reaped, because a zombie would count as a
+    /// member of the group.
     pub(crate) fn leader_ended(&mut self, tree: TreeId) {
-        if let Some(groups) = &mut self.group_fallback {
-            groups.leader_ended(tree);
+        if self.has_procfs {
+            return;
+        }
+        for (pid, leader) in self.leaders.iter_mut().filter(|(_, leader)| leader.tree == tree) {
+            reap(*pid);
+            leader.is_reaped = true;
         }
     }
 
@@ -141,15 +141,11 @@ impl ProcessTrees {
 
     /// Reaps the leader of a tree. The processes that it left behind still belong to the tree.
     pub(crate) fn release_leader(&mut self, tree: TreeId) {
-        if let Some(groups) = &mut self.group_fallback {
-            groups.forget(tree);
-        }
-        self.leaders.retain(|pid, leader| {
-            if leader.tree == tree {
-                reap(*pid);
+        for (pid, leader) in self.leaders.extract_if(|_, leader| leader.tree == tree) {
+            if !leader.is_reaped {
+                reap(pid);
             }
-            leader.tree != tree
-        });
+        }
     }
 
     /// The living processes of a tree.
@@ -160,7 +156,7 @@ impl ProcessTrees {
 
     /// The living processes of all trees, even if the leader has ended.
     pub(crate) fn all_members(&mut self) -> Vec<(Process, TreeId)> {
-        self.scan().into_iter().filter(|(process, _)| process.is_alive()).collect()
+        self.scan().into_iter().filter(|(process, _)| process.is_alive).collect()
     }
 
     /// Sends a signal to every process of a tree, and continues stopped processes.
@@ -170,26 +166,20 @@ impl ProcessTrees {
 
     /// Sends signals to every process of a tree, one after another.
     pub(crate) fn send(&mut self, tree: TreeId, signals: &[Signal]) {
-        if let Some(groups) = &self.group_fallback {
-            return groups.send(tree, signals);
-        }
         let members = self.members(tree);
         let leader = self.leader(tree);
         for signal in signals {
             if let Some(leader) = leader {
                 kill_group(leader, *signal);
             }
-            for process in members.iter().filter(|process| Some(process.group()) != leader) {
-                kill_process(process.pid(), *signal);
+            for process in members.iter().filter(|process| Some(process.group) != leader) {
+                kill_process(process.pid, *signal);
             }
         }
     }
 
     /// Sends a signal to the process group of a tree's leader.
     pub(crate) fn signal_group(&self, tree: TreeId, signal: Signal) {
-        if let Some(groups) = &self.group_fallback {
-            return groups.send(tree, &[signal]);
-        }
         if let Some(leader) = self.leader(tree) {
             kill_group(leader, signal);
         }
@@ -198,9 +188,6 @@ impl ProcessTrees {
     /// Kills a tree. Every process is stopped first, until a scan finds no new one: a fork in progress would
     /// escape otherwise.
     pub(crate) fn kill(&mut self, tree: TreeId) {
-        if let Some(groups) = &self.group_fallback {
-            return groups.send(tree, &[Signal::KILL]);
-        }
         let mut stopped: Vec<Identity> = Vec::new();
         for _ in 0..MAX_KILL_SCANS {
             let mut fresh: Vec<_> = self.members(tree).iter().map(Process::identity).collect();
@@ -216,7 +203,7 @@ impl ProcessTrees {
         }
         for (pid, start_time) in stopped {
             // A process that has ended since the scan may have left its pid to another one.
-            if Process::read(pid).is_some_and(|now| now.start_time() == start_time) {
+            if self.read(pid).is_some_and(|now| now.start_time == start_time) {
                 kill_process(pid, Signal::KILL);
             }
         }
@@ -228,7 +215,7 @@ impl ProcessTrees {
         if !self.adopts {
             return None;
         }
-        if self.group_fallback.is_some() {
+        if !self.has_procfs {
             return self.reap_unseen_orphans(now);
         }
         // Most often the zombie was a leader, and is reaped already: this takes one system call.
@@ -238,20 +225,19 @@ impl ProcessTrees {
         }
         let own_group = own_group();
         let own_children = children(self.own_pid).unwrap_or_default().into_iter().filter_map(Process::read);
-        let zombies: Vec<_> = own_children
-            .filter(|child| !child.is_alive() && !self.leaders.contains_key(&child.pid()))
-            .collect();
+        let zombies: Vec<_> =
+            own_children.filter(|child| !child.is_alive && !self.leaders.contains_key(&child.pid)).collect();
         let before = std::mem::take(&mut self.unclaimed);
         for zombie in zombies {
             let identity = zombie.identity();
             // What other code of this process has started, such as git, is in its own group, and that code
             // waits for it.
-            if zombie.group() != own_group || self.known.remove(&identity).is_some() {
-                reap(zombie.pid());
+            if zombie.group != own_group || self.known.remove(&identity).is_some() {
+                reap(zombie.pid);
             } else if self.own_pid == 1 {
                 let since = before.get(&identity).copied().unwrap_or(now);
                 if now.saturating_duration_since(since) >= UNCLAIMED_ZOMBIE_DELAY {
-                    reap(zombie.pid());
+                    reap(zombie.pid);
                 } else {
                     self.unclaimed.insert(identity, since);
                 }
@@ -264,7 +250,7 @@ impl ProcessTrees {
     fn reap_unseen_orphans(&mut self, now: Instant) -> Option<Instant> {
         while let Some(pid) = some_zombie() {
             let is_of_own_group = group_of(pid) == own_group();
-            let is_leader = self.group_fallback.as_ref().is_some_and(|groups| groups.is_leader(pid));
+            let is_leader = self.leaders.get(&pid).is_some_and(|leader| !leader.is_reaped);
             let since = *self.unclaimed.entry((pid, 0)).or_insert(now);
             let is_fresh = now.saturating_duration_since(since) < UNCLAIMED_ZOMBIE_DELAY;
             if is_leader || (is_of_own_group && is_fresh) {
@@ -280,51 +266,57 @@ impl ProcessTrees {
     /// The pid of a tree's leader; `None` if another process may have the pid now.
     fn leader(&self, tree: TreeId) -> Option<i32> {
         let (pid, leader) = self.leaders.iter().find(|(_, leader)| leader.tree == tree)?;
-        if self.adopts {
+        if self.adopts && self.has_procfs {
             // It is a child that was not reaped, so that its pid stays in use.
             return Some(*pid);
         }
         // The orphan killer is not the parent, and learns late that the leader has ended.
-        Process::read(*pid).is_some_and(|now| now.start_time() == leader.start_time).then_some(*pid)
+        self.read(*pid).is_some_and(|now| now.start_time == leader.start_time).then_some(*pid)
+    }
+
+    /// Reads a process, or without `/proc` the group with this number. `None` if there is none.
+    fn read(&self, pid: i32) -> Option<Process> {
+        if self.has_procfs {
+            return Process::read(pid);
+        }
+        // A group without processes has ended, and its number may soon be another group's.
+        group_exists(pid).then(|| Process::of_group(pid))
     }
 
     /// All processes that belong to a tree, zombies too.
     fn scan(&mut self) -> Vec<(Process, TreeId)> {
-        if let Some(groups) = &self.group_fallback {
-            return groups.groups().into_iter().map(|(pid, tree)| (Process::unseen(pid), tree)).collect();
-        }
         let candidates = self.candidates();
         let mut trees: HashMap<i32, TreeId> = HashMap::new();
         for process in candidates.values() {
             if let Some(tree) = self.known_tree(process) {
-                trees.insert(process.pid(), tree);
+                trees.insert(process.pid, tree);
             }
         }
         // A child may come before its parent, so this goes on until a round adds nothing.
         loop {
             let before = trees.len();
             for process in candidates.values() {
-                if !trees.contains_key(&process.pid())
+                if !trees.contains_key(&process.pid)
                     && let Some(tree) = self.inherited_tree(process, &trees, &candidates)
                 {
-                    trees.insert(process.pid(), tree);
+                    trees.insert(process.pid, tree);
                 }
             }
             if trees.len() > before {
                 continue;
             }
             for process in candidates.values() {
-                if !trees.contains_key(&process.pid())
+                if !trees.contains_key(&process.pid)
                     && let Some(tree) = self.stray_tree(process)
                 {
-                    trees.insert(process.pid(), tree);
+                    trees.insert(process.pid, tree);
                 }
             }
             if trees.len() == before {
                 break;
             }
         }
-        let found = candidates.values().filter_map(|one| Some((*one, *trees.get(&one.pid())?)));
+        let found = candidates.values().filter_map(|one| Some((*one, *trees.get(&one.pid)?)));
         let members: Vec<_> = found.collect();
         self.known = members.iter().map(|(process, tree)| (process.identity(), *tree)).collect();
         self.foreign.retain(|identity| candidates.get(&identity.0).map(Process::identity) == Some(*identity));
@@ -332,16 +324,19 @@ impl ProcessTrees {
     }
 
     /// Processes that may belong to a tree: the descendants of this process if it adopts orphans, else all
-    /// younger processes.
+    /// younger processes. Without `/proc`, the groups of all leaders.
     fn candidates(&self) -> HashMap<i32, Process> {
+        if !self.has_procfs {
+            return self.leaders.keys().filter_map(|pid| Some((*pid, self.read(*pid)?))).collect();
+        }
         if self.adopts
             && let Some(descendants) = self.descendants()
         {
             return descendants;
         }
         let all = all_pids().into_iter().filter_map(Process::read);
-        let younger = all.filter(|one| one.start_time() >= self.own_start_time && one.pid() != self.own_pid);
-        younger.map(|process| (process.pid(), process)).collect()
+        let younger = all.filter(|one| one.start_time >= self.own_start_time && one.pid != self.own_pid);
+        younger.map(|process| (process.pid, process)).collect()
     }
 
     fn descendants(&self) -> Option<HashMap<i32, Process>> {
@@ -370,8 +365,8 @@ impl ProcessTrees {
     }
 
     fn known_tree(&self, process: &Process) -> Option<TreeId> {
-        let leader = self.leaders.get(&process.pid());
-        let leader = leader.filter(|leader| leader.start_time == process.start_time());
+        let leader = self.leaders.get(&process.pid);
+        let leader = leader.filter(|leader| leader.start_time == process.start_time);
         leader.map(|leader| leader.tree).or_else(|| self.known.get(&process.identity()).copied())
     }
 
@@ -384,16 +379,16 @@ impl ProcessTrees {
     ) -> Option<TreeId> {
         // A head that is younger than the process is another process with the pid of the true head.
         let headed_by = |pid: i32| {
-            let head = candidates.get(&pid).filter(|head| head.start_time() <= process.start_time())?;
-            trees.get(&head.pid()).copied()
+            let head = candidates.get(&pid).filter(|head| head.start_time <= process.start_time)?;
+            trees.get(&head.pid).copied()
         };
         let led = || {
-            let leader = self.leaders.get(&process.group())?;
-            let head = candidates.get(&process.group());
-            head.is_none_or(|head| leader.start_time == head.start_time()).then_some(leader.tree)
+            let leader = self.leaders.get(&process.group)?;
+            let head = candidates.get(&process.group);
+            head.is_none_or(|head| leader.start_time == head.start_time).then_some(leader.tree)
         };
-        let by_parent = trees.get(&process.parent()).copied();
-        by_parent.or_else(led).or_else(|| headed_by(process.group())).or_else(|| headed_by(process.session()))
+        let by_parent = trees.get(&process.parent).copied();
+        by_parent.or_else(led).or_else(|| headed_by(process.group)).or_else(|| headed_by(process.session))
     }
 
     /// The tree of a process by its variable. An adopted process without the variable belongs to the youngest
@@ -402,26 +397,28 @@ impl ProcessTrees {
         if self.foreign.contains(&process.identity()) {
             return None;
         }
-        match Tag::read(process, &self.supervisor) {
-            Tag::Own(tree) => Some(tree),
-            Tag::Foreign => {
-                self.foreign.insert(process.identity());
-                None
+        let Some(tag) = process.variable(TAG_VARIABLE) else {
+            let is_adopted = self.adopts && self.own_pid != 1 && process.parent == self.own_pid;
+            if !is_adopted || process.session != process.pid {
+                return None;
             }
-            Tag::None => {
-                let is_adopted = self.adopts && self.own_pid != 1 && process.parent() == self.own_pid;
-                if !is_adopted || process.session() != process.pid() {
-                    return None;
-                }
-                let older = self.leaders.values().filter(|leader| leader.start_time <= process.start_time());
-                older.max_by_key(|leader| (leader.start_time, leader.tree)).map(|leader| leader.tree)
-            }
+            let older = self.leaders.values().filter(|leader| leader.start_time <= process.start_time);
+            return older.max_by_key(|leader| (leader.start_time, leader.tree)).map(|leader| leader.tree);
+        };
+        let number = tag.strip_prefix(self.supervisor.as_str()).and_then(|rest| rest.strip_prefix('-'));
+        let tree = number.and_then(|number| number.parse().ok()).map(TreeId);
+        if tree.is_none() {
+            self.foreign.insert(process.identity());
         }
+        tree
     }
 }
 
 fn is_main_thread() -> bool {
-    rustix::thread::gettid() == rustix::process::getpid()
+    #[cfg(target_os = "linux")]
+    return rustix::thread::gettid() == rustix::process::getpid();
+    #[cfg(not(target_os = "linux"))]
+    true
 }
 
 #[cfg(test)]
