@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::event::{Event, EventSender};
 use super::in_flight::{Generation, InFlightGuard, RequestLine};
-use super::upstream::{FailureReport, Upstream};
+use super::proxy::{FailureReport, Upstream};
 use crate::{GenerationId, sync};
 
 /// Admits requests to the generation that serves.
@@ -75,12 +75,6 @@ pub(super) enum GateView {
     Down(Arc<FailureReport>),
 }
 
-enum Admission {
-    Admitted(InFlightGuard),
-    Rejected(Rejection),
-    Wait,
-}
-
 impl Gate {
     pub(super) fn new(hold_limit: usize, hold_timeout: Duration, events: EventSender) -> Self {
         Self { state: Mutex::default(), version: watch::Sender::new(0), hold_limit, hold_timeout, events }
@@ -88,23 +82,16 @@ impl Gate {
 
     /// Waits until a generation is ready and counts the request as in flight on it.
     pub(super) async fn admit(&self, line: &RequestLine) -> Result<InFlightGuard, Rejection> {
-        match self.try_admit(line) {
-            Admission::Admitted(guard) => Ok(guard),
-            Admission::Rejected(rejection) => Err(rejection),
-            Admission::Wait => self.hold(line).await,
+        if let Some(admission) = self.try_admit(line) {
+            return admission;
         }
-    }
-
-    async fn hold(&self, line: &RequestLine) -> Result<InFlightGuard, Rejection> {
         let _slot = self.take_slot().ok_or(Rejection::TooMany)?;
         tracing::debug!(request = %line, "held until a generation is ready");
         let deadline = Instant::now() + self.hold_timeout;
         let mut version = self.version.subscribe();
         loop {
-            match self.try_admit(line) {
-                Admission::Admitted(guard) => return Ok(guard),
-                Admission::Rejected(rejection) => return Err(rejection),
-                Admission::Wait => {}
+            if let Some(admission) = self.try_admit(line) {
+                return admission;
             }
             if tokio::time::timeout_at(deadline, version.changed()).await.is_err() {
                 return Err(Rejection::TimedOut(self.hold_timeout));
@@ -112,15 +99,16 @@ impl Gate {
         }
     }
 
-    fn try_admit(&self, line: &RequestLine) -> Admission {
+    /// Admits or rejects a request; `None` if it must wait.
+    fn try_admit(&self, line: &RequestLine) -> Option<Result<InFlightGuard, Rejection>> {
         let state = self.state();
         if state.is_closed {
-            return Admission::Rejected(Rejection::Stopping);
+            return Some(Err(Rejection::Stopping));
         }
         match &state.serving {
-            Serving::Generation(generation) => Admission::Admitted(generation.begin_request(line.clone())),
-            Serving::Down(report) => Admission::Rejected(Rejection::Down(Arc::clone(report))),
-            Serving::Nothing => Admission::Wait,
+            Serving::Generation(generation) => Some(Ok(generation.begin_request(line.clone()))),
+            Serving::Down(report) => Some(Err(Rejection::Down(Arc::clone(report)))),
+            Serving::Nothing => None,
         }
     }
 
@@ -134,11 +122,6 @@ impl Gate {
             self.events.send_lossy(Event::Held { requests: state.held });
         }
         Some(HoldSlot(self))
-    }
-
-    /// Maximum time for which a request is held.
-    pub(super) fn hold_timeout(&self) -> Duration {
-        self.hold_timeout
     }
 
     /// Waits until the generation gets no new requests, or the proxy stops.

@@ -8,11 +8,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use hyper::http::request;
 use hyper::{Method, Uri};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::event::{Event, EventSender};
+use super::headers;
 use crate::{GenerationId, sync};
 
 /// Interval between two [`Event::InFlight`] of a drain.
@@ -32,8 +34,9 @@ pub(super) struct RequestLine {
 }
 
 impl RequestLine {
-    pub(super) fn new(method: Method, uri: Uri, is_fetch: bool) -> Self {
-        Self { method, uri, is_fetch }
+    pub(super) fn new(head: &request::Parts) -> Self {
+        let is_fetch = headers::is_fetch(&head.headers);
+        Self { method: head.method.clone(), uri: head.uri.clone(), is_fetch }
     }
 }
 
@@ -104,23 +107,6 @@ impl Generation {
         table.next_key += 1;
         table.requests.insert(key, Arc::clone(&request));
         InFlightGuard { generation: Arc::clone(self), request, key }
-    }
-
-    /// Counts a request again, unless [`Event::Drained`] was sent.
-    fn resume_request(&self, key: u64, request: &Arc<InFlight>) {
-        let mut table = self.table();
-        if !table.is_drained {
-            table.requests.insert(key, Arc::clone(request));
-        }
-    }
-
-    fn end_request(&self, key: u64) {
-        let mut table = self.table();
-        let request = table.requests.remove(&key);
-        self.check_drained(&mut table);
-        if table.retired.is_some() && request.is_some_and(|request| request.line.is_fetch) {
-            self.version.send_modify(|version| *version += 1);
-        }
     }
 
     /// Marks the generation as one that gets no new requests. Returns whether it has requests in flight.
@@ -227,12 +213,21 @@ impl InFlightGuard {
     /// Stops counting the request, because it is an endless stream, a long poll or an upgraded connection,
     /// which no drain waits for.
     pub(super) fn become_stream(&mut self) {
-        self.generation.end_request(self.key);
+        let generation = &self.generation;
+        let mut table = generation.table();
+        let request = table.requests.remove(&self.key);
+        generation.check_drained(&mut table);
+        if table.retired.is_some() && request.is_some_and(|request| request.line.is_fetch) {
+            generation.version.send_modify(|version| *version += 1);
+        }
     }
 
-    /// Counts the request after all, because its response has an end.
+    /// Counts the request after all, because its response has an end, unless [`Event::Drained`] was sent.
     pub(super) fn become_finite(&mut self) {
-        self.generation.resume_request(self.key, &self.request);
+        let mut table = self.generation.table();
+        if !table.is_drained {
+            table.requests.insert(self.key, Arc::clone(&self.request));
+        }
     }
 
     /// Adds bytes of the response's body that were sent.

@@ -5,10 +5,12 @@
 //!
 //! The proxy never looks for a server: its owner tells it by [`Handle::publish`] which [`Upstream`] serves.
 
+#[allow(clippy::module_inception, reason = "the file is named for its type")]
+mod proxy;
+
 mod body;
 mod connections;
 mod context;
-mod error;
 mod event;
 mod fallback;
 mod forward;
@@ -16,15 +18,8 @@ mod gate;
 mod headers;
 mod in_flight;
 mod listen;
-mod options;
 mod pages;
-#[allow(clippy::module_inception, reason = "the file is named for its type")]
-mod proxy;
 mod upgrade;
-mod upstream;
 
-pub use error::Error;
 pub use event::Event;
-pub use options::Options;
-pub use proxy::{Handle, Proxy};
-pub use upstream::{FailureReport, Upstream};
+pub use proxy::{Error, FailureReport, Handle, Options, Proxy, Upstream};

@@ -1,16 +1,15 @@
-//! The running proxy, and the handle by which its owner steers it.
+//! The running proxy, its options, and the handle by which its owner steers it.
 
+use std::io;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::context::ProxyContext;
-use super::error::Error;
 use super::event::{Event, EventReceiver, EventSender};
 use super::fallback::FallbackServer;
 use super::listen::{accept, bind};
-use super::options::Options;
-use super::upstream::{FailureReport, Upstream};
 use crate::GenerationId;
 
 /// Time for responses in flight to end when the proxy stops.
@@ -57,10 +56,10 @@ impl Proxy {
         let addresses = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
         let context = Arc::new(ProxyContext::new(options, sender));
         if !listeners.is_empty() {
-            context.events().send(Event::Listening { addresses });
+            context.events.send(Event::Listening { addresses });
         }
         for listener in listeners {
-            context.tasks().spawn(accept(Arc::clone(&context), listener));
+            context.tasks.spawn(accept(Arc::clone(&context), listener));
         }
         let runtime = tokio::runtime::Handle::current();
         Ok(Self { handle: Handle { context, fallback: Arc::default(), runtime }, events })
@@ -85,10 +84,10 @@ impl Proxy {
         let context = Arc::clone(&self.handle.context);
         self.handle.fallback.stop().await;
         context.begin_stop();
-        let tasks = context.tasks();
+        let tasks = &context.tasks;
         tasks.close();
         if tokio::time::timeout(STOP_TIMEOUT, tasks.wait()).await.is_err() {
-            context.kill();
+            context.kill.cancel();
             tasks.wait().await;
         }
     }
@@ -97,7 +96,7 @@ impl Proxy {
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.handle.context.begin_stop();
-        self.handle.context.kill();
+        self.handle.context.kill.cancel();
     }
 }
 
@@ -115,8 +114,8 @@ impl Handle {
     ///
     /// With [`Upstream::Down`], waiting requests are answered at once.
     pub fn publish(&self, upstream: Upstream) {
-        if let Some(retired) = self.context.gate().publish(upstream) {
-            self.context.tasks().spawn_on(retired.report_drain(), &self.runtime);
+        if let Some(retired) = self.context.gate.publish(upstream) {
+            self.context.tasks.spawn_on(retired.report_drain(), &self.runtime);
         }
     }
 
@@ -128,7 +127,7 @@ impl Handle {
     /// Shows a banner on HTML pages, because a newer generation failed while the old one serves. `None`
     /// removes the banner.
     pub fn banner(&self, report: Option<Arc<FailureReport>>) {
-        self.context.gate().set_banner(report);
+        self.context.gate.set_banner(report);
     }
 
     /// Ends the event streams and upgraded connections of a generation, so that their clients reconnect to
@@ -137,7 +136,7 @@ impl Handle {
     /// WebSocket clients get close code 1012. Streams that begin later end at once, so call this after the
     /// generation has stopped getting requests.
     pub fn release_streams(&self, generation: GenerationId) {
-        self.context.gate().release_streams(generation);
+        self.context.gate.release_streams(generation);
     }
 
     /// Accepts on listening sockets (TCP or Unix stream) and answers 503 with the report, until
@@ -154,4 +153,115 @@ impl Handle {
     pub async fn answer_no_more(&self) {
         self.fallback.stop().await;
     }
+}
+
+/// State of the server behind the proxy.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Upstream {
+    /// No generation is ready: requests wait.
+    #[default]
+    Starting,
+    /// A generation serves.
+    Ready {
+        /// The generation.
+        generation: GenerationId,
+        /// Its address.
+        address: SocketAddr,
+    },
+    /// No generation serves until the next change: all requests, waiting ones included, are answered 503 with
+    /// the report.
+    Down(Arc<FailureReport>),
+}
+
+/// Reason why a generation does not serve, as the error page shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailureReport {
+    /// The failed generation.
+    pub generation: GenerationId,
+    /// One line: `exited with status 1 after 0.31 s`, `the build failed with status 101`.
+    pub headline: String,
+    /// The command, as typed.
+    pub command: String,
+    /// Paths of the changes that caused the restart, relative to the working directory.
+    pub changed: Vec<String>,
+    /// Last part of the output: raw bytes with ANSI escape sequences.
+    pub output: Vec<u8>,
+    /// Time for which the generation ran.
+    pub ran: Duration,
+}
+
+impl Default for FailureReport {
+    fn default() -> Self {
+        Self {
+            generation: GenerationId::FIRST,
+            headline: String::new(),
+            command: String::new(),
+            changed: Vec::new(),
+            output: Vec::new(),
+            ran: Duration::ZERO,
+        }
+    }
+}
+
+/// Addresses and limits of the proxy.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Options {
+    /// Addresses on which clients connect. All of them serve the same, as `localhost` stands for two
+    /// addresses.
+    ///
+    /// Port 0 stands for a free port, the same one for all addresses with port 0. If the list is empty there
+    /// is no proxy: devrun only answers on the sockets of [`super::Handle::answer_on`].
+    pub addresses: Vec<SocketAddr>,
+    /// Maximum time for which a request waits for a generation. After that it is answered with 503 and
+    /// `Retry-After`.
+    pub hold_timeout: Duration,
+    /// Maximum number of waiting requests. Further ones are answered with 503 and `Retry-After`.
+    pub hold_limit: usize,
+    /// Maximum time from the last byte of a request to the head of its response; after that the answer is
+    /// 504. `None`: no limit.
+    pub answer_timeout: Option<Duration>,
+    /// Maximum number of client connections. At the limit the proxy closes idle ones, the longest idle first;
+    /// new ones wait in the kernel's backlog.
+    pub connection_limit: usize,
+    /// Whether HTML pages get the script of live reload.
+    pub live_reload: bool,
+    /// Whether requests get `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host`. If not, the
+    /// client's own headers of these names pass unchanged.
+    pub forwarded: bool,
+    /// Host names under which devrun answers its own paths (`/__devrun/…`), besides IP addresses, `localhost`
+    /// and names below it. The check stops pages of other sites from reading them by DNS rebinding.
+    pub allowed_hosts: Vec<String>,
+}
+
+impl Options {
+    /// The default limits for these addresses.
+    #[must_use]
+    pub fn new(addresses: Vec<SocketAddr>) -> Self {
+        Self {
+            addresses,
+            hold_timeout: Duration::from_secs(60),
+            hold_limit: 1000,
+            answer_timeout: None,
+            connection_limit: 10_000,
+            live_reload: true,
+            forwarded: true,
+            allowed_hosts: Vec::new(),
+        }
+    }
+}
+
+/// Error of starting the proxy. The message completes "failed to …".
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// An address cannot be bound.
+    #[error("listen on {address}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// The error of the system call.
+        source: io::Error,
+    },
 }

@@ -1,11 +1,7 @@
 //! TCP connections to both sides: the client's, and a fresh one to the upstream for each request.
 
-mod connect;
-mod downstream;
-mod slots;
-mod upstream_stream;
+mod client;
+mod upstream;
 
-pub(super) use connect::{connect, is_listening, is_local_shortage};
-pub(super) use downstream::{BusyGuard, ClientConnection, ClientStream};
-pub(super) use slots::ConnectionSlots;
-pub(super) use upstream_stream::{ConnectionTask, UpstreamStream};
+pub(super) use client::{BusyGuard, ClientConnection, ClientStream, ConnectionSlots};
+pub(super) use upstream::{ConnectionTask, UpstreamStream, connect, is_listening, is_local_shortage};

@@ -1,4 +1,4 @@
-//! Sends a request to an upstream once, on a fresh connection.
+//! Sends a request to an upstream once, on a fresh connection, and decides what follows a failed attempt.
 
 use std::error::Error;
 use std::io;
@@ -12,24 +12,14 @@ use hyper::{Request, Response, StatusCode, Version};
 use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 
-use super::client_request::ClientRequest;
+use super::handle::ClientRequest;
 use crate::proxy::body::{AttemptBody, RequestBody};
-use crate::proxy::connections::{ConnectionTask, UpstreamStream, connect};
+use crate::proxy::connections::{ConnectionTask, UpstreamStream, connect, is_listening, is_local_shortage};
 use crate::proxy::context::ProxyContext;
+use crate::proxy::gate::GateView;
 use crate::proxy::headers::{self, Forwarding, MAX_HEAD_BYTES, MAX_HEADERS};
 use crate::proxy::in_flight::Generation;
-
-/// Head of an upstream's response, and the connection on which its body comes.
-pub(super) struct UpstreamResponse {
-    response: Response<Incoming>,
-    task: ConnectionTask,
-}
-
-impl UpstreamResponse {
-    pub(super) fn into_parts(self) -> (Response<Incoming>, ConnectionTask) {
-        (self.response, self.task)
-    }
-}
+use crate::proxy::pages::ErrorResponse;
 
 /// Reason why an attempt brought no response.
 #[derive(Debug)]
@@ -44,12 +34,12 @@ pub(super) enum AttemptError {
     Released,
 }
 
-/// Sends the request to a generation and waits for the head of its response.
+/// Sends the request to a generation. Returns its response, and the connection on which the body comes.
 pub(super) async fn send(
     context: &ProxyContext,
     request: &ClientRequest,
     generation: &Generation,
-) -> Result<UpstreamResponse, AttemptError> {
+) -> Result<(Response<Incoming>, ConnectionTask), AttemptError> {
     let stream = connect(generation.address()).await.map_err(AttemptError::Connect)?;
     let handshake = http1::Builder::new()
         .preserve_header_case(true)
@@ -62,17 +52,14 @@ pub(super) async fn send(
         .ignore_invalid_headers_in_responses(true)
         .handshake::<_, AttemptBody>(TokioIo::new(UpstreamStream::new(stream)));
     let (mut sender, connection) = handshake.await.map_err(broken_off)?;
-    let task = ConnectionTask::new(&tokio::spawn(connection.with_upgrades()));
+    let task = ConnectionTask::new(tokio::spawn(connection.with_upgrades()));
     let response = sender.send_request(upstream_request(context, request, generation.address()));
     tokio::pin!(response);
     tokio::select! {
         biased;
-        response = &mut response => {
-            let response = response.map_err(broken_off)?;
-            Ok(UpstreamResponse { response, task })
-        }
-        limit = overdue(context.answer_timeout(), request.body()) => Err(AttemptError::TimedOut(limit)),
-        () = generation.release_token().cancelled(), if request.push_transport().is_some() => {
+        response = &mut response => Ok((response.map_err(broken_off)?, task)),
+        limit = overdue(context.options.answer_timeout, &request.body) => Err(AttemptError::TimedOut(limit)),
+        () = generation.release_token().cancelled(), if request.push_transport.is_some() => {
             Err(AttemptError::Released)
         }
     }
@@ -84,18 +71,18 @@ fn upstream_request(
     request: &ClientRequest,
     upstream: SocketAddr,
 ) -> Request<AttemptBody> {
-    let head = request.head();
-    let mut upstream_request = Request::new(request.body().for_attempt());
+    let head = &request.head;
+    let mut upstream_request = Request::new(request.body.for_attempt());
     *upstream_request.method_mut() = head.method.clone();
     *upstream_request.uri_mut() = headers::request_target(&head.uri);
     *upstream_request.headers_mut() = headers::request_headers(
         head,
         &Forwarding {
-            peer: context.adds_forwarded().then(|| request.client().peer().ip()),
-            via: context.via(),
-            upgrade: request.upgrade(),
-            is_chunked: request.body().is_chunked(),
-            may_get_script: context.has_live_reload() && headers::may_get_script(&head.headers),
+            peer: context.options.forwarded.then(|| request.client.peer.ip()),
+            via: &context.via,
+            upgrade: request.upgrade.as_ref(),
+            is_chunked: request.body.is_chunked(),
+            may_get_script: context.options.live_reload && headers::may_get_script(&head.headers),
         },
     );
     *upstream_request.extensions_mut() = head.extensions.clone();
@@ -108,11 +95,11 @@ fn forward_interim_responses(
     upstream: SocketAddr,
     upstream_request: &mut Request<AttemptBody>,
 ) {
-    if request.head().version != Version::HTTP_11 {
+    if request.head.version != Version::HTTP_11 {
         return;
     }
-    let (body, client) = (request.body().clone(), Arc::clone(request.client()));
-    let head = Arc::clone(request.head());
+    let (body, client) = (Arc::clone(&request.body), Arc::clone(&request.client));
+    let head = Arc::clone(&request.head);
     hyper::ext::on_informational(upstream_request, move |interim| match interim.status() {
         // hyper sends it to the client when the body is read.
         StatusCode::CONTINUE => body.continue_sending(),
@@ -131,24 +118,109 @@ async fn overdue(limit: Option<Duration>, body: &RequestBody) -> Duration {
     let mut last = Instant::now();
     loop {
         tokio::time::sleep_until(last + limit).await;
-        match body.last_progress() {
-            Some(progress) if progress > last => last = progress,
-            _ => return limit,
+        let progress = body.progress().last;
+        if progress <= last {
+            return limit;
         }
+        last = progress;
     }
 }
 
 fn broken_off(error: hyper::Error) -> AttemptError {
-    AttemptError::BrokenOff(with_causes(&error))
+    let causes = std::iter::successors(Some(&error as &dyn Error), |error| (*error).source());
+    AttemptError::BrokenOff(causes.map(ToString::to_string).collect::<Vec<_>>().join(": "))
 }
 
-/// An error with its causes, on one line.
-fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
+/// Maximum time for a published upstream to refuse connections. It may bind late, or has just died.
+const REFUSED_TIMEOUT: Duration = Duration::from_secs(2);
+/// Minimum delay between two attempts to connect.
+const MIN_CONNECT_DELAY: Duration = Duration::from_millis(5);
+/// Maximum delay between two attempts to connect.
+const MAX_CONNECT_DELAY: Duration = Duration::from_millis(250);
+/// Maximum time from the death of an upstream until the owner publishes it.
+const DEATH_NOTICE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The failed attempts of one request so far.
+#[derive(Debug, Default)]
+pub(super) struct RetryState {
+    /// The request was sent to a generation that died. It is sent again only once.
+    was_resent: bool,
+    /// Time since when the upstream refuses connections.
+    refused_since: Option<Instant>,
+}
+
+impl RetryState {
+    /// Waits until the request may be sent again.
+    ///
+    /// # Errors
+    /// The error response, if the request must not be sent again.
+    pub(super) async fn wait(
+        &mut self,
+        context: &ProxyContext,
+        request: &ClientRequest,
+        error: AttemptError,
+        generation: &Generation,
+    ) -> Result<(), ErrorResponse> {
+        match error {
+            AttemptError::Connect(error) => self.wait_after_refusal(context, error, generation).await,
+            AttemptError::BrokenOff(detail) => {
+                self.wait_after_break(context, request, detail, generation).await
+            }
+            AttemptError::TimedOut(limit) => Err(ErrorResponse::TimedOut(limit)),
+            AttemptError::Released => {
+                context.gate.retirement_of(generation).await;
+                Ok(())
+            }
+        }
     }
-    text
+
+    async fn wait_after_refusal(
+        &mut self,
+        context: &ProxyContext,
+        error: io::Error,
+        generation: &Generation,
+    ) -> Result<(), ErrorResponse> {
+        let now = Instant::now();
+        let refused_for = now.duration_since(*self.refused_since.get_or_insert(now));
+        // The upstream is not at fault if devrun lacks descriptors, so the request waits like a held one.
+        let is_shortage = is_local_shortage(&error);
+        let timeout = if is_shortage { context.options.hold_timeout } else { REFUSED_TIMEOUT };
+        if refused_for >= timeout {
+            return Err(ErrorResponse::Unreachable(generation.address(), error));
+        }
+        if is_shortage {
+            context.slots.close_requests.notify_one();
+        }
+        // The delay grows, so that a thousand requests to a dead server cost little.
+        let delay = (MIN_CONNECT_DELAY + refused_for / 4).min(MAX_CONNECT_DELAY);
+        if tokio::time::timeout(delay, context.gate.retirement_of(generation)).await.is_ok() {
+            self.refused_since = None;
+        }
+        Ok(())
+    }
+
+    /// Sends the request to the next generation if its own has died and the request is safe to repeat (RFC
+    /// 9110, 9.2.2).
+    async fn wait_after_break(
+        &mut self,
+        context: &ProxyContext,
+        request: &ClientRequest,
+        detail: String,
+        generation: &Generation,
+    ) -> Result<(), ErrorResponse> {
+        if is_listening(generation.address()).await && !generation.is_retired() {
+            return Err(ErrorResponse::BrokenOff(detail, None));
+        }
+        let retirement = context.gate.retirement_of(generation);
+        let is_retired = tokio::time::timeout(DEATH_NOTICE_TIMEOUT, retirement).await.is_ok();
+        if let GateView::Down(report) = context.gate.view() {
+            return Err(ErrorResponse::BrokenOff(detail, Some(report)));
+        }
+        let is_repeatable = request.head.method.is_idempotent() && !request.body.progress().is_started;
+        if !is_retired || self.was_resent || !is_repeatable {
+            return Err(ErrorResponse::BrokenOff(detail, None));
+        }
+        self.was_resent = true;
+        Ok(())
+    }
 }

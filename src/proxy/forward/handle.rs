@@ -1,46 +1,79 @@
-//! The story of one request, from its arrival to its response.
+//! One request from its arrival to its response.
 
+use std::io;
 use std::sync::Arc;
 
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HeaderValue};
-use hyper::{Request, Response};
+use hyper::http::request;
+use hyper::upgrade::OnUpgrade;
+use hyper::{Request, Response, Version};
 
-use super::client_request::ClientRequest;
-use super::retry::RetryState;
-use super::{attempt, respond};
+use super::attempt::{self, RetryState};
+use super::respond;
 use crate::GenerationId;
-use crate::proxy::body::AnyBody;
-use crate::proxy::connections::{BusyGuard, ClientConnection};
+use crate::proxy::body::{AnyBody, RequestBody};
+use crate::proxy::connections::ClientConnection;
 use crate::proxy::context::ProxyContext;
 use crate::proxy::gate::GateView;
-use crate::proxy::headers;
-use crate::proxy::in_flight::InFlightGuard;
+use crate::proxy::headers::{self, PushTransport};
+use crate::proxy::in_flight::{InFlightGuard, RequestLine};
 use crate::proxy::pages::{ErrorResponse, PageOrigin, live_reload};
-
-/// The client has left, so there is no one to answer.
-#[derive(Debug, thiserror::Error)]
-#[error("the client has left")]
-pub(in crate::proxy) struct ClientGone;
 
 /// Answers one request: with the upstream's response, or with one of devrun.
 ///
 /// # Errors
-/// [`ClientGone`] if the client left while its request was held, or broke off in its body.
-pub(in crate::proxy) async fn handle(
+/// If the client left while its request was held, or broke off in its body.
+pub(crate) async fn handle(
     context: Arc<ProxyContext>,
     client: Arc<ClientConnection>,
     request: Request<Incoming>,
-) -> Result<Response<AnyBody>, ClientGone> {
-    let busy = BusyGuard::new(&client);
+) -> io::Result<Response<AnyBody>> {
     let request = ClientRequest::new(client, request);
     let mut forwarder = Forwarder { context, request, last_generation: None };
-    let response = match forwarder.run().await {
-        Ok(response) => response,
-        Err(Failure::ClientGone) => return Err(ClientGone),
-        Err(Failure::Error(error)) => forwarder.error_response(&error),
-    };
-    Ok(response.map(|body| body.keep_busy(busy)))
+    match forwarder.run().await {
+        Ok(response) => Ok(response),
+        Err(Failure::ClientGone) => Err(io::Error::other("the client has left")),
+        Err(Failure::Error(error)) => Ok(forwarder.error_response(&error)),
+    }
+}
+
+/// A request as it came from the client. It can be sent to an upstream more than once.
+pub(super) struct ClientRequest {
+    pub(super) client: Arc<ClientConnection>,
+    pub(super) line: RequestLine,
+    pub(super) head: Arc<request::Parts>,
+    pub(super) body: Arc<RequestBody>,
+    /// How the server sends its messages to the client by this request, if it does.
+    pub(super) push_transport: Option<PushTransport>,
+    /// Protocol to which the client wants to upgrade.
+    pub(super) upgrade: Option<HeaderValue>,
+    on_upgrade: Option<OnUpgrade>,
+}
+
+impl ClientRequest {
+    fn new(client: Arc<ClientConnection>, mut request: Request<Incoming>) -> Self {
+        let on_upgrade = Some(hyper::upgrade::on(&mut request));
+        let (head, body) = request.into_parts();
+        let expects_continue = head.version == Version::HTTP_11
+            && headers::text(&head.headers, "expect")
+                .is_some_and(|expected| expected.eq_ignore_ascii_case("100-continue"));
+        let body = RequestBody::new(body, &client, expects_continue);
+        Self {
+            client,
+            line: RequestLine::new(&head),
+            push_transport: PushTransport::of(&head).filter(|_| body.is_empty()),
+            body,
+            upgrade: headers::requested_upgrade(&head).cloned(),
+            head: Arc::new(head),
+            on_upgrade,
+        }
+    }
+
+    /// The client's side of the upgrade, if the client asked for one. Can be taken once.
+    pub(super) fn take_upgrade(&mut self) -> Option<OnUpgrade> {
+        self.on_upgrade.take().filter(|_| self.upgrade.is_some())
+    }
 }
 
 /// Reason why a request gets no response from an upstream.
@@ -65,33 +98,33 @@ struct Forwarder {
 
 impl Forwarder {
     async fn run(&mut self) -> Result<Response<AnyBody>, Failure> {
-        headers::validate(self.request.head()).map_err(ErrorResponse::Invalid)?;
-        if let Some(own) = live_reload::answer(&self.context, self.request.head()) {
+        let head = &self.request.head;
+        headers::validate(head).map_err(ErrorResponse::Invalid)?;
+        if let Some(own) = live_reload::answer(&self.context, head) {
             return Ok(own?);
         }
-        if headers::is_loop(&self.request.head().headers, self.context.via()) {
+        if headers::is_loop(&head.headers, &self.context.via) {
             return Err(ErrorResponse::Loop.into());
         }
         let mut retries = RetryState::default();
         loop {
             let mut in_flight = self.admit().await?;
-            if self.request.push_transport().is_some() {
+            if self.request.push_transport.is_some() {
                 in_flight.become_stream();
             }
             let generation = Arc::clone(in_flight.generation());
-            let (line, id, address) = (self.request.line(), generation.id(), generation.address());
+            let (line, id, address) = (&self.request.line, generation.id(), generation.address());
             tracing::debug!(request = %line, generation = %id, %address, "forwarded");
             let error = match attempt::send(&self.context, &self.request, &generation).await {
                 Ok(response) => {
-                    let response = respond::to_client(&self.context, &mut self.request, response, in_flight)?;
-                    return Ok(response);
+                    return Ok(respond::to_client(&self.context, &mut self.request, response, in_flight)?);
                 }
                 Err(error) => error,
             };
             tracing::debug!(request = %line, generation = %id, ?error, "upstream attempt failed");
             // A request that waits for the next generation must not delay the drain of this one.
             drop(in_flight);
-            if self.request.body().is_broken() {
+            if self.request.body.progress().is_broken {
                 return Err(Failure::ClientGone);
             }
             retries.wait(&self.context, &self.request, error, &generation).await?;
@@ -104,10 +137,10 @@ impl Forwarder {
     async fn admit(&mut self) -> Result<InFlightGuard, Failure> {
         let in_flight = tokio::select! {
             biased;
-            admitted = self.context.gate().admit(self.request.line()) => {
+            admitted = self.context.gate.admit(&self.request.line) => {
                 admitted.map_err(ErrorResponse::Rejected)?
             }
-            () = self.request.client().peer_closed(), if !self.request.body().is_empty() => {
+            () = self.request.client.peer_closed(), if !self.request.body.is_empty() => {
                 return Err(Failure::ClientGone);
             }
         };
@@ -116,15 +149,15 @@ impl Forwarder {
     }
 
     fn error_response(&self, error: &ErrorResponse) -> Response<AnyBody> {
-        self.context.events().send_lossy(error.event(self.request.line()));
+        self.context.events.send_lossy(error.event(&self.request.line));
         let page_id = self.page_generation(error).map(|generation| self.context.page_id(generation));
         let origin = PageOrigin::Proxy(page_id.as_deref().unwrap_or_default());
-        let mut response = error.response(self.request.is_navigation(), origin);
+        let mut response = error.response(headers::is_navigation(&self.request.head.headers), origin);
         let is_invalid = matches!(error, ErrorResponse::Invalid(_));
         if is_invalid {
-            self.request.client().set_unread_request();
+            self.request.client.set_unread_request();
         }
-        if is_invalid || self.request.body().is_unread() {
+        if is_invalid || !self.request.body.progress().is_ended {
             // The rest of the request is discarded, and its connection closed. Behind an invalid request, such
             // as CONNECT, the next bytes need not be a request.
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -135,7 +168,7 @@ impl Forwarder {
     /// The generation that an error page belongs to: the page reloads once another generation serves. Without
     /// one, any generation counts as another.
     fn page_generation(&self, error: &ErrorResponse) -> Option<GenerationId> {
-        match (error, self.context.gate().view()) {
+        match (error, self.context.gate.view()) {
             (ErrorResponse::Rejected(_), _) => None,
             (_, GateView::Ready { generation, .. }) => Some(self.last_generation.unwrap_or(generation)),
             _ => self.last_generation,

@@ -3,18 +3,17 @@
 //! hyper parses and writes the framing of messages (lengths and chunks), so that no request can be smuggled
 //! in another.
 
-mod classify;
-mod connection_header;
-mod incoming;
-mod outgoing;
-mod own_urls;
+mod fields;
 mod push;
-mod validate;
+mod request;
+mod response;
 
-pub(super) use classify::{has_body, is_fetch, is_navigation, may_get_script, media_type, text};
-pub(super) use connection_header::closes_connection;
-pub(super) use incoming::{interim_response, is_chunked, strip_hop_by_hop};
-pub(super) use outgoing::{Forwarding, is_loop, request_headers, request_target, requested_upgrade};
-pub(super) use own_urls::rewrite_own_urls;
+pub(super) use fields::{has_body, has_token, is_fetch, is_navigation, may_get_script, media_type, text};
 pub(super) use push::{PushTransport, is_endless};
-pub(super) use validate::{InvalidRequest, MAX_HEAD_BYTES, MAX_HEADERS, is_too_large, validate};
+pub(super) use request::{
+    Forwarding, InvalidRequest, MAX_HEAD_BYTES, MAX_HEADERS, is_loop, is_too_large, request_headers,
+    request_target, requested_upgrade, validate,
+};
+pub(super) use response::{
+    has_unknown_coding, interim_response, is_chunked, rewrite_own_urls, strip_hop_by_hop,
+};

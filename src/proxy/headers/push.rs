@@ -4,11 +4,11 @@ use hyper::Method;
 use hyper::header::{ACCEPT, HeaderMap, USER_AGENT};
 use hyper::http::request;
 
-use super::classify::{media_type, text};
+use super::fields::{essence, media_type, text};
 
 /// How a server sends its messages to the client that sent a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::proxy) enum PushTransport {
+pub(crate) enum PushTransport {
     /// Events in one endless response, as for `EventSource`.
     Events,
     /// One response as soon as there is a message: Engine.IO (Socket.IO), SockJS, SignalR, Phoenix.
@@ -19,7 +19,7 @@ pub(in crate::proxy) enum PushTransport {
 
 impl PushTransport {
     /// The transport of a request; `None` for a request whose response must be complete.
-    pub(in crate::proxy) fn of(head: &request::Parts) -> Option<Self> {
+    pub(crate) fn of(head: &request::Parts) -> Option<Self> {
         match head.method {
             Method::GET => Self::of_get(head),
             Method::POST => match sockjs_transport(head.uri.path())? {
@@ -50,7 +50,7 @@ impl PushTransport {
 }
 
 /// Whether the response is a stream without an end.
-pub(in crate::proxy) fn is_endless(transport: Option<PushTransport>, response: &HeaderMap) -> bool {
+pub(crate) fn is_endless(transport: Option<PushTransport>, response: &HeaderMap) -> bool {
     let is = |name: &str| media_type(response).eq_ignore_ascii_case(name);
     match transport {
         Some(PushTransport::StreamedPoll) => true,
@@ -60,8 +60,8 @@ pub(in crate::proxy) fn is_endless(transport: Option<PushTransport>, response: &
 }
 
 fn accepts_only_events(headers: &HeaderMap) -> bool {
-    let kind = text(headers, ACCEPT.as_str()).and_then(|accept| accept.split(';').next());
-    kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/event-stream"))
+    text(headers, ACCEPT.as_str())
+        .is_some_and(|accept| essence(accept).eq_ignore_ascii_case("text/event-stream"))
 }
 
 fn is_signalr_client(headers: &HeaderMap) -> bool {

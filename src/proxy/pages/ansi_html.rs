@@ -1,10 +1,12 @@
 //! Terminal output as HTML or plain text: colours become spans, other escape sequences are dropped.
+//!
+//! A program names one of 16, one of 256 or any RGB colour. All of them are reduced to a fixed palette of 16
+//! for the page's dark pane, whose contrast is known: text that the program's own terminal theme made readable
+//! stays readable here.
 
 use std::fmt::Write;
 
 use anstyle_parse::{Params, Parser, Perform};
-
-use super::palette::{Colour, PANE, TEXT};
 
 /// Escapes text for HTML content and quoted attributes.
 pub(super) fn escape(text: &str) -> String {
@@ -142,14 +144,10 @@ impl Style {
     /// Writes the start tag of a span with this style. `assets/page.html` defines the classes.
     fn push_span(self, html: &mut String) {
         html.push_str("<span");
-        let flags = [(self.bold, 'b'), (self.italic, 'i'), (self.underlined, 'u'), (self.struck, 's')];
-        let mut separator = " class=\"";
-        for (_, class) in flags.iter().filter(|(is_set, _)| *is_set) {
-            let _ = write!(html, "{separator}{class}");
-            separator = " ";
-        }
-        if separator == " " {
-            html.push('"');
+        let flags = [(self.bold, "b"), (self.italic, "i"), (self.underlined, "u"), (self.struck, "s")];
+        let classes = flags.iter().filter(|(is_set, _)| *is_set).map(|(_, class)| *class).collect::<Vec<_>>();
+        if !classes.is_empty() {
+            let _ = write!(html, " class=\"{}\"", classes.join(" "));
         }
         self.push_colours(html);
         html.push('>');
@@ -158,23 +156,19 @@ impl Style {
     /// Writes the colours that differ from the pane's. A background brings its text colour, because the
     /// palette knows the contrast of such pairs only.
     fn push_colours(self, html: &mut String) {
-        let (foreground, background) = if self.inverse {
-            (self.background, self.foreground)
-        } else {
-            (self.foreground, self.background)
-        };
+        let (mut foreground, mut background) = (self.foreground, self.background);
+        if self.inverse {
+            std::mem::swap(&mut foreground, &mut background);
+        }
         let (text, background) = match (background, foreground.or(self.faint.then_some(Colour::GREY))) {
-            (Some(background), _) => {
-                let (background, text) = background.background();
-                (text, background)
-            }
+            (Some(background), _) => background.text_and_background(),
             (None, _) if self.inverse => (PANE, TEXT),
             (None, foreground) => (foreground.map_or(TEXT, Colour::foreground), PANE),
         };
         if background != PANE {
-            let _ = write!(html, " style=\"color:{text};background:{background}\"");
+            let _ = write!(html, " style=\"color:#{text:06x};background:#{background:06x}\"");
         } else if text != TEXT {
-            let _ = write!(html, " style=\"color:{text}\"");
+            let _ = write!(html, " style=\"color:#{text:06x}\"");
         }
     }
 
@@ -239,6 +233,80 @@ fn parse_colour(numbers: &mut impl Iterator<Item = u16>) -> Option<Colour> {
     }
 }
 
+/// An RGB colour, `0xRRGGBB`.
+type Rgb = u32;
+
+/// Background of the pane, as in `assets/page.html`.
+const PANE: Rgb = 0x1b1e25;
+/// Default text colour on [`PANE`], as in `assets/page.html`.
+const TEXT: Rgb = 0xe6e4df;
+
+/// The 16 colours as text on [`PANE`]. Black is shown as grey.
+const FOREGROUND: [Rgb; 16] = [
+    0x8a909c, 0xff7b80, 0x6fcf8a, 0xe5b95c, 0x7fb0f7, 0xd894e8, 0x5cc5d6, 0xc9ccd3, 0x9ba1ad, 0xff9a9e,
+    0x8ee6a5, 0xf5d07f, 0xa5c8fb, 0xe6b0f2, 0x8adde9, 0xffffff,
+];
+
+/// The 16 colours as backgrounds.
+const BACKGROUND: [Rgb; 16] = [
+    0x0b0d11, 0xb43038, 0x2b7541, 0xc9a227, 0x2c66bd, 0x9341a6, 0x147280, 0xc9ccd3, 0x565c68, 0xff7b80,
+    0x8ee6a5, 0xf5d07f, 0x9cc2fa, 0xe0a6ee, 0x86dbe8, 0xffffff,
+];
+/// The colours that are dark as backgrounds, so the text on them is light.
+const DARK_BACKGROUNDS: [u8; 7] = [0, 1, 2, 4, 5, 6, 8];
+const LIGHT_TEXT: Rgb = 0xffffff;
+const DARK_TEXT: Rgb = 0x0b0d11;
+
+/// One of the 16 colours of the palette: black, red, green, yellow, blue, magenta, cyan, white, then the
+/// bright ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Colour(u8);
+
+impl Colour {
+    const BLACK: Self = Self(0);
+    const WHITE: Self = Self(7);
+    /// Bright black: a readable grey.
+    const GREY: Self = Self(8);
+
+    /// The palette's colour for a number of the 256-colour table: 16 colours, a cube of 6×6×6, and 24 greys.
+    fn from_index(index: u8) -> Self {
+        match index {
+            ..16 => Self(index),
+            16..232 => {
+                let cube = index - 16;
+                let level = |step: u8| if step == 0 { 0 } else { 55 + 40 * step };
+                Self::from_rgb(level(cube / 36), level(cube / 6 % 6), level(cube % 6))
+            }
+            232.. => {
+                let grey = 8 + 10 * (index - 232);
+                Self::from_rgb(grey, grey, grey)
+            }
+        }
+    }
+
+    /// The palette's colour for an RGB colour: each channel is on or off, compared with the strongest one.
+    fn from_rgb(red: u8, green: u8, blue: u8) -> Self {
+        let strongest = red.max(green).max(blue);
+        if strongest < 64 {
+            return Self::BLACK;
+        }
+        let is_on = |channel: u8| u8::from(channel >= strongest / 2);
+        let colour = Self(is_on(red) | is_on(green) << 1 | is_on(blue) << 2);
+        if colour == Self::WHITE && strongest < 160 { Self::GREY } else { colour }
+    }
+
+    /// Colour of text on the pane.
+    fn foreground(self) -> Rgb {
+        FOREGROUND[usize::from(self.0 & 15)]
+    }
+
+    /// The colour as a background, behind the colour of the text on it.
+    fn text_and_background(self) -> (Rgb, Rgb) {
+        let text = if DARK_BACKGROUNDS.contains(&self.0) { LIGHT_TEXT } else { DARK_TEXT };
+        (text, BACKGROUND[usize::from(self.0 & 15)])
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -287,5 +355,39 @@ mod tests {
     fn only_the_last_lines_are_kept() {
         assert_eq!(to_text(b"one\ntwo\nthree\n\n", 2), "two\nthree");
         assert_eq!(to_html(b"", 2), "");
+    }
+
+    /// Contrast ratio, from 1 to 21 (WCAG 2.2).
+    fn contrast(one: Rgb, other: Rgb) -> f64 {
+        let luminance = |colour: Rgb| {
+            let linear = |shift: u32| {
+                let channel = f64::from(colour >> shift & 0xff) / 255.0;
+                if channel <= 0.040_45 { channel / 12.92 } else { ((channel + 0.055) / 1.055).powf(2.4) }
+            };
+            0.2126 * linear(16) + 0.7152 * linear(8) + 0.0722 * linear(0) + 0.05
+        };
+        let (one, other) = (luminance(one), luminance(other));
+        one.max(other) / one.min(other)
+    }
+
+    #[test]
+    fn every_colour_has_the_contrast_that_small_text_needs() {
+        let mut pairs = vec![(TEXT, PANE), (PANE, TEXT)];
+        pairs.extend(FOREGROUND.iter().map(|text| (*text, PANE)));
+        pairs.extend((0..16).map(|colour| Colour(colour).text_and_background()));
+        for (text, background) in pairs {
+            // WCAG 2.2, success criterion 1.4.3.
+            assert!(contrast(text, background) >= 4.5, "{text:06x} on {background:06x}");
+        }
+    }
+
+    #[test]
+    fn any_colour_is_one_of_the_palette() {
+        assert_eq!(Colour::from_index(9), Colour(9));
+        assert_eq!(Colour::from_index(16), Colour::BLACK);
+        assert_eq!(Colour::from_index(208), Colour(3), "orange is yellow");
+        assert_eq!(Colour::from_index(243), Colour::GREY);
+        assert_eq!(Colour::from_index(255), Colour::WHITE);
+        assert_eq!(Colour::from_rgb(0x20, 0x60, 0xff), Colour(4));
     }
 }

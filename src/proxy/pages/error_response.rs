@@ -12,26 +12,32 @@ use hyper::header::{
 use hyper::{Response, StatusCode};
 
 use super::ansi_html;
-use super::page::{Page, PageOrigin, RetryHint};
 use crate::Remedy;
-use crate::proxy::body::AnyBody;
+use crate::proxy::body::{AnyBody, full};
 use crate::proxy::connections::is_local_shortage;
 use crate::proxy::event::Event;
 use crate::proxy::gate::Rejection;
 use crate::proxy::headers::InvalidRequest;
 use crate::proxy::in_flight::RequestLine;
-use crate::proxy::upstream::FailureReport;
+use crate::proxy::proxy::FailureReport;
 
 const NOT_RUNNING: &str = "the server is not running";
+const TEMPLATE: &str = include_str!("assets/page.html");
 /// Maximum number of output lines in a JSON response.
 const MAX_JSON_OUTPUT_LINES: usize = 40;
+/// Maximum number of output lines on the page.
+const MAX_PAGE_OUTPUT_LINES: usize = 300;
+/// Maximum number of changed paths on the page.
+const MAX_CHANGED_PATHS: usize = 20;
+/// Reload for browsers without scripts.
+const META_REFRESH: &str = "<noscript><meta http-equiv=\"refresh\" content=\"2\"></noscript>";
 /// Content-Security-Policy of devrun's pages.
 const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'self'; connect-src 'self'; \
                            worker-src 'self'; img-src data:; base-uri 'none'; form-action 'none'";
 
 /// Reason why devrun answers a request itself.
 #[derive(Debug)]
-pub(in crate::proxy) enum ErrorResponse {
+pub(crate) enum ErrorResponse {
     /// The gate rejected the request.
     Rejected(Rejection),
     /// The upstream does not accept connections.
@@ -53,121 +59,126 @@ pub(in crate::proxy) enum ErrorResponse {
     ReadOnly(String),
 }
 
-/// Text of an error response.
+/// The port that a page comes from, which decides how the page's script learns about newer code.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum PageOrigin<'a> {
+    /// The proxy, which sends an event when a generation serves whose page identity differs from this one.
+    Proxy(&'a str),
+    /// A server's own socket, where an event stream ends when the server takes the socket again.
+    SharedSocket,
+}
+
+/// When the same request may succeed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum RetryHint {
+    /// Once a server is ready.
+    WhenReady,
+    /// After the next change of the code.
+    AfterChange,
+    /// There is nothing to wait for.
+    None,
+}
+
+/// What a response says.
 struct Text {
+    status: StatusCode,
     title: &'static str,
     detail: String,
     report: Option<Arc<FailureReport>>,
 }
 
 impl ErrorResponse {
-    fn status(&self) -> StatusCode {
-        match self {
-            Self::Rejected(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Unreachable(_, error) if is_local_shortage(error) => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Unreachable(_, error) if error.kind() == io::ErrorKind::TimedOut => {
-                StatusCode::GATEWAY_TIMEOUT
-            }
-            Self::Unreachable(..) | Self::BrokenOff(..) => StatusCode::BAD_GATEWAY,
-            Self::TimedOut(_) => StatusCode::GATEWAY_TIMEOUT,
-            Self::Loop => StatusCode::LOOP_DETECTED,
-            Self::Invalid(InvalidRequest::Connect) | Self::ReadOnly(_) => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Invalid(InvalidRequest::TooLarge) => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Self::Invalid(InvalidRequest::TransferCoding) => StatusCode::NOT_IMPLEMENTED,
-            Self::Invalid(InvalidRequest::Host | InvalidRequest::Target) => StatusCode::BAD_REQUEST,
-            Self::ForbiddenHost(_) => StatusCode::FORBIDDEN,
-            Self::NoSuchPath(_) => StatusCode::NOT_FOUND,
-        }
-    }
-
     fn text(&self) -> Text {
-        let text = |title, detail: String| Text { title, detail, report: None };
-        match self {
-            Self::Rejected(rejection) => rejection_text(rejection),
+        let seconds = |time: &Duration| format!("{} s", time.as_secs_f64());
+        let (status, title, detail) = match self {
+            Self::Rejected(Rejection::TooMany) => {
+                (503, "too many requests are waiting", "the server is still starting".to_owned())
+            }
+            Self::Rejected(Rejection::TimedOut(limit)) => {
+                let detail = format!("this request has waited {} for it", seconds(limit));
+                (503, "the server is still starting", detail)
+            }
+            Self::Rejected(Rejection::Stopping) => {
+                (503, "devrun is stopping", "nothing is served any more".to_owned())
+            }
+            Self::Rejected(Rejection::Down(report)) => (503, NOT_RUNNING, report.headline.clone()),
             Self::Unreachable(_, error) if is_local_shortage(error) => {
-                text("devrun cannot open another connection", error.to_string())
+                (500, "devrun cannot open another connection", error.to_string())
             }
             Self::Unreachable(address, error) => {
-                text("the server does not accept connections", format!("{address}: {error}"))
+                let status = if error.kind() == io::ErrorKind::TimedOut { 504 } else { 502 };
+                (status, "the server does not accept connections", format!("{address}: {error}"))
             }
             Self::BrokenOff(detail, report) => {
-                let report = report.clone();
-                Text { title: "the server broke off before it answered", detail: detail.clone(), report }
+                let detail = report.as_ref().map_or(detail, |report| &report.headline);
+                (502, "the server broke off before it answered", detail.clone())
             }
             Self::TimedOut(limit) => {
-                text("the server did not answer in time", format!("no answer within {}", seconds(*limit)))
+                (504, "the server did not answer in time", format!("no answer within {}", seconds(limit)))
             }
-            Self::Loop => text(
-                "this request has been here before",
-                "the server behind devrun sends requests back to devrun: give them different ports"
-                    .to_owned(),
-            ),
+            Self::Loop => {
+                let detail =
+                    "the server behind devrun sends requests back to devrun: give them different ports";
+                (508, "this request has been here before", detail.to_owned())
+            }
             Self::Invalid(invalid) => {
-                text("the request cannot be passed on", invalid_request_text(*invalid).to_owned())
+                let (status, detail) = match invalid {
+                    InvalidRequest::Connect => {
+                        (405, "CONNECT is for proxies to elsewhere; this one has one server behind it")
+                    }
+                    InvalidRequest::Host => (400, "exactly one valid Host header is needed"),
+                    InvalidRequest::Target => (400, "the target is neither a path nor an http URL"),
+                    InvalidRequest::TooLarge => (431, "the head of the request is larger than 256 KiB"),
+                    InvalidRequest::TransferCoding => {
+                        (501, "the only transfer coding that is understood is chunked")
+                    }
+                };
+                (status, "the request cannot be passed on", detail.to_owned())
             }
-            Self::ForbiddenHost(host) => text(
-                "not under this name",
-                format!("devrun's own paths are not served to {host:?}: allow the name, or use localhost"),
-            ),
+            Self::ForbiddenHost(host) => {
+                let detail = format!(
+                    "devrun's own paths are not served to {host:?}: allow the name, or use localhost"
+                );
+                (403, "not under this name", detail)
+            }
             Self::ReadOnly(path) => {
-                text("there is nothing to be sent here", format!("{path} can only be read"))
+                (405, "there is nothing to be sent here", format!("{path} can only be read"))
             }
-            Self::NoSuchPath(path) => text("no such path", format!("devrun has nothing at {path}")),
-        }
+            Self::NoSuchPath(path) => (404, "no such path", format!("devrun has nothing at {path}")),
+        };
+        let report = match self {
+            Self::Rejected(Rejection::Down(report)) => Some(Arc::clone(report)),
+            Self::BrokenOff(_, report) => report.clone(),
+            _ => None,
+        };
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Text { status, title, detail, report }
     }
 
     /// The event about this response.
-    pub(in crate::proxy) fn event(&self, line: &RequestLine) -> Event {
-        let text = self.text();
-        let reason = text.report.as_ref().map_or(&text.detail, |report| &report.headline);
-        let detail = format!("{}: {reason}", text.title);
-        let (status, request) = (self.status().as_u16(), line.to_string());
+    pub(crate) fn event(&self, line: &RequestLine) -> Event {
+        let Text { status, title, detail, .. } = self.text();
+        let (status, request, detail) = (status.as_u16(), line.to_string(), format!("{title}: {detail}"));
         Event::Answered { status, request, detail, remedy: Remedy::None }
     }
 
     /// The response: a page for a navigation, otherwise JSON.
-    pub(in crate::proxy) fn response(
-        &self,
-        is_navigation: bool,
-        origin: PageOrigin<'_>,
-    ) -> Response<AnyBody> {
-        let (status, text) = (self.status(), self.text());
-        let retry =
-            if matches!(self, Self::Rejected(_)) { RetryHint::WhenReady } else { RetryHint::AfterChange };
-        let mut response = if is_navigation {
-            html(status, text.page(status.as_str(), origin, retry))
-        } else {
-            json(status, text.title, &text.json_detail())
-        };
+    pub(crate) fn response(&self, is_navigation: bool, origin: PageOrigin<'_>) -> Response<AnyBody> {
+        let text = self.text();
+        let is_rejected = matches!(self, Self::Rejected(_));
+        let retry = if is_rejected { RetryHint::WhenReady } else { RetryHint::AfterChange };
+        let mut response = if is_navigation { text.page(origin, retry) } else { text.json() };
         let headers = response.headers_mut();
-        if status == StatusCode::SERVICE_UNAVAILABLE {
+        if text.status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
-        if status == StatusCode::METHOD_NOT_ALLOWED {
-            headers.insert(ALLOW, HeaderValue::from_static(self.allowed_methods()));
+        if text.status == StatusCode::METHOD_NOT_ALLOWED {
+            let is_own_path = matches!(self, Self::ReadOnly(_));
+            let methods =
+                if is_own_path { "GET, HEAD" } else { "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS" };
+            headers.insert(ALLOW, HeaderValue::from_static(methods));
         }
         response
-    }
-
-    fn allowed_methods(&self) -> &'static str {
-        match self {
-            Self::ReadOnly(_) => "GET, HEAD",
-            _ => "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
-        }
-    }
-}
-
-impl Text {
-    fn page(&self, status: &str, origin: PageOrigin<'_>, retry: RetryHint) -> String {
-        let detail = self.report.as_ref().map_or(&self.detail, |report| &report.headline);
-        Page { status, title: self.title, detail, report: self.report.as_deref(), origin, retry }.render()
-    }
-
-    /// The detail with the last lines of the output, so that `curl` shows the error.
-    fn json_detail(&self) -> String {
-        let Some(report) = &self.report else { return self.detail.clone() };
-        let output = ansi_html::to_text(&report.output, MAX_JSON_OUTPUT_LINES);
-        if output.is_empty() { report.headline.clone() } else { format!("{}\n{output}", report.headline) }
     }
 }
 
@@ -179,62 +190,65 @@ pub(super) fn report_page(report: Option<Arc<FailureReport>>, current: &str) -> 
         (Some(_), "") => (NOT_RUNNING, RetryHint::AfterChange),
         (Some(_), _) => ("the new code failed, the old code serves on", RetryHint::AfterChange),
     };
-    let text = Text { title, detail: "the newest code is running".to_owned(), report };
-    html(StatusCode::OK, text.page("", PageOrigin::Proxy(current), retry))
+    let detail = report.as_ref().map_or("the newest code is running", |report| &report.headline).to_owned();
+    Text { status: StatusCode::OK, title, detail, report }.page(PageOrigin::Proxy(current), retry)
 }
 
-fn rejection_text(rejection: &Rejection) -> Text {
-    let text = |title, detail: String| Text { title, detail, report: None };
-    match rejection {
-        Rejection::TooMany => {
-            text("too many requests are waiting", "the server is still starting".to_owned())
-        }
-        Rejection::TimedOut(limit) => text(
-            "the server is still starting",
-            format!("this request has waited {} for it", seconds(*limit)),
-        ),
-        Rejection::Stopping => text("devrun is stopping", "nothing is served any more".to_owned()),
-        Rejection::Down(report) => {
-            let detail = report.headline.clone();
-            Text { title: NOT_RUNNING, detail, report: Some(Arc::clone(report)) }
-        }
+impl Text {
+    fn page(&self, origin: PageOrigin<'_>, retry: RetryHint) -> Response<AnyBody> {
+        // The page about a report is no error.
+        let status = if self.status == StatusCode::OK { "" } else { self.status.as_str() };
+        let report = self.report.as_deref();
+        let (origin, id) = match origin {
+            PageOrigin::Proxy(id) => ("own", id),
+            PageOrigin::SharedSocket => ("listen", ""),
+        };
+        let footer = match retry {
+            RetryHint::WhenReady => "This page reloads itself when the server is ready.",
+            RetryHint::AfterChange => "This page reloads itself when newer code is ready.",
+            RetryHint::None => "",
+        };
+        let page = fill_template(TEMPLATE, |name| match name {
+            "status" => status.to_owned(),
+            "title" => ansi_html::escape(&capitalised(self.title)),
+            "detail" => ansi_html::escape(&self.detail),
+            "command" => report.map(command_html).unwrap_or_default(),
+            "changed" => report.map(changed_html).unwrap_or_default(),
+            "output" => report.map(output_html).unwrap_or_default(),
+            "refresh" if retry == RetryHint::WhenReady => META_REFRESH.to_owned(),
+            "footer" => footer.to_owned(),
+            "id" => ansi_html::escape(id),
+            "place" => origin.to_owned(),
+            _ => String::new(),
+        });
+        let mut response = own_response(self.status, "text/html; charset=utf-8", full(page));
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY));
+        headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+        response
     }
-}
 
-fn invalid_request_text(invalid: InvalidRequest) -> &'static str {
-    match invalid {
-        InvalidRequest::Connect => "CONNECT is for proxies to elsewhere; this one has one server behind it",
-        InvalidRequest::Host => "exactly one valid Host header is needed",
-        InvalidRequest::Target => "the target is neither a path nor an http URL",
-        InvalidRequest::TooLarge => "the head of the request is larger than 256 KiB",
-        InvalidRequest::TransferCoding => "the only transfer coding that is understood is chunked",
+    /// The text with the last lines of the output, so that `curl` shows the error.
+    fn json(&self) -> Response<AnyBody> {
+        let output =
+            self.report.as_ref().map(|report| ansi_html::to_text(&report.output, MAX_JSON_OUTPUT_LINES));
+        let detail = match output.unwrap_or_default() {
+            output if output.is_empty() => self.detail.clone(),
+            output => format!("{}\n{output}", self.detail),
+        };
+        let (error, detail) = (json_string(self.title), json_string(&detail));
+        let content = format!("{{\"error\": {error}, \"detail\": {detail}}}\n");
+        own_response(self.status, "application/json", full(content))
     }
-}
-
-fn seconds(time: Duration) -> String {
-    format!("{} s", time.as_secs_f64())
-}
-
-fn html(status: StatusCode, page: String) -> Response<AnyBody> {
-    let mut response = own_response(status, "text/html; charset=utf-8", page);
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY));
-    headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
-    response
-}
-
-fn json(status: StatusCode, error: &str, detail: &str) -> Response<AnyBody> {
-    let content = format!("{{\"error\": {}, \"detail\": {}}}\n", json_string(error), json_string(detail));
-    own_response(status, "application/json", content)
 }
 
 /// A response of devrun with headers that forbid caching and content sniffing.
 pub(super) fn own_response(
     status: StatusCode,
     media_type: &'static str,
-    content: impl Into<String>,
+    content: AnyBody,
 ) -> Response<AnyBody> {
-    let mut response = Response::new(AnyBody::full(content.into()));
+    let mut response = Response::new(content);
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
@@ -261,4 +275,55 @@ pub(super) fn json_string(text: &str) -> String {
     }
     quoted.push('"');
     quoted
+}
+
+fn output_html(report: &FailureReport) -> String {
+    let output = ansi_html::to_html(&report.output, MAX_PAGE_OUTPUT_LINES);
+    if output.is_empty() {
+        return String::new();
+    }
+    format!(
+        "<section><h2 id=\"output\">Last output</h2><div class=\"pane\" tabindex=\"0\" role=\"region\" \
+         aria-labelledby=\"output\"><pre>{output}</pre></div></section>"
+    )
+}
+
+fn command_html(report: &FailureReport) -> String {
+    if report.command.is_empty() {
+        return String::new();
+    }
+    format!("<p class=\"command\"><code dir=\"auto\">{}</code></p>", ansi_html::escape(&report.command))
+}
+
+fn changed_html(report: &FailureReport) -> String {
+    if report.changed.is_empty() {
+        return String::new();
+    }
+    let shown = report.changed.iter().take(MAX_CHANGED_PATHS);
+    let items: String =
+        shown.map(|path| format!("<li><bdi>{}</bdi></li>", ansi_html::escape(path))).collect();
+    let more = match report.changed.len().saturating_sub(MAX_CHANGED_PATHS) {
+        0 => String::new(),
+        more => format!("<li>and {more} more</li>"),
+    };
+    format!("<section><h2>Changed</h2><ul>{items}{more}</ul></section>")
+}
+
+fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+/// Replaces each `{{name}}` in one pass, so that no value is taken for a template.
+fn fill_template(template: &str, value: impl Fn(&str) -> String) -> String {
+    let mut filled = String::with_capacity(template.len() + 1024);
+    let mut rest = template;
+    while let Some((before, behind)) = rest.split_once("{{") {
+        let Some((name, after)) = behind.split_once("}}") else { break };
+        filled.push_str(before);
+        filled.push_str(&value(name));
+        rest = after;
+    }
+    filled.push_str(rest);
+    filled
 }

@@ -1,35 +1,32 @@
-//! devrun's own paths: the script of live reload, its event stream, and the page about a failed generation.
+//! Live reload: devrun's own paths, and the script tag that HTML responses get.
+//!
+//! The tag is appended behind the page, where every browser runs it, so the body need not be searched.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 
-use hyper::body::{Body, Bytes, Frame};
-use hyper::header::HOST;
-use hyper::http::request;
+use hyper::body::Bytes;
+use hyper::header::{
+    CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_SECURITY_POLICY,
+    CONTENT_TYPE, ETAG, HOST, HeaderMap, HeaderValue,
+};
+use hyper::http::{request, response};
 use hyper::{Method, Response, StatusCode};
-use tokio::sync::watch;
+use tokio::sync::mpsc;
 
 use super::error_response::{ErrorResponse, json_string, own_response, report_page};
-use crate::proxy::body::{AnyBody, BodyError};
+use crate::GenerationId;
+use crate::proxy::body::{AnyBody, full, streamed};
 use crate::proxy::context::ProxyContext;
 use crate::proxy::gate::GateView;
-use crate::proxy::headers;
+use crate::proxy::headers::{self, media_type};
+use crate::proxy::in_flight::RequestLine;
 
 /// Prefix of devrun's own paths, which never reach the upstream.
 const PREFIX: &str = "/__devrun/";
 const SCRIPT: &str = include_str!("assets/client.js");
 
-/// The script tag that is appended to pages. By the page's identity the script knows which code is newer than
-/// the page, however long the page took to load.
-pub(in crate::proxy) fn script_tag(page_id: &str, method: &Method, nonce: Option<&str>) -> Bytes {
-    let method = if matches!(*method, Method::GET | Method::HEAD) { "" } else { " data-method=\"POST\"" };
-    let nonce = nonce.map(|nonce| format!(" nonce=\"{nonce}\"")).unwrap_or_default();
-    Bytes::from(format!("<script src=\"/__devrun/client.js\" data-id=\"{page_id}\"{method}{nonce}></script>"))
-}
-
 /// Answers a request for one of devrun's own paths; `None` if the path is the upstream's.
-pub(in crate::proxy) fn answer(
+pub(crate) fn answer(
     context: &Arc<ProxyContext>,
     head: &request::Parts,
 ) -> Option<Result<Response<AnyBody>, ErrorResponse>> {
@@ -39,14 +36,14 @@ pub(in crate::proxy) fn answer(
     };
     Some(match path {
         "client.js" => Ok(script()),
-        "events" => Ok(event_stream(StateEvents::new(context))),
+        "events" => Ok(state_events(Arc::clone(context))),
         "report" => Ok(report(context)),
         _ => Err(ErrorResponse::NoSuchPath(head.uri.path().to_owned())),
     })
 }
 
 /// The part behind the prefix of one of devrun's own paths; `None` if the path is the upstream's.
-pub(in crate::proxy) fn own_path<'a>(
+pub(crate) fn own_path<'a>(
     context: &ProxyContext,
     head: &'a request::Parts,
 ) -> Option<Result<&'a str, ErrorResponse>> {
@@ -66,78 +63,48 @@ pub(in crate::proxy) fn own_path<'a>(
 }
 
 /// The response with the script of live reload.
-pub(in crate::proxy) fn script() -> Response<AnyBody> {
-    own_response(StatusCode::OK, "text/javascript; charset=utf-8", SCRIPT)
+pub(crate) fn script() -> Response<AnyBody> {
+    own_response(StatusCode::OK, "text/javascript; charset=utf-8", full(SCRIPT))
 }
 
-/// The response with an event stream.
-pub(in crate::proxy) fn event_stream(
-    stream: impl Body<Data = Bytes, Error = BodyError> + Send + 'static,
-) -> Response<AnyBody> {
-    let mut response = own_response(StatusCode::OK, "text/event-stream", "");
-    *response.body_mut() = AnyBody::stream(Box::pin(stream));
-    response
+/// The response with an event stream, whose events `task` sends.
+pub(crate) fn event_stream<F>(task: impl FnOnce(mpsc::Sender<Bytes>) -> F) -> Response<AnyBody>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    own_response(StatusCode::OK, "text/event-stream", streamed(task))
+}
+
+/// An event stream with the gate's state: one event at first, and one for each change. There are no keep-alive
+/// comments, so an idle page costs nothing.
+fn state_events(context: Arc<ProxyContext>) -> Response<AnyBody> {
+    event_stream(|events| async move {
+        let mut version = context.gate.subscribe();
+        let mut last_sent = None;
+        while !context.gate.is_closed() {
+            let view = context.gate.view();
+            if last_sent.as_ref() != Some(&view) {
+                let retry = if last_sent.is_none() { "retry: 500\n" } else { "" };
+                let event = format!("{retry}{}", state_event(&context, &view));
+                last_sent = Some(view);
+                if events.send(event.into()).await.is_err() {
+                    return;
+                }
+            }
+            if version.changed().await.is_err() {
+                return;
+            }
+        }
+    })
 }
 
 fn report(context: &ProxyContext) -> Response<AnyBody> {
-    let (report, page_id) = match context.gate().view() {
+    let (report, page_id) = match context.gate.view() {
         GateView::Ready { generation, banner, .. } => (banner, context.page_id(generation)),
         GateView::Down(report) => (Some(report), String::new()),
         GateView::Starting => (None, String::new()),
     };
     report_page(report, &page_id)
-}
-
-type VersionChange = Pin<Box<dyn Future<Output = Option<watch::Receiver<u64>>> + Send>>;
-
-fn next_version(mut version: watch::Receiver<u64>) -> VersionChange {
-    Box::pin(async move { version.changed().await.ok().map(|()| version) })
-}
-
-/// An event stream with the gate's state: one event at first, and one for each change. There are no
-/// keep-alive comments, so an idle page costs nothing.
-struct StateEvents {
-    context: Arc<ProxyContext>,
-    last_sent: Option<GateView>,
-    next_version: VersionChange,
-}
-
-impl StateEvents {
-    fn new(context: &Arc<ProxyContext>) -> Self {
-        let next_version = next_version(context.gate().subscribe());
-        Self { context: Arc::clone(context), last_sent: None, next_version }
-    }
-}
-
-impl Body for StateEvents {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        loop {
-            if self.context.gate().is_closed() {
-                return Poll::Ready(None);
-            }
-            let view = self.context.gate().view();
-            if self.last_sent.as_ref() != Some(&view) {
-                let retry = if self.last_sent.is_none() { "retry: 500\n" } else { "" };
-                let event = format!("{retry}{}", state_event(&self.context, &view));
-                self.last_sent = Some(view);
-                return Poll::Ready(Some(Ok(Frame::data(event.into()))));
-            }
-            match ready!(self.next_version.as_mut().poll(cx)) {
-                Some(version) => self.next_version = next_version(version),
-                None => return Poll::Ready(None),
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        false
-    }
 }
 
 /// One event: the state, the page identity of the serving generation, and the text of the banner.
@@ -159,4 +126,121 @@ fn state_event(context: &ProxyContext, view: &GateView) -> String {
     let page_id = page_id.map_or("null".to_owned(), |page_id| json_string(&page_id));
     let banner = banner.map_or("null".to_owned(), |text| format!("{{\"text\": {}}}", json_string(&text)));
     format!("event: state\ndata: {{\"state\": \"{state}\", \"id\": {page_id}, \"banner\": {banner}}}\n\n")
+}
+
+/// Corrects the headers of a page for the script tag of live reload, and returns the tag; `None` for a response
+/// that gets none.
+///
+/// By the page's identity the script knows which code is newer than the page, however long the page took to
+/// load.
+pub(crate) fn prepare_page(
+    context: &ProxyContext,
+    request: &request::Parts,
+    generation: GenerationId,
+    head: &mut response::Parts,
+) -> Option<Bytes> {
+    let may_get_script = context.options.live_reload && headers::may_get_script(&request.headers);
+    if !may_get_script || !is_complete_page(head.status, &head.headers) {
+        return None;
+    }
+    let Some(nonce) = script_nonce(&head.headers) else {
+        let request = RequestLine::new(request);
+        tracing::debug!(%request, "no live reload: the page's Content-Security-Policy forbids it");
+        return None;
+    };
+    let nonce = if nonce.is_empty() { String::new() } else { format!(" nonce=\"{nonce}\"") };
+    let is_read = matches!(request.method, Method::GET | Method::HEAD);
+    let method = if is_read { "" } else { " data-method=\"POST\"" };
+    let page_id = context.page_id(generation);
+    let tag = format!("<script src=\"/__devrun/client.js\" data-id=\"{page_id}\"{method}{nonce}></script>");
+    adjust_headers(&mut head.headers, tag.len());
+    Some(tag.into())
+}
+
+/// The nonce with which all policies of a page let the script run: empty if the script needs none, `None` if
+/// they forbid the script.
+fn script_nonce(headers: &HeaderMap) -> Option<&str> {
+    let lines = headers.get_all(CONTENT_SECURITY_POLICY).iter();
+    let policies = lines.flat_map(|line| line.to_str().unwrap_or_default().split(','));
+    let mut nonces = policies.map(policy_nonce).collect::<Option<Vec<_>>>()?;
+    nonces.retain(|nonce| !nonce.is_empty());
+    nonces.dedup();
+    match nonces[..] {
+        [] => Some(""),
+        [nonce] => Some(nonce),
+        _ => None,
+    }
+}
+
+fn is_complete_page(status: StatusCode, headers: &HeaderMap) -> bool {
+    let is_complete = !status.is_informational()
+        && !status.is_redirection()
+        && !matches!(status.as_u16(), 204..=206)
+        && !headers.contains_key(CONTENT_RANGE);
+    let is_empty = headers.get(CONTENT_LENGTH).is_some_and(|length| length.as_bytes() == b"0");
+    let is_html = media_type(headers).eq_ignore_ascii_case("text/html") && !is_utf16(headers);
+    let is_encoded = headers.contains_key(CONTENT_ENCODING);
+    is_complete && !is_empty && is_html && !is_attachment(headers) && !is_encoded
+}
+
+/// Whether the browser saves the response as a file, which must stay as the server sent it.
+fn is_attachment(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_DISPOSITION).map(HeaderValue::as_bytes).unwrap_or_default();
+    let kind = kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    !kind.is_empty() && !kind.eq_ignore_ascii_case(b"inline")
+}
+
+/// Whether the page is in UTF-16, to which no ASCII text can be appended.
+fn is_utf16(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    kind.to_ascii_lowercase().contains("utf-16")
+}
+
+/// Corrects the headers for a body with `added` more bytes.
+fn adjust_headers(headers: &mut HeaderMap, added: usize) {
+    let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    headers.remove(CONTENT_LENGTH);
+    if let Some(length) = length {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(length + added as u64));
+    }
+    headers.remove(ETAG);
+    for digest in ["content-md5", "digest", "content-digest", "repr-digest"] {
+        headers.remove(digest);
+    }
+}
+
+/// The nonce with which a policy lets a script of the page's own origin run and connect to that origin
+/// (Content Security Policy Level 3). Empty if the script needs none; `None` if the policy forbids the
+/// script.
+fn policy_nonce(policy: &str) -> Option<&str> {
+    let directive = |name: &str| {
+        let mut directives = policy.split(';').map(str::split_ascii_whitespace);
+        directives.find_map(|mut words| words.next()?.eq_ignore_ascii_case(name).then_some(words))
+    };
+    let first = |names: &[&str]| names.iter().find_map(|name| directive(name));
+    let may_connect = first(&["connect-src", "default-src"]).is_none_or(has_self);
+    let may_run = directive("sandbox")
+        .is_none_or(|mut words| words.any(|word| word.eq_ignore_ascii_case("allow-scripts")));
+    if !may_connect || !may_run {
+        return None;
+    }
+    let Some(mut scripts) = first(&["script-src-elem", "script-src", "default-src"]) else { return Some("") };
+    // With it, a browser runs only scripts with a nonce, and scripts that such scripts load.
+    let is_strict = scripts.clone().any(|source| source.eq_ignore_ascii_case("'strict-dynamic'"));
+    if !is_strict && has_self(scripts.clone()) { Some("") } else { scripts.find_map(parse_nonce) }
+}
+
+/// Whether a list of sources allows the page's own origin.
+fn has_self<'a>(mut sources: impl Iterator<Item = &'a str>) -> bool {
+    sources.any(|source| {
+        source == "*" || ["'self'", "http:"].iter().any(|known| source.eq_ignore_ascii_case(known))
+    })
+}
+
+/// The value in `'nonce-…'`, if it is safe in an HTML attribute.
+fn parse_nonce(source: &str) -> Option<&str> {
+    let (name, value) = source.strip_prefix('\'')?.strip_suffix('\'')?.split_once('-')?;
+    let fits = |letter: u8| letter.is_ascii_alphanumeric() || b"+/_-=".contains(&letter);
+    let is_one = name.eq_ignore_ascii_case("nonce") && !value.is_empty() && value.bytes().all(fits);
+    is_one.then_some(value)
 }

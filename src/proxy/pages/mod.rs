@@ -2,10 +2,6 @@
 
 mod ansi_html;
 mod error_response;
-pub(super) mod inject;
 pub(super) mod live_reload;
-mod page;
-mod palette;
 
-pub(super) use error_response::ErrorResponse;
-pub(super) use page::PageOrigin;
+pub(super) use error_response::{ErrorResponse, PageOrigin};

@@ -1,4 +1,4 @@
-//! The head of a request as the upstream gets it.
+//! Heads of requests: which can be forwarded at all, and how the upstream gets them.
 
 use std::net::IpAddr;
 
@@ -7,37 +7,105 @@ use hyper::header::{
     IF_NONE_MATCH, TE, TRANSFER_ENCODING, UPGRADE, VIA,
 };
 use hyper::http::request;
-use hyper::http::uri::PathAndQuery;
-use hyper::{Uri, Version};
+use hyper::http::uri::{Authority, PathAndQuery};
+use hyper::{Method, Uri, Version};
 
-use super::connection_header::{connection_names, connection_names_others, has_token, is_hop_by_hop};
+use super::fields::{has_token, hop_by_hop, tokens};
+
+/// Maximum size of a message's head, in bytes. Also the maximum size of the buffer for a body.
+pub(crate) const MAX_HEAD_BYTES: usize = 256 * 1024;
+/// Maximum number of headers of a message.
+pub(crate) const MAX_HEADERS: usize = 1000;
+
+/// Reason to refuse a request without asking the upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum InvalidRequest {
+    /// `CONNECT`: this is no forward proxy.
+    Connect,
+    /// No `Host`, several, or one that is no host.
+    Host,
+    /// A target that is neither a path, nor an http URL, nor `*` for `OPTIONS`.
+    Target,
+    /// A transfer coding other than `chunked`.
+    TransferCoding,
+    /// A head beyond [`MAX_HEAD_BYTES`].
+    TooLarge,
+}
+
+/// Checks that a request can be forwarded (RFC 9112, 3.2 and 6.1).
+pub(crate) fn validate(head: &request::Parts) -> Result<(), InvalidRequest> {
+    if head.method == Method::CONNECT {
+        return Err(InvalidRequest::Connect);
+    }
+    if !has_valid_host(head) {
+        return Err(InvalidRequest::Host);
+    }
+    if !has_valid_target(head) {
+        return Err(InvalidRequest::Target);
+    }
+    if is_too_large(&head.headers) {
+        return Err(InvalidRequest::TooLarge);
+    }
+    let codings = head.headers.get_all(TRANSFER_ENCODING).iter();
+    let mut are_chunked = codings.map(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    match (are_chunked.next(), are_chunked.next()) {
+        (None | Some(true), None) => Ok(()),
+        _ => Err(InvalidRequest::TransferCoding),
+    }
+}
+
+/// Whether a head is larger than [`MAX_HEAD_BYTES`]. hyper checks that only for heads that arrive in pieces.
+pub(crate) fn is_too_large(headers: &HeaderMap) -> bool {
+    let size: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    size > MAX_HEAD_BYTES
+}
+
+fn has_valid_host(head: &request::Parts) -> bool {
+    let mut hosts = head.headers.get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) => {
+            host.is_empty()
+                || Authority::try_from(host.as_bytes()).is_ok_and(|host| !host.as_str().contains('@'))
+        }
+        (None, None) => head.version < Version::HTTP_11,
+        _ => false,
+    }
+}
+
+fn has_valid_target(head: &request::Parts) -> bool {
+    let uri = &head.uri;
+    match uri.scheme_str() {
+        Some(scheme) => uri.authority().is_some() && matches!(scheme, "http" | "https"),
+        None if uri.authority().is_some() => false,
+        None => uri.path().starts_with('/') || (uri.path() == "*" && head.method == Method::OPTIONS),
+    }
+}
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// How a request is forwarded.
-pub(in crate::proxy) struct Forwarding<'a> {
+pub(crate) struct Forwarding<'a> {
     /// Address of the client; `None` if the upstream is not told where the request came from.
-    pub(in crate::proxy) peer: Option<IpAddr>,
+    pub(crate) peer: Option<IpAddr>,
     /// The proxy's own value of `Via`.
-    pub(in crate::proxy) via: &'a HeaderValue,
+    pub(crate) via: &'a HeaderValue,
     /// Protocol to which the client wants to upgrade.
-    pub(in crate::proxy) upgrade: Option<&'a HeaderValue>,
+    pub(crate) upgrade: Option<&'a HeaderValue>,
     /// The body's length is unknown.
-    pub(in crate::proxy) is_chunked: bool,
+    pub(crate) is_chunked: bool,
     /// The response may get the script of live reload, so it must be complete and without a content coding.
-    pub(in crate::proxy) may_get_script: bool,
+    pub(crate) may_get_script: bool,
 }
 
 /// The headers of a request for the upstream: the client's end-to-end headers, and the addresses that the
 /// request came from.
-pub(in crate::proxy) fn request_headers(head: &request::Parts, forwarding: &Forwarding<'_>) -> HeaderMap {
+pub(crate) fn request_headers(head: &request::Parts, forwarding: &Forwarding<'_>) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(head.headers.len() + 8);
-    let names_others = connection_names_others(&head.headers);
+    let hop_by_hop = hop_by_hop(&head.headers);
     for (name, value) in &head.headers {
-        let is_named = names_others && *name != HOST && connection_names(&head.headers, name.as_str());
-        if !is_hop_by_hop(name) && !is_named {
+        if *name == HOST || !hop_by_hop.contains(name) {
             headers.append(name, value.clone());
         }
     }
@@ -55,7 +123,7 @@ pub(in crate::proxy) fn request_headers(head: &request::Parts, forwarding: &Forw
 }
 
 fn set_connection(headers: &mut HeaderMap, head: &request::Parts, forwarding: &Forwarding<'_>) {
-    let accepts_trailers = has_token(head.headers.get_all(TE).iter(), "trailers");
+    let accepts_trailers = has_token(&head.headers, TE, "trailers");
     let connection = match (forwarding.upgrade, accepts_trailers) {
         (Some(upgrade), _) => {
             headers.insert(UPGRADE, upgrade.clone());
@@ -94,7 +162,7 @@ fn set_origin(headers: &mut HeaderMap, peer: IpAddr) {
 }
 
 /// The target for the upstream: a path, even if the client sent a URL.
-pub(in crate::proxy) fn request_target(uri: &Uri) -> Uri {
+pub(crate) fn request_target(uri: &Uri) -> Uri {
     if uri.scheme().is_none() {
         return uri.clone();
     }
@@ -106,17 +174,13 @@ pub(in crate::proxy) fn request_target(uri: &Uri) -> Uri {
 ///
 /// An upgrade to HTTP/2 is dropped, which servers treat as not requested: the proxy could neither hold nor
 /// drain the requests of an HTTP/2 connection.
-pub(in crate::proxy) fn requested_upgrade(head: &request::Parts) -> Option<&HeaderValue> {
-    let is_requested = head.version == Version::HTTP_11 && connection_names(&head.headers, "upgrade");
-    let is_http2 = has_token(head.headers.get_all(UPGRADE).iter(), "h2c");
+pub(crate) fn requested_upgrade(head: &request::Parts) -> Option<&HeaderValue> {
+    let is_requested = head.version == Version::HTTP_11 && has_token(&head.headers, CONNECTION, "upgrade");
+    let is_http2 = has_token(&head.headers, UPGRADE, "h2c");
     head.headers.get(UPGRADE).filter(|_| is_requested && !is_http2)
 }
 
 /// Whether a request has passed this proxy before.
-pub(in crate::proxy) fn is_loop(headers: &HeaderMap, via: &HeaderValue) -> bool {
-    let own = via.as_bytes();
-    headers
-        .get_all(VIA)
-        .iter()
-        .any(|line| line.as_bytes().split(|byte| *byte == b',').any(|hop| hop.trim_ascii() == own))
+pub(crate) fn is_loop(headers: &HeaderMap, via: &HeaderValue) -> bool {
+    headers.get_all(VIA).iter().flat_map(tokens).any(|hop| hop == via.as_bytes())
 }

@@ -1,20 +1,60 @@
-//! URLs of the upstream in the headers of its response. Pure.
-//!
-//! A server that builds URLs from its own port would lead the browser past the proxy.
+//! Heads of responses as the client gets them, with the upstream's own URLs replaced by the proxy's.
 
 use std::net::{IpAddr, SocketAddr};
 
-use hyper::header::{CONTENT_LOCATION, HOST, HeaderMap, HeaderName, HeaderValue, LINK, LOCATION, REFRESH};
+use hyper::StatusCode;
+use hyper::header::{
+    CONTENT_LENGTH, CONTENT_LOCATION, Entry, HOST, HeaderMap, HeaderName, HeaderValue, LINK, LOCATION,
+    REFRESH, TRANSFER_ENCODING,
+};
 use hyper::http::request;
 
-use super::classify::text;
+use super::fields::{hop_by_hop, text, tokens};
+
+/// The transfer codings of a response. `identity`, which RFC 2616 had, is none.
+fn codings(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    let codings = headers.get_all(TRANSFER_ENCODING).iter().flat_map(tokens);
+    codings.filter(|coding| !coding.eq_ignore_ascii_case(b"identity"))
+}
+
+/// Whether the body of a response ends with its last chunk.
+pub(crate) fn is_chunked(headers: &HeaderMap) -> bool {
+    codings(headers).any(|coding| coding.eq_ignore_ascii_case(b"chunked"))
+}
+
+/// Whether a response has a transfer coding other than one `chunked`, which is all that hyper decodes.
+pub(crate) fn has_unknown_coding(headers: &HeaderMap) -> bool {
+    let mut codings = codings(headers);
+    codings.next().is_some_and(|first| !first.eq_ignore_ascii_case(b"chunked")) || codings.next().is_some()
+}
+
+/// Removes the headers of the upstream's connection from a response.
+pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    if headers.contains_key(TRANSFER_ENCODING) {
+        headers.remove(CONTENT_LENGTH);
+    }
+    for name in hop_by_hop(headers) {
+        headers.remove(name);
+    }
+}
+
+/// The bytes of an interim response (1xx) for the client.
+pub(crate) fn interim_response(status: StatusCode, headers: &HeaderMap) -> Vec<u8> {
+    let reason = status.canonical_reason().unwrap_or_default();
+    let mut bytes = format!("HTTP/1.1 {} {reason}\r\n", status.as_str()).into_bytes();
+    let hop_by_hop = hop_by_hop(headers);
+    let passes = |name: &HeaderName| *name != CONTENT_LENGTH && !hop_by_hop.contains(name);
+    for (name, value) in headers.iter().filter(|(name, _)| passes(name)) {
+        for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+            bytes.extend_from_slice(part);
+        }
+    }
+    bytes.extend_from_slice(b"\r\n");
+    bytes
+}
 
 /// Replaces the upstream's own scheme, host and port by those that the client used.
-pub(in crate::proxy) fn rewrite_own_urls(
-    headers: &mut HeaderMap,
-    upstream: SocketAddr,
-    request: &request::Parts,
-) {
+pub(crate) fn rewrite_own_urls(headers: &mut HeaderMap, upstream: SocketAddr, request: &request::Parts) {
     let host = request.uri.authority().map(|host| host.as_str());
     let host = host.or_else(|| text(&request.headers, HOST.as_str())).filter(|host| !host.is_empty());
     let Some(host) = host else { return };
@@ -22,7 +62,7 @@ pub(in crate::proxy) fn rewrite_own_urls(
         .is_some_and(|scheme| scheme.to_ascii_lowercase().starts_with("https"));
     let scheme = if is_https { "https:" } else { "http:" };
     for name in [LOCATION, CONTENT_LOCATION, REFRESH, LINK] {
-        let hyper::header::Entry::Occupied(mut values) = headers.entry(&name) else { continue };
+        let Entry::Occupied(mut values) = headers.entry(&name) else { continue };
         for value in values.iter_mut() {
             let rewritten = value.to_str().ok().and_then(|text| rewrite(&name, text, upstream, scheme, host));
             if let Some(rewritten) = rewritten.and_then(|text| HeaderValue::try_from(text).ok()) {

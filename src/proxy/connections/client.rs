@@ -1,4 +1,5 @@
-//! The connection of one client. hyper reads and writes it, and the proxy asks about its state.
+//! The connection of one client, and the limit of such connections. hyper reads and writes the connection, and
+//! the proxy asks about its state.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -9,9 +10,10 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::sync;
 
@@ -24,9 +26,9 @@ const LINGER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The connection of one client.
 #[derive(Debug)]
-pub(in crate::proxy) struct ClientConnection {
+pub(crate) struct ClientConnection {
     stream: TcpStream,
-    peer: SocketAddr,
+    pub(crate) peer: SocketAddr,
     accepted: Instant,
     /// A request has come on this connection.
     has_served: AtomicBool,
@@ -38,7 +40,8 @@ pub(in crate::proxy) struct ClientConnection {
     read_head_only: AtomicBool,
     /// The close of this connection is a reset.
     is_reset: AtomicBool,
-    close_after_response: Notify,
+    /// Notified if the connection must be closed once the current response has ended.
+    pub(crate) close_after_response: Notify,
     /// hyper has written all it had, so an interim response can be written.
     is_flushed: AtomicBool,
     /// Rest of an interim response that the socket did not take at once.
@@ -48,7 +51,7 @@ pub(in crate::proxy) struct ClientConnection {
 }
 
 impl ClientConnection {
-    pub(in crate::proxy) fn new(stream: TcpStream, peer: SocketAddr, slot: OwnedSemaphorePermit) -> Self {
+    pub(crate) fn new(stream: TcpStream, peer: SocketAddr, slot: OwnedSemaphorePermit) -> Self {
         Self {
             stream,
             peer,
@@ -65,51 +68,35 @@ impl ClientConnection {
         }
     }
 
-    pub(in crate::proxy) fn peer(&self) -> SocketAddr {
-        self.peer
-    }
-
     /// Whether the connection can be closed in favour of a new one.
     ///
     /// A client takes it for a failure if its connection closes right after it was accepted, or while a
     /// request is on its way.
-    pub(in crate::proxy) fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         let is_new =
             !self.has_served.load(Ordering::Relaxed) && self.accepted.elapsed() < NEW_CONNECTION_TIME;
-        !self.is_busy.load(Ordering::Relaxed) && !is_new && !self.has_unread_bytes()
-    }
-
-    fn has_unread_bytes(&self) -> bool {
         let mut byte = [MaybeUninit::uninit()];
-        socket2::SockRef::from(&self.stream).peek(&mut byte).is_ok_and(|count| count > 0)
+        let mut has_unread_bytes =
+            || SockRef::from(&self.stream).peek(&mut byte).is_ok_and(|count| count > 0);
+        !self.is_busy.load(Ordering::Relaxed) && !is_new && !has_unread_bytes()
     }
 
     /// Records that a request was answered before all of it was read, so the connection has to be closed with
     /// care.
-    pub(in crate::proxy) fn set_unread_request(&self) {
+    pub(crate) fn set_unread_request(&self) {
         self.has_unread_request.store(true, Ordering::Relaxed);
     }
 
     /// Makes the coming close a reset. If only the close ends a response, a plain close would make a cut
     /// response look complete.
-    pub(in crate::proxy) fn reset_on_close(&self) {
+    pub(crate) fn reset_on_close(&self) {
         self.is_reset.store(true, Ordering::Relaxed);
-        let _ = socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
-    }
-
-    /// Closes the connection once the current response has ended.
-    pub(in crate::proxy) fn close_after_response(&self) {
-        self.close_after_response.notify_one();
-    }
-
-    /// Waits until the connection must be closed after its response.
-    pub(in crate::proxy) async fn close_requested(&self) {
-        self.close_after_response.notified().await;
+        let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
     }
 
     /// Waits until the client closes its sending side. Needed only while hyper does not read; otherwise hyper
     /// notices it.
-    pub(in crate::proxy) async fn peer_closed(&self) {
+    pub(crate) async fn peer_closed(&self) {
         while let Ok(ready) = self.stream.ready(Interest::READABLE).await {
             if ready.is_read_closed() {
                 return;
@@ -120,7 +107,7 @@ impl ClientConnection {
     }
 
     /// Waits until bytes of the request's body have arrived, or the client has left.
-    pub(in crate::proxy) async fn body_arrived(&self) {
+    pub(crate) async fn body_arrived(&self) {
         if self.read_head_only.load(Ordering::Relaxed) {
             let _ = self.stream.peek(&mut [0]).await;
         }
@@ -128,7 +115,7 @@ impl ClientConnection {
 
     /// Writes an interim response (1xx), or drops it while an earlier response is not written completely.
     /// Clients do not depend on interim responses (RFC 9110, 15.2).
-    pub(in crate::proxy) fn write_interim(&self, interim: &[u8]) {
+    pub(crate) fn write_interim(&self, interim: &[u8]) {
         let mut rest = sync::lock(&self.interim_rest);
         if !self.is_flushed.load(Ordering::Acquire) || !rest.is_empty() {
             return;
@@ -159,31 +146,30 @@ impl ClientConnection {
 
     /// Discards the rest of a request that was answered early, for a limited time. Closing a socket with
     /// unread bytes resets the connection, and the client might lose the response.
-    pub(in crate::proxy) async fn lingering_close(&self) {
+    pub(crate) async fn lingering_close(&self) {
         if !self.has_unread_request.load(Ordering::Relaxed) || self.is_reset.load(Ordering::Relaxed) {
             return;
         }
-        let _ = socket2::SockRef::from(&self.stream).shutdown(std::net::Shutdown::Write);
-        let _ = tokio::time::timeout(LINGER_TIMEOUT, self.discard_input()).await;
-    }
-
-    async fn discard_input(&self) {
-        let mut scrap = vec![0; 16 * 1024];
-        while self.stream.readable().await.is_ok() {
-            match self.stream.try_read(&mut scrap) {
-                Ok(0) => return,
-                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return,
-                _ => {}
+        let _ = SockRef::from(&self.stream).shutdown(std::net::Shutdown::Write);
+        let discard = async {
+            let mut scrap = vec![0; 16 * 1024];
+            while self.stream.readable().await.is_ok() {
+                match self.stream.try_read(&mut scrap) {
+                    Ok(0) => return,
+                    Err(error) if error.kind() != io::ErrorKind::WouldBlock => return,
+                    _ => {}
+                }
             }
-        }
+        };
+        let _ = tokio::time::timeout(LINGER_TIMEOUT, discard).await;
     }
 }
 
 /// Marks a connection as busy, so that it is not closed in favour of a new one.
-pub(in crate::proxy) struct BusyGuard(Arc<ClientConnection>);
+pub(crate) struct BusyGuard(Arc<ClientConnection>);
 
 impl BusyGuard {
-    pub(in crate::proxy) fn new(client: &Arc<ClientConnection>) -> Self {
+    pub(crate) fn new(client: &Arc<ClientConnection>) -> Self {
         client.is_busy.store(true, Ordering::Relaxed);
         client.has_served.store(true, Ordering::Relaxed);
         Self(Arc::clone(client))
@@ -197,13 +183,7 @@ impl Drop for BusyGuard {
 }
 
 /// A [`ClientConnection`] as hyper reads and writes it.
-pub(in crate::proxy) struct ClientStream(Arc<ClientConnection>);
-
-impl ClientStream {
-    pub(in crate::proxy) fn new(client: Arc<ClientConnection>) -> Self {
-        Self(client)
-    }
-}
+pub(crate) struct ClientStream(pub(crate) Arc<ClientConnection>);
 
 impl AsyncRead for ClientStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
@@ -247,6 +227,44 @@ impl AsyncWrite for ClientStream {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(socket2::SockRef::from(&self.0.stream).shutdown(std::net::Shutdown::Write))
+        Poll::Ready(SockRef::from(&self.0.stream).shutdown(std::net::Shutdown::Write))
+    }
+}
+
+/// Delay before an idle connection is asked to close for a new one.
+const CLOSE_REQUEST_DELAY: Duration = Duration::from_millis(1);
+
+/// Number of file descriptors kept for everything but clients and their upstream connections.
+const RESERVED_DESCRIPTORS: u64 = 64;
+
+/// Slots for client connections. At the limit, idle connections are asked to close.
+#[derive(Debug)]
+pub(crate) struct ConnectionSlots {
+    free: Arc<Semaphore>,
+    /// Asks the connection that has waited longest to close, if it is idle.
+    pub(crate) close_requests: Notify,
+}
+
+impl ConnectionSlots {
+    /// `limit` connections at most, or as many as there are descriptors for. Each of the `listeners` holds a
+    /// slot while it waits for a client.
+    pub(crate) fn new(limit: usize, listeners: usize) -> Self {
+        let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        // One descriptor for the client, and one for the upstream.
+        let affordable = |count: u64| count.saturating_sub(RESERVED_DESCRIPTORS.min(count / 2)) / 2;
+        let affordable = descriptors.map_or(u64::MAX, affordable).try_into().unwrap_or(usize::MAX);
+        let slots = limit.min(affordable).saturating_add(listeners).clamp(1, Semaphore::MAX_PERMITS);
+        Self { free: Arc::new(Semaphore::new(slots)), close_requests: Notify::new() }
+    }
+
+    /// Waits for a free slot, and asks idle connections to close meanwhile.
+    pub(crate) async fn acquire(&self) -> io::Result<OwnedSemaphorePermit> {
+        loop {
+            let slot = Arc::clone(&self.free).acquire_owned();
+            if let Ok(slot) = tokio::time::timeout(CLOSE_REQUEST_DELAY, slot).await {
+                return slot.map_err(io::Error::other);
+            }
+            self.close_requests.notify_one();
+        }
     }
 }
