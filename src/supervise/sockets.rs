@@ -78,12 +78,11 @@ pub(super) enum ListenerUse {
 #[derive(Debug)]
 pub(super) struct InheritedListener {
     fd: OwnedFd,
-    name: String,
-    endpoint: Endpoint,
-    answer: bool,
-    /// The file of a Unix socket, with its device and inode, so that it is removed only if no other file has
+    /// What it was opened for. The port of the endpoint is the real one, even if 0 was asked for.
+    pub(super) listen: Listen,
+    /// The device and the inode of the file of a Unix socket, so that it is removed only if no other file has
     /// replaced it.
-    file: Option<(PathBuf, u64, u64)>,
+    file: Option<(u64, u64)>,
     owner: Mutex<ListenerOwner>,
 }
 
@@ -97,49 +96,35 @@ struct ListenerOwner {
 }
 
 impl InheritedListener {
-    /// Opens a socket. The port of its endpoint is the real one, even if 0 was asked for.
     pub(super) fn open(listen: &Listen) -> Result<Self, Error> {
-        let name = listen.name.clone().unwrap_or_else(|| "unknown".to_owned());
         let opened = match &listen.endpoint {
             Endpoint::Tcp(address) => tcp(*address),
             Endpoint::Udp(address) => udp(*address),
             Endpoint::Unix(path) => unix(path),
         };
         opened
-            .and_then(|(socket, endpoint)| Self::new(socket, name, endpoint, listen.answer))
+            .and_then(|(socket, endpoint)| Self::new(&socket, Listen { endpoint, ..listen.clone() }))
             .map_err(|source| Error::Listen { address: listen.endpoint.to_string(), source })
     }
 
     /// Opens a listening socket on a free loopback port.
-    pub(super) fn on_free_port() -> io::Result<Self> {
-        let (socket, endpoint) = tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
-        Self::new(socket, "http".to_owned(), endpoint, false)
+    pub(super) fn on_free_port() -> Result<Self, Error> {
+        let endpoint = Endpoint::Tcp((Ipv4Addr::LOCALHOST, 0).into());
+        Self::open(&Listen { name: Some("http".to_owned()), endpoint, answer: false })
     }
 
-    fn new(socket: Socket, name: String, endpoint: Endpoint, answer: bool) -> io::Result<Self> {
-        let file = match &endpoint {
-            Endpoint::Unix(path) => {
-                let found = std::fs::symlink_metadata(path)?;
-                Some((path.clone(), found.dev(), found.ino()))
-            }
+    fn new(socket: &Socket, listen: Listen) -> io::Result<Self> {
+        let file = match &listen.endpoint {
+            Endpoint::Unix(path) => Some(file_id(path)?),
             _ => None,
         };
-        let fd = duplicate_above(&socket, LEAST_DESCRIPTOR)?;
-        Ok(Self { fd, name, endpoint, answer, file, owner: Mutex::default() })
+        let fd = duplicate_above(socket, LEAST_DESCRIPTOR)?;
+        Ok(Self { fd, listen, file, owner: Mutex::default() })
     }
 
     /// Name in `LISTEN_FDNAMES`.
     pub(super) fn name(&self) -> &str {
-        &self.name
-    }
-
-    pub(super) fn endpoint(&self) -> &Endpoint {
-        &self.endpoint
-    }
-
-    /// Whether the owner of the supervisor may answer on it while no generation runs.
-    pub(super) fn allows_answers(&self) -> bool {
-        self.answer
+        self.listen.name.as_deref().unwrap_or("unknown")
     }
 
     /// The descriptor for the next child.
@@ -167,7 +152,7 @@ impl InheritedListener {
 
     /// The address, if this is a TCP socket.
     pub(super) fn tcp_address(&self) -> Option<SocketAddr> {
-        match self.endpoint {
+        match self.listen.endpoint {
             Endpoint::Tcp(address) => Some(address),
             _ => None,
         }
@@ -194,12 +179,17 @@ impl InheritedListener {
 
 impl Drop for InheritedListener {
     fn drop(&mut self) {
-        if let Some((path, device, inode)) = &self.file
-            && std::fs::symlink_metadata(path).is_ok_and(|now| (now.dev(), now.ino()) == (*device, *inode))
+        if let Endpoint::Unix(path) = &self.listen.endpoint
+            && file_id(path).ok() == self.file
         {
             let _ = std::fs::remove_file(path);
         }
     }
+}
+
+/// The device and the inode of a file.
+fn file_id(path: &Path) -> io::Result<(u64, u64)> {
+    std::fs::symlink_metadata(path).map(|found| (found.dev(), found.ino()))
 }
 
 fn tcp(address: SocketAddr) -> io::Result<(Socket, Endpoint)> {

@@ -9,6 +9,7 @@ use std::time::Instant;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
+use tokio::time::sleep_until;
 
 use crate::GenerationId;
 
@@ -80,7 +81,7 @@ impl Supervisor {
     /// that the kernel chose.
     #[must_use]
     pub fn endpoints(&self) -> Vec<Endpoint> {
-        self.sockets.iter().map(|socket| socket.endpoint().clone()).collect()
+        self.sockets.iter().map(|socket| socket.listen.endpoint.clone()).collect()
     }
 
     /// Duplicates of the sockets with [`super::Listen::answer`], to answer on them after `generation` has
@@ -90,7 +91,7 @@ impl Supervisor {
     /// Returns none if the next generation has started already.
     #[must_use]
     pub fn answering_sockets(&self, generation: GenerationId) -> Vec<OwnedFd> {
-        let answering = self.sockets.iter().filter(|socket| socket.allows_answers());
+        let answering = self.sockets.iter().filter(|socket| socket.listen.answer);
         answering.filter_map(|socket| socket.lend(generation).ok().flatten()).collect()
     }
 
@@ -164,7 +165,6 @@ impl SupervisorTask {
             if let Some(exit) = self.executor.exit() {
                 return self.executor.finish(exit).await;
             }
-            self.executor.report_gone_trees();
             self.wait().await;
         }
     }
@@ -176,8 +176,8 @@ impl SupervisorTask {
             biased;
             Some(event) = self.process_events.recv() => self.executor.handle(event),
             Some(request) = self.requests.recv() => self.handle_request(request),
-            () = next_signal(&mut self.sigchld) => self.executor.handle_sigchld(),
-            () = sleep_until(deadline) => self.executor.push_input(Input::TimePassed),
+            Some(()) = async { self.sigchld.as_mut()?.recv().await } => self.executor.handle_sigchld(),
+            Some(()) = after(deadline) => self.executor.push_input(Input::TimePassed),
         }
     }
 
@@ -217,16 +217,8 @@ impl SupervisorTask {
     }
 }
 
-async fn sleep_until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn next_signal(signal: &mut Option<Signal>) {
-    match signal {
-        Some(signal) => drop(signal.recv().await),
-        None => std::future::pending().await,
-    }
+/// Completes at the deadline, or at once with `None` if there is none.
+async fn after(deadline: Option<Instant>) -> Option<()> {
+    sleep_until(deadline?.into()).await;
+    Some(())
 }

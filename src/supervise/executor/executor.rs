@@ -11,7 +11,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::builds::Builds;
 use super::processes::{ProcessEvent, Processes, RunningProcess};
 use super::python_bytecode::PythonBytecode;
-use super::readiness_checks::ReadinessChecks;
+use super::server::{Readiness, Server};
 use crate::change::Batch;
 use crate::supervise::event::{Event, SupervisorExit};
 use crate::supervise::options::{Options, Port};
@@ -25,24 +25,6 @@ use crate::supervise::state_machine::{Action, Input};
 use crate::supervise::terminal::{JobControl, StopReason};
 use crate::{GenerationId, Remedy};
 
-/// The process of a generation, and where it may listen.
-#[derive(Debug)]
-pub(super) struct Server {
-    pub(super) process: RunningProcess,
-    /// A socket that only this generation inherits. It is closed with the generation, so that no client waits
-    /// in its queue.
-    pub(super) own_socket: Option<InheritedListener>,
-    /// The port that the server has to listen on.
-    pub(super) port: Option<u16>,
-}
-
-impl Server {
-    /// The address of the socket that only this generation inherits.
-    pub(super) fn own_address(&self) -> Option<SocketAddr> {
-        self.own_socket.as_ref().and_then(InheritedListener::tcp_address)
-    }
-}
-
 /// Runs the processes of a supervisor. Dropping it kills all of them.
 #[derive(Debug)]
 pub(crate) struct Executor {
@@ -53,7 +35,7 @@ pub(crate) struct Executor {
     servers: BTreeMap<GenerationId, Server>,
     builds: Builds,
     python_bytecode: PythonBytecode,
-    readiness: ReadinessChecks,
+    readiness: Readiness,
     jobs: JobControl,
     reloader_reported: bool,
     events: UnboundedSender<Event>,
@@ -75,7 +57,7 @@ impl Executor {
             servers: BTreeMap::new(),
             builds: Builds::new(Arc::clone(&options)),
             python_bytecode: PythonBytecode::default(),
-            readiness: ReadinessChecks::new(Arc::clone(&options), process_events),
+            readiness: Readiness::new(Arc::clone(&options), process_events),
             sockets,
             jobs: JobControl::new(options.command.stdin),
             options,
@@ -91,7 +73,6 @@ impl Executor {
         self.inputs.pop_front()
     }
 
-    /// Appends an input for the state machine.
     pub(crate) fn push_input(&mut self, input: Input) {
         self.inputs.push_back(input);
     }
@@ -106,7 +87,6 @@ impl Executor {
         self.exit
     }
 
-    /// Performs an action.
     pub(crate) fn perform(&mut self, action: Action) {
         let now = Instant::now();
         match action {
@@ -163,8 +143,8 @@ impl Executor {
                 }
                 let process = self.processes.adopt(child, tree, started_at);
                 self.push_input(Input::Spawned { generation, pid: process.pid as u32 });
-                let server = Server { process, own_socket, port };
-                let ready = self.readiness.start(generation, &server, &self.sockets, Instant::now());
+                let mut server = Server { generation, process, own_socket, port, check: None };
+                let ready = self.readiness.start(&mut server, &self.sockets, Instant::now());
                 self.inputs.extend(ready);
                 self.servers.insert(generation, server);
             }
@@ -174,9 +154,9 @@ impl Executor {
 
     fn diagnose_readiness(&mut self, generation: GenerationId) {
         if let Some(server) = self.servers.get(&generation) {
-            let condition = self.readiness.condition(generation, server, &mut self.processes);
+            let (message, remedy) = self.readiness.why_not_ready(server, &mut self.processes);
             let output = server.process.output_tail();
-            self.push_input(Input::NotReady { generation, condition, output });
+            self.push_input(Input::NotReady { generation, message, remedy, output });
         }
     }
 
@@ -201,7 +181,6 @@ impl Executor {
     }
 
     fn forget(&mut self, generation: GenerationId) {
-        self.readiness.end(generation);
         if let Some(server) = self.servers.remove(&generation) {
             server.process.catch_up_output();
             self.processes.forget(server.process.tree);
@@ -209,12 +188,13 @@ impl Executor {
         }
     }
 
-    /// Handles an event of a process.
     pub(crate) fn handle(&mut self, event: ProcessEvent) {
         match event {
             ProcessEvent::Ready { generation, address } => {
-                let input = self.readiness.accepted(generation, address, Instant::now());
-                self.inputs.extend(input);
+                if let Some(server) = self.servers.get_mut(&generation) {
+                    let input = self.readiness.accepted(server, address, Instant::now());
+                    self.inputs.extend(input);
+                }
             }
             ProcessEvent::ReloaderSeen => self.report_reloader(),
             ProcessEvent::LeaderEnded { tree, exit } => self.leader_ended(tree, exit),
@@ -228,12 +208,12 @@ impl Executor {
             self.inputs.extend(outcome);
             return;
         }
-        let mut servers = self.servers.iter_mut();
-        let found = servers.find(|(_, server)| server.process.tree == tree);
-        let Some((&generation, Server { process, .. })) = found else { return };
-        self.readiness.end(generation);
-        let report = self.processes.leader_ended(process, exit, now);
-        self.jobs.child_ended(process.pid);
+        let mut servers = self.servers.values_mut();
+        let Some(server) = servers.find(|server| server.process.tree == tree) else { return };
+        server.check = None;
+        let generation = server.generation;
+        let report = self.processes.leader_ended(&mut server.process, exit, now);
+        self.jobs.child_ended(server.process.pid);
         if werkzeug_wants_restart(exit) && self.options.pass_socket == PassSocket::Werkzeug {
             self.report_reloader();
         }
@@ -250,15 +230,15 @@ impl Executor {
         generation: GenerationId,
         report: &ExitReport,
     ) -> Option<(GenerationId, SocketAddr)> {
-        let mut older = self.servers.range(..generation).rev();
-        let (holder, server) = older.find(|(_, server)| server.process.may_serve())?;
+        let mut older = self.servers.range(..generation).rev().map(|(_, server)| server);
+        let server = older.find(|server| server.process.may_serve())?;
         if !says_port_is_taken(&report.output) {
             return None;
         }
         let pids = self.processes.members(server.process.tree);
         let inherited = self.sockets.iter().filter_map(|socket| socket.tcp_address());
         let inherited: Vec<SocketAddr> = inherited.chain(server.own_address()).collect();
-        Some((*holder, address_besides(&pids, server.port, &inherited)?))
+        Some((server.generation, address_besides(&pids, server.port, &inherited)?))
     }
 
     /// Reports once that a reloader runs inside the child.
@@ -282,8 +262,8 @@ impl Executor {
     /// When to call [`Self::poll`] next, if nothing happens before.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let ends = self.running().filter_map(RunningProcess::next_poll);
-        let others = [self.jobs.deadline(), self.processes.reap_at(), self.readiness.deadline()];
-        ends.chain(others.into_iter().flatten()).min()
+        let probes = self.servers.values().filter_map(Server::next_probe);
+        ends.chain(probes).chain(self.jobs.deadline()).chain(self.processes.reap_at()).min()
     }
 
     /// Looks for what no event announces: trees that are gone, stopped processes, and servers that listen.
@@ -296,9 +276,9 @@ impl Executor {
             self.processes.reap_orphans(now);
         }
         self.poll_readiness(now);
-        let servers = self.servers.iter_mut();
-        let gone = servers.filter_map(|(generation, server)| {
-            self.processes.is_gone(&mut server.process, now).then_some(*generation)
+        let servers = self.servers.values_mut();
+        let gone = servers.filter_map(|server| {
+            self.processes.is_gone(&mut server.process, now).then_some(server.generation)
         });
         for generation in gone.collect::<Vec<_>>() {
             self.forget(generation);
@@ -309,15 +289,17 @@ impl Executor {
     }
 
     fn poll_readiness(&mut self, now: Instant) {
-        let inputs = self.readiness.poll(&self.servers, &self.sockets, &mut self.processes, now);
-        self.inputs.extend(inputs);
+        for server in self.servers.values_mut() {
+            let ready = self.readiness.poll(server, &self.sockets, &mut self.processes, now);
+            self.inputs.extend(ready);
+        }
     }
 
     /// Looks at once which generations serve. Before a restart, a generation that serves since the last look
     /// must not count as one that still starts.
     pub(crate) fn poll_readiness_now(&mut self) {
         let now = Instant::now();
-        self.readiness.hasten(now);
+        self.servers.values_mut().for_each(|server| server.hasten_probe(now));
         self.poll_readiness(now);
     }
 
@@ -333,7 +315,6 @@ impl Executor {
         self.emit(Event::Suspended);
     }
 
-    /// Continues all processes.
     pub(crate) fn resume(&mut self) {
         let newest = self.servers.values().rev().find(|server| server.process.has_leader());
         self.jobs.resume(newest.map(|server| server.process.pid));
@@ -370,11 +351,6 @@ impl Executor {
     /// The processes that run: of generations and of builds.
     fn running(&self) -> impl Iterator<Item = &RunningProcess> {
         self.servers.values().map(|server| &server.process).chain(self.builds.process())
-    }
-
-    /// Reports the trees that are gone to the orphan killer.
-    pub(crate) fn report_gone_trees(&mut self) {
-        self.processes.report_gone();
     }
 
     /// Kills what builds have left behind, and sends the last event.

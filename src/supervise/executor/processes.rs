@@ -61,7 +61,6 @@ pub(super) struct RunningProcess {
 }
 
 impl RunningProcess {
-    /// Time since the start.
     pub(super) fn age(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.started_at)
     }
@@ -87,14 +86,12 @@ impl RunningProcess {
         self.leader_ended.then(|| self.poll_timer.next())
     }
 
-    /// Copies the rest of the output from the pipes.
     pub(super) fn catch_up_output(&self) {
         if let Some(output) = &self.output {
             output.catch_up();
         }
     }
 
-    /// The last of the captured output.
     pub(super) fn output_tail(&self) -> Vec<u8> {
         self.output.as_ref().map(ChildOutput::tail).unwrap_or_default()
     }
@@ -113,8 +110,6 @@ pub(super) struct Processes {
     streams: Option<OutputStreams>,
     events: UnboundedSender<ProcessEvent>,
     trees: ProcessTrees,
-    /// Trees that are gone, which the orphan killer does not know yet.
-    unreported: Vec<TreeId>,
     /// When to look for ended orphans even if no signal announces one.
     reap_at: Option<Instant>,
 }
@@ -129,7 +124,7 @@ impl Processes {
         if let Some(orphan_killer) = &options.orphan_killer {
             orphan_killer.supervisor_started(trees.supervisor());
         }
-        Ok(Self { options, streams, events, trees, unreported: Vec::new(), reap_at: None })
+        Ok(Self { options, streams, events, trees, reap_at: None })
     }
 
     /// The identity of a tree that is about to start.
@@ -167,7 +162,7 @@ impl Processes {
     pub(super) fn adopt(&mut self, child: ChildProcess, tree: TreeId, started_at: Instant) -> RunningProcess {
         let ChildProcess { pid, stdin_writer, output: pipes, .. } = child;
         self.trees.add(tree, pid);
-        self.report(Some((tree, pid)));
+        self.report(&[], Some((tree, pid)));
         let captured = self.streams.as_ref().filter(|_| !pipes.is_empty());
         let output = captured.and_then(|streams| {
             let events = self.events.clone();
@@ -272,13 +267,13 @@ impl Processes {
     /// Forgets a tree.
     pub(super) fn forget(&mut self, tree: TreeId) {
         self.trees.forget(tree);
-        self.unreported.push(tree);
+        self.report(&[tree], None);
     }
 
     /// Forgets the leader of a tree. Its other processes may run until the supervisor ends.
     pub(super) fn release_leader(&mut self, tree: TreeId) {
         self.trees.release_leader(tree);
-        self.unreported.push(tree);
+        self.report(&[tree], None);
     }
 
     /// The pids of the processes of a tree.
@@ -307,16 +302,10 @@ impl Processes {
         self.reap_at
     }
 
-    /// Reports the trees that are gone to the orphan killer. A delayed report is safe, because the orphan
-    /// killer tells another process with the same pid by its start time.
-    pub(super) fn report_gone(&mut self) {
-        self.report(None);
-    }
-
-    fn report(&mut self, started: Option<(TreeId, i32)>) {
-        let gone = std::mem::take(&mut self.unreported);
+    /// Tells the orphan killer which tree is gone, or which has started with which leader.
+    fn report(&self, gone: &[TreeId], started: Option<(TreeId, i32)>) {
         if let Some(orphan_killer) = &self.options.orphan_killer {
-            orphan_killer.trees_changed(self.trees.supervisor(), &gone, started);
+            orphan_killer.trees_changed(self.trees.supervisor(), gone, started);
         }
     }
 

@@ -27,11 +27,10 @@ pub(crate) struct ListenHistory {
     pub(super) elsewhere: Option<SocketAddr>,
     /// An earlier generation listened on the port that it was given.
     pub(super) used_given_port: bool,
-    /// A server that listens by itself was seen waiting for connections, or never was and counted as ready.
-    was_seen_accepting: bool,
+    /// A server that listens by itself was never seen waiting for connections, and counted as ready.
     was_doubted: bool,
-    /// Indexes of the inherited sockets that the server was seen waiting on. The next generation will wait on
-    /// them, too.
+    /// Indexes of the sockets that the server was seen waiting on, out of those that it inherited, or of the one
+    /// that it opened itself. The next generation will wait on them, too.
     waited_on: Option<Vec<usize>>,
 }
 
@@ -44,20 +43,15 @@ impl ListenHistory {
 
     /// Decides whether a server is ready whose port has accepted connections for this long.
     pub(super) fn judge_accepting(&mut self, is_waiting: bool, accepting_for: Duration) -> ProbeResult {
-        if is_waiting {
-            self.was_seen_accepting = true;
-            return ProbeResult::Waiting;
-        }
-        if self.was_seen_accepting || !self.was_doubted && accepting_for < DOUBT_TIMEOUT {
-            return ProbeResult::Nothing;
-        }
-        self.was_doubted = true;
-        ProbeResult::Doubtful
+        let time = if self.was_doubted { DOUBT_TIMEOUT } else { accepting_for };
+        let result = self.judge(if is_waiting { vec![0] } else { Vec::new() }, 1, time);
+        self.was_doubted |= result == ProbeResult::Doubtful;
+        result
     }
 
     /// Decides whether a tree of this age is ready that waits on `seen`, given by their indexes, out of the
     /// `count` sockets that it inherited.
-    pub(super) fn judge_inherited(&mut self, seen: Vec<usize>, count: usize, age: Duration) -> ProbeResult {
+    pub(super) fn judge(&mut self, seen: Vec<usize>, count: usize, age: Duration) -> ProbeResult {
         if let Some(known) = &self.waited_on {
             // A server that takes long to load is waited for, however long: the old generation serves on.
             let is_complete = known.iter().all(|index| seen.contains(index));
@@ -66,7 +60,7 @@ impl ListenHistory {
         if seen.len() < count && age < DOUBT_TIMEOUT {
             return ProbeResult::Nothing;
         }
-        if seen.len() < count && seen.is_empty() {
+        if seen.is_empty() {
             return ProbeResult::Doubtful;
         }
         self.waited_on = Some(seen);
@@ -82,17 +76,13 @@ mod tests {
     fn what_was_seen_once_is_waited_for() {
         let mut history = ListenHistory::default();
         let (young, old) = (Duration::from_secs(1), Duration::from_secs(6));
-        assert_eq!(history.judge_inherited(vec![], 1, young), ProbeResult::Nothing);
+        assert_eq!(history.judge(vec![], 1, young), ProbeResult::Nothing);
+        assert_eq!(history.judge(vec![], 1, old), ProbeResult::Doubtful, "it may wait in an unseen way");
+        assert_eq!(history.judge(vec![0], 1, old), ProbeResult::Waiting);
         assert_eq!(
-            history.judge_inherited(vec![], 1, old),
-            ProbeResult::Doubtful,
-            "it may wait in a way that cannot be seen"
-        );
-        assert_eq!(history.judge_inherited(vec![0], 1, old), ProbeResult::Waiting);
-        assert_eq!(
-            history.judge_inherited(vec![], 1, old),
+            history.judge(vec![], 1, old),
             ProbeResult::Nothing,
-            "it takes long, and the old one serves on"
+            "it loads, and the old one serves on"
         );
     }
 
@@ -100,10 +90,10 @@ mod tests {
     fn a_socket_that_is_not_used_is_not_waited_for_twice() {
         let mut history = ListenHistory::default();
         let (young, old) = (Duration::from_secs(1), Duration::from_secs(6));
-        assert_eq!(history.judge_inherited(vec![1], 2, young), ProbeResult::Nothing);
-        assert_eq!(history.judge_inherited(vec![1], 2, old), ProbeResult::Waiting);
-        assert_eq!(history.judge_inherited(vec![1], 2, young), ProbeResult::Waiting);
-        assert_eq!(history.judge_inherited(vec![0], 2, young), ProbeResult::Nothing);
+        assert_eq!(history.judge(vec![1], 2, young), ProbeResult::Nothing);
+        assert_eq!(history.judge(vec![1], 2, old), ProbeResult::Waiting);
+        assert_eq!(history.judge(vec![1], 2, young), ProbeResult::Waiting);
+        assert_eq!(history.judge(vec![0], 2, young), ProbeResult::Nothing);
     }
 
     #[test]

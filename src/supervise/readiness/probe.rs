@@ -60,31 +60,18 @@ enum Stage {
     /// No address is known to accept. `seen` are the addresses with the time at which each was seen first.
     Searching { seen: Vec<(SocketAddr, Instant)> },
     /// The address accepts, but the server may not wait for connections yet.
-    Accepting { address: SocketAddr, since: Instant, owner: Owner },
+    /// `was_own`: a process of the tree had the socket that accepts.
+    Accepting { address: SocketAddr, since: Instant, was_own: bool },
     /// The server serves on another address than the given port.
     Elsewhere,
 }
 
-/// Which process has the socket that accepts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Owner {
-    /// A process of the tree.
-    Tree,
-    /// None of the tree until now.
-    Stranger,
-}
-
-impl Owner {
-    /// What follows from a look: whether a process of the tree listens on the port, and whether one waits.
-    /// `None` if the server is not ready, else whether it was seen waiting. A server that dies closes its
-    /// socket, which must not count as the socket of another program.
-    fn update(&mut self, listens: bool, waits: bool, accepting_for: Duration) -> Option<bool> {
-        if listens {
-            *self = Self::Tree;
-            return Some(waits);
-        }
-        (*self == Self::Stranger && accepting_for >= STRANGER_TIME).then_some(true)
-    }
+/// What follows from a look at a port that accepts: whether a process of the tree listens there, and whether one
+/// waits. `None` if the server is not ready, else whether it was seen waiting. A server that dies closes its
+/// socket, which must not count as the socket of another program; `was_own` remembers that.
+fn judge_port(was_own: &mut bool, listens: bool, waits: bool, accepting_for: Duration) -> Option<bool> {
+    *was_own |= listens;
+    if listens { Some(waits) } else { (!*was_own && accepting_for >= STRANGER_TIME).then_some(true) }
 }
 
 impl SocketProbe {
@@ -129,7 +116,7 @@ impl SocketProbe {
     pub(crate) fn accepted(&mut self, address: SocketAddr, now: Instant) {
         if Some(address.port()) == self.port {
             self.next = now;
-            self.stage = Stage::Accepting { address, since: now, owner: Owner::Stranger };
+            self.stage = Stage::Accepting { address, since: now, was_own: false };
         } else {
             self.next = now + LATE_DELAY;
             self.stage = Stage::Elsewhere;
@@ -150,12 +137,12 @@ impl SocketProbe {
             Stage::Inherited { sockets } => {
                 let is_waited_on = |index: &usize| any_waits_on(target.pids, sockets[*index]);
                 let seen = (0..sockets.len()).filter(is_waited_on).collect();
-                history.judge_inherited(seen, sockets.len(), target.age)
+                history.judge(seen, sockets.len(), target.age)
             }
-            Stage::Accepting { address, since, owner } => {
+            Stage::Accepting { address, since, was_own } => {
                 let (listens, waits) = look_at_port(target.pids, address.port());
                 let accepting_for = now.saturating_duration_since(*since);
-                match owner.update(listens, waits, accepting_for) {
+                match judge_port(was_own, listens, waits, accepting_for) {
                     Some(is_waiting) => history.judge_accepting(is_waiting, accepting_for),
                     None => ProbeResult::Nothing,
                 }
@@ -284,13 +271,13 @@ mod tests {
     #[test]
     fn a_socket_that_its_server_closes_is_not_another_programs() {
         let (early, late) = (Duration::from_millis(200), STRANGER_TIME);
-        let mut owner = Owner::Stranger;
-        assert_eq!(owner.update(false, false, early), None, "another program may have taken the port");
-        assert_eq!(owner.update(true, false, early), Some(false));
-        assert_eq!(owner.update(false, false, late), None, "the server dies");
-        assert_eq!(owner.update(true, true, late), Some(true));
-        let mut container = Owner::Stranger;
-        assert_eq!(container.update(false, false, late), Some(true));
+        let mut was_own = false;
+        let mut judge = |listens, waits, after| judge_port(&mut was_own, listens, waits, after);
+        assert_eq!(judge(false, false, early), None, "another program may have taken the port");
+        assert_eq!(judge(true, false, early), Some(false));
+        assert_eq!(judge(false, false, late), None, "the server dies");
+        assert_eq!(judge(true, true, late), Some(true));
+        assert_eq!(judge_port(&mut false, false, false, late), Some(true), "a container");
     }
 
     #[test]

@@ -92,11 +92,18 @@ pub(super) fn in_session_of(leader: i32, pids: &[i32]) -> Vec<i32> {
 
 /// Inodes of the sockets that a process has open.
 fn open_sockets(pid: i32) -> Vec<u64> {
+    let targets = open_files(pid).into_iter().map(|(_, target)| target);
+    targets.filter_map(|target| target.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()).collect()
+}
+
+/// The descriptors of a process, and what the links in `/proc/PID/fd` say that they refer to.
+fn open_files(pid: i32) -> Vec<(i32, String)> {
     let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else { return Vec::new() };
-    let targets = entries.flatten().filter_map(|entry| fs::read_link(entry.path()).ok());
-    targets
-        .filter_map(|target| target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok())
-        .collect()
+    let open_file = |entry: fs::DirEntry| {
+        let target = fs::read_link(entry.path()).ok()?.into_os_string().into_string().ok()?;
+        Some((entry.file_name().to_str()?.parse().ok()?, target))
+    };
+    entries.flatten().filter_map(open_file).collect()
 }
 
 /// Parses one line of the table, `0: 0100007F:1F90 00000000:0000 0A … inode …`, to the address and the inode
@@ -131,24 +138,18 @@ fn parse_ip(text: &str) -> Option<IpAddr> {
 /// Whether one of these processes waits for connections on the socket with this inode: in an epoll set, or in
 /// a system call that blocks on it.
 pub(super) fn any_waits_on(pids: &[i32], inode: u64) -> bool {
-    pids.iter().any(|pid| waits_on(*pid, inode).unwrap_or(false))
+    pids.iter().any(|pid| waits_on(*pid, inode))
 }
 
-fn waits_on(pid: i32, inode: u64) -> Option<bool> {
-    let wanted = format!("socket:[{inode}]");
-    let (mut sockets, mut epolls) = (Vec::new(), Vec::new());
-    for entry in fs::read_dir(format!("/proc/{pid}/fd")).ok()?.flatten() {
-        let fd: i32 = entry.file_name().to_str()?.parse().ok()?;
-        match fs::read_link(entry.path()).ok().as_deref().and_then(|target| target.to_str()) {
-            Some(target) if target == wanted => sockets.push(fd),
-            Some("anon_inode:[eventpoll]") => epolls.push(fd),
-            _ => {}
-        }
-    }
-    if sockets.is_empty() {
-        return Some(false);
-    }
-    Some(epolls.iter().any(|epoll| is_polled(pid, *epoll, &sockets, inode)) || is_blocked(pid, &sockets))
+fn waits_on(pid: i32, inode: u64) -> bool {
+    let files = open_files(pid);
+    let numbers_of = |wanted: &str| -> Vec<i32> {
+        files.iter().filter(|(_, target)| target == wanted).map(|(number, _)| *number).collect()
+    };
+    let sockets = numbers_of(&format!("socket:[{inode}]"));
+    let is_in_set = |epoll: &i32| is_polled(pid, *epoll, &sockets, inode);
+    let epolls = numbers_of("anon_inode:[eventpoll]");
+    !sockets.is_empty() && (epolls.iter().any(is_in_set) || is_blocked(pid, &sockets))
 }
 
 /// Whether an epoll set has the socket. The kernel lists a member as `tfd: 3 … ino:INODE(hex)`.

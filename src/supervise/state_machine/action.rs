@@ -28,8 +28,8 @@ pub(crate) enum Input {
     Ready { generation: GenerationId, address: Option<SocketAddr> },
     /// A generation serves, but on another port than the one it was given.
     ListensElsewhere { generation: GenerationId, address: SocketAddr },
-    /// The answer to [`Action::DiagnoseReadiness`]: the condition that was not met, and the last output.
-    NotReady { generation: GenerationId, condition: ReadyCondition, output: Vec<u8> },
+    /// The answer to [`Action::DiagnoseReadiness`]: what is missing, what to do about it, and the last output.
+    NotReady { generation: GenerationId, message: String, remedy: Remedy, output: Vec<u8> },
     /// The leader of a generation could not bind `address`, because the older generation `holder` has it. The
     /// [`Input::LeaderExited`] of this leader follows.
     PortConflict { generation: GenerationId, holder: GenerationId, address: SocketAddr },
@@ -39,37 +39,6 @@ pub(crate) enum Input {
     TreeGone { generation: GenerationId },
     /// A deadline may have passed.
     TimePassed,
-}
-
-/// The condition for a generation to be ready.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum ReadyCondition {
-    /// A process of its tree accepts on the inherited socket.
-    AcceptsOnSocket,
-    /// Its readiness path answers.
-    Answers,
-    /// It serves on this port. `found` are the addresses that its tree listens on, if that is none of them.
-    ListensOnPort { port: u16, found: Vec<String> },
-}
-
-impl ReadyCondition {
-    /// Why a generation is not ready, and what to do about it.
-    pub(super) fn failure(&self, timeout: Duration) -> (String, Remedy) {
-        let after = timeout.as_secs_f32();
-        match self {
-            Self::AcceptsOnSocket => {
-                (format!("not accepting on the socket it was given after {after} s"), Remedy::AllowMoreTime)
-            }
-            Self::ListensOnPort { port, found } if !found.is_empty() => {
-                let found = found.join(", ");
-                let message = format!("not ready after {after} s: it listens on {found}, not on port {port}");
-                (message, Remedy::ListenOnPort)
-            }
-            Self::Answers | Self::ListensOnPort { .. } => {
-                (format!("not ready after {after} s"), Remedy::AllowMoreTime)
-            }
-        }
-    }
 }
 
 /// The processes of a generation that get a signal.

@@ -14,8 +14,8 @@ use crate::supervise::phase::ProcessExit;
 pub(super) enum BuildState {
     /// The builds run.
     Building,
-    /// The builds are out of date and are being stopped. Afterwards they run again.
-    Cancelling { kill_at: Instant, killed: bool },
+    /// The builds are out of date and are being stopped. Afterwards they run again. `None`: they got SIGKILL.
+    Cancelling { kill_at: Option<Instant> },
     /// The process starts as soon as the older generations allow it.
     Built,
 }

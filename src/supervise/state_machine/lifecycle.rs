@@ -4,13 +4,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::action::{Action, ReadyCondition, SignalTarget};
+use super::action::{Action, SignalTarget};
 use super::generation::{BuildState, Generation, NextGeneration, RunState, UnexpectedEnd};
-use crate::GenerationId;
 use crate::change::Batch;
 use crate::supervise::event::Event;
 use crate::supervise::options::Options;
 use crate::supervise::phase::{ExitReport, Phase, ProcessExit};
+use crate::{GenerationId, Remedy};
 
 /// Time after SIGKILL before a process tree is abandoned: a process that lives longer hangs in the kernel.
 const ABANDON_TIMEOUT: Duration = Duration::from_secs(5);
@@ -88,11 +88,14 @@ impl Lifecycle {
 
     /// Time at which [`Self::apply_deadlines`] has something to do.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        let kill_builds = match self.build_state() {
-            Some(BuildState::Cancelling { kill_at, killed: false }) => Some(kill_at),
-            _ => None,
-        };
-        self.generations.iter().filter_map(Generation::deadline).chain(kill_builds).min()
+        self.generations.iter().filter_map(Generation::deadline).chain(self.kill_builds_at()).min()
+    }
+
+    fn kill_builds_at(&self) -> Option<Instant> {
+        match self.build_state()? {
+            BuildState::Cancelling { kill_at } => kill_at,
+            BuildState::Building | BuildState::Built => None,
+        }
     }
 
     fn build_state(&self) -> Option<BuildState> {
@@ -135,7 +138,6 @@ impl Lifecycle {
         }
     }
 
-    /// The builds of a generation have ended or were cancelled.
     pub(super) fn built(&mut self, generation: GenerationId, failure: Option<ExitReport>, now: Instant) {
         let Some(mut next) = self.next.take_if(|next| next.id == generation) else { return };
         if self.stopping {
@@ -184,12 +186,6 @@ impl Lifecycle {
         }
     }
 
-    /// The process of a generation runs.
-    pub(super) fn spawned(&mut self, generation: GenerationId, pid: u32) {
-        self.emit_phase(generation, Phase::Starting { pid });
-    }
-
-    /// The process of a generation could not be started.
     pub(super) fn spawn_failed(
         &mut self,
         generation: GenerationId,
@@ -250,19 +246,18 @@ impl Lifecycle {
         true
     }
 
-    /// The time to become ready is over, and the executor has found out which condition is not met. A generation
-    /// that replaces another fails. A generation without an older one that serves goes on: its end would help
-    /// no client.
+    /// A generation was not ready in time; `message` says why. It fails if an older one serves. Otherwise it goes
+    /// on, because its end would help no client.
     pub(super) fn not_ready(
         &mut self,
         generation: GenerationId,
-        condition: ReadyCondition,
+        message: String,
+        remedy: Remedy,
         output: Vec<u8>,
         now: Instant,
     ) -> Option<UnexpectedEnd> {
         let index = self.index(generation).filter(|index| self.generations[*index].is_starting())?;
         let ran = self.generations[index].ran(now);
-        let (message, remedy) = condition.failure(self.options.ready.timeout);
         if !self.generations.iter().any(|other| other.state == RunState::Ready) {
             let message = format!("generation {generation} is {message}; devrun goes on waiting for it");
             self.emit(Event::Warning { message, remedy });
@@ -274,7 +269,6 @@ impl Lifecycle {
         Some(UnexpectedEnd { exit: ended, ran })
     }
 
-    /// The proxy has no request in flight on a generation any more.
     pub(super) fn drained(&mut self, generation: GenerationId, now: Instant) {
         if let Some(index) = self.index(generation)
             && matches!(self.generations[index].state, RunState::Draining { .. })
@@ -283,7 +277,6 @@ impl Lifecycle {
         }
     }
 
-    /// The leader of a generation has ended.
     pub(super) fn leader_exited(
         &mut self,
         generation: GenerationId,
@@ -305,7 +298,6 @@ impl Lifecycle {
         Some(end)
     }
 
-    /// The last process of a generation has ended.
     pub(super) fn tree_gone(&mut self, generation: GenerationId) {
         let Some(index) = self.index(generation) else { return };
         if !self.generations.remove(index).end_reported {
@@ -316,10 +308,9 @@ impl Lifecycle {
     /// Stops all generations and builds. No generation starts afterwards.
     pub(super) fn stop_all(&mut self, now: Instant) {
         self.stopping = true;
-        match self.build_state() {
-            Some(BuildState::Built) => self.next = None,
-            Some(BuildState::Building) => self.cancel_builds(now),
-            Some(BuildState::Cancelling { .. }) | None => {}
+        self.next.take_if(|next| next.state == BuildState::Built);
+        if self.build_state() == Some(BuildState::Building) {
+            self.cancel_builds(now);
         }
         for index in 0..self.generations.len() {
             if !self.generations[index].is_stopping() {
@@ -332,7 +323,7 @@ impl Lifecycle {
     pub(super) fn kill_all(&mut self, now: Instant) {
         self.stopping = true;
         self.next.take_if(|next| next.state == BuildState::Built);
-        self.kill_builds(now);
+        self.kill_builds();
         for index in 0..self.generations.len() {
             if !matches!(self.generations[index].state, RunState::Killed { .. }) {
                 self.kill(index, Duration::ZERO, now);
@@ -342,26 +333,23 @@ impl Lifecycle {
 
     fn cancel_builds(&mut self, now: Instant) {
         if let Some(next) = &mut self.next {
-            next.state = BuildState::Cancelling { kill_at: now + self.options.stop_timeout, killed: false };
+            next.state = BuildState::Cancelling { kill_at: Some(now + self.options.stop_timeout) };
             self.push(Action::StopBuilds);
         }
     }
 
-    fn kill_builds(&mut self, now: Instant) {
-        if let Some(next) = &mut self.next
-            && !matches!(next.state, BuildState::Cancelling { killed: true, .. })
-        {
-            next.state = BuildState::Cancelling { kill_at: now, killed: true };
+    fn kill_builds(&mut self) {
+        let killed = BuildState::Cancelling { kill_at: None };
+        if let Some(next) = self.next.as_mut().filter(|next| next.state != killed) {
+            next.state = killed;
             self.push(Action::KillBuilds);
         }
     }
 
     /// Acts on every deadline that has passed.
     pub(super) fn apply_deadlines(&mut self, now: Instant) {
-        if let Some(BuildState::Cancelling { kill_at, killed: false }) = self.build_state()
-            && kill_at <= now
-        {
-            self.kill_builds(now);
+        if self.kill_builds_at().is_some_and(|at| at <= now) {
+            self.kill_builds();
         }
         for index in (0..self.generations.len()).rev() {
             if self.generations[index].deadline().is_some_and(|deadline| deadline <= now) {
@@ -423,11 +411,11 @@ impl Lifecycle {
         self.generations.iter().position(|known| known.id == generation)
     }
 
-    fn emit(&mut self, event: Event) {
+    pub(super) fn emit(&mut self, event: Event) {
         self.push(Action::Emit(event));
     }
 
-    fn emit_phase(&mut self, generation: GenerationId, phase: Phase) {
+    pub(super) fn emit_phase(&mut self, generation: GenerationId, phase: Phase) {
         self.emit(Event::Phase { generation, phase });
     }
 }

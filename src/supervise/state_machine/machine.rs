@@ -12,7 +12,7 @@ use crate::change::Batch;
 use crate::supervise::command::Stdin;
 use crate::supervise::event::{Event, Request, SupervisorExit};
 use crate::supervise::options::{OnBusy, OnExit, Options, Port, StopScope};
-use crate::supervise::phase::{ProcessExit, werkzeug_wants_restart};
+use crate::supervise::phase::{Phase, ProcessExit, werkzeug_wants_restart};
 use crate::supervise::signal::Signal;
 use crate::supervise::sockets::PassSocket;
 
@@ -120,18 +120,18 @@ impl Machine {
                 self.loops.build_ended(now);
                 lifecycle.built(generation, failure, now);
             }
-            Input::Spawned { generation, pid } => lifecycle.spawned(generation, pid),
+            Input::Spawned { generation, pid } => lifecycle.emit_phase(generation, Phase::Starting { pid }),
             Input::SpawnFailed { generation, report } => {
                 let end = lifecycle.spawn_failed(generation, report);
-                self.spawn_failed(generation, end, now);
+                self.ended_unexpectedly(generation, end, now);
             }
             Input::Ready { generation, address } => lifecycle.ready(generation, address, now),
             Input::ListensElsewhere { generation, address } => {
                 lifecycle.listens_elsewhere(generation, address, now);
             }
-            Input::NotReady { generation, condition, output } => {
-                let end = lifecycle.not_ready(generation, condition, output, now);
-                self.ended_unexpectedly(end, now);
+            Input::NotReady { generation, message, remedy, output } => {
+                let end = lifecycle.not_ready(generation, message, remedy, output, now);
+                self.ended_unexpectedly(generation, end, now);
             }
             Input::PortConflict { generation, holder, address } => {
                 if lifecycle.port_conflict(generation, holder, address) {
@@ -140,7 +140,7 @@ impl Machine {
             }
             Input::LeaderExited { generation, report } => {
                 let end = lifecycle.leader_exited(generation, report, now);
-                self.ended_unexpectedly(end, now);
+                self.ended_unexpectedly(generation, end, now);
             }
             Input::TreeGone { generation } => lifecycle.tree_gone(generation),
             Input::TimePassed => {}
@@ -178,9 +178,7 @@ impl Machine {
             return;
         }
         let decision = self.loops.decide(&batch);
-        for event in decision.events {
-            self.lifecycle.push(Action::Emit(event));
-        }
+        decision.events.into_iter().for_each(|event| self.lifecycle.emit(event));
         if !batch.changes.is_empty() {
             self.pending.add(batch, decision.delay.map(|delay| now + delay));
         }
@@ -241,23 +239,16 @@ impl Machine {
         true
     }
 
-    /// Ends the supervisor if the very first process cannot be started.
-    fn spawn_failed(&mut self, generation: GenerationId, end: Option<UnexpectedEnd>, now: Instant) {
-        match end {
-            Some(UnexpectedEnd { exit: ProcessExit::NotStarted(status), .. })
-                if generation == GenerationId::FIRST =>
-            {
-                self.stop(SupervisorExit::NotStarted(status), now);
-            }
-            end => self.ended_unexpectedly(end, now),
-        }
-    }
-
     /// Decides what follows the end of a generation that nothing asked for.
-    fn ended_unexpectedly(&mut self, end: Option<UnexpectedEnd>, now: Instant) {
+    fn ended_unexpectedly(&mut self, generation: GenerationId, end: Option<UnexpectedEnd>, now: Instant) {
         let Some(UnexpectedEnd { exit, ran }) = end else { return };
         if self.exit.is_some() {
             return;
+        }
+        if let ProcessExit::NotStarted(status) = exit
+            && generation == GenerationId::FIRST
+        {
+            return self.stop(SupervisorExit::NotStarted(status), now);
         }
         if self.options.command.stdin == Stdin::Inherit && is_from_terminal(exit) {
             return self.stop(SupervisorExit::Child(exit), now);
@@ -277,7 +268,7 @@ impl Machine {
             OnExit::Wait => None,
             OnExit::Restart => Some(self.schedule_restart(ran, now)),
         };
-        self.lifecycle.push(Action::Emit(Event::Waiting { backoff }));
+        self.lifecycle.emit(Event::Waiting { backoff });
     }
 
     /// Schedules the restart of a child that ended after it `ran` this long, and returns the delay.

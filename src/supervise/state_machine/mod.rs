@@ -12,5 +12,5 @@ mod restart_loop;
 #[cfg(test)]
 mod tests;
 
-pub(super) use action::{Action, Input, ReadyCondition, SignalTarget};
+pub(super) use action::{Action, Input, SignalTarget};
 pub(super) use machine::Machine;

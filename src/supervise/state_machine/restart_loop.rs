@@ -44,7 +44,7 @@ pub(super) struct LoopDecision {
 }
 
 /// Detects restart loops.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct RestartLoops {
     enabled: bool,
     has_builds: bool,
@@ -61,15 +61,8 @@ pub(super) struct RestartLoops {
 
 impl RestartLoops {
     pub(super) fn new(options: &Options) -> Self {
-        Self {
-            enabled: options.on_loop == OnLoop::Warn,
-            has_builds: !options.builds.is_empty(),
-            starts: 0,
-            started_at: None,
-            building: false,
-            paths: Candidates::default(),
-            directories: Candidates::default(),
-        }
+        let (enabled, has_builds) = (options.on_loop == OnLoop::Warn, !options.builds.is_empty());
+        Self { enabled, has_builds, ..Self::default() }
     }
 
     /// Learns from the actions which builds and generations start now.
@@ -114,32 +107,29 @@ impl RestartLoops {
         let Some(started_at) = self.started_at.filter(|_| self.enabled) else { return decision };
         let moment =
             Moment { start: self.starts, started_at, building: self.building, changed_at: batch.compared_at };
-        let mut delays = Vec::with_capacity(batch.changes.len());
-        for change in &batch.changes {
-            delays.push(self.decide_one(change, &moment, &mut decision.events));
-        }
+        let changes = batch.changes.iter();
+        let delays = changes.map(|change| self.decide_one(change, &moment, &mut decision.events));
         // `None` is the least: one change that restarts at once is enough.
-        decision.delay = delays.into_iter().min().flatten();
+        decision.delay = delays.min().flatten();
         decision
     }
 
     fn decide_one(&mut self, change: &Change, moment: &Moment, events: &mut Vec<Event>) -> Option<Duration> {
-        let appears_or_vanishes = change.kind != ChangeKind::Modified;
-        let mut path = self.paths.record(&change.path, moment, appears_or_vanishes);
-        let mut newly_named = None;
-        let mut directory = None;
-        let mut delay = path.as_mut().and_then(|path| path.restart_delay(&mut newly_named));
-        if delay.is_none() && path.map_or(appears_or_vanishes, |path| path.is_new_name) {
-            let parent = change.path.parent()?;
-            delay = self.directories.record(parent, moment, true)?.restart_delay(&mut newly_named);
-            directory = Some(parent.to_owned());
+        let is_new_name = change.kind != ChangeKind::Modified;
+        let path = self.paths.record(&change.path, moment, is_new_name);
+        let is_unnamed = |path: &&mut Candidate| path.is_new_name && path.times < MIN_STARTS;
+        let directory =
+            if path.as_ref().map_or(is_new_name, is_unnamed) { change.path.parent() } else { None };
+        let candidate = match directory {
+            Some(directory) => self.directories.record(directory, moment, true)?,
+            None => path?,
+        };
+        let doublings = candidate.times.checked_sub(MIN_STARTS)?;
+        if !std::mem::replace(&mut candidate.is_named, true) {
+            let (path, directory) = (change.path.clone(), directory.map(Path::to_owned));
+            events.push(Event::RestartLoop { path, directory, times: candidate.times });
         }
-        events.extend(newly_named.map(|times| Event::RestartLoop {
-            path: change.path.clone(),
-            directory,
-            times,
-        }));
-        delay
+        Some(FIRST_RESTART_DELAY.saturating_mul(2_u32.saturating_pow(doublings)).min(MAX_RESTART_DELAY))
     }
 }
 
@@ -154,7 +144,7 @@ struct Moment {
 }
 
 /// A path that may be part of a restart loop.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 struct Candidate {
     /// Number of starts in a row that the path followed.
     times: u32,
@@ -180,33 +170,6 @@ impl Candidate {
             is_new_name,
             is_named: false,
         }
-    }
-
-    /// Records that the path has followed one more start.
-    fn follow(&mut self, elapsed: Duration, start: u64, is_new_name: bool) {
-        self.times += 1;
-        self.last_start = start;
-        self.shortest = self.shortest.min(elapsed);
-        self.longest = self.longest.max(elapsed);
-        self.is_new_name &= is_new_name;
-    }
-
-    /// Whether a change after `elapsed` fits the times so far.
-    fn is_regular(&self, elapsed: Duration) -> bool {
-        let (shortest, longest) = (self.shortest.min(elapsed), self.longest.max(elapsed));
-        longest - shortest <= MAX_SPREAD.max(longest.mul_f32(MAX_SPREAD_RATIO))
-    }
-
-    /// Delay of a restart for this path alone. Sets `newly_named` to the number of starts if the path loops
-    /// and has not been named before.
-    fn restart_delay(&mut self, newly_named: &mut Option<u32>) -> Option<Duration> {
-        let doublings = self.times.checked_sub(MIN_STARTS)?;
-        if !self.is_named {
-            self.is_named = true;
-            *newly_named = Some(self.times);
-        }
-        let factor = 2_u32.saturating_pow(doublings);
-        Some(FIRST_RESTART_DELAY.saturating_mul(factor).min(MAX_RESTART_DELAY))
     }
 }
 
@@ -238,13 +201,16 @@ impl Candidates {
         let candidate = self.0.get_mut(path)?;
         candidate.last_change = moment.changed_at;
         if candidate.last_start != moment.start {
-            if candidate.is_regular(elapsed) {
-                candidate.follow(elapsed, moment.start, is_new_name);
+            let (shortest, longest) = (candidate.shortest.min(elapsed), candidate.longest.max(elapsed));
+            let is_regular = longest - shortest <= MAX_SPREAD.max(longest.mul_f32(MAX_SPREAD_RATIO));
+            *candidate = if is_regular {
+                let is_new_name = is_new_name && candidate.is_new_name;
+                let (times, last_start) = (candidate.times + 1, moment.start);
+                Candidate { times, last_start, shortest, longest, is_new_name, ..*candidate }
             } else {
                 // The rhythm is broken, so the restart is not delayed. The path is not named twice.
-                let is_named = candidate.is_named;
-                *candidate = Candidate { is_named, ..Candidate::new(elapsed, moment, is_new_name) };
-            }
+                Candidate { is_named: candidate.is_named, ..Candidate::new(elapsed, moment, is_new_name) }
+            };
         }
         Some(candidate)
     }

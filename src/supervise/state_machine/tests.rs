@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
-use super::action::{Action, Input, ReadyCondition, SignalTarget};
+use super::action::{Action, Input, SignalTarget};
 use super::machine::Machine;
 use crate::change::{Batch, Change, ChangeKind};
 use crate::supervise::command::{Command, Stdin};
@@ -106,7 +106,8 @@ fn input(words: &str, now: Instant) -> Input {
             Input::PortConflict { generation, holder: GenerationId::new(number - 1), address: address() }
         }
         "not-ready" => {
-            Input::NotReady { generation, condition: ReadyCondition::Answers, output: b"output".to_vec() }
+            let (message, remedy) = ("not ready after 60 s".to_owned(), Remedy::AllowMoreTime);
+            Input::NotReady { generation, message, remedy, output: b"output".to_vec() }
         }
         "exited" => Input::LeaderExited { generation, report: report(ProcessExit::Status(1)) },
         "interrupted" => Input::LeaderExited { generation, report: report(ProcessExit::Signal(Signal::INT)) },
@@ -261,8 +262,8 @@ impl World {
                 inputs.push_back(Input::Spawned { generation, pid: 7 });
             }
             Action::DiagnoseReadiness { generation } => {
-                let condition = ReadyCondition::AcceptsOnSocket;
-                inputs.push_back(Input::NotReady { generation, condition, output: Vec::new() });
+                let (message, remedy) = (String::new(), Remedy::None);
+                inputs.push_back(Input::NotReady { generation, message, remedy, output: Vec::new() });
             }
             Action::Abandon { generation } => drop(self.living.remove(&generation)),
             Action::Signal { generation, .. } => {
