@@ -109,7 +109,7 @@ fn each_failure_has_a_status_a_message_and_a_cause() {
     let unreachable = Upstream::start(Behaviour::Hold);
     let cases = [
         (504, "timed out after 0.3 s while waiting for the answer", portal(Behaviour::Silent, "0.3")),
-        (504, "timed out after 0.3 s while receiving the document", portal(Behaviour::Stall, "0.3")),
+        (504, "timed out after 3 s while receiving the document", portal(Behaviour::Stall, "3")),
         (503, "Connection refused", start(unreachable, free_address(), "10")),
         (503, "reset", portal(Behaviour::Reset, "10")),
         (500, "the connection to the upstream broke while receiving", portal(Behaviour::Cut, "10")),

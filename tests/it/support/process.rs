@@ -38,7 +38,7 @@ impl TestProcess {
         self.lines.lock().unwrap().iter().filter(|line| line.contains(text)).count()
     }
 
-    /// Waits for a line that contains `text`. Panics with the whole output after the deadline.
+    /// Waits for a line that contains `text`.
     pub(crate) fn wait_for_line(&self, text: &str) -> String {
         self.wait_for_count(text, 1);
         self.lines().into_iter().find(|line| line.contains(text)).unwrap()
@@ -48,11 +48,7 @@ impl TestProcess {
     pub(crate) fn wait_for_count(&self, text: &str, count: usize) {
         let deadline = Instant::now() + PATIENCE;
         while self.count(text) < count {
-            assert!(
-                Instant::now() < deadline,
-                "no {count} lines with {text:?} came; the output was:\n{}",
-                self.lines().join("\n")
-            );
+            assert!(Instant::now() < deadline, "no {count} lines with {text:?} came");
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -64,10 +60,15 @@ impl TestProcess {
         rustix::process::kill_process(pid, signal).unwrap();
     }
 
-    /// Waits for the end of the process.
+    /// Waits for the end of the process, and for its last line, unless another process keeps its output open.
     pub(crate) fn wait(&mut self) -> ExitStatus {
         let child = &mut self.child;
-        wait_for("the process ends", || child.try_wait().unwrap())
+        let status = wait_for("the process ends", || child.try_wait().unwrap());
+        let deadline = Instant::now() + Duration::from_secs(2);
+        while Arc::strong_count(&self.lines) > 1 && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        status
     }
 
     /// Sends SIGTERM and waits for the end of the process.
@@ -81,6 +82,9 @@ impl Drop for TestProcess {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("the output of process {} was:\n{}", self.child.id(), self.lines().join("\n"));
+        }
     }
 }
 

@@ -84,6 +84,10 @@ impl TestWatch {
 
     /// Writes a new file, and returns all batches up to the one that reports the file. The file itself is
     /// left out.
+    ///
+    /// A change before this call may be reported after the file: another test that starts a process at this
+    /// moment keeps a copy of each open file for a while, which delays the event of its close. So wait for
+    /// that change first.
     pub(crate) fn batches_until_fence(&mut self, sandbox: &Sandbox) -> Vec<Vec<String>> {
         static FENCES: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
         let number = FENCES.fetch_add(1, std::sync::atomic::Ordering::Relaxed);

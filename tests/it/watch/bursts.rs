@@ -37,7 +37,8 @@ fn an_atomic_save_is_one_batch_of_one_path() {
             let beside = sandbox.write("tmpfile", format!("round {round}"));
             fs::rename(beside, sandbox.path("a.py")).unwrap();
             drop(hold);
-            assert_eq!(watch.batches_until_fence(&sandbox).concat(), ["changed a.py"], "{mode:?}");
+            assert_eq!(watch.changes(), ["changed a.py"], "{mode:?}");
+            assert!(watch.batches_until_fence(&sandbox).is_empty(), "{mode:?}");
         }
         watch.stop();
     });
@@ -63,7 +64,8 @@ fn a_save_that_renames_the_old_file_away_first_is_one_change() {
         drop(file);
         fs::remove_file(sandbox.path("a.py~")).unwrap();
         drop(hold);
-        assert_eq!(watch.batches_until_fence(&sandbox), [["changed a.py"]]);
+        assert_eq!(watch.changes(), ["changed a.py"]);
+        assert!(watch.batches_until_fence(&sandbox).is_empty());
     }
     watch.stop();
 }
@@ -100,7 +102,11 @@ fn a_file_among_many_is_reported_as_a_single_file() {
         expected.extend([600, 601, 602, 605].map(|number| format!("removed {}", names[number])));
         expected.extend([format!("created {}/inner", names[601]), format!("changed {}", names[603])]);
         expected.sort();
-        let mut told = watch.batches_until_fence(&sandbox).concat();
+        let mut told = Vec::new();
+        while !expected.iter().all(|change| told.contains(change)) {
+            told.extend(watch.changes());
+        }
+        told.extend(watch.batches_until_fence(&sandbox).concat());
         told.sort();
         told.dedup();
         assert_eq!(told, expected, "{mode:?}");
@@ -157,7 +163,8 @@ fn a_file_written_in_pieces_is_reported_when_it_is_closed() {
         pause(2);
     }
     drop(file);
-    assert_eq!(watch.batches_until_fence(&sandbox), [["changed a.py"]]);
+    assert_eq!(watch.changes(), ["changed a.py"]);
+    assert!(watch.batches_until_fence(&sandbox).is_empty());
     watch.stop();
 }
 
