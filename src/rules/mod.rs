@@ -6,28 +6,21 @@
 mod rules;
 mod options;
 mod verdict;
-mod layer;
-mod defect;
-mod error;
 mod lint;
-mod dir;
-mod global;
+mod dir_cache;
+mod dir_rules;
 mod sources;
-mod builtin;
 mod rule_file;
 mod git;
 mod pattern;
 mod path_key;
 
-pub use defect::{Defect, DefectKind};
-pub use error::Error;
 pub use git::{GitEnv, tracked_files};
-pub use layer::Layer;
 pub use lint::{
     Expectation, Finding, FindingId, LintOptions, LintReport, Location, Related, Scope, Severity, lint,
 };
-pub use options::Options;
+pub use options::{Error, Options};
 pub use pattern::{EntryKind, PatternErrorKind};
 pub(crate) use rules::DirMatcher;
 pub use rules::Rules;
-pub use verdict::{Decision, Rule, Verdict};
+pub use verdict::{Decision, Defect, DefectKind, Layer, Rule, Verdict};

@@ -1,11 +1,12 @@
-//! The options from which rules are made.
+//! What rules are made from, and why they cannot be made.
 
 use std::ffi::{OsStr, OsString};
+use std::io;
 use std::path::PathBuf;
 
 use super::git::GitEnv;
-use super::layer::Layer;
 use super::pattern::Case;
+use super::verdict::Layer;
 
 /// The name of an ignore file that projects have from before devrun.
 pub(super) const WATCHDOG_NAME: &str = ".watchdogignore";
@@ -60,8 +61,35 @@ impl Options {
         git.into_iter().chain(own)
     }
 
+    /// The working directory and the watched trees.
+    pub(super) fn all_roots(&self) -> impl Iterator<Item = &PathBuf> {
+        [&self.base].into_iter().chain(&self.roots)
+    }
+
     /// Whether case counts in patterns.
     pub(super) fn case(&self) -> Case {
-        Case::from_ignore_case(self.git.ignore_case)
+        if self.git.ignore_case { Case::Insensitive } else { Case::Sensitive }
     }
+}
+
+/// Why rules cannot be made. The text completes "failed to …".
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The working directory is not absolute.
+    #[error("resolve the working directory {path}", path = path.display())]
+    Base {
+        /// The directory.
+        path: PathBuf,
+        /// The reason.
+        source: io::Error,
+    },
+    /// A file of [`Options::files`](super::Options::files) cannot be read.
+    #[error("read the ignore file {path}", path = path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: io::Error,
+    },
 }

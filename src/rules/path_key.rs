@@ -3,6 +3,7 @@
 //! The key of an absolute path is its bytes without a final slash. The key of the root directory is empty.
 
 use std::ffi::OsStr;
+use std::hash::Hasher;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
 
@@ -43,4 +44,23 @@ pub(crate) fn clean(path: &Path) -> PathBuf {
 /// A path from the bytes of a rule or of git's output.
 pub(crate) fn path_from(bytes: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(bytes))
+}
+
+/// A fast hash for keys, which are long and looked up for every path. It does not resist chosen keys: a
+/// directory with colliding names is slow, and nothing worse.
+#[derive(Debug, Default)]
+pub(crate) struct KeyHasher(u64);
+
+impl Hasher for KeyHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = xxhash_rust::xxh3::xxh3_64_with_seed(bytes, self.0);
+    }
+
+    fn write_usize(&mut self, number: usize) {
+        self.0 = self.0.rotate_left(5) ^ number as u64;
+    }
 }

@@ -5,9 +5,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::defect::{Defect, DefectKind};
-use super::layer::Layer;
 use super::pattern::{Case, Pattern, PatternIndex, Query};
+use super::verdict::{Defect, DefectKind, Layer};
 
 /// Maximum size of a rule file. git ignores larger ones too.
 const MAX_FILE_SIZE: u64 = 100 << 20;
@@ -15,12 +14,15 @@ const MAX_FILE_SIZE: u64 = 100 << 20;
 /// The rules of one source: a file, the patterns of the options, or the built-in table.
 #[derive(Debug)]
 pub(super) struct RuleFile {
-    source: Option<PathBuf>,
-    layer: Layer,
-    content: Vec<u8>,
-    rules: Vec<RuleLine>,
+    /// The path of the file; `None` for patterns of the options and the built-in table.
+    pub(super) source: Option<PathBuf>,
+    pub(super) layer: Layer,
+    /// The content as it was read.
+    pub(super) content: Vec<u8>,
+    /// The rules, in the order of their lines.
+    pub(super) rules: Vec<RuleLine>,
     /// Why the file cannot be read.
-    read_error: Option<String>,
+    pub(super) read_error: Option<String>,
     index: PatternIndex,
 }
 
@@ -33,8 +35,9 @@ pub(super) struct RuleLine {
     start: u32,
     /// The offset behind the pattern's text.
     end: u32,
-    number: u32,
-    pattern: Pattern,
+    /// The number of the line, counted from 1.
+    pub(super) number: u32,
+    pub(super) pattern: Pattern,
 }
 
 /// Whether a rule file may be a symbolic link.
@@ -49,7 +52,8 @@ pub(super) enum Symlink {
 impl RuleFile {
     /// Reads a rule file. Returns `None` if there is no regular file at the path; a FIFO is never opened.
     pub(super) fn read(path: &Path, layer: Layer, symlink: Symlink, case: Case) -> Option<Self> {
-        let unreadable = |reason: String| Some(Self::unreadable(path.into(), layer, reason));
+        let parse = |content| Self::parse(Some(path.into()), layer, content, case);
+        let unreadable = |reason| Some(Self { read_error: Some(reason), ..parse(Vec::new()) });
         let metadata = match symlink {
             Symlink::Follow => path.metadata(),
             Symlink::Skip => path.symlink_metadata(),
@@ -64,7 +68,7 @@ impl RuleFile {
             return unreadable(format!("it has {size} bytes, and the maximum is {MAX_FILE_SIZE}"));
         }
         match std::fs::read(path) {
-            Ok(content) => Some(Self::parse(Some(path.into()), layer, content, case)),
+            Ok(content) => Some(parse(content)),
             Err(error) if is_absence(&error) => None,
             Err(error) => unreadable(error.to_string()),
         }
@@ -111,11 +115,6 @@ impl RuleFile {
         Self::new(None, layer, content, rules, case)
     }
 
-    fn unreadable(source: PathBuf, layer: Layer, reason: String) -> Self {
-        let empty = Self::new(Some(source), layer, Vec::new(), Vec::new(), Case::Sensitive);
-        Self { read_error: Some(reason), ..empty }
-    }
-
     fn new(
         source: Option<PathBuf>,
         layer: Layer,
@@ -123,38 +122,13 @@ impl RuleFile {
         rules: Vec<RuleLine>,
         case: Case,
     ) -> Self {
-        let index = PatternIndex::new(rules.iter().map(RuleLine::pattern), case);
+        let index = PatternIndex::new(rules.iter().map(|rule| &rule.pattern), case);
         Self { source, layer, content, rules, read_error: None, index }
-    }
-
-    /// The path of the file; `None` for patterns of the options and the built-in table.
-    pub(super) fn source(&self) -> Option<&Path> {
-        self.source.as_deref()
-    }
-
-    /// The rank of the source.
-    pub(super) fn layer(&self) -> Layer {
-        self.layer
-    }
-
-    /// The content as it was read.
-    pub(super) fn content(&self) -> &[u8] {
-        &self.content
-    }
-
-    /// The rules, in the order of their lines.
-    pub(super) fn rules(&self) -> &[RuleLine] {
-        &self.rules
-    }
-
-    /// Why the file cannot be read; `None` if it was read.
-    pub(super) fn read_error(&self) -> Option<&str> {
-        self.read_error.as_deref()
     }
 
     /// Whether case counts for these rules.
     pub(super) fn case(&self) -> Case {
-        self.index.case()
+        self.index.case
     }
 
     /// Whether no rule can match anything.
@@ -203,9 +177,9 @@ impl RuleFile {
             Some(Defect {
                 source: self.source.clone(),
                 line: rule.number,
-                column: rule.column() + error.start() as u32,
+                column: rule.column() + error.start as u32,
                 text: self.text(rule).to_vec(),
-                kind: DefectKind::NeverMatches(error.kind()),
+                kind: DefectKind::NeverMatches(error.kind),
             })
         });
         unreadable.into_iter().chain(bad_lines)
@@ -213,19 +187,9 @@ impl RuleFile {
 }
 
 impl RuleLine {
-    /// The number of the line, counted from 1.
-    pub(super) fn number(&self) -> u32 {
-        self.number
-    }
-
     /// The column of the pattern's first byte, counted from 1, in bytes.
     pub(super) fn column(&self) -> u32 {
         self.start - self.line_start + 1
-    }
-
-    /// The pattern.
-    pub(super) fn pattern(&self) -> &Pattern {
-        &self.pattern
     }
 }
 
@@ -269,7 +233,6 @@ fn trim_spaces(line: &[u8]) -> &[u8] {
 
 #[cfg(test)]
 mod tests {
-    use super::super::pattern::PatternErrorKind;
     use super::*;
 
     fn texts(content: &[u8]) -> Vec<(u32, u32, String)> {
@@ -285,15 +248,5 @@ mod tests {
         let read = texts(b"\xef\xbb\xbfa  \r\n#c\n\n b\\  \nc\0d\n\t\r\r\nlast\r");
         let expected = [(1, 4, "a"), (4, 1, " b\\ "), (5, 1, "c"), (6, 1, "\t\r"), (7, 1, "last")];
         assert_eq!(read, expected.map(|(line, column, text)| (line, column, text.to_owned())));
-    }
-
-    #[test]
-    fn a_bad_line_is_data_and_the_others_apply() {
-        let content = b"a[\n\xff\nb\n".to_vec();
-        let file = RuleFile::parse(None, Layer::Watchignore, content, Case::Sensitive);
-        assert_eq!(file.rules.len(), 3);
-        let defects: Vec<Defect> = file.defects().collect();
-        assert_eq!((defects.len(), defects[0].line, defects[0].column), (1, 1, 2));
-        assert_eq!(defects[0].kind, DefectKind::NeverMatches(PatternErrorKind::UnclosedSet));
     }
 }

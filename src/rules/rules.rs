@@ -1,19 +1,18 @@
 //! The rules of a working directory: all layers together, cached by directory.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, RwLock};
 
-use super::defect::Defect;
-use super::dir::{DirCache, DirRules, EntryLookup};
-use super::error::Error;
-use super::global::GlobalSources;
-use super::options::Options;
+use super::dir_cache::DirCache;
+use super::dir_rules::{DirRules, Listing};
+use super::options::{Error, Options};
 use super::path_key;
 use super::pattern::EntryKind;
 use super::rule_file::RuleFile;
-use super::verdict::{Decision, Verdict};
+use super::sources::GlobalSources;
+use super::verdict::{Decision, Defect, Verdict};
 use crate::sync;
 
 /// The rules of a working directory. Clones share one cache; all methods may be called from several threads.
@@ -49,11 +48,8 @@ pub struct Rules {
 
 #[derive(Debug)]
 struct Shared {
+    /// All paths are absolute and clean.
     options: Options,
-    /// The working directory, then the other roots; clean.
-    roots: Vec<PathBuf>,
-    /// Whether the working directory is named as a root.
-    base_is_root: bool,
     state: RwLock<State>,
 }
 
@@ -73,19 +69,16 @@ impl Rules {
             let source = std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is not absolute");
             return Err(Error::Base { path: options.base, source });
         }
-        let base = path_key::clean(&options.base);
-        let mut roots = vec![base.clone()];
-        let mut base_is_root = false;
-        for root in &options.roots {
-            let root = path_key::clean(&base.join(root));
-            base_is_root |= root == base;
-            if !roots.contains(&root) {
-                roots.push(root);
-            }
+        let mut options = options;
+        options.base = path_key::clean(&options.base);
+        for path in options.roots.iter_mut().chain(&mut options.files) {
+            *path = path_key::clean(&options.base.join(&*path));
         }
-        let global = Arc::new(GlobalSources::read(&options, &roots)?);
+        options.roots.sort_unstable();
+        options.roots.dedup();
+        let global = Arc::new(GlobalSources::read(&options)?);
         let state = RwLock::new(State { global, cache: DirCache::default() });
-        Ok(Self { shared: Arc::new(Shared { options, roots, base_is_root, state }) })
+        Ok(Self { shared: Arc::new(Shared { options, state }) })
     }
 
     /// Decides about an absolute path, which need not exist. `.` and `..` are removed from it by text.
@@ -127,10 +120,10 @@ impl Rules {
         has_entry: &dyn Fn(&OsStr) -> bool,
     ) -> Option<DirMatcher> {
         let key = path_key::of(dir);
-        let rules = self.cached(key).or_else(|| self.learn(dir, EntryLookup::listed(has_entry)))?;
+        let rules = self.cached(key).or_else(|| self.learn(dir, Some(has_entry)))?;
         let is_here =
             |file: &PathBuf| path_key::split(path_key::of(file)).is_some_and(|(parent, _)| parent == key);
-        let has_outside_file = self.shared.read().global.outside_files().iter().any(is_here);
+        let has_outside_file = sync::read(&self.shared.state).global.outside_files.iter().any(is_here);
         Some(DirMatcher { rules: self.clone(), dir: rules, has_outside_file })
     }
 
@@ -142,9 +135,9 @@ impl Rules {
         if self.shared.is_rule_file_name(name) {
             return true;
         }
-        let state = self.shared.read();
-        let is_exclude_file = |dir: &Arc<DirRules>| dir.exclude_file() == Some(path);
-        state.global.outside_files().binary_search_by(|known| known.as_path().cmp(path)).is_ok()
+        let state = sync::read(&self.shared.state);
+        let is_exclude_file = |dir: &Arc<DirRules>| dir.exclude_file.as_deref() == Some(path);
+        state.global.outside_files.binary_search_by(|known| known.as_path().cmp(path)).is_ok()
             || (self.shared.options.vcs && name == "exclude" && state.cache.iter().any(is_exclude_file))
     }
 
@@ -152,9 +145,9 @@ impl Rules {
     /// `info/exclude`, `core.excludesFile`, [`Options::files`], and nested files above a root.
     #[must_use]
     pub fn outside_files(&self) -> Vec<PathBuf> {
-        let state = self.shared.read();
-        let mut files = state.global.outside_files().to_vec();
-        files.extend(state.cache.iter().filter_map(|dir| dir.exclude_file()).map(PathBuf::from));
+        let state = sync::read(&self.shared.state);
+        let mut files = state.global.outside_files.clone();
+        files.extend(state.cache.iter().filter_map(|dir| dir.exclude_file.clone()));
         drop(state);
         files.sort_unstable();
         files.dedup();
@@ -168,15 +161,15 @@ impl Rules {
     /// For a directory above a root or above one of [`Rules::outside_files`], everything is read again.
     pub fn forget(&self, dir: &Path) {
         let dir = path_key::clean(dir);
-        let affects_all = self.shared.roots.iter().any(|root| root.starts_with(&dir))
+        let affects_all = self.shared.options.all_roots().any(|root| root.starts_with(&dir))
             || self.outside_files().iter().any(|file| file.starts_with(&dir));
         if !affects_all {
-            self.shared.write().cache.forget(&dir);
+            sync::write(&self.shared.state).cache.forget(&dir);
             return;
         }
         // If a file of the options has disappeared, its rules apply until it is back.
-        let global = GlobalSources::read(&self.shared.options, &self.shared.roots).ok();
-        let mut state = self.shared.write();
+        let global = GlobalSources::read(&self.shared.options).ok();
+        let mut state = sync::write(&self.shared.state);
         if let Some(global) = global {
             state.global = Arc::new(global);
         }
@@ -192,59 +185,43 @@ impl Rules {
     /// All rule files that were read so far, sorted by path. [`Options::patterns`] comes first, then the
     /// built-in table.
     pub(super) fn rule_files(&self) -> Vec<Arc<RuleFile>> {
-        let state = self.shared.read();
+        let state = sync::read(&self.shared.state);
         let mut files: Vec<Arc<RuleFile>> = state.global.rule_files().cloned().collect();
-        files.extend(state.cache.iter().flat_map(|dir| dir.own_files()).cloned());
+        files.extend(state.cache.iter().flat_map(|dir| &dir.own_files).cloned());
         drop(state);
-        files.sort_by(|a, b| (a.source(), b.layer()).cmp(&(b.source(), a.layer())));
+        files.sort_by(|a, b| (&a.source, b.layer).cmp(&(&b.source, a.layer)));
         files
     }
 
-    /// The working directory.
-    pub(super) fn base(&self) -> &Path {
-        &self.shared.roots[0]
+    /// The options. All their paths are absolute and clean.
+    pub(super) fn options(&self) -> &Options {
+        &self.shared.options
     }
 
     /// The watched trees: the roots of the options, or the working directory if there are none.
-    pub(super) fn roots(&self) -> &[PathBuf] {
-        let roots = &self.shared.roots;
-        let includes_base = self.shared.options.roots.is_empty() || self.shared.base_is_root;
-        if includes_base { roots } else { &roots[1..] }
-    }
-
-    /// The names of nested rule files.
-    pub(super) fn rule_file_names(&self) -> Vec<OsString> {
-        self.shared.options.nested_files().map(|(name, _)| name.to_owned()).collect()
-    }
-
-    /// The paths of [`Options::files`], absolute.
-    pub(super) fn files_by_path(&self) -> Vec<PathBuf> {
-        let options = &self.shared.options;
-        options.files.iter().map(|file| path_key::clean(&options.base.join(file))).collect()
+    pub(super) fn watched_roots(&self) -> &[PathBuf] {
+        let options = self.options();
+        if options.roots.is_empty() { std::slice::from_ref(&options.base) } else { &options.roots }
     }
 
     fn cached(&self, dir_key: &[u8]) -> Option<Arc<DirRules>> {
-        self.shared.read().cache.get(dir_key).cloned()
+        sync::read(&self.shared.state).cache.get(dir_key).cloned()
     }
 
     /// Reads the rules of a path's directory. `None` if the path is not clean.
     fn learn_parent(&self, path: &Path) -> Option<Arc<DirRules>> {
-        if path_key::is_clean(path_key::of(path)) {
-            self.learn(path.parent()?, EntryLookup::UNKNOWN)
-        } else {
-            None
-        }
+        if path_key::is_clean(path_key::of(path)) { self.learn(path.parent()?, None) } else { None }
     }
 
     /// Reads the rules of a directory and of the directories above it that are not cached. `None` if the path
-    /// is not clean. `lookup` is about the directory itself.
-    fn learn(&self, dir: &Path, lookup: EntryLookup<'_>) -> Option<Arc<DirRules>> {
+    /// is not clean. `listing` is that of the directory itself.
+    fn learn(&self, dir: &Path, listing: Listing<'_>) -> Option<Arc<DirRules>> {
         if !path_key::is_clean(path_key::of(dir)) {
             return None;
         }
         let (global, version) = {
-            let state = self.shared.read();
-            (Arc::clone(&state.global), state.cache.version())
+            let state = sync::read(&self.shared.state);
+            (Arc::clone(&state.global), state.cache.version)
         };
         let mut unknown = Vec::new();
         let mut known = None;
@@ -261,27 +238,19 @@ impl Rules {
             if rules.excludes_all_of(path, &global) {
                 break;
             }
-            let lookup = if path == dir { lookup } else { EntryLookup::UNKNOWN };
-            rules = Arc::new(DirRules::enter(&rules, path, &self.shared.options, &global, lookup));
+            let listing = if path == dir { listing } else { None };
+            rules = Arc::new(DirRules::enter(&rules, path, &self.shared.options, &global, listing));
             learned.push((Arc::from(path_key::of(path)), Arc::clone(&rules)));
         }
-        self.shared.write().cache.insert(version, learned);
+        sync::write(&self.shared.state).cache.insert(version, learned);
         Some(rules)
     }
 }
 
 impl Shared {
-    fn read(&self) -> RwLockReadGuard<'_, State> {
-        sync::read(&self.state)
-    }
-
-    fn write(&self) -> RwLockWriteGuard<'_, State> {
-        sync::write(&self.state)
-    }
-
     /// Whether an entry of a directory is a root.
     fn is_root(&self, dir: &DirRules, path: &Path) -> bool {
-        dir.has_root() && self.roots.iter().any(|root| root == path)
+        dir.has_root && self.options.all_roots().any(|root| root == path)
     }
 
     /// Whether rules are read from files of this name in every directory. `.git` is such a name, because it

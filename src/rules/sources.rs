@@ -1,13 +1,16 @@
-//! The rule files that apply to the entries of one directory, in the order in which they decide.
+//! The rule files that apply to the entries of one directory, and those that apply to the whole tree.
 
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::layer::Layer;
-use super::pattern::{EntryKind, Query};
-use super::rule_file::{RuleFile, RuleLine};
-use super::verdict::Rule;
+use super::git::Repository;
+use super::options::{Error, Options};
+use super::pattern::{Case, EntryKind, Query};
+use super::rule_file::{RuleFile, RuleLine, Symlink};
+use super::verdict::{Layer, Rule};
 
-/// All sources of a directory, the deciding one first. Cheap to clone.
+/// The rule files that apply to the entries of one directory, the deciding one first. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Sources {
     list: Arc<[Source]>,
@@ -29,13 +32,6 @@ pub(super) enum Prefix {
     Elsewhere,
 }
 
-impl Prefix {
-    /// The prefix for paths below the directory of a source, given by its key.
-    pub(super) fn below(dir_key: &[u8]) -> Self {
-        Self::Bytes(dir_key.len() + 1)
-    }
-}
-
 /// A rule that matched.
 #[derive(Debug, Clone)]
 pub(super) struct Match {
@@ -46,24 +42,24 @@ pub(super) struct Match {
 impl Match {
     /// Whether the rule takes the path back (`!`).
     pub(super) fn is_negated(&self) -> bool {
-        self.line().pattern().is_negated()
+        self.line().pattern.negated
     }
 
     /// The rule as a verdict names it.
     pub(super) fn rule(&self) -> Rule {
         let line = self.line();
         Rule {
-            layer: self.file.layer(),
-            source: self.file.source().map(Into::into),
-            line: line.number(),
+            layer: self.file.layer,
+            source: self.file.source.clone(),
+            line: line.number,
             column: line.column(),
             pattern: self.file.text(line).to_vec(),
-            negated: line.pattern().is_negated(),
+            negated: line.pattern.negated,
         }
     }
 
     fn line(&self) -> &RuleLine {
-        &self.file.rules()[self.index as usize]
+        &self.file.rules[self.index as usize]
     }
 }
 
@@ -71,14 +67,13 @@ impl Sources {
     /// The rule that decides about an entry of this directory: the match in the first source that has one.
     /// `key` is the key of the entry's path, `name` its last component.
     pub(super) fn decide(&self, key: &[u8], name: &[u8], kind: EntryKind) -> Option<Match> {
-        let (source, index) = self.find(key, name, kind)?;
-        Some(Match { file: Arc::clone(&source.file), index })
+        let (file, index) = self.find(key, name, kind)?;
+        Some(Match { file: Arc::clone(file), index })
     }
 
     /// Whether the deciding rule ignores an entry of this directory. Does not allocate.
     pub(super) fn ignores(&self, key: &[u8], name: &[u8], kind: EntryKind) -> bool {
-        self.find(key, name, kind)
-            .is_some_and(|(source, index)| !source.file.rules()[index as usize].pattern().is_negated())
+        self.find(key, name, kind).is_some_and(|(file, index)| !file.rules[index as usize].pattern.negated)
     }
 
     /// These sources and one more, which decides before the others of its layer and before lower layers.
@@ -86,7 +81,7 @@ impl Sources {
         if file.is_idle() {
             return self.clone();
         }
-        let at = self.list.iter().take_while(|source| source.file.layer() > file.layer()).count();
+        let at = self.list.iter().take_while(|source| source.file.layer > file.layer).count();
         let (before, after) = self.list.split_at(at);
         let new = Source { file: Arc::clone(file), prefix };
         Self { list: before.iter().cloned().chain([new]).chain(after.iter().cloned()).collect() }
@@ -94,7 +89,7 @@ impl Sources {
 
     /// These sources without some layers.
     pub(super) fn without(&self, layers: &[Layer]) -> Self {
-        let kept = self.list.iter().filter(|source| !layers.contains(&source.file.layer()));
+        let kept = self.list.iter().filter(|source| !layers.contains(&source.file.layer));
         Self { list: kept.cloned().collect() }
     }
 
@@ -107,14 +102,149 @@ impl Sources {
         Self { list: self.list.iter().map(changed).collect() }
     }
 
-    fn find(&self, key: &[u8], name: &[u8], kind: EntryKind) -> Option<(&Source, u32)> {
-        let query = Query::new(name, None, kind);
-        self.list.iter().find_map(|source| {
-            let path = match source.prefix {
-                Prefix::Bytes(len) => key.get(len..),
+    fn find(&self, key: &[u8], name: &[u8], kind: EntryKind) -> Option<(&Arc<RuleFile>, u32)> {
+        let mut query = Query::new(name, None, kind);
+        self.list.iter().find_map(|Source { file, prefix }| {
+            query.path = match prefix {
+                Prefix::Bytes(len) => key.get(*len..),
                 Prefix::Elsewhere => None,
             };
-            source.file.last_match(query.with_path(path)).map(|index| (source, index))
+            file.last_match(query).map(|index| (file, index))
         })
     }
+}
+
+/// The sources that apply to the whole tree. They are read again if one of their files changes, or a
+/// directory above a root.
+#[derive(Debug)]
+pub(super) struct GlobalSources {
+    patterns: Arc<RuleFile>,
+    /// The files of [`Options::files`], in reverse order, because the last one decides.
+    files: Vec<Arc<RuleFile>>,
+    /// The file of `core.excludesFile`.
+    pub(super) git_excludes: Option<Arc<RuleFile>>,
+    builtin: Option<Arc<RuleFile>>,
+    /// The working directory first, then the roots of the watch.
+    roots: Vec<Root>,
+    /// The rule files outside the roots, whether they exist or not; sorted.
+    pub(super) outside_files: Vec<PathBuf>,
+}
+
+/// The working directory or a root of the watch. It counts even if a rule of a directory above it matches.
+#[derive(Debug)]
+struct Root {
+    path: PathBuf,
+    /// Where nested rule files begin: the top of the root's repository, or the root itself.
+    top: PathBuf,
+}
+
+impl GlobalSources {
+    /// Reads the sources.
+    pub(super) fn read(options: &Options) -> Result<Self, Error> {
+        let case = options.case();
+        let mut files = Vec::new();
+        for path in options.files.iter().rev() {
+            let Some(file) = RuleFile::read(path, Layer::Watchignore, Symlink::Follow, case) else {
+                return Err(Error::File { path: path.clone(), source: io::ErrorKind::NotFound.into() });
+            };
+            files.push(Arc::new(file));
+        }
+        let roots: Vec<Root> = options.all_roots().map(|path| Root::new(path)).collect();
+        let git_excludes = options.git.excludes_file.as_deref().filter(|_| options.vcs);
+        let git_excludes = git_excludes
+            .and_then(|path| RuleFile::read(path, Layer::GitGlobal, Symlink::Follow, case))
+            .map(Arc::new);
+        Ok(Self {
+            patterns: Arc::new(RuleFile::from_patterns(Layer::Patterns, &options.patterns, case)),
+            files,
+            git_excludes,
+            builtin: options.builtin.then(|| Arc::new(builtin(case))),
+            outside_files: outside_files(options, &roots),
+            roots,
+        })
+    }
+
+    /// The sources of the root directory: patterns for file names apply, patterns for paths do not yet.
+    pub(super) fn sources(&self) -> Sources {
+        let low_to_high = self
+            .builtin
+            .iter()
+            .chain(&self.git_excludes)
+            .chain(self.files.iter().rev())
+            .chain([&self.patterns]);
+        low_to_high.fold(Sources::default(), |sources, file| sources.with(file, Prefix::Elsewhere))
+    }
+
+    /// All rule files among the sources.
+    pub(super) fn rule_files(&self) -> impl Iterator<Item = &Arc<RuleFile>> {
+        [&self.patterns].into_iter().chain(&self.files).chain(&self.git_excludes).chain(&self.builtin)
+    }
+
+    /// Whether the patterns of a source are relative to the working directory.
+    pub(super) fn is_relative_to_base(&self, file: &RuleFile) -> bool {
+        file.layer == Layer::Patterns || self.files.iter().any(|known| std::ptr::eq(&**known, file))
+    }
+
+    /// Whether a path is the working directory.
+    pub(super) fn is_base(&self, path: &Path) -> bool {
+        self.roots.first().is_some_and(|base| base.path == path)
+    }
+
+    /// Whether a path is the working directory or a root.
+    pub(super) fn is_root(&self, path: &Path) -> bool {
+        self.roots.iter().any(|root| root.path == path)
+    }
+
+    /// Whether nested rule files of some root begin in a directory.
+    pub(super) fn is_top(&self, path: &Path) -> bool {
+        self.roots.iter().any(|root| root.top == path)
+    }
+
+    /// Whether a root is an entry of a directory.
+    pub(super) fn has_root_in(&self, dir: &Path) -> bool {
+        self.roots.iter().any(|root| root.path.parent() == Some(dir))
+    }
+
+    /// Whether a root lies below a directory, at any depth.
+    pub(super) fn has_root_below(&self, dir: &Path) -> bool {
+        self.roots.iter().any(|root| root.path != dir && root.path.starts_with(dir))
+    }
+}
+
+impl Root {
+    fn new(path: &Path) -> Self {
+        let top = Repository::containing(path).map_or(path, |repository| repository.top);
+        Self { path: path.to_path_buf(), top: top.to_path_buf() }
+    }
+
+    /// The directories above the root that contain rule files for it.
+    fn dirs_above(&self) -> impl Iterator<Item = &Path> {
+        self.path.ancestors().skip(1).take_while(|dir| dir.starts_with(&self.top))
+    }
+}
+
+fn outside_files(options: &Options, roots: &[Root]) -> Vec<PathBuf> {
+    let mut files = options.files.clone();
+    if options.vcs {
+        files.extend(options.git.excludes_file.clone());
+        let repositories = roots.iter().filter_map(|root| Repository::with_top(&root.top));
+        files.extend(repositories.map(|repository| repository.exclude_file()));
+    }
+    for dir in roots.iter().flat_map(Root::dirs_above) {
+        files.extend(options.nested_files().map(|(name, _)| dir.join(name)));
+    }
+    files.sort_unstable();
+    files.dedup();
+    files
+}
+
+/// The built-in table, the lowest layer: names that no project gives to its sources. A verdict names its lines
+/// by number.
+///
+/// The table contains only what version control, editors, desktops and language runtimes write next to
+/// sources. Result directories such as `target/`, `build/` and `dist/` are left to the project's own ignore
+/// files, because in some projects such a directory contains sources. A missed edit is worse than one
+/// needless restart. Any other layer can take a name back with `!`.
+fn builtin(case: Case) -> RuleFile {
+    RuleFile::parse(None, Layer::Builtin, include_bytes!("builtin.watchignore").to_vec(), case)
 }

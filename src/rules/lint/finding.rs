@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use crate::Remedy;
@@ -157,10 +158,12 @@ impl fmt::Display for FindingId {
 }
 
 impl Finding {
+    /// A finding of the usual severity. The text of the remedy names no option of devrun.
     pub(super) fn new(
         id: FindingId,
         location: impl Into<Option<Location>>,
         message: impl Into<String>,
+        remedy: impl Into<Cow<'static, str>>,
     ) -> Self {
         Self {
             id,
@@ -169,7 +172,7 @@ impl Finding {
             message: message.into(),
             label: String::new(),
             related: None,
-            remedy: Remedy::None,
+            remedy: Remedy::Text(remedy.into()),
         }
     }
 
@@ -184,32 +187,23 @@ impl Finding {
     pub(super) fn related(self, location: Location, label: impl Into<String>) -> Self {
         Self { related: Some(Related { location, label: label.into() }), ..self }
     }
-
-    pub(super) fn remedy(self, remedy: Remedy) -> Self {
-        Self { remedy, ..self }
-    }
-
-    /// Sets a remedy that names no option of devrun.
-    pub(super) fn remedy_text(self, text: impl Into<Cow<'static, str>>) -> Self {
-        self.remedy(Remedy::Text(text.into()))
-    }
 }
 
 impl Location {
-    /// `len` bytes of a rule's text, from the offset `start`.
-    pub(super) fn part(file: &RuleFile, rule: &RuleLine, start: usize, len: usize) -> Self {
+    /// A part of a rule's text.
+    pub(super) fn part(file: &RuleFile, rule: &RuleLine, part: Range<usize>) -> Self {
         Self {
-            file: file.source().map(Path::to_path_buf),
-            line: rule.number(),
-            column: rule.column() + start as u32,
-            len: len as u32,
+            file: file.source.clone(),
+            line: rule.number,
+            column: rule.column() + part.start as u32,
+            len: part.len() as u32,
             text: file.raw_line(rule).to_vec(),
         }
     }
 
     /// The whole text of a rule.
     pub(super) fn rule(file: &RuleFile, rule: &RuleLine) -> Self {
-        Self::part(file, rule, 0, file.text(rule).len())
+        Self::part(file, rule, 0..file.text(rule).len())
     }
 
     /// A file as a whole.

@@ -1,6 +1,8 @@
 //! Checks of single rules: bad patterns, and spellings that git reads otherwise than their authors mean.
 
 use std::borrow::Cow;
+use std::ops::Range;
+use std::path::PathBuf;
 
 use super::finding::{Finding, FindingId, Location, Severity};
 use crate::rules::pattern::{PatternError, PatternErrorKind};
@@ -8,19 +10,21 @@ use crate::rules::rule_file::{RuleFile, RuleLine};
 
 /// Checks the file as a whole and each rule by itself.
 pub(super) fn check_lines(file: &RuleFile) -> Vec<Finding> {
-    if let (Some(reason), Some(path)) = (file.read_error(), file.source()) {
-        let finding = Finding::new(FindingId::UnreadableFile, Location::file(path), reason);
-        return vec![finding.remedy_text("make it readable, or remove it: none of its rules applies now")];
+    if let (Some(reason), Some(path)) = (file.read_error.as_deref(), file.source.as_deref()) {
+        let remedy = "make it readable, or remove it: none of its rules applies now";
+        return vec![Finding::new(FindingId::UnreadableFile, Location::file(path), reason, remedy)];
     }
-    if is_utf16(file.content()) {
-        return file
-            .source()
-            .map(|path| utf16(Location { line: 1, ..Location::file(path) }))
-            .into_iter()
-            .collect();
+    if is_utf16(&file.content) {
+        let message = "the file is UTF-16, and git reads bytes: none of its rules works";
+        let remedy = "save it as UTF-8 (in PowerShell: `Set-Content -Encoding utf8`)";
+        let finding = |path: &PathBuf| {
+            let location = Location { line: 1, ..Location::file(path) };
+            Finding::new(FindingId::NotUtf8, location, message, remedy)
+        };
+        return file.source.iter().map(finding).collect();
     }
     let mut findings = Vec::new();
-    for rule in file.rules() {
+    for rule in &file.rules {
         let check = LineCheck { file, rule, text: file.text(rule) };
         findings.extend(check.invalid_pattern());
         findings.extend(check.nul_byte());
@@ -39,13 +43,6 @@ pub(super) fn is_utf16(content: &[u8]) -> bool {
     content.starts_with(b"\xff\xfe") || content.starts_with(b"\xfe\xff")
 }
 
-fn utf16(location: Location) -> Finding {
-    let message = "the file is UTF-16, and git reads bytes: none of its rules works";
-    Finding::new(FindingId::NotUtf8, location, message)
-        .severity(Severity::Error)
-        .remedy_text("save it as UTF-8 (in PowerShell: `Set-Content -Encoding utf8`)")
-}
-
 /// One rule and the checks on it. Each check returns at most one finding.
 struct LineCheck<'a> {
     file: &'a RuleFile,
@@ -54,28 +51,33 @@ struct LineCheck<'a> {
 }
 
 impl LineCheck<'_> {
-    /// A finding about `len` bytes of the rule's text, from the offset `start`.
-    fn finding(&self, id: FindingId, start: usize, len: usize, message: &str) -> Finding {
-        Finding::new(id, Location::part(self.file, self.rule, start, len), message)
+    /// A finding about a part of the rule's text.
+    fn finding(
+        &self,
+        id: FindingId,
+        part: Range<usize>,
+        message: &str,
+        remedy: impl Into<Cow<'static, str>>,
+    ) -> Option<Finding> {
+        Some(Finding::new(id, Location::part(self.file, self.rule, part), message, remedy))
     }
 
     fn invalid_pattern(&self) -> Option<Finding> {
-        let error = self.rule.pattern().error()?;
-        let span = error.span_in(self.text.len());
-        let message = "this rule can never match";
-        let finding = self.finding(FindingId::InvalidPattern, span.start, span.len(), message);
-        Some(finding.label(error.kind().as_str()).remedy_text(self.pattern_remedy(error)))
+        let error = self.rule.pattern.error()?;
+        let (part, remedy) = (error.span_in(self.text.len()), self.pattern_remedy(error));
+        let finding = self.finding(FindingId::InvalidPattern, part, "this rule can never match", remedy)?;
+        Some(finding.label(error.kind.as_str()))
     }
 
     fn pattern_remedy(&self, error: PatternError) -> Cow<'static, str> {
-        let text = match error.kind() {
+        let text = match error.kind {
             PatternErrorKind::Empty => "remove the line, or write a name",
             PatternErrorKind::UnclosedSet => r"close the set with `]`, or write `\[` for a bracket in a name",
             PatternErrorKind::UnknownClass => {
                 "one of [:alnum:] [:alpha:] [:blank:] [:cntrl:] [:digit:] [:graph:] [:lower:] \
                  [:print:] [:punct:] [:space:] [:upper:] [:xdigit:]"
             }
-            PatternErrorKind::EmptySet if self.text.get(error.start()) == Some(&b'\\') => {
+            PatternErrorKind::EmptySet if self.text.get(error.start) == Some(&b'\\') => {
                 "remove the backslash: case does not count here (core.ignoreCase), and then git never \
                  matches an escaped capital letter"
             }
@@ -101,30 +103,31 @@ impl LineCheck<'_> {
                         file there";
             return text.into();
         };
-        let sign = if self.rule.pattern().is_negated() { "!" } else { "" };
+        let sign = if self.rule.pattern.negated { "!" } else { "" };
         format!("write `{sign}/{}`: rules are relative to their file", String::from_utf8_lossy(rest)).into()
     }
 
     fn nul_byte(&self) -> Option<Finding> {
-        let at = self.file.trimmed_text(self.rule).iter().position(|byte| *byte == 0)?;
+        let at = self.text.len() + self.file.trimmed_text(self.rule).iter().position(|byte| *byte == 0)?;
         let message = "the line contains a NUL byte, and git reads it only up to there";
-        let finding = self.finding(FindingId::InvalidPattern, self.text.len() + at, 1, message);
-        Some(finding.severity(Severity::Warning).remedy_text("remove the byte"))
+        let finding = self.finding(FindingId::InvalidPattern, at..at + 1, message, "remove the byte")?;
+        Some(finding.severity(Severity::Warning))
     }
 
     fn encoding(&self) -> Option<Finding> {
         let error = std::str::from_utf8(self.text).err()?;
+        let start = error.valid_up_to();
+        let end = error.error_len().map_or(self.text.len(), |len| start + len);
         let message = "the line is not UTF-8: it matches only names with the very same bytes";
-        let len = error.error_len().unwrap_or(self.text.len() - error.valid_up_to());
-        let finding = self.finding(FindingId::NotUtf8, error.valid_up_to(), len, message);
-        Some(finding.severity(Severity::Warning).remedy_text("save the file as UTF-8, if the names are"))
+        let remedy = "save the file as UTF-8, if the names are";
+        Some(self.finding(FindingId::NotUtf8, start..end, message, remedy)?.severity(Severity::Warning))
     }
 
     fn trailing_space(&self) -> Option<Finding> {
+        let end = self.text.len();
         if let Some(len) = kept_white_space(self.text) {
             let message = "the white space at the end is a part of the pattern: git drops spaces only";
-            let finding = self.finding(FindingId::TrailingSpace, self.text.len() - len, len, message);
-            return Some(finding.remedy_text("remove it"));
+            return self.finding(FindingId::TrailingSpace, end - len..end, message, "remove it");
         }
         let trimmed = self.file.trimmed_text(self.rule);
         let spaces = trimmed.iter().take_while(|byte| **byte == b' ').count();
@@ -132,12 +135,9 @@ impl LineCheck<'_> {
             return None;
         }
         let message = "git drops spaces at the end of a line";
-        let finding = self.finding(FindingId::TrailingSpace, self.text.len(), spaces, message);
-        Some(
-            finding
-                .severity(Severity::Note)
-                .remedy_text(r"remove them, or write `\ ` for a space that counts"),
-        )
+        let remedy = r"remove them, or write `\ ` for a space that counts";
+        let finding = self.finding(FindingId::TrailingSpace, end..end + spaces, message, remedy)?;
+        Some(finding.severity(Severity::Note))
     }
 
     fn leading_space(&self) -> Option<Finding> {
@@ -146,27 +146,26 @@ impl LineCheck<'_> {
             return None;
         }
         let message = "white space at the start of a line is a part of the pattern";
-        let finding = self.finding(FindingId::LeadingSpace, 0, len, message);
-        Some(finding.remedy_text(r"remove it, or write `\ ` if the name starts with a space"))
+        let remedy = r"remove it, or write `\ ` if the name starts with a space";
+        self.finding(FindingId::LeadingSpace, 0..len, message, remedy)
     }
 
     fn inline_comment(&self) -> Option<Finding> {
         let at = self.text.windows(2).position(|pair| matches!(pair, [b' ' | b'\t', b'#']))? + 1;
         let message = "a comment needs a line of its own: this one is a part of the pattern";
-        let finding = self.finding(FindingId::InlineComment, at, self.text.len() - at, message);
-        Some(finding.remedy_text("put the comment on the line above"))
+        let remedy = "put the comment on the line above";
+        self.finding(FindingId::InlineComment, at..self.text.len(), message, remedy)
     }
 
     fn braces(&self) -> Option<Finding> {
         let (open, close) = brace_alternatives(self.text)?;
-        let part = |range: std::ops::Range<usize>| String::from_utf8_lossy(&self.text[range]).into_owned();
-        let each: Vec<String> = part(open + 1..close)
-            .split(',')
-            .map(|name| format!("`{}{name}{}`", part(0..open), part(close + 1..self.text.len())))
-            .collect();
+        let part = |range: Range<usize>| String::from_utf8_lossy(&self.text[range]).into_owned();
+        let (front, back) = (part(0..open), part(close + 1..self.text.len()));
+        let names = part(open + 1..close);
+        let each: Vec<String> = names.split(',').map(|name| format!("`{front}{name}{back}`")).collect();
         let message = "git has no alternatives in braces: they are taken literally";
-        let finding = self.finding(FindingId::LiteralBrace, open, close + 1 - open, message);
-        Some(finding.remedy_text(format!("write a line for each: {}", each.join(", "))))
+        let remedy = format!("write a line for each: {}", each.join(", "));
+        self.finding(FindingId::LiteralBrace, open..close + 1, message, remedy)
     }
 
     fn backslash_path(&self) -> Option<Finding> {
@@ -183,10 +182,8 @@ impl LineCheck<'_> {
             return None;
         }
         let message = "a backslash escapes the next character, it does not separate directories";
-        let finding = self.finding(FindingId::BackslashPath, at, 1, message);
-        Some(
-            finding.remedy_text(format!("write `{}`", String::from_utf8_lossy(self.text).replace('\\', "/"))),
-        )
+        let remedy = format!("write `{}`", String::from_utf8_lossy(self.text).replace('\\', "/"));
+        self.finding(FindingId::BackslashPath, at..at + 1, message, remedy)
     }
 }
 

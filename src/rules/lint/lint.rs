@@ -1,4 +1,4 @@
-//! The linter: runs all checks and collects their findings.
+//! The linter: its options, its report, and the run of all checks.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -6,13 +6,49 @@ use std::sync::Arc;
 use super::effect_checks::{below_excluded_dirs, failed_expectation, ignored_tracked_files};
 use super::finding::{Finding, Severity};
 use super::line_checks::check_lines;
-use super::options::LintOptions;
 use super::redundancy::redundant_rules;
-use super::tree_walk::TreeWalk;
-use super::unused_rules::{FileAndBase, unused_rules};
-use crate::rules::layer::Layer;
+use super::tree::{FileAndBase, TreeWalk, unused_rules};
+use crate::rules::pattern::EntryKind;
 use crate::rules::rule_file::RuleFile;
 use crate::rules::rules::Rules;
+use crate::rules::verdict::{Decision, Layer};
+
+/// Checks that [`lint`](lint()) makes in addition to those of the rule files.
+#[derive(Debug, Clone, Default)]
+pub struct LintOptions {
+    /// Files under version control, absolute. Each ignored one is reported with the rule that ignores it. See
+    /// [`tracked_files`](crate::rules::tracked_files).
+    pub tracked: Vec<PathBuf>,
+    /// Report rules that match nothing. This walks the whole tree, ignored directories included.
+    pub matches_nothing: bool,
+    /// Paths whose decision is fixed in advance; each other decision is reported.
+    pub expectations: Vec<Expectation>,
+}
+
+/// A path and the decision that the rules must make about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expectation {
+    /// The path, absolute.
+    pub path: PathBuf,
+    /// The kind of the path; the path need not exist.
+    pub kind: EntryKind,
+    /// The decision that is expected.
+    pub expected: Decision,
+    /// Whether the watch looks at the path at all.
+    pub scope: Scope,
+}
+
+/// Whether a watch looks at a path, before any rule is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Scope {
+    /// The rules decide.
+    Inside,
+    /// The path lies in no root, so nothing there is watched.
+    OutsideRoots,
+    /// The extensions and filters of the watch leave the file out.
+    NotSelected,
+}
 
 /// The result of [`lint`].
 #[derive(Debug, Clone, Default)]
@@ -64,7 +100,7 @@ impl LintReport {
 pub fn lint(rules: &Rules, options: &LintOptions) -> LintReport {
     let walk = TreeWalk::run(rules);
     let files = checked_files(rules);
-    let mut findings: Vec<Finding> = walk.findings().collect();
+    let mut findings = walk.findings;
     for (file, base) in &files {
         findings.extend(check_lines(file));
         findings.extend(redundant_rules(file));
@@ -76,42 +112,31 @@ pub fn lint(rules: &Rules, options: &LintOptions) -> LintReport {
     if options.matches_nothing {
         findings.extend(unused_rules(rules, &files));
     }
-    sort(&mut findings);
+    findings.sort_by_cached_key(|finding| {
+        let location = finding.location.as_ref();
+        let position = location.map(|location| (location.file.clone(), location.line, location.column));
+        (location.is_none(), position, finding.id, finding.message.clone())
+    });
     LintReport {
         findings,
         files: files.len(),
-        rules: files.iter().map(|(file, _)| file.rules().len()).sum(),
-        directories: walk.directories(),
-        unreadable_dirs: walk.into_unreadable_dirs(),
+        rules: files.iter().map(|(file, _)| file.rules.len()).sum(),
+        directories: walk.directories,
+        unreadable_dirs: walk.unreadable_dirs,
     }
 }
 
 /// The files that are checked.
 fn checked_files(rules: &Rules) -> Vec<FileAndBase> {
-    let files_by_path = rules.files_by_path();
-    let base_of = |file: &RuleFile| {
-        let source = file.source();
-        let is_given_by_path = source.is_some_and(|source| files_by_path.iter().any(|path| path == source));
-        match file.layer() {
-            Layer::Patterns => (!file.rules().is_empty()).then(|| rules.base()),
-            Layer::Watchignore | Layer::Gitignore if is_given_by_path => Some(rules.base()),
-            Layer::Watchignore | Layer::Watchdogignore | Layer::Gitignore => source.and_then(Path::parent),
+    let options = rules.options();
+    let with_base = |file: Arc<RuleFile>| {
+        let base = match (file.layer, &file.source) {
+            (Layer::Patterns, _) => (!file.rules.is_empty()).then_some(options.base.as_path()),
+            (Layer::Watchignore, Some(path)) if options.files.contains(path) => Some(options.base.as_path()),
+            (Layer::Watchignore | Layer::Watchdogignore | Layer::Gitignore, Some(path)) => path.parent(),
             _ => None,
-        }
-        .map(Path::to_path_buf)
-    };
-    let with_base = |file: Arc<RuleFile>| base_of(&file).map(|base| (file, base));
-    rules.rule_files().into_iter().filter_map(with_base).collect()
-}
-
-fn sort(findings: &mut [Finding]) {
-    findings.sort_by(|a, b| {
-        let key = |finding: &Finding| {
-            let location = finding.location.as_ref();
-            let file = location.and_then(|location| location.file.clone());
-            let position = location.map(|location| (location.line, location.column));
-            (location.is_none(), file, position, finding.id)
         };
-        key(a).cmp(&key(b)).then_with(|| a.message.cmp(&b.message))
-    });
+        base.map(Path::to_path_buf).map(|base| (file, base))
+    };
+    rules.rule_files().into_iter().filter_map(with_base).collect()
 }

@@ -1,15 +1,12 @@
 //! Checks rule files for lines that are wrong, doubtful or without effect. Formats no output.
 
+#[allow(clippy::module_inception, reason = "the file holds the function that the module is named after")]
 mod lint;
-mod options;
 mod finding;
 mod line_checks;
 mod redundancy;
-mod subsumption;
 mod effect_checks;
-mod tree_walk;
-mod unused_rules;
+mod tree;
 
 pub use finding::{Finding, FindingId, Location, Related, Severity};
-pub use lint::{LintReport, lint};
-pub use options::{Expectation, LintOptions, Scope};
+pub use lint::{Expectation, LintOptions, LintReport, Scope, lint};

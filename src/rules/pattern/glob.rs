@@ -3,47 +3,31 @@
 //! The matcher remembers at most one position to return to per kind of star, so a match takes at most as many
 //! steps as the length of the text times the length of the pattern. No pattern takes exponential time.
 
-use super::case::Case;
-use super::char_class::CharClass;
-use super::token::{Token, Tokens};
+use super::parser::Token;
+use super::query::Case;
 
 /// A pattern with wildcards: literal ends around a middle that starts and ends with a wildcard.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Glob {
-    prefix: Box<[u8]>,
+    /// The bytes that every match starts with.
+    pub(crate) prefix: Box<[u8]>,
     middle: Box<[Token]>,
-    suffix: Box<[u8]>,
-    classes: Box<[CharClass]>,
+    /// The bytes that every match ends with. They do not overlap the prefix.
+    pub(crate) suffix: Box<[u8]>,
 }
 
 impl Glob {
     /// Builds a glob. Tokens without any wildcard are a literal, which is the error.
-    pub(super) fn new(tokens: Tokens) -> Result<Self, Box<[u8]>> {
+    pub(super) fn new(tokens: &[Token]) -> Result<Self, Box<[u8]>> {
         let literal = |tokens: &[Token]| -> Box<[u8]> { tokens.iter().filter_map(literal_byte).collect() };
         let is_literal = |token: &&Token| literal_byte(token).is_some();
-        let Tokens { list, classes } = tokens;
-        let prefix = list.iter().take_while(is_literal).count();
-        if prefix == list.len() {
-            return Err(literal(&list));
+        let prefix = tokens.iter().take_while(is_literal).count();
+        if prefix == tokens.len() {
+            return Err(literal(tokens));
         }
-        let suffix = list.iter().rev().take_while(is_literal).count();
-        let (front, back) = list.split_at(list.len() - suffix);
-        Ok(Self {
-            prefix: literal(&front[..prefix]),
-            middle: front[prefix..].into(),
-            suffix: literal(back),
-            classes: classes.into(),
-        })
-    }
-
-    /// The bytes that every match starts with.
-    pub(crate) fn prefix(&self) -> &[u8] {
-        &self.prefix
-    }
-
-    /// The bytes that every match ends with. They do not overlap the prefix.
-    pub(crate) fn suffix(&self) -> &[u8] {
-        &self.suffix
+        let suffix = tokens.iter().rev().take_while(is_literal).count();
+        let (front, back) = tokens.split_at(tokens.len() - suffix);
+        Ok(Self { prefix: literal(&front[..prefix]), middle: front[prefix..].into(), suffix: literal(back) })
     }
 
     /// The bytes that every match contains.
@@ -80,7 +64,7 @@ impl Glob {
         let tokens = &*self.middle;
         let (mut token, mut at) = (0, 0);
         let mut star: Option<RetryPoint> = None;
-        let mut deep: Option<(RetryPoint, Token)> = None;
+        let mut deep: Option<(RetryPoint, &Token)> = None;
         loop {
             match tokens.get(token) {
                 None if at == text.len() => return true,
@@ -99,14 +83,14 @@ impl Glob {
                 Some(Token::Everything) if token + 1 == tokens.len() => return true,
                 Some(wildcard @ (Token::Everything | Token::Directories)) => {
                     token += 1;
-                    deep = Some((RetryPoint { token, at }, *wildcard));
+                    deep = Some((RetryPoint { token, at }, wildcard));
                     star = None;
                     continue;
                 }
                 Some(single) => match text.get(at) {
                     // Every retry would consume at least as many bytes as there are.
                     None => return false,
-                    Some(byte) if self.token_matches(*single, *byte, case) => {
+                    Some(byte) if single.matches(*byte, case) => {
                         token += 1;
                         at += 1;
                         continue;
@@ -128,13 +112,16 @@ impl Glob {
             (token, at) = (retry.token, retry.at);
         }
     }
+}
 
-    fn token_matches(&self, token: Token, byte: u8, case: Case) -> bool {
-        match token {
-            Token::Byte(literal) => literal == byte || literal == case.fold(byte),
-            Token::AnyByte => byte != b'/',
-            Token::Class(index) => self.classes[index as usize].contains(byte),
-            Token::Star | Token::Directories | Token::Everything => false,
+impl Token {
+    /// Whether the token matches this one byte. Stars take any number of bytes, so they are not matched here.
+    fn matches(&self, byte: u8, case: Case) -> bool {
+        match self {
+            Self::Byte(literal) => *literal == byte || *literal == case.fold(byte),
+            Self::AnyByte => byte != b'/',
+            Self::Set(set) => set[usize::from(byte)],
+            Self::Star | Self::Directories | Self::Everything => false,
         }
     }
 }
@@ -155,7 +142,7 @@ impl RetryPoint {
     }
 
     /// The point after `**` has taken one byte more, or `**/` one component more.
-    fn past_wildcard(self, wildcard: Token, text: &[u8]) -> Option<Self> {
+    fn past_wildcard(self, wildcard: &Token, text: &[u8]) -> Option<Self> {
         let rest = text.get(self.at..)?;
         let step = match wildcard {
             Token::Directories => rest.iter().position(|byte| *byte == b'/')? + 1,

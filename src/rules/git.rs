@@ -1,12 +1,12 @@
-//! The two values of git's configuration that rules need.
+//! What git knows and rules need: repositories, `info/exclude`, tracked files and two values of its
+//! configuration.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
-use super::repository::Repository;
-use crate::rules::path_key;
+use super::path_key;
 
 /// The values of git's configuration that matter to rules. The library looks them up only in [`GitEnv::ask`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,12 +30,14 @@ impl GitEnv {
     pub fn ask(dir: &Path, environment: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         let Some(repository) = Repository::containing(dir) else { return Self::default() };
         let environment = Environment::new(environment);
-        let top = repository.top();
-        let answer = if environment.has_defaults_only(&repository) {
-            Vec::new()
-        } else {
-            environment.run_git_config(top).unwrap_or_default()
-        };
+        let top = repository.top;
+        let mut answer = Vec::new();
+        if !environment.has_defaults_only(&repository) {
+            let keys = ["config", "-z", "--get-regexp", r"^core\.(excludesfile|ignorecase)$"];
+            // git exits with 1 if neither key is set.
+            let output = run_git(&keys, top, environment.variables.clone()).ok();
+            answer = output.filter(|output| output.status.success()).map_or(answer, |output| output.stdout);
+        }
         let default_file = environment.config_home.as_ref().map(|dir| dir.join("git/ignore"));
         let mut git_env = Self { excludes_file: default_file, ignore_case: false };
         for entry in answer.split(|byte| *byte == 0) {
@@ -51,6 +53,90 @@ impl GitEnv {
         }
         git_env
     }
+}
+
+/// Lists the files under version control in a directory and below, as absolute paths, by `git ls-files`.
+/// Outside a repository there are none. `environment` is the whole environment of git, as for
+/// [`GitEnv::ask`].
+///
+/// # Errors
+/// If git cannot be run or fails.
+pub fn tracked_files(
+    dir: &Path,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+) -> io::Result<Vec<PathBuf>> {
+    if Repository::containing(dir).is_none() {
+        return Ok(Vec::new());
+    }
+    let output = run_git(&["ls-files", "-z"], dir, environment)?;
+    if !output.status.success() {
+        // git puts its advice on more lines, indented.
+        let reason = String::from_utf8_lossy(&output.stderr);
+        let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
+        return Err(io::Error::other(format!("git ls-files: {reason}")));
+    }
+    let paths = output.stdout.split(|byte| *byte == 0).filter(|path| !path.is_empty());
+    Ok(paths.map(|path| dir.join(path_key::path_from(path))).collect())
+}
+
+/// Runs git in a directory, and waits for its end.
+fn run_git(
+    args: &[&str],
+    dir: &Path,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+) -> io::Result<Output> {
+    let mut git = Command::new("git");
+    git.args(args).current_dir(dir).env_clear().envs(environment).stdin(Stdio::null()).output()
+}
+
+/// A git repository with a working tree.
+#[derive(Debug)]
+pub(super) struct Repository<'a> {
+    /// The top directory of the working tree.
+    pub(super) top: &'a Path,
+    /// git's directory, which all worktrees of the repository share.
+    common_dir: PathBuf,
+}
+
+impl<'a> Repository<'a> {
+    /// The repository that contains a directory: the nearest one whose top is the directory or an ancestor.
+    pub(super) fn containing(dir: &'a Path) -> Option<Self> {
+        dir.ancestors().find_map(Self::with_top)
+    }
+
+    /// The repository whose working tree starts at `top`.
+    ///
+    /// In a linked worktree and in a submodule, `.git` is a file that names git's directory. The file
+    /// `commondir` in there names the directory that all worktrees of the repository share.
+    pub(super) fn with_top(top: &'a Path) -> Option<Self> {
+        let dot_git = top.join(".git");
+        let metadata = std::fs::metadata(&dot_git).ok()?;
+        let git_dir = if metadata.is_dir() { dot_git } else { path_in_file(&dot_git, b"gitdir:", top)? };
+        let common_dir = match path_in_file(&git_dir.join("commondir"), b"", &git_dir) {
+            // The file contains `..`. Messages and watches need the real path.
+            Some(common_dir) => common_dir.canonicalize().unwrap_or(common_dir),
+            None => git_dir.clone(),
+        };
+        let is_repository = git_dir.join("HEAD").symlink_metadata().is_ok()
+            && common_dir.join("objects").is_dir()
+            && common_dir.join("refs").is_dir();
+        is_repository.then_some(Self { top, common_dir })
+    }
+
+    /// The path of `info/exclude`, whether the file exists or not.
+    pub(super) fn exclude_file(&self) -> PathBuf {
+        self.common_dir.join("info/exclude")
+    }
+}
+
+/// Reads a path from a small file of git's, behind a prefix. A relative path counts from `base`.
+fn path_in_file(file: &Path, prefix: &[u8], base: &Path) -> Option<PathBuf> {
+    if !file.metadata().ok()?.is_file() {
+        return None;
+    }
+    let content = std::fs::read(file).ok()?;
+    let path = content.strip_prefix(prefix)?.trim_ascii();
+    (!path.is_empty()).then(|| base.join(path_key::path_from(path)))
 }
 
 /// The environment of git.
@@ -91,8 +177,10 @@ impl Environment {
             return false;
         }
         let Some(system_files) = self.system_config_files() else { return false };
-        let files =
-            [repository.config_file()].into_iter().chain(self.user_config_files()).chain(system_files);
+        let files = [repository.common_dir.join("config")]
+            .into_iter()
+            .chain(self.user_config_files())
+            .chain(system_files);
         files.into_iter().all(|file| match std::fs::read(file) {
             Ok(content) => !may_set_a_key(&content),
             Err(error) => error.kind() == io::ErrorKind::NotFound,
@@ -119,20 +207,6 @@ impl Environment {
             }
             _ => None,
         }
-    }
-
-    fn run_git_config(&self, top: &Path) -> Option<Vec<u8>> {
-        let output = Command::new("git")
-            .args(["config", "-z", "--get-regexp", r"^core\.(excludesfile|ignorecase)$"])
-            .current_dir(top)
-            .env_clear()
-            .envs(self.variables.iter().map(|(key, value)| (key, value)))
-            .stdin(Stdio::null())
-            .stderr(Stdio::null())
-            .output()
-            .ok()?;
-        // git exits with 1 if neither key is set.
-        output.status.success().then_some(output.stdout)
     }
 
     /// The path that `core.excludesFile` names: `~/` is the home directory, and a relative path counts from

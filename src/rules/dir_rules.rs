@@ -1,28 +1,30 @@
 //! The rules of one directory, derived from the rules of its parent directory.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::entry_lookup::EntryLookup;
-use crate::rules::git::Repository;
-use crate::rules::global::GlobalSources;
-use crate::rules::layer::Layer;
-use crate::rules::options::Options;
-use crate::rules::path_key;
-use crate::rules::pattern::EntryKind;
-use crate::rules::rule_file::{RuleFile, Symlink};
-use crate::rules::sources::{Match, Prefix, Sources};
-use crate::rules::verdict::{Decision, Verdict};
+use super::git::Repository;
+use super::options::Options;
+use super::path_key;
+use super::pattern::EntryKind;
+use super::rule_file::{RuleFile, Symlink};
+use super::sources::{GlobalSources, Match, Prefix, Sources};
+use super::verdict::{Decision, Layer, Verdict};
+
+/// The listing of a directory: answers whether an entry of a name exists, without regard to case. `None`: the
+/// directory was not listed, so any entry may exist.
+pub(super) type Listing<'a> = Option<&'a dyn Fn(&OsStr) -> bool>;
 
 /// The rules that hold in one directory.
 #[derive(Debug)]
-pub(crate) struct DirRules {
+pub(super) struct DirRules {
     /// The sources that decide about the entries.
     sources: Sources,
     /// The rule that excludes this directory or one above it.
     exclusion: Option<Arc<Exclusion>>,
     /// The rule files in this directory, and `info/exclude` of the repository whose top it is.
-    own_files: Vec<Arc<RuleFile>>,
+    pub(super) own_files: Vec<Arc<RuleFile>>,
     /// Whether this directory is the top of a root or lies below one.
     is_inside_top: bool,
     /// Whether nested rule files are read here: in a root, and in any repository.
@@ -30,9 +32,9 @@ pub(crate) struct DirRules {
     /// Whether this may be a real directory: it is no symbolic link, and lies behind none.
     is_real: bool,
     /// Whether a root is an entry of this directory.
-    has_root: bool,
+    pub(super) has_root: bool,
     /// The path of `info/exclude`, if this is the top of a repository.
-    exclude_file: Option<PathBuf>,
+    pub(super) exclude_file: Option<PathBuf>,
 }
 
 /// An excluded directory and the rule that excludes it.
@@ -44,7 +46,7 @@ struct Exclusion {
 
 impl DirRules {
     /// The rules above the root directory.
-    pub(crate) fn above_all(global: &GlobalSources) -> Self {
+    pub(super) fn above_all(global: &GlobalSources) -> Self {
         Self {
             sources: global.sources(),
             exclusion: None,
@@ -58,12 +60,12 @@ impl DirRules {
     }
 
     /// Derives the rules of a directory from the rules of its parent, and reads its rule files.
-    pub(crate) fn enter(
+    pub(super) fn enter(
         parent: &Self,
         path: &Path,
         options: &Options,
         global: &GlobalSources,
-        lookup: EntryLookup<'_>,
+        listing: Listing<'_>,
     ) -> Self {
         let is_root = global.is_root(path);
         let mut dir = Self {
@@ -74,51 +76,36 @@ impl DirRules {
             reads_nested_files: parent.reads_nested_files,
             is_real: is_root
                 || !parent.is_inside_top
-                || (parent.is_real && (lookup.is_listed() || is_directory(path))),
+                || (parent.is_real && (listing.is_some() || is_directory(path))),
             has_root: global.has_root_in(path),
             exclude_file: None,
         };
-        let prefix = Prefix::below(path_key::of(path));
+        let prefix = Prefix::Bytes(path_key::of(path).len() + 1);
         if dir.is_inside_top && !parent.is_inside_top {
             // The tree of a root starts here, so the sources above it do not apply.
-            dir.sources = global.sources().with_prefix(|file| file.layer() == Layer::GitGlobal, prefix);
+            dir.sources = global.sources().with_prefix(|file| file.layer == Layer::GitGlobal, prefix);
             dir.reads_nested_files = true;
         }
-        if dir.exclusion.is_none() && dir.is_real && options.vcs && lookup.may_have(".git".as_ref()) {
+        if dir.exclusion.is_none() && dir.is_real && options.vcs && may_have(listing, ".git".as_ref()) {
             dir.enter_repository(path, options, global);
         }
         if global.is_base(path) {
             dir.sources = dir.sources.with_prefix(|file| global.is_relative_to_base(file), prefix);
         }
         if dir.exclusion.is_none() && dir.is_real && dir.reads_nested_files {
-            dir.read_nested_files(path, options, lookup);
+            dir.read_nested_files(path, options, listing);
         }
         dir
     }
 
     /// Whether everything in a subdirectory is excluded, so that it needs no rules of its own. A root is
     /// never excluded, and a directory above a root is looked into.
-    pub(crate) fn excludes_all_of(&self, subdirectory: &Path, global: &GlobalSources) -> bool {
+    pub(super) fn excludes_all_of(&self, subdirectory: &Path, global: &GlobalSources) -> bool {
         self.exclusion.is_some() && !global.has_root_below(subdirectory) && !global.is_root(subdirectory)
     }
 
-    /// Whether a root is an entry of this directory.
-    pub(crate) fn has_root(&self) -> bool {
-        self.has_root
-    }
-
-    /// The rule files in this directory, and `info/exclude` of the repository whose top it is.
-    pub(crate) fn own_files(&self) -> &[Arc<RuleFile>] {
-        &self.own_files
-    }
-
-    /// The path of `info/exclude`, if this is the top of a repository.
-    pub(crate) fn exclude_file(&self) -> Option<&Path> {
-        self.exclude_file.as_deref()
-    }
-
     /// Decides about an entry of this directory that is no root.
-    pub(crate) fn verdict(&self, key: &[u8], name: &[u8], kind: EntryKind) -> Verdict {
+    pub(super) fn verdict(&self, key: &[u8], name: &[u8], kind: EntryKind) -> Verdict {
         if let Some(exclusion) = &self.exclusion {
             return Verdict {
                 decision: Decision::Ignored,
@@ -136,7 +123,7 @@ impl DirRules {
     }
 
     /// Whether an entry of this directory that is no root is ignored. Does not allocate.
-    pub(crate) fn ignores(&self, key: &[u8], name: &[u8], kind: EntryKind) -> bool {
+    pub(super) fn ignores(&self, key: &[u8], name: &[u8], kind: EntryKind) -> bool {
         self.exclusion.is_some() || self.sources.ignores(key, name, kind)
     }
 
@@ -155,9 +142,9 @@ impl DirRules {
     fn enter_repository(&mut self, path: &Path, options: &Options, global: &GlobalSources) {
         let Some(repository) = Repository::with_top(path) else { return };
         self.reads_nested_files = true;
-        let prefix = Prefix::below(path_key::of(path));
+        let prefix = Prefix::Bytes(path_key::of(path).len() + 1);
         self.sources = self.sources.without(&[Layer::Gitignore, Layer::GitExclude, Layer::GitGlobal]);
-        if let Some(excludes) = global.git_excludes() {
+        if let Some(excludes) = &global.git_excludes {
             self.sources = self.sources.with(excludes, prefix);
         }
         let exclude_file = repository.exclude_file();
@@ -166,9 +153,9 @@ impl DirRules {
         self.exclude_file = Some(exclude_file);
     }
 
-    fn read_nested_files(&mut self, path: &Path, options: &Options, lookup: EntryLookup<'_>) {
-        let prefix = Prefix::below(path_key::of(path));
-        for (name, layer) in options.nested_files().filter(|(name, _)| lookup.may_have(name)) {
+    fn read_nested_files(&mut self, path: &Path, options: &Options, listing: Listing<'_>) {
+        let prefix = Prefix::Bytes(path_key::of(path).len() + 1);
+        for (name, layer) in options.nested_files().filter(|(name, _)| may_have(listing, name)) {
             let file = RuleFile::read(&path.join(name), layer, Symlink::Skip, options.case());
             self.add_own_file(file, prefix);
         }
@@ -184,4 +171,11 @@ impl DirRules {
 
 fn is_directory(path: &Path) -> bool {
     path.symlink_metadata().is_ok_and(|found| found.is_dir())
+}
+
+/// Whether a file may exist in a directory. A name with a slash is in no listing. A name that is not ASCII may be
+/// listed in another Unicode normal form, which some file systems treat as the same name.
+fn may_have(listing: Listing<'_>, name: &OsStr) -> bool {
+    let is_listable = name.is_ascii() && !name.as_encoded_bytes().contains(&b'/');
+    listing.is_none_or(|has_entry| !is_listable || has_entry(name))
 }
