@@ -11,14 +11,8 @@
 
 #[allow(clippy::module_inception, reason = "the file is named for its type")]
 mod session;
-mod options;
-mod event;
-mod error;
 mod task;
 #[cfg(feature = "proxy")]
 mod routing;
 
-pub use error::Error;
-pub use event::Event;
-pub use options::Options;
-pub use session::{Handle, Session};
+pub use session::{Error, Event, Handle, Options, Session};

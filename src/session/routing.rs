@@ -40,13 +40,6 @@ pub(super) struct Routing {
     fallback_runs: bool,
 }
 
-/// The part of a generation that has ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Subject {
-    Build,
-    Process,
-}
-
 impl Routing {
     /// Error pages show changed paths relative to `base`, and the command as `command_line`.
     pub(super) fn new(base: PathBuf, command_line: String) -> Self {
@@ -73,8 +66,8 @@ impl Routing {
             Phase::Draining => Vec::new(),
             Phase::Stopping => vec![ProxyCommand::ReleaseStreams(generation)],
             Phase::Stopped => self.stopped(generation),
-            Phase::Exited(report) | Phase::Failed(report) => self.ended(generation, report, Subject::Process),
-            Phase::BuildFailed(report) => self.ended(generation, report, Subject::Build),
+            Phase::Exited(report) | Phase::Failed(report) => self.ended(generation, report, ""),
+            Phase::BuildFailed(report) => self.ended(generation, report, "the build "),
         }
     }
 
@@ -110,12 +103,8 @@ impl Routing {
         vec![ProxyCommand::Publish(Upstream::Starting)]
     }
 
-    fn ended(
-        &mut self,
-        generation: GenerationId,
-        report: &ExitReport,
-        subject: Subject,
-    ) -> Vec<ProxyCommand> {
+    /// `subject` is what has ended, in front of the verb; empty for the command itself.
+    fn ended(&mut self, generation: GenerationId, report: &ExitReport, subject: &str) -> Vec<ProxyCommand> {
         self.starting.take_if(|starting| *starting == generation);
         self.serving.take_if(|serving| *serving == generation);
         let report = Arc::new(self.failure_report(generation, report, subject));
@@ -130,116 +119,90 @@ impl Routing {
         }
     }
 
-    fn failure_report(
-        &self,
-        generation: GenerationId,
-        report: &ExitReport,
-        subject: Subject,
-    ) -> FailureReport {
+    fn failure_report(&self, generation: GenerationId, report: &ExitReport, subject: &str) -> FailureReport {
         let headline = match (&report.message, &report.remedy) {
             // Other remedies name options of the library, which the reader of the page may not know.
             (Some(message), Remedy::Text(remedy)) => format!("{message}; {remedy}"),
             (Some(message), _) => message.clone(),
-            (None, _) => {
-                let subject = if subject == Subject::Build { "the build " } else { "" };
-                format!("{subject}{} after {:.2} s", report.ended, report.ran.as_secs_f64())
-            }
+            (None, _) => format!("{subject}{} after {:.2} s", report.ended, report.ran.as_secs_f64()),
         };
         let changes = self.cause.as_ref().map(|batch| batch.changes.as_slice()).unwrap_or_default();
+        let relative =
+            |path: &Path| path.strip_prefix(&self.base).unwrap_or(path).to_string_lossy().into_owned();
         FailureReport {
             generation,
             headline,
             command: self.command_line.clone(),
-            changed: changes.iter().map(|change| relative(&change.path, &self.base)).collect(),
+            changed: changes.iter().map(|change| relative(&change.path)).collect(),
             output: report.output.clone(),
             ran: report.ran,
         }
     }
 }
 
-/// A path as the page shows it: relative to `base` if it lies below it.
-fn relative(path: &Path, base: &Path) -> String {
-    path.strip_prefix(base).unwrap_or(path).to_string_lossy().into_owned()
-}
-
 #[cfg(test)]
 mod tests {
-    use std::net::SocketAddr;
     use std::time::Duration;
 
     use super::*;
     use crate::supervise::ProcessExit;
 
-    fn address(port: u16) -> SocketAddr {
-        SocketAddr::from(([127, 0, 0, 1], port))
+    const STARTING: Phase = Phase::Starting { pid: 1 };
+
+    fn publish_starting() -> ProxyCommand {
+        ProxyCommand::Publish(Upstream::Starting)
     }
 
     fn ready(port: u16) -> Phase {
-        Phase::Ready { address: Some(address(port)) }
+        Phase::Ready { address: Some(([127, 0, 0, 1], port).into()) }
     }
 
     fn report(status: i32) -> ExitReport {
-        let ran = Duration::from_millis(310);
         ExitReport {
             ended: ProcessExit::Status(status),
-            ran,
+            ran: Duration::from_millis(310),
             message: None,
             remedy: Remedy::None,
             output: b"last words".to_vec(),
         }
     }
 
-    fn routing() -> Routing {
-        Routing::new("/project".into(), "python app.py".to_owned())
+    /// Returns a function from the number of a generation and its new phase to the commands that follow. The first
+    /// generation serves already.
+    fn routing() -> impl FnMut(u64, Phase) -> Vec<ProxyCommand> {
+        let mut routing = Routing::new("/project".into(), "python app.py".to_owned());
+        let mut phase = move |number, phase| routing.phase(GenerationId::new(number), &phase);
+        assert_eq!(phase(1, STARTING), [publish_starting()]);
+        phase(1, ready(1000));
+        phase
     }
 
     #[test]
     fn an_overlapping_successor_takes_over_when_it_is_ready() {
-        let mut routing = routing();
-        assert_eq!(
-            routing.phase(GenerationId::new(1), &Phase::Starting { pid: 1 }),
-            [ProxyCommand::Publish(Upstream::Starting)]
-        );
-        routing.phase(GenerationId::new(1), &ready(1000));
-        assert_eq!(routing.phase(GenerationId::new(2), &Phase::Starting { pid: 2 }), []);
-        let commands = routing.phase(GenerationId::new(2), &ready(2000));
-        let new = Upstream::Ready { generation: GenerationId::new(2), address: address(2000) };
-        assert_eq!(
-            commands,
-            [
-                ProxyCommand::Publish(new),
-                ProxyCommand::Banner(None),
-                ProxyCommand::ReleaseStreams(GenerationId::new(1))
-            ]
-        );
+        let mut phase = routing();
+        assert_eq!(phase(2, STARTING), []);
+        let (generation, address) = (GenerationId::new(2), ([127, 0, 0, 1], 2000).into());
+        let new = ProxyCommand::Publish(Upstream::Ready { generation, address });
+        let release = ProxyCommand::ReleaseStreams(GenerationId::FIRST);
+        assert_eq!(phase(2, ready(2000)), [new, ProxyCommand::Banner(None), release]);
         // The old one no longer serves: its drain and its end close nothing.
-        assert_eq!(routing.phase(GenerationId::new(1), &Phase::Draining), []);
-        assert_eq!(routing.phase(GenerationId::new(1), &Phase::Stopped), []);
+        assert_eq!(phase(1, Phase::Draining), []);
+        assert_eq!(phase(1, Phase::Stopped), []);
     }
 
     #[test]
     fn generations_that_take_turns_hold_requests_between_them() {
-        let mut routing = routing();
-        routing.phase(GenerationId::new(1), &Phase::Starting { pid: 1 });
-        routing.phase(GenerationId::new(1), &ready(1000));
-        assert_eq!(routing.phase(GenerationId::new(1), &Phase::Draining), [ProxyCommand::Hold]);
-        assert_eq!(
-            routing.phase(GenerationId::new(1), &Phase::Stopping),
-            [ProxyCommand::ReleaseStreams(GenerationId::new(1))]
-        );
-        assert_eq!(
-            routing.phase(GenerationId::new(1), &Phase::Stopped),
-            [ProxyCommand::Publish(Upstream::Starting)]
-        );
+        let mut phase = routing();
+        assert_eq!(phase(1, Phase::Draining), [ProxyCommand::Hold]);
+        assert_eq!(phase(1, Phase::Stopping), [ProxyCommand::ReleaseStreams(GenerationId::FIRST)]);
+        assert_eq!(phase(1, Phase::Stopped), [publish_starting()]);
     }
 
     #[test]
     fn a_failed_successor_puts_a_banner_over_the_one_that_serves_on() {
-        let mut routing = routing();
-        routing.phase(GenerationId::new(1), &Phase::Starting { pid: 1 });
-        routing.phase(GenerationId::new(1), &ready(1000));
-        routing.phase(GenerationId::new(2), &Phase::Starting { pid: 2 });
-        let commands = routing.phase(GenerationId::new(2), &Phase::Failed(report(1)));
+        let mut phase = routing();
+        phase(2, STARTING);
+        let commands = phase(2, Phase::Failed(report(1)));
         let [ProxyCommand::Banner(Some(banner))] = commands.as_slice() else { panic!("{commands:?}") };
         assert_eq!(banner.headline, "exited with status 1 after 0.31 s");
         assert_eq!(banner.output, b"last words");
@@ -247,30 +210,19 @@ mod tests {
 
     #[test]
     fn a_crash_with_no_successor_is_shown_until_the_next_start() {
-        let mut routing = routing();
-        routing.phase(GenerationId::new(1), &Phase::Starting { pid: 1 });
-        routing.phase(GenerationId::new(1), &ready(1000));
-        let commands = routing.phase(GenerationId::new(1), &Phase::Exited(report(3)));
-        assert!(
-            matches!(
-                commands.as_slice(),
-                [ProxyCommand::Publish(Upstream::Down(_)), ProxyCommand::StartFallback(_)]
-            ),
-            "{commands:?}"
-        );
-        let commands = routing.phase(GenerationId::new(2), &Phase::Starting { pid: 2 });
-        assert_eq!(commands, [ProxyCommand::StopFallback, ProxyCommand::Publish(Upstream::Starting)]);
+        let mut phase = routing();
+        let commands = phase(1, Phase::Exited(report(3)));
+        let [ProxyCommand::Publish(Upstream::Down(_)), ProxyCommand::StartFallback(_)] = commands.as_slice()
+        else {
+            panic!("{commands:?}")
+        };
+        assert_eq!(phase(2, STARTING), [ProxyCommand::StopFallback, publish_starting()]);
     }
 
     #[test]
     fn a_crash_while_the_successor_starts_only_holds() {
-        let mut routing = routing();
-        routing.phase(GenerationId::new(1), &Phase::Starting { pid: 1 });
-        routing.phase(GenerationId::new(1), &ready(1000));
-        routing.phase(GenerationId::new(2), &Phase::Building);
-        assert_eq!(
-            routing.phase(GenerationId::new(1), &Phase::Exited(report(3))),
-            [ProxyCommand::Publish(Upstream::Starting)]
-        );
+        let mut phase = routing();
+        phase(2, Phase::Building);
+        assert_eq!(phase(1, Phase::Exited(report(3))), [publish_starting()]);
     }
 }

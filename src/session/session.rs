@@ -1,15 +1,14 @@
-//! The public handles of a session.
+//! The public side of a session: its handles, options, events and errors.
 
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use std::path::PathBuf;
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 
-use crate::supervise::{self, Request, SupervisorExit};
-use crate::watch;
-
-use super::error::Error;
-use super::event::Event;
-use super::options::Options;
-use super::task::{Started, WatchRequest, start};
+use super::task::{SessionTask, WatchRequest};
+use crate::rules;
+use crate::supervise::{self, Command, Request, SupervisorExit};
+use crate::watch::{self, Summary};
 
 /// A running session. Dropping it requests a gentle stop, but does not wait for the end.
 ///
@@ -60,8 +59,11 @@ impl Session {
     /// # Errors
     /// [`Error`] if one part cannot start; then nothing is left running.
     pub async fn start(options: Options) -> Result<Self, Error> {
-        let Started { task, supervisor, watch_requests, events } = start(options).await?;
-        Ok(Self { handle: Handle { supervisor, watch_requests }, events, task: tokio::spawn(task.run()) })
+        let (event_sender, events) = unbounded_channel();
+        let (watch_requests, requested) = unbounded_channel();
+        let task = SessionTask::start(options, requested, event_sender).await?;
+        let handle = Handle { supervisor: task.supervisor(), watch_requests };
+        Ok(Self { handle, events, task: tokio::spawn(task.run()) })
     }
 
     /// A handle that sends requests to this session.
@@ -105,4 +107,71 @@ impl Handle {
     pub fn rewatch(&self, options: watch::Options) {
         let _ = self.watch_requests.send(WatchRequest::Rewatch(Box::new(options)));
     }
+}
+
+/// The options of a session.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Options {
+    /// The options of the watch.
+    pub watch: watch::Options,
+    /// Whether anything is watched. `false`: the session only supervises.
+    pub watch_enabled: bool,
+    /// Files whose changes are reported but restart nothing, such as a configuration file of the owner. They are watched
+    /// even if a rule ignores them. Relative paths are relative to `watch.rules.base`.
+    pub observe_only: Vec<PathBuf>,
+    /// What runs.
+    pub supervise: supervise::Options,
+    /// The port that clients connect to. `None`: clients connect to the command directly.
+    #[cfg(feature = "proxy")]
+    pub proxy: Option<crate::proxy::Options>,
+}
+
+impl Options {
+    /// The defaults for a command: the current directory is watched in auto mode, and there is no proxy.
+    #[must_use]
+    pub fn new(command: Command) -> Self {
+        Self {
+            watch: watch::Options::new(rules::Options::new(".")),
+            watch_enabled: true,
+            observe_only: Vec::new(),
+            supervise: supervise::Options::new(command),
+            #[cfg(feature = "proxy")]
+            proxy: None,
+        }
+    }
+}
+
+/// What a session reports to its owner.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Event {
+    /// The watches are in place: a change from now on is seen. This is the first event, sent before the first start of
+    /// the command. It comes again after [`Handle::rewatch`].
+    Watching(Summary),
+    /// An event of the watch.
+    Watch(watch::Event),
+    /// An event of the supervisor.
+    Child(supervise::Event),
+    /// An event of the proxy.
+    #[cfg(feature = "proxy")]
+    Proxy(crate::proxy::Event),
+    /// The session has ended, and no process of the command lives. This is the last event.
+    Ended(SupervisorExit),
+}
+
+/// Why a session cannot start. Its text completes a sentence that begins with "failed to".
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The watch cannot start.
+    #[error(transparent)]
+    Watch(#[from] crate::watch::Error),
+    /// The supervisor cannot start.
+    #[error(transparent)]
+    Supervise(#[from] crate::supervise::Error),
+    /// The proxy cannot listen.
+    #[cfg(feature = "proxy")]
+    #[error(transparent)]
+    Proxy(#[from] crate::proxy::Error),
 }

@@ -4,18 +4,15 @@ use std::error::Error as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
+#[cfg(feature = "proxy")]
+use super::routing::{ProxyCommand, Routing};
+use super::session::{Error, Event, Options};
 #[cfg(feature = "proxy")]
 use crate::proxy::{self, Proxy};
 use crate::supervise::{self, Phase, Request, Supervisor, SupervisorExit};
 use crate::watch::{self, Watch};
-
-use super::error::Error;
-use super::event::Event;
-use super::options::Options;
-#[cfg(feature = "proxy")]
-use super::routing::{ProxyCommand, Routing};
 
 /// Timeout for the last rescan of a watch that is replaced.
 const LAST_RESCAN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -27,14 +24,6 @@ pub(super) enum WatchRequest {
     Rescan,
     /// Replace the watch by one with these options.
     Rewatch(Box<watch::Options>),
-}
-
-/// A session whose parts run, and the channels to it.
-pub(super) struct Started {
-    pub(super) task: SessionTask,
-    pub(super) supervisor: supervise::Handle,
-    pub(super) watch_requests: UnboundedSender<WatchRequest>,
-    pub(super) events: UnboundedReceiver<Event>,
 }
 
 /// Owns the parts of a session.
@@ -63,52 +52,50 @@ enum Message {
     ProxyEnded,
 }
 
-/// Starts the parts. The proxy comes first, because a port in use shows at once. The supervisor comes last: when its first
-/// generation starts, the watches are in place.
-pub(super) async fn start(options: Options) -> Result<Started, Error> {
-    let base = base(&options);
-    let observe_only: Vec<PathBuf> = options.observe_only.iter().map(|path| base.join(path)).collect();
-    #[cfg(feature = "proxy")]
-    let proxy = start_proxy(&options).await?;
-    let watch = match start_watch(&options, &observe_only).await {
-        Ok(watch) => watch,
-        Err(error) => {
-            #[cfg(feature = "proxy")]
-            stop_proxy(proxy).await;
-            return Err(error);
-        }
-    };
-    #[cfg(feature = "proxy")]
-    let routing = Routing::new(base, command_line(&options.supervise.command));
-    let supervisor = match Supervisor::start(options.supervise) {
-        Ok(supervisor) => supervisor,
-        Err(error) => {
-            // The owner can try again at once: the port is free and the watches are gone.
-            #[cfg(feature = "proxy")]
-            stop_proxy(proxy).await;
-            stop_watch(watch).await;
-            return Err(error.into());
-        }
-    };
-    let (events, receiver) = unbounded_channel();
-    let (watch_requests, requested) = unbounded_channel();
-    let handle = supervisor.handle();
-    let task = SessionTask {
-        supervisor,
-        watch,
-        watch_requests: requested,
-        events,
-        observe_only,
-        #[cfg(feature = "proxy")]
-        proxy,
-        #[cfg(feature = "proxy")]
-        routing,
-    };
-    task.report_summary();
-    Ok(Started { task, supervisor: handle, watch_requests, events: receiver })
-}
-
 impl SessionTask {
+    /// Starts the parts. The proxy comes first, because a port in use shows at once. The supervisor comes last: when
+    /// its first generation starts, the watches are in place.
+    pub(super) async fn start(
+        options: Options,
+        watch_requests: UnboundedReceiver<WatchRequest>,
+        events: UnboundedSender<Event>,
+    ) -> Result<Self, Error> {
+        let base = &options.watch.rules.base;
+        let base = base.canonicalize().unwrap_or_else(|_| base.clone());
+        let observe_only: Vec<PathBuf> = options.observe_only.iter().map(|path| base.join(path)).collect();
+        #[cfg(feature = "proxy")]
+        let proxy = start_proxy(&options).await?;
+        #[cfg(feature = "proxy")]
+        let routing = Routing::new(base, command_line(&options.supervise.command));
+        match start_watch_and_supervisor(options, &observe_only).await {
+            Ok((watch, supervisor)) => {
+                let task = Self {
+                    supervisor,
+                    watch,
+                    watch_requests,
+                    events,
+                    observe_only,
+                    #[cfg(feature = "proxy")]
+                    proxy,
+                    #[cfg(feature = "proxy")]
+                    routing,
+                };
+                task.report_summary();
+                Ok(task)
+            }
+            Err(error) => {
+                #[cfg(feature = "proxy")]
+                stop_proxy(proxy).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// A handle that sends requests to the supervisor.
+    pub(super) fn supervisor(&self) -> supervise::Handle {
+        self.supervisor.handle()
+    }
+
     /// Routes messages until the supervisor has ended, then stops the other parts.
     pub(super) async fn run(mut self) -> SupervisorExit {
         let exit = loop {
@@ -117,7 +104,11 @@ impl SessionTask {
                 Some(Message::Supervisor(event)) => self.route_supervisor(event).await,
                 Some(Message::Watch(event)) => self.route_watch(event),
                 Some(Message::WatchEnded) => self.watch = None,
-                Some(Message::Request(WatchRequest::Rescan)) => self.rescan(),
+                Some(Message::Request(WatchRequest::Rescan)) => {
+                    if let Some(watch) = &self.watch {
+                        watch.handle().rescan();
+                    }
+                }
                 Some(Message::Request(WatchRequest::Rewatch(options))) => self.rewatch(*options).await,
                 #[cfg(feature = "proxy")]
                 Some(Message::Proxy(event)) => self.route_proxy(event),
@@ -200,12 +191,6 @@ impl SessionTask {
         self.report(Event::Proxy(event));
     }
 
-    fn rescan(&self) {
-        if let Some(watch) = &self.watch {
-            watch.handle().rescan();
-        }
-    }
-
     /// Replaces the watch. The new one is in place before the old one makes its last rescan, so that no change is lost.
     async fn rewatch(&mut self, options: watch::Options) {
         let new = match Watch::start(with_observed(options, &self.observe_only)).await {
@@ -214,7 +199,15 @@ impl SessionTask {
         };
         if let Some(mut old) = self.watch.replace(new) {
             old.handle().rescan();
-            let last_rescan = self.route_until_rescanned(&mut old);
+            // The last rescan also routes the events that the old watch still has.
+            let last_rescan = async {
+                while let Some(event) = old.next_event().await {
+                    match event {
+                        watch::Event::Rescanned { .. } => return,
+                        event => self.route_watch(event),
+                    }
+                }
+            };
             if tokio::time::timeout(LAST_RESCAN_TIMEOUT, last_rescan).await.is_err() {
                 // The old watch still holds a burst back because git is at work. A restart covers its changes.
                 self.supervisor.handle().send(Request::Restart);
@@ -222,16 +215,6 @@ impl SessionTask {
             old.stop().await;
         }
         self.report_summary();
-    }
-
-    /// Routes the events of a watch until its rescan is complete.
-    async fn route_until_rescanned(&self, watch: &mut Watch) {
-        while let Some(event) = watch.next_event().await {
-            match event {
-                watch::Event::Rescanned { .. } => return,
-                event => self.route_watch(event),
-            }
-        }
     }
 
     fn report_summary(&self) {
@@ -279,23 +262,28 @@ async fn stop_proxy(proxy: Option<Proxy>) {
     }
 }
 
-async fn start_watch(options: &Options, observe_only: &[PathBuf]) -> Result<Option<Watch>, Error> {
-    if !options.watch_enabled {
-        return Ok(None);
+async fn start_watch_and_supervisor(
+    options: Options,
+    observe_only: &[PathBuf],
+) -> Result<(Option<Watch>, Supervisor), Error> {
+    let mut watch = None;
+    if options.watch_enabled {
+        watch = Some(Watch::start(with_observed(options.watch, observe_only)).await?);
     }
-    Ok(Some(Watch::start(with_observed(options.watch.clone(), observe_only)).await?))
+    match Supervisor::start(options.supervise) {
+        Ok(supervisor) => Ok((watch, supervisor)),
+        Err(error) => {
+            // The owner can try again at once: the watches are gone.
+            stop_watch(watch).await;
+            Err(error.into())
+        }
+    }
 }
 
 async fn stop_watch(watch: Option<Watch>) {
     if let Some(watch) = watch {
         watch.stop().await;
     }
-}
-
-/// The directory that relative paths are relative to.
-fn base(options: &Options) -> PathBuf {
-    let base = &options.watch.rules.base;
-    base.canonicalize().unwrap_or_else(|_| base.clone())
 }
 
 /// The command as the error page shows it.
