@@ -1,7 +1,7 @@
 //! Proven changes of files, and batches of them. The watch makes them, and the rest of the crate relies on
 //! them.
 
-use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -57,19 +57,6 @@ impl fmt::Display for ChangeKind {
     }
 }
 
-impl Change {
-    /// Combines two successive changes of one path; `None` if they cancel out.
-    fn then(self, later: ChangeKind) -> Option<Self> {
-        let kind = match (self.kind, later) {
-            (ChangeKind::Created, ChangeKind::Removed) => return None,
-            (ChangeKind::Created, _) => ChangeKind::Created,
-            (ChangeKind::Removed, ChangeKind::Created) => ChangeKind::Modified,
-            (_, later) => later,
-        };
-        Some(Self { kind, ..self })
-    }
-}
-
 impl Batch {
     /// Appends a later batch: each path appears once, with its two changes combined.
     ///
@@ -94,30 +81,24 @@ impl Batch {
     pub fn merge(&mut self, later: Batch) {
         self.first_event_at = self.first_event_at.min(later.first_event_at);
         self.compared_at = self.compared_at.max(later.compared_at);
-        let mut earlier = std::mem::take(&mut self.changes).into_iter().peekable();
-        let mut later = later.changes.into_iter().peekable();
-        self.changes.reserve(earlier.len().max(later.len()));
-        loop {
-            let order = match (earlier.peek(), later.peek()) {
-                (Some(before), Some(after)) => before.path.cmp(&after.path),
-                (Some(_), None) => Ordering::Less,
-                (None, Some(_)) => Ordering::Greater,
-                (None, None) => break,
+        let earlier = std::mem::take(&mut self.changes).into_iter();
+        let mut merged: BTreeMap<PathBuf, ChangeKind> =
+            earlier.map(|change| (change.path, change.kind)).collect();
+        for Change { path, kind } in later.changes {
+            let combined = match (merged.remove(&path), kind) {
+                (Some(ChangeKind::Created), ChangeKind::Removed) => continue,
+                (Some(ChangeKind::Created), _) => ChangeKind::Created,
+                (Some(ChangeKind::Removed), ChangeKind::Created) => ChangeKind::Modified,
+                (_, later) => later,
             };
-            let before = earlier.next_if(|_| order.is_le());
-            let after = later.next_if(|_| order.is_ge());
-            self.changes.extend(match (before, after) {
-                (Some(before), Some(after)) => before.then(after.kind),
-                (before, after) => before.or(after),
-            });
+            merged.insert(path, combined);
         }
+        self.changes = merged.into_iter().map(|(path, kind)| Change { path, kind }).collect();
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
 
     #[test]
