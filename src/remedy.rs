@@ -57,46 +57,43 @@ pub enum Remedy {
 
 impl fmt::Display for Remedy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::None => Ok(()),
-            Self::Text(text) => f.write_str(text),
+        f.write_str(match self {
+            Self::None => "",
+            Self::Text(text) => text,
             Self::ReadIgnoreFile { name } => {
-                write!(f, "rename it to .watchignore, or add {name} to `file_names` of `rules::Options`")
-            }
-            Self::AllowMoreTime => {
-                f.write_str("allow more time with `ready.timeout` of `supervise::Options`")
-            }
-            Self::ListenOnPort => f.write_str(
-                "make it listen on the port that it is given, or name its address with `Port::Fixed`",
-            ),
-            Self::GiveTerminal => f.write_str("set `stdin` of `supervise::Command` to `Stdin::Inherit`"),
-            Self::DisableReloader { name } => {
-                write!(
+                return write!(
                     f,
-                    "turn the reloader of {name} off, because the supervisor restarts the server already"
-                )
+                    "rename it to .watchignore, or add {name} to `file_names` of `rules::Options`"
+                );
             }
-            Self::AddRoot => f.write_str("add a directory that contains it to `roots` of `watch::Options`"),
-            Self::SelectFile => f.write_str(
-                "add its extension to `extensions` of `watch::Options`, or a glob for it to `filters`",
-            ),
-            Self::PassListeningSocket => f.write_str(
-                "give the command a socket by `listen` of `supervise::Options`: its bytes pass no proxy",
-            ),
-            Self::CreateEnvFile => f.write_str("create it, or remove it from `env_files` of `Command`"),
-            Self::UseShell => f.write_str("to run a whole command line, set `shell` of `Command`"),
-            Self::FindProgram { .. } => f.write_str("check the spelling and the variable PATH"),
-            Self::RaiseInotifyLimits => f.write_str(
+            Self::AllowMoreTime => "allow more time with `ready.timeout` of `supervise::Options`",
+            Self::ListenOnPort => {
+                "make it listen on the port that it is given, or name its address with `Port::Fixed`"
+            }
+            Self::GiveTerminal => "set `stdin` of `supervise::Command` to `Stdin::Inherit`",
+            Self::DisableReloader { name } => {
+                let reason = "because the supervisor restarts the server already";
+                return write!(f, "turn the reloader of {name} off, {reason}");
+            }
+            Self::AddRoot => "add a directory that contains it to `roots` of `watch::Options`",
+            Self::SelectFile => {
+                "add its extension to `extensions` of `watch::Options`, or a glob for it to `filters`"
+            }
+            Self::PassListeningSocket => {
+                "give the command a socket by `listen` of `supervise::Options`: its bytes pass no proxy"
+            }
+            Self::CreateEnvFile => "create it, or remove it from `env_files` of `Command`",
+            Self::UseShell => "to run a whole command line, set `shell` of `Command`",
+            Self::FindProgram { .. } => "check the spelling and the variable PATH",
+            Self::RaiseInotifyLimits => {
                 "raise it, for example: sudo sysctl fs.inotify.max_user_watches=1048576 \
-                 fs.inotify.max_user_instances=1024",
-            ),
-            Self::ScanLess => f.write_str(
-                "ignore paths that need no watching, or set `mode` of `watch::Options` to `Mode::Event`",
-            ),
-            Self::CorrectRuleLine => {
-                f.write_str("correct the line or remove it; the other lines are in effect")
+                 fs.inotify.max_user_instances=1024"
             }
-            Self::ListRuleDefects => f.write_str("see `Rules::defects`"),
-        }
+            Self::ScanLess => {
+                "ignore paths that need no watching, or set `mode` of `watch::Options` to `Mode::Event`"
+            }
+            Self::CorrectRuleLine => "correct the line or remove it; the other lines are in effect",
+            Self::ListRuleDefects => "see `Rules::defects`",
+        })
     }
 }
