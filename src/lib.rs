@@ -23,8 +23,12 @@
 // The examples of README.md are compiled by `cargo test`.
 #![cfg_attr(doctest, doc = include_str!("../README.md"))]
 
-// On an unsupported system, this module fails with one message, and the others are left out.
-mod platform;
+// On an unsupported system, the build fails with this one message, because all modules are left out.
+#[cfg(not(unix))]
+compile_error!(
+    "devrun needs Unix processes and sockets; on Windows, build and run it inside WSL: `wsl --install`"
+);
+
 #[cfg(unix)]
 mod sync;
 #[cfg(unix)]
