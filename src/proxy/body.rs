@@ -13,8 +13,9 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use super::connections::{ClientConnection, ConnectionTask, is_listening};
+use super::client::ClientConnection;
 use super::in_flight::InFlightGuard;
+use super::upstream::{ConnectionTask, is_listening};
 use crate::sync;
 
 /// Maximum time for which a body announced by `Expect: 100-continue` is held back. Some servers do not know
@@ -76,11 +77,11 @@ type PollFrame<E = BodyError> = Poll<Option<Result<Frame<Bytes>, E>>>;
 pub(super) struct RequestBody {
     content: Mutex<RequestContent>,
     client: Arc<ClientConnection>,
-    is_empty: bool,
+    pub(super) is_empty: bool,
     /// The client waits for `100 Continue` before it sends the body.
     expects_continue: bool,
-    /// Notified when the server sends `100 Continue`.
-    continued: Notify,
+    /// Notified when the server sends `100 Continue`, so that the body is sent.
+    pub(super) continued: Notify,
 }
 
 #[derive(Debug)]
@@ -112,10 +113,6 @@ impl RequestBody {
         Arc::new(Self { content, client, is_empty, expects_continue, continued })
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.is_empty
-    }
-
     /// Whether the length is known only at the end.
     pub(super) fn is_chunked(&self) -> bool {
         self.content().incoming.size_hint().exact().is_none()
@@ -125,26 +122,20 @@ impl RequestBody {
         self.content().progress
     }
 
-    /// Starts to send the body, because the server sent `100 Continue`.
-    pub(super) fn continue_sending(&self) {
-        self.continued.notify_one();
-    }
-
     /// The body for one attempt to send the request.
     pub(super) fn for_attempt(self: &Arc<Self>) -> AttemptBody {
         self.content().progress.last = Instant::now();
-        let waiting = Arc::clone(self);
+        let request = Arc::clone(self);
+        let wait = async move {
+            tokio::select! {
+                () = request.continued.notified() => {}
+                () = request.client.body_arrived() => {}
+                () = tokio::time::sleep(CONTINUE_TIMEOUT) => {}
+            }
+        };
         let waits = self.expects_continue && !self.is_empty;
-        let wait = waits.then(|| -> Wait { Box::pin(async move { waiting.wait_for_continue().await }) });
+        let wait = waits.then(|| -> Wait { Box::pin(wait) });
         AttemptBody { request: Arc::clone(self), wait }
-    }
-
-    async fn wait_for_continue(&self) {
-        tokio::select! {
-            () = self.continued.notified() => {}
-            () = self.client.body_arrived() => {}
-            () = tokio::time::sleep(CONTINUE_TIMEOUT) => {}
-        }
     }
 
     fn content(&self) -> MutexGuard<'_, RequestContent> {
@@ -253,7 +244,7 @@ impl ResponseBody {
     /// streams ends it.
     pub(super) fn become_stream(&mut self) {
         self.in_flight.become_stream();
-        let release = self.in_flight.generation().release_token().clone();
+        let release = self.in_flight.generation.release.clone();
         self.release = Some(Box::pin(release.cancelled_owned()));
     }
 
@@ -287,7 +278,7 @@ impl ResponseBody {
     }
 
     fn poll_listening(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        let address = self.in_flight.generation().address();
+        let address = self.in_flight.generation.address;
         self.listener_check.get_or_insert_with(|| Box::pin(is_listening(address))).as_mut().poll(cx)
     }
 

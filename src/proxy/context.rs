@@ -8,7 +8,7 @@ use hyper::header::HeaderValue;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::connections::ConnectionSlots;
+use super::client::ConnectionSlots;
 use super::event::EventSender;
 use super::gate::Gate;
 use super::proxy::Options;
@@ -29,7 +29,7 @@ pub(super) struct ProxyContext {
     pub(super) kill: CancellationToken,
     /// The proxy's own value of the `Via` header.
     pub(super) via: HeaderValue,
-    /// Differs from the tokens of all other proxies, also of those in other processes. It is no secret.
+    /// Differs between any two proxies, also of different processes. The token is no secret.
     token: String,
 }
 

@@ -1,4 +1,4 @@
-//! Events that the proxy sends to its owner, and their two queues.
+//! Events that the proxy sends to its owner, and the sending side of their two queues.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -66,18 +66,11 @@ pub(super) struct EventSender {
     lossy: mpsc::Sender<Event>,
 }
 
-/// Receives what an [`EventSender`] sends.
-#[derive(Debug)]
-pub(super) struct EventReceiver {
-    reliable: mpsc::UnboundedReceiver<Event>,
-    lossy: mpsc::Receiver<Event>,
-}
-
 impl EventSender {
-    pub(super) fn new() -> (Self, EventReceiver) {
+    pub(super) fn new() -> (Self, mpsc::UnboundedReceiver<Event>, mpsc::Receiver<Event>) {
         let (reliable, reliable_receiver) = mpsc::unbounded_channel();
         let (lossy, lossy_receiver) = mpsc::channel(MAX_LOSSY_EVENTS);
-        (Self { reliable, lossy }, EventReceiver { reliable: reliable_receiver, lossy: lossy_receiver })
+        (Self { reliable, lossy }, reliable_receiver, lossy_receiver)
     }
 
     /// Sends an event that the owner must get.
@@ -88,17 +81,5 @@ impl EventSender {
     /// Sends an event, or drops it while the owner is behind.
     pub(super) fn send_lossy(&self, event: Event) {
         let _ = self.lossy.try_send(event);
-    }
-}
-
-impl EventReceiver {
-    /// Next event, reliable ones first; `None` once all senders are gone. Cancel-safe.
-    pub(super) async fn recv(&mut self) -> Option<Event> {
-        tokio::select! {
-            biased;
-            Some(event) = self.reliable.recv() => Some(event),
-            Some(event) = self.lossy.recv() => Some(event),
-            else => None,
-        }
     }
 }

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::body::{AnyBody, RequestBody};
-use super::connections::ClientConnection;
+use super::client::ClientConnection;
 use super::context::ProxyContext;
 use super::gate::Rejection;
 use super::headers;

@@ -28,21 +28,14 @@ pub(super) struct Gate {
 
 #[derive(Debug, Default)]
 struct State {
-    serving: Serving,
+    /// The generation that serves, or the report if none does until the next change. `None`: requests wait.
+    serving: Option<Result<Arc<Generation>, Arc<FailureReport>>>,
     banner: Option<Arc<FailureReport>>,
     /// Number of held requests.
     held: usize,
     /// The serving generation, and older ones that may still have requests in flight or open streams.
     generations: Vec<Arc<Generation>>,
     is_closed: bool,
-}
-
-#[derive(Debug, Default)]
-enum Serving {
-    #[default]
-    Nothing,
-    Generation(Arc<Generation>),
-    Down(Arc<FailureReport>),
 }
 
 /// Reason why the gate rejects a request.
@@ -105,11 +98,10 @@ impl Gate {
         if state.is_closed {
             return Some(Err(Rejection::Stopping));
         }
-        match &state.serving {
-            Serving::Generation(generation) => Some(Ok(generation.begin_request(line.clone()))),
-            Serving::Down(report) => Some(Err(Rejection::Down(Arc::clone(report)))),
-            Serving::Nothing => None,
-        }
+        Some(match state.serving.as_ref()? {
+            Ok(generation) => Ok(generation.begin_request(line.clone())),
+            Err(report) => Err(Rejection::Down(Arc::clone(report))),
+        })
     }
 
     fn take_slot(&self) -> Option<HoldSlot<'_>> {
@@ -139,20 +131,20 @@ impl Gate {
     pub(super) fn publish(&self, upstream: Upstream) -> Option<Arc<Generation>> {
         let mut state = self.state();
         let serving = match upstream {
-            Upstream::Starting => Serving::Nothing,
-            Upstream::Down(report) => Serving::Down(report),
+            Upstream::Starting => None,
+            Upstream::Down(report) => Some(Err(report)),
             Upstream::Ready { generation, address } => {
-                Serving::Generation(self.find_or_add(&mut state, generation, address))
+                Some(Ok(self.find_or_add(&mut state, generation, address)))
             }
         };
         let old = std::mem::replace(&mut state.serving, serving);
         let draining = match (old, &state.serving) {
-            (Serving::Generation(old), Serving::Generation(new)) if Arc::ptr_eq(&old, new) => None,
-            (Serving::Generation(old), Serving::Generation(new)) if old.id() == new.id() => {
+            (Some(Ok(old)), Some(Ok(new))) if Arc::ptr_eq(&old, new) => None,
+            (Some(Ok(old)), Some(Ok(new))) if old.id == new.id => {
                 old.supersede();
                 None
             }
-            (Serving::Generation(old), _) => old.retire().then_some(old),
+            (Some(Ok(old)), _) => old.retire().then_some(old),
             _ => None,
         };
         // A generation without other references has neither requests nor streams.
@@ -162,7 +154,7 @@ impl Gate {
     }
 
     fn find_or_add(&self, state: &mut State, id: GenerationId, address: SocketAddr) -> Arc<Generation> {
-        let known = state.generations.iter().find(|known| known.id() == id && known.address() == address);
+        let known = state.generations.iter().find(|known| known.id == id && known.address == address);
         if let Some(known) = known.filter(|known| known.reinstate()) {
             return Arc::clone(known);
         }
@@ -183,8 +175,8 @@ impl Gate {
 
     /// Ends the streams of a generation, and streams that begin later.
     pub(super) fn release_streams(&self, id: GenerationId) {
-        for generation in self.state().generations.iter().filter(|known| known.id() == id) {
-            generation.release_streams();
+        for generation in self.state().generations.iter().filter(|known| known.id == id) {
+            generation.release.cancel();
         }
     }
 
@@ -193,7 +185,7 @@ impl Gate {
         let mut state = self.state();
         state.is_closed = true;
         for generation in &state.generations {
-            generation.release_streams();
+            generation.release.cancel();
         }
         self.bump_version();
     }
@@ -206,13 +198,13 @@ impl Gate {
     pub(super) fn view(&self) -> GateView {
         let state = self.state();
         match &state.serving {
-            Serving::Nothing => GateView::Starting,
-            Serving::Generation(generation) => GateView::Ready {
-                generation: generation.id(),
+            None => GateView::Starting,
+            Some(Ok(generation)) => GateView::Ready {
+                generation: generation.id,
                 banner: state.banner.clone(),
                 is_draining: state.generations.iter().any(|known| known.delays_reload()),
             },
-            Serving::Down(report) => GateView::Down(Arc::clone(report)),
+            Some(Err(report)) => GateView::Down(Arc::clone(report)),
         }
     }
 

@@ -29,13 +29,13 @@ const FETCH_GRACE: Duration = Duration::from_secs(10);
 pub(super) struct RequestLine {
     method: Method,
     uri: Uri,
-    /// A script of a page sent the request. It would lose the response if the page reloaded.
+    /// A script of a page sent the request, with `fetch` or `XMLHttpRequest`. It would lose the response if the page reloaded.
     is_fetch: bool,
 }
 
 impl RequestLine {
     pub(super) fn new(head: &request::Parts) -> Self {
-        let is_fetch = headers::is_fetch(&head.headers);
+        let is_fetch = headers::text(&head.headers, "sec-fetch-dest") == Some("empty");
         Self { method: head.method.clone(), uri: head.uri.clone(), is_fetch }
     }
 }
@@ -50,10 +50,10 @@ impl std::fmt::Display for RequestLine {
 /// A generation as the proxy sees it: an address, and the requests in flight on it.
 #[derive(Debug)]
 pub(super) struct Generation {
-    id: GenerationId,
-    address: SocketAddr,
-    /// Cancelled when its event streams and upgraded connections end.
-    release: CancellationToken,
+    pub(super) id: GenerationId,
+    pub(super) address: SocketAddr,
+    /// Cancelled to end the generation's event streams and upgraded connections. Later streams end at once.
+    pub(super) release: CancellationToken,
     table: Mutex<InFlightTable>,
     drained: Notify,
     events: EventSender,
@@ -89,14 +89,6 @@ impl Generation {
     ) -> Self {
         let (release, drained) = (CancellationToken::new(), Notify::new());
         Self { id, address, release, table: Mutex::default(), drained, events, version }
-    }
-
-    pub(super) fn id(&self) -> GenerationId {
-        self.id
-    }
-
-    pub(super) fn address(&self) -> SocketAddr {
-        self.address
     }
 
     /// Counts a request as in flight. The caller holds the gate's lock, so the generation is not retired.
@@ -136,16 +128,6 @@ impl Generation {
 
     pub(super) fn is_retired(&self) -> bool {
         self.table().retired.is_some()
-    }
-
-    /// Ends the event streams and upgraded connections, also later ones.
-    pub(super) fn release_streams(&self) {
-        self.release.cancel();
-    }
-
-    /// Cancelled by [`Generation::release_streams`].
-    pub(super) fn release_token(&self) -> &CancellationToken {
-        &self.release
     }
 
     /// Sends [`Event::InFlight`] at once and then every second, until nothing is in flight.
@@ -200,16 +182,12 @@ impl Generation {
 /// stream.
 #[derive(Debug)]
 pub(super) struct InFlightGuard {
-    generation: Arc<Generation>,
+    pub(super) generation: Arc<Generation>,
     request: Arc<InFlight>,
     key: u64,
 }
 
 impl InFlightGuard {
-    pub(super) fn generation(&self) -> &Arc<Generation> {
-        &self.generation
-    }
-
     /// Stops counting the request, because it is an endless stream, a long poll or an upgraded connection,
     /// which no drain waits for.
     pub(super) fn become_stream(&mut self) {

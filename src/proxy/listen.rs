@@ -15,7 +15,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 
 use super::body::{self, AnyBody};
-use super::connections::{BusyGuard, ClientConnection, ClientStream};
+use super::client::{ClientConnection, ClientStream};
 use super::context::ProxyContext;
 use super::event::Event;
 use super::forward;
@@ -156,7 +156,7 @@ where
     F: Future<Output = io::Result<Response<AnyBody>>>,
 {
     let service = service_fn(|request| {
-        let (busy, response) = (BusyGuard::new(client), answer(request));
+        let (busy, response) = (client.begin_request(), answer(request));
         async { response.await.map(|response| response.map(|body| body::keep(busy, body))) }
     });
     let stream = TokioIo::new(ClientStream(Arc::clone(client)));

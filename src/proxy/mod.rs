@@ -9,7 +9,7 @@
 mod proxy;
 
 mod body;
-mod connections;
+mod client;
 mod context;
 mod event;
 mod fallback;
@@ -20,6 +20,7 @@ mod in_flight;
 mod listen;
 mod pages;
 mod upgrade;
+mod upstream;
 
 pub use event::Event;
 pub use proxy::{Error, FailureReport, Handle, Options, Proxy, Upstream};

@@ -6,8 +6,10 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc;
+
 use super::context::ProxyContext;
-use super::event::{Event, EventReceiver, EventSender};
+use super::event::{Event, EventSender};
 use super::fallback::FallbackServer;
 use super::listen::{accept, bind};
 use crate::GenerationId;
@@ -42,7 +44,8 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Proxy {
     handle: Handle,
-    events: EventReceiver,
+    reliable_events: mpsc::UnboundedReceiver<Event>,
+    lossy_events: mpsc::Receiver<Event>,
 }
 
 impl Proxy {
@@ -52,7 +55,7 @@ impl Proxy {
     /// [`Error::Bind`] if an address is in use or not allowed.
     pub async fn start(options: Options) -> Result<Self, Error> {
         let listeners = bind(&options.addresses)?;
-        let (sender, events) = EventSender::new();
+        let (sender, reliable_events, lossy_events) = EventSender::new();
         let addresses = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
         let context = Arc::new(ProxyContext::new(options, sender));
         if !listeners.is_empty() {
@@ -61,8 +64,8 @@ impl Proxy {
         for listener in listeners {
             context.tasks.spawn(accept(Arc::clone(&context), listener));
         }
-        let runtime = tokio::runtime::Handle::current();
-        Ok(Self { handle: Handle { context, fallback: Arc::default(), runtime }, events })
+        let handle = Handle { context, fallback: Arc::default(), runtime: tokio::runtime::Handle::current() };
+        Ok(Self { handle, reliable_events, lossy_events })
     }
 
     /// A handle to steer the proxy.
@@ -73,7 +76,12 @@ impl Proxy {
 
     /// Waits for the next event; `None` once the proxy has ended. Cancel-safe.
     pub async fn next_event(&mut self) -> Option<Event> {
-        self.events.recv().await
+        tokio::select! {
+            biased;
+            Some(event) = self.reliable_events.recv() => Some(event),
+            Some(event) = self.lossy_events.recv() => Some(event),
+            else => None,
+        }
     }
 
     /// Stops accepting and returns once the last connection is closed.
@@ -231,7 +239,7 @@ pub struct Options {
     /// client's own headers of these names pass unchanged.
     pub forwarded: bool,
     /// Host names under which devrun answers its own paths (`/__devrun/…`), besides IP addresses, `localhost`
-    /// and names below it. The check stops pages of other sites from reading them by DNS rebinding.
+    /// and names below it. The check stops pages of other sites from reading these paths by DNS rebinding.
     pub allowed_hosts: Vec<String>,
 }
 

@@ -12,45 +12,34 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::connections::ConnectionTask;
 use super::in_flight::InFlightGuard;
+use super::upstream::ConnectionTask;
 
 /// Time for a side to end its message after the other side has gone or the generation's streams were
 /// released.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
-/// Size of the copy buffer of each direction, in bytes.
+/// Size of the buffer from the upstream to the client, in bytes.
 const BUFFER_SIZE: usize = 16 * 1024;
+/// A close frame with code 1012, "service restart", on which clients reconnect.
+const CLOSE_SERVICE_RESTART: [u8; 4] = [0x88, 0x02, 0x03, 0xf4];
+const OPCODE_CLOSE: u8 = 0x8;
 
 type Reader = ReadHalf<TokioIo<Upgraded>>;
 type Writer = WriteHalf<TokioIo<Upgraded>>;
 
 /// Copies until both sides have ended or the generation's streams are released. `frames` is the position within
-/// WebSocket frames; `None` for other protocols.
+/// WebSocket frames; `None` for other protocols. `_task` keeps the upstream's connection open.
 pub(super) async fn copy(
     client: OnUpgrade,
     upstream: OnUpgrade,
     in_flight: InFlightGuard,
     _task: ConnectionTask,
     frames: Option<FrameBoundary>,
-) {
-    let copied = async {
-        let (client, upstream) = tokio::try_join!(client, upstream).map_err(io::Error::other)?;
-        copy_upgraded(client, upstream, &in_flight, frames).await
-    };
-    if let Err(error) = copied.await {
-        tracing::debug!(%error, "upgraded connection failed");
-    }
-}
-
-async fn copy_upgraded(
-    client: Upgraded,
-    upstream: Upgraded,
-    in_flight: &InFlightGuard,
-    frames: Option<FrameBoundary>,
 ) -> io::Result<()> {
+    let (client, upstream) = tokio::try_join!(client, upstream).map_err(io::Error::other)?;
     let (mut from_client, to_client) = tokio::io::split(TokioIo::new(client));
     let (from_upstream, mut to_upstream) = tokio::io::split(TokioIo::new(upstream));
-    let release = in_flight.generation().release_token();
+    let release = &in_flight.generation.release;
     // Cancelled when a release has ended the downward direction.
     let released = CancellationToken::new();
     let downward = async {
@@ -59,7 +48,7 @@ async fn copy_upgraded(
             sleep(CLOSE_TIMEOUT).await;
         };
         let result = tokio::select! {
-            result = copy_down(from_upstream, to_client, in_flight, frames) => result,
+            result = copy_down(from_upstream, to_client, &in_flight, frames) => result,
             () = expired => Err(io::ErrorKind::TimedOut.into()),
         };
         if release.is_cancelled() {
@@ -68,13 +57,13 @@ async fn copy_upgraded(
         result
     };
     let upward = async {
-        let copied = copy_until_end(&mut from_client, &mut to_upstream);
+        let copied = tokio::io::copy(&mut from_client, &mut to_upstream);
         let result = released.run_until_cancelled(copied).await;
         let _ = to_upstream.shutdown().await;
         match result {
             Some(result) => result,
             // Closing a socket with unread bytes resets it, and the client would lose the close frame.
-            None => copy_until_end(&mut from_client, &mut tokio::io::sink()).await,
+            None => tokio::io::copy(&mut from_client, &mut tokio::io::sink()).await,
         }
     };
     tokio::pin!(downward, upward);
@@ -91,17 +80,6 @@ async fn copy_upgraded(
     }
 }
 
-async fn copy_until_end(from: &mut Reader, to: &mut (impl AsyncWriteExt + Unpin)) -> io::Result<()> {
-    let mut buffer = vec![0; BUFFER_SIZE];
-    loop {
-        let count = from.read(&mut buffer).await?;
-        if count == 0 {
-            return Ok(());
-        }
-        to.write_all(&buffer[..count]).await?;
-    }
-}
-
 /// Copies from the upstream to the client until the upstream ends, or, once released, until the end of the
 /// current frame.
 async fn copy_down(
@@ -110,7 +88,7 @@ async fn copy_down(
     in_flight: &InFlightGuard,
     mut frames: Option<FrameBoundary>,
 ) -> io::Result<()> {
-    let release = in_flight.generation().release_token();
+    let release = &in_flight.generation.release;
     let mut buffer = vec![0; BUFFER_SIZE];
     while !release.is_cancelled() || frames.as_ref().is_some_and(|frames| !frames.is_at_boundary()) {
         let count = tokio::select! {
@@ -134,11 +112,6 @@ async fn copy_down(
     }
     to.shutdown().await
 }
-
-/// A close frame with code 1012, "service restart", on which clients reconnect.
-const CLOSE_SERVICE_RESTART: [u8; 4] = [0x88, 0x02, 0x03, 0xf4];
-
-const OPCODE_CLOSE: u8 = 0x8;
 
 /// Position within a stream of frames.
 #[derive(Debug, Default)]

@@ -14,12 +14,21 @@ use tokio::time::Instant;
 
 use super::handle::ClientRequest;
 use crate::proxy::body::{AttemptBody, RequestBody};
-use crate::proxy::connections::{ConnectionTask, UpstreamStream, connect, is_listening, is_local_shortage};
 use crate::proxy::context::ProxyContext;
 use crate::proxy::gate::GateView;
 use crate::proxy::headers::{self, Forwarding, MAX_HEAD_BYTES, MAX_HEADERS};
 use crate::proxy::in_flight::Generation;
 use crate::proxy::pages::ErrorResponse;
+use crate::proxy::upstream::{ConnectionTask, UpstreamStream, connect, is_listening, is_local_shortage};
+
+/// Maximum time for a published upstream to refuse connections. It may bind late, or has just died.
+const REFUSED_TIMEOUT: Duration = Duration::from_secs(2);
+/// Minimum delay between two attempts to connect.
+const MIN_CONNECT_DELAY: Duration = Duration::from_millis(5);
+/// Maximum delay between two attempts to connect.
+const MAX_CONNECT_DELAY: Duration = Duration::from_millis(250);
+/// Maximum time from the death of an upstream until the owner publishes it.
+const DEATH_NOTICE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Reason why an attempt brought no response.
 #[derive(Debug)]
@@ -40,26 +49,26 @@ pub(super) async fn send(
     request: &ClientRequest,
     generation: &Generation,
 ) -> Result<(Response<Incoming>, ConnectionTask), AttemptError> {
-    let stream = connect(generation.address()).await.map_err(AttemptError::Connect)?;
+    let stream = connect(generation.address).await.map_err(AttemptError::Connect)?;
     let handshake = http1::Builder::new()
         .preserve_header_case(true)
         .max_buf_size(MAX_HEAD_BYTES)
         .max_headers(MAX_HEADERS)
-        // As curl and browsers do. hyper frames the message for the client anew, so no request can be
-        // smuggled.
+        // curl and browsers accept these faults too. hyper frames the message for the client anew, so no
+        // request can be smuggled.
         .allow_obsolete_multiline_headers_in_responses(true)
         .allow_spaces_after_header_name_in_responses(true)
         .ignore_invalid_headers_in_responses(true)
         .handshake::<_, AttemptBody>(TokioIo::new(UpstreamStream::new(stream)));
     let (mut sender, connection) = handshake.await.map_err(broken_off)?;
     let task = ConnectionTask::new(tokio::spawn(connection.with_upgrades()));
-    let response = sender.send_request(upstream_request(context, request, generation.address()));
+    let response = sender.send_request(upstream_request(context, request, generation.address));
     tokio::pin!(response);
     tokio::select! {
         biased;
         response = &mut response => Ok((response.map_err(broken_off)?, task)),
         limit = overdue(context.options.answer_timeout, &request.body) => Err(AttemptError::TimedOut(limit)),
-        () = generation.release_token().cancelled(), if request.push_transport.is_some() => {
+        () = generation.release.cancelled(), if request.push_transport.is_some() => {
             Err(AttemptError::Released)
         }
     }
@@ -86,29 +95,20 @@ fn upstream_request(
         },
     );
     *upstream_request.extensions_mut() = head.extensions.clone();
-    forward_interim_responses(request, upstream, &mut upstream_request);
-    upstream_request
-}
-
-fn forward_interim_responses(
-    request: &ClientRequest,
-    upstream: SocketAddr,
-    upstream_request: &mut Request<AttemptBody>,
-) {
-    if request.head.version != Version::HTTP_11 {
-        return;
+    if head.version != Version::HTTP_11 {
+        return upstream_request;
     }
-    let (body, client) = (Arc::clone(&request.body), Arc::clone(&request.client));
-    let head = Arc::clone(&request.head);
-    hyper::ext::on_informational(upstream_request, move |interim| match interim.status() {
+    let (body, client, head) = (Arc::clone(&request.body), Arc::clone(&request.client), Arc::clone(head));
+    hyper::ext::on_informational(&mut upstream_request, move |interim| match interim.status() {
         // hyper sends it to the client when the body is read.
-        StatusCode::CONTINUE => body.continue_sending(),
+        StatusCode::CONTINUE => body.continued.notify_one(),
         status => {
             let mut fields = interim.headers().clone();
             headers::rewrite_own_urls(&mut fields, upstream, &head);
             client.write_interim(&headers::interim_response(status, &fields));
         }
     });
+    upstream_request
 }
 
 /// Waits until the time limit has passed since the upstream got the last bytes of the request. Returns the
@@ -130,15 +130,6 @@ fn broken_off(error: hyper::Error) -> AttemptError {
     let causes = std::iter::successors(Some(&error as &dyn Error), |error| (*error).source());
     AttemptError::BrokenOff(causes.map(ToString::to_string).collect::<Vec<_>>().join(": "))
 }
-
-/// Maximum time for a published upstream to refuse connections. It may bind late, or has just died.
-const REFUSED_TIMEOUT: Duration = Duration::from_secs(2);
-/// Minimum delay between two attempts to connect.
-const MIN_CONNECT_DELAY: Duration = Duration::from_millis(5);
-/// Maximum delay between two attempts to connect.
-const MAX_CONNECT_DELAY: Duration = Duration::from_millis(250);
-/// Maximum time from the death of an upstream until the owner publishes it.
-const DEATH_NOTICE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The failed attempts of one request so far.
 #[derive(Debug, Default)]
@@ -186,7 +177,7 @@ impl RetryState {
         let is_shortage = is_local_shortage(&error);
         let timeout = if is_shortage { context.options.hold_timeout } else { REFUSED_TIMEOUT };
         if refused_for >= timeout {
-            return Err(ErrorResponse::Unreachable(generation.address(), error));
+            return Err(ErrorResponse::Unreachable(generation.address, error));
         }
         if is_shortage {
             context.slots.close_requests.notify_one();
@@ -208,7 +199,7 @@ impl RetryState {
         detail: String,
         generation: &Generation,
     ) -> Result<(), ErrorResponse> {
-        if is_listening(generation.address()).await && !generation.is_retired() {
+        if is_listening(generation.address).await && !generation.is_retired() {
             return Err(ErrorResponse::BrokenOff(detail, None));
         }
         let retirement = context.gate.retirement_of(generation);

@@ -13,7 +13,7 @@ use super::attempt::{self, RetryState};
 use super::respond;
 use crate::GenerationId;
 use crate::proxy::body::{AnyBody, RequestBody};
-use crate::proxy::connections::ClientConnection;
+use crate::proxy::client::ClientConnection;
 use crate::proxy::context::ProxyContext;
 use crate::proxy::gate::GateView;
 use crate::proxy::headers::{self, PushTransport};
@@ -33,8 +33,8 @@ pub(crate) async fn handle(
     let mut forwarder = Forwarder { context, request, last_generation: None };
     match forwarder.run().await {
         Ok(response) => Ok(response),
-        Err(Failure::ClientGone) => Err(io::Error::other("the client has left")),
-        Err(Failure::Error(error)) => Ok(forwarder.error_response(&error)),
+        Err(Some(error)) => Ok(forwarder.error_response(&error)),
+        Err(None) => Err(io::Error::other("the client has left")),
     }
 }
 
@@ -48,43 +48,28 @@ pub(super) struct ClientRequest {
     pub(super) push_transport: Option<PushTransport>,
     /// Protocol to which the client wants to upgrade.
     pub(super) upgrade: Option<HeaderValue>,
-    on_upgrade: Option<OnUpgrade>,
+    /// The client's side of the upgrade, if the client asked for one.
+    pub(super) on_upgrade: Option<OnUpgrade>,
 }
 
 impl ClientRequest {
     fn new(client: Arc<ClientConnection>, mut request: Request<Incoming>) -> Self {
-        let on_upgrade = Some(hyper::upgrade::on(&mut request));
+        let on_upgrade = hyper::upgrade::on(&mut request);
         let (head, body) = request.into_parts();
         let expects_continue = head.version == Version::HTTP_11
             && headers::text(&head.headers, "expect")
                 .is_some_and(|expected| expected.eq_ignore_ascii_case("100-continue"));
         let body = RequestBody::new(body, &client, expects_continue);
+        let upgrade = headers::requested_upgrade(&head).cloned();
         Self {
             client,
             line: RequestLine::new(&head),
-            push_transport: PushTransport::of(&head).filter(|_| body.is_empty()),
+            push_transport: PushTransport::of(&head).filter(|_| body.is_empty),
             body,
-            upgrade: headers::requested_upgrade(&head).cloned(),
             head: Arc::new(head),
-            on_upgrade,
+            on_upgrade: upgrade.is_some().then_some(on_upgrade),
+            upgrade,
         }
-    }
-
-    /// The client's side of the upgrade, if the client asked for one. Can be taken once.
-    pub(super) fn take_upgrade(&mut self) -> Option<OnUpgrade> {
-        self.on_upgrade.take().filter(|_| self.upgrade.is_some())
-    }
-}
-
-/// Reason why a request gets no response from an upstream.
-enum Failure {
-    ClientGone,
-    Error(ErrorResponse),
-}
-
-impl From<ErrorResponse> for Failure {
-    fn from(error: ErrorResponse) -> Self {
-        Self::Error(error)
     }
 }
 
@@ -97,7 +82,9 @@ struct Forwarder {
 }
 
 impl Forwarder {
-    async fn run(&mut self) -> Result<Response<AnyBody>, Failure> {
+    /// # Errors
+    /// The error response, or `None` if the client has left.
+    async fn run(&mut self) -> Result<Response<AnyBody>, Option<ErrorResponse>> {
         let head = &self.request.head;
         headers::validate(head).map_err(ErrorResponse::Invalid)?;
         if let Some(own) = live_reload::answer(&self.context, head) {
@@ -112,8 +99,8 @@ impl Forwarder {
             if self.request.push_transport.is_some() {
                 in_flight.become_stream();
             }
-            let generation = Arc::clone(in_flight.generation());
-            let (line, id, address) = (&self.request.line, generation.id(), generation.address());
+            let generation = Arc::clone(&in_flight.generation);
+            let (line, id, address) = (&self.request.line, generation.id, generation.address);
             tracing::debug!(request = %line, generation = %id, %address, "forwarded");
             let error = match attempt::send(&self.context, &self.request, &generation).await {
                 Ok(response) => {
@@ -125,7 +112,7 @@ impl Forwarder {
             // A request that waits for the next generation must not delay the drain of this one.
             drop(in_flight);
             if self.request.body.progress().is_broken {
-                return Err(Failure::ClientGone);
+                return Err(None);
             }
             retries.wait(&self.context, &self.request, error, &generation).await?;
         }
@@ -134,17 +121,17 @@ impl Forwarder {
     /// Waits until the gate admits the request to a generation.
     ///
     /// While a body is unread, hyper does not read, so it would not notice that the client leaves.
-    async fn admit(&mut self) -> Result<InFlightGuard, Failure> {
+    async fn admit(&mut self) -> Result<InFlightGuard, Option<ErrorResponse>> {
         let in_flight = tokio::select! {
             biased;
             admitted = self.context.gate.admit(&self.request.line) => {
                 admitted.map_err(ErrorResponse::Rejected)?
             }
-            () = self.request.client.peer_closed(), if !self.request.body.is_empty() => {
-                return Err(Failure::ClientGone);
+            () = self.request.client.peer_closed(), if !self.request.body.is_empty => {
+                return Err(None);
             }
         };
-        self.last_generation = Some(in_flight.generation().id());
+        self.last_generation = Some(in_flight.generation.id);
         Ok(in_flight)
     }
 

@@ -9,12 +9,12 @@ use hyper::{Method, Response, StatusCode, Version};
 
 use super::handle::ClientRequest;
 use crate::proxy::body::{AnyBody, BodyEnd, ResponseBody, full};
-use crate::proxy::connections::ConnectionTask;
 use crate::proxy::context::ProxyContext;
 use crate::proxy::headers;
 use crate::proxy::in_flight::InFlightGuard;
 use crate::proxy::pages::{ErrorResponse, live_reload};
 use crate::proxy::upgrade::{self, FrameBoundary};
+use crate::proxy::upstream::ConnectionTask;
 
 /// The upstream's response as the client gets it.
 ///
@@ -33,14 +33,15 @@ pub(super) fn to_client(
     let has_body = headers::has_body(&request.head.method, head.status);
     let end = body_end(&head.headers, has_body);
     adapt_headers(&mut head.headers, request, body.size_hint().exact().filter(|_| has_body))?;
-    headers::rewrite_own_urls(&mut head.headers, in_flight.generation().address(), &request.head);
+    headers::rewrite_own_urls(&mut head.headers, in_flight.generation.address, &request.head);
     head.version = Version::HTTP_11;
     let is_endless = headers::is_endless(request.push_transport, &head.headers);
     if request.push_transport.is_some() && !is_endless {
+        // The request was taken for a stream or a long poll until now.
         in_flight.become_finite();
     }
     let is_page = has_body || request.head.method == Method::HEAD;
-    let generation = in_flight.generation().id();
+    let generation = in_flight.generation.id;
     let tag = is_page.then(|| live_reload::prepare_page(context, &request.head, generation, &mut head));
     let mut body = ResponseBody::new(body, in_flight, task, end, Arc::clone(&request.client));
     // The response to HEAD has the headers of the page with the tag.
@@ -102,7 +103,7 @@ fn open_tunnel(
     let upstream = hyper::upgrade::on(&mut response);
     let (mut head, _) = response.into_parts();
     let protocol = head.headers.get(UPGRADE).cloned();
-    let (Some(client), Some(protocol)) = (request.take_upgrade(), protocol) else {
+    let (Some(client), Some(protocol)) = (request.on_upgrade.take(), protocol) else {
         return Err(broken_off("it switched protocols unasked"));
     };
     in_flight.become_stream();
@@ -114,7 +115,10 @@ fn open_tunnel(
     let frames = is_websocket.then(FrameBoundary::default);
     let kill = context.kill.clone();
     context.tasks.spawn(async move {
-        kill.run_until_cancelled(upgrade::copy(client, upstream, in_flight, task, frames)).await
+        let copied = upgrade::copy(client, upstream, in_flight, task, frames);
+        if let Some(Err(error)) = kill.run_until_cancelled(copied).await {
+            tracing::debug!(%error, "upgraded connection failed");
+        }
     });
     Ok(Response::from_parts(head, full("")))
 }

@@ -1,5 +1,5 @@
-//! Single header fields: those of one connection only (RFC 9110, 7.6.1), and those that say what kind of
-//! message it is.
+//! Header fields that belong to one connection only (RFC 9110, 7.6.1), and fields that tell the kind of a
+//! message.
 
 use hyper::header::{
     ACCEPT, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE,
@@ -9,7 +9,7 @@ use hyper::{Method, StatusCode};
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
-/// The headers of a message that do not pass a proxy: a fixed list, and those that `Connection` names.
+/// The headers of a message that do not pass a proxy: a fixed list, and the headers that `Connection` names.
 pub(super) fn hop_by_hop(headers: &HeaderMap) -> Vec<HeaderName> {
     let named = headers.get_all(CONNECTION).iter().flat_map(tokens);
     let named = named.filter_map(|name| HeaderName::from_bytes(name).ok());
@@ -39,11 +39,6 @@ pub(crate) fn is_navigation(headers: &HeaderMap) -> bool {
             .filter_map(|accept| accept.to_str().ok())
             .any(|accept| accept.split(',').any(|kind| essence(kind).eq_ignore_ascii_case("text/html"))),
     }
-}
-
-/// Whether a script of a page sent the request, with `fetch` or `XMLHttpRequest`.
-pub(crate) fn is_fetch(headers: &HeaderMap) -> bool {
-    text(headers, "sec-fetch-dest") == Some("empty")
 }
 
 /// Whether the response may get the script of live reload: a browser shows it as a page, and no script of a

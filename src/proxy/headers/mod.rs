@@ -8,7 +8,7 @@ mod push;
 mod request;
 mod response;
 
-pub(super) use fields::{has_body, has_token, is_fetch, is_navigation, may_get_script, media_type, text};
+pub(super) use fields::{has_body, has_token, is_navigation, may_get_script, media_type, text};
 pub(super) use push::{PushTransport, is_endless};
 pub(super) use request::{
     Forwarding, InvalidRequest, MAX_HEAD_BYTES, MAX_HEADERS, is_loop, is_too_large, request_headers,

@@ -20,32 +20,27 @@ pub(crate) enum PushTransport {
 impl PushTransport {
     /// The transport of a request; `None` for a request whose response must be complete.
     pub(crate) fn of(head: &request::Parts) -> Option<Self> {
-        match head.method {
-            Method::GET => Self::of_get(head),
-            Method::POST => match sockjs_transport(head.uri.path())? {
-                "xhr" => Some(Self::LongPoll),
-                "xhr_streaming" => Some(Self::StreamedPoll),
-                _ => None,
-            },
-            _ => None,
-        }
-    }
-
-    fn of_get(head: &request::Parts) -> Option<Self> {
         let (path, query) = (head.uri.path(), head.uri.query().unwrap_or_default());
+        let is_get = head.method == Method::GET;
+        let accepted = essence(text(&head.headers, ACCEPT.as_str()).unwrap_or_default());
+        if is_get && accepted.eq_ignore_ascii_case("text/event-stream") {
+            return Some(Self::Events);
+        }
+        match (head.method.as_str(), sockjs_transport(path)) {
+            ("POST", Some("xhr")) | ("GET", Some("jsonp")) => return Some(Self::LongPoll),
+            ("POST", Some("xhr_streaming")) | ("GET", Some("htmlfile")) => return Some(Self::StreamedPoll),
+            _ => {}
+        }
         let has = |name, is_right: fn(&str) -> bool| value(query, name).is_some_and(is_right);
         let is_engine_io =
             has("EIO", |version| !version.is_empty()) && has("transport", |it| it == "polling");
-        let is_signalr = is_signalr_client(&head.headers) && has("id", |id| !id.is_empty())
+        let is_signalr_client = head.headers.contains_key("x-signalr-user-agent")
+            || text(&head.headers, USER_AGENT.as_str())
+                .is_some_and(|agent| agent.starts_with("Microsoft SignalR/"));
+        let is_signalr = is_signalr_client && has("id", |id| !id.is_empty())
             || has("transport", |transport| transport == "longPolling");
         let is_phoenix = path.ends_with("/longpoll") && has("vsn", |version| !version.is_empty());
-        if accepts_only_events(&head.headers) {
-            Some(Self::Events)
-        } else if is_engine_io || is_signalr || is_phoenix || sockjs_transport(path) == Some("jsonp") {
-            Some(Self::LongPoll)
-        } else {
-            (sockjs_transport(path) == Some("htmlfile")).then_some(Self::StreamedPoll)
-        }
+        (is_get && (is_engine_io || is_signalr || is_phoenix)).then_some(Self::LongPoll)
     }
 }
 
@@ -57,16 +52,6 @@ pub(crate) fn is_endless(transport: Option<PushTransport>, response: &HeaderMap)
         Some(PushTransport::Events) if is("text/event-stream") => true,
         _ => is("multipart/x-mixed-replace"),
     }
-}
-
-fn accepts_only_events(headers: &HeaderMap) -> bool {
-    text(headers, ACCEPT.as_str())
-        .is_some_and(|accept| essence(accept).eq_ignore_ascii_case("text/event-stream"))
-}
-
-fn is_signalr_client(headers: &HeaderMap) -> bool {
-    headers.contains_key("x-signalr-user-agent")
-        || text(headers, USER_AGENT.as_str()).is_some_and(|agent| agent.starts_with("Microsoft SignalR/"))
 }
 
 /// The last segment of `…/SERVER/SESSION/TRANSPORT`. SockJS clients choose three digits for SERVER.

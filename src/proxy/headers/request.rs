@@ -12,6 +12,9 @@ use hyper::{Method, Uri, Version};
 
 use super::fields::{has_token, hop_by_hop, tokens};
 
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 /// Maximum size of a message's head, in bytes. Also the maximum size of the buffer for a body.
 pub(crate) const MAX_HEAD_BYTES: usize = 256 * 1024;
 /// Maximum number of headers of a message.
@@ -81,13 +84,9 @@ fn has_valid_target(head: &request::Parts) -> bool {
     }
 }
 
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-
 /// How a request is forwarded.
 pub(crate) struct Forwarding<'a> {
-    /// Address of the client; `None` if the upstream is not told where the request came from.
+    /// Address of the client; `None` if the upstream gets no `X-Forwarded-…` headers.
     pub(crate) peer: Option<IpAddr>,
     /// The proxy's own value of `Via`.
     pub(crate) via: &'a HeaderValue,

@@ -12,7 +12,14 @@ use anstyle_parse::{Params, Parser, Perform};
 pub(super) fn escape(text: &str) -> String {
     let mut html = String::with_capacity(text.len());
     for letter in text.chars() {
-        push_escaped(&mut html, letter);
+        match letter {
+            '&' => html.push_str("&amp;"),
+            '<' => html.push_str("&lt;"),
+            '>' => html.push_str("&gt;"),
+            '"' => html.push_str("&quot;"),
+            '\'' => html.push_str("&#39;"),
+            _ => html.push(letter),
+        }
     }
     html
 }
@@ -20,8 +27,11 @@ pub(super) fn escape(text: &str) -> String {
 /// The last `max_lines` lines of terminal output as plain text.
 pub(super) fn to_text(output: &[u8], max_lines: usize) -> String {
     let lines = last_lines(output, max_lines);
-    let texts = lines.iter().map(|line| line.iter().map(|(_, letter)| *letter).collect::<String>());
-    texts.collect::<Vec<_>>().join("\n")
+    lines.iter().map(|line| text_of(line)).collect::<Vec<_>>().join("\n")
+}
+
+fn text_of(letters: &[(Style, char)]) -> String {
+    letters.iter().map(|(_, letter)| *letter).collect()
 }
 
 /// The last `max_lines` lines of terminal output as HTML for a `pre` element.
@@ -32,37 +42,17 @@ pub(super) fn to_html(output: &[u8], max_lines: usize) -> String {
     let mut html = String::new();
     for line in last_lines(output, max_lines) {
         html.push_str("<span class=\"l\" dir=\"auto\">");
-        push_line(&mut html, &line);
+        for run in line.chunk_by(|(one, _), (other, _)| one == other) {
+            let (style, text) = (run[0].0, escape(&text_of(run)));
+            if style == Style::default() {
+                html.push_str(&text);
+            } else {
+                let _ = write!(html, "<span{}>{text}</span>", style.attributes());
+            }
+        }
         html.push_str(if line.is_empty() { "<br></span>" } else { "</span>" });
     }
     html
-}
-
-fn push_line(html: &mut String, line: &Line) {
-    for run in line.chunk_by(|(one, _), (other, _)| one == other) {
-        let style = run[0].0;
-        let is_styled = style != Style::default();
-        if is_styled {
-            style.push_span(html);
-        }
-        for (_, letter) in run {
-            push_escaped(html, *letter);
-        }
-        if is_styled {
-            html.push_str("</span>");
-        }
-    }
-}
-
-fn push_escaped(html: &mut String, letter: char) {
-    match letter {
-        '&' => html.push_str("&amp;"),
-        '<' => html.push_str("&lt;"),
-        '>' => html.push_str("&gt;"),
-        '"' => html.push_str("&quot;"),
-        '\'' => html.push_str("&#39;"),
-        _ => html.push(letter),
-    }
 }
 
 type Line = Vec<(Style, char)>;
@@ -141,21 +131,16 @@ struct Style {
 }
 
 impl Style {
-    /// Writes the start tag of a span with this style. `assets/page.html` defines the classes.
-    fn push_span(self, html: &mut String) {
-        html.push_str("<span");
+    /// The attributes of a span with this style: classes of `assets/page.html`, and the colours that differ from
+    /// the pane's. A background brings its text colour, because the palette knows the contrast of such pairs
+    /// only.
+    fn attributes(self) -> String {
         let flags = [(self.bold, "b"), (self.italic, "i"), (self.underlined, "u"), (self.struck, "s")];
         let classes = flags.iter().filter(|(is_set, _)| *is_set).map(|(_, class)| *class).collect::<Vec<_>>();
+        let mut attributes = String::new();
         if !classes.is_empty() {
-            let _ = write!(html, " class=\"{}\"", classes.join(" "));
+            let _ = write!(attributes, " class=\"{}\"", classes.join(" "));
         }
-        self.push_colours(html);
-        html.push('>');
-    }
-
-    /// Writes the colours that differ from the pane's. A background brings its text colour, because the
-    /// palette knows the contrast of such pairs only.
-    fn push_colours(self, html: &mut String) {
         let (mut foreground, mut background) = (self.foreground, self.background);
         if self.inverse {
             std::mem::swap(&mut foreground, &mut background);
@@ -166,10 +151,11 @@ impl Style {
             (None, foreground) => (foreground.map_or(TEXT, Colour::foreground), PANE),
         };
         if background != PANE {
-            let _ = write!(html, " style=\"color:#{text:06x};background:#{background:06x}\"");
+            let _ = write!(attributes, " style=\"color:#{text:06x};background:#{background:06x}\"");
         } else if text != TEXT {
-            let _ = write!(html, " style=\"color:#{text:06x}\"");
+            let _ = write!(attributes, " style=\"color:#{text:06x}\"");
         }
+        attributes
     }
 
     /// Applies the parameters of one SGR sequence.

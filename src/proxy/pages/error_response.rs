@@ -14,12 +14,13 @@ use hyper::{Response, StatusCode};
 use super::ansi_html;
 use crate::Remedy;
 use crate::proxy::body::{AnyBody, full};
-use crate::proxy::connections::is_local_shortage;
+use crate::proxy::context::ProxyContext;
 use crate::proxy::event::Event;
-use crate::proxy::gate::Rejection;
+use crate::proxy::gate::{GateView, Rejection};
 use crate::proxy::headers::InvalidRequest;
 use crate::proxy::in_flight::RequestLine;
 use crate::proxy::proxy::FailureReport;
+use crate::proxy::upstream::is_local_shortage;
 
 const NOT_RUNNING: &str = "the server is not running";
 const TEMPLATE: &str = include_str!("assets/page.html");
@@ -29,7 +30,11 @@ const MAX_JSON_OUTPUT_LINES: usize = 40;
 const MAX_PAGE_OUTPUT_LINES: usize = 300;
 /// Maximum number of changed paths on the page.
 const MAX_CHANGED_PATHS: usize = 20;
-/// Reload for browsers without scripts.
+/// Footer of a page that reloads once a server is ready.
+const RELOADS_WHEN_READY: &str = "This page reloads itself when the server is ready.";
+/// Footer of a page that reloads after the next change of the code.
+const RELOADS_AFTER_CHANGE: &str = "This page reloads itself when newer code is ready.";
+/// Reload for browsers without scripts, as long as no server is ready.
 const META_REFRESH: &str = "<noscript><meta http-equiv=\"refresh\" content=\"2\"></noscript>";
 /// Content-Security-Policy of devrun's pages.
 const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'self'; connect-src 'self'; \
@@ -66,17 +71,6 @@ pub(crate) enum PageOrigin<'a> {
     Proxy(&'a str),
     /// A server's own socket, where an event stream ends when the server takes the socket again.
     SharedSocket,
-}
-
-/// When the same request may succeed.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum RetryHint {
-    /// Once a server is ready.
-    WhenReady,
-    /// After the next change of the code.
-    AfterChange,
-    /// There is nothing to wait for.
-    None,
 }
 
 /// What a response says.
@@ -122,17 +116,7 @@ impl ErrorResponse {
                 (508, "this request has been here before", detail.to_owned())
             }
             Self::Invalid(invalid) => {
-                let (status, detail) = match invalid {
-                    InvalidRequest::Connect => {
-                        (405, "CONNECT is for proxies to elsewhere; this one has one server behind it")
-                    }
-                    InvalidRequest::Host => (400, "exactly one valid Host header is needed"),
-                    InvalidRequest::Target => (400, "the target is neither a path nor an http URL"),
-                    InvalidRequest::TooLarge => (431, "the head of the request is larger than 256 KiB"),
-                    InvalidRequest::TransferCoding => {
-                        (501, "the only transfer coding that is understood is chunked")
-                    }
-                };
+                let (status, detail) = status_and_detail(*invalid);
                 (status, "the request cannot be passed on", detail.to_owned())
             }
             Self::ForbiddenHost(host) => {
@@ -166,8 +150,8 @@ impl ErrorResponse {
     pub(crate) fn response(&self, is_navigation: bool, origin: PageOrigin<'_>) -> Response<AnyBody> {
         let text = self.text();
         let is_rejected = matches!(self, Self::Rejected(_));
-        let retry = if is_rejected { RetryHint::WhenReady } else { RetryHint::AfterChange };
-        let mut response = if is_navigation { text.page(origin, retry) } else { text.json() };
+        let footer = if is_rejected { RELOADS_WHEN_READY } else { RELOADS_AFTER_CHANGE };
+        let mut response = if is_navigation { text.page(origin, footer) } else { text.json() };
         let headers = response.headers_mut();
         if text.status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
@@ -182,31 +166,29 @@ impl ErrorResponse {
     }
 }
 
-/// The page about a newer generation that failed while the generation with the page identity `current`
-/// serves.
-pub(super) fn report_page(report: Option<Arc<FailureReport>>, current: &str) -> Response<AnyBody> {
-    let (title, retry) = match (&report, current) {
-        (None, _) => ("all is well", RetryHint::None),
-        (Some(_), "") => (NOT_RUNNING, RetryHint::AfterChange),
-        (Some(_), _) => ("the new code failed, the old code serves on", RetryHint::AfterChange),
+/// The page about a newer generation that failed while an older one serves.
+pub(super) fn report_page(context: &ProxyContext) -> Response<AnyBody> {
+    let (title, report, page_id) = match context.gate.view() {
+        GateView::Ready { generation, banner: Some(report), .. } => {
+            ("the new code failed, the old code serves on", Some(report), context.page_id(generation))
+        }
+        GateView::Ready { generation, .. } => ("all is well", None, context.page_id(generation)),
+        GateView::Starting => ("all is well", None, String::new()),
+        GateView::Down(report) => (NOT_RUNNING, Some(report), String::new()),
     };
+    let footer = if report.is_some() { RELOADS_AFTER_CHANGE } else { "" };
     let detail = report.as_ref().map_or("the newest code is running", |report| &report.headline).to_owned();
-    Text { status: StatusCode::OK, title, detail, report }.page(PageOrigin::Proxy(current), retry)
+    Text { status: StatusCode::OK, title, detail, report }.page(PageOrigin::Proxy(&page_id), footer)
 }
 
 impl Text {
-    fn page(&self, origin: PageOrigin<'_>, retry: RetryHint) -> Response<AnyBody> {
+    fn page(&self, origin: PageOrigin<'_>, footer: &str) -> Response<AnyBody> {
         // The page about a report is no error.
         let status = if self.status == StatusCode::OK { "" } else { self.status.as_str() };
         let report = self.report.as_deref();
         let (origin, id) = match origin {
             PageOrigin::Proxy(id) => ("own", id),
             PageOrigin::SharedSocket => ("listen", ""),
-        };
-        let footer = match retry {
-            RetryHint::WhenReady => "This page reloads itself when the server is ready.",
-            RetryHint::AfterChange => "This page reloads itself when newer code is ready.",
-            RetryHint::None => "",
         };
         let page = fill_template(TEMPLATE, |name| match name {
             "status" => status.to_owned(),
@@ -215,7 +197,7 @@ impl Text {
             "command" => report.map(command_html).unwrap_or_default(),
             "changed" => report.map(changed_html).unwrap_or_default(),
             "output" => report.map(output_html).unwrap_or_default(),
-            "refresh" if retry == RetryHint::WhenReady => META_REFRESH.to_owned(),
+            "refresh" if footer == RELOADS_WHEN_READY => META_REFRESH.to_owned(),
             "footer" => footer.to_owned(),
             "id" => ansi_html::escape(id),
             "place" => origin.to_owned(),
@@ -239,6 +221,18 @@ impl Text {
         let (error, detail) = (json_string(self.title), json_string(&detail));
         let content = format!("{{\"error\": {error}, \"detail\": {detail}}}\n");
         own_response(self.status, "application/json", full(content))
+    }
+}
+
+fn status_and_detail(invalid: InvalidRequest) -> (u16, &'static str) {
+    match invalid {
+        InvalidRequest::Connect => {
+            (405, "CONNECT is for proxies to elsewhere; this one has one server behind it")
+        }
+        InvalidRequest::Host => (400, "exactly one valid Host header is needed"),
+        InvalidRequest::Target => (400, "the target is neither a path nor an http URL"),
+        InvalidRequest::TooLarge => (431, "the head of the request is larger than 256 KiB"),
+        InvalidRequest::TransferCoding => (501, "the only transfer coding that is understood is chunked"),
     }
 }
 
@@ -316,14 +310,11 @@ fn capitalised(text: &str) -> String {
 
 /// Replaces each `{{name}}` in one pass, so that no value is taken for a template.
 fn fill_template(template: &str, value: impl Fn(&str) -> String) -> String {
-    let mut filled = String::with_capacity(template.len() + 1024);
-    let mut rest = template;
-    while let Some((before, behind)) = rest.split_once("{{") {
-        let Some((name, after)) = behind.split_once("}}") else { break };
-        filled.push_str(before);
+    let mut parts = template.split("{{");
+    let mut filled = parts.next().unwrap_or_default().to_owned();
+    for (name, text) in parts.filter_map(|part| part.split_once("}}")) {
         filled.push_str(&value(name));
-        rest = after;
+        filled.push_str(text);
     }
-    filled.push_str(rest);
     filled
 }

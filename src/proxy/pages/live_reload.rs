@@ -7,7 +7,7 @@ use std::sync::Arc;
 use hyper::body::Bytes;
 use hyper::header::{
     CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_SECURITY_POLICY,
-    CONTENT_TYPE, ETAG, HOST, HeaderMap, HeaderValue,
+    CONTENT_TYPE, HOST, HeaderMap, HeaderValue,
 };
 use hyper::http::{request, response};
 use hyper::{Method, Response, StatusCode};
@@ -30,16 +30,12 @@ pub(crate) fn answer(
     context: &Arc<ProxyContext>,
     head: &request::Parts,
 ) -> Option<Result<Response<AnyBody>, ErrorResponse>> {
-    let path = match own_path(context, head)? {
-        Ok(path) => path,
-        Err(error) => return Some(Err(error)),
-    };
-    Some(match path {
+    Some(own_path(context, head)?.and_then(|path| match path {
         "client.js" => Ok(script()),
         "events" => Ok(state_events(Arc::clone(context))),
-        "report" => Ok(report(context)),
+        "report" => Ok(report_page(context)),
         _ => Err(ErrorResponse::NoSuchPath(head.uri.path().to_owned())),
-    })
+    }))
 }
 
 /// The part behind the prefix of one of devrun's own paths; `None` if the path is the upstream's.
@@ -98,15 +94,6 @@ fn state_events(context: Arc<ProxyContext>) -> Response<AnyBody> {
     })
 }
 
-fn report(context: &ProxyContext) -> Response<AnyBody> {
-    let (report, page_id) = match context.gate.view() {
-        GateView::Ready { generation, banner, .. } => (banner, context.page_id(generation)),
-        GateView::Down(report) => (Some(report), String::new()),
-        GateView::Starting => (None, String::new()),
-    };
-    report_page(report, &page_id)
-}
-
 /// One event: the state, the page identity of the serving generation, and the text of the banner.
 fn state_event(context: &ProxyContext, view: &GateView) -> String {
     let (state, page_id, banner) = match view {
@@ -153,7 +140,13 @@ pub(crate) fn prepare_page(
     let method = if is_read { "" } else { " data-method=\"POST\"" };
     let page_id = context.page_id(generation);
     let tag = format!("<script src=\"/__devrun/client.js\" data-id=\"{page_id}\"{method}{nonce}></script>");
-    adjust_headers(&mut head.headers, tag.len());
+    let length = head.headers.remove(CONTENT_LENGTH);
+    if let Some(length) = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok()) {
+        head.headers.insert(CONTENT_LENGTH, HeaderValue::from(length + tag.len() as u64));
+    }
+    for digest in ["etag", "content-md5", "digest", "content-digest", "repr-digest"] {
+        head.headers.remove(digest);
+    }
     Some(tag.into())
 }
 
@@ -178,8 +171,11 @@ fn is_complete_page(status: StatusCode, headers: &HeaderMap) -> bool {
         && !matches!(status.as_u16(), 204..=206)
         && !headers.contains_key(CONTENT_RANGE);
     let is_empty = headers.get(CONTENT_LENGTH).is_some_and(|length| length.as_bytes() == b"0");
-    let is_html = media_type(headers).eq_ignore_ascii_case("text/html") && !is_utf16(headers);
-    let is_encoded = headers.contains_key(CONTENT_ENCODING);
+    let is_html = media_type(headers).eq_ignore_ascii_case("text/html");
+    // No ASCII text can be appended to UTF-16.
+    let content_type = headers::text(headers, CONTENT_TYPE.as_str()).unwrap_or_default();
+    let is_utf16 = content_type.to_ascii_lowercase().contains("utf-16");
+    let is_encoded = is_utf16 || headers.contains_key(CONTENT_ENCODING);
     is_complete && !is_empty && is_html && !is_attachment(headers) && !is_encoded
 }
 
@@ -188,25 +184,6 @@ fn is_attachment(headers: &HeaderMap) -> bool {
     let kind = headers.get(CONTENT_DISPOSITION).map(HeaderValue::as_bytes).unwrap_or_default();
     let kind = kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
     !kind.is_empty() && !kind.eq_ignore_ascii_case(b"inline")
-}
-
-/// Whether the page is in UTF-16, to which no ASCII text can be appended.
-fn is_utf16(headers: &HeaderMap) -> bool {
-    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    kind.to_ascii_lowercase().contains("utf-16")
-}
-
-/// Corrects the headers for a body with `added` more bytes.
-fn adjust_headers(headers: &mut HeaderMap, added: usize) {
-    let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    headers.remove(CONTENT_LENGTH);
-    if let Some(length) = length {
-        headers.insert(CONTENT_LENGTH, HeaderValue::from(length + added as u64));
-    }
-    headers.remove(ETAG);
-    for digest in ["content-md5", "digest", "content-digest", "repr-digest"] {
-        headers.remove(digest);
-    }
 }
 
 /// The nonce with which a policy lets a script of the page's own origin run and connect to that origin

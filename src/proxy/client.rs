@@ -23,17 +23,21 @@ const NEW_CONNECTION_TIME: Duration = Duration::from_secs(2);
 const CLOSE_CHECK_INTERVAL: Duration = Duration::from_millis(250);
 /// Maximum time to discard the rest of a request before its connection is closed.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(5);
+/// Delay before an idle connection is asked to close for a new one.
+const CLOSE_REQUEST_DELAY: Duration = Duration::from_millis(1);
+/// Number of file descriptors kept for everything but clients and their upstream connections.
+const RESERVED_DESCRIPTORS: u64 = 64;
 
 /// The connection of one client.
 #[derive(Debug)]
-pub(crate) struct ClientConnection {
+pub(super) struct ClientConnection {
     stream: TcpStream,
-    pub(crate) peer: SocketAddr,
+    pub(super) peer: SocketAddr,
     accepted: Instant,
     /// A request has come on this connection.
     has_served: AtomicBool,
-    /// A request is being answered.
-    is_busy: AtomicBool,
+    /// Cloned for each request that is being answered.
+    busy: Arc<()>,
     /// A request was answered before all of it was read.
     has_unread_request: AtomicBool,
     /// The last bytes that hyper read end a request's head, so none of the body has been read.
@@ -41,7 +45,7 @@ pub(crate) struct ClientConnection {
     /// The close of this connection is a reset.
     is_reset: AtomicBool,
     /// Notified if the connection must be closed once the current response has ended.
-    pub(crate) close_after_response: Notify,
+    pub(super) close_after_response: Notify,
     /// hyper has written all it had, so an interim response can be written.
     is_flushed: AtomicBool,
     /// Rest of an interim response that the socket did not take at once.
@@ -51,13 +55,13 @@ pub(crate) struct ClientConnection {
 }
 
 impl ClientConnection {
-    pub(crate) fn new(stream: TcpStream, peer: SocketAddr, slot: OwnedSemaphorePermit) -> Self {
+    pub(super) fn new(stream: TcpStream, peer: SocketAddr, slot: OwnedSemaphorePermit) -> Self {
         Self {
             stream,
             peer,
             accepted: Instant::now(),
             has_served: AtomicBool::new(false),
-            is_busy: AtomicBool::new(false),
+            busy: Arc::default(),
             has_unread_request: AtomicBool::new(false),
             read_head_only: AtomicBool::new(true),
             is_reset: AtomicBool::new(false),
@@ -72,31 +76,37 @@ impl ClientConnection {
     ///
     /// A client takes it for a failure if its connection closes right after it was accepted, or while a
     /// request is on its way.
-    pub(crate) fn is_idle(&self) -> bool {
+    pub(super) fn is_idle(&self) -> bool {
         let is_new =
             !self.has_served.load(Ordering::Relaxed) && self.accepted.elapsed() < NEW_CONNECTION_TIME;
         let mut byte = [MaybeUninit::uninit()];
         let mut has_unread_bytes =
             || SockRef::from(&self.stream).peek(&mut byte).is_ok_and(|count| count > 0);
-        !self.is_busy.load(Ordering::Relaxed) && !is_new && !has_unread_bytes()
+        Arc::strong_count(&self.busy) == 1 && !is_new && !has_unread_bytes()
+    }
+
+    /// Marks the connection as busy until the returned value is dropped.
+    pub(super) fn begin_request(&self) -> Arc<()> {
+        self.has_served.store(true, Ordering::Relaxed);
+        Arc::clone(&self.busy)
     }
 
     /// Records that a request was answered before all of it was read, so the connection has to be closed with
     /// care.
-    pub(crate) fn set_unread_request(&self) {
+    pub(super) fn set_unread_request(&self) {
         self.has_unread_request.store(true, Ordering::Relaxed);
     }
 
     /// Makes the coming close a reset. If only the close ends a response, a plain close would make a cut
     /// response look complete.
-    pub(crate) fn reset_on_close(&self) {
+    pub(super) fn reset_on_close(&self) {
         self.is_reset.store(true, Ordering::Relaxed);
         let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
     }
 
     /// Waits until the client closes its sending side. Needed only while hyper does not read; otherwise hyper
     /// notices it.
-    pub(crate) async fn peer_closed(&self) {
+    pub(super) async fn peer_closed(&self) {
         while let Ok(ready) = self.stream.ready(Interest::READABLE).await {
             if ready.is_read_closed() {
                 return;
@@ -107,7 +117,7 @@ impl ClientConnection {
     }
 
     /// Waits until bytes of the request's body have arrived, or the client has left.
-    pub(crate) async fn body_arrived(&self) {
+    pub(super) async fn body_arrived(&self) {
         if self.read_head_only.load(Ordering::Relaxed) {
             let _ = self.stream.peek(&mut [0]).await;
         }
@@ -115,7 +125,7 @@ impl ClientConnection {
 
     /// Writes an interim response (1xx), or drops it while an earlier response is not written completely.
     /// Clients do not depend on interim responses (RFC 9110, 15.2).
-    pub(crate) fn write_interim(&self, interim: &[u8]) {
+    pub(super) fn write_interim(&self, interim: &[u8]) {
         let mut rest = sync::lock(&self.interim_rest);
         if !self.is_flushed.load(Ordering::Acquire) || !rest.is_empty() {
             return;
@@ -146,7 +156,7 @@ impl ClientConnection {
 
     /// Discards the rest of a request that was answered early, for a limited time. Closing a socket with
     /// unread bytes resets the connection, and the client might lose the response.
-    pub(crate) async fn lingering_close(&self) {
+    pub(super) async fn lingering_close(&self) {
         if !self.has_unread_request.load(Ordering::Relaxed) || self.is_reset.load(Ordering::Relaxed) {
             return;
         }
@@ -165,25 +175,8 @@ impl ClientConnection {
     }
 }
 
-/// Marks a connection as busy, so that it is not closed in favour of a new one.
-pub(crate) struct BusyGuard(Arc<ClientConnection>);
-
-impl BusyGuard {
-    pub(crate) fn new(client: &Arc<ClientConnection>) -> Self {
-        client.is_busy.store(true, Ordering::Relaxed);
-        client.has_served.store(true, Ordering::Relaxed);
-        Self(Arc::clone(client))
-    }
-}
-
-impl Drop for BusyGuard {
-    fn drop(&mut self) {
-        self.0.is_busy.store(false, Ordering::Relaxed);
-    }
-}
-
 /// A [`ClientConnection`] as hyper reads and writes it.
-pub(crate) struct ClientStream(pub(crate) Arc<ClientConnection>);
+pub(super) struct ClientStream(pub(super) Arc<ClientConnection>);
 
 impl AsyncRead for ClientStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
@@ -231,24 +224,18 @@ impl AsyncWrite for ClientStream {
     }
 }
 
-/// Delay before an idle connection is asked to close for a new one.
-const CLOSE_REQUEST_DELAY: Duration = Duration::from_millis(1);
-
-/// Number of file descriptors kept for everything but clients and their upstream connections.
-const RESERVED_DESCRIPTORS: u64 = 64;
-
 /// Slots for client connections. At the limit, idle connections are asked to close.
 #[derive(Debug)]
-pub(crate) struct ConnectionSlots {
+pub(super) struct ConnectionSlots {
     free: Arc<Semaphore>,
     /// Asks the connection that has waited longest to close, if it is idle.
-    pub(crate) close_requests: Notify,
+    pub(super) close_requests: Notify,
 }
 
 impl ConnectionSlots {
     /// `limit` connections at most, or as many as there are descriptors for. Each of the `listeners` holds a
     /// slot while it waits for a client.
-    pub(crate) fn new(limit: usize, listeners: usize) -> Self {
+    pub(super) fn new(limit: usize, listeners: usize) -> Self {
         let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         // One descriptor for the client, and one for the upstream.
         let affordable = |count: u64| count.saturating_sub(RESERVED_DESCRIPTORS.min(count / 2)) / 2;
@@ -258,7 +245,7 @@ impl ConnectionSlots {
     }
 
     /// Waits for a free slot, and asks idle connections to close meanwhile.
-    pub(crate) async fn acquire(&self) -> io::Result<OwnedSemaphorePermit> {
+    pub(super) async fn acquire(&self) -> io::Result<OwnedSemaphorePermit> {
         loop {
             let slot = Arc::clone(&self.free).acquire_owned();
             if let Ok(slot) = tokio::time::timeout(CLOSE_REQUEST_DELAY, slot).await {

@@ -31,17 +31,8 @@ const LISTENER_PROOF_TIME: Duration = Duration::from_millis(150);
 /// # Errors
 /// The error of the system call, or [`io::ErrorKind::TimedOut`] if the upstream does not accept within ten
 /// seconds.
-pub(crate) async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
-    let first = TcpStream::connect(address);
-    tokio::pin!(first);
-    let stream = tokio::select! {
-        biased;
-        stream = &mut first => stream?,
-        // On loopback the connection is ready at the next poll as a rule, so no timer is needed yet.
-        () = tokio::task::yield_now() => {
-            tokio::time::timeout(CONNECT_TIMEOUT, retry_connect(address, first)).await??
-        }
-    };
+pub(super) async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = tokio::time::timeout(CONNECT_TIMEOUT, connect_repeatedly(address)).await??;
     // Without a listener, a loopback connection can connect to its own port: TCP's simultaneous open.
     if stream.local_addr()? == address {
         return Err(io::ErrorKind::ConnectionRefused.into());
@@ -52,54 +43,48 @@ pub(crate) async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
 
 /// Whether a connection failed because this process or machine lacks a resource, so that the upstream is not
 /// at fault.
-pub(crate) fn is_local_shortage(error: &io::Error) -> bool {
+pub(super) fn is_local_shortage(error: &io::Error) -> bool {
     use rustix::io::Errno;
     let shortages = [Errno::MFILE, Errno::NFILE, Errno::ADDRNOTAVAIL, Errno::NOBUFS, Errno::NOMEM];
     Errno::from_io_error(error).is_some_and(|error| shortages.contains(&error))
 }
 
 /// Whether a process listens at the address that has not just been killed.
-pub(crate) async fn is_listening(address: SocketAddr) -> bool {
+pub(super) async fn is_listening(address: SocketAddr) -> bool {
     let Ok(stream) = connect(address).await else { return false };
     // No server speaks first in HTTP, so anything that can be read is the end of the connection.
     tokio::time::timeout(LISTENER_PROOF_TIME, stream.peek(&mut [0])).await.is_err()
 }
 
 /// Repeats an attempt that did not end in time. The server never sees a dropped attempt.
-async fn retry_connect(
-    address: SocketAddr,
-    first: impl Future<Output = io::Result<TcpStream>>,
-) -> io::Result<TcpStream> {
+async fn connect_repeatedly(address: SocketAddr) -> io::Result<TcpStream> {
     if !address.ip().is_loopback() {
-        return first.await;
+        return TcpStream::connect(address).await;
     }
     let mut timeout = FIRST_ATTEMPT_TIMEOUT;
-    if let Ok(attempt) = tokio::time::timeout(timeout, first).await {
-        return attempt;
-    }
     loop {
-        timeout = (timeout * 2).min(MAX_ATTEMPT_TIMEOUT);
         if let Ok(attempt) = tokio::time::timeout(timeout, TcpStream::connect(address)).await {
             return attempt;
         }
+        timeout = (timeout * 2).min(MAX_ATTEMPT_TIMEOUT);
     }
 }
 
 /// The task that drives one connection to the upstream. Dropping it closes the connection.
-pub(crate) type ConnectionTask = AbortOnDropHandle<hyper::Result<()>>;
+pub(super) type ConnectionTask = AbortOnDropHandle<hyper::Result<()>>;
 
 /// A connection to the upstream on which a write error does not end the reading.
 ///
 /// A server that answers early, such as with 413, may close before it has read the request. Its response can
 /// still be read, so a refused write stays pending, and the error comes from reading.
 #[derive(Debug)]
-pub(crate) struct UpstreamStream {
+pub(super) struct UpstreamStream {
     stream: TcpStream,
     is_write_refused: bool,
 }
 
 impl UpstreamStream {
-    pub(crate) fn new(stream: TcpStream) -> Self {
+    pub(super) fn new(stream: TcpStream) -> Self {
         Self { stream, is_write_refused: false }
     }
 
