@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::summary::{RootReport, Summary};
+use super::stats::{RootReport, Summary};
 use crate::{Remedy, change::Batch, rules::Defect};
 
 /// An event of a watch.

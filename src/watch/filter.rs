@@ -31,9 +31,9 @@ pub struct Selection {
     base: PathBuf,
     extensions: HashSet<OsString>,
     /// Globs with a `/`, matched against the path relative to `base`.
-    paths: Option<GlobSet>,
+    paths: GlobSet,
     /// Globs without `/`, matched against the last component.
-    names: Option<GlobSet>,
+    names: GlobSet,
 }
 
 impl Selection {
@@ -53,27 +53,16 @@ impl Selection {
     pub fn wants(&self, path: &Path) -> bool {
         let by_extension = self.extensions.is_empty()
             || path.extension().is_some_and(|extension| self.extensions.contains(extension));
-        by_extension && self.matches_a_glob(path)
-    }
-
-    fn matches_a_glob(&self, path: &Path) -> bool {
-        if self.paths.is_none() && self.names.is_none() {
-            return true;
+        if !by_extension || (self.paths.is_empty() && self.names.is_empty()) {
+            return by_extension;
         }
         let relative = path.strip_prefix(&self.base).unwrap_or(path);
-        let by_name = || path.file_name().is_some_and(|name| is_match(self.names.as_ref(), Path::new(name)));
-        is_match(self.paths.as_ref(), relative) || by_name()
+        let by_name = || path.file_name().is_some_and(|name| self.names.is_match(name));
+        self.paths.is_match(relative) || by_name()
     }
 }
 
-fn is_match(globs: Option<&GlobSet>, path: &Path) -> bool {
-    globs.is_some_and(|globs| globs.is_match(path))
-}
-
-fn globs(texts: &[&String]) -> Result<Option<GlobSet>, Error> {
-    if texts.is_empty() {
-        return Ok(None);
-    }
+fn globs(texts: &[&String]) -> Result<GlobSet, Error> {
     let mut set = GlobSetBuilder::new();
     for text in texts {
         // `/src/*.rs` and `./src/*.rs` mean `src/*.rs`.
@@ -85,7 +74,7 @@ fn globs(texts: &[&String]) -> Result<Option<GlobSet>, Error> {
                 .map_err(|error| filter_error(text, &error))?,
         );
     }
-    set.build().map(Some).map_err(|error| filter_error(texts[0], &error))
+    set.build().map_err(|error| filter_error(texts.first().map_or("", |text| text), &error))
 }
 
 fn filter_error(glob: &str, error: &globset::Error) -> Error {
@@ -144,11 +133,6 @@ impl Filter {
         }
     }
 
-    /// Whether rules are read from a path, or would be if it existed.
-    pub(crate) fn is_rule_file(&self, path: &Path) -> bool {
-        self.rules.is_rule_file(path)
-    }
-
     /// Whether a file counts even if the rules ignore it or the selection leaves it out.
     pub(crate) fn is_always(&self, path: &Path) -> bool {
         !self.always.is_empty() && self.always.contains(path)
@@ -179,11 +163,11 @@ impl DirFilter<'_> {
         }
     }
 
-    /// As [`Filter::is_rule_file`].
+    /// As [`Rules::is_rule_file`].
     pub(crate) fn is_rule_file(&self, path: &Path) -> bool {
         match &self.rules {
             Some(rules) => rules.is_rule_file(path),
-            None => self.filter.is_rule_file(path),
+            None => self.filter.rules.is_rule_file(path),
         }
     }
 }

@@ -35,14 +35,11 @@ pub(crate) fn starts_with(path: &Path, dir: &Path) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest[0] == b'/' || dir.as_os_str() == "/")
 }
 
-/// Kind of a directory entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FileKind {
-    /// A regular file.
     File,
     /// A symbolic link. Its content is the path that it holds.
     Link,
-    /// A directory.
     Dir,
     /// A FIFO, a socket or a device. It has no content and is never opened.
     Other,
@@ -71,8 +68,7 @@ pub(crate) struct FileSignature {
     pub(crate) inode: u64,
     /// Nanoseconds since the epoch.
     pub(crate) mtime: i64,
-    /// Nanoseconds since the epoch. No program can set it, so it also shows a write after which mtime was set
-    /// back.
+    /// Nanoseconds since the epoch. No program can set it, so it shows a write whose mtime was set back.
     ctime: i64,
     pub(crate) kind: FileKind,
     /// A new hard link is complete at once: no close event follows.
@@ -84,7 +80,6 @@ pub(crate) struct FileSignature {
 const MAX_CTIME_LAG: Duration = Duration::from_millis(20);
 
 impl FileSignature {
-    /// Reads the metadata of a path.
     pub(crate) fn of_path(path: &Path) -> io::Result<Self> {
         Ok(rustix::fs::lstat(path).map(Self::from)?)
     }
@@ -94,7 +89,6 @@ impl FileSignature {
         Ok(rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).map(Self::from)?)
     }
 
-    /// Reads the metadata of an open file or directory.
     pub(crate) fn of_open(open: impl AsFd) -> io::Result<Self> {
         Ok(rustix::fs::fstat(open).map(Self::from)?)
     }
@@ -104,7 +98,6 @@ impl FileSignature {
         self.kind.has_content()
     }
 
-    /// Whether the entry is an empty regular file.
     pub(crate) fn is_empty_file(&self) -> bool {
         self.kind == FileKind::File && self.size == 0
     }
@@ -250,7 +243,6 @@ impl DirListing {
         })
     }
 
-    /// Number of names.
     pub(crate) fn len(&self) -> usize {
         self.ends.len()
     }

@@ -13,7 +13,6 @@
 mod watch;
 
 mod event;
-mod summary;
 mod options;
 mod error;
 mod stats;
@@ -33,6 +32,5 @@ pub use filter::Selection;
 pub use options::{Compare, Mode, Options};
 #[doc(hidden)]
 pub use source::file_system_type;
-pub use stats::Stats;
-pub use summary::{RootReport, Summary, Why};
+pub use stats::{RootReport, Stats, Summary, Why};
 pub use watch::{Handle, Watch};

@@ -9,9 +9,7 @@ use crate::sync;
 /// An unproven statement about one path. It may be wrong, late or repeated; it only says where to look.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RawEvent {
-    /// The absolute path.
     pub(crate) path: PathBuf,
-    /// What seems to have happened.
     pub(crate) kind: RawEventKind,
 }
 
@@ -82,7 +80,6 @@ pub(crate) enum WakeOn {
 }
 
 impl Queue {
-    /// Adds a message.
     pub(crate) fn push(&self, message: Message) {
         let mut inner = sync::lock(&self.inner);
         let wakes = !message.is_from_source() || inner.wake_on_event;
@@ -94,8 +91,7 @@ impl Queue {
         }
     }
 
-    /// Takes all messages, each with the time of its arrival. Waits for the first one, at most until
-    /// `deadline`.
+    /// Takes all messages with the time of their arrival. Waits for the first one, at most until `deadline`.
     pub(crate) fn dequeue(&self, deadline: Option<Instant>, wake_on: WakeOn) -> Vec<(Message, Instant)> {
         let mut inner = sync::lock(&self.inner);
         loop {

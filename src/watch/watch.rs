@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::options::{Mode, Options};
 use super::queue::{Message, Queue};
 use super::snapshot::{Coverage, SnapshotDir};
-use super::summary::{Shared, Summary};
+use super::stats::{Shared, Summary};
 use super::worker::{Root, Worker};
 use super::{error::Error, event::Event, filter::Filter};
 use crate::{rules::Rules, sync};

@@ -44,7 +44,6 @@ pub(crate) struct Debouncer {
     /// Quiet time after a change of one path. Zero: each burst ends at once.
     single: Duration,
     burst: Option<Burst>,
-    /// Start of the running generation.
     generation_started: Option<Instant>,
     /// The paths of the last finished burst.
     previous: PathSet,
@@ -52,20 +51,16 @@ pub(crate) struct Debouncer {
     carried_over: PathSet,
 }
 
-/// A burst of events.
 #[derive(Debug)]
 pub(crate) struct Burst {
     /// Each once, in no order.
     pub(crate) paths: PathSet,
     /// Events were lost, so everything is to be compared.
     pub(crate) needs_rescan: bool,
-    /// Arrival of the first event.
     pub(crate) first: Instant,
-    /// Arrival of the last event.
     last: Instant,
     /// The time from which the maximum length counts: the first event, or the end of a hold.
     counted_from: Instant,
-    /// The longest pause between two events.
     longest_pause: Duration,
     /// The minimum quiet time, because the burst came right after a start.
     min_quiet_time: Duration,
@@ -73,10 +68,11 @@ pub(crate) struct Burst {
     open: PathMap<OpenFile>,
     /// Removed or new files, and until when they may still return or be renamed.
     unsettled: PathMap<Instant>,
-    extension: Option<Extension>,
+    /// Since when, and until when, the burst is extended because a file is still being written.
+    extended_since: Option<Instant>,
+    extended_until: Option<Instant>,
 }
 
-/// A created file that is not closed yet.
 #[derive(Debug)]
 struct OpenFile {
     since: Instant,
@@ -84,17 +80,10 @@ struct OpenFile {
     is_new: bool,
 }
 
-/// The time for which a burst is extended because a file is still being written.
-#[derive(Debug, Clone, Copy)]
-struct Extension {
-    since: Instant,
-    until: Instant,
-}
-
 impl Burst {
     /// The time until which the burst may be extended for a file that is still being written.
     pub(crate) fn extendable_until(&self, now: Instant) -> Instant {
-        self.extension.map_or(now, |extension| extension.since).min(self.last) + MAX_EXTENSION
+        self.extended_since.unwrap_or(now).min(self.last) + MAX_EXTENSION
     }
 
     fn new(now: Instant) -> Self {
@@ -108,11 +97,11 @@ impl Burst {
             min_quiet_time: Duration::ZERO,
             open: PathMap::new(),
             unsettled: PathMap::new(),
-            extension: None,
+            extended_since: None,
+            extended_until: None,
         }
     }
 
-    /// The latest end of the burst.
     fn latest_end(&self) -> Instant {
         let is_large = self.paths.len() > FEW_PATHS;
         self.counted_from + if is_large { MAX_LENGTH_OF_MANY } else { MAX_LENGTH_OF_FEW }
@@ -153,8 +142,7 @@ impl Burst {
 }
 
 impl Debouncer {
-    /// `debounce` is the quiet time after a single change: `None` for the default, zero to end bursts at
-    /// once.
+    /// `debounce` is the quiet time after a single change, by default [`SINGLE`].
     pub(crate) fn new(debounce: Option<Duration>) -> Self {
         Self {
             single: debounce.unwrap_or(SINGLE),
@@ -165,7 +153,6 @@ impl Debouncer {
         }
     }
 
-    /// Adds an event.
     pub(crate) fn push(&mut self, event: RawEvent, now: Instant) {
         let min_quiet_time = self.min_quiet_time(&event.path, now);
         let burst = self.pending(now);
@@ -203,7 +190,7 @@ impl Debouncer {
         let quiet_time = self.quiet_time(burst.paths.len(), burst.longest_pause);
         let quiet = burst.last + quiet_time.max(burst.min_quiet_time);
         let end = burst.settled_at().map_or(quiet, |settled| settled.max(quiet)).min(burst.latest_end());
-        Some(burst.extension.map_or(end, |extension| end.max(extension.until)))
+        Some(burst.extended_until.map_or(end, |until| end.max(until)))
     }
 
     /// Takes the burst if it has ended.
@@ -240,10 +227,10 @@ impl Debouncer {
 
     /// Takes a burst back until `until` at least, because one of its files is still being written.
     pub(crate) fn extend(&mut self, burst: Burst, now: Instant, until: Instant) {
-        let since = burst.extension.map_or(now, |extension| extension.since);
+        let since = burst.extended_since.unwrap_or(now);
         self.requeue(burst);
         if let Some(pending) = &mut self.burst {
-            pending.extension = Some(Extension { since, until });
+            (pending.extended_since, pending.extended_until) = (Some(since), Some(until));
         }
     }
 
@@ -265,19 +252,16 @@ impl Debouncer {
         self.burst.as_ref().is_some_and(|burst| burst.needs_rescan)
     }
 
-    /// Whether further events can hardly make the burst end earlier, so that they may gather until its
-    /// deadline.
+    /// Whether events may gather until the deadline, because they can hardly make the burst end earlier.
     pub(crate) fn can_gather_until_deadline(&self) -> bool {
         let may_end_early = |burst: &Burst| burst.paths.len() <= FEW_PATHS && !burst.unsettled.is_empty();
         self.burst.as_ref().is_some_and(|burst| burst.open.is_empty() && !may_end_early(burst))
     }
 
-    /// The paths of the burst.
     pub(crate) fn paths(&self) -> impl Iterator<Item = &Path> {
         self.burst.iter().flat_map(|burst| &burst.paths).map(Path::new)
     }
 
-    /// Number of paths in the burst.
     pub(crate) fn len(&self) -> usize {
         self.burst.as_ref().map_or(0, |burst| burst.paths.len())
     }
@@ -297,8 +281,7 @@ impl Debouncer {
         burst
     }
 
-    /// The minimum quiet time after this path: none after a path of the previous burst, which is saved once
-    /// more.
+    /// The minimum quiet time after this path. None if the previous burst had it: it is saved once more.
     fn min_quiet_time(&self, path: &Path, now: Instant) -> Duration {
         match self.generation_started {
             Some(started) if !self.previous.contains(path.as_os_str()) => {

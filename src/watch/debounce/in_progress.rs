@@ -9,10 +9,8 @@ use std::time::{Duration, Instant};
 
 use crate::watch::fs::FileSignature;
 
-/// Interval at which a file in progress is examined.
 const CHECK_INTERVAL: Duration = Duration::from_millis(100);
-/// Time without a change after which a file is complete. Doubles each time the file grows again after a
-/// report.
+/// Time without a change after which a file is complete. Doubles with each growth after a report.
 const REST_TIME: Duration = Duration::from_millis(250);
 /// Maximum of the doubled rest time.
 const MAX_REST_TIME: Duration = Duration::from_secs(2);
@@ -21,7 +19,6 @@ const MAX_WAIT: [Duration; 4] =
     [Duration::from_secs(1), Duration::from_secs(4), Duration::from_secs(16), Duration::from_secs(30)];
 /// Time after a report within which growth means that the program is still writing.
 const GROWTH_WINDOW: Duration = Duration::from_secs(1);
-/// Maximum number of remembered reports.
 const MAX_REPORTED: usize = 256;
 /// Time for which a report is remembered.
 const REPORT_LIFETIME: Duration = Duration::from_secs(60);
@@ -33,7 +30,6 @@ pub(crate) struct InProgressWrites {
     reported: HashMap<PathBuf, Reported>,
 }
 
-/// A file in progress.
 #[derive(Debug)]
 struct PendingFile {
     signature: FileSignature,
@@ -44,7 +40,6 @@ struct PendingFile {
     streak: usize,
 }
 
-/// A file that was reported as changed.
 #[derive(Debug)]
 struct Reported {
     signature: FileSignature,
@@ -62,18 +57,14 @@ impl InProgressWrites {
         self.pending.entry(path).or_insert(file);
     }
 
-    /// Whether the file has grown right after a report. No editor saves like that.
-    pub(crate) fn is_growing(&self, path: &Path, signature: &FileSignature, now: Instant) -> bool {
-        self.growth_streak(path, signature, now) > 0
-    }
-
-    fn growth_streak(&self, path: &Path, signature: &FileSignature, now: Instant) -> usize {
+    /// Number of reports in quick succession, if the file has grown right after the last one; else zero. No
+    /// editor saves like that.
+    pub(crate) fn growth_streak(&self, path: &Path, signature: &FileSignature, now: Instant) -> usize {
         let Some(reported) = self.reported.get(path) else { return 0 };
         let is_soon = now.saturating_duration_since(reported.at) < GROWTH_WINDOW;
         if is_soon && signature.has_grown_since(&reported.signature) { reported.streak } else { 0 }
     }
 
-    /// Whether the file is in progress.
     pub(crate) fn contains(&self, path: &Path) -> bool {
         self.pending.contains_key(path)
     }
@@ -83,12 +74,10 @@ impl InProgressWrites {
         self.pending.remove(path);
     }
 
-    /// Removes all files and returns their paths.
     pub(crate) fn remove_all(&mut self) -> Vec<PathBuf> {
         std::mem::take(&mut self.pending).into_keys().collect()
     }
 
-    /// The paths of the files in progress.
     pub(crate) fn paths(&self) -> impl Iterator<Item = &PathBuf> {
         self.pending.keys()
     }
@@ -104,8 +93,7 @@ impl InProgressWrites {
         due.map(|(path, _)| path.clone()).collect()
     }
 
-    /// Takes the current signature of a file. Returns whether the file is to be reported now; it is then
-    /// removed.
+    /// Takes the current signature of a file. Removes the file, and returns `true`, if it is to be reported now.
     #[must_use]
     pub(crate) fn check(&mut self, path: &Path, signature: FileSignature, now: Instant) -> bool {
         let Some(file) = self.pending.get_mut(path) else { return false };
@@ -123,23 +111,15 @@ impl InProgressWrites {
         is_over
     }
 
-    /// Remembers that a file was reported with this signature. `was_pending`: it was in progress before.
-    pub(crate) fn add_reported(
-        &mut self,
-        path: &Path,
-        signature: FileSignature,
-        was_pending: bool,
-        now: Instant,
-    ) {
-        if self.reported.len() >= MAX_REPORTED {
-            self.reported.retain(|_, reported| now.saturating_duration_since(reported.at) < GROWTH_WINDOW);
-        }
-        self.reported.retain(|_, reported| now.saturating_duration_since(reported.at) < REPORT_LIFETIME);
+    /// Remembers that a file was reported with this signature. `waited`: it was in progress before.
+    pub(crate) fn add_reported(&mut self, path: &Path, signature: FileSignature, waited: bool, now: Instant) {
+        let lifetime = if self.reported.len() < MAX_REPORTED { REPORT_LIFETIME } else { GROWTH_WINDOW };
+        self.reported.retain(|_, reported| now.saturating_duration_since(reported.at) < lifetime);
         if self.reported.len() >= MAX_REPORTED {
             return;
         }
         let goes_on =
-            |reported: &&Reported| was_pending || now.saturating_duration_since(reported.at) < GROWTH_WINDOW;
+            |reported: &&Reported| waited || now.saturating_duration_since(reported.at) < GROWTH_WINDOW;
         let streak = self.reported.get(path).filter(goes_on).map_or(0, |reported| reported.streak) + 1;
         self.reported.insert(path.to_owned(), Reported { signature, at: now, streak });
     }
@@ -167,7 +147,7 @@ mod tests {
             let (was_pending, differs) = (writes.contains(path), signature != known);
             let is_reported = if was_pending {
                 writes.check(path, signature, now)
-            } else if differs && writes.is_growing(path, &signature, now) {
+            } else if differs && writes.growth_streak(path, &signature, now) > 0 {
                 writes.add(path.into(), signature, now);
                 false
             } else {
@@ -198,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_never_rests_is_reported_after_the_maximum_wait() {
+    fn a_file_is_reported_after_its_rest_time_or_the_maximum_wait() {
         let (mut writes, zero, path) = (InProgressWrites::default(), Instant::now(), Path::new("/a"));
         writes.add(path.into(), signature(0), zero);
         for tick in 1..10 {
@@ -207,11 +187,6 @@ mod tests {
         }
         assert!(writes.check(path, signature(10), zero + MAX_WAIT[0]));
         assert_eq!(writes.deadline(), None);
-    }
-
-    #[test]
-    fn a_file_that_rests_is_reported_after_the_rest_time() {
-        let (mut writes, zero, path) = (InProgressWrites::default(), Instant::now(), Path::new("/a"));
         writes.add(path.into(), signature(0), zero);
         assert!(!writes.check(path, signature(1), zero + CHECK_INTERVAL));
         assert!(!writes.check(path, signature(1), zero + 3 * CHECK_INTERVAL));

@@ -27,14 +27,12 @@ pub(crate) struct BurstState {
 }
 
 impl BurstState {
-    /// Stores the current signature of a path. Returns whether it differs from the stored one, if there is
-    /// one.
+    /// Stores the current signature of a path. Returns whether it is another one than before.
     pub(crate) fn record(&mut self, path: &Path, signature: Option<FileSignature>) -> bool {
         self.signatures.insert(path.into(), signature) != Some(signature)
     }
 
-    /// Whether the path was a regular file at the last event or, without a stored signature, when last
-    /// reported.
+    /// Whether the path was a regular file at the last event or, without an event, when last reported.
     fn was_file(&self, path: &OsString, known: Option<&SnapshotFile>) -> bool {
         let stored = self.signatures.get(path).copied();
         let signature = stored.unwrap_or_else(|| known.map(|known| known.signature));
@@ -50,7 +48,6 @@ impl BurstState {
 /// A file that is still being written, with its current signature.
 pub(crate) type FileInProgress = (PathBuf, FileSignature);
 
-/// The result of comparing a burst.
 #[derive(Debug)]
 pub(crate) enum DiffResult {
     /// The comparison is complete, and the snapshot is up to date.
@@ -61,12 +58,7 @@ pub(crate) enum DiffResult {
         in_progress: Vec<FileInProgress>,
     },
     /// Files are still being written, so the burst is to be compared again later. The snapshot is as before.
-    Extended {
-        /// These files.
-        in_progress: Vec<FileInProgress>,
-        /// The time of the next comparison.
-        until: Instant,
-    },
+    Extended { in_progress: Vec<FileInProgress>, until: Instant },
 }
 
 /// Compares the paths of a burst with the snapshot, and updates the snapshot.
@@ -165,14 +157,9 @@ fn compare_all<'a>(
 }
 
 /// Updates the snapshot for one path. Returns the kind of change, if the path has changed.
-fn update(
-    snapshot: &mut Snapshot,
-    filter: &Filter,
-    path: &Path,
-    comparison: Comparison,
-) -> Option<ChangeKind> {
+fn update(snapshot: &mut Snapshot, filter: &Filter, path: &Path, found: Comparison) -> Option<ChangeKind> {
     let known = snapshot.file_mut(path);
-    match comparison {
+    match found {
         Comparison::Same(file) => {
             filter.stats.add_event_ignored();
             tracing::debug!(?path, "no change: same content as before");

@@ -19,7 +19,6 @@ use crate::sync;
 use crate::watch::fs::{FileKind, FileSignature, NO_ATIME, open_dir};
 use crate::watch::options::Compare;
 
-/// Size of the read buffer.
 const READ_BUFFER: usize = 64 << 10;
 /// Maximum number of bytes read in the background.
 const MAX_BYTES: u64 = 256 << 20;
@@ -27,7 +26,6 @@ const MAX_BYTES: u64 = 256 << 20;
 const MAX_FILE_SIZE: u64 = 4 << 20;
 /// Time of work after which the thread pauses for as long, to leave the CPU to a child that is starting.
 const WORK_SLICE: Duration = Duration::from_millis(1);
-/// Maximum pause.
 const MAX_PAUSE: Duration = Duration::from_millis(40);
 /// Delay before the first read, because a child that is being started may need the CPU.
 const START_DELAY: Duration = Duration::from_millis(3);
@@ -120,12 +118,7 @@ impl FileComparer {
     }
 
     /// The fingerprint of a file in an open directory, if its signature is the same before and after.
-    fn fingerprint_in(
-        &mut self,
-        dir: &OwnedFd,
-        name: &OsStr,
-        signature: &FileSignature,
-    ) -> Option<Fingerprint> {
+    fn fingerprint(&mut self, dir: &OwnedFd, name: &OsStr, signature: &FileSignature) -> Option<Fingerprint> {
         let (_, fingerprint) = self.read(dir, name, signature).ok()?;
         let is_unchanged = FileSignature::of_entry(dir, name).is_ok_and(|now| now == *signature);
         is_unchanged.then_some(fingerprint)
@@ -215,7 +208,7 @@ impl FileComparer {
         if after.mtime != before.mtime || after.size != before.size || length != after.size {
             return Err(io::ErrorKind::Interrupted.into());
         }
-        Ok((after, Fingerprint::from_hash(hash.digest128())))
+        Ok((after, hash.digest128().to_ne_bytes()))
     }
 }
 
@@ -230,7 +223,7 @@ fn is_gone(error: &io::Error) -> bool {
 
 /// The fingerprint of a symbolic link. Inverted, so that it differs from that of a file with the same bytes.
 fn link_fingerprint(target: &[u8]) -> Fingerprint {
-    Fingerprint::from_hash(!xxhash_rust::xxh3::xxh3_128(target))
+    (!xxhash_rust::xxh3::xxh3_128(target)).to_ne_bytes()
 }
 
 /// The thread that reads files in the background. Dropping it ends the thread.
@@ -301,7 +294,11 @@ impl Reader {
 
     /// Reads the files of one directory. Returns whether to go on.
     fn read_dir(&mut self, path: &Path) -> bool {
-        let unread = files_to_read(&sync::lock(&self.snapshot), path);
+        let unread: Vec<_> = {
+            let snapshot = sync::lock(&self.snapshot);
+            let files = snapshot.dir(path).map_or(&[][..], |dir| &dir.files);
+            files.iter().filter(needs_read).map(|file| (file.name.clone(), file.signature)).collect()
+        };
         let Ok(open) = open_dir(path) else { return true };
         let mut read = Vec::with_capacity(unread.len());
         for (name, signature) in unread {
@@ -309,7 +306,7 @@ impl Reader {
                 return false;
             }
             self.bytes_left -= signature.size;
-            if let Some(fingerprint) = self.comparer.fingerprint_in(&open, &name, &signature) {
+            if let Some(fingerprint) = self.comparer.fingerprint(&open, &name, &signature) {
                 read.push((name, signature, fingerprint));
             }
             if self.slice_start.elapsed() > WORK_SLICE {
@@ -317,13 +314,19 @@ impl Reader {
                 self.slice_start = Instant::now();
             }
         }
-        store(&mut sync::lock(&self.snapshot), path, read);
+        let mut snapshot = sync::lock(&self.snapshot);
+        let Some(dir) = snapshot.dir_mut(path) else { return true };
+        for (name, signature, fingerprint) in read {
+            // The file may have changed since it was read.
+            if let Some(file) = dir.file_mut(&name).filter(|file| file.is_unchanged(&signature)) {
+                file.fingerprint = Some(fingerprint);
+            }
+        }
         true
     }
 }
 
-/// The content of a racy file may be newer than its signature, and the child may not have seen it. So it is
-/// not read.
+/// A racy file is not read: its content may be newer than what the child has seen.
 fn needs_read(file: &&SnapshotFile) -> bool {
     file.fingerprint.is_none() && !file.is_racy
 }
@@ -339,20 +342,4 @@ fn dirs_to_read(snapshot: &Snapshot) -> Vec<PathBuf> {
         snapshot.dirs().filter_map(|dir| Some((newest(dir)?, dir.path.to_path_buf()))).collect();
     dirs.sort_unstable_by(|one, other| other.cmp(one));
     dirs.into_iter().map(|(_, path)| path).collect()
-}
-
-fn files_to_read(snapshot: &Snapshot, dir: &Path) -> Vec<(Box<OsStr>, FileSignature)> {
-    let Some(dir) = snapshot.dir(dir) else { return Vec::new() };
-    let unread = dir.files.iter().filter(needs_read);
-    unread.map(|file| (file.name.clone(), file.signature)).collect()
-}
-
-fn store(snapshot: &mut Snapshot, dir: &Path, read: Vec<(Box<OsStr>, FileSignature, Fingerprint)>) {
-    let Some(dir) = snapshot.dir_mut(dir) else { return };
-    for (name, signature, fingerprint) in read {
-        // The file may have changed since it was read.
-        if let Some(file) = dir.file_mut(&name).filter(|file| file.is_unchanged(&signature)) {
-            file.fingerprint = Some(fingerprint);
-        }
-    }
 }

@@ -1,5 +1,4 @@
-//! The files that count as last reported, how the disk differs from that, and the watches that tell when to
-//! look.
+//! The files that count as last reported, how the disk differs, and the watches that tell when to look.
 
 mod diff;
 mod fingerprint;

@@ -6,15 +6,8 @@ use std::time::SystemTime;
 
 use crate::watch::fs::{FileKind, FileSignature, PathMap, split};
 
-/// A hash of a file's content: 128 bits. Stored in two halves, which need less alignment than a `u128`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Fingerprint([u64; 2]);
-
-impl Fingerprint {
-    pub(super) fn from_hash(hash: u128) -> Self {
-        Self([(hash >> 64) as u64, hash as u64])
-    }
-}
+/// A hash of a file's content. Bytes need less alignment than a `u128`.
+pub(crate) type Fingerprint = [u8; 16];
 
 /// A relevant file as last reported, or a file with rules as last read.
 #[derive(Debug, Clone)]
@@ -33,14 +26,9 @@ impl SnapshotFile {
         Self { name: name.into(), signature, fingerprint: None, is_racy: signature.is_racy(read_at) }
     }
 
-    /// A path of which only the existence and the kind matter.
-    pub(crate) fn existence(name: &OsStr, signature: FileSignature) -> Self {
-        Self { name: name.into(), signature: signature.existence(), fingerprint: None, is_racy: false }
-    }
-
-    /// Whether the signature proves that the file is unchanged.
+    /// Whether the signature proves that the file is unchanged. It may be reduced to the existence.
     pub(crate) fn is_unchanged(&self, found: &FileSignature) -> bool {
-        self.signature == *found && !self.is_racy
+        (self.signature == *found || self.signature == found.existence()) && !self.is_racy
     }
 }
 
@@ -66,7 +54,6 @@ pub(crate) enum Extent {
     RootFiles,
 }
 
-/// A directory that counts.
 #[derive(Debug)]
 pub(crate) struct SnapshotDir {
     pub(crate) path: Box<Path>,
@@ -85,14 +72,9 @@ pub(crate) struct SnapshotDir {
 }
 
 impl SnapshotDir {
-    /// A directory without entries, with the signature that was read at `read_at`.
-    pub(crate) fn new(
-        path: &Path,
-        signature: FileSignature,
-        read_at: SystemTime,
-        coverage: Coverage,
-    ) -> Self {
-        let (path, is_racy, extent) = (path.into(), signature.is_racy(read_at), Extent::All);
+    /// A directory without entries, with the signature that was found at `read_at`.
+    pub(crate) fn new(path: &Path, found: FileSignature, read_at: SystemTime, coverage: Coverage) -> Self {
+        let (path, signature, is_racy, extent) = (path.into(), found, found.is_racy(read_at), Extent::All);
         let (files, dirs, rule_files) = (Vec::new(), Vec::new(), Box::default());
         Self { path, signature, is_racy, coverage, extent, files, dirs, rule_files }
     }
@@ -122,12 +104,10 @@ impl SnapshotDir {
         self.extent == Extent::RootFiles
     }
 
-    /// The file with a name.
     pub(crate) fn file(&self, name: &OsStr) -> Option<&SnapshotFile> {
         self.position(name).ok().map(|at| &self.files[at])
     }
 
-    /// The file with a name, to change it.
     pub(crate) fn file_mut(&mut self, name: &OsStr) -> Option<&mut SnapshotFile> {
         self.position(name).ok().map(|at| &mut self.files[at])
     }
@@ -145,7 +125,6 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
-    /// Number of relevant files.
     pub(crate) fn file_count(&self) -> usize {
         self.file_count
     }
@@ -155,26 +134,27 @@ impl Snapshot {
         self.dirs.values()
     }
 
-    /// The directory with a path.
     pub(crate) fn dir(&self, path: &Path) -> Option<&SnapshotDir> {
         self.dirs.get(path.as_os_str())
     }
 
-    /// The directory with a path, to change it.
     pub(crate) fn dir_mut(&mut self, path: &Path) -> Option<&mut SnapshotDir> {
         self.dirs.get_mut(path.as_os_str())
     }
 
-    /// The file with a path.
     pub(crate) fn file(&self, path: &Path) -> Option<&SnapshotFile> {
         let (dir, name) = split(path)?;
         self.dir(dir)?.file(name)
     }
 
-    /// The file with a path, to change it.
     pub(crate) fn file_mut(&mut self, path: &Path) -> Option<&mut SnapshotFile> {
         let (dir, name) = split(path)?;
         self.dir_mut(dir)?.file_mut(name)
+    }
+
+    /// Whether only files in a directory that are roots matter.
+    pub(crate) fn has_root_files_only(&self, dir: &Path) -> bool {
+        self.dir(dir).is_some_and(SnapshotDir::has_root_files_only)
     }
 
     /// Whether a path exists and counts.

@@ -30,11 +30,9 @@ pub(crate) enum SyncMode<'a> {
     Initial,
     /// Each unknown file is new.
     Rescan,
-    /// Each unknown file is new, and each directory is watched again, because it may have been moved or
-    /// recreated.
+    /// Each unknown file is new. Each directory is watched again, because it may have been moved.
     Rewatch,
-    /// The rules have changed: an unknown file enters the snapshot without an event if it was ignored until
-    /// now.
+    /// The rules have changed: a file that was ignored until now enters the snapshot without an event.
     NewRules {
         /// Files that changed before this time count as ignored until now. Nanoseconds since the epoch.
         unchanged_since: i64,
@@ -61,7 +59,6 @@ impl SnapshotSync {
         Self { snapshot, filter, watches, git: GitDirs::default() }
     }
 
-    /// The snapshot, locked.
     pub(crate) fn snapshot(&self) -> MutexGuard<'_, Snapshot> {
         sync::lock(&self.snapshot)
     }
@@ -71,9 +68,8 @@ impl SnapshotSync {
         let mut events = Vec::new();
         let known: Vec<_> = {
             let snapshot = self.snapshot();
-            let has_root_files_only =
-                |path: &PathBuf| snapshot.dir(path).is_some_and(|dir| dir.has_root_files_only());
-            snapshot.dirs_below(start).into_iter().filter(|path| !has_root_files_only(path)).collect()
+            let below = snapshot.dirs_below(start).into_iter();
+            below.filter(|path| !snapshot.has_root_files_only(path)).collect()
         };
         let mut found_dirs = HashSet::new();
         let (mut starts, mut replaced) = (vec![start.to_owned()], HashSet::new());
@@ -119,7 +115,6 @@ impl SnapshotSync {
     /// Compares files that are roots with the disk. The other entries of their directory do not matter.
     pub(crate) fn sync_names(&mut self, dir: &Path, names: &[PathBuf], mode: SyncMode<'_>) -> Vec<RawEvent> {
         let mut events = Vec::new();
-        let names = names.iter().filter_map(|path| path.file_name());
         match self.walk_with(mode, |walker| walker.read_names(dir, names)) {
             Some(found) => merge(&mut sync::lock(&self.snapshot), &self.filter, found, mode, &mut events),
             None => self.mark_missing(dir, &mut events),
@@ -137,8 +132,7 @@ impl SnapshotSync {
         events
     }
 
-    /// Watches exactly these directories outside the trees. Returns the directories without a watch in a
-    /// tree.
+    /// Watches exactly these directories outside the trees. Returns those without a watch in a tree.
     pub(crate) fn set_anchors(&mut self, mut wanted: BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
         let snapshot = sync::lock(&self.snapshot);
         let is_in_tree = |path: &Path| snapshot.dir(path).is_some_and(|dir| dir.coverage == Coverage::Events);
@@ -158,11 +152,10 @@ impl SnapshotSync {
         self.set_coverage(&placed);
     }
 
-    /// Tries to watch the directories that are scanned only because of a limit. Returns the directories that
-    /// have a watch now.
-    pub(crate) fn retry_watches(&mut self) -> Vec<PathBuf> {
+    /// Tries to watch the directories that are scanned because of a limit. Returns those with a watch now.
+    pub(crate) fn retry_watches(&mut self) -> HashSet<PathBuf> {
         if !self.watches.retry() {
-            return Vec::new();
+            return HashSet::new();
         }
         let waiting: Vec<_> = {
             let snapshot = self.snapshot();
@@ -214,18 +207,18 @@ impl SnapshotSync {
     /// Merges the result of a walk into the snapshot. Returns the directories to be walked again.
     fn merge_all(
         &mut self,
-        result: WalkResult,
+        found: WalkResult,
         mode: SyncMode<'_>,
         events: &mut Vec<RawEvent>,
     ) -> Vec<PathBuf> {
-        for dir in &result.repositories {
+        for dir in &found.repositories {
             self.git.add_repository_of(dir);
         }
         let mut snapshot = sync::lock(&self.snapshot);
-        for dir in result.dirs {
+        for dir in found.dirs {
             merge(&mut snapshot, &self.filter, dir, mode, events);
         }
-        result.replaced
+        found.replaced
     }
 
     /// Marks a directory as gone. If it counts, its files stay until they are compared, because it may be

@@ -20,13 +20,11 @@ use crate::sync;
 use crate::watch::filter::Filter;
 use crate::watch::fs::{DirListing, FileKind, FileSignature, open_dir, open_dir_with};
 
-/// The name of a repository's directory.
 const GIT: &str = ".git";
 /// Number of waiting directories from which a second thread pays off. A third one gains nothing, because the
 /// kernel's directory cache is the bottleneck.
 const MIN_WAITING_FOR_THREAD: usize = 16;
 
-/// The result of a walk.
 #[derive(Debug, Default)]
 pub(super) struct WalkResult {
     pub(super) dirs: Vec<SnapshotDir>,
@@ -67,16 +65,9 @@ impl Walker<'_> {
         let queue = WalkQueue::new(WalkItem::start(start));
         std::thread::scope(|scope| {
             let mut helper = None;
-            let mut result = WalkResult::default();
-            self.work(&queue, &mut result, || {
-                if helper.is_none() {
-                    let help = || {
-                        let mut result = WalkResult::default();
-                        self.work(&queue, &mut result, || {});
-                        result
-                    };
-                    helper = Some(std::thread::Builder::new().spawn_scoped(scope, help));
-                }
+            let help = || self.work(&queue, || {});
+            let mut result = self.work(&queue, || {
+                helper.get_or_insert_with(|| std::thread::Builder::new().spawn_scoped(scope, help));
             });
             if let Some(Ok(helper)) = helper
                 && let Ok(other) = helper.join()
@@ -96,30 +87,28 @@ impl Walker<'_> {
         (!result.dirs.is_empty()).then_some(result)
     }
 
-    /// Examines only these names of a directory; `None` if the path is no directory.
-    pub(super) fn read_names<'n>(
-        &self,
-        path: &Path,
-        names: impl Iterator<Item = &'n OsStr>,
-    ) -> Option<SnapshotDir> {
+    /// Examines only these files of a directory; `None` if the path is no directory.
+    pub(super) fn read_names(&self, path: &Path, names: &[PathBuf]) -> Option<SnapshotDir> {
         let open = open_dir(path).ok()?;
         let signature = FileSignature::of_open(&open).ok()?;
         let coverage = (self.place_watch)(path, signature.inode)?;
         let read_at = SystemTime::now();
+        let names = names.iter().filter_map(|path| path.file_name());
         let files = names.filter_map(|name| read_file(&open, name, read_at)).collect();
         let dir = SnapshotDir::new(path, signature, read_at, coverage).with_entries(files, Vec::new());
         Some(SnapshotDir { extent: Extent::RootFiles, ..dir })
     }
 
     /// Visits waiting directories until none can follow. Calls `need_help` while many wait.
-    fn work(&self, queue: &WalkQueue, result: &mut WalkResult, mut need_help: impl FnMut()) {
-        let mut listing = DirListing::default();
+    fn work(&self, queue: &WalkQueue, mut need_help: impl FnMut()) -> WalkResult {
+        let (mut result, mut listing) = (WalkResult::default(), DirListing::default());
         while let Some(item) = queue.next() {
-            let below = self.visit(&item, &mut listing, result);
+            let below = self.visit(&item, &mut listing, &mut result);
             if queue.finish(below) > MIN_WAITING_FOR_THREAD {
                 need_help();
             }
         }
+        result
     }
 
     /// Visits a directory. Returns the directories in it that count.
@@ -195,8 +184,7 @@ impl Walker<'_> {
         SnapshotDir { rule_files: rule_files.into(), ..dir.with_entries(files, dirs) }
     }
 
-    /// A directory that cannot be opened. It stays in the snapshot unless it is gone, and is tried again
-    /// later.
+    /// A directory that cannot be opened, and is tried again later; `None` if it is gone.
     fn unreadable(&self, path: &Path, error: Errno) -> Option<SnapshotDir> {
         if matches!(error, Errno::NOENT | Errno::NOTDIR | Errno::LOOP) {
             return None;
@@ -224,7 +212,6 @@ struct QueueState {
     waiting: VecDeque<WalkItem>,
     /// Number of directories that are being visited, and may bring more.
     busy: usize,
-    /// Number of threads that wait.
     idle: usize,
 }
 
@@ -251,8 +238,7 @@ impl WalkQueue {
         }
     }
 
-    /// Takes the end of a visit, with the directories that it found. Returns the number of waiting
-    /// directories.
+    /// Ends a visit that has found these directories. Returns the number of waiting directories.
     fn finish(&self, below: Vec<WalkItem>) -> usize {
         let mut state = sync::lock(&self.state);
         state.busy -= 1;
@@ -273,13 +259,9 @@ fn read_file(dir: &OwnedFd, name: &OsStr, read_at: SystemTime) -> Option<Snapsho
 
 /// A rule file. Of a repository's directory only the existence matters.
 fn read_rule_file(dir: &OwnedFd, name: &OsStr, read_at: SystemTime) -> Option<SnapshotFile> {
-    let signature = FileSignature::of_entry(dir, name).ok()?;
-    let is_git = name == GIT;
-    Some(if is_git {
-        SnapshotFile::existence(name, signature)
-    } else {
-        SnapshotFile::new(name, signature, read_at)
-    })
+    let file = SnapshotFile::new(name, FileSignature::of_entry(dir, name).ok()?, read_at);
+    let existence = file.signature.existence();
+    Some(if name == GIT { SnapshotFile { signature: existence, is_racy: false, ..file } } else { file })
 }
 
 fn inode_of(path: &Path) -> Option<u64> {

@@ -8,13 +8,13 @@ use super::snapshot::Coverage;
 use crate::watch::source::{EventSource, Mounts, WatchError};
 use crate::watch::{options::Mode, queue::Queue};
 
-/// The watches in the kernel.
 #[derive(Debug)]
 pub(crate) struct WatchRegistry {
     mode: Mode,
     queue: Arc<Queue>,
     source: Option<EventSource>,
-    mounts: Arc<Mounts>,
+    /// They decide on the mode of each directory.
+    pub(crate) mounts: Arc<Mounts>,
     /// The roots, which may be symbolic links.
     roots: HashSet<PathBuf>,
     /// Watched directories outside the trees. They show when a missing root appears, for example.
@@ -22,7 +22,7 @@ pub(crate) struct WatchRegistry {
     /// A limit is used up, so no watch is tried until [`WatchRegistry::retry`].
     is_limited: bool,
     /// A limit was hit, and the worker has not reported it yet.
-    limit_hit: bool,
+    pub(crate) limit_hit: bool,
 }
 
 impl WatchRegistry {
@@ -41,16 +41,6 @@ impl WatchRegistry {
         self.is_limited
     }
 
-    /// Whether a limit was hit that the worker has not reported yet.
-    pub(crate) fn is_limit_hit(&self) -> bool {
-        self.limit_hit
-    }
-
-    /// Returns whether a limit was hit since the last call.
-    pub(crate) fn take_limit_hit(&mut self) -> bool {
-        std::mem::take(&mut self.limit_hit)
-    }
-
     /// Whether kernel events arrive at all.
     pub(crate) fn has_events(&self) -> bool {
         self.source.is_some()
@@ -61,12 +51,6 @@ impl WatchRegistry {
         self.source.as_ref().is_some_and(EventSource::is_behind)
     }
 
-    /// The mounts by which the mode of each directory is chosen.
-    pub(crate) fn mounts(&self) -> Arc<Mounts> {
-        Arc::clone(&self.mounts)
-    }
-
-    /// Number of watches outside the trees.
     pub(crate) fn anchor_count(&self) -> usize {
         self.anchors.len()
     }
@@ -76,8 +60,7 @@ impl WatchRegistry {
         self.mode != Mode::Stat && self.mounts.without_events(dir).is_none()
     }
 
-    /// Watches one directory, if its mode is by events. Returns how changes in it are found; `None` if it
-    /// does not exist.
+    /// Watches one directory if possible. Returns how changes in it are found; `None` if it does not exist.
     pub(super) fn place(&mut self, dir: &Path) -> Option<Coverage> {
         if self.is_limited || !self.is_for_events(dir) {
             return Some(Coverage::Polling);
@@ -93,22 +76,19 @@ impl WatchRegistry {
         (error != WatchError::NotFound).then_some(Coverage::Polling)
     }
 
-    /// Watches directories, shallow ones first, so that the deep ones are scanned if the limit is hit.
-    /// Returns those that exist.
+    /// Watches directories, and returns those that exist. If the limit is hit, the deep ones are scanned.
     pub(super) fn place_all(&mut self, mut dirs: Vec<PathBuf>) -> Vec<(PathBuf, Coverage)> {
         dirs.sort_unstable_by_key(|dir| dir.components().count());
         dirs.into_iter().filter_map(|dir| self.place(&dir).map(|coverage| (dir, coverage))).collect()
     }
 
-    /// Removes the watches of directories.
     pub(crate) fn remove(&mut self, dirs: Vec<PathBuf>) {
         if let Some(source) = &mut self.source {
             source.unwatch(dirs.iter().filter(|dir| !self.anchors.contains(*dir)));
         }
     }
 
-    /// Watches these directories with a new instance. The old one is closed afterwards, so that no event is
-    /// missed.
+    /// Watches these directories with a new instance. Closes the old one afterwards, so that no event is missed.
     pub(super) fn renew(&mut self, dirs: Vec<PathBuf>) -> Vec<(PathBuf, Coverage)> {
         if self.source.is_none() {
             return Vec::new();

@@ -1,5 +1,4 @@
-//! The operating system's file events, as raw events in the queue; and the mounts on which none are to be
-//! had.
+//! The operating system's file events, as raw events in the queue; and the mounts without events.
 
 #[cfg(target_os = "linux")]
 mod inotify;

@@ -30,8 +30,7 @@ const WITHOUT_EVENTS_PREFIXES: [&str; 3] = ["fuse.", "vmhgfs", "drvfs"];
 const TABLE_BUFFER: usize = 16 << 10;
 
 impl Mounts {
-    /// The current mounts of this process. Empty if every mount reports events, or if the system has no mount
-    /// table.
+    /// The current mounts of this process. Empty if every mount reports events, or without a mount table.
     pub(crate) fn current() -> Self {
         let all = Self { mounts: parse(&read_table()) };
         if all.mounts.iter().any(Mount::is_without_events) { all } else { Self::default() }
@@ -95,20 +94,16 @@ fn parse(table: &[u8]) -> Vec<Mount> {
 
 /// Decodes octal escapes: a space is written as `\040`.
 fn unescape(field: &[u8]) -> PathBuf {
-    let mut bytes = Vec::with_capacity(field.len());
-    let mut rest = field;
-    while let Some((first, tail)) = rest.split_first() {
-        let is_octal = |digits: &&[u8]| digits.iter().all(|digit| (b'0'..b'8').contains(digit));
-        match tail.get(..3).filter(|_| *first == b'\\').filter(is_octal) {
-            Some(digits) => {
-                let add = |value: u8, digit: &u8| value.wrapping_mul(8).wrapping_add(digit - b'0');
-                bytes.push(digits.iter().fold(0, add));
-                rest = &tail[3..];
+    let mut parts = field.split(|byte| *byte == b'\\');
+    let mut bytes = parts.next().unwrap_or_default().to_vec();
+    for part in parts {
+        let digits = part.get(..3).and_then(|digits| std::str::from_utf8(digits).ok());
+        match digits.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                bytes.extend_from_slice(&part[3..]);
             }
-            None => {
-                bytes.push(*first);
-                rest = tail;
-            }
+            None => bytes.extend([b"\\", part].concat()),
         }
     }
     OsString::from_vec(bytes).into()
@@ -140,10 +135,7 @@ mod tests {
         assert_eq!(without_events("/disk"), None);
         assert_eq!(without_events("/over/app"), None);
         assert_eq!(mounts.mount_of(Path::new("/data/x/y")), Some(Path::new("/data")));
-    }
-
-    #[test]
-    fn a_malformed_table_counts_as_one_with_events_everywhere() {
+        // A malformed table counts as one with events everywhere.
         assert_eq!(Mounts { mounts: parse(b"\n\nx y z\n\xff") }.without_events(Path::new("/a")), None);
     }
 }

@@ -39,22 +39,16 @@ pub(crate) enum WatchError {
     Refused,
 }
 
-impl From<Errno> for WatchError {
-    fn from(error: Errno) -> Self {
-        match error {
-            Errno::MFILE | Errno::NFILE | Errno::NOSPC | Errno::NOMEM => Self::LimitReached,
-            Errno::NOENT | Errno::NOTDIR | Errno::LOOP => Self::NotFound,
-            _ => Self::Refused,
-        }
-    }
-}
-
 impl From<&notify::Error> for WatchError {
     fn from(error: &notify::Error) -> Self {
         match &error.kind {
             ErrorKind::PathNotFound => Self::NotFound,
             ErrorKind::MaxFilesWatch => Self::LimitReached,
-            ErrorKind::Io(error) => Errno::from_io_error(error).map_or(Self::Refused, Self::from),
+            ErrorKind::Io(error) => match Errno::from_io_error(error) {
+                Some(Errno::MFILE | Errno::NFILE | Errno::NOSPC | Errno::NOMEM) => Self::LimitReached,
+                Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Self::NotFound,
+                _ => Self::Refused,
+            },
             _ => Self::Refused,
         }
     }
@@ -73,12 +67,13 @@ impl EventSource {
     pub(crate) fn open(queue: &Arc<Queue>) -> Result<Self, WatchError> {
         let (alive, ended) = mpsc::channel();
         let handler = Handler { queue: Arc::clone(queue), _alive: alive };
+        // On Linux the backend knows the events. FSEvents reports a change of data when the file is closed
+        // (`vn_close` in xnu's vfs_vnops.c).
         let mask = EventKindMask::CREATE
             | EventKindMask::REMOVE
             | EventKindMask::MODIFY_NAME
+            | EventKindMask::MODIFY_DATA
             | EventKindMask::ACCESS_CLOSE;
-        // FSEvents reports a change of data when the file is closed (`vn_close` in xnu's vfs_vnops.c).
-        let mask = if cfg!(target_os = "linux") { mask } else { mask | EventKindMask::MODIFY_DATA };
         let config = Config::default().with_event_kinds(mask).with_follow_symlinks(false);
         let watcher = Backend::new(handler, config).map_err(|error| WatchError::from(&error))?;
         Ok(Self { watcher, ended })
@@ -109,7 +104,6 @@ impl EventSource {
         dirs
     }
 
-    /// Removes watches.
     pub(crate) fn unwatch<'p>(&mut self, dirs: impl Iterator<Item = &'p PathBuf>) {
         for dir in dirs {
             // An error means that there was none.

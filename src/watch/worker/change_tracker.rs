@@ -14,7 +14,7 @@ use crate::watch::debounce::{Burst, Debouncer, InProgressWrites};
 use crate::watch::fs::{FileKind, FileSignature, split};
 use crate::watch::queue::{RawEvent, RawEventKind};
 use crate::watch::snapshot::{BurstState, CompareOptions, DiffResult, SyncMode, diff};
-use crate::watch::{options::Options, summary::Shared};
+use crate::watch::{options::Options, stats::Shared};
 
 /// Delay before the summary is published after directories have come or gone, because thousands may follow.
 const PUBLISH_DELAY: Duration = Duration::from_millis(20);
@@ -38,7 +38,6 @@ pub(super) struct ChangeTracker {
     pub(super) publish_at: Option<Instant>,
 }
 
-/// The result of comparing a burst.
 #[derive(Debug)]
 pub(super) enum BurstResult {
     /// The burst goes on, because files are still being written.
@@ -84,7 +83,6 @@ impl ChangeTracker {
         sync::lock(&self.shared.event_counts).add(path);
     }
 
-    /// Takes an event of the source.
     pub(super) fn handle_event(&mut self, event: RawEvent, at: Instant) {
         self.count_event(&event.path);
         tracing::trace!(path = ?event.path, kind = ?event.kind, "fs event");
@@ -108,18 +106,15 @@ impl ChangeTracker {
         parent.is_none_or(|dir| dir.has_root_files_only())
     }
 
-    /// Takes an event for a rule file, or a directory above one. Returns whether the event needs nothing
-    /// more.
+    /// Takes an event for a rule file, or a path above one. Returns whether the event needs nothing more.
     fn handle_rule_file_event(&mut self, path: &Path, at: Instant) -> bool {
-        let is_outside = self.tree.rule_files.is_outside(path);
-        if is_outside {
-            self.tree.rule_files.update_outside(path);
-        } else if self.tree.rule_files.has_outside_below(path) {
+        let is_outside = self.tree.rule_files.update_if_outside(path);
+        if !is_outside && self.tree.rule_files.has_outside_below(path) {
             // Rule files may have come or gone with this directory.
             let events = self.tree.update_anchors();
             self.accept(events, Instant::now());
         }
-        let is_rule_file = is_outside || self.tree.sync.filter.is_rule_file(path);
+        let is_rule_file = is_outside || self.tree.sync.filter.rules.is_rule_file(path);
         if is_rule_file {
             self.tree.rule_files.add_edit(path.to_owned(), at);
         }
@@ -200,7 +195,6 @@ impl ChangeTracker {
         self.publish_at.get_or_insert_with(|| Instant::now() + PUBLISH_DELAY);
     }
 
-    /// A file exists at the path.
     fn handle_file(&mut self, event: RawEvent, known: KnownPath, found: FileSignature, at: Instant) {
         let filter = &self.tree.sync.filter;
         if !known.is_file && !filter.counts_file(&event.path) {
@@ -235,7 +229,7 @@ impl ChangeTracker {
     /// Adds differences from the snapshot to the burst, and rule files to the edits.
     pub(super) fn accept(&mut self, events: Vec<RawEvent>, at: Instant) {
         for event in events {
-            if self.tree.sync.filter.is_rule_file(&event.path) {
+            if self.tree.sync.filter.rules.is_rule_file(&event.path) {
                 self.tree.rule_files.add_edit(event.path, at);
             } else {
                 self.debouncer.push(event, at);
@@ -243,7 +237,6 @@ impl ChangeTracker {
         }
     }
 
-    /// Takes the result of a check of the roots.
     pub(super) fn take_root_check(&mut self, check: RootCheck, at: Instant) {
         self.accept(check.events, at);
         if check.needs_anchors {
@@ -257,14 +250,11 @@ impl ChangeTracker {
         for diff in diffs {
             match diff {
                 ScanDiff::File(path, signature) => {
-                    self.add_scanned(RawEvent::new(path, RawEventKind::Written), Some(signature), now);
-                }
-                ScanDiff::MissingFile(path) => {
-                    self.add_scanned(RawEvent::new(path, RawEventKind::Removed), None, now);
+                    self.add_scanned(RawEvent::new(path, RawEventKind::Written), signature, now);
                 }
                 ScanDiff::Dir(path) => {
                     self.publish_at = Some(now);
-                    has_root_file |= self.tree.has_root_files_only(&path);
+                    has_root_file |= self.tree.sync.snapshot().has_root_files_only(&path);
                     for event in self.tree.sync_dir(&path) {
                         let signature = FileSignature::of_path(&event.path).ok();
                         self.add_scanned(event, signature, now);
@@ -282,12 +272,13 @@ impl ChangeTracker {
     /// Adds a difference found by a scan. A repeated one does not prolong the burst.
     fn add_scanned(&mut self, event: RawEvent, signature: Option<FileSignature>, now: Instant) {
         let RawEvent { path, kind } = event;
-        if self.tree.sync.filter.is_rule_file(&path) {
+        if self.tree.sync.filter.rules.is_rule_file(&path) {
             return self.tree.rule_files.add_edit(path, now);
         }
         self.count_event(&path);
         if let Some(signature) = signature
-            && (self.in_progress.contains(&path) || self.in_progress.is_growing(&path, &signature, now))
+            && (self.in_progress.contains(&path)
+                || self.in_progress.growth_streak(&path, &signature, now) > 0)
         {
             self.in_progress.add(path, signature, now);
             return;

@@ -2,11 +2,10 @@
 //! batches.
 //!
 //! [`Worker`] has the loop. Its parts each own their state: [`tree`] the snapshot with its roots and rule
-//! files, [`change_tracker`] the changes that wait, [`poller`] the scans, [`reporter`] the way to the owner.
+//! files, [`change_tracker`] the changes that wait, [`poller`] the scans.
 
 mod change_tracker;
 mod poller;
-mod reporter;
 mod root;
 mod rule_files;
 mod tree;

@@ -12,11 +12,9 @@ use std::time::{Duration, Instant};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::watch::fs::{FileSignature, open_dir};
-use crate::watch::snapshot::{Coverage, SnapshotDir, SnapshotFile, SnapshotSync};
+use crate::watch::snapshot::{Coverage, SnapshotDir, SnapshotSync};
 
-/// Interval of quick scans.
 const QUICK_SCAN_INTERVAL: Duration = Duration::from_millis(100);
-/// Maximum number of paths in a quick scan.
 const MAX_RECENT_PATHS: usize = 64;
 /// Time after its last change for which a path takes part in quick scans.
 const RECENT: Duration = Duration::from_secs(600);
@@ -34,10 +32,8 @@ const MIN_DIRS_FOR_THREAD: usize = 64;
 /// A path that differs from the snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ScanDiff {
-    /// A file differs, and has this signature now.
-    File(PathBuf, FileSignature),
-    /// A file is gone.
-    MissingFile(PathBuf),
+    /// A file differs, and has this signature now; `None` if it is gone.
+    File(PathBuf, Option<FileSignature>),
     /// A directory has other entries, was replaced, or is gone.
     Dir(PathBuf),
 }
@@ -52,7 +48,7 @@ pub(super) struct Poller {
     /// The recently changed paths, each with the time of its last change.
     recent: VecDeque<(PathBuf, Instant)>,
     /// There is something to scan.
-    is_active: bool,
+    pub(super) is_active: bool,
     retry_at: Option<Instant>,
 }
 
@@ -71,19 +67,11 @@ impl Poller {
         }
     }
 
-    /// Whether there is something to scan.
-    pub(super) fn is_active(&self) -> bool {
-        self.is_active
-    }
-
     /// The time of the next scan or retry; `None` if none is needed.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        let scan = self.is_active.then(|| self.next_scan_of_either_kind());
-        scan.into_iter().chain(self.retry_at).min()
-    }
-
-    fn next_scan_of_either_kind(&self) -> Instant {
-        if self.recent.is_empty() { self.next_scan } else { self.next_scan.min(self.next_quick_scan) }
+        let is_quick = !self.recent.is_empty() && self.next_quick_scan < self.next_scan;
+        let scan = if is_quick { self.next_quick_scan } else { self.next_scan };
+        self.is_active.then_some(scan).into_iter().chain(self.retry_at).min()
     }
 
     /// Decides from the snapshot whether scans and retries are needed.
@@ -108,18 +96,6 @@ impl Poller {
         self.retry_at.take_if(|at| *at <= now).is_some()
     }
 
-    /// Scans each directory without a watch. Also returns the CPU time of the second thread.
-    pub(super) fn scan(&self, sync: &SnapshotSync) -> (Vec<ScanDiff>, Duration) {
-        let snapshot = sync.snapshot();
-        scan(&snapshot.dirs().filter(|dir| dir.coverage == Coverage::Polling).collect::<Vec<_>>())
-    }
-
-    /// Scans directories that have just got a watch.
-    pub(super) fn scan_dirs(&self, sync: &SnapshotSync, dirs: &[PathBuf]) -> Vec<ScanDiff> {
-        let snapshot = sync.snapshot();
-        scan(&dirs.iter().filter_map(|path| snapshot.dir(path)).collect::<Vec<_>>()).0
-    }
-
     /// The unreadable directories that can be read now.
     pub(super) fn readable_again(&self, sync: &SnapshotSync) -> Vec<PathBuf> {
         let snapshot = sync.snapshot();
@@ -127,7 +103,6 @@ impl Poller {
         readable.map(|dir| dir.path.to_path_buf()).collect()
     }
 
-    /// Whether a full scan is due.
     pub(super) fn is_scan_due(&self, now: Instant) -> bool {
         self.next_scan <= now
     }
@@ -159,8 +134,7 @@ impl Poller {
             let Some(file) = snapshot.file(path) else { continue };
             match FileSignature::of_path(path) {
                 Ok(found) if file.is_unchanged(&found) => {}
-                Ok(found) => diffs.push(ScanDiff::File(path.clone(), found)),
-                Err(_) => diffs.push(ScanDiff::MissingFile(path.clone())),
+                found => diffs.push(ScanDiff::File(path.clone(), found.ok())),
             }
         }
         diffs
@@ -177,8 +151,7 @@ impl Poller {
 
     /// Schedules the next full scan after one that took this much CPU time.
     ///
-    /// Returns the new interval if it has grown by half or more. It shrinks back to the configured one
-    /// silently.
+    /// Returns the new interval if it has grown by half or more.
     pub(super) fn finish_scan(&mut self, now: Instant, cpu_time: Duration) -> Option<Duration> {
         let needed = (cpu_time * CPU_SHARE).max(self.configured);
         let has_grown = needed > self.interval * 3 / 2;
@@ -190,14 +163,19 @@ impl Poller {
     }
 }
 
-/// CPU time of this thread. It measures a scan better than elapsed time, which on a busy machine includes the
-/// work of other programs.
+/// CPU time of this thread. Elapsed time would include the work of other programs.
 pub(super) fn thread_cpu_time() -> Duration {
     Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }
 
-/// Compares directories and their files with the snapshot. Also returns the CPU time of the second thread.
-fn scan(dirs: &[&SnapshotDir]) -> (Vec<ScanDiff>, Duration) {
+/// Compares the chosen directories and their files with the snapshot. Also returns the CPU time of the second
+/// thread.
+pub(super) fn scan(
+    sync: &SnapshotSync,
+    is_chosen: impl Fn(&SnapshotDir) -> bool,
+) -> (Vec<ScanDiff>, Duration) {
+    let snapshot = sync.snapshot();
+    let dirs: Vec<_> = snapshot.dirs().filter(|dir| is_chosen(dir)).collect();
     let next = AtomicUsize::new(0);
     let work = || {
         let mut diffs = Vec::new();
@@ -236,17 +214,10 @@ fn scan_dir(dir: &SnapshotDir, diffs: &mut Vec<ScanDiff>) {
     }
     for file in dir.rule_files.iter().chain(&dir.files) {
         match FileSignature::of_entry(&open, &file.name) {
-            Ok(found) if file.is_unchanged(&found) || still_exists(file, &found) => {}
-            Ok(found) => diffs.push(ScanDiff::File(dir.path.join(&*file.name), found)),
-            Err(_) => diffs.push(ScanDiff::MissingFile(dir.path.join(&*file.name))),
+            Ok(found) if file.is_unchanged(&found) => {}
+            found => diffs.push(ScanDiff::File(dir.path.join(&*file.name), found.ok())),
         }
     }
-}
-
-/// Whether only the existence of the file matters, and it still exists with the same kind.
-fn still_exists(file: &SnapshotFile, found: &FileSignature) -> bool {
-    let known = file.signature;
-    known == known.existence() && found.existence() == known
 }
 
 #[cfg(test)]
@@ -258,26 +229,26 @@ mod tests {
     #[test]
     fn an_expensive_scan_stretches_the_interval_once() {
         let zero = Instant::now();
-        let mut poller = Poller::new(SECOND, zero);
+        let mut poller = Poller { is_active: true, ..Poller::new(SECOND, zero) };
         assert_eq!(poller.finish_scan(zero, Duration::from_millis(10)), None);
-        assert_eq!(poller.next_scan_of_either_kind(), zero + SECOND);
+        assert_eq!(poller.deadline(), Some(zero + SECOND));
         let stretched = Duration::from_millis(100) * CPU_SHARE;
         assert_eq!(poller.finish_scan(zero, Duration::from_millis(100)), Some(stretched));
         assert_eq!(poller.finish_scan(zero, Duration::from_millis(110)), None);
-        assert_eq!(poller.next_scan_of_either_kind(), zero + stretched);
+        assert_eq!(poller.deadline(), Some(zero + stretched));
         assert_eq!(poller.finish_scan(zero, Duration::from_millis(5)), None);
-        assert_eq!(poller.next_scan_of_either_kind(), zero + SECOND);
+        assert_eq!(poller.deadline(), Some(zero + SECOND));
     }
 
     #[test]
     fn recently_changed_paths_are_scanned_more_often_for_a_while() {
         let zero = Instant::now();
-        let mut poller = Poller::new(SECOND, zero);
+        let mut poller = Poller { is_active: true, ..Poller::new(SECOND, zero) };
         poller.add_changed(Path::new("/a"), zero);
-        assert_eq!(poller.next_scan_of_either_kind(), zero + QUICK_SCAN_INTERVAL);
+        assert_eq!(poller.deadline(), Some(zero + QUICK_SCAN_INTERVAL));
         assert!(poller.begin_quick_scan(zero).is_empty());
         assert_eq!(poller.begin_quick_scan(zero + QUICK_SCAN_INTERVAL), [Path::new("/a")]);
-        assert_eq!(poller.next_scan_of_either_kind(), zero + 2 * QUICK_SCAN_INTERVAL);
+        assert_eq!(poller.deadline(), Some(zero + 2 * QUICK_SCAN_INTERVAL));
         assert!(poller.begin_quick_scan(zero + RECENT).is_empty());
         for number in 0..100 {
             poller.add_changed(Path::new(&format!("/{number}")), zero);

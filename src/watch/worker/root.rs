@@ -31,7 +31,6 @@ impl RootKind {
     }
 }
 
-/// A root.
 #[derive(Debug)]
 pub(crate) struct Root {
     /// Absolute. Only the last component may be a symbolic link.
@@ -69,8 +68,7 @@ impl Root {
         std::iter::once(&self.path).chain(&self.link_targets).any(|own| starts_with(own, path))
     }
 
-    /// Examines whether the directory is empty, ignored entries included. Returns whether the answer has
-    /// changed.
+    /// Examines whether the directory has no entry at all. Returns whether the answer has changed.
     pub(super) fn update_is_empty(&mut self, sync: &SnapshotSync) -> bool {
         let has_no_files = {
             let snapshot = sync.snapshot();

@@ -19,7 +19,6 @@ const RECENT_WRITE: Duration = Duration::from_millis(10);
 /// The same for files that a checkout has written together with the rule files.
 const RECENT_CHECKOUT: Duration = Duration::from_secs(2);
 
-/// The rule files of a watch.
 #[derive(Debug)]
 pub(super) struct RuleFiles {
     options: rules::Options,
@@ -31,7 +30,6 @@ pub(super) struct RuleFiles {
     homes: BTreeSet<PathBuf>,
 }
 
-/// Edited rule files.
 #[derive(Debug)]
 pub(super) struct RuleEdit {
     pub(super) files: BTreeSet<PathBuf>,
@@ -56,7 +54,6 @@ impl RuleFiles {
         Self { options, edit: None, outside: PathMap::new(), homes: BTreeSet::new() }
     }
 
-    /// Takes an event for a rule file.
     pub(super) fn add_edit(&mut self, file: PathBuf, at: Instant) {
         tracing::debug!(?file, "rule file edited");
         let edit = self.edit.get_or_insert(RuleEdit { files: BTreeSet::new(), first: at, last: at });
@@ -81,9 +78,10 @@ impl RuleFiles {
         self.edit.take()
     }
 
-    /// Whether a path is a rule file outside the trees.
-    pub(super) fn is_outside(&self, path: &Path) -> bool {
-        self.outside.contains_key(path.as_os_str())
+    /// Reads the signature of a path again if it is a rule file outside the trees. Returns whether it is one.
+    pub(super) fn update_if_outside(&mut self, path: &Path) -> bool {
+        let known = self.outside.get_mut(path.as_os_str());
+        known.map(|known| *known = FileSignature::of_path(path).ok()).is_some()
     }
 
     /// Whether a rule file outside the trees lies below a path.
@@ -92,11 +90,6 @@ impl RuleFiles {
         let length = path.as_os_str().len();
         let mut longer = self.outside.keys().filter(|file| file.len() > length);
         longer.any(|file| starts_with(file.as_ref(), path))
-    }
-
-    /// Reads the signature of an outside file again.
-    pub(super) fn update_outside(&mut self, path: &Path) {
-        self.outside.insert(path.into(), FileSignature::of_path(path).ok());
     }
 
     /// The rule files that no watch or scan of a tree covers: files that the rules name, and files in the
@@ -110,11 +103,8 @@ impl RuleFiles {
             files.extend(above.flat_map(|dir| names.iter().map(|name| dir.join(name))));
         }
         let snapshot = sync.snapshot();
-        let is_covered = |file: &PathBuf| {
-            let dir = file.parent().and_then(|home| snapshot.dir(home));
-            dir.is_some_and(|dir| !dir.has_root_files_only())
-        };
-        files.retain(|file| !is_covered(file));
+        let home_of = |file: &PathBuf| file.parent().and_then(|home| snapshot.dir(home));
+        files.retain(|file| home_of(file).is_none_or(|home| home.has_root_files_only()));
         files
     }
 
@@ -162,7 +152,9 @@ impl RuleFiles {
         let snapshot = sync.snapshot();
         let mut dirs = HashSet::new();
         for file in &edit.files {
-            let home = file.parent().filter(|home| !self.is_outside(file) && snapshot.dir(home).is_some());
+            let home = file
+                .parent()
+                .filter(|home| !self.outside.contains_key(file.as_os_str()) && snapshot.dir(home).is_some());
             match home {
                 Some(home) => _ = dirs.insert(home),
                 None => {

@@ -12,13 +12,11 @@ use crate::watch::snapshot::{
     CompareOptions, Comparison, FileComparer, SnapshotFile, SnapshotSync, SyncMode,
 };
 
-/// Maximum number of passes over roots that look different each time. Some file systems number their
-/// directories anew with each access.
+/// Maximum number of passes. Some file systems number their directories anew with each access.
 const MAX_ROOT_PASSES: usize = 8;
 /// Length of a timer tick, by which kernels before 6.13 time writes.
 const TIMER_TICK: Duration = Duration::from_millis(10);
-/// Maximum number of files that are read after the first walk. If more were just written, the thread waits
-/// until their signatures are reliable.
+/// Maximum number of just written files that are read after the first walk, instead of waiting.
 const MAX_FILES_TO_READ: usize = 500;
 
 /// Keeps the snapshot, the roots and the rule files in line with the disk.
@@ -51,7 +49,12 @@ enum HomeExtent {
 impl WatchedTree {
     /// Walks every root for the first time. Returns the changes that happened meanwhile.
     pub(super) fn walk_first(&mut self) -> Vec<RawEvent> {
-        let walks: Vec<_> = (0..self.roots.len()).map(|index| self.walk_root_first(index)).collect();
+        let mut walks = Vec::new();
+        for index in 0..self.roots.len() {
+            self.sync.git.add_repository_of(&self.roots[index].path);
+            let begun = SystemTime::now();
+            walks.push((begun, self.enter(index, SyncMode::Initial)));
+        }
         let mut events = self.update_anchors();
         let mut walked_again = false;
         for (index, (begun, edits)) in walks.into_iter().enumerate() {
@@ -74,14 +77,6 @@ impl WatchedTree {
             events.extend(self.update_anchors());
         }
         events
-    }
-
-    /// Walks a root for the first time. Returns when the walk began, and which rule files may have changed
-    /// since.
-    fn walk_root_first(&mut self, index: usize) -> (SystemTime, Vec<RawEvent>) {
-        self.sync.git.add_repository_of(&self.roots[index].path);
-        let begun = SystemTime::now();
-        (begun, self.enter(index, SyncMode::Initial))
     }
 
     /// Makes the signatures of files reliable that were written just before the first walk. A later write
@@ -199,8 +194,7 @@ impl WatchedTree {
         }
     }
 
-    /// Enters or leaves a root if it has appeared, disappeared or been replaced. `event_path` is the root's
-    /// path or one above it.
+    /// Enters or leaves a root if it has appeared, disappeared or been replaced, after an event for `event_path`.
     fn check_root(&mut self, index: usize, event_path: &Path, check: &mut RootCheck) {
         let path = self.roots[index].path.clone();
         let (was, is) = (self.roots[index].kind, RootKind::of_path(&path));
@@ -262,7 +256,6 @@ impl WatchedTree {
         events
     }
 
-    /// Walks a root.
     fn enter(&mut self, index: usize, mode: SyncMode<'_>) -> Vec<RawEvent> {
         let path = self.roots[index].path.clone();
         match self.roots[index].kind {
@@ -285,7 +278,6 @@ impl WatchedTree {
         }
     }
 
-    /// Whether a directory belongs to the tree of a root.
     fn is_in_tree(&self, dir: &Path) -> bool {
         let mut roots = self.roots.iter().filter(|root| root.is_dir());
         roots.any(|root| dir.starts_with(&root.path)) && self.sync.filter.counts_dir(dir)
@@ -300,16 +292,12 @@ impl WatchedTree {
 
     /// Compares the entries of one directory with the disk.
     pub(super) fn sync_dir(&mut self, path: &Path) -> Vec<RawEvent> {
-        if self.has_root_files_only(path) {
+        let has_root_files_only = self.sync.snapshot().has_root_files_only(path);
+        if has_root_files_only {
             self.sync_root_files(path, SyncMode::Rescan)
         } else {
             self.sync.sync_one(path)
         }
-    }
-
-    /// Whether only files in the directory that are roots matter.
-    pub(super) fn has_root_files_only(&self, dir: &Path) -> bool {
-        self.sync.snapshot().dir(dir).is_some_and(|dir| dir.has_root_files_only())
     }
 
     /// Watches with a new instance, and compares everything with the disk.
@@ -362,8 +350,7 @@ impl WatchedTree {
         self.roots.iter().enumerate().filter_map(known).collect()
     }
 
-    /// Puts files back that have left the snapshot with an ignored directory, because a root counts even if
-    /// the rules ignore it.
+    /// Puts files back that left the snapshot with an ignored directory. A root counts in spite of the rules.
     fn restore_root_files(&mut self, known: Vec<(usize, SnapshotFile)>, events: &mut Vec<RawEvent>) {
         for (index, file) in known {
             let path = self.roots[index].path.clone();

@@ -1,26 +1,38 @@
 //! The watch thread's loop.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::change_tracker::{BurstResult, ChangeTracker};
-use super::poller::{Poller, thread_cpu_time};
-use super::{reporter::Reporter, root::Root, rule_files::RuleFiles, tree::WatchedTree};
-use crate::Remedy;
+use super::poller::{Poller, scan, thread_cpu_time};
+use super::root::{Root, RootKind};
+use super::{rule_files::RuleFiles, tree::WatchedTree};
 use crate::change::{Batch, Change};
+use crate::rules::Defect;
 use crate::watch::git::{GitHold, HoldCheck};
+use crate::watch::options::{Mode, Options};
 use crate::watch::queue::{Message, Queue, WakeOn};
-use crate::watch::snapshot::{Prefetch, SnapshotSync, SyncMode, WatchRegistry};
-use crate::watch::{event::Event, filter::Filter, options::Options, summary::Shared};
+use crate::watch::snapshot::{Coverage, Prefetch, SnapshotDir, SnapshotSync, SyncMode, WatchRegistry};
+use crate::watch::stats::{RootPresence, Shared, SummaryContext};
+use crate::watch::{event::Event, filter::Filter};
+use crate::{Remedy, sync};
+
+/// Maximum number of invalid rule lines with a warning of their own.
+const MAX_DEFECT_WARNINGS: usize = 5;
 
 /// The watch thread. It owns everything but the queue and the shared state.
 #[derive(Debug)]
 pub(crate) struct Worker {
     queue: Arc<Queue>,
     shared: Arc<Shared>,
-    reporter: Reporter,
+    events: UnboundedSender<Event>,
+    /// The configured mode.
+    mode: Mode,
+    /// The base directory, to which warnings name rule files.
+    base: PathBuf,
     changes: ChangeTracker,
     git_hold: GitHold,
     poller: Poller,
@@ -45,7 +57,9 @@ impl Worker {
         let tree = WatchedTree { sync, roots, rule_files: RuleFiles::new(options.rules.clone()) };
         let mut worker = Self {
             queue,
-            reporter: Reporter::new(options, Arc::clone(&shared), events),
+            events,
+            mode: options.mode,
+            base: options.rules.base.clone(),
             changes: ChangeTracker::new(options, tree, Arc::clone(&shared)),
             shared,
             git_hold: GitHold::default(),
@@ -57,14 +71,14 @@ impl Worker {
         worker.changes.accept(events, Instant::now());
         worker.changes.tree.settle_racy_files(worker.changes.compare_options);
         worker.publish();
-        worker.reporter.report_defects(&worker.sync().filter.rules.defects());
+        worker.report_defects(&worker.sync().filter.rules.defects());
         worker
     }
 
     /// Runs until the queue says stop, or the owner is gone.
     pub(crate) fn run(mut self) {
         self.prefetch();
-        while !self.reporter.is_closed() {
+        while !self.events.is_closed() {
             for (message, at) in self.queue.dequeue(self.deadline(), self.wake_on()) {
                 match message {
                     Message::Event(event) => self.changes.handle_event(event, at),
@@ -124,13 +138,13 @@ impl Worker {
         self.publish();
         self.prefetch();
         let defects = self.sync().filter.rules.defects();
-        let (files, summary) = (edit.files.into_iter().collect(), self.reporter.summary());
-        self.reporter.send(Event::RulesReloaded { files, defects, summary });
+        let (files, summary) = (edit.files.into_iter().collect(), self.shared.summary());
+        self.send(Event::RulesReloaded { files, defects, summary });
     }
 
     /// Scans the directories without a watch, or the recently changed paths, if that is due.
     fn scan_if_due(&mut self, now: Instant) {
-        if !self.poller.is_active() {
+        if !self.poller.is_active {
             return;
         }
         if self.poller.is_scan_due(now) {
@@ -148,13 +162,14 @@ impl Worker {
             self.changes.take_root_check(check, Instant::now());
             self.changes.tree.rule_files.scan_outside();
         }
-        let (diffs, cpu_time_elsewhere) = self.poller.scan(self.sync());
+        let polled = |dir: &SnapshotDir| dir.coverage == Coverage::Polling;
+        let (diffs, cpu_time_elsewhere) = scan(self.sync(), polled);
         let cpu_time = thread_cpu_time().saturating_sub(before) + cpu_time_elsewhere;
         let ended = Instant::now();
         self.changes.take_scan(diffs, ended);
         if let Some(interval) = self.poller.finish_scan(ended, cpu_time) {
             let message = format!("scans take so much CPU time that they run only every {interval:.1?}");
-            self.reporter.warn(message, Remedy::ScanLess);
+            self.warn(message, Remedy::ScanLess);
         }
     }
 
@@ -165,14 +180,14 @@ impl Worker {
         }
         let was_limited = self.sync().watches.is_limited();
         let watched = self.changes.tree.sync.retry_watches();
-        let diffs = self.poller.scan_dirs(self.sync(), &watched);
+        let (diffs, _) = scan(self.sync(), |dir| watched.contains(&*dir.path));
         self.changes.take_scan(diffs, now);
         for path in self.poller.readable_again(self.sync()) {
             let events = self.changes.tree.sync.sync(&path, SyncMode::Rewatch);
             self.changes.accept(events, now);
         }
         // The limit was reported before.
-        self.changes.tree.sync.watches.take_limit_hit();
+        self.changes.tree.sync.watches.limit_hit = false;
         let has_recovered = was_limited && !self.sync().watches.is_limited();
         if has_recovered {
             let events = self.changes.tree.update_anchors();
@@ -180,7 +195,7 @@ impl Worker {
         }
         self.publish();
         if has_recovered {
-            self.reporter.report_modes();
+            self.report_modes();
         }
     }
 
@@ -196,7 +211,11 @@ impl Worker {
         let Some(burst) = self.changes.debouncer.take_ended(now) else { return };
         if burst.needs_rescan {
             self.changes.debouncer.requeue(burst);
-            self.rescan(now);
+            // Events were lost.
+            self.changes.rescan(now);
+            self.publish();
+            let files = self.sync().snapshot().file_count();
+            self.rescanned = Some(Event::Rescanned { files, took: now.elapsed() });
             return;
         }
         match self.changes.compare(burst, now) {
@@ -204,7 +223,7 @@ impl Worker {
             BurstResult::NoChange => self.finish_burst(now),
             BurstResult::Changed(batch) => {
                 self.remember(&batch, now);
-                self.reporter.send(Event::Changed(batch));
+                self.send(Event::Changed(batch));
                 self.finish_burst(now);
             }
         }
@@ -214,7 +233,7 @@ impl Worker {
         self.changes.finish_burst(now);
         self.publish_if_due(now);
         if let Some(event) = self.rescanned.take() {
-            self.reporter.send(event);
+            self.send(event);
         }
     }
 
@@ -224,11 +243,11 @@ impl Worker {
         match self.git_hold.check(now, sync.git.lock(SystemTime::now()), || sync.watches.is_behind()) {
             HoldCheck::Free => return false,
             HoldCheck::Held => {}
-            HoldCheck::Announce(marker) => self.reporter.send(Event::WaitingForGit { marker }),
+            HoldCheck::Announce(marker) => self.send(Event::WaitingForGit { marker }),
             HoldCheck::Ended => {
                 // The last changes may not have been examined or scanned yet.
                 self.changes.debouncer.restart_quiet_time(now);
-                if self.poller.is_active() {
+                if self.poller.is_active {
                     self.scan_all();
                 }
             }
@@ -238,7 +257,7 @@ impl Worker {
 
     /// Whether a further scan finds nothing more after scans have found several changes.
     fn has_scan_settled(&mut self, now: Instant) -> bool {
-        if self.poller.is_active() && self.changes.recorded() > 1 {
+        if self.poller.is_active && self.changes.recorded() > 1 {
             self.scan_all();
         }
         self.changes.debouncer.deadline().is_none_or(|deadline| deadline <= now)
@@ -247,7 +266,7 @@ impl Worker {
     /// Lets quick scans cover the paths of a batch, and follows its files in case they grow. Where there are
     /// events, these say when a file is complete.
     fn remember(&mut self, batch: &Batch, now: Instant) {
-        if !self.poller.is_active() {
+        if !self.poller.is_active {
             return;
         }
         for Change { path, .. } in &batch.changes {
@@ -256,29 +275,27 @@ impl Worker {
         self.changes.remember(batch, now);
     }
 
-    /// Compares everything with the disk, because events were lost.
-    fn rescan(&mut self, now: Instant) {
-        self.changes.rescan(now);
-        self.publish();
-        let files = self.sync().snapshot().file_count();
-        self.rescanned = Some(Event::Rescanned { files, took: now.elapsed() });
-    }
-
     fn publish_if_due(&mut self, now: Instant) {
-        if self.changes.publish_at.is_some_and(|at| at <= now) || self.sync().watches.is_limit_hit() {
+        if self.changes.publish_at.is_some_and(|at| at <= now) || self.sync().watches.limit_hit {
             self.publish();
         }
     }
 
-    /// Publishes the context of the summary, decides whether scans are needed, and reports a limit if one was
-    /// hit.
+    /// Publishes the context of the summary, decides whether to scan, and reports a limit if one was hit.
     fn publish(&mut self) {
         self.changes.publish_at = None;
         let tree = &mut self.changes.tree;
         self.poller.update(&tree.sync);
-        self.reporter.publish(tree);
-        if tree.sync.watches.take_limit_hit() {
-            self.reporter.report_limit();
+        let watches = &mut tree.sync.watches;
+        let (mode, mounts, anchors) = (self.mode, Arc::clone(&watches.mounts), watches.anchor_count());
+        let roots = tree
+            .roots
+            .iter()
+            .map(|root| RootPresence { path: root.path.clone(), is_missing: root.kind == RootKind::Missing });
+        *sync::lock(&self.shared.summary_context) =
+            SummaryContext { mode, roots: roots.collect(), mounts, anchors };
+        if std::mem::take(&mut watches.limit_hit) {
+            self.report_limit();
         }
     }
 
@@ -287,6 +304,49 @@ impl Worker {
         if self.prefetch.as_ref().is_none_or(Prefetch::is_done) {
             self.prefetch =
                 Some(Prefetch::start(Arc::clone(&self.shared.snapshot), self.changes.compare_options));
+        }
+    }
+
+    /// Sends an event. If the owner is gone, the loop ends by itself.
+    fn send(&self, event: Event) {
+        let _ = self.events.send(event);
+    }
+
+    fn warn(&self, message: String, remedy: Remedy) {
+        self.send(Event::Warning { message, remedy });
+    }
+
+    /// Warns that the limit of watches is used up, and reports the directories that are scanned instead.
+    fn report_limit(&self) {
+        let polled: Vec<_> =
+            self.shared.summary().roots.into_iter().filter(|root| root.mode == Mode::Stat).collect();
+        let directories: usize = polled.iter().map(|root| root.directories).sum();
+        let message = format!(
+            "the kernel's limit of file watches is used up: {directories} directories are scanned instead"
+        );
+        self.warn(message, Remedy::RaiseInotifyLimits);
+        for report in polled {
+            self.send(Event::ModeChanged(report));
+        }
+    }
+
+    /// Reports how each root is watched, because watches are available again.
+    fn report_modes(&self) {
+        for report in self.shared.summary().roots {
+            self.send(Event::ModeChanged(report));
+        }
+    }
+
+    /// Warns of rule lines that never match.
+    fn report_defects(&self, defects: &[Defect]) {
+        for defect in defects.iter().take(MAX_DEFECT_WARNINGS) {
+            let mut relative = defect.clone();
+            relative.source =
+                relative.source.map(|file| file.strip_prefix(&self.base).map_or(file.clone(), PathBuf::from));
+            self.warn(relative.to_string(), Remedy::CorrectRuleLine);
+        }
+        if let more @ 1.. = defects.len().saturating_sub(MAX_DEFECT_WARNINGS) {
+            self.warn(format!("{more} more lines of rule files never match"), Remedy::ListRuleDefects);
         }
     }
 }

@@ -124,18 +124,13 @@ fn a_burst_is_extended_for_a_file_in_progress_for_a_short_time_only() {
 }
 
 #[test]
-fn a_burst_that_never_pauses_is_cut() {
+fn a_burst_that_never_pauses_is_cut_and_carries_a_save_in_progress_over_once() {
     let (mut debouncer, zero) = (Debouncer::new(None), Instant::now());
     for at in 0..2000 {
         push(&mut debouncer, "/log", RawEventKind::Written, zero + ms(at));
     }
     assert_eq!(debouncer.deadline(), Some(zero + MAX_LENGTH_OF_FEW));
-}
-
-#[test]
-fn a_cut_burst_carries_a_save_in_progress_over_once() {
-    let (mut debouncer, zero) = (Debouncer::new(None), Instant::now());
-    let mut cuts = Vec::new();
+    let (mut debouncer, mut cuts) = (Debouncer::new(None), Vec::new());
     for at in 0..7000 {
         let now = zero + ms(at);
         push(&mut debouncer, "/log", RawEventKind::Written, now);
