@@ -6,13 +6,11 @@
 
 mod command;
 mod env_file;
-mod error;
 mod event;
 mod executor;
 mod options;
 mod orphan_killer;
 mod output;
-mod phase;
 mod poll_timer;
 mod process;
 mod readiness;
@@ -25,13 +23,11 @@ pub mod terminal;
 
 pub use command::{Command, Shell, Stdin};
 pub use env_file::EnvFileError;
-pub use error::Error;
-pub use event::{Event, Request, SupervisorExit};
+pub use event::{Event, ExitReport, Phase, ProcessExit, Request, SupervisorExit};
 pub use options::{OnBusy, OnExit, OnLoop, Options, Port, Ready, StopScope};
 pub use orphan_killer::OrphanKiller;
 pub use output::{Capture, OutputStreams};
-pub use phase::{ExitReport, Phase, ProcessExit};
 pub use process::{Subreaper, check_env_files};
 pub use signal::Signal;
 pub use sockets::{Endpoint, Listen, PassSocket};
-pub use supervisor::{Handle, Supervisor};
+pub use supervisor::{Error, Handle, Supervisor};

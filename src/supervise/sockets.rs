@@ -12,7 +12,7 @@ use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 use crate::GenerationId;
 use crate::sync::lock;
 
-use super::error::Error;
+use super::supervisor::Error;
 use super::sys::fd::duplicate_above;
 
 /// Maximum number of connections that wait until a server accepts them; the kernel limits it to

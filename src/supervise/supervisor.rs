@@ -13,13 +13,14 @@ use tokio::time::sleep_until;
 
 use crate::GenerationId;
 
-use super::error::Error;
+use super::env_file::EnvFileError;
 use super::event::{Event, Request, SupervisorExit};
 use super::executor::{Executor, ProcessEvent};
 use super::options::Options;
 use super::process::{Subreaper, check_env_files};
 use super::sockets::{Endpoint, InheritedListener};
 use super::state_machine::{Input, Machine};
+use super::sys::wait::adopt_orphans;
 
 /// A running supervisor. Dropping it kills all of its processes at once.
 ///
@@ -58,12 +59,25 @@ impl Supervisor {
         check_env_files(&options.command).map_err(Error::EnvFile)?;
         let sockets = options.listen.iter().map(|listen| InheritedListener::open(listen).map(Arc::new));
         let sockets = sockets.collect::<Result<Vec<_>, _>>()?;
-        let (requests, request_receiver) = unbounded_channel();
+        let (request_sender, requests) = unbounded_channel();
         let (event_sender, events) = unbounded_channel();
-        let task = SupervisorTask::new(Arc::new(options), sockets.clone(), request_receiver, event_sender);
+        let (process_event_sender, process_events) = unbounded_channel();
+        let options = Arc::new(options);
+        let executor =
+            Executor::new(Arc::clone(&options), sockets.clone(), event_sender, process_event_sender)
+                .map_err(Error::Prepare)?;
+        let adopts = options.subreaper == Subreaper::Yes;
+        let sigchld = adopts.then(|| adopt_orphans().and_then(|()| signal(SignalKind::child())));
+        let sigchld = sigchld.transpose().map_err(Error::Prepare)?;
+        let machine = Machine::new(options);
         // Boxed, because the task is large and spawning moves it.
-        let task = Box::new(task.map_err(Error::Prepare)?);
-        Ok(Self { handle: Handle { requests }, events, task: tokio::spawn(task.run()), sockets })
+        let task = Box::new(SupervisorTask { machine, executor, requests, process_events, sigchld });
+        Ok(Self {
+            handle: Handle { requests: request_sender },
+            events,
+            task: tokio::spawn(task.run()),
+            sockets,
+        })
     }
 
     /// A handle that sends requests.
@@ -115,6 +129,26 @@ impl Drop for Supervisor {
     }
 }
 
+/// An error of [`Supervisor::start`]. Its message completes "failed to …".
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A listening socket could not be opened.
+    #[error("listen on {address}")]
+    Listen {
+        /// The address, as it was given.
+        address: String,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The process could not become a subreaper, handle SIGCHLD, or open its output streams.
+    #[error("prepare for children")]
+    Prepare(#[source] io::Error),
+    /// An environment file cannot be used.
+    #[error("read the variables of {}", .0.file.display())]
+    EnvFile(#[source] EnvFileError),
+}
+
 /// Sends requests to a running supervisor. Cheap to clone. Sending never blocks, and has no effect after the
 /// end.
 #[derive(Debug, Clone)]
@@ -142,22 +176,6 @@ struct SupervisorTask {
 }
 
 impl SupervisorTask {
-    fn new(
-        options: Arc<Options>,
-        sockets: Vec<Arc<InheritedListener>>,
-        requests: UnboundedReceiver<Request>,
-        events: UnboundedSender<Event>,
-    ) -> io::Result<Self> {
-        let (process_event_sender, process_events) = unbounded_channel();
-        let executor = Executor::new(Arc::clone(&options), sockets, events, process_event_sender)?;
-        let mut sigchld = None;
-        if options.subreaper == Subreaper::Yes {
-            super::sys::wait::adopt_orphans()?;
-            sigchld = Some(signal(SignalKind::child())?);
-        }
-        Ok(Self { machine: Machine::new(options), executor, requests, process_events, sigchld })
-    }
-
     async fn run(mut self: Box<Self>) {
         loop {
             self.executor.poll();

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use super::processes::{Processes, RunningProcess};
 use crate::change::Batch;
+use crate::supervise::event::{ExitReport, ProcessExit};
 use crate::supervise::options::Options;
-use crate::supervise::phase::{ExitReport, ProcessExit};
 use crate::supervise::process::{TreeId, check_env_files, start_error};
 use crate::supervise::signal::Signal;
 use crate::supervise::state_machine::{Input, SignalTarget};

@@ -14,9 +14,9 @@ use tokio::task::AbortHandle;
 
 use crate::change::Batch;
 use crate::supervise::command::Command;
+use crate::supervise::event::{ExitReport, ProcessExit};
 use crate::supervise::options::Options;
 use crate::supervise::output::{Capture, ChildOutput, OutputStreams};
-use crate::supervise::phase::{ExitReport, ProcessExit};
 use crate::supervise::poll_timer::PollTimer;
 use crate::supervise::process::{ChildProcess, ProcessTrees, SpawnRequest, TreeId};
 use crate::supervise::signal::Signal;

@@ -157,17 +157,4 @@ mod tests {
             assert_eq!(source_stem(OsStr::new(file), &stems), stem.map(OsStr::new), "{file}");
         }
     }
-
-    #[test]
-    fn bytecode_is_trusted_by_second_and_size_alone() {
-        let header = |flags: u32, seconds: u32, size: u32| -> Header {
-            let words = [0x0a0d_0dcb, flags, seconds, size].map(u32::to_le_bytes);
-            words.concat().try_into().unwrap()
-        };
-        assert!(is_trusted(&header(0, 1000, 20), 1000, 20));
-        assert!(is_trusted(&header(0, 1000, 20), (1 << 32) + 1000, (1 << 32) + 20));
-        assert!(!is_trusted(&header(0, 999, 20), 1000, 20), "an older save");
-        assert!(!is_trusted(&header(0, 1000, 21), 1000, 20), "another size");
-        assert!(!is_trusted(&header(1, 1000, 20), 1000, 20), "checked by a hash");
-    }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::Remedy;
 use crate::supervise::command::Command;
 use crate::supervise::env_file::{EnvFileError, Environment};
-use crate::supervise::phase::{ExitReport, ProcessExit};
+use crate::supervise::event::{ExitReport, ProcessExit};
 
 use super::environment::candidates;
 use super::exec::ExecError;

@@ -1,7 +1,6 @@
 //! When a generation is ready: its server accepts, answers, or waits on the sockets that it inherited.
 
 mod free_port;
-mod history;
 mod http;
 mod probe;
 #[cfg(target_os = "linux")]
@@ -11,6 +10,8 @@ mod proc_net;
 mod proc_net;
 
 pub(crate) use free_port::{free_port, listener_on};
-pub(crate) use history::{ListenHistory, ProbeResult};
 pub(crate) use http::{Condition, loopback, wait_until_ready};
-pub(crate) use probe::{ProbeTarget, SocketProbe, address_besides, listening_besides, says_port_is_taken};
+pub(crate) use probe::{
+    ListenHistory, ProbeResult, ProbeTarget, SocketProbe, address_besides, listening_besides,
+    says_port_is_taken,
+};

@@ -19,15 +19,16 @@ const MAX_POLLED: usize = 65_536;
 /// System calls that wait for one descriptor, for an array of `pollfd`, and for an `fd_set`.
 const SINGLE_CALLS: &[i64] =
     &[libc::SYS_accept, libc::SYS_accept4, libc::SYS_recvfrom, libc::SYS_recvmsg, libc::SYS_recvmmsg];
-
-#[cfg(target_arch = "x86_64")]
-const POLL_CALLS: &[i64] = &[libc::SYS_poll, libc::SYS_ppoll];
-#[cfg(not(target_arch = "x86_64"))]
-const POLL_CALLS: &[i64] = &[libc::SYS_ppoll];
-#[cfg(target_arch = "x86_64")]
-const SELECT_CALLS: &[i64] = &[libc::SYS_select, libc::SYS_pselect6];
-#[cfg(not(target_arch = "x86_64"))]
-const SELECT_CALLS: &[i64] = &[libc::SYS_pselect6];
+const POLL_CALLS: &[i64] = &[
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_poll,
+    libc::SYS_ppoll,
+];
+const SELECT_CALLS: &[i64] = &[
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_select,
+    libc::SYS_pselect6,
+];
 
 /// Reads bytes of a process's memory: from an address on, this many.
 type ReadMemory<'a> = dyn Fn(u64, usize) -> Option<Vec<u8>> + 'a;
@@ -124,11 +125,8 @@ fn parse_ip(text: &str) -> Option<IpAddr> {
     match text.len() {
         8 => Some(Ipv4Addr::from(word(0)?).into()),
         32 => {
-            let mut octets = [0; 16];
-            for at in 0..4 {
-                octets[at * 4..at * 4 + 4].copy_from_slice(&word(at)?);
-            }
-            let address = Ipv6Addr::from(octets);
+            let octets = [word(0)?, word(1)?, word(2)?, word(3)?].concat();
+            let address = Ipv6Addr::from(<[u8; 16]>::try_from(octets).ok()?);
             Some(address.to_ipv4_mapped().map_or(address.into(), IpAddr::from))
         }
         _ => None,

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::action::{Action, SignalTarget};
+use super::machine::{Action, SignalTarget};
 use crate::GenerationId;
 use crate::change::Batch;
+use crate::supervise::event::ProcessExit;
 use crate::supervise::options::{Options, StopScope};
-use crate::supervise::phase::ProcessExit;
 
 /// How far the builds of the next generation have come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,12 +4,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::action::{Action, SignalTarget};
 use super::generation::{BuildState, Generation, NextGeneration, RunState, UnexpectedEnd};
+use super::machine::{Action, SignalTarget};
 use crate::change::Batch;
-use crate::supervise::event::Event;
+use crate::supervise::event::{Event, ExitReport, Phase, ProcessExit};
 use crate::supervise::options::Options;
-use crate::supervise::phase::{ExitReport, Phase, ProcessExit};
 use crate::{GenerationId, Remedy};
 
 /// Time after SIGKILL before a process tree is abandoned: a process that lives longer hangs in the kernel.

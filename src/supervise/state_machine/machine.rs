@@ -1,26 +1,96 @@
-//! The state machine of the supervisor: [`Machine::step`]. Pure.
+//! The state machine of the supervisor: its inputs, its actions, and [`Machine::step`]. Pure.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::action::{Action, Input, SignalTarget};
 use super::generation::UnexpectedEnd;
 use super::lifecycle::Lifecycle;
 use super::restart_loop::RestartLoops;
-use crate::GenerationId;
 use crate::change::Batch;
 use crate::supervise::command::Stdin;
-use crate::supervise::event::{Event, Request, SupervisorExit};
+use crate::supervise::event::{
+    Event, ExitReport, Phase, ProcessExit, Request, SupervisorExit, werkzeug_wants_restart,
+};
 use crate::supervise::options::{OnBusy, OnExit, Options, Port, StopScope};
-use crate::supervise::phase::{Phase, ProcessExit, werkzeug_wants_restart};
 use crate::supervise::signal::Signal;
 use crate::supervise::sockets::PassSocket;
+use crate::{GenerationId, Remedy};
 
 /// Delay before the first restart of a child that ended by itself. It doubles up to [`MAX_BACKOFF`].
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const MAX_BACKOFF: Duration = Duration::from_secs(10);
 /// Run time of a child after which the delay starts again at [`FIRST_BACKOFF`].
 const BACKOFF_RESET_TIME: Duration = Duration::from_secs(10);
+
+/// An event that the state machine decides about.
+#[derive(Debug, Clone)]
+pub(crate) enum Input {
+    /// The supervisor begins.
+    Begin,
+    /// The owner asks for something. The executor performs [`Request::Suspend`], [`Request::Resized`] and
+    /// [`Request::Continue`]; they change nothing here.
+    Request(Request),
+    /// The builds of a generation have ended or were cancelled, and none of their processes runs.
+    Built { generation: GenerationId, failure: Option<ExitReport> },
+    /// The process of a generation runs.
+    Spawned { generation: GenerationId, pid: u32 },
+    /// The process of a generation could not be started.
+    SpawnFailed { generation: GenerationId, report: ExitReport },
+    /// A generation serves.
+    Ready { generation: GenerationId, address: Option<SocketAddr> },
+    /// A generation serves, but on another port than the one it was given.
+    ListensElsewhere { generation: GenerationId, address: SocketAddr },
+    /// The answer to [`Action::DiagnoseReadiness`]: what is missing, what to do about it, and the last output.
+    NotReady { generation: GenerationId, message: String, remedy: Remedy, output: Vec<u8> },
+    /// The leader of a generation could not bind `address`, because the older generation `holder` has it. The
+    /// [`Input::LeaderExited`] of this leader follows.
+    PortConflict { generation: GenerationId, holder: GenerationId, address: SocketAddr },
+    /// The leader of a generation has ended. Other processes of its tree may still run.
+    LeaderExited { generation: GenerationId, report: ExitReport },
+    /// The last process of a generation has ended.
+    TreeGone { generation: GenerationId },
+    /// A deadline may have passed.
+    TimePassed,
+}
+
+/// The processes of a generation that get a signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SignalTarget {
+    /// The whole tree, which has to end.
+    Tree,
+    /// The first process of the tree, which has to end.
+    Leader,
+    /// All processes of the tree but the first. They have to end.
+    Rest,
+    /// The process group of the leader. The signal may mean anything.
+    Group,
+}
+
+/// A task for the executor.
+#[derive(Debug, Clone)]
+pub(crate) enum Action {
+    /// Run the builds of this generation, and report [`Input::Built`].
+    Build { generation: GenerationId, because: Option<Arc<Batch>> },
+    /// Ask the running builds to end. [`Input::Built`] still follows.
+    StopBuilds,
+    /// Kill the running builds. [`Input::Built`] still follows.
+    KillBuilds,
+    /// Start the process of this generation, and report [`Input::Spawned`] or [`Input::SpawnFailed`].
+    Spawn { generation: GenerationId, because: Option<Arc<Batch>> },
+    /// Find out why a generation is not ready, and report [`Input::NotReady`].
+    DiagnoseReadiness { generation: GenerationId },
+    /// Send processes of a generation a signal. [`Input::TreeGone`] follows once none of its processes runs.
+    Signal { generation: GenerationId, target: SignalTarget, signal: Signal },
+    /// Kill the whole process tree, and report the processes that ignored the stop signal for `waited`.
+    KillTree { generation: GenerationId, waited: Duration },
+    /// Forget a process tree that SIGKILL does not end, and warn about it.
+    Abandon { generation: GenerationId },
+    /// Send this event to the owner.
+    Emit(Event),
+    /// End the supervisor. No action follows.
+    Finish(SupervisorExit),
+}
 
 /// Decides when generations start and end. [`Lifecycle`] and [`RestartLoops`] decide how.
 ///

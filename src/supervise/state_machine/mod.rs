@@ -4,7 +4,6 @@
 //! knows no process, clock, socket or async runtime, so a test replays inputs and compares actions
 //! (`tests/cases/machine`).
 
-mod action;
 mod generation;
 mod lifecycle;
 mod machine;
@@ -12,5 +11,4 @@ mod restart_loop;
 #[cfg(test)]
 mod tests;
 
-pub(super) use action::{Action, Input, SignalTarget};
-pub(super) use machine::Machine;
+pub(super) use machine::{Action, Input, Machine, SignalTarget};

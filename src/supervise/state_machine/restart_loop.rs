@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::action::Action;
+use super::machine::Action;
 use crate::change::{Batch, Change, ChangeKind};
 use crate::supervise::event::Event;
 use crate::supervise::options::{OnLoop, Options};

@@ -10,13 +10,11 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
-use super::action::{Action, Input, SignalTarget};
-use super::machine::Machine;
+use super::machine::{Action, Input, Machine, SignalTarget};
 use crate::change::{Batch, Change, ChangeKind};
 use crate::supervise::command::{Command, Stdin};
-use crate::supervise::event::{Event, Request};
+use crate::supervise::event::{Event, ExitReport, ProcessExit, Request};
 use crate::supervise::options::{OnBusy, OnExit, OnLoop, Options, Port, StopScope};
-use crate::supervise::phase::{ExitReport, ProcessExit};
 use crate::supervise::signal::Signal;
 use crate::supervise::sockets::{Endpoint, Listen};
 use crate::{GenerationId, Remedy};

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 
 use rustix::process::{Pid, WaitId, WaitIdOptions, WaitIdStatus};
 
-use crate::supervise::phase::ProcessExit;
+use crate::supervise::event::ProcessExit;
 use crate::supervise::signal::Signal;
 
 use super::fd::wait_readable;
