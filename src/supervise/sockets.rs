@@ -78,7 +78,7 @@ pub(super) enum ListenerUse {
 #[derive(Debug)]
 pub(super) struct InheritedListener {
     fd: OwnedFd,
-    /// What it was opened for. The port of the endpoint is the real one, even if 0 was asked for.
+    /// The options of this socket. The port of the endpoint is the real one, even if 0 was asked for.
     pub(super) listen: Listen,
     /// The device and the inode of the file of a Unix socket, so that it is removed only if no other file has
     /// replaced it.
@@ -107,7 +107,6 @@ impl InheritedListener {
             .map_err(|source| Error::Listen { address: listen.endpoint.to_string(), source })
     }
 
-    /// Opens a listening socket on a free loopback port.
     pub(super) fn on_free_port() -> Result<Self, Error> {
         let endpoint = Endpoint::Tcp((Ipv4Addr::LOCALHOST, 0).into());
         Self::open(&Listen { name: Some("http".to_owned()), endpoint, answer: false })
@@ -150,7 +149,6 @@ impl InheritedListener {
         Ok(self.fd.as_fd())
     }
 
-    /// The address, if this is a TCP socket.
     pub(super) fn tcp_address(&self) -> Option<SocketAddr> {
         match self.listen.endpoint {
             Endpoint::Tcp(address) => Some(address),
@@ -187,7 +185,6 @@ impl Drop for InheritedListener {
     }
 }
 
-/// The device and the inode of a file.
 fn file_id(path: &Path) -> io::Result<(u64, u64)> {
     std::fs::symlink_metadata(path).map(|found| (found.dev(), found.ino()))
 }

@@ -187,7 +187,6 @@ impl SupervisorTask {
         }
     }
 
-    /// Waits until something happens.
     async fn wait(&mut self) {
         let deadline = self.executor.deadline().into_iter().chain(self.machine.deadline()).min();
         tokio::select! {

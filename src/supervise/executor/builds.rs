@@ -7,7 +7,7 @@ use super::processes::{Processes, RunningProcess};
 use crate::change::Batch;
 use crate::supervise::event::{ExitReport, ProcessExit};
 use crate::supervise::options::Options;
-use crate::supervise::process::{TreeId, check_env_files, start_error};
+use crate::supervise::process::{check_env_files, start_error};
 use crate::supervise::signal::Signal;
 use crate::supervise::state_machine::{Input, SignalTarget};
 use crate::{GenerationId, Remedy};
@@ -38,7 +38,6 @@ impl Builds {
         Self { options, running: None }
     }
 
-    /// The build that runs.
     pub(super) fn process(&self) -> Option<&RunningProcess> {
         self.running.as_ref().map(|build| &build.process)
     }
@@ -48,11 +47,6 @@ impl Builds {
         if let Some(build) = &mut self.running {
             build.process.poll_soon(now);
         }
-    }
-
-    /// Whether this tree is that of the running build.
-    pub(super) fn owns(&self, tree: TreeId) -> bool {
-        self.process().is_some_and(|process| process.tree == tree)
     }
 
     /// Checks the environment files of the server, and starts the first build. Returns the outcome if it is
@@ -90,7 +84,6 @@ impl Builds {
         }
     }
 
-    /// Asks the running build to end.
     pub(super) fn stop(&mut self, processes: &mut Processes, now: Instant) {
         if let Some(build) = &mut self.running {
             build.cancelled = true;
@@ -98,7 +91,6 @@ impl Builds {
         }
     }
 
-    /// Kills the running build.
     pub(super) fn kill(&mut self, processes: &mut Processes, now: Instant) {
         if let Some(build) = &mut self.running {
             build.cancelled = true;

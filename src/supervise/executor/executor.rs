@@ -67,7 +67,6 @@ impl Executor {
         })
     }
 
-    /// Removes the oldest input for the state machine.
     pub(crate) fn next_input(&mut self) -> Option<Input> {
         self.inputs.pop_front()
     }
@@ -202,7 +201,7 @@ impl Executor {
 
     fn leader_ended(&mut self, tree: TreeId, exit: ProcessExit) {
         let now = Instant::now();
-        if self.builds.owns(tree) {
+        if self.builds.process().is_some_and(|process| process.tree == tree) {
             let outcome = self.builds.leader_ended(exit, &mut self.processes, now);
             self.inputs.extend(outcome);
             return;
@@ -240,7 +239,6 @@ impl Executor {
         Some((server.generation, address_besides(&pids, server.port, &inherited)?))
     }
 
-    /// Reports once that a reloader runs inside the child.
     fn report_reloader(&mut self) {
         if !self.reloader_reported {
             self.reloader_reported = true;

@@ -127,7 +127,6 @@ impl Processes {
         Ok(Self { options, streams, events, trees, reap_at: None })
     }
 
-    /// The identity of a tree that is about to start.
     pub(super) fn new_tree(&mut self) -> TreeId {
         self.trees.new_tree()
     }
@@ -264,7 +263,6 @@ impl Processes {
         false
     }
 
-    /// Forgets a tree.
     pub(super) fn forget(&mut self, tree: TreeId) {
         self.trees.forget(tree);
         self.report(&[tree], None);
@@ -276,7 +274,6 @@ impl Processes {
         self.report(&[tree], None);
     }
 
-    /// The pids of the processes of a tree.
     pub(super) fn members(&mut self, tree: TreeId) -> Vec<i32> {
         self.trees.members(tree).iter().map(|process| process.pid).collect()
     }
@@ -292,7 +289,6 @@ impl Processes {
         self.trees.all_members().iter().all(|(process, _)| process.is_stopped)
     }
 
-    /// Reaps orphans that have ended.
     pub(super) fn reap_orphans(&mut self, now: Instant) {
         self.reap_at = self.trees.reap_orphans(now);
     }
@@ -309,7 +305,6 @@ impl Processes {
         }
     }
 
-    /// Waits until all output has been written.
     pub(super) async fn flush_output(&self) {
         if let Some(streams) = &self.streams {
             streams.flushed().await;

@@ -53,12 +53,10 @@ impl Server {
         self.own_socket.as_ref().and_then(InheritedListener::tcp_address)
     }
 
-    /// When to look next whether it serves.
     pub(super) fn next_probe(&self) -> Option<Instant> {
         self.probe().map(SocketProbe::next)
     }
 
-    /// Makes the next look whether it serves due now.
     pub(super) fn hasten_probe(&mut self, now: Instant) {
         if let Some(ReadinessCheck { probe: Some(probe), .. }) = &mut self.check {
             probe.hasten(now);

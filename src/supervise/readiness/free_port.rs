@@ -1,4 +1,4 @@
-//! Finds a free port for a generation to listen on, and what has a port that must be free.
+//! Finds a free port for a generation to listen on, and names the program that has a fixed port.
 
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
@@ -14,7 +14,6 @@ use super::proc_net::process_listening_on;
 /// Ports to choose from: no system gives them to outgoing connections by default, and few servers use one of
 /// them by default.
 const PORTS: RangeInclusive<u16> = 20_000..=32_767;
-/// Maximum number of ports that are tried.
 const MAX_TRIES: u16 = 200;
 /// Timeout for a connection to a loopback port: only a listener with a full backlog takes longer.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(200);

@@ -16,7 +16,6 @@ const MIN_DELAY: Duration = Duration::from_millis(1);
 const MAX_DELAY: Duration = Duration::from_millis(50);
 /// Timeout for a connection: a longer time means that the server's backlog is full.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// Timeout for the answer to a request.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Length of `HTTP/1.1 200`.
 const STATUS_LENGTH: u64 = 12;

@@ -102,7 +102,6 @@ impl SocketProbe {
         }
     }
 
-    /// When to look next.
     pub(crate) fn next(&self) -> Instant {
         self.next
     }
@@ -243,7 +242,6 @@ impl ListenHistory {
     }
 }
 
-/// Whether the output of a server says that its port is taken.
 pub(crate) fn says_port_is_taken(output: &[u8]) -> bool {
     let text = String::from_utf8_lossy(output).to_lowercase();
     PORT_TAKEN_MESSAGES.iter().any(|message| text.contains(message))

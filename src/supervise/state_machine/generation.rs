@@ -66,7 +66,6 @@ pub(super) struct Generation {
 }
 
 impl Generation {
-    /// A generation that starts now.
     pub(super) fn start(id: GenerationId, options: &Options, now: Instant) -> Self {
         let state = RunState::Starting { ready_deadline: Some(now + options.ready.timeout) };
         Self { id, state, started_at: now, was_ready: false, has_leader: true, end_reported: false }
@@ -81,7 +80,6 @@ impl Generation {
         matches!(self.state, RunState::Stopping { .. } | RunState::Killed { .. })
     }
 
-    /// Time since its start.
     pub(super) fn ran(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.started_at)
     }
@@ -112,7 +110,7 @@ impl Generation {
         self.stop_rest(SignalTarget::Tree, options)
     }
 
-    /// Sends the stop signal to what has not got it, after the leader has ended or was too slow.
+    /// Sends the stop signal to the processes that wait for the leader, after it has ended or was too slow.
     pub(super) fn stop_rest(&mut self, target: SignalTarget, options: &Options) -> Option<Action> {
         let RunState::Stopping { rest_at, .. } = &mut self.state else { return None };
         rest_at.take()?;

@@ -345,7 +345,6 @@ impl Lifecycle {
         }
     }
 
-    /// Acts on every deadline that has passed.
     pub(super) fn apply_deadlines(&mut self, now: Instant) {
         if self.kill_builds_at().is_some_and(|at| at <= now) {
             self.kill_builds();

@@ -41,7 +41,7 @@ pub(crate) enum Input {
     Ready { generation: GenerationId, address: Option<SocketAddr> },
     /// A generation serves, but on another port than the one it was given.
     ListensElsewhere { generation: GenerationId, address: SocketAddr },
-    /// The answer to [`Action::DiagnoseReadiness`]: what is missing, what to do about it, and the last output.
+    /// The answer to [`Action::DiagnoseReadiness`]: the reason, its remedy, and the last output.
     NotReady { generation: GenerationId, message: String, remedy: Remedy, output: Vec<u8> },
     /// The leader of a generation could not bind `address`, because the older generation `holder` has it. The
     /// [`Input::LeaderExited`] of this leader follows.
@@ -204,9 +204,7 @@ impl Machine {
                 self.ended_unexpectedly(generation, end, now);
             }
             Input::PortConflict { generation, holder, address } => {
-                if lifecycle.port_conflict(generation, holder, address) {
-                    self.request_restart();
-                }
+                self.pending.requested |= lifecycle.port_conflict(generation, holder, address);
             }
             Input::LeaderExited { generation, report } => {
                 let end = lifecycle.leader_exited(generation, report, now);
@@ -220,7 +218,7 @@ impl Machine {
     fn apply_request(&mut self, request: Request, now: Instant) {
         match request {
             Request::Changed(batch) => self.changed(batch, now),
-            Request::Restart => self.request_restart(),
+            Request::Restart => self.pending.requested |= self.exit.is_none(),
             Request::Drained(generation) => self.lifecycle.drained(generation, now),
             Request::Pause => self.paused = true,
             Request::Resume => self.paused = false,
@@ -239,18 +237,14 @@ impl Machine {
         }
     }
 
-    fn request_restart(&mut self) {
-        self.pending.requested |= self.exit.is_none();
-    }
-
     fn changed(&mut self, batch: Batch, now: Instant) {
         if self.exit.is_some() {
             return;
         }
-        let decision = self.loops.decide(&batch);
-        decision.events.into_iter().for_each(|event| self.lifecycle.emit(event));
+        let (events, delay) = self.loops.decide(&batch);
+        events.into_iter().for_each(|event| self.lifecycle.emit(event));
         if !batch.changes.is_empty() {
-            self.pending.add(batch, decision.delay.map(|delay| now + delay));
+            self.pending.add(batch, delay.map(|delay| now + delay));
         }
     }
 

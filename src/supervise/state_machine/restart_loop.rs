@@ -28,20 +28,9 @@ const MAX_SPREAD: Duration = Duration::from_millis(200);
 const MAX_SPREAD_RATIO: f32 = 0.25;
 /// Delay of the first restart for a path that was just named.
 const FIRST_RESTART_DELAY: Duration = Duration::from_millis(300);
-/// Maximum delay of a restart.
 const MAX_RESTART_DELAY: Duration = Duration::from_secs(30);
 /// Maximum number of tracked paths, and of tracked directories.
 const MAX_TRACKED_PATHS: usize = 256;
-
-/// What follows from the changes of a batch.
-#[derive(Debug, Default)]
-#[must_use]
-pub(super) struct LoopDecision {
-    /// One [`Event::RestartLoop`] for each path that has just been found to loop.
-    pub(super) events: Vec<Event>,
-    /// Delay of the restart; `None` if any change of the batch restarts at once.
-    pub(super) delay: Option<Duration>,
-}
 
 /// Detects restart loops.
 #[derive(Debug, Default)]
@@ -84,7 +73,6 @@ impl RestartLoops {
         }
     }
 
-    /// The builds have ended.
     pub(super) fn build_ended(&mut self, now: Instant) {
         if self.building {
             // The watch may notice their last writes a little later, so the window starts again.
@@ -101,17 +89,17 @@ impl RestartLoops {
         self.starts += 1;
     }
 
-    /// Counts the changes that follow the last start, and decides how long their restart is delayed.
-    pub(super) fn decide(&mut self, batch: &Batch) -> LoopDecision {
-        let mut decision = LoopDecision::default();
-        let Some(started_at) = self.started_at.filter(|_| self.enabled) else { return decision };
-        let moment =
-            Moment { start: self.starts, started_at, building: self.building, changed_at: batch.compared_at };
-        let changes = batch.changes.iter();
-        let delays = changes.map(|change| self.decide_one(change, &moment, &mut decision.events));
+    /// Counts the changes that follow the last start. Returns one [`Event::RestartLoop`] for each path that has just
+    /// been found to loop, and the delay of the restart; `None` if any change restarts at once.
+    pub(super) fn decide(&mut self, batch: &Batch) -> (Vec<Event>, Option<Duration>) {
+        let mut events = Vec::new();
+        let Some(started_at) = self.started_at.filter(|_| self.enabled) else { return (events, None) };
+        let (start, building, changed_at) = (self.starts, self.building, batch.compared_at);
+        let moment = Moment { start, started_at, building, changed_at };
+        let delays = batch.changes.iter().map(|change| self.decide_one(change, &moment, &mut events));
         // `None` is the least: one change that restarts at once is enough.
-        decision.delay = delays.min().flatten();
-        decision
+        let delay = delays.min().flatten();
+        (events, delay)
     }
 
     fn decide_one(&mut self, change: &Change, moment: &Moment, events: &mut Vec<Event>) -> Option<Duration> {
