@@ -16,11 +16,11 @@ use std::ffi::OsString;
 
 use devrun::supervise::OrphanKiller;
 
-use crate::cli::args::{ConfigSource, Options, OutputOptions, WatchOptions};
-use crate::cli::commands::{Cli, ReferencePage, RunArgs, Subcommand};
+use crate::cli::args::Options;
+use crate::cli::commands::{Cli, ReferencePage, Subcommand};
 use crate::cli::parse::Parsed;
 use crate::commands::{check, explain, init, list};
-use crate::config::{Settings, SettingsInput, current_directory, environment, merge};
+use crate::config::{Settings, SettingsInput, current_directory, environment};
 use crate::ui::{CliError, ExitCode, Terminal};
 
 fn main() -> std::process::ExitCode {
@@ -52,84 +52,72 @@ fn program(words: &[OsString], terminal: &mut Terminal) -> Result<ExitCode, CliE
 }
 
 fn dispatch(arguments: Cli, terminal: &mut Terminal) -> Result<ExitCode, CliError> {
-    let Some(subcommand) = arguments.subcommand else {
-        let RunArgs { source, watch, run, server, output, command } = arguments.run;
-        let options = Options { run, server, ..shared(watch, output) };
-        let settings = settings(source, options, command, terminal)?;
+    let Cli { subcommand, source, watch, run, server, output, command } = arguments;
+    let Some(subcommand) = subcommand else {
+        let options = Options { source, watch, run, server, output, ..Options::default() };
+        let settings = settings(options, command, terminal)?;
         return run::run(settings, terminal);
     };
     match subcommand {
-        Subcommand::Check(args) => {
-            let options = Options { check: args.check, ..shared(args.watch, args.output) };
-            check::run(settings(args.source, options, Vec::new(), terminal)?, args.format, terminal)
+        Subcommand::Check { check, format, groups } => {
+            let options = Options { check, ..groups.into() };
+            let settings = settings(options, Vec::new(), terminal)?;
+            check::run(settings, format.unwrap_or_default(), terminal)
         }
-        Subcommand::Explain(args) => {
-            let options = shared(args.watch, args.output);
-            let stdin_terminator = args.stdin.then_some(if args.null { 0 } else { b'\n' });
-            let settings = settings(args.source, options, Vec::new(), terminal)?;
-            explain::run(settings, &args.asked, stdin_terminator, args.format, terminal)
+        Subcommand::Explain { asked, stdin, null, format, groups } => {
+            let settings = settings(groups.into(), Vec::new(), terminal)?;
+            let stdin_terminator = stdin.then_some(if null { 0 } else { b'\n' });
+            explain::run(settings, &asked, stdin_terminator, format.unwrap_or_default(), terminal)
         }
-        Subcommand::List(args) => {
-            let options = shared(args.watch, args.output);
-            let show = match args.hot {
+        Subcommand::List { flat, null, ignored, hot, format, groups } => {
+            let show = match hot {
                 Some(time) => list::Show::Hot(time),
-                None if args.ignored => list::Show::Ignored,
-                None if args.null => list::Show::NulTerminated,
-                None if args.flat => list::Show::Lines,
+                None if ignored => list::Show::Ignored,
+                None if null => list::Show::NulTerminated,
+                None if flat => list::Show::Lines,
                 None => list::Show::Tree,
             };
-            list::run(settings(args.source, options, Vec::new(), terminal)?, show, args.format, terminal)
+            let settings = settings(groups.into(), Vec::new(), terminal)?;
+            list::run(settings, show, format.unwrap_or_default(), terminal)
         }
-        Subcommand::Init(args) => {
-            terminal.set_color(args.output.color.unwrap_or_default());
-            init::run(&current_directory()?, args.dry_run, terminal)
+        Subcommand::Init { dry_run, output } => {
+            terminal.set_color(output.color.unwrap_or_default());
+            init::run(&current_directory()?, dry_run, terminal)
         }
-        Subcommand::Doctor(args) => {
-            let options = Options { server: args.server, ..shared(args.watch, args.output) };
-            terminal.set_color(options.output.color.unwrap_or_default());
-            let event_tests = if args.probe_roots {
+        Subcommand::Doctor { format, probe_roots, source, watch, server, output } => {
+            let event_tests = if probe_roots {
                 doctor::EventTests::TemporaryDirectoryAndRoots
             } else {
                 doctor::EventTests::TemporaryDirectory
             };
-            let settings = settings(args.source, options, Vec::new(), terminal);
-            doctor::run(settings, event_tests, args.format, terminal)
+            let options = Options { source, watch, server, output, ..Options::default() };
+            let settings = settings(options, Vec::new(), terminal);
+            doctor::run(settings, event_tests, format.unwrap_or_default(), terminal)
         }
-        Subcommand::Completions(args) => generate::completions::write(args.shell, terminal),
-        Subcommand::Reference(args) => {
-            let page = match args.page {
-                ReferencePage::Cli => generate::reference::command_line(),
-                ReferencePage::Configuration => generate::reference::configuration(),
-                ReferencePage::Schema => generate::schema::schema(),
+        Subcommand::Completions { shell } => generate::completions(shell, terminal),
+        Subcommand::Man { page, dir } => generate::man(page.as_deref(), dir.as_deref(), terminal),
+        Subcommand::Reference { page } => {
+            let page = match page {
+                ReferencePage::Cli => generate::command_line(),
+                ReferencePage::Configuration => generate::configuration(),
+                ReferencePage::Schema => generate::schema(),
             };
             terminal.print(page).map(|()| ExitCode::Success)
         }
-        Subcommand::Man(args) => generate::man::write(args.page.as_deref(), args.dir.as_deref(), terminal),
     }
-}
-
-/// The groups that every subcommand with settings has.
-fn shared(watch: WatchOptions, output: OutputOptions) -> Options {
-    Options { watch, output, ..Options::default() }
 }
 
 /// Resolves the settings, and configures the terminal and the log by them.
-fn settings(
-    source: ConfigSource,
-    options: Options,
-    command: Vec<OsString>,
-    terminal: &mut Terminal,
-) -> Result<Settings, CliError> {
+fn settings(options: Options, command: Vec<OsString>, terminal: &mut Terminal) -> Result<Settings, CliError> {
     // An error in a later source is printed in the colour that the earlier sources chose.
     terminal.set_color(options.output.color.unwrap_or_default());
-    let environment = environment::read(std::env::vars_os())?;
-    let output = merge::over(options.clone(), environment.options.clone()).output;
-    terminal.set_color(output.color.unwrap_or_default());
-    for (message, remedy) in &environment.warnings {
+    let (environment, warnings) = environment::read(std::env::vars_os())?;
+    terminal.set_color(options.output.color.or(environment.output.color).unwrap_or_default());
+    for (message, remedy) in &warnings {
         terminal.warn(message, remedy);
     }
     let directory = current_directory()?;
-    let settings = Settings::new(SettingsInput { directory, options, command, source, environment })?;
+    let settings = Settings::new(SettingsInput { directory, options, command, environment })?;
     terminal.set_color(settings.output.color);
     report::log::configure(settings.output)?;
     Ok(settings)

@@ -13,12 +13,14 @@ use clap::{ArgAction, Args, Parser, ValueHint};
 use devrun::supervise::{Listen, OnBusy, OnExit, OnLoop, PassSocket, Shell, Signal, Stdin, StopScope};
 use devrun::watch::{Compare, Mode};
 
-use crate::cli::addresses::{self, Proxy};
-use crate::cli::values::{self, CommandLine, Format, boolean, duration, one_of};
+use crate::cli::values::{self, CommandLine, Format, Proxy, boolean, duration, one_of};
 
 /// The options of one source: the command line, the environment, or the tables of a file.
-#[derive(Debug, Clone, Default, Args)]
+#[derive(Debug, Clone, Default, Parser)]
+#[command(name = "devrun", disable_help_flag = true)]
 pub(crate) struct Options {
+    #[command(flatten)]
+    pub(crate) source: ConfigSource,
     #[command(flatten)]
     pub(crate) watch: WatchOptions,
     #[command(flatten)]
@@ -29,16 +31,6 @@ pub(crate) struct Options {
     pub(crate) check: CheckOptions,
     #[command(flatten)]
     pub(crate) output: OutputOptions,
-}
-
-/// Every option that has a key and a variable.
-#[derive(Debug, Clone, Default, Parser)]
-#[command(name = "devrun", disable_help_flag = true)]
-pub(crate) struct AllOptions {
-    #[command(flatten)]
-    pub(crate) source: ConfigSource,
-    #[command(flatten)]
-    pub(crate) options: Options,
 }
 
 /// The tables of devrun.toml with their options.
@@ -62,6 +54,18 @@ pub(crate) fn tables() -> Vec<(&'static str, Vec<clap::Arg>)> {
         ("check", options::<CheckOptions>()),
         ("output", options::<OutputOptions>()),
     ]
+}
+
+trait ArgExt {
+    /// A flag that also accepts a value: `--clear`, `--clear=false`.
+    fn on_off(self) -> Self;
+}
+
+impl ArgExt for clap::Arg {
+    fn on_off(self) -> Self {
+        let flag = self.value_name("BOOL").num_args(0..=1).require_equals(true);
+        flag.default_missing_value("true").value_parser(boolean)
+    }
 }
 
 /// The configuration file and the profile.
@@ -118,14 +122,12 @@ pub(crate) struct WatchOptions {
     /// Do not use .gitignore, .git/info/exclude and core.excludesFile
     ///
     /// Example: `devrun --no-vcs-ignore -w dist -- node dist/server.js`
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
-        value_parser = boolean, hide_short_help = true)]
+    #[arg(long, hide_short_help = true, on_off())]
     pub(crate) no_vcs_ignore: Option<bool>,
     /// Do not use the built-in rules: .git/, __pycache__/, editor files
     ///
     /// Example: `devrun --no-default-ignore -- ./server`
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
-        value_parser = boolean, hide_short_help = true)]
+    #[arg(long, hide_short_help = true, on_off())]
     pub(crate) no_default_ignore: Option<bool>,
     /// How to find changes: auto (default), event or stat
     ///
@@ -215,14 +217,12 @@ pub(crate) struct RunOptions {
     /// Wait for the first change before the first start
     ///
     /// Example: `devrun --postpone -- cargo test`
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
-        value_parser = boolean, hide_short_help = true)]
+    #[arg(long, hide_short_help = true, on_off())]
     pub(crate) postpone: Option<bool>,
     /// Do not watch files; only supervise COMMAND
     ///
     /// Example: `devrun --no-watch --on-exit restart -- ./server`
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
-        value_parser = boolean, hide_short_help = true)]
+    #[arg(long, hide_short_help = true, on_off())]
     pub(crate) no_watch: Option<bool>,
     /// Run COMMAND in this directory
     ///
@@ -260,8 +260,7 @@ pub(crate) struct RunOptions {
     /// Clear the screen before each start
     ///
     /// Example: `devrun --clear -- cargo test`
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
-        value_parser = boolean, hide_short_help = true)]
+    #[arg(long, hide_short_help = true, on_off())]
     pub(crate) clear: Option<bool>,
 }
 
@@ -283,7 +282,7 @@ pub(crate) struct ServerOptions {
     /// Repeatable. devrun opens the socket once, and every generation inherits it: file descriptors from 3, LISTEN_FDS,
     /// {fd} in COMMAND. ADDR may also be `unix:PATH`, `udp:ADDR`, or `tcp:ADDR`, on which devrun never answers itself.
     /// Example: `devrun --listen 8000 -- uvicorn app:app --fd {fd}`
-    #[arg(long, value_name = "[NAME=]ADDR", allow_hyphen_values = true, value_parser = addresses::listen)]
+    #[arg(long, value_name = "[NAME=]ADDR", allow_hyphen_values = true, value_parser = values::listen)]
     pub(crate) listen: Option<Vec<Listen>>,
     /// How COMMAND finds its sockets: systemd or werkzeug [default: systemd]
     ///
@@ -312,20 +311,17 @@ pub(crate) struct ServerOptions {
     /// Stop the old generation before the new one starts
     ///
     /// For servers with schedulers or database locks. Example: `devrun --proxy 8000 --no-overlap -- ./server`
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
-        value_parser = boolean, hide_short_help = true)]
+    #[arg(long, hide_short_help = true, on_off())]
     pub(crate) no_overlap: Option<bool>,
     /// Do not add the live-reload script to HTML pages
     ///
     /// Example: `devrun --proxy 8000 --no-live-reload -- ./server`
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
-        value_parser = boolean, hide_short_help = true)]
+    #[arg(long, hide_short_help = true, on_off())]
     pub(crate) no_live_reload: Option<bool>,
     /// Do not add X-Forwarded-For, -Proto and -Host to requests
     ///
     /// For servers that reject these headers. Example: `devrun --proxy 8000 --no-forwarded -- node server.js`
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
-        value_parser = boolean, hide_short_help = true)]
+    #[arg(long, hide_short_help = true, on_off())]
     pub(crate) no_forwarded: Option<bool>,
 }
 
@@ -342,8 +338,7 @@ pub(crate) struct OutputOptions {
     /// Print only warnings and errors
     ///
     /// Example: `devrun -q -- cargo run`
-    #[arg(short = 'q', long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
-        default_missing_value = "true", value_parser = boolean)]
+    #[arg(short = 'q', long, on_off())]
     pub(crate) quiet: Option<bool>,
     /// Colour: auto, always or never [default: auto]
     ///
@@ -377,13 +372,11 @@ pub(crate) struct CheckOptions {
     /// Exit with status 1 on warnings too
     ///
     /// Example: `devrun check --strict`
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
-        value_parser = boolean)]
+    #[arg(long, on_off())]
     pub(crate) strict: Option<bool>,
     /// Also find rules that match no path (walks the whole tree)
     ///
     /// Example: `devrun check --matches-nothing`
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
-        value_parser = boolean)]
+    #[arg(long, on_off())]
     pub(crate) matches_nothing: Option<bool>,
 }

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use clap::{Args, Parser, ValueEnum, ValueHint};
 
-use crate::cli::args::{CheckOptions, ConfigSource, OutputOptions, RunOptions, ServerOptions, WatchOptions};
+use crate::cli::args::{
+    CheckOptions, ConfigSource, Options, OutputOptions, RunOptions, ServerOptions, WatchOptions,
+};
 use crate::cli::values::{Format, duration};
 
 /// Run COMMAND, and restart it only when a relevant file changes
@@ -27,13 +29,6 @@ use crate::cli::values::{Format, duration};
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) subcommand: Option<Subcommand>,
-    #[command(flatten)]
-    pub(crate) run: RunArgs,
-}
-
-/// The arguments without a subcommand: the options of a run, and COMMAND.
-#[derive(Debug, Args)]
-pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) source: ConfigSource,
     #[command(flatten)]
@@ -69,33 +64,152 @@ the signal that ends it.";
 /// The subcommands.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Subcommand {
-    Check(CheckArgs),
-    Explain(ExplainArgs),
-    List(ListArgs),
-    Init(InitArgs),
-    Doctor(DoctorArgs),
-    Completions(CompletionsArgs),
-    Man(ManArgs),
+    /// Check the ignore rules, for example in CI
+    ///
+    /// Exit status: 0 no findings, 1 findings, 2 error.
+    #[command(
+        after_help = "Example: devrun check --strict --expect-ignored downloads/a.zip --expect-watched src/main.rs"
+    )]
+    Check {
+        #[command(flatten)]
+        check: CheckOptions,
+        /// human, json, github (annotations) or sarif [default: human]
+        ///
+        /// Example: `devrun check --format github`
+        #[arg(long, value_name = "FORMAT", hide_possible_values = true)]
+        format: Option<CheckFormat>,
+        #[command(flatten)]
+        groups: Groups,
+    },
+    /// Show the rule that applies to each path
+    ///
+    /// Exit status: 0 some path is ignored, 1 none is, 2 error.
+    #[command(after_help = "Example: git ls-files -z | devrun explain --stdin -z --format json")]
+    Explain {
+        /// Paths to explain; a path that ends in `/` is a directory, even if it does not exist
+        #[arg(id = "asked", value_name = "PATH", value_hint = ValueHint::AnyPath)]
+        asked: Vec<PathBuf>,
+        /// Read paths from standard input, one per line
+        ///
+        /// Example: `git ls-files | devrun explain --stdin`
+        #[arg(long)]
+        stdin: bool,
+        /// Paths on standard input end with NUL
+        ///
+        /// Example: `git ls-files -z | devrun explain --stdin -z`
+        #[arg(short = 'z', long, requires = "stdin")]
+        null: bool,
+        /// human, or json: one object per path [default: human]
+        ///
+        /// Example: `devrun explain --format json downloads/a.zip`
+        #[arg(long, value_name = "FORMAT", hide_possible_values = true)]
+        format: Option<Format>,
+        #[command(flatten)]
+        groups: Groups,
+    },
+    /// Show the watched files, the mode of each root, and its reason
+    #[command(after_help = "Example: devrun list --ignored")]
+    List {
+        /// Print one path per line, and nothing else
+        ///
+        /// Example: `devrun list --flat | xargs wc -l`
+        #[arg(long)]
+        flat: bool,
+        /// Paths of --flat end with NUL
+        ///
+        /// Example: `devrun list --flat -z | xargs -0 wc -l`
+        #[arg(short = 'z', long, requires = "flat")]
+        null: bool,
+        /// Show ignored paths: the top of each ignored subtree, with its rule
+        ///
+        /// Example: `devrun list --ignored`
+        #[arg(long, conflicts_with_all = ["flat", "hot"])]
+        ignored: bool,
+        /// Watch for this time and show the paths with most events [default: 10s]
+        ///
+        /// Example: `devrun list --hot 1m`
+        #[arg(long, value_name = "DUR", value_parser = duration, num_args = 0..=1, default_missing_value = "10s", allow_hyphen_values = true,
+            conflicts_with = "flat")]
+        hot: Option<Duration>,
+        /// human or json [default: human]
+        ///
+        /// Example: `devrun list --format json`
+        #[arg(long, value_name = "FORMAT", hide_possible_values = true)]
+        format: Option<Format>,
+        #[command(flatten)]
+        groups: Groups,
+    },
+    /// Write a .watchignore and a devrun.toml for this project
+    ///
+    /// Does not overwrite files. Converts a .watchdogignore. Prints each step.
+    #[command(after_help = "Example: devrun init --dry-run")]
+    Init {
+        /// Print the files instead of writing them
+        ///
+        /// Example: `devrun init --dry-run`
+        #[arg(short = 'n', long)]
+        dry_run: bool,
+        #[command(flatten)]
+        output: OutputOptions,
+    },
+    /// Find problems of this project and machine, with remedies
+    ///
+    /// Checks limits, mounts, the mode of each root, ports in use, git, devrun.toml and the rules, and tests
+    /// whether file system events arrive. Exit status: 0 no problems, 1 problems, 2 error.
+    #[command(after_help = "Example: devrun doctor --proxy 8000")]
+    Doctor {
+        /// human or json [default: human]
+        ///
+        /// Example: `devrun doctor --format json`
+        #[arg(long, value_name = "FORMAT", hide_possible_values = true)]
+        format: Option<Format>,
+        /// Also test events in the roots: writes a file in each and removes it
+        ///
+        /// Example: `devrun doctor --probe-roots`
+        #[arg(long)]
+        probe_roots: bool,
+        #[command(flatten)]
+        source: ConfigSource,
+        #[command(flatten)]
+        watch: WatchOptions,
+        #[command(flatten)]
+        server: ServerOptions,
+        #[command(flatten)]
+        output: OutputOptions,
+    },
+    /// Print completions for a shell
+    #[command(
+        after_help = "Example: devrun completions bash > ~/.local/share/bash-completion/completions/devrun"
+    )]
+    Completions {
+        /// bash, zsh, fish, elvish or powershell
+        #[arg(value_name = "SHELL")]
+        shell: clap_complete::Shell,
+    },
+    /// Print a manual page, or write all into a directory
+    #[command(after_help = "Example: devrun man | man -l -")]
+    Man {
+        /// Subcommand; default: the page of devrun itself
+        #[arg(value_name = "SUBCOMMAND")]
+        page: Option<String>,
+        /// Write all manual pages into this directory
+        ///
+        /// Example: `devrun man --dir ~/.local/share/man/man1`
+        #[arg(long, value_name = "PATH", value_hint = ValueHint::DirPath, conflicts_with = "page")]
+        dir: Option<PathBuf>,
+    },
+    /// Print a page of docs/reference
     #[command(hide = true)]
-    Reference(ReferenceArgs),
+    Reference {
+        /// The page
+        #[arg(value_name = "PAGE")]
+        page: ReferencePage,
+    },
 }
 
-/// Check the ignore rules, for example in CI
-///
-/// Exit status: 0 no findings, 1 findings, 2 error.
+/// The groups of options that most subcommands have.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Example: devrun check --strict --expect-ignored downloads/a.zip --expect-watched src/main.rs"
-)]
-pub(crate) struct CheckArgs {
-    #[command(flatten)]
-    pub(crate) check: CheckOptions,
-    /// human, json, github (annotations) or sarif [default: human]
-    ///
-    /// Example: `devrun check --format github`
-    #[arg(long, value_name = "FORMAT", default_value_t = CheckFormat::Human, hide_default_value = true,
-        hide_possible_values = true, value_enum)]
-    pub(crate) format: CheckFormat,
+pub(crate) struct Groups {
     #[command(flatten)]
     pub(crate) source: ConfigSource,
     #[command(flatten)]
@@ -104,161 +218,20 @@ pub(crate) struct CheckArgs {
     pub(crate) output: OutputOptions,
 }
 
+impl From<Groups> for Options {
+    fn from(Groups { source, watch, output }: Groups) -> Self {
+        Self { source, watch, output, ..Self::default() }
+    }
+}
+
 /// The output format of `check`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum CheckFormat {
+    #[default]
     Human,
     Json,
     Github,
     Sarif,
-}
-
-/// Show the rule that applies to each path
-///
-/// Exit status: 0 some path is ignored, 1 none is, 2 error.
-#[derive(Debug, Args)]
-#[command(after_help = "Example: git ls-files -z | devrun explain --stdin -z --format json")]
-pub(crate) struct ExplainArgs {
-    /// Paths to explain; a path that ends in `/` is a directory, even if it does not exist
-    #[arg(id = "asked", value_name = "PATH", value_hint = ValueHint::AnyPath)]
-    pub(crate) asked: Vec<PathBuf>,
-    /// Read paths from standard input, one per line
-    ///
-    /// Example: `git ls-files | devrun explain --stdin`
-    #[arg(long)]
-    pub(crate) stdin: bool,
-    /// Paths on standard input end with NUL
-    ///
-    /// Example: `git ls-files -z | devrun explain --stdin -z`
-    #[arg(short = 'z', long, requires = "stdin")]
-    pub(crate) null: bool,
-    /// human, or json: one object per path [default: human]
-    ///
-    /// Example: `devrun explain --format json downloads/a.zip`
-    #[arg(long, value_name = "FORMAT", default_value_t = Format::Human, hide_default_value = true,
-        hide_possible_values = true, value_enum)]
-    pub(crate) format: Format,
-    #[command(flatten)]
-    pub(crate) source: ConfigSource,
-    #[command(flatten)]
-    pub(crate) watch: WatchOptions,
-    #[command(flatten)]
-    pub(crate) output: OutputOptions,
-}
-
-/// Show the watched files, the mode of each root, and its reason
-#[derive(Debug, Args)]
-#[command(after_help = "Example: devrun list --ignored")]
-pub(crate) struct ListArgs {
-    /// Print one path per line, and nothing else
-    ///
-    /// Example: `devrun list --flat | xargs wc -l`
-    #[arg(long)]
-    pub(crate) flat: bool,
-    /// Paths of --flat end with NUL
-    ///
-    /// Example: `devrun list --flat -z | xargs -0 wc -l`
-    #[arg(short = 'z', long, requires = "flat")]
-    pub(crate) null: bool,
-    /// Show ignored paths: the top of each ignored subtree, with its rule
-    ///
-    /// Example: `devrun list --ignored`
-    #[arg(long, conflicts_with_all = ["flat", "hot"])]
-    pub(crate) ignored: bool,
-    /// Watch for this time and show the paths with most events [default: 10s]
-    ///
-    /// Example: `devrun list --hot 1m`
-    #[arg(long, value_name = "DUR", value_parser = duration, num_args = 0..=1, default_missing_value = "10s", allow_hyphen_values = true,
-        conflicts_with = "flat")]
-    pub(crate) hot: Option<Duration>,
-    /// human or json [default: human]
-    ///
-    /// Example: `devrun list --format json`
-    #[arg(long, value_name = "FORMAT", default_value_t = Format::Human, hide_default_value = true,
-        hide_possible_values = true, value_enum)]
-    pub(crate) format: Format,
-    #[command(flatten)]
-    pub(crate) source: ConfigSource,
-    #[command(flatten)]
-    pub(crate) watch: WatchOptions,
-    #[command(flatten)]
-    pub(crate) output: OutputOptions,
-}
-
-/// Write a .watchignore and a devrun.toml for this project
-///
-/// Does not overwrite files. Converts a .watchdogignore. Prints each step.
-#[derive(Debug, Args)]
-#[command(after_help = "Example: devrun init --dry-run")]
-pub(crate) struct InitArgs {
-    /// Print the files instead of writing them
-    ///
-    /// Example: `devrun init --dry-run`
-    #[arg(short = 'n', long)]
-    pub(crate) dry_run: bool,
-    #[command(flatten)]
-    pub(crate) output: OutputOptions,
-}
-
-/// Find problems of this project and machine, with remedies
-///
-/// Checks limits, mounts, the mode of each root, ports in use, git, devrun.toml and the rules, and tests
-/// whether file system events arrive. Exit status: 0 no problems, 1 problems, 2 error.
-#[derive(Debug, Args)]
-#[command(after_help = "Example: devrun doctor --proxy 8000")]
-pub(crate) struct DoctorArgs {
-    /// human or json [default: human]
-    ///
-    /// Example: `devrun doctor --format json`
-    #[arg(long, value_name = "FORMAT", default_value_t = Format::Human, hide_default_value = true,
-        hide_possible_values = true, value_enum)]
-    pub(crate) format: Format,
-    /// Also test events in the roots: writes a file in each and removes it
-    ///
-    /// Example: `devrun doctor --probe-roots`
-    #[arg(long)]
-    pub(crate) probe_roots: bool,
-    #[command(flatten)]
-    pub(crate) source: ConfigSource,
-    #[command(flatten)]
-    pub(crate) watch: WatchOptions,
-    #[command(flatten)]
-    pub(crate) server: ServerOptions,
-    #[command(flatten)]
-    pub(crate) output: OutputOptions,
-}
-
-/// Print completions for a shell
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Example: devrun completions bash > ~/.local/share/bash-completion/completions/devrun"
-)]
-pub(crate) struct CompletionsArgs {
-    /// bash, zsh, fish, elvish or powershell
-    #[arg(value_name = "SHELL")]
-    pub(crate) shell: clap_complete::Shell,
-}
-
-/// Print a manual page, or write all into a directory
-#[derive(Debug, Args)]
-#[command(after_help = "Example: devrun man | man -l -")]
-pub(crate) struct ManArgs {
-    /// Subcommand; default: the page of devrun itself
-    #[arg(value_name = "SUBCOMMAND")]
-    pub(crate) page: Option<String>,
-    /// Write all manual pages into this directory
-    ///
-    /// Example: `devrun man --dir ~/.local/share/man/man1`
-    #[arg(long, value_name = "PATH", value_hint = ValueHint::DirPath, conflicts_with = "page")]
-    pub(crate) dir: Option<PathBuf>,
-}
-
-/// Print a page of docs/reference
-#[derive(Debug, Args)]
-pub(crate) struct ReferenceArgs {
-    /// The page
-    #[arg(value_name = "PAGE")]
-    pub(crate) page: ReferencePage,
 }
 
 /// A page of docs/reference.

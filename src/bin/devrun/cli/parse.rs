@@ -1,13 +1,13 @@
-//! Parses the words of the command line. A wrong command line becomes an error with the line to type instead.
+//! Parses the words of the command line. An error of the parser becomes a message and a remedy, which may be the line
+//! to type instead.
 
+use std::error::Error as _;
 use std::ffi::{OsStr, OsString};
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Parser as _};
 
 use crate::cli::commands::Cli;
-use crate::cli::suggest::nearest;
-use crate::cli::usage_error::usage_error;
 use crate::ui::{CliError, escape_bytes};
 
 /// What the user typed.
@@ -19,9 +19,6 @@ pub(crate) enum Parsed {
 }
 
 /// Parses the words. The first one is the name of the program.
-///
-/// # Errors
-/// A [`CliError`]. If the user forgot the `--` before COMMAND, its remedy is the complete line.
 pub(crate) fn parse(words: &[OsString]) -> Result<Parsed, CliError> {
     match Cli::try_parse_from(words) {
         Ok(arguments) => Ok(Parsed::Arguments(Box::new(arguments))),
@@ -62,7 +59,9 @@ fn missing_dashes(words: &[OsString]) -> Option<CliError> {
     let cli = Cli::command();
     let subcommands: Vec<&str> = cli.get_subcommands().map(clap::Command::get_name).collect();
     if first == "help" {
-        return Some(help_is_an_option(command, &subcommands));
+        let named = command.get(1).and_then(|word| word.to_str()).filter(|word| subcommands.contains(word));
+        let line = named.map_or("devrun --help".into(), |named| format!("devrun {named} --help"));
+        return Some(CliError::new("there is no subcommand `help`").with_remedy(line));
     }
     if let Some(subcommand) = subcommands.iter().find(|subcommand| first == **subcommand) {
         let line = devrun_line(&[std::slice::from_ref(first), options, &command[1..]]);
@@ -78,13 +77,6 @@ fn missing_dashes(words: &[OsString]) -> Option<CliError> {
         }
         _ => error.with_remedy(line),
     })
-}
-
-fn help_is_an_option(command: &[OsString], subcommands: &[&str]) -> CliError {
-    let subcommand = command.get(1).and_then(|word| word.to_str()).filter(|word| subcommands.contains(word));
-    let line =
-        subcommand.map_or("devrun --help".to_owned(), |subcommand| format!("devrun {subcommand} --help"));
-    CliError::new("there is no subcommand `help`").with_remedy(line)
 }
 
 /// The error for a `--` where the value of an option is expected, as in `devrun --proxy -- app`.
@@ -119,4 +111,115 @@ fn is_unexpected(words: &[OsString], at: usize) -> bool {
     };
     Cli::try_parse_from(&words[..at]).is_ok_and(|arguments| arguments.subcommand.is_none())
         && Cli::try_parse_from(&words[..=at]).is_err_and(|error| is_extra_word(&error))
+}
+
+/// The error of clap as one sentence with a remedy. `program` is the command whose help fits: `devrun` or, for
+/// example, `devrun check`.
+pub(crate) fn usage_error(error: &clap::Error, program: &str) -> CliError {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    let list = |kind| match error.get(kind) {
+        Some(ContextValue::Strings(list)) => list.as_slice(),
+        _ => &[],
+    };
+    // `--debounce` for `--debounce <DUR>`.
+    let name = |shown: &str| shown.split([' ', '=', '[']).next().unwrap_or_default().to_owned();
+    let option = text(ContextKind::InvalidArg).map(name);
+    let choices = list(ContextKind::ValidValue);
+    let values = format!("the values are: {}", choices.join(", "));
+    let (message, remedy) = match (error.kind(), option, text(ContextKind::InvalidValue)) {
+        (ErrorKind::ValueValidation, Some(option), Some(value)) => {
+            let reason = error.source().map(ToString::to_string).unwrap_or_default();
+            let (what, remedy) = reason.split_once("; ").unwrap_or((&reason, ""));
+            (format!("{option}: bad value '{value}': {what}"), remedy.to_owned())
+        }
+        (ErrorKind::InvalidValue, Some(option), Some(value)) if !value.is_empty() => {
+            let remedy = match nearest(value, choices.iter().map(String::as_str)) {
+                Some(near) => format!("did you mean {near}? Values: {}", choices.join(", ")),
+                None => values,
+            };
+            (format!("{option}: unknown value '{value}'"), remedy)
+        }
+        // A positional argument such as `[PATH]...` has no name before its bracket.
+        (ErrorKind::InvalidValue, Some(option), _) if option.is_empty() => {
+            ("an argument is empty".into(), "leave it out, or write `.` for this directory".into())
+        }
+        (ErrorKind::InvalidValue, Some(option), _) => {
+            let example = format!("`{program} --help` shows an example of {option}");
+            (format!("{option} needs a value"), if choices.is_empty() { example } else { values })
+        }
+        (ErrorKind::UnknownArgument, Some(option), _) => {
+            let what = if option.starts_with('-') { "unknown option" } else { "unexpected argument" };
+            let remedy = match text(ContextKind::SuggestedArg) {
+                Some(near) => format!("did you mean {}?", name(near)),
+                None => format!("`{program} -h` lists the options"),
+            };
+            (format!("{what} '{option}'"), remedy)
+        }
+        (ErrorKind::MissingRequiredArgument, ..) => {
+            let missing = list(ContextKind::InvalidArg).join(", ");
+            let remedy = if missing.starts_with("--") {
+                format!("add {missing}: another option needs it")
+            } else {
+                format!("`{program} -h` shows the arguments")
+            };
+            (format!("{missing} is missing"), remedy)
+        }
+        _ => rendered(error, program),
+    };
+    let error = CliError::new(message);
+    if remedy.is_empty() { error } else { error.with_remedy(remedy) }
+}
+
+/// The first sentence of the message that clap writes, with its tips as the remedy.
+fn rendered(error: &clap::Error, program: &str) -> (String, String) {
+    let text = error.render().to_string();
+    let mut paragraphs = text.split("\n\n");
+    let first = paragraphs.next().unwrap_or_default();
+    let message = first.strip_prefix("error: ").unwrap_or(first);
+    let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    let tips: Vec<&str> =
+        paragraphs.flat_map(str::lines).filter_map(|line| line.trim_start().strip_prefix("tip: ")).collect();
+    let remedy = match (tips.is_empty(), error.kind()) {
+        (false, _) => tips.join("; "),
+        (true, ErrorKind::ArgumentConflict) => "leave one of them out".into(),
+        (true, _) => format!("`{program} -h` lists the options"),
+    };
+    (message, remedy)
+}
+
+/// The known word that is most similar to this one, if any is similar enough.
+pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let limit = (word.chars().count() / 3).max(1);
+    known
+        .into_iter()
+        .map(|candidate| (strsim::osa_distance(word, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= limit || shares_beginning(word, candidate))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// Whether one word begins with the other, without `-` and `_`: `ready` and `ready-path`, `stop_signal` and
+/// `stop-signal`, `extensions` and `ext`.
+fn shares_beginning(word: &str, candidate: &str) -> bool {
+    let bare = |text: &str| text.replace(['-', '_'], "").to_ascii_lowercase();
+    let (word, candidate) = (bare(word), bare(candidate));
+    word.len() >= 3 && candidate.len() >= 3 && (word.starts_with(&candidate) || candidate.starts_with(&word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn typing_mistakes_find_their_word() {
+        let known = ["paths", "ext", "debounce", "stop-timeout", "ready-path"];
+        assert_eq!(nearest("debonce", known), Some("debounce"));
+        assert_eq!(nearest("pahts", known), Some("paths"));
+        assert_eq!(nearest("extensions", known), Some("ext"));
+        assert_eq!(nearest("stop_timeout", known), Some("stop-timeout"));
+        assert_eq!(nearest("colour", known), None);
+    }
 }

@@ -1,15 +1,22 @@
-//! Finds and reads devrun.toml.
+//! Finds and reads devrun.toml. Each value becomes a word such as `--debounce=50ms`, so the parser of the command line
+//! also reads the file.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::io::{ErrorKind, Read as _};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use clap::{Arg, Parser as _};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
 use crate::cli::args::Options;
-use crate::cli::suggest::nearest;
-use crate::cli::usage_error::usage_error;
-use crate::config::merge::over;
-use crate::config::mistake::Mistake;
-use crate::config::toml_options::{Document, OptionWords};
+use crate::cli::parse::{nearest, usage_error};
+use crate::cli::values::CommandLine;
+use crate::config::key::{Key, Kind, Table};
+use crate::config::options::over;
 use crate::ui::{CliError, SourceSpan, escape_path};
 
 /// The name of the file.
@@ -32,25 +39,28 @@ pub(crate) fn find(directory: &Path) -> Option<PathBuf> {
 }
 
 /// Reads a devrun.toml: its options, and over them those of the profile. `shown` is its name in messages.
-///
-/// # Errors
-/// A [`CliError`] with file, line, column and remedy.
 pub(crate) fn read(path: &Path, shown: &str, profile: Option<&str>) -> Result<Options, CliError> {
-    let text = text_of(path, shown)?;
+    let text = file_text(path, shown)?;
     // Some editors on Windows begin a file with a byte order mark.
     let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
-    let mut document = Document::parse(&text).map_err(|mistake| mistake_error(shown, &text, mistake))?;
+    let mut reader = Reader { known: &Table::all(), mistakes: Vec::new() };
+    let (top, mut profiles) = match DeTable::parse(&text) {
+        Ok(document) => reader.document(document.get_ref()),
+        Err(error) => return Err(located(syntax_error(&error), &text, shown)),
+    };
+    let start = |mistake: &CliError| mistake.span.as_ref().map(|span| span.range.start);
+    if let Some(first) = reader.mistakes.into_iter().min_by_key(start) {
+        return Err(located(first, &text, shown));
+    }
     let profile = match profile {
         None => OptionWords::default(),
-        Some(name) => {
-            document.profiles.remove(name).ok_or_else(|| no_profile(shown, name, &document.profiles))?
-        }
+        Some(name) => profiles.remove(name).ok_or_else(|| no_profile(shown, name, &profiles))?,
     };
     let options = |words: OptionWords| words.options().map_err(|error| usage_error(&error, "devrun"));
-    Ok(over(options(profile)?, options(document.top)?))
+    Ok(over(options(profile)?, options(top)?))
 }
 
-fn text_of(path: &Path, shown: &str) -> Result<String, CliError> {
+fn file_text(path: &Path, shown: &str) -> Result<String, CliError> {
     let bytes = bytes_of(path).map_err(|error| {
         let failure = CliError::failed_to(format_args!("read {shown}"), &error);
         match (error.kind(), std::fs::read_link(path)) {
@@ -97,20 +107,276 @@ fn no_profile(shown: &str, name: &str, profiles: &BTreeMap<String, OptionWords>)
     }
 }
 
-/// The error for a mistake.
-fn mistake_error(shown: &str, text: &str, mistake: Mistake) -> CliError {
-    let Mistake { message, label, remedy, span } = mistake;
-    let place = SourceSpan::new(shown, text, first_line(text, span)).with_label(label);
-    let failure = CliError::new(message).with_span(place);
-    match remedy {
-        Some(remedy) => failure.with_remedy(remedy),
-        None => failure,
+/// The tables of a file or of a profile, as words of a command line.
+#[derive(Debug, Default)]
+pub(crate) struct OptionWords {
+    words: Vec<OsString>,
+    /// `command` and `build` may be lists of words. No option accepts these, so they are no words here.
+    command: Option<CommandLine>,
+    build: Option<Vec<CommandLine>>,
+}
+
+impl OptionWords {
+    /// The options of the words.
+    pub(crate) fn options(self) -> Result<Options, clap::Error> {
+        let words = std::iter::once(OsString::from("devrun")).chain(self.words);
+        let mut options = Options::try_parse_from(words)?;
+        options.run.command = self.command;
+        options.run.build = self.build;
+        Ok(options)
+    }
+
+    fn add(&mut self, key: &Key, value: &Spanned<DeValue<'_>>) -> Result<(), CliError> {
+        match (&key.kind, value.get_ref()) {
+            (Kind::Command, _) => self.command = Some(command_line(value)?),
+            (Kind::List(one), DeValue::Array(items)) if **one == Kind::Command => {
+                self.build = Some(items.iter().map(command_line).collect::<Result<_, _>>()?);
+            }
+            (Kind::List(one), _) if **one == Kind::Command => self.build = Some(vec![command_line(value)?]),
+            (Kind::List(one), DeValue::Array(items)) => {
+                items.iter().try_for_each(|item| self.add_one(key, one, item))?;
+            }
+            (Kind::List(one), _) => self.add_one(key, one, value)?,
+            (Kind::Variables, _) => self.add_variables(key, value)?,
+            (kind, _) => self.add_one(key, kind, value)?,
+        }
+        Ok(())
+    }
+
+    fn add_one(&mut self, key: &Key, kind: &Kind, value: &Spanned<DeValue<'_>>) -> Result<(), CliError> {
+        let text = text_of(kind, value)?;
+        if *kind == Kind::Count {
+            let times = text.parse().unwrap_or_default();
+            let long = key.option.get_long().unwrap_or_default();
+            self.words.extend(std::iter::repeat_n(OsString::from(format!("--{long}")), times));
+            return Ok(());
+        }
+        self.push(&key.option, &text, value.span())
+    }
+
+    fn add_variables(&mut self, key: &Key, value: &Spanned<DeValue<'_>>) -> Result<(), CliError> {
+        match value.get_ref() {
+            DeValue::Table(variables) => {
+                for (name, value) in variables {
+                    if name.get_ref().contains('=') {
+                        return Err(mistake(name.span(), "a variable's name cannot contain `=`", ""));
+                    }
+                    let text = match value.get_ref() {
+                        DeValue::Boolean(truth) => truth.to_string(),
+                        _ => text_of(&Kind::NumberOrText(0, 0), value)?,
+                    };
+                    self.push(&key.option, &format!("{}={text}", name.get_ref()), name.span())?;
+                }
+                Ok(())
+            }
+            DeValue::Array(items) => items.iter().try_for_each(|item| self.add_one(key, &Kind::Text, item)),
+            _ => Err(wrong_type(value, key.kind.describe().0)),
+        }
+    }
+
+    /// Adds `--option=text` if the option takes this text.
+    fn push(&mut self, option: &Arg, text: &str, span: Range<usize>) -> Result<(), CliError> {
+        let long = option.get_long().unwrap_or_default();
+        let word = OsString::from(format!("--{long}={text}"));
+        // A list in the file is a TOML list, so `rs,toml` is not split.
+        let option = option.clone().value_delimiter(None);
+        match check_word(&option, &word) {
+            Ok(()) => {
+                self.words.push(word);
+                Ok(())
+            }
+            Err(error) => Err(match std::error::Error::source(&error) {
+                Some(reason) => bad_value(span, &reason.to_string()),
+                None => {
+                    mistake(span, "the value is empty", "").with_remedy("write a value, or remove the key")
+                }
+            }),
+        }
     }
 }
 
-/// The part of the span that a message can show: within the text, and on one line.
-fn first_line(text: &str, span: std::ops::Range<usize>) -> std::ops::Range<usize> {
-    let start = span.start.min(text.len());
-    let line_end = text[start..].find('\n').map_or(text.len(), |at| start + at);
-    start..span.end.clamp(start, line_end.max(start))
+/// Reads tables and collects the mistakes in them.
+struct Reader<'k> {
+    /// The tables that exist.
+    known: &'k [Table],
+    mistakes: Vec<CliError>,
+}
+
+impl Reader<'_> {
+    /// The tables at the top of the file, and those of each profile.
+    fn document(&mut self, document: &DeTable<'_>) -> (OptionWords, BTreeMap<String, OptionWords>) {
+        let top = self.tables(document, true);
+        let mut profiles = BTreeMap::new();
+        let found = document.get("profile").and_then(|profiles| self.table(profiles));
+        for (name, profile) in found.into_iter().flatten() {
+            if let Some(tables) = self.table(profile) {
+                profiles.insert(name.get_ref().to_string(), self.tables(tables, false));
+            }
+        }
+        (top, profiles)
+    }
+
+    /// The tables at the top of the file (then `profile` is no mistake), or those of a profile.
+    fn tables(&mut self, tables: &DeTable<'_>, has_profiles: bool) -> OptionWords {
+        let mut words = OptionWords::default();
+        for (name, content) in tables {
+            match self.known.iter().find(|table| table.name == name.get_ref()) {
+                Some(table) => {
+                    for (name, value) in self.table(content).into_iter().flatten() {
+                        let known = table.keys.iter().map(|key| key.name.as_str());
+                        let result = match table.key(name.get_ref()) {
+                            Some(key) => words.add(key, value),
+                            None => Err(unknown_key(name, known, self.known)),
+                        };
+                        self.mistakes.extend(result.err());
+                    }
+                }
+                None if has_profiles && name.get_ref() == "profile" => {}
+                None if name.get_ref() == "front" => self.mistakes.push(
+                    mistake(name.span(), "unknown key `front`", "now named `server`")
+                        .with_remedy("rename it to `server`; its keys stay the same"),
+                ),
+                None => {
+                    let known = self.known.iter().map(|table| table.name);
+                    let known = known.chain(has_profiles.then_some("profile"));
+                    self.mistakes.push(unknown_key(name, known, self.known));
+                }
+            }
+        }
+        words
+    }
+
+    fn table<'v, 'i>(&mut self, value: &'v Spanned<DeValue<'i>>) -> Option<&'v DeTable<'i>> {
+        let table = value.get_ref().as_table();
+        if table.is_none() {
+            self.mistakes.push(wrong_type(value, "a table"));
+        }
+        table
+    }
+}
+
+/// Checks one word such as `--debounce=50ms`, alone.
+pub(crate) fn check_word(option: &Arg, word: &OsStr) -> Result<(), clap::Error> {
+    let command = clap::Command::new("devrun").disable_help_flag(true).arg(option.clone());
+    command.try_get_matches_from([OsStr::new("devrun"), word]).map(drop)
+}
+
+/// The value as text, if its type fits the kind of the key.
+fn text_of(kind: &Kind, value: &Spanned<DeValue<'_>>) -> Result<String, CliError> {
+    let wrong = || wrong_type(value, kind.describe().0);
+    let accepts_number = matches!(kind, Kind::Count | Kind::Duration | Kind::NumberOrText(..));
+    match value.get_ref() {
+        DeValue::Boolean(truth) if matches!(kind, Kind::Boolean | Kind::Shell) => Ok(truth.to_string()),
+        DeValue::Integer(number) if accepts_number => {
+            let number = i64::from_str_radix(number.as_str(), number.radix()).map_err(|_| wrong())?;
+            let fits = *kind != Kind::Count || u8::try_from(number).is_ok();
+            if fits { Ok(number.to_string()) } else { Err(wrong()) }
+        }
+        DeValue::Float(number) if *kind == Kind::Duration => Ok(number.as_str().to_owned()),
+        DeValue::String(text) if !matches!(kind, Kind::Boolean | Kind::Count) => match kind {
+            Kind::Words(words) if !words.iter().any(|word| word == text) => {
+                Err(unknown_word(value.span(), text, words))
+            }
+            _ => Ok(text.to_string()),
+        },
+        _ => Err(wrong()),
+    }
+}
+
+fn command_line(value: &Spanned<DeValue<'_>>) -> Result<CommandLine, CliError> {
+    match value.get_ref() {
+        DeValue::String(line) => line.parse().map_err(|reason: String| bad_value(value.span(), &reason)),
+        DeValue::Array(items) => {
+            let words: Vec<OsString> = items
+                .iter()
+                .map(|item| text_of(&Kind::Text, item).map(OsString::from))
+                .collect::<Result<_, _>>()?;
+            if words.first().is_none_or(|program| program.is_empty()) {
+                return Err(mistake(value.span(), "the command is empty", "")
+                    .with_remedy("write a command such as [\"cargo\", \"run\"]"));
+            }
+            Ok(CommandLine::Words(words))
+        }
+        _ => Err(wrong_type(value, Kind::Command.describe().0)),
+    }
+}
+
+/// A mistake at a part of the text, with the note next to the carets. [`located`] completes it.
+fn mistake(span: Range<usize>, message: impl Into<String>, label: impl Into<String>) -> CliError {
+    CliError::new(message).with_span(SourceSpan::new("", "", span).with_label(label))
+}
+
+/// Adds the name and the text of the file, and cuts the span to the first line, because a message shows one line.
+fn located(mut mistake: CliError, text: &str, shown: &str) -> CliError {
+    if let Some(span) = &mut mistake.span {
+        let start = span.range.start.min(text.len());
+        let line_end = text[start..].find('\n').map_or(text.len(), |at| start + at);
+        span.range = start..span.range.end.clamp(start, line_end);
+        (span.file, span.text) = (shown.to_owned(), text.to_owned());
+    }
+    mistake
+}
+
+/// A bad value. `reason` comes from the parser of the value: `PROBLEM; REMEDY`.
+fn bad_value(span: Range<usize>, reason: &str) -> CliError {
+    match reason.split_once("; ") {
+        Some((what, remedy)) => mistake(span, what, "").with_remedy(remedy),
+        None => mistake(span, reason, ""),
+    }
+}
+
+/// An error of the TOML parser.
+fn syntax_error(error: &toml::de::Error) -> CliError {
+    let span = error.span().unwrap_or(0..0);
+    match error.message() {
+        "duplicate key" => mistake(span, "duplicate key", "given twice").with_remedy("leave one of them out"),
+        message if message.starts_with("cannot recurse further") => {
+            mistake(span, "tables or lists are nested too deeply", "")
+        }
+        message => mistake(span, message, ""),
+    }
+}
+
+/// A value of another type than the key takes.
+fn wrong_type(value: &Spanned<DeValue<'_>>, expected: &str) -> CliError {
+    let found = match value.get_ref() {
+        DeValue::String(text) => format!("string \"{text}\""),
+        DeValue::Integer(number) => format!("integer `{number}`"),
+        DeValue::Float(number) => format!("floating point `{number}`"),
+        DeValue::Boolean(truth) => format!("boolean `{truth}`"),
+        DeValue::Datetime(_) => "a date or time".into(),
+        DeValue::Array(_) => "a list".into(),
+        DeValue::Table(_) => "a table".into(),
+    };
+    mistake(value.span(), "wrong type", format!("expected {expected}, found {found}"))
+}
+
+/// A word that is none of the choices.
+fn unknown_word(span: Range<usize>, word: &str, choices: &[String]) -> CliError {
+    let error = mistake(span, format!("unknown value \"{word}\""), "unknown value");
+    match nearest(word, choices.iter().map(String::as_str)) {
+        Some(near) => error.with_remedy(format!("did you mean \"{near}\"?")),
+        None => error.with_remedy(format!("the values are: {}", choices.join(", "))),
+    }
+}
+
+/// A key or table that does not exist. `known` are the names that exist here.
+fn unknown_key<'a>(
+    key: &Spanned<Cow<'_, str>>,
+    known: impl Iterator<Item = &'a str> + Clone,
+    tables: &[Table],
+) -> CliError {
+    let name = key.get_ref();
+    let remedy = match nearest(name, known.clone()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => match tables.iter().find(|table| table.key(name).is_some()) {
+            Some(table) => format!("`{name}` belongs in [{}]", table.name),
+            None => format!("the keys here are: {}", known.collect::<Vec<_>>().join(", ")),
+        },
+    };
+    let shown = match name.char_indices().nth(60) {
+        Some((at, _)) => format!("{}…", &name[..at]),
+        None => name.to_string(),
+    };
+    mistake(key.span(), format!("unknown key `{shown}`"), "unknown key").with_remedy(remedy)
 }

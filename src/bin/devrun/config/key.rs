@@ -1,6 +1,7 @@
 //! The tables and keys of devrun.toml: a key for each option, with the kind of its value.
 
 use clap::{Arg, ArgAction};
+use serde_json::{Value, json};
 
 use crate::cli::args;
 
@@ -68,18 +69,10 @@ pub(crate) enum Kind {
 
 impl Kind {
     fn of(option: &Arg, name: &str) -> Self {
-        let one = Self::of_one(option, name);
-        match option.get_action() {
-            ArgAction::Append if one != Self::Variables => Self::List(Box::new(one)),
-            _ => one,
-        }
-    }
-
-    fn of_one(option: &Arg, name: &str) -> Self {
         let words: Vec<String> =
             option.get_possible_values().iter().map(|word| word.get_name().to_owned()).collect();
         let value_name = option.get_value_names().and_then(<[_]>::first).map_or("", |name| name.as_str());
-        match (name, value_name) {
+        let one = match (name, value_name) {
             ("command" | "build", _) => Self::Command,
             ("proxy" | "listen", _) => Self::NumberOrText(0, u16::MAX),
             ("stop-signal", _) => Self::NumberOrText(1, 64),
@@ -91,23 +84,65 @@ impl Kind {
             _ if matches!(option.get_action(), ArgAction::Count) => Self::Count,
             _ if !words.is_empty() => Self::Words(words),
             _ => Self::Text,
-        }
+        };
+        let is_list = matches!(option.get_action(), ArgAction::Append) && one != Self::Variables;
+        if is_list { Self::List(Box::new(one)) } else { one }
     }
 
-    /// The expected value, for error messages.
-    pub(crate) fn expected(&self) -> &'static str {
+    /// The expected value in an error message, the value in the reference, and its schema.
+    pub(crate) fn describe(&self) -> (&'static str, String, Value) {
+        let string = |shown: &str, schema| ("a string", shown.to_owned(), schema);
         match self {
-            Self::Boolean => "a boolean",
-            Self::Count => "a number from 0 to 255",
-            Self::Command => "a list of words such as [\"cargo\", \"run\"], or a string for the shell",
-            Self::Shell => "true, false or the name of a shell",
-            Self::Variables => "a table such as { KEY = \"value\" }",
-            Self::Duration
-            | Self::Words(_)
-            | Self::Text
-            | Self::NumberOrText(..)
-            | Self::UrlPath
-            | Self::List(_) => "a string",
+            Self::Boolean => ("a boolean", "`true` or `false`".into(), json!({ "type": "boolean" })),
+            Self::Count => {
+                let schema = json!({ "type": "integer", "minimum": 0, "maximum": 255 });
+                ("a number from 0 to 255", "number".into(), schema)
+            }
+            Self::Duration => {
+                let schema = json!({ "type": "string", "pattern": "^([0-9]+(\\.[0-9]+)?[a-zµ]+)+$" });
+                string("duration such as `\"500ms\"`", schema)
+            }
+            Self::Words(words) => {
+                let quoted: Vec<String> = words.iter().map(|word| format!("`\"{word}\"`")).collect();
+                string(&quoted.join(", "), json!({ "enum": words }))
+            }
+            Self::Text => string("string", json!({ "type": "string" })),
+            Self::NumberOrText(least, most) => {
+                let schema = json!({ "type": ["string", "integer"], "minimum": least, "maximum": most });
+                string("string or number", schema)
+            }
+            Self::UrlPath => string("string", json!({ "type": "string", "pattern": "^/" })),
+            Self::Command => (
+                "a list of words such as [\"cargo\", \"run\"], or a string for the shell",
+                "list of words, or a string for the shell".into(),
+                json!({ "anyOf": [
+                    { "type": "string", "minLength": 1 },
+                    { "type": "array", "items": { "type": "string" }, "minItems": 1 },
+                ] }),
+            ),
+            Self::Shell => {
+                let shown = "`true`, `false` or the name of a shell";
+                ("true, false or the name of a shell", shown.into(), json!({ "type": ["boolean", "string"] }))
+            }
+            Self::Variables => (
+                "a table such as { KEY = \"value\" }",
+                "table such as `{ KEY = \"value\" }`".into(),
+                json!({ "anyOf": [
+                    { "type": "object", "additionalProperties": { "type": ["string", "integer", "boolean"] } },
+                    { "type": "array", "items": { "type": "string", "pattern": "^[^=]+=" } },
+                ] }),
+            ),
+            Self::List(one) => {
+                let (_, shown, schema) = one.describe();
+                let (shown, alone) = match **one {
+                    Self::Command => (
+                        "list of strings for the shell, or of lists of words".into(),
+                        json!({ "type": "string", "minLength": 1 }),
+                    ),
+                    _ => (format!("list, each a {shown}"), schema.clone()),
+                };
+                string(&shown, json!({ "anyOf": [alone, { "type": "array", "items": schema }] }))
+            }
         }
     }
 }

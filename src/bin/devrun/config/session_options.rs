@@ -9,18 +9,13 @@ use std::time::Duration;
 use devrun::supervise::{self, Capture, Endpoint, Port, Shell, Stdin, Subreaper};
 use devrun::{Command, proxy, rules, watch};
 
-use crate::cli::addresses::Proxy;
 use crate::cli::args::{Options, RunOptions, ServerOptions, WatchOptions};
-use crate::cli::values::CommandLine;
-use crate::config::paths::{is_path, resolved};
+use crate::cli::values::{CommandLine, Proxy};
+use crate::config::options::{is_path, resolved};
 use crate::ui::{CliError, escape_relative_path, escape_text};
 
 /// The options of a session. `typed` is COMMAND of the command line, which runs in `directory`; a command of
 /// devrun.toml runs in `base`. If there is no COMMAND, its program is empty.
-///
-/// # Errors
-/// A [`CliError`] if COMMAND is an empty word, if its working directory is not a directory, or if addresses
-/// contradict each other.
 pub(super) fn session_options(
     options: Options,
     typed: &[OsString],

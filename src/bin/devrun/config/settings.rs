@@ -8,12 +8,11 @@ use std::time::Duration;
 use devrun::supervise::{self, EnvFileError, Port};
 use devrun::{Command, rules, watch};
 
-use crate::cli::args::{CheckOptions, ConfigSource, Options};
+use crate::cli::args::{CheckOptions, Options};
 use crate::cli::values::Format;
-use crate::config::environment::Environment;
-use crate::config::paths::{self, is_below, resolved};
+use crate::config::file;
+use crate::config::options::{self, is_below, resolved};
 use crate::config::session_options::{session_options, unfilled_placeholder};
-use crate::config::{file, merge};
 use crate::ui::{CliError, SourceSpan, escape_relative_path, worded};
 
 /// The settings of a run, with all defaults.
@@ -47,7 +46,7 @@ pub(crate) struct OutputSettings {
     pub(crate) clear: bool,
 }
 
-/// The command line and the environment.
+/// The sources of settings other than devrun.toml.
 #[derive(Debug, Default)]
 pub(crate) struct SettingsInput {
     /// The directory in which devrun was started, absolute.
@@ -56,49 +55,39 @@ pub(crate) struct SettingsInput {
     pub(crate) options: Options,
     /// COMMAND of the command line; empty if there is none.
     pub(crate) command: Vec<OsString>,
-    /// `--config` and `--profile`.
-    pub(crate) source: ConfigSource,
-    pub(crate) environment: Environment,
+    /// The options of the DEVRUN_* variables.
+    pub(crate) environment: Options,
 }
 
 impl Settings {
     /// Merges and resolves command line, environment and devrun.toml.
-    ///
-    /// # Errors
-    /// A [`CliError`] that names the option or the line of the file, with a remedy.
     pub(crate) fn new(input: SettingsInput) -> Result<Self, CliError> {
-        paths::check_command_line(&input.options, &input.source, &input.directory)?;
+        options::check_command_line(&input.options, &input.directory)?;
         Self::from_input(Arc::new(input))
     }
 
     /// The defaults alone. `doctor` uses them if the real settings have an error.
-    ///
-    /// # Errors
-    /// A [`CliError`] if the working directory was removed.
     pub(crate) fn defaults() -> Result<Self, CliError> {
         let directory = current_directory()?;
         let input = SettingsInput { directory: directory.clone(), ..SettingsInput::default() };
         Self::resolve(Options::default(), None, directory, Arc::new(input))
     }
 
-    /// Resolves the settings again, with the devrun.toml of now.
-    ///
-    /// # Errors
-    /// As [`Settings::new`]. The caller keeps its settings and prints the error.
+    /// Resolves the settings again, with the devrun.toml of now. On an error the caller keeps its settings.
     pub(crate) fn reload(&self) -> Result<Self, CliError> {
         Self::from_input(Arc::clone(&self.input))
     }
 
     fn from_input(input: Arc<SettingsInput>) -> Result<Self, CliError> {
         let directory = &input.directory;
-        let (source, variables) = (&input.source, &input.environment.source);
-        let profile = source.profile.as_deref().or(variables.profile.as_deref());
-        let named = source.config.as_ref().or(variables.config.as_ref());
+        let typed = options::over(input.options.clone(), input.environment.clone());
+        let profile = typed.source.profile.as_deref();
+        let named = typed.source.config.as_ref();
         let config = match named {
             None => file::find(directory),
             Some(path) => {
-                let option = if source.config.is_some() { "--config" } else { "DEVRUN_CONFIG" };
-                paths::must_exist(option, path, directory)?;
+                let option = if input.options.source.config.is_some() { "--config" } else { "DEVRUN_CONFIG" };
+                options::must_exist(option, path, directory)?;
                 Some(resolved(&directory.join(path)))
             }
         };
@@ -113,12 +102,11 @@ impl Settings {
                 let options = file::read(path, &escape_relative_path(path, directory), profile)?;
                 // With --config the project stays the working directory.
                 let base = if named.is_some() { directory } else { own };
-                (merge::absolute(options, own), base.to_owned())
+                (options::absolute(options, own), base.to_owned())
             }
         };
-        let typed = merge::over(input.options.clone(), input.environment.options.clone());
-        let typed = merge::anchored(merge::absolute(typed, directory), directory, &base);
-        Self::resolve(merge::over(typed, file_options), config, base, Arc::clone(&input))
+        let typed = options::anchored(options::absolute(typed, directory), directory, &base);
+        Self::resolve(options::over(typed, file_options), config, base, Arc::clone(&input))
     }
 
     fn resolve(
@@ -185,9 +173,6 @@ impl Settings {
     }
 
     /// The options of a session, which needs a COMMAND.
-    ///
-    /// # Errors
-    /// A [`CliError`] if there is no COMMAND, or if an env file has an error.
     pub(crate) fn session_options(&self) -> Result<devrun::Options, CliError> {
         let command = self.command().ok_or_else(|| self.no_command())?;
         supervise::check_env_files(command).map_err(|error| self.bad_env_file(&error))?;
@@ -198,17 +183,11 @@ impl Settings {
     }
 
     /// The rules of a run.
-    ///
-    /// # Errors
-    /// A [`CliError`] if a root cannot be used.
     pub(crate) fn rules(&self) -> Result<rules::Rules, CliError> {
         rules::Rules::new(self.session.watch.rules.clone()).map_err(|error| CliError::from_library(&error))
     }
 
     /// The files that `--ext` and `--filter` select.
-    ///
-    /// # Errors
-    /// A [`CliError`] if a filter is not valid.
     pub(crate) fn selection(&self) -> Result<watch::Selection, CliError> {
         watch::Selection::new(&self.session.watch).map_err(|error| CliError::from_library(&error))
     }
@@ -280,12 +259,79 @@ impl Settings {
 }
 
 /// The directory in which devrun was started.
-///
-/// # Errors
-/// A [`CliError`] if it was removed.
 pub(crate) fn current_directory() -> Result<PathBuf, CliError> {
     std::env::current_dir().map_err(|error| {
         CliError::failed_to("find the working directory", &error)
             .with_remedy("the directory was removed; change to one that exists")
     })
+}
+
+/// What a running session must do for new settings. A later variant includes the earlier ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reload {
+    /// Nothing: no setting that a run uses has changed.
+    None,
+    /// Change the output; the watch and COMMAND are not affected.
+    Output,
+    /// Start a new watch; COMMAND continues.
+    Watch,
+    /// Start a new session, because COMMAND, the way it runs, or a port has changed.
+    Session,
+}
+
+impl Reload {
+    /// What the session of the `old` settings must do for the `new` ones.
+    pub(crate) fn between(old: &Settings, new: &Settings) -> Self {
+        if child_options(&old.session) != child_options(&new.session)
+            || server_options(&old.session) != server_options(&new.session)
+        {
+            Self::Session
+        } else if watch_options(&old.session) != watch_options(&new.session) {
+            Self::Watch
+        } else if old.output != new.output {
+            Self::Output
+        } else {
+            Self::None
+        }
+    }
+}
+
+/// How COMMAND runs. `postpone` is not compared, because it concerns the first start only, which is over.
+fn child_options(options: &devrun::Options) -> impl PartialEq + '_ {
+    let run = &options.supervise;
+    let stop = (run.stop_signal, run.stop_scope, run.stop_timeout);
+    (&run.command, &run.builds, run.on_busy, run.on_exit, run.on_loop, stop)
+}
+
+fn server_options(options: &devrun::Options) -> impl PartialEq + '_ {
+    let run = &options.supervise;
+    let proxy = options.proxy.as_ref().map(|proxy| (&proxy.addresses, proxy.live_reload, proxy.forwarded));
+    (proxy, run.port, &run.listen, run.pass_socket, &run.ready, run.overlap, run.drain_timeout)
+}
+
+fn watch_options(options: &devrun::Options) -> impl PartialEq + '_ {
+    let (watch, rules) = (&options.watch, &options.watch.rules);
+    let rules = (&rules.patterns, &rules.file_names, &rules.files, rules.vcs, rules.builtin);
+    let files = (&watch.roots, &watch.extensions, &watch.filters);
+    (files, rules, watch.mode, watch.poll_interval, watch.debounce, watch.compare, options.watch_enabled)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_change_needs_the_least_reload_that_applies_it() {
+        let old = Settings::defaults().unwrap();
+        assert_eq!(Reload::between(&old, &old.clone()), Reload::None);
+        let mut new = old.clone();
+        new.session.supervise.postpone = true;
+        assert_eq!(Reload::between(&old, &new), Reload::None);
+        new.output.quiet = true;
+        assert_eq!(Reload::between(&old, &new), Reload::Output);
+        new.session.watch.extensions = vec!["rs".into()];
+        assert_eq!(Reload::between(&old, &new), Reload::Watch);
+        new.session.supervise.on_exit = devrun::supervise::OnExit::Quit;
+        assert_eq!(Reload::between(&old, &new), Reload::Session);
+    }
 }

@@ -59,10 +59,10 @@ fn check_queue(length: u64) -> Finding {
 /// Checks each address, and whether a fixed upstream address is still free.
 pub(super) fn addresses(settings: &Settings) -> Vec<Finding> {
     let addresses = settings.session.proxy.iter().flat_map(|proxy| &proxy.addresses);
-    let proxy = addresses.map(|address| port("--proxy", *address, ports::try_tcp(*address)));
+    let proxy = addresses.map(|address| port("--proxy", *address, ports::try_bind(*address, "tcp")));
     let listen = settings.session.supervise.listen.iter().filter_map(|listen| match &listen.endpoint {
-        Endpoint::Tcp(address) => Some(port("--listen", *address, ports::try_tcp(*address))),
-        Endpoint::Udp(address) => Some(port("--listen udp", *address, ports::try_udp(*address))),
+        Endpoint::Tcp(address) => Some(port("--listen", *address, ports::try_bind(*address, "tcp"))),
+        Endpoint::Udp(address) => Some(port("--listen udp", *address, ports::try_bind(*address, "udp"))),
         Endpoint::Unix(path) => Some(unix_socket(path, &shown_endpoint(&listen.endpoint))),
         _ => None,
     });

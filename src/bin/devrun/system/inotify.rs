@@ -1,7 +1,7 @@
 //! The limits of inotify and their use, from `/proc` (Linux).
 
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::PathBuf;
 
 /// A limit of the kernel, and its use by the processes of this user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,43 +26,34 @@ pub(crate) fn limits() -> Option<Limits> {
     let limit = |name: &str| -> Option<u64> {
         std::fs::read_to_string(format!("/proc/sys/fs/inotify/{name}")).ok()?.trim().parse().ok()
     };
-    let in_use = in_use();
+    let (instances, watches) = in_use();
     Some(Limits {
-        watches: Limit { used: in_use.watches, limit: limit("max_user_watches")? },
-        instances: Limit { used: in_use.instances, limit: limit("max_user_instances")? },
+        watches: Limit { used: watches, limit: limit("max_user_watches")? },
+        instances: Limit { used: instances, limit: limit("max_user_instances")? },
         queue: limit("max_queued_events")?,
     })
 }
 
-#[derive(Default)]
-struct InUse {
-    watches: u64,
-    instances: u64,
-}
-
-/// Counts the instances and watches of this user's processes.
-fn in_use() -> InUse {
+/// The numbers of instances and of watches of this user's processes: one instance for each inotify descriptor, and one
+/// watch for each line `inotify wd:` of its fdinfo.
+fn in_use() -> (u64, u64) {
     let user = rustix::process::geteuid().as_raw();
-    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    let own = processes.filter(|entry| {
-        entry.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit)
-            && entry.metadata().is_ok_and(|metadata| metadata.uid() == user)
-    });
-    let mut in_use = InUse::default();
-    own.for_each(|process| count_process(&process.path(), &mut in_use));
-    in_use
-}
-
-/// Counts one instance for each inotify descriptor, and one watch for each line `inotify wd:` of its fdinfo.
-fn count_process(process: &Path, in_use: &mut InUse) {
-    let descriptors = std::fs::read_dir(process.join("fd")).into_iter().flatten().flatten();
-    let is_inotify = |target: &Path| target.as_os_str().as_encoded_bytes() == b"anon_inode:inotify";
-    for descriptor in descriptors {
-        if std::fs::read_link(descriptor.path()).is_ok_and(|target| is_inotify(&target)) {
-            in_use.instances += 1;
-            let info = process.join("fdinfo").join(descriptor.file_name());
-            let info = std::fs::read_to_string(info).unwrap_or_default();
-            in_use.watches += info.lines().filter(|line| line.starts_with("inotify ")).count() as u64;
+    let entries = |path: PathBuf| std::fs::read_dir(path).into_iter().flatten().flatten();
+    let (mut instances, mut watches) = (0, 0);
+    for process in entries("/proc".into()) {
+        let is_process = process.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit);
+        if !is_process || process.metadata().is_ok_and(|metadata| metadata.uid() != user) {
+            continue;
+        }
+        for descriptor in entries(process.path().join("fd")) {
+            let target = std::fs::read_link(descriptor.path());
+            if target.is_ok_and(|target| target.as_os_str() == "anon_inode:inotify") {
+                let info = process.path().join("fdinfo").join(descriptor.file_name());
+                let info = std::fs::read_to_string(info).unwrap_or_default();
+                instances += 1;
+                watches += info.lines().filter(|line| line.starts_with("inotify ")).count() as u64;
+            }
         }
     }
+    (instances, watches)
 }

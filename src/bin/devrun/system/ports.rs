@@ -57,20 +57,16 @@ pub(crate) fn remedy(kind: io::ErrorKind) -> &'static str {
     }
 }
 
-/// Binds a TCP address for a moment.
-///
-/// # Errors
-/// [`PortConflict`] if the address is not free.
-pub(crate) fn try_tcp(address: SocketAddr) -> Result<(), PortConflict> {
-    TcpListener::bind(address).map(drop).map_err(|error| conflict(error, address, "tcp"))
-}
-
-/// Binds a UDP address for a moment.
-///
-/// # Errors
-/// [`PortConflict`] if the address is not free.
-pub(crate) fn try_udp(address: SocketAddr) -> Result<(), PortConflict> {
-    UdpSocket::bind(address).map(drop).map_err(|error| conflict(error, address, "udp"))
+/// Binds an address for a moment. `protocol` is `tcp` or `udp`.
+pub(crate) fn try_bind(address: SocketAddr, protocol: &str) -> Result<(), PortConflict> {
+    let bound = match protocol {
+        "udp" => UdpSocket::bind(address).map(drop),
+        _ => TcpListener::bind(address).map(drop),
+    };
+    bound.map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => PortConflict::InUse(holder(address, protocol)),
+        _ => PortConflict::Refused(error),
+    })
 }
 
 /// Whether a program accepts connections on an address.
@@ -103,20 +99,17 @@ pub(crate) fn unix_holder(path: &Path) -> Option<Holder> {
     process_with(&text.lines().filter_map(inode).collect::<Vec<_>>())
 }
 
-fn conflict(error: io::Error, address: SocketAddr, protocol: &str) -> PortConflict {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => PortConflict::InUse(holder(address, protocol)),
-        _ => PortConflict::Refused(error),
-    }
-}
-
+/// The process that has one of the sockets open.
 fn process_with(inodes: &[String]) -> Option<Holder> {
-    let processes = std::fs::read_dir("/proc").ok()?.flatten();
-    let mut numbered =
-        processes.filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path())));
-    numbered
-        .find(|(_, process)| holds(process, inodes))
-        .map(|(pid, process)| Holder { pid, command: command(&process) })
+    let entries = |path: &Path| std::fs::read_dir(path).into_iter().flatten().flatten();
+    entries(Path::new("/proc")).find_map(|process| {
+        let pid = process.file_name().to_str()?.parse().ok()?;
+        let descriptors = entries(&process.path().join("fd"));
+        let mut targets = descriptors.filter_map(|descriptor| std::fs::read_link(descriptor.path()).ok());
+        targets
+            .any(|target| inodes.iter().any(|inode| target.as_os_str() == inode.as_str()))
+            .then(|| Holder { pid, command: command(&process.path()) })
+    })
 }
 
 /// The inodes of the sockets in a table of proc_net_tcp(5) that listen on the address.
@@ -155,12 +148,6 @@ fn kernel_format(ip: IpAddr) -> String {
     };
     let word = |bytes: &[u8]| bytes.iter().fold(0u32, |word, byte| word << 8 | u32::from(*byte));
     octets.chunks(4).map(|chunk| format!("{:08X}", word(chunk).to_be())).collect()
-}
-
-fn holds(process: &Path, inodes: &[String]) -> bool {
-    let descriptors = std::fs::read_dir(process.join("fd")).into_iter().flatten().flatten();
-    let mut targets = descriptors.filter_map(|descriptor| std::fs::read_link(descriptor.path()).ok());
-    targets.any(|target| inodes.iter().any(|inode| target.as_os_str() == inode.as_str()))
 }
 
 /// The command line of a process, shortened.

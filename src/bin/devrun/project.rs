@@ -1,8 +1,10 @@
-//! Recognises the kind of a project by its files.
+//! What kind of project a directory holds, and which of its folders hold data. Reads files, writes none.
+//!
+//! `devrun init` and `devrun doctor` use it.
 
-use std::fs::File;
+use std::fs::{DirEntry, File};
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Maximum number of bytes that are read of a file.
 const MAX_READ: u64 = 256 * 1024;
@@ -61,9 +63,9 @@ impl ProjectFiles<'_> {
         String::from_utf8_lossy(&text).into_owned()
     }
 
-    /// The first of the files that exists.
-    fn first<'n>(&self, names: &[&'n str]) -> Option<&'n str> {
-        names.iter().copied().find(|name| self.has(name))
+    /// The first of the files that exists. Spaces separate their names.
+    fn first<'n>(&self, names: &'n str) -> Option<&'n str> {
+        names.split(' ').find(|name| self.has(name))
     }
 
     /// The names of the directories in a directory.
@@ -76,7 +78,7 @@ impl ProjectFiles<'_> {
 
 fn cargo(files: &ProjectFiles<'_>) -> Option<Project> {
     files.has("Cargo.toml").then(|| {
-        let source = files.first(&["src/main.rs", "src/lib.rs", "Cargo.toml"]);
+        let source = files.first("src/main.rs src/lib.rs Cargo.toml");
         Project::new("Cargo", "cargo run", &["target/", "Cargo.lock"], source)
     })
 }
@@ -84,15 +86,7 @@ fn cargo(files: &ProjectFiles<'_>) -> Option<Project> {
 fn python(files: &ProjectFiles<'_>) -> Option<Project> {
     const GENERATED: &[&str] =
         &[".venv/", "venv/", ".pytest_cache/", ".mypy_cache/", ".ruff_cache/", "*.egg-info/"];
-    let main = files.first(&[
-        "app.py",
-        "main.py",
-        "wsgi.py",
-        "server.py",
-        "src/app.py",
-        "src/main.py",
-        "app/main.py",
-    ]);
+    let main = files.first("app.py main.py wsgi.py server.py src/app.py src/main.py app/main.py");
     let lists = ["requirements.txt", "pyproject.toml", "Pipfile", "setup.py", "setup.cfg"];
     if files.has("manage.py") {
         let command = "python manage.py runserver --noreload 127.0.0.1:{port}";
@@ -130,7 +124,7 @@ fn go(files: &ProjectFiles<'_>) -> Option<Project> {
         (false, [only]) => (only.clone(), format!("./cmd/{only}")),
         _ => ("server".into(), ".".into()),
     };
-    let source = files.first(&["main.go", "go.mod"]);
+    let source = files.first("main.go go.mod");
     let build = Some(format!("go build -o tmp/{name} {package}"));
     Some(Project { build, ..Project::new("Go", &format!("./tmp/{name}"), &["/tmp/"], source) })
 }
@@ -158,7 +152,7 @@ fn php(files: &ProjectFiles<'_>) -> Option<Project> {
         let generated = &["vendor/", "/storage/", "/bootstrap/cache/"];
         return Some(Project::new("Laravel", command, generated, Some("artisan")));
     }
-    let entry = files.first(&["public/index.php", "index.php"]);
+    let entry = files.first("public/index.php index.php");
     if !files.has("composer.json") && entry.is_none() {
         return None;
     }
@@ -174,7 +168,7 @@ fn java(files: &ProjectFiles<'_>) -> Option<Project> {
         let goal = if spring { "spring-boot:run" } else { "compile exec:java" };
         return Some(Project::new("Maven", &format!("{maven} {goal}"), &["target/"], Some("pom.xml")));
     }
-    let file = files.first(&["build.gradle.kts", "build.gradle"])?;
+    let file = files.first("build.gradle.kts build.gradle")?;
     let gradle = if files.has("gradlew") { "./gradlew" } else { "gradle" };
     let task = if files.text(file).contains("org.springframework.boot") { "bootRun" } else { "run" };
     Some(Project::new("Gradle", &format!("{gradle} {task}"), &["build/", ".gradle/"], Some(file)))
@@ -186,7 +180,7 @@ fn node(files: &ProjectFiles<'_>) -> Option<Project> {
     let package: serde_json::Value = files
         .has("package.json")
         .then(|| serde_json::from_str(&files.text("package.json")).unwrap_or_default())?;
-    let manager = match files.first(&["pnpm-lock.yaml", "yarn.lock", "bun.lock", "bun.lockb"]) {
+    let manager = match files.first("pnpm-lock.yaml yarn.lock bun.lock bun.lockb") {
         Some("pnpm-lock.yaml") => "pnpm",
         Some("yarn.lock") => "yarn",
         Some(_) => "bun",
@@ -194,8 +188,7 @@ fn node(files: &ProjectFiles<'_>) -> Option<Project> {
     };
     let script = |name: &str| package["scripts"][name].as_str();
     let main = package["main"].as_str().filter(|main| files.has(main));
-    let file =
-        main.or_else(|| files.first(&["server.js", "index.js", "app.js", "src/index.js", "server.mjs"]));
+    let file = main.or_else(|| files.first("server.js index.js app.js src/index.js server.mjs"));
     let (command, line) = match (script("start"), script("dev"), file) {
         (Some(line), ..) => (format!("{manager} start"), line),
         (None, Some(line), _) => (format!("{manager} run dev"), line),
@@ -208,4 +201,94 @@ fn node(files: &ProjectFiles<'_>) -> Option<Project> {
         format!("`{command}` runs `{watcher}`, which restarts by itself too: let the script start the plain server")
     });
     Some(Project { note, ..Project::new("Node", &command, GENERATED, file.or(Some("package.json"))) })
+}
+
+/// Names of folders that programs write to.
+const DATA_NAMES: &str = "downloads download uploads upload data debug logs log tmp temp media cache .cache storage \
+    output outputs exports backups instance";
+/// File name extensions of source code.
+const SOURCE_EXTENSIONS: &str = "rs py js mjs ts tsx jsx go rb php java kt ex exs c h cpp";
+/// Depth to which a folder is searched for source code.
+const SOURCE_DEPTH: usize = 3;
+/// Maximum number of entries of a directory that are searched for source code.
+const MAX_ENTRIES: usize = 2000;
+
+/// A folder that looks like data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct DataFolder {
+    /// The pattern that ignores the folder, such as `/app/uploads/`.
+    pub(crate) pattern: String,
+    /// A source file in the folder, relative to the project. With one, the folder may not be data.
+    pub(crate) source: Option<PathBuf>,
+}
+
+impl DataFolder {
+    /// The path of the folder, relative to the project.
+    pub(crate) fn path(&self) -> &str {
+        self.pattern.trim_matches('/')
+    }
+}
+
+/// The folders that look like data at the top of a project and one level below, sorted. Folders that the
+/// tools of the project generate are left out, because their own patterns ignore them.
+pub(crate) fn data_folders(directory: &Path, project: &Project) -> Vec<DataFolder> {
+    let mut paths = Vec::new();
+    for top in subdirectories(directory) {
+        let is_generated = project.generated.iter().any(|pattern| pattern.trim_matches('/') == top);
+        if has_data_name(&top) {
+            paths.push(top.clone());
+        }
+        if !top.starts_with('.') && !is_generated && !is_word_of(DATA_NAMES, &top) {
+            let below = subdirectories(&directory.join(&top)).into_iter().filter(|name| has_data_name(name));
+            paths.extend(below.map(|name| format!("{top}/{name}")));
+        }
+    }
+    let folder = |path: String| {
+        let source = find_source(&directory.join(&path), SOURCE_DEPTH);
+        let source = source.and_then(|source| source.strip_prefix(directory).map(Path::to_owned).ok());
+        DataFolder { pattern: format!("/{path}/"), source }
+    };
+    let mut folders: Vec<DataFolder> = paths.into_iter().map(folder).collect();
+    folders.retain(|folder| !project.generated.contains(&folder.pattern.as_str()));
+    folders.sort_by(|a, b| a.pattern.cmp(&b.pattern));
+    folders
+}
+
+fn has_data_name(name: &str) -> bool {
+    is_word_of(DATA_NAMES, &name.to_ascii_lowercase())
+}
+
+fn is_word_of(list: &str, word: &str) -> bool {
+    list.split_whitespace().any(|known| known == word)
+}
+
+/// The names of the directories in a directory, sorted. Symbolic links are left out, and names that a pattern
+/// would have to escape.
+fn subdirectories(directory: &Path) -> Vec<String> {
+    let mut names: Vec<String> = std::fs::read_dir(directory)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| name != ".git" && !name.contains(['*', '?', '[', '\\', '\n', '\r', ' ', '!', '#']))
+        .collect();
+    names.sort();
+    names
+}
+
+fn find_source(directory: &Path, depth: usize) -> Option<PathBuf> {
+    let mut entries: Vec<DirEntry> = std::fs::read_dir(directory).ok()?.take(MAX_ENTRIES).flatten().collect();
+    entries.sort_by_key(DirEntry::file_name);
+    let files = entries.iter().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
+    if let Some(source) = files.map(DirEntry::path).find(|path| is_source(path)) {
+        return Some(source);
+    }
+    let below = entries.iter().filter(|entry| depth > 0 && entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    below.map(DirEntry::path).find_map(|directory| find_source(&directory, depth - 1))
+}
+
+fn is_source(path: &Path) -> bool {
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    extension.is_some_and(|extension| is_word_of(SOURCE_EXTENSIONS, extension))
 }
