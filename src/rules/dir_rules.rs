@@ -17,7 +17,7 @@ use super::verdict::{Decision, Layer, Verdict};
 pub(super) type Listing<'a> = Option<&'a dyn Fn(&OsStr) -> bool>;
 
 /// The rules that hold in one directory.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct DirRules {
     /// The sources that decide about the entries.
     sources: Sources,
@@ -47,16 +47,7 @@ struct Exclusion {
 impl DirRules {
     /// The rules above the root directory.
     pub(super) fn above_all(global: &GlobalSources) -> Self {
-        Self {
-            sources: global.sources(),
-            exclusion: None,
-            own_files: Vec::new(),
-            is_inside_top: false,
-            reads_nested_files: false,
-            is_real: true,
-            has_root: false,
-            exclude_file: None,
-        }
+        Self { sources: global.sources(), is_real: true, ..Self::default() }
     }
 
     /// Derives the rules of a directory from the rules of its parent, and reads its rule files.
@@ -67,18 +58,17 @@ impl DirRules {
         global: &GlobalSources,
         listing: Listing<'_>,
     ) -> Self {
-        let is_root = global.is_root(path);
+        let is_root = options.is_root(path);
         let mut dir = Self {
             sources: parent.sources.clone(),
             exclusion: if is_root { None } else { parent.exclusion_of(path) },
-            own_files: Vec::new(),
-            is_inside_top: parent.is_inside_top || global.is_top(path),
+            is_inside_top: parent.is_inside_top || global.tops.iter().any(|top| top == path),
             reads_nested_files: parent.reads_nested_files,
             is_real: is_root
                 || !parent.is_inside_top
                 || (parent.is_real && (listing.is_some() || is_directory(path))),
-            has_root: global.has_root_in(path),
-            exclude_file: None,
+            has_root: options.all_roots().any(|root| root.parent() == Some(path)),
+            ..Self::default()
         };
         let prefix = Prefix::Bytes(path_key::of(path).len() + 1);
         if dir.is_inside_top && !parent.is_inside_top {
@@ -89,7 +79,7 @@ impl DirRules {
         if dir.exclusion.is_none() && dir.is_real && options.vcs && may_have(listing, ".git".as_ref()) {
             dir.enter_repository(path, options, global);
         }
-        if global.is_base(path) {
+        if options.base == path {
             dir.sources = dir.sources.with_prefix(|file| global.is_relative_to_base(file), prefix);
         }
         if dir.exclusion.is_none() && dir.is_real && dir.reads_nested_files {
@@ -100,8 +90,8 @@ impl DirRules {
 
     /// Whether everything in a subdirectory is excluded, so that it needs no rules of its own. A root is
     /// never excluded, and a directory above a root is looked into.
-    pub(super) fn excludes_all_of(&self, subdirectory: &Path, global: &GlobalSources) -> bool {
-        self.exclusion.is_some() && !global.has_root_below(subdirectory) && !global.is_root(subdirectory)
+    pub(super) fn excludes_all_of(&self, subdirectory: &Path, options: &Options) -> bool {
+        self.exclusion.is_some() && !options.all_roots().any(|root| root.starts_with(subdirectory))
     }
 
     /// Decides about an entry of this directory that is no root.

@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::git::GitEnv;
 use super::pattern::Case;
@@ -64,6 +64,12 @@ impl Options {
     /// The working directory and the watched trees.
     pub(super) fn all_roots(&self) -> impl Iterator<Item = &PathBuf> {
         [&self.base].into_iter().chain(&self.roots)
+    }
+
+    /// Whether a path is the working directory or a watched tree. It counts even if a rule of a directory above it
+    /// matches.
+    pub(super) fn is_root(&self, path: &Path) -> bool {
+        self.all_roots().any(|root| root == path)
     }
 
     /// Whether case counts in patterns.

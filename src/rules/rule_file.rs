@@ -101,7 +101,7 @@ impl RuleFile {
 
     /// Makes a source of patterns that are not lines of a file: nothing is trimmed, and `#` starts no
     /// comment.
-    pub(super) fn from_patterns(layer: Layer, patterns: &[Vec<u8>], case: Case) -> Self {
+    pub(super) fn from_patterns(patterns: &[Vec<u8>], case: Case) -> Self {
         let mut content = Vec::new();
         let mut rules = Vec::new();
         for (index, text) in patterns.iter().enumerate() {
@@ -112,7 +112,7 @@ impl RuleFile {
             let pattern = Pattern::parse(text, case);
             rules.push(RuleLine { line_start: start, start, end, number: index as u32 + 1, pattern });
         }
-        Self::new(None, layer, content, rules, case)
+        Self::new(None, Layer::Patterns, content, rules, case)
     }
 
     fn new(

@@ -85,30 +85,22 @@ impl Rules {
     #[must_use]
     pub fn verdict(&self, path: &Path, kind: EntryKind) -> Verdict {
         let watched = Verdict { decision: Decision::Watched, by: None, parent: None };
-        let key = path_key::of(path);
-        let Some((parent, name)) = path_key::split(key) else {
-            let clean = path_key::clean(path);
-            let is_same = clean.as_os_str() == path.as_os_str();
-            return if is_same || !clean.has_root() { watched } else { self.verdict(&clean, kind) };
-        };
-        let Some(dir) = self.cached(parent).or_else(|| self.learn_parent(path)) else {
-            return self.verdict(&path_key::clean(path), kind);
-        };
-        if self.shared.is_root(&dir, path) { watched } else { dir.verdict(key, name, kind) }
+        if let Some((dir, key, name)) = self.rules_for(path) {
+            return if self.shared.is_root(&dir, path) { watched } else { dir.verdict(key, name, kind) };
+        }
+        let clean = path_key::clean(path);
+        let is_same = clean.as_os_str() == path.as_os_str();
+        if is_same || !clean.has_root() { watched } else { self.verdict(&clean, kind) }
     }
 
     /// Whether an absolute path is ignored. This is [`Rules::verdict`] without the explanation: it does not
     /// allocate if the directory was asked about before.
     #[must_use]
     pub fn is_ignored(&self, path: &Path, kind: EntryKind) -> bool {
-        let key = path_key::of(path);
-        let Some((parent, name)) = path_key::split(key) else {
-            return self.verdict(path, kind).is_ignored();
-        };
-        let Some(dir) = self.cached(parent).or_else(|| self.learn_parent(path)) else {
-            return self.verdict(path, kind).is_ignored();
-        };
-        !self.shared.is_root(&dir, path) && dir.ignores(key, name, kind)
+        match self.rules_for(path) {
+            Some((dir, key, name)) => !self.shared.is_root(&dir, path) && dir.ignores(key, name, kind),
+            None => self.verdict(path, kind).is_ignored(),
+        }
     }
 
     /// The rules for the entries of a directory that the caller has just listed. `has_entry` says whether an
@@ -208,9 +200,13 @@ impl Rules {
         sync::read(&self.shared.state).cache.get(dir_key).cloned()
     }
 
-    /// Reads the rules of a path's directory. `None` if the path is not clean.
-    fn learn_parent(&self, path: &Path) -> Option<Arc<DirRules>> {
-        if path_key::is_clean(path_key::of(path)) { self.learn(path.parent()?, None) } else { None }
+    /// The rules of a path's directory, the key of the path, and its last component. `None` if the path is not
+    /// clean, and for the root directory.
+    fn rules_for<'p>(&self, path: &'p Path) -> Option<(Arc<DirRules>, &'p [u8], &'p [u8])> {
+        let key = path_key::of(path);
+        let (parent, name) = path_key::split(key)?;
+        let learn = || if path_key::is_clean(key) { self.learn(path.parent()?, None) } else { None };
+        Some((self.cached(parent).or_else(learn)?, key, name))
     }
 
     /// Reads the rules of a directory and of the directories above it that are not cached. `None` if the path
@@ -235,7 +231,7 @@ impl Rules {
         let mut learned = Vec::new();
         let mut rules = known.unwrap_or_else(|| Arc::new(DirRules::above_all(&global)));
         for path in unknown.into_iter().rev() {
-            if rules.excludes_all_of(path, &global) {
+            if rules.excludes_all_of(path, &self.shared.options) {
                 break;
             }
             let listing = if path == dir { listing } else { None };
@@ -250,7 +246,7 @@ impl Rules {
 impl Shared {
     /// Whether an entry of a directory is a root.
     fn is_root(&self, dir: &DirRules, path: &Path) -> bool {
-        dir.has_root && self.options.all_roots().any(|root| root == path)
+        dir.has_root && self.options.is_root(path)
     }
 
     /// Whether rules are read from files of this name in every directory. `.git` is such a name, because it

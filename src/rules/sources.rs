@@ -124,18 +124,11 @@ pub(super) struct GlobalSources {
     /// The file of `core.excludesFile`.
     pub(super) git_excludes: Option<Arc<RuleFile>>,
     builtin: Option<Arc<RuleFile>>,
-    /// The working directory first, then the roots of the watch.
-    roots: Vec<Root>,
+    /// The directories where the nested rule files of the roots begin: the top of the root's repository, or the root
+    /// itself.
+    pub(super) tops: Vec<PathBuf>,
     /// The rule files outside the roots, whether they exist or not; sorted.
     pub(super) outside_files: Vec<PathBuf>,
-}
-
-/// The working directory or a root of the watch. It counts even if a rule of a directory above it matches.
-#[derive(Debug)]
-struct Root {
-    path: PathBuf,
-    /// Where nested rule files begin: the top of the root's repository, or the root itself.
-    top: PathBuf,
 }
 
 impl GlobalSources {
@@ -149,18 +142,20 @@ impl GlobalSources {
             };
             files.push(Arc::new(file));
         }
-        let roots: Vec<Root> = options.all_roots().map(|path| Root::new(path)).collect();
+        let top_of =
+            |root: &PathBuf| Repository::containing(root).map_or(root.clone(), |found| found.top.into());
+        let tops: Vec<PathBuf> = options.all_roots().map(top_of).collect();
         let git_excludes = options.git.excludes_file.as_deref().filter(|_| options.vcs);
         let git_excludes = git_excludes
             .and_then(|path| RuleFile::read(path, Layer::GitGlobal, Symlink::Follow, case))
             .map(Arc::new);
         Ok(Self {
-            patterns: Arc::new(RuleFile::from_patterns(Layer::Patterns, &options.patterns, case)),
+            patterns: Arc::new(RuleFile::from_patterns(&options.patterns, case)),
             files,
             git_excludes,
             builtin: options.builtin.then(|| Arc::new(builtin(case))),
-            outside_files: outside_files(options, &roots),
-            roots,
+            outside_files: outside_files(options, &tops),
+            tops,
         })
     }
 
@@ -184,54 +179,20 @@ impl GlobalSources {
     pub(super) fn is_relative_to_base(&self, file: &RuleFile) -> bool {
         file.layer == Layer::Patterns || self.files.iter().any(|known| std::ptr::eq(&**known, file))
     }
-
-    /// Whether a path is the working directory.
-    pub(super) fn is_base(&self, path: &Path) -> bool {
-        self.roots.first().is_some_and(|base| base.path == path)
-    }
-
-    /// Whether a path is the working directory or a root.
-    pub(super) fn is_root(&self, path: &Path) -> bool {
-        self.roots.iter().any(|root| root.path == path)
-    }
-
-    /// Whether nested rule files of some root begin in a directory.
-    pub(super) fn is_top(&self, path: &Path) -> bool {
-        self.roots.iter().any(|root| root.top == path)
-    }
-
-    /// Whether a root is an entry of a directory.
-    pub(super) fn has_root_in(&self, dir: &Path) -> bool {
-        self.roots.iter().any(|root| root.path.parent() == Some(dir))
-    }
-
-    /// Whether a root lies below a directory, at any depth.
-    pub(super) fn has_root_below(&self, dir: &Path) -> bool {
-        self.roots.iter().any(|root| root.path != dir && root.path.starts_with(dir))
-    }
 }
 
-impl Root {
-    fn new(path: &Path) -> Self {
-        let top = Repository::containing(path).map_or(path, |repository| repository.top);
-        Self { path: path.to_path_buf(), top: top.to_path_buf() }
-    }
-
-    /// The directories above the root that contain rule files for it.
-    fn dirs_above(&self) -> impl Iterator<Item = &Path> {
-        self.path.ancestors().skip(1).take_while(|dir| dir.starts_with(&self.top))
-    }
-}
-
-fn outside_files(options: &Options, roots: &[Root]) -> Vec<PathBuf> {
+/// The rule files outside the roots. `tops` as in [`GlobalSources::tops`], in the order of the roots.
+fn outside_files(options: &Options, tops: &[PathBuf]) -> Vec<PathBuf> {
     let mut files = options.files.clone();
     if options.vcs {
         files.extend(options.git.excludes_file.clone());
-        let repositories = roots.iter().filter_map(|root| Repository::with_top(&root.top));
+        let repositories = tops.iter().filter_map(|top| Repository::with_top(top));
         files.extend(repositories.map(|repository| repository.exclude_file()));
     }
-    for dir in roots.iter().flat_map(Root::dirs_above) {
-        files.extend(options.nested_files().map(|(name, _)| dir.join(name)));
+    for (root, top) in options.all_roots().zip(tops) {
+        for dir in root.ancestors().skip(1).take_while(|dir| dir.starts_with(top)) {
+            files.extend(options.nested_files().map(|(name, _)| dir.join(name)));
+        }
     }
     files.sort_unstable();
     files.dedup();
