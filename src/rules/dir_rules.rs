@@ -9,8 +9,8 @@ use super::options::Options;
 use super::path_key;
 use super::pattern::EntryKind;
 use super::rule_file::{RuleFile, Symlink};
-use super::sources::{GlobalSources, Match, Prefix, Sources};
-use super::verdict::{Decision, Layer, Verdict};
+use super::sources::{GlobalSources, Sources};
+use super::verdict::{Decision, Layer, Rule, Verdict};
 
 /// The listing of a directory: answers whether an entry of a name exists, without regard to case. `None`: the
 /// directory was not listed, so any entry may exist.
@@ -41,7 +41,7 @@ pub(super) struct DirRules {
 #[derive(Debug)]
 struct Exclusion {
     dir: PathBuf,
-    by: Match,
+    by: Arc<Rule>,
 }
 
 impl DirRules {
@@ -66,11 +66,11 @@ impl DirRules {
             reads_nested_files: parent.reads_nested_files,
             is_real: is_root
                 || !parent.is_inside_top
-                || (parent.is_real && (listing.is_some() || is_directory(path))),
+                || (parent.is_real && (listing.is_some() || EntryKind::of_path(path) == EntryKind::Dir)),
             has_root: options.all_roots().any(|root| root.parent() == Some(path)),
             ..Self::default()
         };
-        let prefix = Prefix::Bytes(path_key::of(path).len() + 1);
+        let prefix = Some(path_key::of(path).len() + 1);
         if dir.is_inside_top && !parent.is_inside_top {
             // The tree of a root starts here, so the sources above it do not apply.
             dir.sources = global.sources().with_prefix(|file| file.layer == Layer::GitGlobal, prefix);
@@ -97,19 +97,13 @@ impl DirRules {
     /// Decides about an entry of this directory that is no root.
     pub(super) fn verdict(&self, key: &[u8], name: &[u8], kind: EntryKind) -> Verdict {
         if let Some(exclusion) = &self.exclusion {
-            return Verdict {
-                decision: Decision::Ignored,
-                by: Some(Arc::new(exclusion.by.rule())),
-                parent: Some(exclusion.dir.clone()),
-            };
+            let (by, parent) = (Some(Arc::clone(&exclusion.by)), Some(exclusion.dir.clone()));
+            return Verdict { decision: Decision::Ignored, by, parent };
         }
         let by = self.sources.decide(key, name, kind);
-        let is_ignored = by.as_ref().is_some_and(|by| !by.is_negated());
-        Verdict {
-            decision: if is_ignored { Decision::Ignored } else { Decision::Watched },
-            by: by.map(|by| Arc::new(by.rule())),
-            parent: None,
-        }
+        let is_ignored = by.as_ref().is_some_and(|by| !by.negated);
+        let decision = if is_ignored { Decision::Ignored } else { Decision::Watched };
+        Verdict { decision, by, parent: None }
     }
 
     /// Whether an entry of this directory that is no root is ignored. Does not allocate.
@@ -124,7 +118,7 @@ impl DirRules {
         }
         let key = path_key::of(path);
         let (_, name) = path_key::split(key)?;
-        let by = self.sources.decide(key, name, EntryKind::Dir).filter(|by| !by.is_negated())?;
+        let by = self.sources.decide(key, name, EntryKind::Dir).filter(|by| !by.negated)?;
         Some(Arc::new(Exclusion { dir: path.to_path_buf(), by }))
     }
 
@@ -132,7 +126,7 @@ impl DirRules {
     fn enter_repository(&mut self, path: &Path, options: &Options, global: &GlobalSources) {
         let Some(repository) = Repository::with_top(path) else { return };
         self.reads_nested_files = true;
-        let prefix = Prefix::Bytes(path_key::of(path).len() + 1);
+        let prefix = Some(path_key::of(path).len() + 1);
         self.sources = self.sources.without(&[Layer::Gitignore, Layer::GitExclude, Layer::GitGlobal]);
         if let Some(excludes) = &global.git_excludes {
             self.sources = self.sources.with(excludes, prefix);
@@ -144,23 +138,19 @@ impl DirRules {
     }
 
     fn read_nested_files(&mut self, path: &Path, options: &Options, listing: Listing<'_>) {
-        let prefix = Prefix::Bytes(path_key::of(path).len() + 1);
+        let prefix = Some(path_key::of(path).len() + 1);
         for (name, layer) in options.nested_files().filter(|(name, _)| may_have(listing, name)) {
             let file = RuleFile::read(&path.join(name), layer, Symlink::Skip, options.case());
             self.add_own_file(file, prefix);
         }
     }
 
-    fn add_own_file(&mut self, file: Option<RuleFile>, prefix: Prefix) {
+    fn add_own_file(&mut self, file: Option<RuleFile>, prefix: Option<usize>) {
         if let Some(file) = file.map(Arc::new) {
             self.sources = self.sources.with(&file, prefix);
             self.own_files.push(file);
         }
     }
-}
-
-fn is_directory(path: &Path) -> bool {
-    path.symlink_metadata().is_ok_and(|found| found.is_dir())
 }
 
 /// Whether a file may exist in a directory. A name with a slash is in no listing. A name that is not ASCII may be

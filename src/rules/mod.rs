@@ -7,7 +7,6 @@ mod rules;
 mod options;
 mod verdict;
 mod lint;
-mod dir_cache;
 mod dir_rules;
 mod sources;
 mod rule_file;

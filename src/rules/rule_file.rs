@@ -96,7 +96,8 @@ impl RuleFile {
             line_start = text_start + len + 1;
             text_start = line_start;
         }
-        Self::new(source, layer, content, rules, case)
+        let index = PatternIndex::new(rules.iter().map(|rule| &rule.pattern), case);
+        Self { source, layer, content, rules, read_error: None, index }
     }
 
     /// Makes a source of patterns that are not lines of a file: nothing is trimmed, and `#` starts no
@@ -112,18 +113,8 @@ impl RuleFile {
             let pattern = Pattern::parse(text, case);
             rules.push(RuleLine { line_start: start, start, end, number: index as u32 + 1, pattern });
         }
-        Self::new(None, Layer::Patterns, content, rules, case)
-    }
-
-    fn new(
-        source: Option<PathBuf>,
-        layer: Layer,
-        content: Vec<u8>,
-        rules: Vec<RuleLine>,
-        case: Case,
-    ) -> Self {
         let index = PatternIndex::new(rules.iter().map(|rule| &rule.pattern), case);
-        Self { source, layer, content, rules, read_error: None, index }
+        Self { source: None, layer: Layer::Patterns, content, rules, read_error: None, index }
     }
 
     /// Whether case counts for these rules.

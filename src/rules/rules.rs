@@ -1,14 +1,15 @@
 //! The rules of a working directory: all layers together, cached by directory.
 
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
+use std::hash::BuildHasherDefault;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
 
-use super::dir_cache::DirCache;
 use super::dir_rules::{DirRules, Listing};
 use super::options::{Error, Options};
-use super::path_key;
+use super::path_key::{self, KeyHasher};
 use super::pattern::EntryKind;
 use super::rule_file::RuleFile;
 use super::sources::GlobalSources;
@@ -130,7 +131,9 @@ impl Rules {
         let state = sync::read(&self.shared.state);
         let is_exclude_file = |dir: &Arc<DirRules>| dir.exclude_file.as_deref() == Some(path);
         state.global.outside_files.binary_search_by(|known| known.as_path().cmp(path)).is_ok()
-            || (self.shared.options.vcs && name == "exclude" && state.cache.iter().any(is_exclude_file))
+            || (self.shared.options.vcs
+                && name == "exclude"
+                && state.cache.dirs.values().any(is_exclude_file))
     }
 
     /// The rule files that a watch on the roots does not see, sorted, whether they exist or not:
@@ -139,7 +142,7 @@ impl Rules {
     pub fn outside_files(&self) -> Vec<PathBuf> {
         let state = sync::read(&self.shared.state);
         let mut files = state.global.outside_files.clone();
-        files.extend(state.cache.iter().filter_map(|dir| dir.exclude_file.clone()));
+        files.extend(state.cache.dirs.values().filter_map(|dir| dir.exclude_file.clone()));
         drop(state);
         files.sort_unstable();
         files.dedup();
@@ -179,7 +182,7 @@ impl Rules {
     pub(super) fn rule_files(&self) -> Vec<Arc<RuleFile>> {
         let state = sync::read(&self.shared.state);
         let mut files: Vec<Arc<RuleFile>> = state.global.rule_files().cloned().collect();
-        files.extend(state.cache.iter().flat_map(|dir| &dir.own_files).cloned());
+        files.extend(state.cache.dirs.values().flat_map(|dir| &dir.own_files).cloned());
         drop(state);
         files.sort_by(|a, b| (&a.source, b.layer).cmp(&(&b.source, a.layer)));
         files
@@ -197,7 +200,7 @@ impl Rules {
     }
 
     fn cached(&self, dir_key: &[u8]) -> Option<Arc<DirRules>> {
-        sync::read(&self.shared.state).cache.get(dir_key).cloned()
+        sync::read(&self.shared.state).cache.dirs.get(dir_key).cloned()
     }
 
     /// The rules of a path's directory, the key of the path, and its last component. `None` if the path is not
@@ -253,6 +256,47 @@ impl Shared {
     /// makes its directory the top of a repository.
     fn is_rule_file_name(&self, name: &OsStr) -> bool {
         self.options.nested_files().any(|(known, _)| known == name) || (self.options.vcs && name == ".git")
+    }
+}
+
+/// The rules of the directories that were asked about.
+#[derive(Debug, Default)]
+struct DirCache {
+    /// By the key of the directory's path.
+    dirs: HashMap<Arc<[u8]>, Arc<DirRules>, BuildHasherDefault<KeyHasher>>,
+    /// The keys of `dirs` in order, so that a subtree is found without a scan of all of them.
+    ordered: BTreeSet<Arc<[u8]>>,
+    /// The number of calls that forgot something. Rules that were read at an earlier version may be outdated.
+    version: u64,
+}
+
+impl DirCache {
+    /// Adds rules that were read while the cache was at `version`. Does nothing if it is not any more.
+    fn insert(&mut self, version: u64, learned: Vec<(Arc<[u8]>, Arc<DirRules>)>) {
+        if self.version == version {
+            self.ordered.extend(learned.iter().map(|(key, _)| Arc::clone(key)));
+            self.dirs.extend(learned);
+        }
+    }
+
+    /// Forgets a directory and everything below it.
+    fn forget(&mut self, dir: &Path) {
+        self.version += 1;
+        let key = path_key::of(dir);
+        // The keys below a directory sort between its key with `/` and its key with the byte after `/`.
+        let bound = |last: u8| Arc::<[u8]>::from([key, &[last]].concat());
+        let below: Vec<Arc<[u8]>> = self.ordered.range(bound(b'/')..bound(b'/' + 1)).cloned().collect();
+        for known in below.into_iter().chain([Arc::from(key)]) {
+            self.ordered.remove(&known);
+            self.dirs.remove(&known);
+        }
+    }
+
+    /// Forgets all directories.
+    fn clear(&mut self) {
+        self.version += 1;
+        self.dirs.clear();
+        self.ordered.clear();
     }
 }
 

@@ -1,13 +1,13 @@
 //! The rule files that apply to the entries of one directory, and those that apply to the whole tree.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::git::Repository;
 use super::options::{Error, Options};
 use super::pattern::{Case, EntryKind, Query};
-use super::rule_file::{RuleFile, RuleLine, Symlink};
+use super::rule_file::{RuleFile, Symlink};
 use super::verdict::{Layer, Rule};
 
 /// The rule files that apply to the entries of one directory, the deciding one first. Cheap to clone.
@@ -20,55 +20,25 @@ pub(super) struct Sources {
 #[derive(Debug, Clone)]
 struct Source {
     file: Arc<RuleFile>,
-    prefix: Prefix,
-}
-
-/// The prefix of an absolute path that the patterns of a source do not see.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Prefix {
-    /// The directory of the source and its slash, as a number of bytes.
-    Bytes(usize),
-    /// The path lies elsewhere, so only patterns for file names apply.
-    Elsewhere,
-}
-
-/// A rule that matched.
-#[derive(Debug, Clone)]
-pub(super) struct Match {
-    file: Arc<RuleFile>,
-    index: u32,
-}
-
-impl Match {
-    /// Whether the rule takes the path back (`!`).
-    pub(super) fn is_negated(&self) -> bool {
-        self.line().pattern.negated
-    }
-
-    /// The rule as a verdict names it.
-    pub(super) fn rule(&self) -> Rule {
-        let line = self.line();
-        Rule {
-            layer: self.file.layer,
-            source: self.file.source.clone(),
-            line: line.number,
-            column: line.column(),
-            pattern: self.file.text(line).to_vec(),
-            negated: line.pattern.negated,
-        }
-    }
-
-    fn line(&self) -> &RuleLine {
-        &self.file.rules[self.index as usize]
-    }
+    /// The length of the prefix of an absolute path that the patterns do not see: the directory of the source and its
+    /// slash. `None`: the path lies elsewhere, so only patterns for file names apply.
+    prefix: Option<usize>,
 }
 
 impl Sources {
-    /// The rule that decides about an entry of this directory: the match in the first source that has one.
+    /// The rule that decides about an entry of this directory: the last match in the first source that has one.
     /// `key` is the key of the entry's path, `name` its last component.
-    pub(super) fn decide(&self, key: &[u8], name: &[u8], kind: EntryKind) -> Option<Match> {
+    pub(super) fn decide(&self, key: &[u8], name: &[u8], kind: EntryKind) -> Option<Arc<Rule>> {
         let (file, index) = self.find(key, name, kind)?;
-        Some(Match { file: Arc::clone(file), index })
+        let line = &file.rules[index as usize];
+        Some(Arc::new(Rule {
+            layer: file.layer,
+            source: file.source.clone(),
+            line: line.number,
+            column: line.column(),
+            pattern: file.text(line).to_vec(),
+            negated: line.pattern.negated,
+        }))
     }
 
     /// Whether the deciding rule ignores an entry of this directory. Does not allocate.
@@ -77,7 +47,7 @@ impl Sources {
     }
 
     /// These sources and one more, which decides before the others of its layer and before lower layers.
-    pub(super) fn with(&self, file: &Arc<RuleFile>, prefix: Prefix) -> Self {
+    pub(super) fn with(&self, file: &Arc<RuleFile>, prefix: Option<usize>) -> Self {
         if file.is_idle() {
             return self.clone();
         }
@@ -94,7 +64,7 @@ impl Sources {
     }
 
     /// These sources, with a new prefix for some of them.
-    pub(super) fn with_prefix(&self, applies_to: impl Fn(&RuleFile) -> bool, prefix: Prefix) -> Self {
+    pub(super) fn with_prefix(&self, applies_to: impl Fn(&RuleFile) -> bool, prefix: Option<usize>) -> Self {
         let changed = |source: &Source| Source {
             file: Arc::clone(&source.file),
             prefix: if applies_to(&source.file) { prefix } else { source.prefix },
@@ -105,10 +75,7 @@ impl Sources {
     fn find(&self, key: &[u8], name: &[u8], kind: EntryKind) -> Option<(&Arc<RuleFile>, u32)> {
         let mut query = Query::new(name, None, kind);
         self.list.iter().find_map(|Source { file, prefix }| {
-            query.path = match prefix {
-                Prefix::Bytes(len) => key.get(*len..),
-                Prefix::Elsewhere => None,
-            };
+            query.path = prefix.and_then(|len| key.get(len..));
             file.last_match(query).map(|index| (file, index))
         })
     }
@@ -167,7 +134,7 @@ impl GlobalSources {
             .chain(&self.git_excludes)
             .chain(self.files.iter().rev())
             .chain([&self.patterns]);
-        low_to_high.fold(Sources::default(), |sources, file| sources.with(file, Prefix::Elsewhere))
+        low_to_high.fold(Sources::default(), |sources, file| sources.with(file, None))
     }
 
     /// All rule files among the sources.

@@ -42,14 +42,13 @@ pub(super) struct SessionTask {
 
 /// One message of one part.
 enum Message {
-    Watch(watch::Event),
-    WatchEnded,
+    /// `None` if the watch has ended.
+    Watch(Option<watch::Event>),
     Request(WatchRequest),
     Supervisor(supervise::Event),
+    /// `None` if the proxy has ended.
     #[cfg(feature = "proxy")]
-    Proxy(proxy::Event),
-    #[cfg(feature = "proxy")]
-    ProxyEnded,
+    Proxy(Option<proxy::Event>),
 }
 
 impl SessionTask {
@@ -102,8 +101,8 @@ impl SessionTask {
             match self.next_message().await {
                 Some(Message::Supervisor(supervise::Event::Ended(exit))) => break exit,
                 Some(Message::Supervisor(event)) => self.route_supervisor(event).await,
-                Some(Message::Watch(event)) => self.route_watch(event),
-                Some(Message::WatchEnded) => self.watch = None,
+                Some(Message::Watch(Some(event))) => self.route_watch(event),
+                Some(Message::Watch(None)) => self.watch = None,
                 Some(Message::Request(WatchRequest::Rescan)) => {
                     if let Some(watch) = &self.watch {
                         watch.handle().rescan();
@@ -111,9 +110,9 @@ impl SessionTask {
                 }
                 Some(Message::Request(WatchRequest::Rewatch(options))) => self.rewatch(*options).await,
                 #[cfg(feature = "proxy")]
-                Some(Message::Proxy(event)) => self.route_proxy(event),
+                Some(Message::Proxy(Some(event))) => self.route_proxy(event),
                 #[cfg(feature = "proxy")]
-                Some(Message::ProxyEnded) => self.proxy = None,
+                Some(Message::Proxy(None)) => self.proxy = None,
                 None => break SupervisorExit::Asked,
             }
         };
@@ -230,7 +229,7 @@ impl SessionTask {
 
 async fn next_of_watch(watch: &mut Option<Watch>) -> Message {
     match watch {
-        Some(watch) => watch.next_event().await.map_or(Message::WatchEnded, Message::Watch),
+        Some(watch) => Message::Watch(watch.next_event().await),
         None => std::future::pending().await,
     }
 }
@@ -238,7 +237,7 @@ async fn next_of_watch(watch: &mut Option<Watch>) -> Message {
 #[cfg(feature = "proxy")]
 async fn next_of_proxy(proxy: &mut Option<Proxy>) -> Message {
     match proxy {
-        Some(proxy) => proxy.next_event().await.map_or(Message::ProxyEnded, Message::Proxy),
+        Some(proxy) => Message::Proxy(proxy.next_event().await),
         None => std::future::pending().await,
     }
 }
