@@ -153,8 +153,8 @@ impl DirRules {
     }
 }
 
-/// Whether a file may exist in a directory. A name with a slash is in no listing. A name that is not ASCII may be
-/// listed in another Unicode normal form, which some file systems treat as the same name.
+/// Whether a file may exist in a directory. A name with a slash is in no listing. A name that is not ASCII may
+/// be listed in another Unicode normal form, which some file systems treat as the same name.
 fn may_have(listing: Listing<'_>, name: &OsStr) -> bool {
     let is_listable = name.is_ascii() && !name.as_encoded_bytes().contains(&b'/');
     listing.is_none_or(|has_entry| !is_listable || has_entry(name))

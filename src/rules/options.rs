@@ -17,9 +17,9 @@ pub(super) const WATCHDOG_NAME: &str = ".watchdogignore";
 pub struct Options {
     /// The working directory, absolute. `patterns` and `files` are relative to it.
     pub base: PathBuf,
-    /// The watched trees, absolute or relative to `base`. They always include `base`. A root counts even if a
-    /// rule of a directory above it matches. Nested rule files are read from the top of the root's repository
-    /// down, or from the root itself outside a repository.
+    /// The watched trees, absolute or relative to `base`; if there are none, `base` alone. A root and `base`
+    /// count even if a rule of a directory above them matches. Nested rule files are read from the top of the
+    /// root's repository down, or from the root itself outside a repository.
     pub roots: Vec<PathBuf>,
     /// Single patterns in gitignore syntax, as bytes. They are the highest layer.
     pub patterns: Vec<Vec<u8>>,
@@ -38,7 +38,8 @@ pub struct Options {
 }
 
 impl Options {
-    /// The defaults for a working directory: `.watchignore`, `.watchdogignore`, git's files and the built-in rules.
+    /// The defaults for a working directory: `.watchignore`, `.watchdogignore`, git's files and the built-in
+    /// rules.
     #[must_use]
     pub fn new(base: impl Into<PathBuf>) -> Self {
         Self {
@@ -66,8 +67,7 @@ impl Options {
         [&self.base].into_iter().chain(&self.roots)
     }
 
-    /// Whether a path is the working directory or a watched tree. It counts even if a rule of a directory above it
-    /// matches.
+    /// Whether a path is the working directory or a watched tree.
     pub(super) fn is_root(&self, path: &Path) -> bool {
         self.all_roots().any(|root| root == path)
     }

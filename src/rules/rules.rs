@@ -266,12 +266,12 @@ struct DirCache {
     dirs: HashMap<Arc<[u8]>, Arc<DirRules>, BuildHasherDefault<KeyHasher>>,
     /// The keys of `dirs` in order, so that a subtree is found without a scan of all of them.
     ordered: BTreeSet<Arc<[u8]>>,
-    /// The number of calls that forgot something. Rules that were read at an earlier version may be outdated.
+    /// The number of calls that forgot something. Rules that were read before the last one may be outdated.
     version: u64,
 }
 
 impl DirCache {
-    /// Adds rules that were read while the cache was at `version`. Does nothing if it is not any more.
+    /// Adds rules that were read while the cache was at `version`. Drops them if something was forgotten since.
     fn insert(&mut self, version: u64, learned: Vec<(Arc<[u8]>, Arc<DirRules>)>) {
         if self.version == version {
             self.ordered.extend(learned.iter().map(|(key, _)| Arc::clone(key)));

@@ -20,13 +20,13 @@ pub(super) struct Sources {
 #[derive(Debug, Clone)]
 struct Source {
     file: Arc<RuleFile>,
-    /// The length of the prefix of an absolute path that the patterns do not see: the directory of the source and its
-    /// slash. `None`: the path lies elsewhere, so only patterns for file names apply.
+    /// The length of the part of an absolute path that the patterns do not see: the directory of the source and
+    /// its slash. `None`: the path lies elsewhere, so only patterns for file names apply.
     prefix: Option<usize>,
 }
 
 impl Sources {
-    /// The rule that decides about an entry of this directory: the last match in the first source that has one.
+    /// The rule that decides about an entry of this directory: the last match in the first source with any.
     /// `key` is the key of the entry's path, `name` its last component.
     pub(super) fn decide(&self, key: &[u8], name: &[u8], kind: EntryKind) -> Option<Arc<Rule>> {
         let (file, index) = self.find(key, name, kind)?;
@@ -91,7 +91,7 @@ pub(super) struct GlobalSources {
     /// The file of `core.excludesFile`.
     pub(super) git_excludes: Option<Arc<RuleFile>>,
     builtin: Option<Arc<RuleFile>>,
-    /// The directories where the nested rule files of the roots begin: the top of the root's repository, or the root
+    /// For each root, the directory where its nested rule files begin: the top of its repository, or the root
     /// itself.
     pub(super) tops: Vec<PathBuf>,
     /// The rule files outside the roots, whether they exist or not; sorted.

@@ -138,8 +138,8 @@ mod tests {
     #[test]
     fn subsumption_is_found_where_it_can_be_proven() {
         // A wide and a narrow pattern each.
-        let yes = "* a, *.log a.log, *.log /x/a.log, *.log x*.log, *.log x/**/*.a.log, a /a, a x/a, a/ /a/, a a/, \
-                   a/** a/b, a/** a/*.c, a* ab*.c, **/a a, [ab] a, a/* a/b";
+        let yes = "* a, *.log a.log, *.log /x/a.log, *.log x*.log, *.log x/**/*.a.log, a /a, a x/a, a/ /a/, \
+                   a a/, a/** a/b, a/** a/*.c, a* ab*.c, **/a a, [ab] a, a/* a/b";
         let no =
             "a/ a, /a a, *.log *.lo, a* x/ba, /a* a*, a/* a/b/c, *.log *, a/* a/**, a? a*, x/a a, x*/ xa";
         let parse = |text: &str| Pattern::parse(text.as_bytes(), Case::Sensitive);
