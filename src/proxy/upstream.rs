@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 /// Maximum time for a server to accept a connection, because it is loaded or its backlog is full.
@@ -32,7 +33,7 @@ const LISTENER_PROOF_TIME: Duration = Duration::from_millis(150);
 /// The error of the system call, or [`io::ErrorKind::TimedOut`] if the upstream does not accept within ten
 /// seconds.
 pub(super) async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
-    let stream = tokio::time::timeout(CONNECT_TIMEOUT, connect_repeatedly(address)).await??;
+    let stream = connect_repeatedly(address).await?;
     // Without a listener, a loopback connection can connect to its own port: TCP's simultaneous open.
     if stream.local_addr()? == address {
         return Err(io::ErrorKind::ConnectionRefused.into());
@@ -56,18 +57,17 @@ pub(super) async fn is_listening(address: SocketAddr) -> bool {
     tokio::time::timeout(LISTENER_PROOF_TIME, stream.peek(&mut [0])).await.is_err()
 }
 
-/// Repeats an attempt that did not end in time. The server never sees a dropped attempt.
+/// On loopback, repeats an attempt that did not end in time. The server never sees a dropped attempt.
 async fn connect_repeatedly(address: SocketAddr) -> io::Result<TcpStream> {
-    if !address.ip().is_loopback() {
-        return TcpStream::connect(address).await;
-    }
-    let mut timeout = FIRST_ATTEMPT_TIMEOUT;
-    loop {
+    let end = Instant::now() + CONNECT_TIMEOUT;
+    let mut timeout = if address.ip().is_loopback() { FIRST_ATTEMPT_TIMEOUT } else { CONNECT_TIMEOUT };
+    while Instant::now() < end {
         if let Ok(attempt) = tokio::time::timeout(timeout, TcpStream::connect(address)).await {
             return attempt;
         }
         timeout = (timeout * 2).min(MAX_ATTEMPT_TIMEOUT);
     }
+    Err(io::ErrorKind::TimedOut.into())
 }
 
 /// The task that drives one connection to the upstream. Dropping it closes the connection.
