@@ -3,4 +3,5 @@
 pub(crate) mod check;
 pub(crate) mod explain;
 pub(crate) mod init;
+mod init_files;
 pub(crate) mod list;
