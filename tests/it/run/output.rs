@@ -291,7 +291,8 @@ fn escape_sequences_are_no_keys() {
     let mut terminal = Pty::devrun(&sandbox, &["--", "sh", "-c", script]);
     terminal.expect("\x1b[6n");
     wait_until("devrun reads keys", || terminal.modes() == (false, false));
-    terminal.send("\x1b[12;40R\x1bOQ\x1b[A\n");
+    // The cursor position, F2, an arrow, F5, Alt-q, a mouse event, the background colour.
+    terminal.send("\x1b[12;40R\x1bOQ\x1b[A\x1b[15~\x1bq\x1b[<0;10;5M\x1b]11;rgb:0000/0000/0000\x1b\\\n");
     terminal.send("?");
     terminal.expect("q quit");
     assert!(!terminal.seen().contains("child 2"), "{}", terminal.seen());

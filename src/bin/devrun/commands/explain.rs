@@ -9,13 +9,12 @@ use std::path::{Path, PathBuf};
 
 use devrun::rules::{DefectKind, EntryKind, Layer, Rule, Rules, Scope, Verdict};
 use devrun::watch::Selection;
-use serde::Serialize;
 
 use crate::cli::values::Format;
 use crate::config::Settings;
 use crate::ui::{
-    ByteString, CliError, ERROR, ExitCode, FAINT, GOOD, NAME, Terminal, byte_string, escape_bytes,
-    escape_path, escape_text, styled,
+    ByteString, CliError, ERROR, ExitCode, FAINT, GOOD, NAME, Object, Terminal, escape_bytes, escape_path,
+    escape_text, styled,
 };
 
 /// Capacity of the buffer for standard input.
@@ -99,31 +98,31 @@ impl Explainer<'_> {
         let scope = self.settings.scope(&full, kind, self.selection);
         match self.format {
             Format::Human => terminal.println(self.sentence(bytes, &verdict, scope)),
-            Format::Json => {
-                let answer = self.json_answer(bytes, &verdict, scope);
-                let line = serde_json::to_string(&answer);
-                terminal.println_data(line.map_err(|error| CliError::failed_to("write JSON", &error))?)
-            }
+            Format::Json => terminal.println_data(self.object(bytes, &verdict, scope)),
         }
     }
 
-    fn json_answer(&self, path: &[u8], verdict: &Verdict, scope: Scope) -> Answer {
-        let rule = verdict.by.as_deref().map(|rule| RuleAnswer {
-            layer: rule.layer.as_str(),
-            source: rule.source.as_deref().map(|source| {
-                ByteString::from_path(&relative_source(&self.settings.directory, source, rule.layer))
-            }),
-            line: rule.line,
-            pattern: ByteString::new(rule.pattern.clone()),
+    /// The answer in JSON. `left_out` is there if no rule ignores the path, but it is outside of every root, or
+    /// `--ext` and `--filter` do not select it. `parent` is there if the rule matched an ignored directory that
+    /// contains the path.
+    fn object(&self, path: &[u8], verdict: &Verdict, scope: Scope) -> Object {
+        let directory = &self.settings.directory;
+        let rule = verdict.by.as_deref().map(|rule| {
+            let source = rule.source.as_deref().map(|source| relative_source(directory, source, rule.layer));
+            Object::default()
+                .set("layer", rule.layer.as_str())
+                .bytes("source", source.map(|source| ByteString::from_path(&source)))
+                .set("line", rule.line)
+                .bytes("pattern", ByteString::new(rule.pattern.clone()))
         });
-        let parent = verdict.parent.as_deref();
-        Answer {
-            path: ByteString::new(path),
-            ignored: verdict.is_ignored(),
-            left_out: !verdict.is_ignored() && scope != Scope::Inside,
-            rule,
-            parent: parent
-                .map(|parent| ByteString::from_path(&relative_path(&self.settings.directory, parent))),
+        let object =
+            Object::default().bytes("path", ByteString::new(path)).set("ignored", verdict.is_ignored());
+        let is_left_out = !verdict.is_ignored() && scope != Scope::Inside;
+        let object = if is_left_out { object.set("left_out", true) } else { object };
+        let object = object.object("rule", rule);
+        match verdict.parent.as_deref() {
+            Some(parent) => object.bytes("parent", ByteString::from_path(&relative_path(directory, parent))),
+            None => object,
         }
     }
 
@@ -160,30 +159,6 @@ impl Explainer<'_> {
             (None, _) => "the built-in rules".into(),
         }
     }
-}
-
-#[derive(Serialize)]
-struct Answer {
-    #[serde(flatten, serialize_with = "byte_string::path")]
-    path: ByteString,
-    ignored: bool,
-    /// No rule ignores the path, but it is outside of every root, or `--ext` and `--filter` do not select it.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    left_out: bool,
-    rule: Option<RuleAnswer>,
-    /// The ignored directory that contains the path, if the rule matched that directory.
-    #[serde(flatten, serialize_with = "byte_string::parent", skip_serializing_if = "Option::is_none")]
-    parent: Option<ByteString>,
-}
-
-#[derive(Serialize)]
-struct RuleAnswer {
-    layer: &'static str,
-    #[serde(flatten, serialize_with = "byte_string::source")]
-    source: Option<ByteString>,
-    line: u32,
-    #[serde(flatten, serialize_with = "byte_string::pattern")]
-    pattern: ByteString,
 }
 
 /// The rule file relative to `directory`. The global file of git keeps its full path, as `git check-ignore`

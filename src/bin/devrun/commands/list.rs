@@ -4,21 +4,19 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use devrun::rules::{EntryKind, Layer, Rule, Rules, Verdict};
-use devrun::watch::{self, Mode, Summary, Watch};
-use ignore::{WalkBuilder, WalkState};
-use serde_json::{Value, json};
+use devrun::watch::{Mode, Summary, Watch};
 
 use crate::cli::values::Format;
 use crate::config::Settings;
 use crate::report::mode_reason;
+use crate::run::event_loop;
 use crate::system::inotify;
 use crate::ui::{
-    ByteString, CliError, ERROR, ExitCode, FAINT, GOOD, HELP, NAME, Terminal, byte_string, count,
-    escape_bytes, escape_path, escape_text, styled,
+    ByteString, CliError, ERROR, ExitCode, FAINT, GOOD, HELP, NAME, Object, Terminal, count, escape_bytes,
+    escape_path, escape_text, styled,
 };
 
 /// The version of the output of `--format json`.
@@ -65,14 +63,9 @@ fn with_watch(
     settings: &Settings,
     print: impl FnOnce(&Watch) -> Result<(), CliError>,
 ) -> Result<(), CliError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| CliError::failed_to("start the event loop", &error))?;
-    runtime.block_on(async {
-        let watch = Watch::start(settings.session.watch.clone())
-            .await
-            .map_err(|error: watch::Error| CliError::from_library(&error))?;
+    event_loop()?.block_on(async {
+        let watch = Watch::start(settings.session.watch.clone()).await;
+        let watch = watch.map_err(|error| CliError::from_library(&error))?;
         let result = print(&watch);
         watch.stop().await;
         result
@@ -143,35 +136,36 @@ impl List<'_> {
         summary: &Summary,
         files: &[PathBuf],
         directories: &BTreeMap<PathBuf, FileCounts>,
-    ) -> Value {
+    ) -> Object {
         let roots = summary.roots.iter().map(|root| {
-            let object = json!({
-                "mode": root.mode.as_str(),
-                "why": mode_reason(&root.why),
-                "files": root.files,
-                "directories": root.directories,
-            });
-            byte_string::with(object, "path", &self.relative(&root.path))
+            Object::default()
+                .set("directories", root.directories)
+                .set("files", root.files)
+                .set("mode", root.mode.as_str())
+                .bytes("path", self.relative(&root.path))
+                .set("why", mode_reason(&root.why))
         });
         let directories = directories.iter().map(|(path, counts)| {
-            let object = json!({ "files": counts.own, "below": counts.total, "mode": counts.mode.as_str() });
-            byte_string::with(object, "path", &self.relative(path))
+            Object::default()
+                .set("below", counts.total)
+                .set("files", counts.own)
+                .set("mode", counts.mode.as_str())
+                .bytes("path", self.relative(path))
         });
         let limit = inotify::limits().map(|limits| limits.watches.limit);
-        let document = json!({
-            "version": VERSION,
-            "roots": roots.collect::<Vec<_>>(),
-            "directories": directories.collect::<Vec<_>>(),
-            "watches": { "used": summary.watches, "limit": limit },
-        });
-        byte_string::with(document, "files", &self.all_relative(files))
+        Object::default()
+            .list("directories", directories)
+            .byte_list("files", &self.all_relative(files))
+            .list("roots", roots)
+            .set("version", VERSION)
+            .object("watches", Object::default().set("limit", limit).set("used", summary.watches))
     }
 
     fn files(&self, watch: &Watch, show: &Show, terminal: &mut Terminal) -> Result<(), CliError> {
         let files = watch.files();
         if self.json {
-            let document = json!({ "version": VERSION });
-            return terminal.println_data(byte_string::with(document, "files", &self.all_relative(&files)));
+            let document = Object::default().byte_list("files", &self.all_relative(&files));
+            return terminal.println_data(document.set("version", VERSION));
         }
         files.iter().try_for_each(|file| {
             let file = file.strip_prefix(&self.settings.directory).unwrap_or(file);
@@ -186,13 +180,15 @@ impl List<'_> {
 
     fn ignored(&self, terminal: &mut Terminal) -> Result<(), CliError> {
         let rules = self.settings.rules()?;
-        let roots = &self.settings.session.watch.roots;
-        let ignored: BTreeMap<PathBuf, IgnoredEntry> =
-            roots.iter().flat_map(|root| find_ignored(root, &rules)).collect();
+        let mut ignored = BTreeMap::new();
+        for root in &self.settings.session.watch.roots {
+            if let Ok(metadata) = root.metadata() {
+                find_ignored(root.clone(), metadata.is_dir(), &rules, &mut ignored);
+            }
+        }
         if self.json {
             let entries = ignored.iter().map(|(path, entry)| self.ignored_json(path, entry));
-            return terminal
-                .println_data(json!({ "version": VERSION, "ignored": entries.collect::<Vec<_>>() }));
+            return terminal.println_data(Object::default().list("ignored", entries).set("version", VERSION));
         }
         for (path, entry) in &ignored {
             let slash = if entry.is_dir { "/" } else { "" };
@@ -212,15 +208,18 @@ impl List<'_> {
         format!("{}  {}", styled(FAINT, location), escape_bytes(&rule.pattern))
     }
 
-    fn ignored_json(&self, path: &Path, entry: &IgnoredEntry) -> Value {
+    fn ignored_json(&self, path: &Path, entry: &IgnoredEntry) -> Object {
         let rule = entry.verdict.by.as_deref().map(|rule| {
-            let object = json!({ "layer": rule.layer.as_str(), "line": rule.line });
-            let source = rule.source.as_deref().map(|source| self.relative(source));
-            let object = byte_string::with(object, "source", &source);
-            byte_string::with(object, "pattern", &ByteString::new(rule.pattern.clone()))
+            Object::default()
+                .set("layer", rule.layer.as_str())
+                .set("line", rule.line)
+                .bytes("pattern", ByteString::new(rule.pattern.clone()))
+                .bytes("source", rule.source.as_deref().map(|source| self.relative(source)))
         });
-        let object = json!({ "directory": entry.is_dir, "rule": rule });
-        byte_string::with(object, "path", &self.relative(path))
+        Object::default()
+            .set("directory", entry.is_dir)
+            .bytes("path", self.relative(path))
+            .object("rule", rule)
     }
 
     fn hot(&self, watch: &Watch, time: Duration, terminal: &mut Terminal) -> Result<(), CliError> {
@@ -228,28 +227,27 @@ impl List<'_> {
             terminal.eprintln(format_args!("counting events for {}", humantime::format_duration(time)));
         }
         wait_with_countdown(time, terminal);
-        let hot: Vec<HotPath> = watch
-            .busiest_paths(MAX_HOT_PATHS)
-            .into_iter()
-            .map(|(path, events)| HotPath { is_watched: is_watched(watch, &path), path, events })
-            .collect();
+        // A removed path is judged as a file.
+        let is_watched =
+            |path: &Path| watch.knows(path) || !watch.rules().is_ignored(path, EntryKind::of_path(path));
+        let hot = watch.busiest_paths(MAX_HOT_PATHS);
         if self.json {
-            let paths = hot.iter().map(|hot| {
-                let object = json!({ "events": hot.events, "ignored": !hot.is_watched });
-                byte_string::with(object, "path", &self.relative(&hot.path))
+            let paths = hot.iter().map(|(path, events)| {
+                let object = Object::default().set("events", *events).set("ignored", !is_watched(path));
+                object.bytes("path", self.relative(path))
             });
-            return terminal.println_data(json!({ "version": VERSION, "hot": paths.collect::<Vec<_>>() }));
+            return terminal.println_data(Object::default().list("hot", paths).set("version", VERSION));
         }
         if hot.is_empty() {
             return terminal.println("no events: no file in the watched directories was written");
         }
-        for HotPath { path, events, is_watched } in &hot {
-            let word = if *is_watched { styled(GOOD, "watched") } else { styled(ERROR, "ignored") };
+        for (path, events) in &hot {
+            let word = if is_watched(path) { styled(GOOD, "watched") } else { styled(ERROR, "ignored") };
             terminal
                 .println(format_args!("{events:>8}  {word}  {}", styled(NAME, self.settings.shown(path))))?;
         }
-        if let Some(hot) = hot.iter().find(|hot| hot.is_watched) {
-            let path = ByteString::from_relative_path(&hot.path, &self.settings.base);
+        if let Some((path, _)) = hot.iter().find(|(path, _)| is_watched(path)) {
+            let path = ByteString::from_relative_path(path, &self.settings.base);
             terminal.println(format_args!(
                 "{}: if the program itself writes {}, add this line to .watchignore: {}",
                 styled(HELP, "help"),
@@ -268,19 +266,6 @@ impl List<'_> {
     fn all_relative(&self, paths: &[PathBuf]) -> Vec<ByteString> {
         paths.iter().map(|path| self.relative(path)).collect()
     }
-}
-
-/// A path with many events.
-struct HotPath {
-    path: PathBuf,
-    events: u64,
-    /// Whether a change of the path restarts COMMAND.
-    is_watched: bool,
-}
-
-/// Whether a change of the path restarts COMMAND. A removed path is judged as a file.
-fn is_watched(watch: &Watch, path: &Path) -> bool {
-    watch.knows(path) || !watch.rules().is_ignored(path, EntryKind::of_path(path))
 }
 
 /// Waits, and shows on a terminal how many seconds are left.
@@ -324,33 +309,16 @@ struct IgnoredEntry {
     verdict: Verdict,
 }
 
-/// The ignored entries below a root. The walk does not enter ignored directories, follows no symbolic links,
-/// and skips unreadable directories.
-fn find_ignored(root: &Path, rules: &Rules) -> Vec<(PathBuf, IgnoredEntry)> {
-    let (sender, receiver) = mpsc::channel();
-    let check = |path: &Path, is_dir, sender: &mpsc::Sender<_>| {
-        let verdict = rules.verdict(path, EntryKind::from_is_dir(is_dir));
-        if !verdict.is_ignored() {
-            return WalkState::Continue;
+/// Adds the entry if it is ignored, otherwise the ignored entries below it. Follows no symbolic links, and skips
+/// unreadable directories.
+fn find_ignored(path: PathBuf, is_dir: bool, rules: &Rules, found: &mut BTreeMap<PathBuf, IgnoredEntry>) {
+    let verdict = rules.verdict(&path, EntryKind::from_is_dir(is_dir));
+    if verdict.is_ignored() {
+        found.insert(path, IgnoredEntry { is_dir, verdict });
+    } else if is_dir {
+        for entry in std::fs::read_dir(&path).into_iter().flatten().flatten() {
+            let is_dir = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            find_ignored(entry.path(), is_dir, rules, found);
         }
-        // The receiver lives until the walk ends.
-        let _ = sender.send((path.to_owned(), IgnoredEntry { is_dir, verdict }));
-        WalkState::Skip
-    };
-    if root.metadata().is_ok_and(|metadata| !metadata.is_dir()) {
-        check(root, false, &sender);
     }
-    // The trailing slash makes the walk follow a root that is a symbolic link.
-    let walk = WalkBuilder::new(root.join("")).standard_filters(false).build_parallel();
-    walk.run(|| {
-        let sender = sender.clone();
-        Box::new(move |entry| match entry {
-            Ok(entry) if entry.depth() > 0 => {
-                check(entry.path(), entry.file_type().is_some_and(|kind| kind.is_dir()), &sender)
-            }
-            _ => WalkState::Continue,
-        })
-    });
-    drop(sender);
-    receiver.into_iter().collect()
 }

@@ -1,36 +1,44 @@
 //! Turns the events of a session into records, with latencies and the totals of the summary. Pure: `now` is
 //! an argument.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use devrun::change::Batch;
+use devrun::rules::Defect;
 use devrun::session::Event;
-use devrun::supervise::{ExitReport, Phase};
-use devrun::watch::Stats;
+use devrun::supervise::{ExitReport, Phase, ProcessExit};
+use devrun::watch::{Mode, RootReport, Stats, Summary};
 use devrun::{proxy, supervise, watch};
 
+use super::downtime::Downtime;
 use super::record::{
-    ChangedPath, DefectRecord, EndRecord, Milestone, Ready, Record, RestartLoop, Restarting, RootRecord,
-    RulesReloaded, Summary, WaitingForGit, micros,
+    Level, Record, defect_reason, end_keys, end_sentence, enumerate, event, extent, in_flight, micros, mode,
+    urls, why,
 };
-use crate::ui::{ByteString, worded};
+use crate::ui::{ByteString, Object, count, escape_bytes, escape_relative_path, time, worded};
+
+/// Maximum number of restarts that are kept.
+const MAX_RESTARTS: usize = 10;
 
 /// What happened so far in a run.
 #[derive(Debug)]
 pub(super) struct History {
     /// Paths are shown relative to this directory.
     base: PathBuf,
-    /// The command line of COMMAND.
-    command: String,
-    milestone: Milestone,
+    /// Whether COMMAND is ready at some time after its start: it is a server, and devrun holds its port.
+    has_server: bool,
+    /// The command line of COMMAND, which the next generations run.
+    pub(super) command: String,
     begun: Instant,
     /// Time of the change or key that causes the next generation.
     cause_at: Option<Instant>,
     /// Start time of each generation that is not ready yet.
     started: HashMap<u64, Instant>,
+    /// The last restarts: time, and generation with its cause. Oldest first.
+    restarts: VecDeque<(Instant, String)>,
     downtime: Downtime,
     generations: u64,
     batches: u64,
@@ -39,14 +47,15 @@ pub(super) struct History {
 }
 
 impl History {
-    pub(super) fn new(base: PathBuf, milestone: Milestone, stats: Stats, now: Instant) -> Self {
+    pub(super) fn new(base: PathBuf, has_server: bool, stats: Stats, now: Instant) -> Self {
         Self {
             base,
+            has_server,
             command: String::new(),
-            milestone,
             begun: now,
             cause_at: None,
             started: HashMap::new(),
+            restarts: VecDeque::new(),
             downtime: Downtime::default(),
             generations: 0,
             batches: 0,
@@ -55,21 +64,23 @@ impl History {
         }
     }
 
-    /// Sets the command line that the next generations run.
-    pub(super) fn set_command(&mut self, command: String) {
-        self.command = command;
+    /// The last restarts and their causes, one sentence for each.
+    pub(super) fn restarts(&self, now: Instant) -> Vec<String> {
+        if self.restarts.is_empty() {
+            return vec!["COMMAND has not been restarted".to_owned()];
+        }
+        let ago = |at: &Instant| time(now.saturating_duration_since(*at));
+        self.restarts.iter().map(|(at, restart)| format!("{} ago: {restart}", ago(at))).collect()
     }
 
     /// The record of an event. `None` if the event is not reported.
     pub(super) fn record(&mut self, event: &Event, now: Instant) -> Option<Record> {
         match event {
-            Event::Watching(summary) => Some(Record::Watching {
-                files: summary.files,
-                directories: summary.directories,
-                watches: summary.watches,
-                roots: summary.roots.iter().map(|root| RootRecord::new(root, &self.base)).collect(),
-            }),
+            Event::Watching(summary) => Some(self.watching(summary)),
             Event::Watch(event) => Some(self.watch_event(event)),
+            Event::Child(supervise::Event::Phase { generation, phase }) => {
+                self.phase(generation.number(), phase, now)
+            }
             Event::Child(event) => self.child_event(event, now),
             Event::Proxy(event) => Some(proxy_event(event)),
             Event::Ended(_) => Some(self.summary(now)),
@@ -77,107 +88,213 @@ impl History {
         }
     }
 
-    fn watch_event(&mut self, event: &watch::Event) -> Record {
-        match event {
+    fn watching(&self, summary: &Summary) -> Record {
+        let modes = match &summary.roots[..] {
+            [] => "nothing".to_owned(),
+            [first, others @ ..] if others.iter().all(|root| root.mode == first.mode) => mode(first),
+            // `.: event; /mnt/c: stat, no-events: 9p`
+            roots => {
+                let each = roots.iter().map(|root| format!("{}: {}", self.name(&root.path), mode(root)));
+                each.collect::<Vec<_>>().join("; ")
+            }
+        };
+        let keys = event("watching")
+            .set("files", summary.files)
+            .set("directories", summary.directories)
+            .set("watches", summary.watches)
+            .list("roots", summary.roots.iter().map(|root| self.root_keys(root)));
+        Record::new(keys, Level::Info, format!("watching {} ({modes})", extent(summary)))
+    }
+
+    fn root_keys(&self, root: &RootReport) -> Object {
+        Object::default()
+            .bytes("path", self.relative(&root.path))
+            .set("mode", root.mode.as_str())
+            .set("why", why(&root.why))
+            .set("files", root.files)
+            .set("directories", root.directories)
+    }
+
+    fn watch_event(&mut self, event_of_watch: &watch::Event) -> Record {
+        match event_of_watch {
             watch::Event::Changed(batch) => self.changed(batch),
-            watch::Event::RulesReloaded { files, defects, summary } => Record::RulesReloaded(RulesReloaded {
-                files: files.iter().map(|file| self.relative(file)).collect(),
-                defects: defects.iter().map(|defect| DefectRecord::new(defect, &self.base)).collect(),
-                watched_files: summary.files,
-                watched_directories: summary.directories,
-            }),
+            watch::Event::RulesReloaded { files, defects, summary } => {
+                self.rules_reloaded(files, defects, summary)
+            }
             watch::Event::ModeChanged(root) => {
-                Record::ModeChanged { root: RootRecord::new(root, &self.base) }
+                let method = if root.mode == Mode::Stat { "scanning" } else { "events" };
+                let line =
+                    format!("{} is now watched by {method} ({})", self.name(&root.path), why(&root.why));
+                Record::new(event("mode-changed").object("root", self.root_keys(root)), Level::Warning, line)
             }
             watch::Event::WaitingForGit { marker } => {
-                Record::WaitingForGit(WaitingForGit { marker: self.relative(marker) })
+                let line = format!("git is running ({}): the restart waits for it", self.name(marker));
+                let keys = event("waiting-for-git").bytes("marker", self.relative(marker));
+                Record::new(keys, Level::Info, line)
             }
-            watch::Event::Rescanned { files, took } => {
-                Record::Rescanned { files: *files, took_us: micros(*took) }
-            }
-            watch::Event::Warning { message, remedy } => warning(message, &worded(remedy)),
-            other => warning(&format!("{other:?}"), ""),
+            watch::Event::Rescanned { files, took } => Record::new(
+                event("rescanned").set("files", *files).set("took_us", micros(*took)),
+                Level::Info,
+                format!(
+                    "the kernel dropped events: compared {} again in {}, so that no change is lost",
+                    count(*files, "file"),
+                    time(*took)
+                ),
+            ),
+            watch::Event::Warning { message, remedy } => Record::warning(message, &worded(remedy)),
+            other => Record::warning(&format!("{other:?}"), ""),
         }
     }
 
     fn changed(&mut self, batch: &Batch) -> Record {
         self.batches += 1;
         self.changes += batch.changes.len() as u64;
-        let changes = batch.changes.iter().map(|change| ChangedPath::new(change, &self.base));
-        Record::Changed { changes: changes.collect() }
+        let changes = batch.changes.iter().map(|change| {
+            Object::default().bytes("path", self.relative(&change.path)).set("kind", change.kind.as_str())
+        });
+        // `a.py and b.py changed, c.py removed`
+        let parts = ["changed", "created", "removed"].into_iter().filter_map(|kind| {
+            let changes = batch.changes.iter().filter(|change| change.kind.as_str() == kind);
+            let paths: Vec<_> = changes.map(|change| self.relative(&change.path)).collect();
+            (!paths.is_empty()).then(|| format!("{} {kind}", enumerate(&paths)))
+        });
+        let line = parts.collect::<Vec<_>>().join(", ");
+        Record::new(event("changed").list("changes", changes), Level::Info, line)
     }
 
-    fn child_event(&mut self, event: &supervise::Event, now: Instant) -> Option<Record> {
-        Some(match event {
-            supervise::Event::Phase { generation, phase } => {
-                return self.phase(generation.number(), phase, now);
-            }
+    fn rules_reloaded(&self, files: &[PathBuf], defects: &[Defect], summary: &Summary) -> Record {
+        let files: Vec<_> = files.iter().map(|file| self.relative(file)).collect();
+        let defect_keys = |defect: &Defect| {
+            Object::default()
+                .bytes("file", defect.source.as_ref().map(|file| self.relative(file)))
+                .set("line", defect.line)
+                .set("column", defect.column)
+                .bytes("text", ByteString::new(defect.text.clone()))
+                .set("reason", defect_reason(defect))
+        };
+        let keys = event("rules-reloaded")
+            .byte_list("files", &files)
+            .list("defects", defects.iter().map(defect_keys))
+            .set("watched_files", summary.files)
+            .set("watched_directories", summary.directories);
+        let line = format!("{} changed, rules reloaded: watching {}", enumerate(&files), extent(summary));
+        // `.watchignore:3:1: [z-a]: this can never match: …`
+        let warning = |defect: &Defect| {
+            let file = defect.source.as_ref().map_or_else(|| "-i".to_owned(), |file| self.name(file));
+            let (text, reason) = (escape_bytes(&defect.text), defect_reason(defect));
+            format!("{file}:{}:{}: {text}: {reason}", defect.line, defect.column)
+        };
+        defects
+            .iter()
+            .fold(Record::new(keys, Level::Info, line), |record, defect| record.and_warn(warning(defect)))
+    }
+
+    fn child_event(&mut self, event_of_child: &supervise::Event, now: Instant) -> Option<Record> {
+        Some(match event_of_child {
             supervise::Event::Restarting { generation, because } => {
                 self.restarting(generation.number(), because.as_deref(), now)
             }
             supervise::Event::Blocked { pid, command, waited } => {
-                Record::Blocked { pid: *pid, command: command.clone(), waited_us: micros(*waited) }
+                let line =
+                    format!("process {pid} (`{command}`) did not end within {}: killing it", time(*waited));
+                let keys = event("blocked").set("pid", *pid).set("command", command.as_str());
+                Record::new(keys.set("waited_us", micros(*waited)), Level::Warning, line)
             }
-            supervise::Event::Waiting { backoff } => Record::Waiting { backoff_us: backoff.map(micros) },
+            supervise::Event::Waiting { backoff } => Record::new(
+                event("waiting").set("backoff_us", backoff.map(micros)),
+                Level::Info,
+                backoff.map_or("waiting for a change".to_owned(), |delay| {
+                    format!("restarting in {}", time(delay))
+                }),
+            ),
             supervise::Event::RestartLoop { path, directory, times } => {
                 self.restart_loop(path, directory.as_deref(), *times)
             }
-            supervise::Event::ReloaderInside { name, remedy } => {
-                Record::ReloaderInside { name: name.clone(), remedy: worded(remedy) }
-            }
-            supervise::Event::ListensElsewhere { generation, address } => {
-                Record::ListensElsewhere { generation: generation.number(), address: address.to_string() }
-            }
-            supervise::Event::Warning { message, remedy } => warning(message, &worded(remedy)),
+            supervise::Event::ReloaderInside { name, remedy } => Record::new(
+                event("reloader-inside").set("name", name.as_str()).set("remedy", worded(remedy)),
+                Level::Warning,
+                format!("the server has its own reloader ({name}): both would restart it for each change"),
+            )
+            .and_warn(worded(remedy)),
+            supervise::Event::ListensElsewhere { generation, address } => Record::new(
+                event("listens-elsewhere")
+                    .set("generation", generation.number())
+                    .set("address", address.to_string()),
+                Level::Warning,
+                format!(
+                    "the server listens on {address}, which only one generation can use: generations take turns; \
+                     to let them overlap, make it listen on $PORT or {{port}}"
+                ),
+            ),
+            supervise::Event::Warning { message, remedy } => Record::warning(message, &worded(remedy)),
             _ => return None,
         })
     }
 
     fn restart_loop(&self, path: &Path, directory: Option<&Path>, times: u32) -> Record {
-        let file = self.relative(path);
-        let Some(directory) = directory else {
-            return Record::Loop(RestartLoop {
-                rule: file.ignore_rule(),
-                path: file,
-                directory: false,
-                times,
-            });
-        };
-        let rule = if directory == self.base {
+        let file_rule = self.relative(path).ignore_rule();
+        let rule = match directory {
+            None => file_rule,
             // No rule can name the directory of the rule file itself.
-            let extension = path.extension().and_then(|extension| extension.to_str());
-            extension.map_or_else(|| file.ignore_rule(), |extension| format!("/*.{extension}"))
-        } else {
-            self.relative(directory).ignore_rule() + "/"
+            Some(directory) if directory == self.base => {
+                let extension = path.extension().and_then(|extension| extension.to_str());
+                extension.map_or(file_rule, |extension| format!("/*.{extension}"))
+            }
+            Some(directory) => self.relative(directory).ignore_rule() + "/",
         };
-        Record::Loop(RestartLoop { rule, path: self.relative(directory), directory: true, times })
+        let what = if directory.is_some() { "new files in " } else { "" };
+        let place = self.relative(directory.unwrap_or(path));
+        let line = format!(
+            "{what}{} changed right after each of the last {times} starts: if nothing else changes, \
+             the restart is delayed (0.3 s, doubling up to 30 s)",
+            place.escaped()
+        );
+        let keys = event("loop")
+            .bytes("path", place)
+            .set("directory", directory.is_some())
+            .set("times", times)
+            .set("rule", rule.as_str());
+        Record::new(keys, Level::Warning, line)
+            .and_warn(format!("to ignore it, add this line to .watchignore: {rule}"))
     }
 
     fn restarting(&mut self, generation: u64, because: Option<&Batch>, now: Instant) -> Record {
         self.cause_at = Some(because.map_or(now, |batch| batch.first_event_at));
         let changes = because.map(|batch| batch.changes.as_slice()).unwrap_or_default();
-        let paths = changes.iter().map(|change| self.relative(&change.path)).collect();
-        Record::Restarting(Restarting { generation, because: paths })
+        let paths: Vec<_> = changes.iter().map(|change| self.relative(&change.path)).collect();
+        let cause = if paths.is_empty() { "as requested".to_owned() } else { enumerate(&paths) };
+        if self.restarts.len() == MAX_RESTARTS {
+            self.restarts.pop_front();
+        }
+        self.restarts.push_back((now, format!("generation {generation}, {cause}")));
+        let keys = event("restarting").set("generation", generation).byte_list("because", &paths);
+        Record::new(keys, Level::Detail, format!("generation {generation} is due: {cause}"))
     }
 
     fn phase(&mut self, generation: u64, phase: &Phase, now: Instant) -> Option<Record> {
+        let keys = |name| event(name).set("generation", generation);
         Some(match phase {
-            Phase::Building => Record::Building { generation },
-            Phase::BuildFailed(report) => Record::BuildFailed {
-                generation,
-                end: EndRecord::new(report),
-                serving: self.downtime.serving(),
-            },
+            Phase::Building => Record::new(keys("building"), Level::Info, "building"),
+            Phase::BuildFailed(report) => {
+                let serving = self.downtime.serving();
+                let line = end_sentence(report, "the build") + &still_serving(serving);
+                let keys = keys("build-failed").object("end", end_keys(report)).set("serving", serving);
+                Record::new(keys, Level::Error, line)
+            }
             Phase::Starting { pid } => self.starting(generation, *pid, now),
             Phase::Ready { address } => self.ready(generation, *address, now),
-            Phase::Draining => Record::Draining { generation },
+            Phase::Draining => {
+                let line = format!("generation {generation} gets no new requests");
+                Record::new(keys("draining"), Level::Detail, line)
+            }
             Phase::Stopping => {
                 self.stopped(generation, now);
-                Record::Stopping { generation }
+                Record::new(keys("stopping"), Level::Detail, format!("stopping generation {generation}"))
             }
             Phase::Stopped => {
                 self.stopped(generation, now);
-                Record::Stopped { generation, changed_to_stop_us: self.since_cause(now) }
+                let keys = keys("stopped").set("changed_to_stop_us", self.since_cause(now).map(micros));
+                Record::new(keys, Level::Detail, format!("generation {generation} has ended"))
             }
             Phase::Exited(report) => self.crashed(generation, report, true, now),
             Phase::Failed(report) => self.crashed(generation, report, false, now),
@@ -188,26 +305,39 @@ impl History {
     fn starting(&mut self, generation: u64, pid: u32, now: Instant) -> Record {
         self.generations += 1;
         self.started.insert(generation, now);
-        Record::Started {
-            generation,
-            pid,
-            command: self.command.clone(),
-            changed_to_start_us: self.since_cause(now),
-        }
+        let (command, since_cause) = (&self.command, self.since_cause(now));
+        let (level, line) = match since_cause.map(time) {
+            None => (Level::Info, format!("started `{command}` (pid {pid})")),
+            Some(since) => (
+                Level::Detail,
+                format!("started generation {generation} (pid {pid}) {since} after the change"),
+            ),
+        };
+        let keys =
+            event("started").set("generation", generation).set("pid", pid).set("command", command.as_str());
+        Record::new(keys.set("changed_to_start_us", since_cause.map(micros)), level, line)
     }
 
     fn ready(&mut self, generation: u64, address: Option<SocketAddr>, now: Instant) -> Record {
         let start = self.started.remove(&generation).unwrap_or(now);
-        let changed_to_ready_us = self.since_cause(now);
+        let since_start = now.saturating_duration_since(start);
+        let since_cause = self.since_cause(now);
         self.cause_at = None;
         self.downtime.ready(generation, now);
-        Record::Ready(Ready {
-            generation,
-            address: address.map(|address| address.to_string()),
-            start_to_ready_us: micros(now.saturating_duration_since(start)),
-            changed_to_ready_us,
-            milestone: self.milestone,
-        })
+        let (level, line) = match (since_cause.map(time), address) {
+            (Some(since), _) if self.has_server => (Level::Success, format!("ready in {since}")),
+            (Some(since), _) => (Level::Success, format!("started in {since}")),
+            (None, Some(address)) => {
+                (Level::Success, format!("ready in {} (upstream {address})", time(since_start)))
+            }
+            (None, None) => (Level::Detail, format!("generation {generation} is running")),
+        };
+        let keys = event("ready")
+            .set("generation", generation)
+            .set("address", address.map(|address| address.to_string()))
+            .set("start_to_ready_us", micros(since_start))
+            .set("changed_to_ready_us", since_cause.map(micros));
+        Record::new(keys, level, line)
     }
 
     fn stopped(&mut self, generation: u64, now: Instant) {
@@ -218,110 +348,99 @@ impl History {
     fn crashed(&mut self, generation: u64, report: &ExitReport, was_ready: bool, now: Instant) -> Record {
         self.started.remove(&generation);
         self.downtime.crashed(generation, now);
-        Record::Crashed {
-            generation,
-            end: EndRecord::new(report),
-            serving: self.downtime.serving(),
-            was_ready,
-        }
-    }
-
-    fn since_cause(&self, now: Instant) -> Option<u64> {
-        self.cause_at.map(|since| micros(now.saturating_duration_since(since)))
+        let serving = self.downtime.serving();
+        let subject = serving.map_or("the server".to_owned(), |_| format!("generation {generation}"));
+        let is_success = was_ready && report.ended == ProcessExit::Status(0);
+        let keys = event("crashed")
+            .set("generation", generation)
+            .object("end", end_keys(report))
+            .set("serving", serving)
+            .set("was_ready", was_ready);
+        let line = end_sentence(report, &subject) + &still_serving(serving);
+        Record::new(keys, if is_success { Level::Info } else { Level::Error }, line)
     }
 
     fn summary(&self, now: Instant) -> Record {
-        Record::Summary(Summary {
-            generations: self.generations,
-            restarts: self.generations.saturating_sub(1),
-            batches: self.batches,
-            changes: self.changes,
-            ignored: self.stats.events_ignored(),
-            ran_us: micros(now.saturating_duration_since(self.begun)),
-            down_us: micros(self.downtime.total(now)),
-        })
+        let restarts = self.generations.saturating_sub(1);
+        let ignored = self.stats.events_ignored();
+        let (ran, down) = (now.saturating_duration_since(self.begun), self.downtime.total(now));
+        let keys = event("summary")
+            .set("generations", self.generations)
+            .set("restarts", restarts)
+            .set("batches", self.batches)
+            .set("changes", self.changes)
+            .set("ignored", ignored)
+            .set("ran_us", micros(ran))
+            .set("down_us", micros(down));
+        let count = |number, noun| count(usize::try_from(number).unwrap_or(usize::MAX), noun);
+        let (restarts, changes) = (count(restarts, "restart"), count(self.changes, "changed file"));
+        let mut line = format!("stopped after {}: {restarts} for {changes}", time(ran));
+        if ignored > 0 {
+            line = format!("{line}, {} ignored", count(ignored, "event"));
+        }
+        if micros(down) > 0 {
+            line = format!("{line}, down for {}", time(down));
+        }
+        Record::new(keys, Level::Info, line)
+    }
+
+    fn since_cause(&self, now: Instant) -> Option<Duration> {
+        self.cause_at.map(|since| now.saturating_duration_since(since))
     }
 
     fn relative(&self, path: &Path) -> ByteString {
         ByteString::from_relative_path(path, &self.base)
     }
+
+    /// A path for people.
+    fn name(&self, path: &Path) -> String {
+        escape_relative_path(path, &self.base)
+    }
 }
 
-fn proxy_event(event: &proxy::Event) -> Record {
-    match event {
+fn proxy_event(event_of_proxy: &proxy::Event) -> Record {
+    match event_of_proxy {
         proxy::Event::Listening { addresses } => {
-            Record::Listening { addresses: addresses.iter().map(ToString::to_string).collect() }
+            let texts: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+            let keys = event("listening").set("addresses", texts);
+            Record::new(keys, Level::Info, format!("listening on {}", urls(addresses)))
         }
-        proxy::Event::InFlight { generation, responses, bytes, oldest, since } => Record::InFlight {
-            generation: generation.number(),
-            responses: *responses,
-            bytes: *bytes,
-            oldest: oldest.clone(),
-            since_us: micros(*since),
-        },
-        proxy::Event::Drained { generation } => Record::Drained { generation: generation.number() },
-        proxy::Event::Held { requests } => Record::Held { requests: *requests },
+        proxy::Event::InFlight { generation, responses, bytes, oldest, since } => {
+            let keys = event("in-flight")
+                .set("generation", generation.number())
+                .set("responses", *responses)
+                .set("bytes", *bytes)
+                .set("oldest", oldest.as_str())
+                .set("since_us", micros(*since));
+            let waiting = in_flight(*responses, *bytes);
+            Record::new(keys, Level::Info, format!("{waiting}, the oldest for {}: {oldest}", time(*since)))
+        }
+        proxy::Event::Drained { generation } => Record::new(
+            event("drained").set("generation", generation.number()),
+            Level::Detail,
+            format!("generation {} has no responses in flight", generation.number()),
+        ),
+        proxy::Event::Held { requests } => Record::new(
+            event("held").set("requests", *requests),
+            Level::Detail,
+            format!("{} waiting for the server", count(*requests, "request")),
+        ),
         proxy::Event::Answered { status, request, detail, remedy } => {
             let mut detail = detail.clone();
             if *remedy != devrun::Remedy::None {
                 detail = format!("{detail}: {}", worded(remedy));
             }
-            Record::Answered { status: *status, request: request.clone(), detail }
+            let line = format!("answered {request} with {status}: {detail}");
+            // While the server starts or is down, other lines say so.
+            let is_news = *status >= 500 && *status != 503;
+            let keys = event("answered").set("status", *status).set("request", request.as_str());
+            let level = if is_news { Level::Warning } else { Level::Detail };
+            Record::new(keys.set("detail", detail), level, line)
         }
-        other => warning(&format!("{other:?}"), ""),
+        other => Record::warning(&format!("{other:?}"), ""),
     }
 }
 
-fn warning(message: &str, remedy: &str) -> Record {
-    Record::Warning { message: message.to_owned(), remedy: remedy.to_owned() }
-}
-
-/// The generation that serves, and the time without one.
-#[derive(Debug, Default)]
-struct Downtime {
-    serving: Option<u64>,
-    /// When the last serving generation stopped or crashed.
-    down_since: Option<Instant>,
-    /// When it crashed. A crash counts up to the end of the run, a stop only up to the next ready generation.
-    crashed_since: Option<Instant>,
-    /// All completed times without a serving generation.
-    total: Duration,
-}
-
-impl Downtime {
-    /// The generation that serves.
-    fn serving(&self) -> Option<u64> {
-        self.serving
-    }
-
-    /// A generation is ready.
-    fn ready(&mut self, generation: u64, now: Instant) {
-        self.serving = Some(generation);
-        self.crashed_since = None;
-        if let Some(since) = self.down_since.take() {
-            self.total += now.saturating_duration_since(since);
-        }
-    }
-
-    /// A generation stops serving, if it served.
-    fn stopped(&mut self, generation: u64, now: Instant) {
-        if self.serving == Some(generation) {
-            self.serving = None;
-            self.down_since = Some(now);
-        }
-    }
-
-    /// A generation crashed, whether it served or not.
-    fn crashed(&mut self, generation: u64, now: Instant) {
-        self.stopped(generation, now);
-        if self.serving.is_none() {
-            self.crashed_since = self.down_since;
-        }
-    }
-
-    /// The time without a serving generation up to now.
-    fn total(&self, now: Instant) -> Duration {
-        let crashed = self.crashed_since.map(|since| now.saturating_duration_since(since));
-        self.total + crashed.unwrap_or_default()
-    }
+fn still_serving(serving: Option<u64>) -> String {
+    serving.map(|generation| format!("; generation {generation} goes on serving")).unwrap_or_default()
 }

@@ -1,13 +1,10 @@
-//! What the program prints about a run, about the findings of `check`, and as log of the library.
+//! What the program prints about a run, and as log of the library.
 
-pub(crate) mod check;
+mod downtime;
 mod history;
-mod human;
-mod line;
 pub(crate) mod log;
 mod record;
 mod reporter;
 
-pub(crate) use human::mode_reason;
-pub(crate) use record::{Reconfigured, Record};
+pub(crate) use record::mode_reason;
 pub(crate) use reporter::Reporter;

@@ -1,284 +1,100 @@
-//! The events of a run as plain data, in the shape of `--log-format json` (docs/reference/events.md).
-//!
-//! Paths are relative to the working directory, and durations are in microseconds. The terminal and the JSON
-//! log are both written from records, so they cannot disagree.
+//! What is reported about one event, and the words for the parts of the library's events.
 
-use std::path::Path;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, SystemTime};
 
-use devrun::Remedy;
-use devrun::change::Change;
+use anstyle::Style;
 use devrun::rules::{Defect, DefectKind};
 use devrun::supervise::{ExitReport, ProcessExit};
-use devrun::watch::{RootReport, Why};
-use serde::Serialize;
+use devrun::watch::{RootReport, Summary, Why};
 
-use crate::ui::{ByteString, byte_string, time, worded};
+use crate::config::OutputSettings;
+use crate::ui::{
+    ByteString, ERROR, FAINT, GOOD, Object, Terminal, WARNING, count, escape_text, size, styled, time, worded,
+};
 
 /// The version of the schema. It is raised when a field changes its meaning or goes away, not when one is
 /// added.
 const VERSION: u32 = 1;
+/// Maximum number of paths that a line names.
+const MAX_NAMED_PATHS: usize = 3;
 
-/// An event of a run.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(tag = "event", rename_all = "kebab-case")]
-pub(crate) enum Record {
-    Watching { files: usize, directories: usize, watches: usize, roots: Vec<RootRecord> },
-    Listening { addresses: Vec<String> },
-    Changed { changes: Vec<ChangedPath> },
-    Restarting(Restarting),
-    Building { generation: u64 },
-    BuildFailed { generation: u64, end: EndRecord, serving: Option<u64> },
-    Started { generation: u64, pid: u32, command: String, changed_to_start_us: Option<u64> },
-    Ready(Ready),
-    Draining { generation: u64 },
-    InFlight { generation: u64, responses: usize, bytes: u64, oldest: String, since_us: u64 },
-    Drained { generation: u64 },
-    Stopping { generation: u64 },
-    Stopped { generation: u64, changed_to_stop_us: Option<u64> },
-    Crashed { generation: u64, end: EndRecord, serving: Option<u64>, was_ready: bool },
-    Blocked { pid: u32, command: String, waited_us: u64 },
-    Waiting { backoff_us: Option<u64> },
-    Loop(RestartLoop),
-    ReloaderInside { name: String, remedy: String },
-    ListensElsewhere { generation: u64, address: String },
-    RulesReloaded(RulesReloaded),
-    ModeChanged { root: RootRecord },
-    WaitingForGit(WaitingForGit),
-    Rescanned { files: usize, took_us: u64 },
-    Held { requests: usize },
-    Answered { status: u16, request: String, detail: String },
-    Reconfigured(Reconfigured),
-    Paused,
-    Resumed,
-    Warning { message: String, remedy: String },
-    Summary(Summary),
+/// How important a line is. It decides the colour, and which lines `-q` and `-v` show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Level {
+    /// Shown with `-v`.
+    Detail,
+    /// Shown unless `-q`.
+    Info,
+    /// As `Info`, in green.
+    Success,
+    /// Always shown.
+    Warning,
+    /// Always shown.
+    Error,
+}
+
+impl Level {
+    /// The least level that `-q` and `-v` show.
+    pub(super) fn least_shown(output: OutputSettings) -> Self {
+        match (output.quiet, output.verbose) {
+            (true, _) => Self::Warning,
+            (false, 0) => Self::Info,
+            (false, _) => Self::Detail,
+        }
+    }
+
+    /// Prints a line of this level to standard error.
+    pub(super) fn print(self, line: &str, terminal: &mut Terminal) {
+        let style = match self {
+            Self::Detail => FAINT,
+            Self::Info => Style::new(),
+            Self::Success => GOOD,
+            Self::Warning => WARNING,
+            Self::Error => ERROR,
+        };
+        terminal.eprintln(format_args!("{} {}", styled(FAINT, "devrun:"), styled(style, escape_text(line))));
+    }
+}
+
+/// The report on one event: the keys of its JSON object (docs/reference/events.md), and short lines for people.
+///
+/// In JSON, paths are relative to the working directory, and durations are in microseconds.
+pub(super) struct Record {
+    keys: Object,
+    /// Lines without colour and without escaping.
+    pub(super) lines: Vec<(Level, String)>,
 }
 
 impl Record {
-    /// The record as a line of JSON, without its end: `{"v":1,"time":"…","event":"changed",…}`. The time is UTC in
-    /// the form of RFC 3339, with microseconds.
-    pub(super) fn to_json(&self, time: SystemTime) -> String {
-        #[derive(Serialize)]
-        struct TimestampedRecord<'a> {
-            v: u32,
-            time: String,
-            #[serde(flatten)]
-            record: &'a Record,
-        }
+    /// A record with one line.
+    pub(super) fn new(keys: Object, level: Level, line: impl Into<String>) -> Self {
+        Self { keys, lines: vec![(level, line.into())] }
+    }
+
+    /// A warning; the remedy may be empty.
+    pub(super) fn warning(message: &str, remedy: &str) -> Self {
+        let keys = event("warning").set("message", message).set("remedy", remedy);
+        Self::new(keys, Level::Warning, message).and_warn(remedy)
+    }
+
+    /// Adds a line with a warning, unless it is empty.
+    pub(super) fn and_warn(mut self, text: impl Into<String>) -> Self {
+        self.lines.extend(Some((Level::Warning, text.into())).filter(|(_, text)| !text.is_empty()));
+        self
+    }
+
+    /// The record as one line of JSON: `{"v":1,"time":"…","event":"changed",…}`. The time is UTC in the form of
+    /// RFC 3339, with microseconds.
+    pub(super) fn into_json(self, time: SystemTime) -> Object {
         let time = humantime::format_rfc3339_micros(time).to_string();
-        serde_json::to_string(&TimestampedRecord { v: VERSION, time, record: self }).unwrap_or_default()
+        Object::default().set("v", VERSION).set("time", time).extend(self.keys)
     }
 }
 
-/// A restart, and the paths whose change causes it; none if a key or a program requested it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Restarting {
-    pub(super) generation: u64,
-    #[serde(flatten, serialize_with = "byte_string::because")]
-    pub(super) because: Vec<ByteString>,
-}
-
-/// A generation that is ready.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Ready {
-    pub(super) generation: u64,
-    pub(super) address: Option<String>,
-    pub(super) start_to_ready_us: u64,
-    pub(super) changed_to_ready_us: Option<u64>,
-    #[serde(skip)]
-    pub(super) milestone: Milestone,
-}
-
-/// What devrun waits for after it has started a process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Milestone {
-    /// Nothing.
-    Started,
-    /// The server of the process.
-    Ready,
-}
-
-/// A restart loop, with the rule that would end it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct RestartLoop {
-    #[serde(flatten, serialize_with = "byte_string::path")]
-    pub(super) path: ByteString,
-    /// Whether `path` is a directory in which files of other names changed each time.
-    pub(super) directory: bool,
-    pub(super) times: u32,
-    pub(super) rule: String,
-}
-
-/// The rule files that were read again, and what is watched now.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct RulesReloaded {
-    #[serde(flatten, serialize_with = "byte_string::files")]
-    pub(super) files: Vec<ByteString>,
-    pub(super) defects: Vec<DefectRecord>,
-    pub(super) watched_files: usize,
-    pub(super) watched_directories: usize,
-}
-
-/// A restart that waits for a git command.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct WaitingForGit {
-    /// The file whose existence shows that git is running.
-    #[serde(flatten, serialize_with = "byte_string::marker")]
-    pub(super) marker: ByteString,
-}
-
-/// An edited devrun.toml whose settings are in effect.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Reconfigured {
-    #[serde(flatten, serialize_with = "byte_string::file")]
-    pub(crate) file: ByteString,
-    pub(crate) restarted: bool,
-}
-
-/// The totals of a run, in its last record.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Summary {
-    pub(super) generations: u64,
-    pub(super) restarts: u64,
-    pub(super) batches: u64,
-    pub(super) changes: u64,
-    pub(super) ignored: u64,
-    pub(super) ran_us: u64,
-    pub(super) down_us: u64,
-}
-
-/// A path that changed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct ChangedPath {
-    #[serde(flatten, serialize_with = "byte_string::path")]
-    pub(super) path: ByteString,
-    /// `created`, `changed` or `removed`.
-    pub(super) kind: &'static str,
-}
-
-impl ChangedPath {
-    pub(super) fn new(change: &Change, base: &Path) -> Self {
-        Self { path: ByteString::from_relative_path(&change.path, base), kind: change.kind.as_str() }
-    }
-}
-
-/// How a root is watched.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct RootRecord {
-    #[serde(flatten, serialize_with = "byte_string::path")]
-    pub(super) path: ByteString,
-    /// `event` or `stat`.
-    pub(super) mode: &'static str,
-    /// `asked`, `local`, `missing`, `no-events: nfs`, `limit: …`.
-    why: String,
-    files: usize,
-    directories: usize,
-}
-
-impl RootRecord {
-    pub(super) fn new(root: &RootReport, base: &Path) -> Self {
-        Self {
-            path: ByteString::from_relative_path(&root.path, base),
-            mode: root.mode.as_str(),
-            why: why(&root.why),
-            files: root.files,
-            directories: root.directories,
-        }
-    }
-
-    /// `event`, or `stat, no-events: nfs`.
-    pub(super) fn mode_and_reason(&self) -> String {
-        match self.why.as_str() {
-            "asked" | "local" => self.mode.to_owned(),
-            why => format!("{}, {why}", self.mode),
-        }
-    }
-
-    /// `scanning (no-events: nfs)`
-    pub(super) fn method_and_reason(&self) -> String {
-        let method = if self.mode == "stat" { "scanning" } else { "events" };
-        format!("{method} ({})", self.why)
-    }
-}
-
-/// A bad line of a rule file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct DefectRecord {
-    #[serde(flatten, serialize_with = "byte_string::file")]
-    file: Option<ByteString>,
-    line: u32,
-    column: u32,
-    #[serde(flatten, serialize_with = "byte_string::text")]
-    text: ByteString,
-    reason: String,
-}
-
-impl DefectRecord {
-    pub(super) fn new(defect: &Defect, base: &Path) -> Self {
-        let file = defect.source.as_deref();
-        Self {
-            file: file.map(|file| ByteString::from_relative_path(file, base)),
-            line: defect.line,
-            column: defect.column,
-            text: ByteString::new(defect.text.clone()),
-            reason: match &defect.kind {
-                DefectKind::NeverMatches(flaw) => format!("this can never match: {}", flaw.as_str()),
-                DefectKind::Unreadable(reason) => format!("cannot be read: {reason}"),
-                other => format!("{other:?}"),
-            },
-        }
-    }
-
-    /// `.watchignore:3:1: [z-a]: this can never match: …`
-    pub(super) fn sentence(&self) -> String {
-        let file = self.file.as_ref().map_or_else(|| "-i".to_owned(), ByteString::escaped);
-        format!("{file}:{}:{}: {}: {}", self.line, self.column, self.text.escaped(), self.reason)
-    }
-}
-
-/// How a process ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct EndRecord {
-    /// `exited with status 1`, `was killed by SIGSEGV`.
-    how: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<i32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    signal: Option<String>,
-    ran_us: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    message: Option<String>,
-}
-
-impl EndRecord {
-    pub(super) fn new(report: &ExitReport) -> Self {
-        let (status, signal) = match report.ended {
-            ProcessExit::Status(status) | ProcessExit::NotStarted(status) => (Some(status), None),
-            ProcessExit::Signal(signal) => (None, Some(signal.to_string())),
-            _ => (None, None),
-        };
-        Self {
-            how: report.ended.to_string(),
-            status,
-            signal,
-            ran_us: micros(report.ran),
-            message: report.message.as_ref().map(|message| with_remedy(message, &report.remedy)),
-        }
-    }
-
-    /// Whether the process exited with status 0.
-    pub(super) fn is_success(&self) -> bool {
-        self.status == Some(0)
-    }
-
-    /// The message of the report. Without one: `the server exited with status 1 after 2.0 s`.
-    pub(super) fn sentence(&self, subject: &str) -> String {
-        match &self.message {
-            Some(message) => message.clone(),
-            None => format!("{subject} {} after {}", self.how, time(self.ran_us)),
-        }
-    }
+/// The first key of a record: the name of the event.
+pub(super) fn event(name: &'static str) -> Object {
+    Object::default().set("event", name)
 }
 
 /// Whole microseconds of a duration.
@@ -286,7 +102,44 @@ pub(super) fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
-fn why(why: &Why) -> String {
+/// How a process ended, for JSON.
+pub(super) fn end_keys(report: &ExitReport) -> Object {
+    let keys = Object::default().set("how", report.ended.to_string());
+    let keys = match report.ended {
+        ProcessExit::Status(status) | ProcessExit::NotStarted(status) => keys.set("status", status),
+        ProcessExit::Signal(signal) => keys.set("signal", signal.to_string()),
+        _ => keys,
+    };
+    let keys = keys.set("ran_us", micros(report.ran));
+    match end_message(report) {
+        Some(message) => keys.set("message", message),
+        None => keys,
+    }
+}
+
+/// The message of the report. Without one: `the server exited with status 1 after 2.0 s`.
+pub(super) fn end_sentence(report: &ExitReport, subject: &str) -> String {
+    end_message(report).unwrap_or_else(|| format!("{subject} {} after {}", report.ended, time(report.ran)))
+}
+
+/// `cannot run flsk: not found in PATH; did you mean flask?`
+fn end_message(report: &ExitReport) -> Option<String> {
+    let remedy = worded(&report.remedy);
+    let message = report.message.clone()?;
+    Some(if remedy.is_empty() { message } else { format!("{message}; {remedy}") })
+}
+
+/// The reason why a rule line has no effect.
+pub(super) fn defect_reason(defect: &Defect) -> String {
+    match &defect.kind {
+        DefectKind::NeverMatches(flaw) => format!("this can never match: {}", flaw.as_str()),
+        DefectKind::Unreadable(reason) => format!("cannot be read: {reason}"),
+        other => format!("{other:?}"),
+    }
+}
+
+/// The reason for the mode of a root, for JSON: `asked`, `local`, `missing`, `no-events: nfs`, `limit: …`.
+pub(super) fn why(why: &Why) -> String {
     match why {
         Why::Asked => "asked".to_owned(),
         Why::Local => "local".to_owned(),
@@ -298,10 +151,59 @@ fn why(why: &Why) -> String {
     }
 }
 
-/// `cannot run flsk: not found in PATH; did you mean flask?`
-fn with_remedy(message: &str, remedy: &Remedy) -> String {
-    match worded(remedy) {
-        remedy if remedy.is_empty() => message.to_owned(),
-        remedy => format!("{message}; {remedy}"),
+/// The reason for the mode of a root, for people.
+pub(crate) fn mode_reason(why: &Why) -> String {
+    match why {
+        Why::Asked => "as configured".into(),
+        Why::Local => "a local file system".into(),
+        Why::NoEvents(system) => format!("{} sends no events", escape_text(system)),
+        Why::Limit(limit) => escape_text(limit).into_owned(),
+        Why::Unreadable => "not readable".into(),
+        Why::Missing => "does not exist yet".into(),
+        _ => "for another reason".into(),
+    }
+}
+
+/// `event`, or `stat, no-events: nfs`.
+pub(super) fn mode(root: &RootReport) -> String {
+    match root.why {
+        Why::Asked | Why::Local => root.mode.as_str().to_owned(),
+        _ => format!("{}, {}", root.mode.as_str(), why(&root.why)),
+    }
+}
+
+/// `3 files in 1 directory`
+pub(super) fn extent(summary: &Summary) -> String {
+    format!("{} in {}", count(summary.files, "file"), count(summary.directories, "directory"))
+}
+
+/// The responses in flight: `waiting for 2 responses, 1.2 MB sent`.
+pub(super) fn in_flight(responses: usize, bytes: u64) -> String {
+    format!("waiting for {}, {} sent", count(responses, "response"), size(bytes))
+}
+
+/// `a`, `a and b`, `a, b and c`, `a, b, c and 497 more`.
+pub(super) fn enumerate(paths: &[ByteString]) -> String {
+    let named: Vec<String> = paths.iter().take(MAX_NAMED_PATHS).map(ByteString::escaped).collect();
+    match &named[..] {
+        [] => String::new(),
+        [path] => path.clone(),
+        [first @ .., last] if paths.len() == named.len() => format!("{} and {last}", first.join(", ")),
+        named => format!("{} and {} more", named.join(", "), paths.len() - named.len()),
+    }
+}
+
+/// Addresses as URLs to open. The loopback addresses of both families become `localhost`.
+pub(super) fn urls(addresses: &[SocketAddr]) -> String {
+    match addresses {
+        [one, other]
+            if one.port() == other.port()
+                && [one, other].iter().all(|address| {
+                    [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)].contains(&address.ip())
+                }) =>
+        {
+            format!("http://localhost:{}", one.port())
+        }
+        _ => addresses.iter().map(|address| format!("http://{address}")).collect::<Vec<_>>().join(" and "),
     }
 }

@@ -1,24 +1,19 @@
 //! Reports the events of a run on standard error: as lines and a status line, or as JSON.
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant, SystemTime};
 
+use devrun::proxy;
 use devrun::session::{Event, Options};
-use devrun::supervise::{Capture, Port, Stdin};
+use devrun::supervise::{self, Capture, Phase, Port, Stdin};
 use devrun::watch::Stats;
 
 use super::history::History;
-use super::human;
-use super::line::{Line, Verbosity};
-use super::record::{Milestone, Record, Restarting};
+use super::record::{Level, Record, event, in_flight};
 use crate::config::Settings;
-use crate::ui::{Terminal, escape_text, running_time};
+use crate::ui::{ByteString, Terminal, escape_text, running_time};
 
 /// Delay before the status line shows that something takes long.
 const STATUS_DELAY: Duration = Duration::from_millis(500);
-
-/// Maximum number of restarts that are kept.
-const MAX_RESTARTS: usize = 10;
 
 /// What devrun waits for.
 #[derive(Debug)]
@@ -31,10 +26,10 @@ enum Wait {
 #[derive(Debug)]
 pub(crate) struct Reporter {
     history: History,
-    restarts: RestartLog,
     stats: Stats,
     json: bool,
-    verbosity: Verbosity,
+    /// The least level of the lines that are shown.
+    least_level: Level,
     clear: bool,
     /// Whether a status line can be shown. COMMAND must not write to the terminal itself.
     has_status_line: bool,
@@ -47,24 +42,15 @@ impl Reporter {
         let base = &options.watch.rules.base;
         let base = base.canonicalize().unwrap_or_else(|_| base.clone());
         let has_server = options.supervise.port != Port::None || !options.supervise.listen.is_empty();
-        let milestone = if has_server { Milestone::Ready } else { Milestone::Started };
         Self {
-            history: History::new(base, milestone, options.watch.stats.clone(), now),
-            restarts: RestartLog::default(),
+            history: History::new(base, has_server, options.watch.stats.clone(), now),
             stats: options.watch.stats.clone(),
             json: settings.output.json,
-            verbosity: Verbosity::new(settings.output),
+            least_level: Level::least_shown(settings.output),
             clear: settings.output.clear,
             has_status_line: false,
             waiting: None,
         }
-    }
-
-    /// Applies the settings of an edited devrun.toml.
-    pub(crate) fn configure(&mut self, settings: &Settings) {
-        self.json = settings.output.json;
-        self.verbosity = Verbosity::new(settings.output);
-        self.clear = settings.output.clear;
     }
 
     /// The first scan of the files begins, before a session runs.
@@ -78,7 +64,7 @@ impl Reporter {
         let command = &options.supervise.command;
         let words = std::iter::once(&command.program).chain(&command.args);
         let words: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
-        self.history.set_command(words.join(" "));
+        self.history.command = words.join(" ");
         // COMMAND would overwrite the status line if it wrote to the terminal directly or read from it.
         let writes_directly = command.stdin == Stdin::Inherit || options.supervise.capture == Capture::No;
         self.has_status_line = terminal.supports_status() && !writes_directly;
@@ -87,41 +73,63 @@ impl Reporter {
     /// Reports an event of the session.
     pub(crate) fn event(&mut self, event: &Event, now: Instant, terminal: &mut Terminal) {
         let Some(record) = self.history.record(event, now) else { return };
-        self.restarts.add(&record, now);
-        self.update_wait(&record, now, terminal);
+        self.update_wait(event, now, terminal);
+        if self.clear && !self.json && matches!(event, Event::Child(supervise::Event::Restarting { .. })) {
+            terminal.clear_screen();
+        }
         // The status line shows responses in flight already.
-        if !(matches!(record, Record::InFlight { .. }) && self.needs_ticks()) {
-            self.report(&record, terminal);
+        if !(matches!(event, Event::Proxy(proxy::Event::InFlight { .. })) && self.needs_ticks()) {
+            self.report(record, terminal);
         }
     }
 
-    /// Reports a record that no event of the session is the cause of.
-    pub(crate) fn report(&self, record: &Record, terminal: &mut Terminal) {
-        let dropped = terminal.take_dropped_lines();
-        if dropped > 0 {
-            let message = format!("{dropped} lines of devrun are missing here: they were not read in time");
-            self.write(&Record::Warning { message, remedy: String::new() }, terminal);
-        }
-        self.write(record, terminal);
+    /// Reports a warning; the remedy may be empty.
+    pub(crate) fn warn(&self, message: &str, remedy: &str, terminal: &mut Terminal) {
+        self.report(Record::warning(message, remedy), terminal);
+    }
+
+    /// Reports that restarts are paused, or resumed.
+    pub(crate) fn pause(&self, paused: bool, terminal: &mut Terminal) {
+        let (keys, line) = if paused {
+            (event("paused"), "paused: changes are remembered until p is pressed again")
+        } else {
+            (event("resumed"), "resumed")
+        };
+        self.report(Record::new(keys, Level::Info, line), terminal);
+    }
+
+    /// Applies the settings of an edited devrun.toml, and reports them.
+    pub(crate) fn reconfigure(&mut self, settings: &Settings, restarted: bool, terminal: &mut Terminal) {
+        self.json = settings.output.json;
+        self.least_level = Level::least_shown(settings.output);
+        self.clear = settings.output.clear;
+        let file = match &settings.config {
+            Some(file) => ByteString::from_relative_path(file, &settings.directory),
+            None => ByteString::new(""),
+        };
+        let with_restart = if restarted { ", with a restart" } else { "" };
+        let line = format!("{} changed: in effect{with_restart}", file.escaped());
+        let keys = event("reconfigured").bytes("file", file).set("restarted", restarted);
+        self.report(Record::new(keys, Level::Info, line), terminal);
     }
 
     /// Prints a line for people. The JSON log does not get it.
-    pub(crate) fn inform(&mut self, text: &str, terminal: &mut Terminal) {
-        if !self.json {
-            Line::info(text).print(self.verbosity, terminal);
+    pub(crate) fn inform(&self, line: &str, terminal: &mut Terminal) {
+        if !self.json && Level::Info >= self.least_level {
+            Level::Info.print(line, terminal);
         }
     }
 
     /// Prints the last restarts and their causes.
-    pub(crate) fn explain_restarts(&mut self, now: Instant, terminal: &mut Terminal) {
-        for sentence in self.restarts.sentences(now) {
+    pub(crate) fn explain_restarts(&self, now: Instant, terminal: &mut Terminal) {
+        for sentence in self.history.restarts(now) {
             self.inform(&sentence, terminal);
         }
     }
 
     /// Whether the status line changes with time, so that [`Reporter::tick`] must be called.
     pub(crate) fn needs_ticks(&self) -> bool {
-        self.has_status_line && !self.json && !self.verbosity.is_quiet() && self.waiting.is_some()
+        self.has_status_line && !self.json && self.least_level <= Level::Success && self.waiting.is_some()
     }
 
     /// Shows in the status line what devrun waits for, and for how long.
@@ -137,67 +145,45 @@ impl Reporter {
         }
     }
 
-    fn update_wait(&mut self, record: &Record, now: Instant, terminal: &mut Terminal) {
-        let text = match record {
-            Record::Draining { .. } => "waiting for responses in flight".to_owned(),
-            Record::InFlight { since_us, responses, bytes, .. } => {
-                let oldest = now.checked_sub(Duration::from_micros(*since_us)).unwrap_or(now);
+    fn update_wait(&mut self, event: &Event, now: Instant, terminal: &mut Terminal) {
+        let text = match event {
+            Event::Proxy(proxy::Event::InFlight { responses, bytes, since, .. }) => {
+                let oldest = now.checked_sub(*since).unwrap_or(now);
                 let since = self.waiting.as_ref().map_or(oldest, |(_, since)| *since);
-                self.waiting = Some((Wait::Other(human::in_flight(*responses, *bytes)), since));
+                self.waiting = Some((Wait::Other(in_flight(*responses, *bytes)), since));
                 return;
             }
-            Record::Building { .. } => "building".to_owned(),
-            Record::Stopping { generation } => format!("waiting for generation {generation} to end"),
-            Record::Started { .. } => "waiting for the server to be ready".to_owned(),
-            Record::Ready(_)
-            | Record::Stopped { .. }
-            | Record::Crashed { .. }
-            | Record::BuildFailed { .. }
-            | Record::Watching { .. }
-            | Record::Summary(_) => {
-                self.waiting = None;
-                return terminal.clear_status();
-            }
+            Event::Child(supervise::Event::Phase { generation, phase }) => match phase {
+                Phase::Draining => Some("waiting for responses in flight".to_owned()),
+                Phase::Building => Some("building".to_owned()),
+                Phase::Stopping => Some(format!("waiting for generation {} to end", generation.number())),
+                Phase::Starting { .. } => Some("waiting for the server to be ready".to_owned()),
+                _ => None,
+            },
+            Event::Watching(_) | Event::Ended(_) => None,
             _ => return,
         };
-        self.waiting = Some((Wait::Other(text), now));
+        if text.is_none() {
+            terminal.clear_status();
+        }
+        self.waiting = text.map(|text| (Wait::Other(text), now));
     }
 
-    fn write(&self, record: &Record, terminal: &mut Terminal) {
+    fn report(&self, record: Record, terminal: &mut Terminal) {
+        let dropped = terminal.take_dropped_lines();
+        if dropped > 0 {
+            let message = format!("{dropped} lines of devrun are missing here: they were not read in time");
+            self.write(Record::warning(&message, ""), terminal);
+        }
+        self.write(record, terminal);
+    }
+
+    fn write(&self, record: Record, terminal: &mut Terminal) {
         if self.json {
-            return terminal.eprintln_data(record.to_json(SystemTime::now()));
+            return terminal.eprintln_data(record.into_json(SystemTime::now()));
         }
-        if self.clear && matches!(record, Record::Restarting(_)) {
-            terminal.clear_screen();
+        for (level, line) in record.lines.iter().filter(|(level, _)| *level >= self.least_level) {
+            level.print(line, terminal);
         }
-        for line in human::lines(record) {
-            line.print(self.verbosity, terminal);
-        }
-    }
-}
-
-/// The last restarts with their times, oldest first, for the key `w`.
-#[derive(Debug, Default)]
-struct RestartLog(VecDeque<(Restarting, Instant)>);
-
-impl RestartLog {
-    /// Keeps the record if it is a restart.
-    fn add(&mut self, record: &Record, now: Instant) {
-        if let Record::Restarting(restart) = record {
-            if self.0.len() == MAX_RESTARTS {
-                self.0.pop_front();
-            }
-            self.0.push_back((restart.clone(), now));
-        }
-    }
-
-    /// One sentence for each restart.
-    fn sentences(&self, now: Instant) -> Vec<String> {
-        if self.0.is_empty() {
-            return vec!["COMMAND has not been restarted".to_owned()];
-        }
-        let sentence =
-            |(restart, at): &(_, Instant)| human::restart(restart, now.saturating_duration_since(*at));
-        self.0.iter().map(sentence).collect()
     }
 }

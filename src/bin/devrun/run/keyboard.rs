@@ -8,15 +8,14 @@ use devrun::supervise::terminal::Cbreak;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::io::unix::AsyncFd;
 
-use super::keys::{Key, KeyParser};
-
 /// Maximum number of bytes that one read takes.
 const READ_SIZE: usize = 64;
 
 /// What the terminal sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Input {
-    Key(Key),
+    /// A key, as the byte of its letter in lower case.
+    Key(u8),
     /// The terminal was closed.
     Hangup,
 }
@@ -84,7 +83,7 @@ pub(super) struct CbreakKeys {
     is_set: bool,
     parser: KeyParser,
     /// Keys that were read and not returned yet.
-    pending: VecDeque<Key>,
+    pending: VecDeque<u8>,
 }
 
 impl CbreakKeys {
@@ -113,7 +112,7 @@ impl CbreakKeys {
         self.is_set = self.is_set || self.mode.resume().is_ok();
     }
 
-    async fn next(&mut self) -> Key {
+    async fn next(&mut self) -> u8 {
         loop {
             if let Some(key) = self.pending.pop_front() {
                 return key;
@@ -184,4 +183,67 @@ fn in_foreground(terminal: impl AsFd) -> bool {
     // The library compares the process groups, because in a PID namespace devrun's own group may have no
     // number.
     rustix::termios::tcgetpgrp(terminal).is_ok() && devrun::supervise::terminal::in_foreground()
+}
+
+/// Finds the keys in the bytes that a terminal sends.
+///
+/// Arrow and function keys send several bytes, and so does a terminal that answers a query of COMMAND. The
+/// letters among these bytes are not keys (ECMA-48, section 5.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum KeyParser {
+    #[default]
+    Ground,
+    /// After `ESC`.
+    Escape,
+    /// After `ESC [`: a control sequence, which ends with a letter.
+    ControlSequence,
+    /// After `ESC O`: one more byte.
+    SingleShift,
+    /// After `ESC ]`, `ESC P` and similar: a string, which ends with BEL or `ESC \`.
+    String,
+}
+
+impl KeyParser {
+    /// The key of the next byte, in lower case.
+    fn parse(&mut self, byte: u8) -> Option<u8> {
+        let before = *self;
+        *self = match (before, byte) {
+            (_, 0x1b) => Self::Escape,
+            (Self::Escape, b'[') => Self::ControlSequence,
+            (Self::Escape, b'O') => Self::SingleShift,
+            (Self::Escape, b']' | b'P' | b'_' | b'^' | b'X') => Self::String,
+            (Self::ControlSequence, 0x20..=0x3f) => Self::ControlSequence,
+            (Self::String, byte) if byte != 0x07 => Self::String,
+            _ => Self::Ground,
+        };
+        (before == Self::Ground && byte != 0x1b).then(|| byte.to_ascii_lowercase())
+    }
+
+    /// The end of the bytes that arrived together. A lone `ESC` is the key Esc and begins no sequence.
+    fn end_of_read(&mut self) {
+        if *self == Self::Escape {
+            *self = Self::Ground;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(reads: &[&[u8]]) -> Vec<u8> {
+        let mut parser = KeyParser::default();
+        let mut keys = Vec::new();
+        for bytes in reads {
+            keys.extend(bytes.iter().filter_map(|byte| parser.parse(*byte)));
+            parser.end_of_read();
+        }
+        keys
+    }
+
+    #[test]
+    fn a_sequence_may_arrive_in_pieces_and_a_lone_escape_begins_none() {
+        assert_eq!(parse(&[b"\x1b[12;", b"40R", b"w"]), *b"w");
+        assert_eq!(parse(&[b"\x1b", b"q"]), *b"q");
+    }
 }

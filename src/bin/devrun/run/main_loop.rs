@@ -8,20 +8,20 @@ use devrun::change::Batch;
 use devrun::session::{Event, Handle, Session};
 use devrun::supervise::{self, Phase, Request, Signal, SupervisorExit, terminal as tty};
 use devrun::{Options, watch};
+use tokio::runtime::{Builder, Runtime};
 
-use super::job_control::JobControl;
 use super::keyboard::{Input, Keyboard};
-use super::keys::Key;
-use super::session_options::{child_owns_terminal, first_options, next_options};
-use super::signals::{SignalRequest, Signals};
-use super::start_error::start_error;
-use super::stop::{StopAction, StopSequence, was_interrupted};
+use super::session_options::{child_owns_terminal, first_options, next_options, start_error};
+use super::signals::{Signals, StopSequence, was_interrupted};
 use crate::config::{Reload, Settings};
-use crate::report::{Reconfigured, Record, Reporter, log};
-use crate::ui::{ByteString, CliError, ExitCode, Terminal};
+use crate::report::{Reporter, log};
+use crate::ui::{CliError, ExitCode, Terminal};
 
 /// Interval at which the status line is updated.
 const STATUS_INTERVAL: Duration = Duration::from_millis(250);
+
+/// The answer to the key `?`.
+const KEYS_HELP: &str = "r restart now, p pause or resume, w why did it restart, q quit, ? show the keys";
 
 /// Runs COMMAND until devrun is asked to stop.
 ///
@@ -29,14 +29,20 @@ const STATUS_INTERVAL: Duration = Duration::from_millis(250);
 /// [`CliError`] if the session cannot start. COMMAND was not started then.
 pub(crate) fn run(settings: Settings, terminal: &mut Terminal) -> Result<ExitCode, CliError> {
     let options = first_options(&settings, terminal)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| CliError::failed_to("start the event loop", &error))?;
+    let runtime = event_loop()?;
     let result = runtime.block_on(async { MainLoop::new(settings, &options, terminal)?.run(options).await });
     // Do not wait for a thread that is blocked by a slow file system.
     runtime.shutdown_background();
     result
+}
+
+/// An event loop on this thread.
+///
+/// # Errors
+/// [`CliError`] if the system has no descriptor left for it.
+pub(crate) fn event_loop() -> Result<Runtime, CliError> {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| CliError::failed_to("start the event loop", &error))
 }
 
 /// A run of devrun, which consists of one session, or of several if devrun.toml is edited.
@@ -48,8 +54,10 @@ struct MainLoop<'a> {
     settings: Settings,
     /// Settings that need a new session. It starts when the current one has ended.
     next_settings: Option<Box<Settings>>,
-    stop: StopSequence,
-    job_control: JobControl,
+    stop_sequence: StopSequence,
+    /// Whether SIGTSTP asked to suspend COMMAND, and then devrun. Otherwise COMMAND was stopped from outside, for
+    /// example by Ctrl-Z in a terminal that it owns.
+    suspended_by_signal: bool,
     paused: bool,
     /// Whether COMMAND reads the terminal. Ctrl-C then reaches only COMMAND.
     child_owns_terminal: bool,
@@ -70,8 +78,8 @@ impl<'a> MainLoop<'a> {
             keyboard: Keyboard::Unused,
             session: None,
             next_settings: None,
-            stop: StopSequence::default(),
-            job_control: JobControl::default(),
+            stop_sequence: StopSequence::default(),
+            suspended_by_signal: false,
             paused: false,
             child_owns_terminal: false,
             warning: settings.unfilled_placeholder(),
@@ -86,10 +94,14 @@ impl<'a> MainLoop<'a> {
     async fn run(mut self, mut options: Options) -> Result<ExitCode, CliError> {
         let mut session = self.start_session(&options).await?;
         loop {
-            let Some(mut running) = session else { return Ok(self.stop.exit_code(SupervisorExit::Asked)) };
+            let Some(mut running) = session else {
+                return Ok(self.stop_sequence.exit_code(SupervisorExit::Asked));
+            };
             self.session_started(&running, &options);
             let exit = self.run_session(&mut running).await;
-            let Some(settings) = self.next_settings.take() else { return Ok(self.stop.exit_code(exit)) };
+            let Some(settings) = self.next_settings.take() else {
+                return Ok(self.stop_sequence.exit_code(exit));
+            };
             self.keyboard = Keyboard::Unused;
             (session, options) = self.restart_session(*settings, options).await?;
         }
@@ -104,13 +116,13 @@ impl<'a> MainLoop<'a> {
         loop {
             tokio::select! {
                 biased;
-                request = self.signals.next() => match request {
-                    SignalRequest::Stop(signal) => {
-                        self.stop.request_by_signal(signal, Instant::now());
+                signal = self.signals.next() => match signal {
+                    Signal::TSTP => tty::stop_self(),
+                    Signal::CONT | Signal::WINCH => {}
+                    signal => {
+                        self.stop_sequence.request_by_signal(signal, Instant::now());
                         return Ok(None);
                     }
-                    SignalRequest::Suspend => tty::stop_self(),
-                    SignalRequest::Continue | SignalRequest::Resize => {}
                 },
                 () = tick(self.reporter.needs_ticks()) => self.reporter.tick(Instant::now(), self.terminal),
                 session = &mut starting => {
@@ -127,26 +139,27 @@ impl<'a> MainLoop<'a> {
         settings: Settings,
         old: Options,
     ) -> Result<(Option<Session>, Options), CliError> {
-        let error = match next_options(&settings, &old, self.terminal) {
-            Ok(options) => match self.start_session(&options).await {
-                Ok(session) => {
-                    self.adopt_settings(settings, true);
-                    return Ok((session, options));
-                }
-                Err(error) => error,
-            },
-            Err(error) => error,
+        let started = match next_options(&settings, &old, self.terminal) {
+            Ok(options) => self.start_session(&options).await.map(|session| (session, options)),
+            Err(error) => Err(error),
         };
-        self.reject_settings(&error);
-        let session = self.start_session(&old).await?;
-        Ok((session, old))
+        match started {
+            Ok(started) => {
+                self.adopt_settings(settings, true);
+                Ok(started)
+            }
+            Err(error) => {
+                self.reject_settings(&error);
+                Ok((self.start_session(&old).await?, old))
+            }
+        }
     }
 
     fn session_started(&mut self, session: &Session, options: &Options) {
         self.child_owns_terminal = child_owns_terminal(options);
         self.keyboard = if self.child_owns_terminal { Keyboard::open_for_child() } else { Keyboard::open() };
         self.reporter.session_started(options, self.terminal);
-        self.stop.session_started();
+        self.stop_sequence.session_started();
         self.session = Some(session.handle());
         if self.paused {
             self.send(Request::Pause);
@@ -164,7 +177,7 @@ impl<'a> MainLoop<'a> {
         loop {
             tokio::select! {
                 biased;
-                request = self.signals.next() => self.handle_signal(request),
+                signal = self.signals.next() => self.handle_signal(signal),
                 event = session.next_event() => match event {
                     Some(Event::Ended(exit)) => {
                         // The summary belongs to the end of the last session.
@@ -185,7 +198,7 @@ impl<'a> MainLoop<'a> {
     fn report(&mut self, event: &Event) {
         self.reporter.event(event, Instant::now(), self.terminal);
         if let Some((message, remedy)) = self.warning.take() {
-            self.reporter.report(&Record::Warning { message, remedy }, self.terminal);
+            self.reporter.warn(&message, &remedy, self.terminal);
         }
     }
 
@@ -241,15 +254,10 @@ impl<'a> MainLoop<'a> {
     }
 
     fn adopt_settings(&mut self, settings: Settings, restarted: bool) {
-        self.reporter.configure(&settings);
         // DEVRUN_LOG was valid when devrun started.
         let _ = log::configure(settings.output);
+        self.reporter.reconfigure(&settings, restarted, self.terminal);
         self.settings = settings;
-        let file = match &self.settings.config {
-            Some(file) => ByteString::from_relative_path(file, &self.settings.directory),
-            None => ByteString::new(""),
-        };
-        self.reporter.report(&Record::Reconfigured(Reconfigured { file, restarted }), self.terminal);
     }
 
     fn reject_settings(&mut self, error: &CliError) {
@@ -257,43 +265,43 @@ impl<'a> MainLoop<'a> {
         self.reporter.inform("the old settings stay in effect", self.terminal);
     }
 
-    fn handle_signal(&mut self, request: SignalRequest) {
-        match request {
-            SignalRequest::Stop(signal) => self.stop_by_signal(signal),
+    fn handle_signal(&mut self, signal: Signal) {
+        match signal {
+            // As the first process of a container devrun is not suspended, because no process would continue it.
+            Signal::TSTP if std::process::id() == 1 => {}
             // COMMAND first. When it has been suspended, `child_suspended` suspends devrun.
-            SignalRequest::Suspend if JobControl::can_suspend() => {
-                self.job_control = JobControl::BySignal;
+            Signal::TSTP => {
+                self.suspended_by_signal = true;
                 self.send(Request::Suspend);
             }
-            SignalRequest::Suspend => {}
-            SignalRequest::Continue => {
+            Signal::CONT => {
                 self.send(Request::Continue);
                 self.keyboard.resume();
             }
-            SignalRequest::Resize => self.send(Request::Resized),
+            Signal::WINCH => self.send(Request::Resized),
+            signal => self.stop_by_signal(signal),
         }
     }
 
+    /// Stops this process until SIGCONT arrives.
     fn child_suspended(&mut self) {
         self.terminal.drain();
         self.keyboard.suspend();
-        self.job_control.child_suspended();
+        if std::mem::take(&mut self.suspended_by_signal) { tty::stop_self() } else { tty::stop_group() }
     }
 
     fn stop_by_signal(&mut self, signal: Signal) {
-        let action = self.stop.request_by_signal(signal, Instant::now());
-        self.perform(action);
+        let request = self.stop_sequence.request_by_signal(signal, Instant::now());
+        self.stop(request);
     }
 
-    fn perform(&mut self, action: StopAction) {
+    fn stop(&mut self, request: Option<Request>) {
         self.next_settings = None;
-        match action {
-            StopAction::None => {}
-            StopAction::Stop => {
+        if let Some(request) = request {
+            if matches!(request, Request::Stop) {
                 self.reporter.inform("stopping; press again to kill", self.terminal);
-                self.send(Request::Stop);
             }
-            StopAction::Kill => self.send(Request::Kill),
+            self.send(request);
         }
     }
 
@@ -305,29 +313,25 @@ impl<'a> MainLoop<'a> {
         }
     }
 
-    fn handle_key(&mut self, key: Key) {
+    fn handle_key(&mut self, key: u8) {
         match key {
-            Key::Restart => self.send(Request::Restart),
-            Key::Pause => self.toggle_pause(),
-            Key::Why => self.reporter.explain_restarts(Instant::now(), self.terminal),
-            Key::Quit => {
-                let action = self.stop.request(Instant::now());
-                self.perform(action);
+            b'r' => self.send(Request::Restart),
+            b'p' => self.toggle_pause(),
+            b'w' => self.reporter.explain_restarts(Instant::now(), self.terminal),
+            b'q' => {
+                let request = self.stop_sequence.request(Instant::now());
+                self.stop(request);
             }
-            Key::BlankLine => self.terminal.eprintln(""),
-            Key::Help => self.reporter.inform(Key::HELP, self.terminal),
+            b'?' | b'h' => self.reporter.inform(KEYS_HELP, self.terminal),
+            b'\n' | b'\r' => self.terminal.eprintln(""),
+            _ => {}
         }
     }
 
     fn toggle_pause(&mut self) {
         self.paused = !self.paused;
-        if self.paused {
-            self.send(Request::Pause);
-            self.reporter.report(&Record::Paused, self.terminal);
-        } else {
-            self.send(Request::Resume);
-            self.reporter.report(&Record::Resumed, self.terminal);
-        }
+        self.send(if self.paused { Request::Pause } else { Request::Resume });
+        self.reporter.pause(self.paused, self.terminal);
     }
 }
 

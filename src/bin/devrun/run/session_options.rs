@@ -1,10 +1,16 @@
-//! The options of a session that come from the program and not from the settings.
+//! The options of a session that come from the program and not from the settings, and why a session cannot start.
 
-use devrun::Options;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use devrun::session::Error;
 use devrun::supervise::{Capture, OrphanKiller, Stdin};
+use devrun::{Options, proxy, supervise};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::config::Settings;
+use crate::system::ports;
 use crate::ui::{CliError, Terminal};
 
 /// Limit of open files for devrun, because each connection of a client takes two. A higher one would slow down programs that close all possible descriptors.
@@ -77,4 +83,49 @@ fn raise_open_files_limit() -> Option<u64> {
     let wanted = limit.maximum.unwrap_or(OPEN_FILES).min(OPEN_FILES);
     limit.current = Some(wanted);
     (wanted > before && setrlimit(Resource::Nofile, limit).is_ok()).then_some(before)
+}
+
+/// The message and the remedy for an error of [`devrun::Session`].
+pub(super) fn start_error(error: &Error) -> CliError {
+    let failure = CliError::from_library(error);
+    match error {
+        Error::Proxy(proxy::Error::Bind { address, source }) => {
+            explain_port(failure, *address, "tcp", source)
+        }
+        // `address` is a value of `--listen`: `ADDR`, `udp:ADDR` or `unix:PATH`.
+        Error::Supervise(supervise::Error::Listen { address, source }) => {
+            let (protocol, address) = address
+                .split_once(':')
+                .filter(|(protocol, _)| ["udp", "unix"].contains(protocol))
+                .unwrap_or(("tcp", address));
+            match address.parse() {
+                _ if protocol == "unix" => explain_unix_socket(failure, Path::new(address), source),
+                Ok(address) => explain_port(failure, address, protocol, source),
+                Err(_) => failure,
+            }
+        }
+        _ => failure,
+    }
+}
+
+fn explain_port(failure: CliError, address: SocketAddr, protocol: &str, source: &io::Error) -> CliError {
+    if source.kind() != io::ErrorKind::AddrInUse {
+        return failure.with_remedy(ports::remedy(source.kind()));
+    }
+    let (holder, remedy) = ports::describe_holder(ports::holder(address, protocol).as_ref(), address.port());
+    failure.with_cause(holder).with_remedy(format!("{remedy}; or use another port"))
+}
+
+fn explain_unix_socket(failure: CliError, path: &Path, source: &io::Error) -> CliError {
+    match (source.kind(), ports::unix_holder(path)) {
+        (io::ErrorKind::AddrInUse, Some(holder)) => {
+            let (holder, remedy) = ports::describe_holder(Some(&holder), 0);
+            failure.with_cause(holder).with_remedy(format!("{remedy}; or use another path"))
+        }
+        (io::ErrorKind::AddrInUse, None) => {
+            failure.with_remedy("a file that is not a socket of devrun has this name: use another path")
+        }
+        (io::ErrorKind::NotFound, _) => failure.with_remedy("the directory does not exist: create it"),
+        _ => failure,
+    }
 }

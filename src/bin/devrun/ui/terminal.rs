@@ -7,13 +7,13 @@ use std::sync::OnceLock;
 
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use anstream::stream::RawStream;
 use anstream::{AutoStream, ColorChoice};
 use devrun::supervise::OutputStreams;
 use unicode_width::UnicodeWidthStr as _;
 
 use super::error::{CliError, SourceSpan};
-use super::escape::escape_lines;
-use super::style::{ERROR, FAINT, HELP, WARNING, styled};
+use super::text::{ERROR, FAINT, HELP, WARNING, escape_lines, styled};
 
 /// Moves the cursor to the start of the line and erases the line.
 const ERASE_LINE: &[u8] = b"\r\x1b[2K";
@@ -31,28 +31,27 @@ static SHARED: OnceLock<OutputStreams> = OnceLock::new();
 /// Standard output and standard error.
 #[derive(Debug)]
 pub(crate) struct Terminal {
+    /// The choice that the user made.
+    color: ColorChoice,
     out_color: ColorChoice,
+    err_color: ColorChoice,
     /// Output that is not yet written, because a long listing is written in large pieces. It has the colours of
     /// the stream already.
     pending: Vec<u8>,
-    err: AutoStream<io::Stderr>,
     /// Whether the last line on the terminal is a status line, without an end of line.
     has_status: bool,
-    color: ColorChoice,
 }
 
 impl Terminal {
     /// Opens both streams. With [`ColorChoice::Auto`], NO_COLOR, CLICOLOR and the kind of stream decide about
     /// colour.
     pub(crate) fn new(choice: ColorChoice) -> Self {
-        let err = io::stderr();
-        let err_choice = resolve_color(choice, || AutoStream::choice(&err));
         Self {
-            out_color: resolve_color(choice, || AutoStream::choice(&io::stdout())),
-            pending: Vec::new(),
-            err: AutoStream::new(err, err_choice),
-            has_status: false,
             color: choice,
+            out_color: resolve_color(choice, &io::stdout()),
+            err_color: resolve_color(choice, &io::stderr()),
+            pending: Vec::new(),
+            has_status: false,
         }
     }
 
@@ -97,8 +96,7 @@ impl Terminal {
 
     /// Prints a line to standard error. A failed write is ignored, because there is nowhere to report it.
     pub(crate) fn eprintln(&mut self, line: impl Display) {
-        // One write per line, so that the lines of several processes do not mix.
-        self.eprint_bytes(self.render(format_args!("{line}\n")));
+        self.eprint_bytes(render(format_args!("{line}\n"), self.err_color));
     }
 
     /// Prints a line to standard error without a change, for other programs to read. Errors as
@@ -108,13 +106,10 @@ impl Terminal {
     }
 
     fn eprint_bytes(&mut self, line: Vec<u8>) {
-        match SHARED.get() {
-            Some(shared) => shared.print(line),
-            None => {
-                self.clear_status();
-                let _ = io::stderr().write_all(&line);
-            }
+        if SHARED.get().is_none() {
+            self.clear_status();
         }
+        write_stderr(line);
     }
 
     /// Prints a warning and its remedy to standard error. An empty remedy is left out.
@@ -146,12 +141,11 @@ impl Terminal {
             return;
         }
         // The last column stays free, because some terminals begin a new line after it.
-        let line = self.render(styled(FAINT, truncate(line, self.width().saturating_sub(1))));
+        let line = truncate(line, self.width().saturating_sub(1));
+        let line = render(styled(FAINT, line), self.err_color);
         match SHARED.get() {
             Some(shared) => shared.set_status(Some(line)),
-            None => {
-                let _ = io::stderr().write_all(&[ERASE_LINE, &line].concat());
-            }
+            None => write_stderr([ERASE_LINE, &line].concat()),
         }
         self.has_status = true;
     }
@@ -161,19 +155,15 @@ impl Terminal {
         if std::mem::take(&mut self.has_status) {
             match SHARED.get() {
                 Some(shared) => shared.set_status(None),
-                None => _ = io::stderr().write_all(ERASE_LINE),
+                None => write_stderr(ERASE_LINE.to_vec()),
             }
         }
     }
 
     /// Clears the screen if standard error is a terminal that can.
     pub(crate) fn clear_screen(&mut self) {
-        if !self.supports_status() {
-            return;
-        }
-        match SHARED.get() {
-            Some(shared) => shared.print(CLEAR_SCREEN.to_vec()),
-            None => _ = io::stderr().write_all(CLEAR_SCREEN),
+        if self.supports_status() {
+            write_stderr(CLEAR_SCREEN.to_vec());
         }
     }
 
@@ -202,7 +192,7 @@ impl Terminal {
 
     /// Whether standard error is a terminal.
     pub(crate) fn is_terminal(&self) -> bool {
-        self.err.is_terminal()
+        io::stderr().is_terminal()
     }
 
     /// Whether standard error is a terminal that can erase a line.
@@ -215,8 +205,8 @@ impl Terminal {
 
     /// The renderer of source snippets, with the colour of standard error and the width of the terminal.
     pub(crate) fn renderer(&self) -> Renderer {
-        let has_color = self.err.current_choice() != ColorChoice::Never;
-        let renderer = if has_color { Renderer::styled() } else { Renderer::plain() };
+        let renderer =
+            if self.err_color == ColorChoice::Never { Renderer::plain() } else { Renderer::styled() };
         renderer.decor_style(DecorStyle::Ascii).term_width(self.width())
     }
 
@@ -229,11 +219,6 @@ impl Terminal {
     fn write_pending(&mut self) -> Result<(), CliError> {
         let pending = std::mem::take(&mut self.pending);
         to_cli_error(io::stdout().write_all(&pending))
-    }
-
-    /// The bytes to write to standard error for a text, with or without colour.
-    fn render(&self, text: impl Display) -> Vec<u8> {
-        render(text, self.err.current_choice())
     }
 
     fn print_plain_error(&mut self, error: &CliError) {
@@ -270,21 +255,15 @@ pub(crate) struct StderrWriter;
 impl StderrWriter {
     /// Whether standard error takes colour under this choice.
     pub(crate) fn has_color(choice: ColorChoice) -> bool {
-        resolve_color(choice, || AutoStream::choice(&io::stderr())) != ColorChoice::Never
+        resolve_color(choice, &io::stderr()) != ColorChoice::Never
     }
 }
 
 impl Write for StderrWriter {
     fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
-        if let Some(shared) = SHARED.get() {
-            shared.print(lines.to_vec());
-            return Ok(lines.len());
-        }
-        let mut err = io::stderr().lock();
-        if err.is_terminal() {
-            err.write_all(ERASE_LINE)?;
-        }
-        err.write_all(lines)?;
+        let may_have_status = SHARED.get().is_none() && io::stderr().is_terminal();
+        let erase = if may_have_status { ERASE_LINE } else { b"" };
+        write_stderr([erase, lines].concat());
         Ok(lines.len())
     }
 
@@ -301,8 +280,16 @@ fn render(text: impl Display, color: ColorChoice) -> Vec<u8> {
     rendered.into_inner()
 }
 
-fn resolve_color(choice: ColorChoice, detect: impl FnOnce() -> ColorChoice) -> ColorChoice {
-    if choice == ColorChoice::Auto { detect() } else { choice }
+/// Writes to standard error, in one piece so that the lines of several processes do not mix.
+fn write_stderr(bytes: Vec<u8>) {
+    match SHARED.get() {
+        Some(shared) => shared.print(bytes),
+        None => _ = io::stderr().write_all(&bytes),
+    }
+}
+
+fn resolve_color(choice: ColorChoice, stream: &impl RawStream) -> ColorChoice {
+    if choice == ColorChoice::Auto { AutoStream::choice(stream) } else { choice }
 }
 
 fn to_cli_error(result: io::Result<()>) -> Result<(), CliError> {
