@@ -6,21 +6,15 @@ use std::time::{Duration, Instant};
 use devrun::rules;
 use devrun::watch::{Event, Mode, Options, Watch};
 
-use super::finding::Finding;
+use super::diagnose::{Finding, failure, good, note};
 use crate::config::Settings;
 use crate::ui::{escape_path, escape_text};
 
 /// Timeout for the event. Real events arrive within milliseconds.
 const EVENT_TIMEOUT: Duration = Duration::from_secs(5);
 
-enum Outcome {
-    /// The event arrived after this time.
-    Arrived(Duration),
-    /// No event arrived before the timeout.
-    Lost,
-    /// The test could not run, for this reason.
-    NotTested(String),
-}
+/// Delay of the event, `None` if it did not arrive before the timeout, or the reason why the test could not run.
+type Outcome = Result<Option<Duration>, String>;
 
 /// Tests events in a new temporary directory.
 pub(super) async fn test_temporary_directory() -> Finding {
@@ -31,7 +25,7 @@ pub(super) async fn test_temporary_directory() -> Finding {
             let directory = RemoveOnDrop(directory);
             test_directory(&directory.0).await
         }
-        Err(error) => Outcome::NotTested(format!("failed to create {}: {error}", directory.display())),
+        Err(error) => Err(format!("failed to create {}: {error}", directory.display())),
     };
     finding("event-self-test", &format!("a new directory in {}", escape_path(&parent)), outcome)
 }
@@ -58,10 +52,25 @@ impl Drop for RemoveOnDrop {
 
 async fn test_directory(directory: &Path) -> Outcome {
     let file = RemoveOnDrop(directory.join(format!("devrun-doctor-{}.probe", std::process::id())));
-    match Watch::start(watch_options(directory, &file.0)).await {
-        Ok(watch) => write_and_wait(watch, &file.0).await,
-        Err(error) => Outcome::NotTested(error.to_string()),
-    }
+    let file = &file.0;
+    let watch = Watch::start(watch_options(directory, file)).await;
+    let mut watch = watch.map_err(|error| error.to_string())?;
+    let start = Instant::now();
+    std::fs::write(file, b"devrun doctor")
+        .map_err(|error| format!("failed to write {}: {error}", file.display()))?;
+    let arrival = async {
+        while let Some(event) = watch.next_event().await {
+            if let Event::Changed(batch) = event
+                && batch.changes.iter().any(|change| change.path == *file)
+            {
+                return Some(start.elapsed());
+            }
+        }
+        None
+    };
+    let arrived = tokio::time::timeout(EVENT_TIMEOUT, arrival).await;
+    watch.stop().await;
+    Ok(arrived.ok().flatten())
 }
 
 /// Options that watch one file of the directory. All other files are ignored, so that their events do not
@@ -79,43 +88,14 @@ fn watch_options(directory: &Path, file: &Path) -> Options {
     options
 }
 
-async fn write_and_wait(mut watch: Watch, file: &Path) -> Outcome {
-    let start = Instant::now();
-    if let Err(error) = std::fs::write(file, b"devrun doctor") {
-        return Outcome::NotTested(format!("failed to write {}: {error}", file.display()));
-    }
-    let is_expected = |event: &Event| match event {
-        Event::Changed(batch) => batch.changes.iter().any(|change| change.path == file),
-        _ => false,
-    };
-    let arrival = async {
-        while let Some(event) = watch.next_event().await {
-            if is_expected(&event) {
-                return true;
-            }
-        }
-        false
-    };
-    let outcome = match tokio::time::timeout(EVENT_TIMEOUT, arrival).await {
-        Ok(true) => Outcome::Arrived(start.elapsed()),
-        Ok(false) | Err(_) => Outcome::Lost,
-    };
-    watch.stop().await;
-    outcome
-}
-
 fn finding(id: &'static str, place: &str, outcome: Outcome) -> Finding {
     match outcome {
-        Outcome::Arrived(after) => {
-            let after = after.as_secs_f64() * 1000.0;
-            Finding::good(id, format!("the event of a change in {place} arrived after {after:.1} ms"))
+        Ok(Some(delay)) => {
+            let delay = delay.as_secs_f64() * 1000.0;
+            good(id, format!("the event of a change in {place} arrived after {delay:.1} ms"))
         }
-        Outcome::Lost => {
-            Finding::error(id, format!("no event arrived for a file that was written in {place}"))
-                .with_remedy("use --mode stat there: it scans the files instead of waiting for events")
-        }
-        Outcome::NotTested(reason) => {
-            Finding::note(id, format!("events in {place} could not be tested: {}", escape_text(&reason)))
-        }
+        Ok(None) => failure(id, format!("no event arrived for a file that was written in {place}"))
+            .with_remedy("use --mode stat there: it scans the files instead of waiting for events"),
+        Err(reason) => note(id, format!("events in {place} could not be tested: {}", escape_text(&reason))),
     }
 }

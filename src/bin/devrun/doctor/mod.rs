@@ -2,7 +2,6 @@
 
 mod diagnose;
 mod event_test;
-mod finding;
 mod project_checks;
 mod system_checks;
 mod watch_checks;

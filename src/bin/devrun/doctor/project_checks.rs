@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use devrun::Command;
 use devrun::supervise::Shell;
 
-use super::finding::Finding;
+use super::diagnose::{Finding, failure, good, note, warning};
 use crate::config::Settings;
 use crate::project;
 use crate::ui::{escape_bytes, escape_path};
@@ -15,18 +15,18 @@ use crate::ui::{escape_bytes, escape_path};
 /// Checks whether the rules of git apply, and whether a git command is running.
 pub(super) fn git(settings: &Settings) -> Vec<Finding> {
     let Some(top) = settings.base.ancestors().find(|dir| dir.join(".git").exists()) else {
-        return vec![Finding::note("git", "no repository: only .watchignore and the built-in rules apply")];
+        return vec![note("git", "no repository: only .watchignore and the built-in rules apply")];
     };
     let name = settings.shown(top);
     if !settings.session.watch.rules.vcs {
         let message = format!("the rules of the repository at {name} do not apply, as configured");
-        return vec![Finding::good("git", message)];
+        return vec![good("git", message)];
     }
     let is_installed = find_program(OsStr::new("git"), None).is_some();
     let rules = if is_installed {
-        Finding::good("git", format!("the rules of the repository at {name} apply"))
+        good("git", format!("the rules of the repository at {name} apply"))
     } else {
-        Finding::note(
+        note(
             "git",
             "git is not installed: devrun uses git's defaults for core.excludesFile and core.ignoreCase",
         )
@@ -34,7 +34,7 @@ pub(super) fn git(settings: &Settings) -> Vec<Finding> {
     let lock = top.join(".git/index.lock");
     let lock = lock.exists().then(|| {
         let lock = settings.shown(&lock);
-        Finding::warning("git-lock", format!("{lock} exists: devrun delays restarts while git is running"))
+        warning("git-lock", format!("{lock} exists: devrun delays restarts while git is running"))
             .with_remedy(format!("if no git command is running, remove the file: rm {lock}"))
     });
     std::iter::once(rules).chain(lock).collect()
@@ -51,11 +51,8 @@ pub(super) fn project_kind(settings: &Settings) -> Vec<Finding> {
         && settings.session.watch.rules.file_names.iter().all(|known| known != name)
     {
         findings.push(
-            Finding::warning(
-                "watchdogignore",
-                "nothing reads .watchdogignore: `ignore-file` does not name it",
-            )
-            .with_remedy("`devrun init` copies its rules into a .watchignore"),
+            warning("watchdogignore", "nothing reads .watchdogignore: `ignore-file` does not name it")
+                .with_remedy("`devrun init` copies its rules into a .watchignore"),
         );
     }
     findings
@@ -64,12 +61,12 @@ pub(super) fn project_kind(settings: &Settings) -> Vec<Finding> {
 /// Without bytecode, Python compiles every module again at each start.
 fn python_bytecode() -> Finding {
     match std::env::var_os("PYTHONDONTWRITEBYTECODE") {
-        Some(value) if !value.is_empty() => Finding::warning(
+        Some(value) if !value.is_empty() => warning(
             "python-bytecode",
             "PYTHONDONTWRITEBYTECODE is set: Python compiles every module again at each restart",
         )
         .with_remedy("unset it: devrun removes stale .pyc files"),
-        _ => Finding::good("python-bytecode", "Python writes .pyc files, and devrun removes stale ones"),
+        _ => good("python-bytecode", "Python writes .pyc files, and devrun removes stale ones"),
     }
 }
 
@@ -81,7 +78,7 @@ pub(super) fn command(settings: &Settings) -> Vec<Finding> {
     let program = (command.shell == Shell::None).then(|| check_program(command, has_build));
     let placeholder = settings
         .unfilled_placeholder()
-        .map(|(message, remedy)| Finding::warning("port-placeholder", message).with_remedy(remedy));
+        .map(|(message, remedy)| warning("port-placeholder", message).with_remedy(remedy));
     program.into_iter().chain(check_reloader(command)).chain(placeholder).collect()
 }
 
@@ -98,11 +95,11 @@ fn find_program(program: &OsStr, workdir: Option<&Path>) -> Option<PathBuf> {
 fn check_program(command: &Command, has_build: bool) -> Finding {
     let name = escape_bytes(command.program.as_encoded_bytes());
     match find_program(&command.program, command.workdir.as_deref()) {
-        Some(path) => Finding::good("command", format!("COMMAND is {}", escape_path(&path))),
+        Some(path) => good("command", format!("COMMAND is {}", escape_path(&path))),
         None if has_build => {
-            Finding::note("command", format!("COMMAND {name} does not exist yet: `build` must create it"))
+            note("command", format!("COMMAND {name} does not exist yet: `build` must create it"))
         }
-        None => Finding::error("command", format!("COMMAND {name} is not found, or not executable"))
+        None => failure("command", format!("COMMAND {name} is not found, or not executable"))
             .with_remedy("install it, or correct `command`"),
     }
 }
@@ -126,7 +123,7 @@ fn check_reloader(command: &Command) -> Option<Finding> {
         return None;
     };
     let message = "COMMAND has its own reloader: it and devrun would both restart the server";
-    Some(Finding::warning("reloader-inside", message).with_remedy(remedy))
+    Some(warning("reloader-inside", message).with_remedy(remedy))
 }
 
 fn is_executable(path: &Path) -> bool {

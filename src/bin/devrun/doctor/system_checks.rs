@@ -6,7 +6,7 @@ use std::path::Path;
 
 use devrun::supervise::{Endpoint, Port};
 
-use super::finding::Finding;
+use super::diagnose::{Finding, failure, good, note, warning};
 use crate::config::{Settings, shown_endpoint};
 use crate::system::inotify::{self, Limit};
 use crate::system::ports::{self, PortConflict};
@@ -18,7 +18,7 @@ const SMALL_QUEUE: u64 = 8192;
 pub(super) fn limits() -> Vec<Finding> {
     let Some(limits) = inotify::limits() else {
         let message = "this system has no inotify: devrun uses the events that the system has";
-        return vec![Finding::note("inotify", message)];
+        return vec![note("inotify", message)];
     };
     let watches = check_use(
         "inotify-watches",
@@ -40,19 +40,19 @@ pub(super) fn limits() -> Vec<Finding> {
 fn check_use(id: &'static str, limit: Limit, noun: &str, remedy: &str) -> Finding {
     let message = format!("{} of {} {noun} are in use by your programs", limit.used, limit.limit);
     if limit.used.saturating_mul(10) >= limit.limit.saturating_mul(9) {
-        Finding::warning(id, message).with_remedy(remedy)
+        warning(id, message).with_remedy(remedy)
     } else {
-        Finding::good(id, message)
+        good(id, message)
     }
 }
 
 fn check_queue(length: u64) -> Finding {
     if length >= SMALL_QUEUE {
-        return Finding::good("inotify-queue", format!("the queue holds {length} events"));
+        return good("inotify-queue", format!("the queue holds {length} events"));
     }
     let message =
         format!("the queue holds only {length} events: after a large burst devrun rescans (nothing is lost)");
-    Finding::note("inotify-queue", message)
+    note("inotify-queue", message)
         .with_remedy("raise the limit: sudo sysctl fs.inotify.max_queued_events=16384")
 }
 
@@ -75,14 +75,14 @@ pub(super) fn addresses(settings: &Settings) -> Vec<Finding> {
 
 fn port(option: &str, address: SocketAddr, result: Result<(), PortConflict>) -> Finding {
     match result {
-        Ok(()) => Finding::good("port", format!("{option}: {address} is free")),
+        Ok(()) => good("port", format!("{option}: {address} is free")),
         Err(PortConflict::InUse(holder)) => {
             let (holder, remedy) = ports::describe_holder(holder.as_ref(), address.port());
-            Finding::error("port", format!("{option}: {address} is in use: {holder}"))
+            failure("port", format!("{option}: {address} is in use: {holder}"))
                 .with_remedy(format!("{remedy}; or use another port"))
         }
         Err(PortConflict::Refused(error)) => {
-            Finding::error("port", format!("{option}: failed to listen on {address}: {error}"))
+            failure("port", format!("{option}: failed to listen on {address}: {error}"))
                 .with_remedy(ports::remedy(error.kind()))
         }
     }
@@ -91,14 +91,14 @@ fn port(option: &str, address: SocketAddr, result: Result<(), PortConflict>) -> 
 fn unix_socket(path: &Path, name: &str) -> Finding {
     let exists = path.symlink_metadata().is_ok();
     if exists && UnixStream::connect(path).is_ok() {
-        Finding::error("port", format!("--listen: a program listens on {name}"))
+        failure("port", format!("--listen: a program listens on {name}"))
             .with_remedy("end that program, or use another path")
     } else if exists {
-        Finding::note("port", format!("--listen: {name} was left behind by a program that has ended"))
+        note("port", format!("--listen: {name} was left behind by a program that has ended"))
     } else if path.parent().is_some_and(Path::is_dir) {
-        Finding::good("port", format!("--listen: {name} is free"))
+        good("port", format!("--listen: {name} is free"))
     } else {
-        Finding::error("port", format!("--listen: the directory of {name} does not exist"))
+        failure("port", format!("--listen: the directory of {name} does not exist"))
             .with_remedy("create it first")
     }
 }
@@ -107,7 +107,7 @@ fn unix_socket(path: &Path, name: &str) -> Finding {
 fn fixed_upstream(address: SocketAddr) -> Option<Finding> {
     ports::accepts(address).then(|| {
         let message = format!("a program listens on {address} already: COMMAND could not listen there");
-        Finding::warning("upstream", message).with_remedy(
+        warning("upstream", message).with_remedy(
             "end that program, or leave `=UPSTREAM` out so that each generation gets a free port",
         )
     })

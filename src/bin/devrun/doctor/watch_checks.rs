@@ -5,7 +5,7 @@ use std::path::Path;
 use devrun::rules::{Defect, EntryKind, Rules};
 use devrun::watch::{Mode, RootReport, Summary, Watch, Why, file_system_type};
 
-use super::finding::Finding;
+use super::diagnose::{Finding, failure, good, note, warning};
 use crate::config::Settings;
 use crate::project::{self, DataFolder};
 use crate::report::mode_reason;
@@ -20,7 +20,7 @@ pub(super) async fn run(settings: &Settings) -> Vec<Finding> {
         Ok(watch) => watch,
         Err(error) => {
             let message = format!("a run would fail to {}", escape_text(&error.to_string()));
-            return vec![Finding::error("watch", message).with_remedy("fix this first")];
+            return vec![failure("watch", message).with_remedy("fix this first")];
         }
     };
     let summary = watch.summary();
@@ -42,26 +42,27 @@ fn check_root(settings: &Settings, root: &RootReport) -> Finding {
     let message =
         format!("{name}{file_system}: {} ({}), {files}", root.mode.as_str(), mode_reason(&root.why));
     match &root.why {
-        Why::Missing => Finding::warning("root", message)
+        Why::Missing => warning("root", message)
             .with_remedy("create it, or correct `paths`: devrun watches it once it exists"),
-        Why::Limit(_) => Finding::warning("root", message)
-            .with_remedy("raise the limit named above, or watch less: -w src"),
+        Why::Limit(_) => {
+            warning("root", message).with_remedy("raise the limit named above, or watch less: -w src")
+        }
         Why::Unreadable => {
             let directories = count(root.directories, "directory");
             let message = format!("{directories} below {name} cannot be read: files in them are not watched");
-            Finding::warning("root", message)
-                .with_remedy("make them readable, or ignore them in .watchignore")
+            warning("root", message).with_remedy("make them readable, or ignore them in .watchignore")
         }
-        Why::NoEvents(_) => Finding::note("root", message)
-            .with_remedy("devrun finds changes by scans; --poll-interval sets how often"),
-        _ => Finding::good("root", message),
+        Why::NoEvents(_) => {
+            note("root", message).with_remedy("devrun finds changes by scans; --poll-interval sets how often")
+        }
+        _ => good("root", message),
     }
 }
 
 fn check_number_of_files(summary: &Summary) -> Option<Finding> {
     if summary.files == 0 {
         return Some(
-            Finding::warning("nothing-watched", "no file is watched: no change would restart COMMAND")
+            warning("nothing-watched", "no file is watched: no change would restart COMMAND")
                 .with_remedy(
                     "`devrun list --ignored` shows the rules that ignore files; --ext and --filter select files too",
                 ),
@@ -69,7 +70,7 @@ fn check_number_of_files(summary: &Summary) -> Option<Finding> {
     }
     let has_scans = summary.roots.iter().any(|root| root.mode == Mode::Stat);
     (summary.files > LARGE_SCAN && has_scans).then(|| {
-        Finding::warning("large-scan", format!("every scan looks at {} files", summary.files))
+        warning("large-scan", format!("every scan looks at {} files", summary.files))
             .with_remedy("watch less: -w src, or ignore directories in .watchignore")
     })
 }
@@ -81,7 +82,7 @@ fn rule_defect(settings: &Settings, defect: &Defect) -> Finding {
         0 => format!("{file}: {reason}"),
         line => format!("{file}:{line}: {reason}: {}", escape_bytes(&defect.text)),
     };
-    Finding::warning("rules", message).with_remedy("`devrun check` shows more")
+    warning("rules", message).with_remedy("`devrun check` shows more")
 }
 
 /// Folders that look like data and are watched.
@@ -96,7 +97,7 @@ fn watched_data(settings: &Settings, rules: &Rules) -> Vec<Finding> {
             "{}/ looks like data and is watched: a file written there restarts COMMAND",
             folder.path()
         );
-        Finding::warning("data-watched", message)
+        warning("data-watched", message)
             .with_remedy(format!("add this line to .watchignore: {}", folder.pattern))
     };
     folders.iter().filter(is_watched).map(finding).collect()
