@@ -121,16 +121,21 @@ impl Reader<'_> {
         false
     }
 
-    fn skip_line(&mut self) {
-        while self.peek().is_some_and(|byte| byte != b'\n') {
+    /// Skips the bytes for which `is_skipped` holds, and returns them.
+    fn skip_while(&mut self, is_skipped: impl Fn(u8) -> bool) -> Vec<u8> {
+        let start = self.at;
+        while self.peek().is_some_and(&is_skipped) {
             self.at += 1;
         }
+        self.text[start..self.at].to_vec()
+    }
+
+    fn skip_line(&mut self) {
+        self.skip_while(|byte| byte != b'\n');
     }
 
     fn skip_blanks(&mut self) {
-        while self.peek().is_some_and(|byte| matches!(byte, b' ' | b'\t' | b'\r')) {
-            self.at += 1;
-        }
+        self.skip_while(|byte| matches!(byte, b' ' | b'\t' | b'\r'));
     }
 
     fn error<T>(&self, at: usize, message: &'static str, remedy: &'static str) -> Result<T, ParseError> {
@@ -151,9 +156,7 @@ impl Reader<'_> {
             return self.error(start, "not a variable", REMEDY_NO_VARIABLE);
         }
         self.at += 1;
-        while self.peek().is_some_and(|byte| matches!(byte, b' ' | b'\t')) {
-            self.at += 1;
-        }
+        self.skip_while(|byte| matches!(byte, b' ' | b'\t'));
         let value = match self.peek() {
             Some(b'\'') => self.single()?,
             Some(b'"') => self.double()?,
@@ -168,11 +171,7 @@ impl Reader<'_> {
 
     /// A name: letters, digits and the other characters that tools accept in names.
     fn word(&mut self) -> Vec<u8> {
-        let start = self.at;
-        while self.peek().is_some_and(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte)) {
-            self.at += 1;
-        }
-        self.text[start..self.at].to_vec()
+        self.skip_while(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
     }
 
     /// A value without quotes: up to the end of the line, or up to a `#` after a blank.
@@ -275,33 +274,26 @@ impl Reader<'_> {
         let start = self.at - 1;
         let braces = self.peek() == Some(b'{');
         self.at += usize::from(braces);
-        let name_at = self.at;
-        while self.peek().is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
-            self.at += 1;
-        }
-        let name = &self.text[name_at..self.at];
-        if !braces && (name.is_empty() || name[0].is_ascii_digit()) {
-            self.at = name_at;
+        let name = self.skip_while(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        if !braces && name.first().is_none_or(u8::is_ascii_digit) {
+            self.at -= name.len();
             value.push(b'$');
             return Ok(());
         }
-        let found = self.environment.get(OsStr::from_bytes(name)).map(|found| found.as_bytes().to_vec());
+        let found = self.environment.get(OsStr::from_bytes(&name)).map(|found| found.as_bytes().to_vec());
         if !braces {
             value.extend(found.unwrap_or_default());
             return Ok(());
         }
         let remedy = "${NAME}, ${NAME:-default} and ${NAME-default} are known; in single quotes a $ is a $";
-        let rest = &self.text[self.at..];
-        let (length, needs_value) = match rest {
+        let (length, needs_value) = match &self.text[self.at..] {
             [b'}', ..] => (0, false),
             [b'-', ..] => (1, false),
             [b':', b'-', ..] => (2, true),
             _ => return self.error(start, "this ${ is no variable", remedy),
         };
-        let has_name = !name.is_empty();
         self.at += length;
-        let default = self.default()?;
-        let Some(default) = default.filter(|_| has_name) else {
+        let Some(default) = self.default()?.filter(|_| !name.is_empty()) else {
             return self.error(start, "this ${ is no variable", remedy);
         };
         value.extend(found.filter(|found| !needs_value || !found.is_empty()).unwrap_or(default));

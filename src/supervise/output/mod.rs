@@ -1,13 +1,10 @@
 //! The output of a child on its way: from its pipe, through a queue, to a stream that a status line and the
 //! program share.
 
-mod capture;
-mod pipes;
-mod pump;
+mod child_output;
 mod status_line;
 mod writer;
 
-pub use capture::Capture;
-pub(crate) use pipes::{OutputPipe, OutputPipes};
-pub(crate) use pump::ChildOutput;
+pub use child_output::Capture;
+pub(crate) use child_output::{ChildOutput, OutputPipe, OutputPipes};
 pub use writer::OutputStreams;

@@ -14,7 +14,7 @@ pub(super) struct StatusLine {
     is_supported: bool,
     is_at_line_start: bool,
     wanted: Option<Vec<u8>>,
-    /// The wanted status line is on the status_line.
+    /// The wanted status line is on the screen.
     is_current: bool,
     /// A status line is on the screen, perhaps an old one.
     is_drawn: bool,

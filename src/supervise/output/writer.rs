@@ -13,10 +13,11 @@ use std::time::{Duration, Instant};
 use rustix::termios::Winsize;
 use tokio::sync::Notify;
 
+use crate::supervise::signal::Signal;
+use crate::supervise::sys::signals;
 use crate::sync::{lock, wait};
 
-use crate::supervise::sys::terminal::{allow_background_writes, open_pty_master};
-
+use super::child_output::open_pty_master;
 use super::status_line::StatusLine;
 
 /// Maximum number of bytes of the child's output that wait to be written; more make the child wait.
@@ -46,8 +47,8 @@ pub(super) enum StdStream {
 /// If both are the same terminal they are one stream, so that the order of what appears is kept.
 #[derive(Debug, Clone)]
 pub struct OutputStreams {
-    out: StreamWriter,
-    err: StreamWriter,
+    out: Arc<StreamWriter>,
+    err: Arc<StreamWriter>,
     supports_status: bool,
 }
 
@@ -76,7 +77,22 @@ impl OutputStreams {
     /// Writes whole lines, their ends included, to standard error. Waits at most 20 ms until they are
     /// written. Lines that find the queue full are dropped; [`OutputStreams::take_dropped`] counts them.
     pub fn print(&self, lines: Vec<u8>) {
-        self.err.shared.write_lines(lines);
+        let shared = &self.err.shared;
+        let mut queue = lock(&shared.queue);
+        if queue.reader_is_gone {
+            return;
+        }
+        if queue.program_bytes + lines.len() > MAX_PROGRAM_BYTES {
+            queue.dropped += 1;
+            return;
+        }
+        queue.push(Chunk::Program(lines));
+        shared.filled.notify_one();
+        let must_wait =
+            |queue: &mut WriteQueue| !queue.has_child_output && !queue.reader_is_slow && !queue.is_empty();
+        let waited = shared.written.wait_timeout_while(queue, WRITE_TURN_TIMEOUT, must_wait);
+        let (mut queue, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+        queue.reader_is_slow |= waited.timed_out();
     }
 
     /// Number of calls of [`OutputStreams::print`] whose lines were dropped since the last call; zero while
@@ -97,23 +113,23 @@ impl OutputStreams {
 
     /// Blocks until everything is written, or until a reader has taken nothing for a second.
     pub fn flush(&self) {
-        for writer in [&self.out, &self.err] {
-            while writer.shared.is_busy() {
-                std::thread::sleep(FLUSH_POLL_DELAY);
-            }
+        while self.is_busy() {
+            std::thread::sleep(FLUSH_POLL_DELAY);
         }
     }
 
     /// Waits as [`OutputStreams::flush`] does, without blocking the thread.
     pub(crate) async fn flushed(&self) {
-        for writer in [&self.out, &self.err] {
-            while writer.shared.is_busy() {
-                tokio::time::sleep(FLUSH_POLL_DELAY).await;
-            }
+        while self.is_busy() {
+            tokio::time::sleep(FLUSH_POLL_DELAY).await;
         }
     }
 
-    pub(super) fn writer(&self, stream: StdStream) -> &StreamWriter {
+    fn is_busy(&self) -> bool {
+        self.out.shared.is_busy() || self.err.shared.is_busy()
+    }
+
+    pub(super) fn writer(&self, stream: StdStream) -> &Arc<StreamWriter> {
         match stream {
             StdStream::Out => &self.out,
             StdStream::Err => &self.err,
@@ -122,20 +138,19 @@ impl OutputStreams {
 
     /// Whether both streams are one terminal.
     pub(super) fn is_one(&self) -> bool {
-        Arc::ptr_eq(&self.out.shared, &self.err.shared)
+        Arc::ptr_eq(&self.out, &self.err)
     }
 }
 
-/// One stream and the thread that writes to it.
-#[derive(Debug, Clone)]
+/// One stream and the thread that writes to it. When this is dropped the thread writes the rest of its queue, and
+/// ends.
+#[derive(Debug)]
 pub(crate) struct StreamWriter {
     shared: Arc<Shared>,
-    #[expect(dead_code, reason = "dropping the last one ends the thread")]
-    shutdown: Arc<ShutdownGuard>,
 }
 
 impl StreamWriter {
-    fn start(stream: StdStream, has_status_line: bool) -> io::Result<Self> {
+    fn start(stream: StdStream, has_status_line: bool) -> io::Result<Arc<Self>> {
         let shared = Arc::new(Shared {
             stream,
             queue: Mutex::default(),
@@ -150,10 +165,10 @@ impl StreamWriter {
         let of_thread = Arc::clone(&shared);
         std::thread::Builder::new().name(name.to_owned()).spawn(move || {
             // A terminal may stop a process that writes from the background, and with it the whole program.
-            allow_background_writes();
+            signals::block(Signal::TTOU);
             of_thread.run(StatusLine::new(has_status_line));
         })?;
-        Ok(Self { shutdown: Arc::new(ShutdownGuard(Arc::clone(&shared))), shared })
+        Ok(Arc::new(Self { shared }))
     }
 
     pub(crate) fn is_terminal(&self) -> bool {
@@ -187,15 +202,10 @@ impl StreamWriter {
     }
 }
 
-/// Ends the thread of a stream when the last [`StreamWriter`] is dropped. The thread writes the rest of its
-/// queue first.
-#[derive(Debug)]
-struct ShutdownGuard(Arc<Shared>);
-
-impl Drop for ShutdownGuard {
+impl Drop for StreamWriter {
     fn drop(&mut self) {
-        lock(&self.0.queue).is_over = true;
-        self.0.filled.notify_one();
+        lock(&self.shared.queue).is_over = true;
+        self.shared.filled.notify_one();
     }
 }
 
@@ -213,24 +223,6 @@ struct Shared {
 }
 
 impl Shared {
-    fn write_lines(&self, lines: Vec<u8>) {
-        let mut queue = lock(&self.queue);
-        if queue.reader_is_gone {
-            return;
-        }
-        if queue.program_bytes + lines.len() > MAX_PROGRAM_BYTES {
-            queue.dropped += 1;
-            return;
-        }
-        queue.push(Chunk::Program(lines));
-        self.filled.notify_one();
-        let must_wait =
-            |queue: &mut WriteQueue| !queue.has_child_output && !queue.reader_is_slow && !queue.is_empty();
-        let waited = self.written.wait_timeout_while(queue, WRITE_TURN_TIMEOUT, must_wait);
-        let (mut queue, waited) = waited.unwrap_or_else(PoisonError::into_inner);
-        queue.reader_is_slow |= waited.timed_out();
-    }
-
     /// Whether something is left that the reader may still take.
     fn is_busy(&self) -> bool {
         let queue = lock(&self.queue);

@@ -16,7 +16,7 @@ use crate::supervise::event::ExitReport;
 use crate::supervise::output::{Capture, OutputPipe, OutputPipes, OutputStreams};
 use crate::supervise::sockets::{InheritedListener, ListenerUse, PassSocket};
 use crate::supervise::sys::fd::{dev_null, pipe};
-use crate::supervise::sys::terminal::is_in_foreground;
+use crate::supervise::terminal::in_foreground;
 
 use super::environment::{self, candidates, to_block, to_c_string};
 use super::exec::{ExecError, ExecRequest};
@@ -71,7 +71,7 @@ impl SpawnRequest<'_> {
             descriptors.push(socket.for_child(self.generation, self.socket_use).map_err(cannot_start)?);
         }
         // The terminal can be passed on only by the process that has it.
-        let has_terminal = stdin.is_none() && is_in_foreground();
+        let has_terminal = stdin.is_none() && in_foreground();
         let request = ExecRequest {
             candidates: candidates(&words[0], &environment).into_iter().map(to_c_string).collect(),
             argv: words.iter().map(to_c_string).collect(),

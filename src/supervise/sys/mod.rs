@@ -4,5 +4,4 @@
 pub(crate) mod fd;
 pub(crate) mod procfs;
 pub(crate) mod signals;
-pub(crate) mod terminal;
 pub(crate) mod wait;

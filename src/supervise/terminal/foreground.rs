@@ -1,87 +1,103 @@
-//! Which process group has the terminal: that of a child that reads from it, or that of this process.
-//!
-//! A shell does the same for its jobs. The terminal is never taken from another group: after `bg` it is the
-//! shell's.
+//! The foreground group and the modes of the terminal on standard input.
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
 
-use rustix::termios::{Termios, tcgetattr};
+use rustix::process::Pid;
+use rustix::termios::{
+    LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetpgrp, tcsetattr, tcsetpgrp,
+};
 
-use crate::supervise::sys::signals::own_group;
-use crate::supervise::sys::terminal::{foreground_group, set_foreground_group, set_modes};
+use crate::supervise::signal::Signal;
+use crate::supervise::sys::signals::{self, own_group};
 
-/// The terminal on standard input, passed between this process and its children.
-#[derive(Debug)]
-pub(super) struct Foreground {
-    /// Modes before a child had the terminal.
-    before: Option<Termios>,
-    /// Modes of a child that was stopped while it had the terminal.
-    of_stopped_child: Option<Termios>,
-    /// The child that has the terminal; it leads its group.
-    owner: Option<i32>,
+/// Whether this process may read from the terminal on its standard input.
+#[must_use]
+pub fn in_foreground() -> bool {
+    foreground_group() == Some(own_group())
 }
 
-impl Foreground {
-    /// Remembers the modes of the terminal before the first child gets it.
-    pub(super) fn new() -> Self {
-        Self { before: tcgetattr(io::stdin().as_fd()).ok(), of_stopped_child: None, owner: None }
-    }
+/// Foreground process group of the terminal; `None` if standard input is no terminal.
+pub(super) fn foreground_group() -> Option<i32> {
+    tcgetpgrp(io::stdin().as_fd()).ok().map(|group| group.as_raw_nonzero().get())
+}
 
-    /// A child was started as the foreground group.
-    pub(super) fn child_started(&mut self, pid: i32) {
-        self.owner = Some(pid);
-    }
+/// Makes a group the foreground group of the terminal. Returns whether that worked.
+pub(super) fn set_foreground_group(group: i32) -> bool {
+    // The group may be 0 in a PID namespace.
+    Pid::from_raw(group)
+        .is_some_and(|group| from_background(|| tcsetpgrp(io::stdin().as_fd(), group).is_ok()))
+}
 
-    /// Gives the terminal to a child, if this process or one of its children has it. Returns whether the
-    /// child has it now.
-    pub(super) fn give_to(&mut self, pid: i32) -> bool {
-        let Some(now) = foreground_group() else { return false };
-        if now != own_group() && self.owner != Some(now) {
-            return false;
+/// The modes of the terminal; `None` if standard input is no terminal.
+pub(super) fn modes() -> Option<Termios> {
+    tcgetattr(io::stdin().as_fd()).ok()
+}
+
+/// Sets the modes of the terminal at once: a terminal whose output is stopped (Ctrl-S) must not block the
+/// supervisor.
+pub(super) fn set_modes(modes: &Termios) -> io::Result<()> {
+    from_background(|| Ok(tcsetattr(io::stdin().as_fd(), OptionalActions::Now, modes)?))
+}
+
+/// Runs something that would stop a background process with `SIGTTOU`.
+fn from_background<T>(run: impl FnOnce() -> T) -> T {
+    let before = signals::block(Signal::TTOU);
+    let result = run();
+    before.restore();
+    result
+}
+
+/// Cbreak mode of the terminal on standard input: keys arrive without Enter and without echo, and Ctrl-C and
+/// Ctrl-Z still send signals.
+///
+/// Dropping it restores the terminal.
+#[derive(Debug)]
+pub struct Cbreak {
+    before: Termios,
+}
+
+impl Cbreak {
+    /// Enters the mode.
+    ///
+    /// # Errors
+    /// If standard input is no terminal, or if this process is not in its foreground.
+    pub fn enter() -> io::Result<Self> {
+        let stdin = io::stdin();
+        if !stdin.is_terminal() {
+            return Err(io::Error::from(io::ErrorKind::NotConnected));
         }
-        if let Some(modes) = self.of_stopped_child.take() {
-            let _ = set_modes(&modes);
-        }
-        self.owner = Some(pid);
-        set_foreground_group(pid)
+        let cbreak = Self { before: tcgetattr(stdin.as_fd())? };
+        cbreak.resume()?;
+        Ok(cbreak)
     }
 
-    /// Whether this child has the terminal.
-    pub(super) fn is_owned_by(&self, pid: i32) -> bool {
-        self.owner == Some(pid) && foreground_group() == Some(pid)
-    }
-
-    /// A child was stopped. If it had the terminal, a shell takes it now, and the modes are kept until the
-    /// child continues.
-    pub(super) fn child_stopped(&mut self, pid: i32) {
-        if self.is_owned_by(pid) {
-            self.of_stopped_child = tcgetattr(io::stdin().as_fd()).ok();
-            self.restore();
+    /// Restores the terminal, for example before this process stops itself.
+    pub fn suspend(&self) {
+        if in_foreground() {
+            let _ = set_modes(&self.before);
         }
     }
 
-    /// A child has ended. If it had the terminal, the modes from before are restored.
-    pub(super) fn child_ended(&mut self, pid: i32) {
-        if self.owner == Some(pid) {
-            self.finish();
+    /// Enters the mode again after [`Cbreak::suspend`].
+    ///
+    /// # Errors
+    /// If the terminal is gone, or if this process is not in its foreground now.
+    pub fn resume(&self) -> io::Result<()> {
+        if !in_foreground() {
+            return Err(io::Error::from(io::ErrorKind::NotConnected));
         }
+        let mut modes = self.before.clone();
+        // The child is in the background. With TOSTOP it would be stopped for writing.
+        modes.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO | LocalModes::TOSTOP);
+        modes.special_codes[SpecialCodeIndex::VMIN] = 1;
+        modes.special_codes[SpecialCodeIndex::VTIME] = 0;
+        set_modes(&modes)
     }
+}
 
-    /// No child needs the terminal any more.
-    pub(super) fn finish(&mut self) {
-        let Some(owner) = self.owner else { return };
-        self.of_stopped_child = None;
-        if self.is_owned_by(owner) {
-            self.restore();
-        }
-        self.owner = None;
-    }
-
-    fn restore(&self) {
-        set_foreground_group(own_group());
-        if let Some(before) = &self.before {
-            let _ = set_modes(before);
-        }
+impl Drop for Cbreak {
+    fn drop(&mut self) {
+        self.suspend();
     }
 }

@@ -1,14 +1,20 @@
 //! Job control: what Ctrl-Z, `fg` and `bg` mean for the processes that run, and which of them has the
 //! terminal. Sends no signal itself.
+//!
+//! A shell does the same for its jobs. The terminal is never taken from another group: after `bg` it is the
+//! shell's.
 
 use std::time::{Duration, Instant};
+
+use rustix::termios::Termios;
 
 use crate::supervise::command::Stdin;
 use crate::supervise::poll_timer::PollTimer;
 use crate::supervise::signal::Signal;
+use crate::supervise::sys::signals::own_group;
 use crate::supervise::sys::wait::take_stop;
 
-use super::foreground::Foreground;
+use super::foreground::{foreground_group, modes, set_foreground_group, set_modes};
 
 /// Timeout for a tree to stop after `SIGTSTP`.
 const SUSPEND_TIMEOUT: Duration = Duration::from_millis(300);
@@ -39,10 +45,15 @@ enum JobState {
 /// Everything that runs, as one job of the shell, and the terminal that belongs to it.
 #[derive(Debug)]
 pub(crate) struct JobControl {
+    state: JobState,
     /// A child may have the terminal.
     lends_terminal: bool,
-    foreground: Foreground,
-    state: JobState,
+    /// The child that has the terminal; it leads its group.
+    terminal_owner: Option<i32>,
+    /// Modes of the terminal before the first child gets it.
+    modes_before: Option<Termios>,
+    /// Modes of a child that was stopped while it had the terminal.
+    modes_of_stopped_child: Option<Termios>,
     /// [`StopReason::NeedsTerminal`] was returned.
     has_warned: bool,
 }
@@ -50,26 +61,35 @@ pub(crate) struct JobControl {
 impl JobControl {
     pub(crate) fn new(stdin: Stdin) -> Self {
         Self {
-            lends_terminal: stdin == Stdin::Inherit,
-            foreground: Foreground::new(),
             state: JobState::Running,
+            lends_terminal: stdin == Stdin::Inherit,
+            terminal_owner: None,
+            modes_before: modes(),
+            modes_of_stopped_child: None,
             has_warned: false,
         }
     }
 
     /// A child was started as the foreground group of the terminal.
     pub(crate) fn child_started_with_terminal(&mut self, pid: i32) {
-        self.foreground.child_started(pid);
+        self.terminal_owner = Some(pid);
     }
 
     /// A child has ended: the terminal is restored if it had it.
     pub(crate) fn child_ended(&mut self, pid: i32) {
-        self.foreground.child_ended(pid);
+        if self.terminal_owner == Some(pid) {
+            self.finish();
+        }
     }
 
-    /// Everything ends: the terminal is restored.
+    /// Everything ends: the terminal is restored if a child has it.
     pub(crate) fn finish(&mut self) {
-        self.foreground.finish();
+        let Some(owner) = self.terminal_owner else { return };
+        self.modes_of_stopped_child = None;
+        if self.has_terminal(owner) {
+            self.take_terminal();
+        }
+        self.terminal_owner = None;
     }
 
     /// When to look next whether all processes have stopped.
@@ -105,7 +125,7 @@ impl JobControl {
     pub(crate) fn resume(&mut self, newest: Option<i32>) {
         self.state = JobState::Running;
         if let Some(pid) = newest.filter(|_| self.lends_terminal) {
-            self.foreground.give_to(pid);
+            self.give_terminal_to(pid);
         }
     }
 
@@ -119,19 +139,47 @@ impl JobControl {
 
     fn judge(&mut self, pid: i32, signal: Signal) -> Option<StopReason> {
         match signal {
-            Signal::TSTP if self.foreground.is_owned_by(pid) => {
-                self.foreground.child_stopped(pid);
+            Signal::TSTP if self.has_terminal(pid) => {
+                // The shell takes the terminal now. The modes are kept until the child continues.
+                self.modes_of_stopped_child = modes();
+                self.take_terminal();
                 Some(StopReason::Job)
             }
             // The kernel stops a background process that reads from the terminal or changes its modes.
             Signal::TTIN | Signal::TTOU if self.lends_terminal => {
-                let got_terminal = self.foreground.give_to(pid);
+                let got_terminal = self.give_terminal_to(pid);
                 Some(if got_terminal { StopReason::GotTerminal } else { StopReason::Job })
             }
             Signal::TTIN | Signal::TTOU if !std::mem::replace(&mut self.has_warned, true) => {
                 Some(StopReason::NeedsTerminal { pid, signal })
             }
             _ => None,
+        }
+    }
+
+    fn has_terminal(&self, pid: i32) -> bool {
+        self.terminal_owner == Some(pid) && foreground_group() == Some(pid)
+    }
+
+    /// Gives the terminal to a child, if this process or one of its children has it. Returns whether the
+    /// child has it now.
+    fn give_terminal_to(&mut self, pid: i32) -> bool {
+        let Some(now) = foreground_group() else { return false };
+        if now != own_group() && self.terminal_owner != Some(now) {
+            return false;
+        }
+        if let Some(modes) = self.modes_of_stopped_child.take() {
+            let _ = set_modes(&modes);
+        }
+        self.terminal_owner = Some(pid);
+        set_foreground_group(pid)
+    }
+
+    /// Takes the terminal from a child, and restores the modes from before.
+    fn take_terminal(&self) {
+        set_foreground_group(own_group());
+        if let Some(before) = &self.modes_before {
+            let _ = set_modes(before);
         }
     }
 }

@@ -1,19 +1,22 @@
-//! Passes the output of a child on, byte for byte, and keeps the end of it.
+//! The output of one child: the pipes that it writes to, and the tasks that pass it on, byte for byte, and keep
+//! the end of it.
 
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex};
 
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{OptionalActions, OutputModes, Winsize};
 use tokio::io::unix::AsyncFd;
 use tokio::task::JoinHandle;
 
-use crate::supervise::sys::fd::wait_readable;
+use crate::supervise::sys::fd::{pipe, wait_readable};
 use crate::sync::lock;
 
-use super::pipes::OutputPipe;
-use super::writer::{OutputStreams, StreamWriter};
+use super::writer::{OutputStreams, StdStream, StreamWriter};
 
 /// Maximum number of bytes of output that are kept for reports.
 const MAX_TAIL_LENGTH: usize = 64 * 1024;
@@ -24,6 +27,100 @@ const READ_SIZE: usize = 16 * 1024;
 const MAX_LAST_READS: usize = 16;
 /// What werkzeug's reloader prints when it takes over.
 const RELOADER_MESSAGE: &[u8] = b" * Restarting with ";
+
+/// What of the child's output goes through this process.
+///
+/// If this process writes to a terminal, the child gets a terminal too, so that it keeps its colors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Capture {
+    /// Nothing: the child writes to the streams of this process directly.
+    #[default]
+    No,
+    /// Output that goes to a terminal, so that a status line can be shown below it.
+    Terminal,
+    /// Everything, so that reports contain the end of it.
+    All,
+}
+
+/// The end of a child's output that this process reads, and the stream that the output goes to.
+#[derive(Debug)]
+pub(crate) struct OutputPipe {
+    fd: OwnedFd,
+    stream: StdStream,
+}
+
+/// The pipes and pseudo-terminals for the output of one child.
+#[derive(Debug, Default)]
+pub(crate) struct OutputPipes {
+    pub(crate) readers: Vec<OutputPipe>,
+    /// Standard output of the child; `None` for the one of this process.
+    pub(crate) child_out: Option<OwnedFd>,
+    /// Standard error of the child; `None` for the one of this process.
+    pub(crate) child_err: Option<OwnedFd>,
+}
+
+impl OutputPipes {
+    /// Opens what `capture` asks for.
+    pub(crate) fn open(capture: Capture, streams: Option<&OutputStreams>) -> io::Result<Self> {
+        let mut pipes = Self::default();
+        let Some(streams) = streams.filter(|_| capture != Capture::No) else { return Ok(pipes) };
+        if streams.is_one()
+            && let Ok((fd, child)) = open_pty(streams.writer(StdStream::Err).size())
+        {
+            pipes.child_out = Some(child.try_clone()?);
+            pipes.child_err = Some(child);
+            pipes.readers.push(OutputPipe { fd, stream: StdStream::Err });
+            return Ok(pipes);
+        }
+        let ends = [(StdStream::Out, &mut pipes.child_out), (StdStream::Err, &mut pipes.child_err)];
+        for (stream, child_end) in ends {
+            let writer = streams.writer(stream);
+            let pty = if writer.is_terminal() { open_pty(writer.size()).ok() } else { None };
+            let (fd, child) = match (pty, capture) {
+                (Some(pty), _) => pty,
+                // If the system has no pseudo-terminal left, a pipe serves for output that must be captured.
+                (None, Capture::All) => pipe()?,
+                (None, _) => continue,
+            };
+            pipes.readers.push(OutputPipe { fd, stream });
+            *child_end = Some(child);
+        }
+        Ok(pipes)
+    }
+}
+
+/// Opens a pseudo-terminal: the master, and the terminal for the child. It passes output on unchanged,
+/// because the terminal of this process does all processing.
+fn open_pty(size: Option<Winsize>) -> io::Result<(OwnedFd, OwnedFd)> {
+    let master = open_pty_master()?;
+    grantpt(&master)?;
+    unlockpt(&master)?;
+    let name = ptsname(&master, Vec::new())?;
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let terminal = rustix::fs::open(name.as_c_str(), flags, Mode::empty())?;
+    let mut modes = rustix::termios::tcgetattr(&terminal)?;
+    modes.output_modes.remove(OutputModes::OPOST);
+    rustix::termios::tcsetattr(&terminal, OptionalActions::Now, &modes)?;
+    if let Some(size) = size {
+        rustix::termios::tcsetwinsize(&master, size)?;
+    }
+    Ok((master, terminal))
+}
+
+/// Opens a new pseudo-terminal and returns its master; no child inherits it.
+pub(super) fn open_pty_master() -> io::Result<OwnedFd> {
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
+    #[cfg(any(target_os = "linux", target_os = "freebsd"))]
+    return Ok(openpt(flags | OpenptFlags::CLOEXEC)?);
+    #[cfg(not(any(target_os = "linux", target_os = "freebsd")))]
+    {
+        // This system has no atomic way.
+        let master = openpt(flags)?;
+        rustix::io::fcntl_setfd(&master, rustix::io::FdFlags::CLOEXEC)?;
+        Ok(master)
+    }
+}
 
 /// The captured output of one process.
 #[derive(Debug)]
@@ -45,7 +142,7 @@ impl ChildOutput {
         let mut sources = Vec::new();
         for OutputPipe { fd, stream } in pipes {
             rustix::io::ioctl_fionbio(&fd, true)?;
-            let (fd, writer) = (wait_readable(fd)?, streams.writer(stream).clone());
+            let (fd, writer) = (wait_readable(fd)?, Arc::clone(streams.writer(stream)));
             sources.push(Arc::new(OutputSource { fd, writer, tail: Arc::clone(&tail) }));
         }
         let start_pump = |source: &Arc<OutputSource>| {
@@ -122,7 +219,7 @@ impl Tail {
 #[derive(Debug)]
 struct OutputSource {
     fd: AsyncFd<OwnedFd>,
-    writer: StreamWriter,
+    writer: Arc<StreamWriter>,
     tail: Arc<Mutex<Tail>>,
 }
 
