@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
@@ -16,6 +17,8 @@ use crate::Remedy;
 pub(super) type Environment = BTreeMap<OsString, OsString>;
 
 const REMEDY_NO_VARIABLE: &str = "write KEY=VALUE, or # in front of a comment";
+const REMEDY_NO_SUBSTITUTION: &str =
+    "${NAME}, ${NAME:-default} and ${NAME-default} are known; in single quotes a $ is a $";
 const REMEDY_OPEN_QUOTE: &str =
     "close it; write a quote that belongs to the value inside quotes of the other kind";
 
@@ -50,13 +53,20 @@ impl std::error::Error for EnvFileError {}
 
 /// Adds the variables of one file to an environment. A later line replaces an earlier one.
 pub(super) fn add(file: &Path, environment: &mut Environment) -> Result<(), EnvFileError> {
-    let text = read(file).map_err(|(message, remedy)| EnvFileError {
+    let unusable = |message, remedy| EnvFileError {
         file: file.to_owned(),
         line: None,
         text: String::new(),
         message,
         remedy,
-    })?;
+    };
+    let unreadable = |error: io::Error| unusable(format!("cannot be read: {error}"), Remedy::CreateEnvFile);
+    // The file is read at each start, so a pipe cannot serve.
+    if !std::fs::metadata(file).map_err(unreadable)?.is_file() {
+        let remedy = Remedy::Text("write the variables into a file".into());
+        return Err(unusable("is no file, but would be read at each start".to_owned(), remedy));
+    }
+    let text = std::fs::read(file).map_err(unreadable)?;
     add_text(&text, environment).map_err(|ParseError { at, message, remedy }| {
         let line = text[..at].iter().filter(|byte| **byte == b'\n').count();
         let words = text.split(|byte| *byte == b'\n').nth(line).unwrap_or_default();
@@ -68,16 +78,6 @@ pub(super) fn add(file: &Path, environment: &mut Environment) -> Result<(), EnvF
             remedy: Remedy::Text(remedy.into()),
         }
     })
-}
-
-/// Reads the bytes of a file. The file is read at each start, so a pipe cannot serve.
-fn read(file: &Path) -> Result<Vec<u8>, (String, Remedy)> {
-    let failed = |error| (format!("cannot be read: {error}"), Remedy::CreateEnvFile);
-    if !std::fs::metadata(file).map_err(failed)?.is_file() {
-        let remedy = Remedy::Text("write the variables into a file".into());
-        return Err(("is no file, but would be read at each start".to_owned(), remedy));
-    }
-    std::fs::read(file).map_err(failed)
 }
 
 /// A mistake at a byte of the text.
@@ -285,33 +285,30 @@ impl Reader<'_> {
             value.extend(found.unwrap_or_default());
             return Ok(());
         }
-        let remedy = "${NAME}, ${NAME:-default} and ${NAME-default} are known; in single quotes a $ is a $";
         let (length, needs_value) = match &self.text[self.at..] {
-            [b'}', ..] => (0, false),
-            [b'-', ..] => (1, false),
-            [b':', b'-', ..] => (2, true),
-            _ => return self.error(start, "this ${ is no variable", remedy),
+            [b'}', ..] if !name.is_empty() => (0, false),
+            [b'-', ..] if !name.is_empty() => (1, false),
+            [b':', b'-', ..] if !name.is_empty() => (2, true),
+            _ => return self.error(start, "this ${ is no variable", REMEDY_NO_SUBSTITUTION),
         };
         self.at += length;
-        let Some(default) = self.default()?.filter(|_| !name.is_empty()) else {
-            return self.error(start, "this ${ is no variable", remedy);
-        };
+        let default = self.default(start)?;
         value.extend(found.filter(|found| !needs_value || !found.is_empty()).unwrap_or(default));
         Ok(())
     }
 
-    /// The text up to the closing brace, with its variables replaced. `None` if the line ends before.
-    fn default(&mut self) -> Result<Option<Vec<u8>>, ParseError> {
+    /// The text up to the brace that closes the substitution from `start`, with its variables replaced.
+    fn default(&mut self, start: usize) -> Result<Vec<u8>, ParseError> {
         let mut value = Vec::new();
         while let Some(byte) = self.peek().filter(|byte| *byte != b'\n') {
             self.at += 1;
             match byte {
-                b'}' => return Ok(Some(value)),
+                b'}' => return Ok(value),
                 b'$' => self.substitute(&mut value)?,
                 _ => value.push(byte),
             }
         }
-        Ok(None)
+        self.error(start, "this ${ is no variable", REMEDY_NO_SUBSTITUTION)
     }
 }
 

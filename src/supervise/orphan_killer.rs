@@ -5,18 +5,15 @@
 //! when the program ends, however that happens, and then the orphan killer kills the trees of every
 //! supervisor that has not reported its own end.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
-
-use crate::sync::lock;
 
 use super::process::{ProcessTrees, Subreaper, TAG_VARIABLE, TreeId};
 use super::sys::fd::{close_from, pipe};
@@ -32,10 +29,6 @@ const EMPTY_SCANS: u32 = 3;
 const SCAN_DELAY: Duration = Duration::from_millis(10);
 /// Maximum number of scans; a process that is still there then hangs in the kernel.
 const MAX_SCANS: u32 = 1000;
-/// Maximum number of times that the program looks whether its orphan killer has ended, and the delay between
-/// two looks.
-const MAX_REAP_TRIES: u32 = 20;
-const REAP_DELAY: Duration = Duration::from_millis(1);
 
 /// Whether [`OrphanKiller::run_if_asked`] was called: without that a second execution of the program would
 /// not end.
@@ -97,7 +90,10 @@ impl OrphanKiller {
         let (read, write) = pipe()?;
         // A full pipe must not block the supervisor.
         rustix::io::ioctl_fionbio(&write, true)?;
-        let child = Command::new(own_program()?)
+        // This program, even if its file was replaced since.
+        let own_exe =
+            if cfg!(target_os = "linux") { "/proc/self/exe".into() } else { std::env::current_exe()? };
+        let child = Command::new(own_exe)
             .arg0(WORDS[0])
             .args([WORDS[1], &std::process::id().to_string()])
             .env(TAG_VARIABLE, NO_TREE)
@@ -106,7 +102,7 @@ impl OrphanKiller {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()?;
-        Ok(Self { process: Arc::new(KillerProcess { pipe: Some(write), child: Mutex::new(child) }) })
+        Ok(Self { process: Arc::new(KillerProcess { pipe: write, child }) })
     }
 
     /// Reports a new supervisor: its processes are known by the variable that they inherit, even if this
@@ -132,39 +128,31 @@ impl OrphanKiller {
     }
 }
 
-/// This program, even if its file was replaced since.
-fn own_program() -> io::Result<PathBuf> {
-    if cfg!(target_os = "linux") { Ok("/proc/self/exe".into()) } else { std::env::current_exe() }
-}
-
 /// The orphan killer as a child of this process.
 #[derive(Debug)]
 struct KillerProcess {
-    /// `None` only while this is dropped.
-    pipe: Option<OwnedFd>,
-    child: Mutex<Child>,
+    pipe: OwnedFd,
+    child: Child,
 }
 
 impl KillerProcess {
     /// Messages are far shorter than what a pipe takes at once. An orphan killer that was killed does not
     /// stop the supervisor.
     fn send(&self, text: &str) {
-        if let Some(Err(error)) = self.pipe.as_ref().map(|pipe| rustix::io::write(pipe, text.as_bytes())) {
+        if let Err(error) = rustix::io::write(&self.pipe, text.as_bytes()) {
             tracing::debug!(%error, "orphan killer does not read its pipe");
         }
     }
 }
 
 impl Drop for KillerProcess {
-    /// Ends the process, and takes its exit status so that it does not stay a zombie.
+    /// Ends the process, which nothing needs any more: every supervisor holds a clone until it has ended. Takes
+    /// its exit status, so that it does not stay a zombie.
     fn drop(&mut self) {
-        self.pipe = None;
-        let mut child = lock(&self.child);
-        for _ in 0..MAX_REAP_TRIES {
-            if !matches!(child.try_wait(), Ok(None)) {
-                return;
-            }
-            std::thread::sleep(REAP_DELAY);
+        // If it was killed before, the supervisor may have reaped it, and its pid may be another process's.
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
         }
     }
 }
@@ -209,12 +197,10 @@ fn receive(line: &str, supervisors: &mut BTreeMap<String, ProcessTrees>) -> Opti
 fn kill_all(trees: &mut ProcessTrees) {
     let mut empty_scans = 0;
     for _ in 0..MAX_SCANS {
-        let left: BTreeSet<TreeId> = trees.all_members().into_iter().map(|(_, tree)| tree).collect();
-        empty_scans = if left.is_empty() { empty_scans + 1 } else { 0 };
+        empty_scans = if trees.kill_all() { 0 } else { empty_scans + 1 };
         if empty_scans == EMPTY_SCANS {
             return;
         }
-        left.into_iter().for_each(|tree| trees.kill(tree));
         std::thread::sleep(SCAN_DELAY);
     }
 }

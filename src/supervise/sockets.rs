@@ -13,7 +13,6 @@ use crate::GenerationId;
 use crate::sync::lock;
 
 use super::supervisor::Error;
-use super::sys::fd::duplicate_above;
 
 /// Maximum number of connections that wait until a server accepts them; the kernel limits it to
 /// `net.core.somaxconn`. A short queue would make clients stall for seconds, because the kernel drops
@@ -117,7 +116,7 @@ impl InheritedListener {
             Endpoint::Unix(path) => Some(file_id(path)?),
             _ => None,
         };
-        let fd = duplicate_above(socket, LEAST_DESCRIPTOR)?;
+        let fd = rustix::io::fcntl_dupfd_cloexec(socket, LEAST_DESCRIPTOR)?;
         Ok(Self { fd, listen, file, owner: Mutex::default() })
     }
 

@@ -1,7 +1,6 @@
 //! The processes of a supervisor: starts, signals, kills and reaps them, and reports their trees to the orphan
 //! killer.
 
-use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::SocketAddr;
@@ -122,7 +121,7 @@ impl Processes {
         };
         let trees = ProcessTrees::new(supervisor_name(), options.subreaper);
         if let Some(orphan_killer) = &options.orphan_killer {
-            orphan_killer.supervisor_started(trees.supervisor());
+            orphan_killer.supervisor_started(&trees.supervisor);
         }
         Ok(Self { options, streams, events, trees, reap_at: None })
     }
@@ -301,7 +300,7 @@ impl Processes {
     /// Tells the orphan killer which tree is gone, or which has started with which leader.
     fn report(&self, gone: &[TreeId], started: Option<(TreeId, i32)>) {
         if let Some(orphan_killer) = &self.options.orphan_killer {
-            orphan_killer.trees_changed(self.trees.supervisor(), gone, started);
+            orphan_killer.trees_changed(&self.trees.supervisor, gone, started);
         }
     }
 
@@ -314,16 +313,14 @@ impl Processes {
     /// Kills every process that is left, and reports the end of the supervisor.
     pub(super) fn kill_all(&mut self) {
         for _ in 0..MAX_KILL_ROUNDS {
-            let left: BTreeSet<TreeId> = self.trees.all_members().into_iter().map(|(_, tree)| tree).collect();
-            if left.is_empty() {
+            if !self.trees.kill_all() {
                 break;
             }
-            left.into_iter().for_each(|tree| self.trees.kill(tree));
             std::thread::sleep(KILL_ROUND_DELAY);
         }
         self.trees.reap_orphans(Instant::now());
         if let Some(orphan_killer) = &self.options.orphan_killer {
-            orphan_killer.supervisor_ended(self.trees.supervisor());
+            orphan_killer.supervisor_ended(&self.trees.supervisor);
         }
     }
 }

@@ -138,23 +138,20 @@ impl ChildOutput {
         streams: &OutputStreams,
         on_reloader: impl Fn() + Clone + Send + 'static,
     ) -> io::Result<Self> {
-        let tail = Arc::new(Mutex::new(Tail::default()));
-        let mut sources = Vec::new();
+        let mut output = Self { sources: Vec::new(), tail: Arc::default(), pumps: Vec::new() };
         for OutputPipe { fd, stream } in pipes {
             rustix::io::ioctl_fionbio(&fd, true)?;
             let (fd, writer) = (wait_readable(fd)?, Arc::clone(streams.writer(stream)));
-            sources.push(Arc::new(OutputSource { fd, writer, tail: Arc::clone(&tail) }));
-        }
-        let start_pump = |source: &Arc<OutputSource>| {
-            let (source, on_reloader) = (Arc::clone(source), on_reloader.clone());
-            tokio::spawn(async move {
-                if let Err(error) = source.pump(on_reloader).await {
+            let source = Arc::new(OutputSource { fd, writer, tail: Arc::clone(&output.tail) });
+            let (of_task, on_reloader) = (Arc::clone(&source), on_reloader.clone());
+            output.pumps.push(tokio::spawn(async move {
+                if let Err(error) = of_task.pump(on_reloader).await {
                     tracing::debug!(%error, "stopped reading the child's output");
                 }
-            })
-        };
-        let pumps = sources.iter().map(start_pump).collect();
-        Ok(Self { sources, tail, pumps })
+            }));
+            output.sources.push(source);
+        }
+        Ok(output)
     }
 
     /// Takes the bytes that are still in the pipes when the process has ended. Later output of its

@@ -133,18 +133,13 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_the_program_begins_at_a_line_start() {
-        let mut status_line = StatusLine::new(false);
-        assert_eq!(text(status_line.before_child_output(b"half")), "half");
-        assert_eq!(text(status_line.before_program_lines(b"{}\n")), "\n{}\n");
-        assert_eq!(text(status_line.before_program_lines(b"{}\n")), "{}\n");
-    }
-
-    #[test]
-    fn a_stream_that_is_no_terminal_has_no_status_line() {
+    fn without_a_status_line_a_line_of_the_program_begins_at_a_line_start() {
         let mut status_line = StatusLine::new(false);
         status_line.set(Some(b"waiting".to_vec()));
         assert_eq!(text(status_line.redraw()), "");
+        assert_eq!(text(status_line.before_child_output(b"half")), "half");
+        assert_eq!(text(status_line.before_program_lines(b"{}\n")), "\n{}\n");
+        assert_eq!(text(status_line.before_program_lines(b"{}\n")), "{}\n");
     }
 
     #[test]

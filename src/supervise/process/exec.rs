@@ -18,12 +18,12 @@
 
 use std::cell::Cell;
 use std::ffi::{CStr, CString, c_char};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use rustix::process::Pid;
 
-use crate::supervise::sys::fd::{duplicate_above, pipe};
+use crate::supervise::sys::fd::pipe;
 use crate::supervise::sys::signals;
 
 /// Placeholder in the environment for `LISTEN_PID`: the child overwrites the digits with its own pid.
@@ -81,7 +81,9 @@ impl ExecRequest<'_> {
     /// action. A `SIGHUP` that is ignored stays ignored, because `nohup` asks for it.
     pub(super) fn start(&self) -> Result<i32, ExecError> {
         let least = LEAST_DESCRIPTOR.max(self.descriptors.len() as RawFd);
-        let duplicate = |fd: BorrowedFd<'_>| duplicate_above(fd, least).map_err(ExecError::Fork);
+        let duplicate = |fd: BorrowedFd<'_>| {
+            rustix::io::fcntl_dupfd_cloexec(fd, least).map_err(|error| ExecError::Fork(error.into()))
+        };
         let descriptors = self.descriptors.iter().map(|fd| duplicate(*fd)).collect::<Result<Vec<_>, _>>()?;
         let terminal = self.terminal.map(duplicate).transpose()?;
         // The exec closes the only write end of this pipe, so its end says that the program runs.
@@ -213,19 +215,14 @@ impl ChildExec<'_> {
         self.execute()
     }
 
-    #[cfg(target_os = "linux")]
     fn die_with_parent(&self) {
         if self.request.dies_with_parent {
+            #[cfg(target_os = "linux")]
             let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
             if rustix::process::getppid() != Some(self.parent) {
                 exit();
             }
         }
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    fn die_with_parent(&self) {
-        let _ = (self.parent, self.request.dies_with_parent);
     }
 
     /// Sets the soft limit of open files. A failure is ignored: the program may then have more files open
@@ -261,16 +258,12 @@ impl ChildExec<'_> {
     /// Writes the pid in digits without leading zeros, because some readers would take such a number for
     /// octal.
     fn write_own_pid(&self) {
-        let mut pid = rustix::process::getpid().as_raw_nonzero().get().unsigned_abs();
-        let (mut digits, mut length) = ([0; 10], 0);
-        while pid > 0 {
-            digits[length] = b'0' + (pid % 10) as u8;
-            length += 1;
-            pid /= 10;
-        }
-        let target = &self.own_pid["LISTEN_PID=".len()..];
-        for (cell, digit) in target.iter().zip(digits[..length].iter().rev().chain(b"\0")) {
-            cell.set(*digit);
+        let pid = rustix::process::getpid().as_raw_nonzero();
+        // The zero bytes that follow the digits end the string.
+        let mut digits = [0; 11];
+        let _ = write!(&mut digits[..10], "{pid}");
+        for (cell, digit) in self.own_pid["LISTEN_PID=".len()..].iter().zip(digits) {
+            cell.set(digit);
         }
     }
 

@@ -1,25 +1,26 @@
 //! Starts one process: fills in the words of its command, sets its variables, opens its standard streams and
 //! passes sockets.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::{CString, OsStr, OsString};
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::Duration;
 
 use crate::GenerationId;
 use crate::change::Batch;
 use crate::supervise::command::{Command, PORT_PLACEHOLDER, Shell, Stdin};
-use crate::supervise::env_file::{EnvFileError, Environment};
+use crate::supervise::env_file::{self, EnvFileError, Environment};
 use crate::supervise::event::ExitReport;
 use crate::supervise::output::{Capture, OutputPipe, OutputPipes, OutputStreams};
 use crate::supervise::sockets::{InheritedListener, ListenerUse, PassSocket};
-use crate::supervise::sys::fd::{dev_null, pipe};
+use crate::supervise::sys::fd::pipe;
 use crate::supervise::terminal::in_foreground;
 
-use super::environment::{self, candidates, to_block, to_c_string};
-use super::exec::{ExecError, ExecRequest};
+use super::exec::{ExecError, ExecRequest, OWN_PID};
 use super::start_error;
 
 /// Maximum number of further tries if the program is still open for writing (`ETXTBSY`), and the delay before
@@ -28,6 +29,17 @@ const MAX_BUSY_RETRIES: u32 = 20;
 const BUSY_RETRY_DELAY: Duration = Duration::from_millis(5);
 /// Number of the first passed socket, as in sd_listen_fds(3).
 const FIRST_SOCKET: &str = "3";
+/// Maximum length of `DEVRUN_CHANGED` in bytes, because the size of an environment is bounded. It is cut at
+/// the end of a path.
+const MAX_CHANGED_LENGTH: usize = 4096;
+/// Search path of a child without `PATH`, as in execvp(3).
+const DEFAULT_PATH: &str = "/bin:/usr/bin";
+/// Maximum number of sockets that the caller of this process is believed to have passed to it.
+const MAX_INHERITED: u32 = 1024;
+/// Variables of this process that a child does not inherit: they are about sockets that were passed to this
+/// process.
+const STRIPPED: [&str; 5] =
+    ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "LISTEN_FDS_FIRST_FD", "LISTEN_PIDFDID"];
 
 /// A process to start.
 #[derive(Debug)]
@@ -72,19 +84,20 @@ impl SpawnRequest<'_> {
         }
         // The terminal can be passed on only by the process that has it.
         let has_terminal = stdin.is_none() && in_foreground();
+        let candidates = candidates(&words[0], &environment);
         let request = ExecRequest {
-            candidates: candidates(&words[0], &environment).into_iter().map(to_c_string).collect(),
+            candidates: candidates.iter().map(to_c_string).collect(),
             argv: words.iter().map(to_c_string).collect(),
             envp: to_block(&environment, !self.sockets.is_empty()),
             workdir: self.command.workdir.as_deref().map(to_c_string),
             descriptors,
-            inherited: environment::inherited_sockets(),
+            inherited: inherited_sockets(),
             dies_with_parent: self.dies_with_parent,
             terminal: has_terminal.then(|| own_in.as_fd()),
             open_files: self.open_files,
         };
         let pid = start_retrying_busy(&request)
-            .map_err(|error| start_error::explain(error, &words[0], self.command, &environment))?;
+            .map_err(|error| start_error::explain(error, &words[0], self.command, &candidates))?;
         Ok(ChildProcess { pid, stdin_writer, output: pipes.readers, has_terminal })
     }
 
@@ -93,7 +106,7 @@ impl SpawnRequest<'_> {
         match self.command.stdin {
             Stdin::Inherit if self.is_interactive => Ok((None, None)),
             Stdin::Pipe if self.is_interactive => pipe().map(|(read, write)| (Some(read), Some(write))),
-            _ => dev_null().map(|null| (Some(null), None)),
+            _ => Ok((Some(File::options().read(true).write(true).open("/dev/null")?.into()), None)),
         }
     }
 
@@ -121,7 +134,7 @@ impl SpawnRequest<'_> {
 
     /// All variables of the process.
     fn environment(&self) -> Result<Environment, EnvFileError> {
-        let mut environment = environment::of_command(self.command)?;
+        let mut environment = of_command(self.command)?;
         let mut set_default = |name: &str, value: &str| {
             environment.entry(name.into()).or_insert_with(|| value.into());
         };
@@ -133,7 +146,7 @@ impl SpawnRequest<'_> {
         let mut set = |name: &str, value: OsString| environment.insert(name.into(), value);
         set("DEVRUN", "1".into());
         set("DEVRUN_GENERATION", self.generation.to_string().into());
-        set("DEVRUN_CHANGED", self.because.map(environment::changed_paths).unwrap_or_default());
+        set("DEVRUN_CHANGED", self.because.map(changed_paths).unwrap_or_default());
         set(self.tag.0, self.tag.1.clone().into());
         if let Some(port) = self.port {
             set("PORT", port.to_string().into());
@@ -191,6 +204,84 @@ fn replace(word: &OsStr, placeholder: &str, value: &str) -> OsString {
     OsString::from_vec(filled)
 }
 
+/// Checks that the environment files of a command can be used, as they are now.
+///
+/// # Errors
+/// [`EnvFileError`]: the first mistake, with its line.
+pub fn check_env_files(command: &Command) -> Result<(), EnvFileError> {
+    of_command(command).map(drop)
+}
+
+/// The environment of this process with the variables of a command.
+fn of_command(command: &Command) -> Result<Environment, EnvFileError> {
+    let mut environment: Environment = std::env::vars_os().collect();
+    for name in STRIPPED {
+        environment.remove(OsStr::new(name));
+    }
+    for file in &command.env_files {
+        env_file::add(file, &mut environment)?;
+    }
+    environment.extend(command.envs.iter().cloned());
+    Ok(environment)
+}
+
+/// The value of one variable of a command, as far as its environment files can be used.
+pub(crate) fn variable(command: &Command, name: &str) -> Option<OsString> {
+    of_command(command).ok()?.remove(OsStr::new(name))
+}
+
+/// Number of sockets, from descriptor 3 on, that the caller of this process has passed to it
+/// (`sd_listen_fds(3)`).
+fn inherited_sockets() -> usize {
+    let number = |name: &str| std::env::var(name).ok()?.parse::<u32>().ok();
+    let is_for_us = number("LISTEN_PID") == Some(std::process::id());
+    number("LISTEN_FDS").filter(|_| is_for_us).map_or(0, |count| count.min(MAX_INHERITED) as usize)
+}
+
+/// The environment as `execve(2)` takes it, and the placeholder for `LISTEN_PID` if sockets are passed.
+fn to_block(environment: &Environment, passes_sockets: bool) -> Vec<CString> {
+    let pairs = environment.iter().map(|(name, value)| {
+        let mut pair = OsString::with_capacity(name.len() + value.len() + 2);
+        pair.push(name);
+        pair.push("=");
+        pair.push(value);
+        to_c_string(pair)
+    });
+    pairs.chain(passes_sockets.then(|| CString::new(OWN_PID).unwrap_or_default())).collect()
+}
+
+/// A string for the system. It ends at the first NUL byte, which no name, value or path can contain.
+fn to_c_string(text: impl Into<OsString>) -> CString {
+    let mut bytes = text.into().into_vec();
+    bytes.truncate(bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len()));
+    CString::new(bytes).unwrap_or_default()
+}
+
+/// The files that a program name may mean, in the order of the child's `PATH`.
+fn candidates(program: &OsStr, environment: &Environment) -> Vec<PathBuf> {
+    if program.as_bytes().contains(&b'/') {
+        return vec![program.into()];
+    }
+    let path = environment.get(OsStr::new("PATH")).map_or(OsStr::new(DEFAULT_PATH), OsString::as_os_str);
+    // `join` keeps the name as it is for an empty entry, which means the working directory.
+    std::env::split_paths(path).map(|dir| dir.join(program)).collect()
+}
+
+/// Value of `DEVRUN_CHANGED`: one changed path per line.
+fn changed_paths(batch: &Batch) -> OsString {
+    let mut text = OsString::new();
+    for change in &batch.changes {
+        if text.len() + change.path.as_os_str().len() + 1 > MAX_CHANGED_LENGTH {
+            break;
+        }
+        if !text.is_empty() {
+            text.push("\n");
+        }
+        text.push(&change.path);
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -199,5 +290,18 @@ mod tests {
     fn placeholders_are_filled_everywhere_and_bytes_kept() {
         let word = OsString::from_vec(b"\xff{port}:{port}{fd}".to_vec());
         assert_eq!(replace(&word, "{port}", "80").as_bytes(), b"\xff80:80{fd}");
+    }
+
+    #[test]
+    fn changed_paths_are_cut_at_the_end_of_a_path() {
+        let changes = (0..1000).map(|number| crate::change::Change {
+            path: format!("/project/src/file-{number:04}.rs").into(),
+            kind: crate::change::ChangeKind::Modified,
+        });
+        let now = std::time::Instant::now();
+        let text =
+            changed_paths(&Batch { changes: changes.collect(), first_event_at: now, compared_at: now });
+        assert!(text.len() <= MAX_CHANGED_LENGTH && text.len() > MAX_CHANGED_LENGTH - 64);
+        assert!(text.to_string_lossy().lines().all(|line| line.ends_with(".rs")));
     }
 }

@@ -5,21 +5,19 @@ use std::io::{self, BufRead, Read};
 use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::Remedy;
 use crate::supervise::command::Command;
-use crate::supervise::env_file::{EnvFileError, Environment};
+use crate::supervise::env_file::EnvFileError;
 use crate::supervise::event::{ExitReport, ProcessExit};
 
-use super::environment::candidates;
 use super::exec::ExecError;
 
-/// Status if an environment file cannot be used: as for any configuration error.
-const BAD_FILE: i32 = 2;
-/// Status if another program has the port of the server.
-const BAD_PORT: i32 = 2;
+/// Status if an environment file cannot be used, or if another program has the port of the server: as for any
+/// configuration error.
+const BAD_CONFIGURATION: i32 = 2;
 /// Statuses of a shell for a program that it cannot execute, and for one that it does not find.
 const NOT_EXECUTABLE: i32 = 126;
 const NOT_FOUND: i32 = 127;
@@ -34,13 +32,13 @@ fn report(status: i32, message: String, remedy: Remedy) -> ExitReport {
 
 /// An environment file cannot be used.
 pub(crate) fn env_file(error: &EnvFileError) -> ExitReport {
-    report(BAD_FILE, error.to_string(), error.remedy.clone())
+    report(BAD_CONFIGURATION, error.to_string(), error.remedy.clone())
 }
 
 /// Another program listens on the fixed port of the server already.
 pub(crate) fn port_in_use(address: SocketAddr, holder: &str) -> ExitReport {
     let message = format!("{address} is in use by {holder}, which COMMAND did not start");
-    report(BAD_PORT, message, Remedy::Text("end that process, or use another port".into()))
+    report(BAD_CONFIGURATION, message, Remedy::Text("end that process, or use another port".into()))
 }
 
 /// The system refused something that has nothing to do with the program.
@@ -53,7 +51,7 @@ pub(super) fn explain(
     error: ExecError,
     program: &OsStr,
     command: &Command,
-    environment: &Environment,
+    candidates: &[PathBuf],
 ) -> ExitReport {
     let base = command.workdir.as_deref().unwrap_or(Path::new("."));
     let shown = program.display();
@@ -65,8 +63,7 @@ pub(super) fn explain(
         }
         ExecError::Exec(error) => error,
     };
-    let files = candidates(program, environment).into_iter().map(|file| base.join(file));
-    let found = files.into_iter().find(|file| file.exists());
+    let found = candidates.iter().map(|file| base.join(file)).find(|file| file.exists());
     match (error.kind(), found) {
         (io::ErrorKind::NotFound, None) => not_found(program, base),
         (io::ErrorKind::NotFound, Some(file)) => no_interpreter(program, &file),

@@ -6,7 +6,7 @@
 //! tree is the process group of its leader: one [`Process`] stands for the group, and a process that leaves
 //! the group is lost.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use crate::supervise::signal::Signal;
@@ -55,7 +55,8 @@ struct Leader {
 /// All process trees of one supervisor.
 #[derive(Debug)]
 pub(crate) struct ProcessTrees {
-    supervisor: String,
+    /// The name of the supervisor.
+    pub(crate) supervisor: String,
     last: TreeId,
     own_pid: i32,
     /// Orphans become children of this process.
@@ -93,11 +94,6 @@ impl ProcessTrees {
             foreign: HashSet::new(),
             unclaimed: HashMap::new(),
         }
-    }
-
-    /// The name of the supervisor.
-    pub(crate) fn supervisor(&self) -> &str {
-        &self.supervisor
     }
 
     /// The number of a tree that is about to start.
@@ -154,11 +150,6 @@ impl ProcessTrees {
         members.map(|(process, _)| process).collect()
     }
 
-    /// The living processes of all trees, even if the leader has ended.
-    pub(crate) fn all_members(&mut self) -> Vec<(Process, TreeId)> {
-        self.scan().into_iter().filter(|(process, _)| process.is_alive).collect()
-    }
-
     /// Sends a signal to every process of a tree, and continues stopped processes.
     pub(crate) fn signal(&mut self, tree: TreeId, signal: Signal) {
         self.send(tree, &[signal, Signal::CONT]);
@@ -207,6 +198,13 @@ impl ProcessTrees {
                 kill_process(pid, Signal::KILL);
             }
         }
+    }
+
+    /// Kills all trees once. Returns whether a process was left.
+    pub(crate) fn kill_all(&mut self) -> bool {
+        let left: BTreeSet<TreeId> = self.all_members().into_iter().map(|(_, tree)| tree).collect();
+        left.iter().for_each(|tree| self.kill(*tree));
+        !left.is_empty()
     }
 
     /// Reaps orphans that became children of this process and have ended, but no leader, because another task
@@ -283,15 +281,11 @@ impl ProcessTrees {
         group_exists(pid).then(|| Process::of_group(pid))
     }
 
-    /// All processes that belong to a tree, zombies too.
-    fn scan(&mut self) -> Vec<(Process, TreeId)> {
+    /// The living processes of all trees, even if the leader has ended.
+    pub(crate) fn all_members(&mut self) -> Vec<(Process, TreeId)> {
         let candidates = self.candidates();
-        let mut trees: HashMap<i32, TreeId> = HashMap::new();
-        for process in candidates.values() {
-            if let Some(tree) = self.known_tree(process) {
-                trees.insert(process.pid, tree);
-            }
-        }
+        let known = candidates.values().filter_map(|one| Some((one.pid, self.known_tree(one)?)));
+        let mut trees: HashMap<i32, TreeId> = known.collect();
         // A child may come before its parent, so this goes on until a round adds nothing.
         loop {
             let before = trees.len();
@@ -317,9 +311,10 @@ impl ProcessTrees {
             }
         }
         let found = candidates.values().filter_map(|one| Some((*one, *trees.get(&one.pid)?)));
-        let members: Vec<_> = found.collect();
+        let mut members: Vec<_> = found.collect();
         self.known = members.iter().map(|(process, tree)| (process.identity(), *tree)).collect();
         self.foreign.retain(|identity| candidates.get(&identity.0).map(Process::identity) == Some(*identity));
+        members.retain(|(process, _)| process.is_alive);
         members
     }
 
@@ -364,10 +359,12 @@ impl ProcessTrees {
         Some(found)
     }
 
+    /// The tree that a process leads, or that it belonged to at the last scan.
     fn known_tree(&self, process: &Process) -> Option<TreeId> {
-        let leader = self.leaders.get(&process.pid);
-        let leader = leader.filter(|leader| leader.start_time == process.start_time);
-        leader.map(|leader| leader.tree).or_else(|| self.known.get(&process.identity()).copied())
+        match self.leaders.get(&process.pid) {
+            Some(leader) if leader.start_time == process.start_time => Some(leader.tree),
+            _ => self.known.get(&process.identity()).copied(),
+        }
     }
 
     /// The tree of a process by its parent, its group or its session.

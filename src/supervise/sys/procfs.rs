@@ -22,7 +22,7 @@ const FILE_CAPACITY: usize = 8 << 10;
 pub(crate) type Identity = (i32, u64);
 
 /// One process, as `/proc/PID/stat` shows it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Process {
     pub(crate) pid: i32,
     pub(crate) parent: i32,
@@ -63,9 +63,7 @@ impl Process {
 
     /// A process group, where `/proc` shows no processes. Its number is the pid of its leader.
     pub(crate) fn of_group(group: i32) -> Self {
-        let (threads, is_alive) = (1, true);
-        let (pid, is_stopped) = (group, false);
-        Self { pid, parent: 0, group, session: 0, threads, start_time: 0, is_alive, is_stopped }
+        Self { pid: group, group, threads: 1, is_alive: true, ..Self::default() }
     }
 
     /// What tells it from every other process.
@@ -115,11 +113,8 @@ impl Process {
 /// Whether `/proc` is Linux's, and shows this process under its own pid: not if it belongs to another PID
 /// namespace.
 pub(crate) fn shows_this_process() -> bool {
-    if !cfg!(target_os = "linux") {
-        return false;
-    }
-    let shown = fs::read_link("/proc/self").ok();
-    shown.and_then(|shown| shown.to_str()?.parse::<u32>().ok()) == Some(std::process::id())
+    let own_pid = std::process::id().to_string();
+    cfg!(target_os = "linux") && fs::read_link("/proc/self").is_ok_and(|shown| shown == Path::new(&own_pid))
 }
 
 /// Pids of all processes.

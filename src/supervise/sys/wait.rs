@@ -1,22 +1,19 @@
 //! Exit statuses of children; takes a status only when asked to.
 
 use std::io;
-use std::os::fd::OwnedFd;
 
-use rustix::process::{Pid, WaitId, WaitIdOptions, WaitIdStatus};
+use rustix::process::{Pid, WaitId, WaitIdOptions};
 
 use crate::supervise::event::ProcessExit;
 use crate::supervise::signal::Signal;
-
-use super::fd::wait_readable;
 
 /// Waits until a child has ended, and leaves it a zombie: its pid stays in use, so that no late signal can
 /// reach another process. [`reap`] ends that.
 #[cfg(target_os = "linux")]
 pub(crate) async fn wait_for_exit(pid: i32) -> io::Result<ProcessExit> {
     let pid = valid_pid(pid)?;
-    let fd: OwnedFd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::NONBLOCK)?;
-    let fd = wait_readable(fd)?;
+    let fd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::NONBLOCK)?;
+    let fd = super::fd::wait_readable(fd)?;
     loop {
         let mut ready = fd.readable().await?;
         match peek_exit(pid)? {
@@ -28,48 +25,17 @@ pub(crate) async fn wait_for_exit(pid: i32) -> io::Result<ProcessExit> {
 
 #[cfg(not(target_os = "linux"))]
 pub(crate) async fn wait_for_exit(pid: i32) -> io::Result<ProcessExit> {
-    use std::time::Duration;
-    /// Delay after which an exit is looked for even without an event: the event is a help and no proof.
-    const EXIT_POLL_DELAY: Duration = Duration::from_secs(1);
-    /// Delays between looks for a status after the event, which comes a moment before the status can be read.
-    const FIRST_STATUS_DELAY: Duration = Duration::from_millis(1);
-    const MAX_STATUS_DELAY: Duration = Duration::from_millis(20);
-
+    /// Delay after which an exit is looked for even without a signal: the signal is a help and no proof.
+    const EXIT_POLL_DELAY: std::time::Duration = std::time::Duration::from_secs(1);
+    use tokio::signal::unix::{SignalKind, signal};
     let pid = valid_pid(pid)?;
-    // There is no event for a process that has ended already, nor on a system without kqueue.
-    let mut event = exit_event(pid).and_then(wait_readable).ok();
-    let mut delay = FIRST_STATUS_DELAY;
+    let mut child_ended = signal(SignalKind::child())?;
     loop {
         if let Some(exit) = peek_exit(pid)? {
             return Ok(exit);
         }
-        if let Some(pending) = &event {
-            if tokio::time::timeout(EXIT_POLL_DELAY, pending.readable()).await.is_ok() {
-                event = None;
-            }
-        } else {
-            tokio::time::sleep(delay).await;
-            delay = (delay * 2).min(MAX_STATUS_DELAY);
-        }
+        let _ = tokio::time::timeout(EXIT_POLL_DELAY, child_ended.recv()).await;
     }
-}
-
-/// A kernel queue that becomes readable when a process ends. No child inherits it.
-#[cfg(any(target_vendor = "apple", target_os = "freebsd"))]
-fn exit_event(pid: Pid) -> io::Result<OwnedFd> {
-    use rustix::event::kqueue::{Event, EventFilter, EventFlags, ProcessEvents, kevent, kqueue};
-    let queue = kqueue()?;
-    let exit = EventFilter::Proc { pid, flags: ProcessEvents::EXIT };
-    let exit = Event::new(exit, EventFlags::ADD | EventFlags::ONESHOT, std::ptr::null_mut());
-    let mut none: [Event; 0] = [];
-    // SAFETY: the filter names a process, not a descriptor that might be closed.
-    unsafe { kevent(&queue, &[exit], &mut none, Some(std::time::Duration::ZERO)) }?;
-    Ok(queue)
-}
-
-#[cfg(not(any(target_os = "linux", target_vendor = "apple", target_os = "freebsd")))]
-fn exit_event(_pid: Pid) -> io::Result<OwnedFd> {
-    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// A pid as the system calls take it; an error for 0.
@@ -81,18 +47,14 @@ fn valid_pid(pid: i32) -> io::Result<Pid> {
 /// process with its pid.
 fn peek_exit(pid: Pid) -> io::Result<Option<ProcessExit>> {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-    let status = rustix::process::waitid(WaitId::Pid(pid), options)?;
-    Ok(status.as_ref().map(to_exit))
-}
-
-fn to_exit(status: &WaitIdStatus) -> ProcessExit {
-    let signal = status.terminating_signal().and_then(Signal::from_number);
-    match (status.exit_status(), signal) {
+    let Some(status) = rustix::process::waitid(WaitId::Pid(pid), options)? else { return Ok(None) };
+    let number = status.terminating_signal();
+    Ok(Some(match (status.exit_status(), number.and_then(Signal::from_number)) {
         (_, Some(signal)) => ProcessExit::Signal(signal),
         (Some(status), None) => ProcessExit::Status(status),
         // A signal without a name: as a shell reports it.
-        (None, None) => ProcessExit::Status(128 + status.terminating_signal().unwrap_or(0)),
-    }
+        (None, None) => ProcessExit::Status(128 + number.unwrap_or(0)),
+    }))
 }
 
 /// Makes this process the parent of all orphans among its descendants (`PR_SET_CHILD_SUBREAPER`). Does nothing

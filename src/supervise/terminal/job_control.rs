@@ -14,7 +14,7 @@ use crate::supervise::signal::Signal;
 use crate::supervise::sys::signals::own_group;
 use crate::supervise::sys::wait::take_stop;
 
-use super::foreground::{foreground_group, modes, set_foreground_group, set_modes};
+use super::own_terminal::{foreground_group, modes, set_foreground_group, set_modes};
 
 /// Timeout for a tree to stop after `SIGTSTP`.
 const SUSPEND_TIMEOUT: Duration = Duration::from_millis(300);
