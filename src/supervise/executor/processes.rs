@@ -213,7 +213,7 @@ impl Processes {
         match target {
             SignalTarget::Tree => {
                 process.poll_timer = PollTimer::start(now);
-                self.trees.signal(tree, signal);
+                self.trees.send(tree, &[signal, Signal::CONT]);
             }
             SignalTarget::Leader if process.leader_ended => {}
             SignalTarget::Leader => {

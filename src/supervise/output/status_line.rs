@@ -8,11 +8,12 @@
 const ERASE_LINE: &[u8] = b"\r\x1b[2K";
 
 /// The last line of a stream: an unfinished line of output, a status line, or nothing.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct StatusLine {
     /// The stream is a terminal, on which a line can be erased.
     is_supported: bool,
-    is_at_line_start: bool,
+    /// The last line of output has no end yet.
+    pub(super) has_unfinished_line: bool,
     wanted: Option<Vec<u8>>,
     /// The wanted status line is on the screen.
     is_current: bool,
@@ -22,30 +23,24 @@ pub(super) struct StatusLine {
 
 impl StatusLine {
     pub(super) fn new(is_supported: bool) -> Self {
-        Self { is_supported, is_at_line_start: true, wanted: None, is_current: false, is_drawn: false }
-    }
-
-    /// Whether no line of output is unfinished.
-    pub(super) fn is_at_line_start(&self) -> bool {
-        self.is_at_line_start
+        Self { is_supported, ..Self::default() }
     }
 
     /// The bytes to write for output of the child.
     pub(super) fn before_child_output(&mut self, chunk: &[u8]) -> Vec<u8> {
         let mut bytes = self.erase();
         bytes.extend_from_slice(chunk);
-        self.is_at_line_start = ends_at_line_start(self.is_at_line_start, chunk);
+        self.has_unfinished_line = !ends_at_line_start(!self.has_unfinished_line, chunk);
         bytes
     }
 
     /// The bytes to write for whole lines of the program. An unfinished line of the child is broken off.
     pub(super) fn before_program_lines(&mut self, lines: &[u8]) -> Vec<u8> {
         let mut bytes = self.erase();
-        if !self.is_at_line_start {
+        if std::mem::take(&mut self.has_unfinished_line) {
             bytes.push(b'\n');
         }
         bytes.extend_from_slice(lines);
-        self.is_at_line_start = true;
         bytes
     }
 
@@ -55,17 +50,22 @@ impl StatusLine {
         self.wanted = status.filter(|_| self.is_supported);
     }
 
+    /// Whether [`Self::redraw`] has something to write.
+    pub(super) fn is_due(&self) -> bool {
+        match self.wanted {
+            Some(_) => !self.is_current && !self.has_unfinished_line,
+            None => self.is_drawn,
+        }
+    }
+
     /// The bytes that bring the status line up to date; empty if it is.
     pub(super) fn redraw(&mut self) -> Vec<u8> {
-        match &self.wanted {
-            Some(status) if !self.is_current && self.is_at_line_start => {
-                let bytes = [ERASE_LINE, status].concat();
-                (self.is_current, self.is_drawn) = (true, true);
-                bytes
-            }
-            None => self.erase(),
-            Some(_) => Vec::new(),
+        if !self.is_due() {
+            return Vec::new();
         }
+        self.is_current = self.wanted.is_some();
+        self.is_drawn = self.is_current;
+        [ERASE_LINE, self.wanted.as_deref().unwrap_or_default()].concat()
     }
 
     fn erase(&mut self) -> Vec<u8> {

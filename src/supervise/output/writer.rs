@@ -107,7 +107,7 @@ impl OutputStreams {
     /// removes it.
     pub fn set_status(&self, line: Option<Vec<u8>>) {
         let mut queue = lock(&self.err.shared.queue);
-        queue.status = Some(line);
+        queue.status_line.set(line);
         self.err.shared.filled.notify_one();
     }
 
@@ -153,7 +153,10 @@ impl StreamWriter {
     fn start(stream: StdStream, has_status_line: bool) -> io::Result<Arc<Self>> {
         let shared = Arc::new(Shared {
             stream,
-            queue: Mutex::default(),
+            queue: Mutex::new(WriteQueue {
+                status_line: StatusLine::new(has_status_line),
+                ..WriteQueue::default()
+            }),
             filled: Condvar::new(),
             emptied: Notify::new(),
             written: Condvar::new(),
@@ -166,7 +169,7 @@ impl StreamWriter {
         std::thread::Builder::new().name(name.to_owned()).spawn(move || {
             // A terminal may stop a process that writes from the background, and with it the whole program.
             signals::block(Signal::TTOU);
-            of_thread.run(StatusLine::new(has_status_line));
+            of_thread.run();
         })?;
         Ok(Arc::new(Self { shared }))
     }
@@ -226,15 +229,14 @@ impl Shared {
     /// Whether something is left that the reader may still take.
     fn is_busy(&self) -> bool {
         let queue = lock(&self.queue);
-        let is_left = !queue.is_empty() || queue.status.is_some();
+        let is_left = !queue.is_empty() || queue.status_line.is_due();
         let is_stuck = queue.progress.is_some_and(|since| since.elapsed() >= STUCK_READER_TIMEOUT);
         is_left && !queue.reader_is_gone && !is_stuck
     }
 
     /// The whole life of the thread.
-    fn run(&self, mut status_line: StatusLine) {
-        let mut unfinished_since = None;
-        while let Some(bytes) = self.next_bytes(&mut status_line, &mut unfinished_since) {
+    fn run(&self) {
+        while let Some(bytes) = self.next_bytes() {
             let written = self.write_all(&bytes);
             let mut queue = lock(&self.queue);
             queue.is_writing = false;
@@ -251,28 +253,21 @@ impl Shared {
     }
 
     /// Waits for the next bytes to write; `None` at the end.
-    fn next_bytes(
-        &self,
-        status_line: &mut StatusLine,
-        unfinished_since: &mut Option<Instant>,
-    ) -> Option<Vec<u8>> {
+    fn next_bytes(&self) -> Option<Vec<u8>> {
         let mut queue = lock(&self.queue);
         loop {
-            if let Some(status) = queue.status.take() {
-                status_line.set(status);
-            }
-            let program_waits =
-                !status_line.is_at_line_start() && matches!(queue.chunks.front(), Some(Chunk::Program(_)));
-            let since = program_waits.then(|| *unfinished_since.get_or_insert_with(Instant::now));
+            let program_waits = queue.status_line.has_unfinished_line
+                && matches!(queue.chunks.front(), Some(Chunk::Program(_)));
+            let since = program_waits.then(|| *queue.program_waits_since.get_or_insert_with(Instant::now));
             let left = since.map(|since| UNFINISHED_LINE_TIMEOUT.saturating_sub(since.elapsed()));
             let left = left.filter(|left| !left.is_zero() && !queue.is_over);
             let bytes = match queue.pop(left.is_some()) {
-                Some(Chunk::Child(bytes)) => status_line.before_child_output(&bytes),
+                Some(Chunk::Child(bytes)) => queue.status_line.before_child_output(&bytes),
                 Some(Chunk::Program(lines)) => {
-                    *unfinished_since = None;
-                    status_line.before_program_lines(&lines)
+                    queue.program_waits_since = None;
+                    queue.status_line.before_program_lines(&lines)
                 }
-                None => status_line.redraw(),
+                None => queue.status_line.redraw(),
             };
             if !bytes.is_empty() {
                 queue.is_writing = true;
@@ -333,8 +328,9 @@ struct WriteQueue {
     program_bytes: usize,
     /// Number of times that lines of the program were dropped.
     dropped: u64,
-    /// A new status line (`Some(Some(..))`), or its end (`Some(None)`).
-    status: Option<Option<Vec<u8>>>,
+    status_line: StatusLine,
+    /// Since when lines of the program wait for the end of a line of the child.
+    program_waits_since: Option<Instant>,
     /// The thread writes a chunk that is no longer in the queue.
     is_writing: bool,
     /// Output of the child goes through this queue: the child cannot overtake the program's lines.

@@ -289,8 +289,7 @@ impl ChildExec<'_> {
     fn exec(&self, file: *const c_char, argv: *const *const c_char) -> rustix::io::Errno {
         // SAFETY: invariant 5.
         unsafe { libc::execve(file, argv, self.envp.as_ptr()) };
-        let number = io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO);
-        rustix::io::Errno::from_raw_os_error(number)
+        rustix::io::Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(rustix::io::Errno::IO)
     }
 
     fn give_up(&self, report: i32) -> ! {

@@ -150,11 +150,6 @@ impl ProcessTrees {
         members.map(|(process, _)| process).collect()
     }
 
-    /// Sends a signal to every process of a tree, and continues stopped processes.
-    pub(crate) fn signal(&mut self, tree: TreeId, signal: Signal) {
-        self.send(tree, &[signal, Signal::CONT]);
-    }
-
     /// Sends signals to every process of a tree, one after another.
     pub(crate) fn send(&mut self, tree: TreeId, signals: &[Signal]) {
         let members = self.members(tree);
@@ -286,29 +281,27 @@ impl ProcessTrees {
         let candidates = self.candidates();
         let known = candidates.values().filter_map(|one| Some((one.pid, self.known_tree(one)?)));
         let mut trees: HashMap<i32, TreeId> = known.collect();
-        // A child may come before its parent, so this goes on until a round adds nothing.
+        // A child may come before its parent, so this goes on until a round adds nothing. Variables are read
+        // only of processes that nothing else explains.
+        let mut reads_variables = false;
         loop {
             let before = trees.len();
             for process in candidates.values() {
-                if !trees.contains_key(&process.pid)
-                    && let Some(tree) = self.inherited_tree(process, &trees, &candidates)
-                {
-                    trees.insert(process.pid, tree);
+                if trees.contains_key(&process.pid) {
+                    continue;
                 }
+                let tree = if reads_variables {
+                    self.stray_tree(process)
+                } else {
+                    self.inherited_tree(process, &trees, &candidates)
+                };
+                trees.extend(tree.map(|tree| (process.pid, tree)));
             }
-            if trees.len() > before {
-                continue;
-            }
-            for process in candidates.values() {
-                if !trees.contains_key(&process.pid)
-                    && let Some(tree) = self.stray_tree(process)
-                {
-                    trees.insert(process.pid, tree);
-                }
-            }
-            if trees.len() == before {
+            let has_grown = trees.len() > before;
+            if !has_grown && reads_variables {
                 break;
             }
+            reads_variables = !has_grown;
         }
         let found = candidates.values().filter_map(|one| Some((*one, *trees.get(&one.pid)?)));
         let mut members: Vec<_> = found.collect();

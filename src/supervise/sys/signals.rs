@@ -1,7 +1,5 @@
 //! Signals to processes and groups, signal masks of a thread, and the dispositions of this process.
 
-use rustix::process::Pid;
-
 use crate::supervise::signal::Signal;
 
 /// What a signal does in this process: `SIG_DFL`, `SIG_IGN` or the address of a handler.
@@ -110,43 +108,35 @@ pub(crate) fn group_of(pid: i32) -> i32 {
 
 /// Sends a signal to one process, but never to init.
 pub(crate) fn kill_process(pid: i32, signal: Signal) {
-    if let (Some(pid), Some(signal)) = (target(pid), number(signal)) {
-        // It may have ended in the meantime.
-        let _ = rustix::process::kill_process(pid, signal);
+    if pid > 1 {
+        kill(pid, signal.number());
     }
 }
 
 /// Sends a signal to every process of a group, but never to init's.
 pub(crate) fn kill_group(group: i32, signal: Signal) {
-    if let (Some(group), Some(signal)) = (target(group), number(signal)) {
-        let _ = rustix::process::kill_process_group(group, signal);
+    if group > 1 {
+        kill(-group, signal.number());
     }
 }
 
-/// Whether a group has a process; a zombie counts as one.
+/// Whether a group other than init's has a process; a zombie counts as one.
 pub(crate) fn group_exists(group: i32) -> bool {
-    target(group).is_some_and(|group| rustix::process::test_kill_process_group(group).is_ok())
+    group > 1 && kill(-group, 0)
 }
 
 /// Sends a signal to every process of this process's own group, this process included.
 pub(crate) fn kill_own_group(signal: Signal) {
-    if let Some(signal) = number(signal) {
-        let _ = rustix::process::kill_current_process_group(signal);
-    }
+    kill(0, signal.number());
 }
 
 /// Sends a signal to this process: not to this thread alone.
 pub(crate) fn kill_self(signal: Signal) {
-    if let Some(signal) = number(signal) {
-        let _ = rustix::process::kill_process(rustix::process::getpid(), signal);
-    }
+    kill(std::process::id() as i32, signal.number());
 }
 
-/// A number that kill(2) takes for one process or one group: 0, 1 and negative numbers mean more than that.
-fn target(pid: i32) -> Option<Pid> {
-    Pid::from_raw(pid.max(0)).filter(|pid| !pid.is_init())
-}
-
-fn number(signal: Signal) -> Option<rustix::process::Signal> {
-    rustix::process::Signal::from_named_raw(signal.number())
+/// `kill(2)`. Returns `false` if no process is left that this process may signal.
+fn kill(target: i32, signal: i32) -> bool {
+    // SAFETY: plain system call without memory.
+    unsafe { libc::kill(target, signal) == 0 }
 }
