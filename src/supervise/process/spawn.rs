@@ -134,7 +134,7 @@ impl SpawnRequest<'_> {
 
     /// All variables of the process.
     fn environment(&self) -> Result<Environment, EnvFileError> {
-        let mut environment = of_command(self.command)?;
+        let mut environment = environment_of(self.command)?;
         let mut set_default = |name: &str, value: &str| {
             environment.entry(name.into()).or_insert_with(|| value.into());
         };
@@ -181,11 +181,10 @@ pub(crate) struct ChildProcess {
 /// Starts a program that may have been built a moment ago: a fork of another process may still have it open
 /// for writing.
 fn start_retrying_busy(request: &ExecRequest<'_>) -> Result<i32, ExecError> {
+    let is_busy = |error: &io::Error| error.raw_os_error() == Some(libc::ETXTBSY);
     for _ in 0..MAX_BUSY_RETRIES {
         match request.start() {
-            Err(ExecError::Exec(error)) if error.raw_os_error() == Some(libc::ETXTBSY) => {
-                sleep(BUSY_RETRY_DELAY)
-            }
+            Err(ExecError::Exec(error)) if is_busy(&error) => sleep(BUSY_RETRY_DELAY),
             other => return other,
         }
     }
@@ -209,11 +208,11 @@ fn replace(word: &OsStr, placeholder: &str, value: &str) -> OsString {
 /// # Errors
 /// [`EnvFileError`]: the first mistake, with its line.
 pub fn check_env_files(command: &Command) -> Result<(), EnvFileError> {
-    of_command(command).map(drop)
+    environment_of(command).map(drop)
 }
 
 /// The environment of this process with the variables of a command.
-fn of_command(command: &Command) -> Result<Environment, EnvFileError> {
+fn environment_of(command: &Command) -> Result<Environment, EnvFileError> {
     let mut environment: Environment = std::env::vars_os().collect();
     for name in STRIPPED {
         environment.remove(OsStr::new(name));
@@ -227,7 +226,7 @@ fn of_command(command: &Command) -> Result<Environment, EnvFileError> {
 
 /// The value of one variable of a command, as far as its environment files can be used.
 pub(crate) fn variable(command: &Command, name: &str) -> Option<OsString> {
-    of_command(command).ok()?.remove(OsStr::new(name))
+    environment_of(command).ok()?.remove(OsStr::new(name))
 }
 
 /// Number of sockets, from descriptor 3 on, that the caller of this process has passed to it
@@ -241,20 +240,15 @@ fn inherited_sockets() -> usize {
 /// The environment as `execve(2)` takes it, and the placeholder for `LISTEN_PID` if sockets are passed.
 fn to_block(environment: &Environment, passes_sockets: bool) -> Vec<CString> {
     let pairs = environment.iter().map(|(name, value)| {
-        let mut pair = OsString::with_capacity(name.len() + value.len() + 2);
-        pair.push(name);
-        pair.push("=");
-        pair.push(value);
-        to_c_string(pair)
+        to_c_string(OsString::from_vec([name.as_bytes(), b"=", value.as_bytes()].concat()))
     });
     pairs.chain(passes_sockets.then(|| CString::new(OWN_PID).unwrap_or_default())).collect()
 }
 
 /// A string for the system. It ends at the first NUL byte, which no name, value or path can contain.
 fn to_c_string(text: impl Into<OsString>) -> CString {
-    let mut bytes = text.into().into_vec();
-    bytes.truncate(bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len()));
-    CString::new(bytes).unwrap_or_default()
+    let bytes = text.into().into_vec();
+    CString::new(bytes.split(|byte| *byte == 0).next().unwrap_or_default()).unwrap_or_default()
 }
 
 /// The files that a program name may mean, in the order of the child's `PATH`.

@@ -2,9 +2,6 @@
 
 use crate::supervise::signal::Signal;
 
-/// What a signal does in this process: `SIG_DFL`, `SIG_IGN` or the address of a handler.
-pub(crate) type Disposition = libc::sighandler_t;
-
 /// Set of signals that a thread blocks.
 pub(crate) struct SignalMask(libc::sigset_t);
 
@@ -59,8 +56,9 @@ fn change_mask(how: libc::c_int, set: &SignalMask) -> SignalMask {
     before
 }
 
-/// The disposition of a signal; `None` if no signal has this number. Async-signal-safe.
-pub(crate) fn disposition(signal: i32) -> Option<Disposition> {
+/// The disposition of a signal: `SIG_DFL`, `SIG_IGN` or the address of a handler. `None` if no signal has this
+/// number. Async-signal-safe.
+pub(crate) fn disposition(signal: i32) -> Option<libc::sighandler_t> {
     replace_action(signal, None).map(|action| action.sa_sigaction)
 }
 
@@ -78,7 +76,7 @@ pub(crate) fn with_ignored<T>(signal: Signal, run: impl FnOnce() -> T) -> T {
 }
 
 /// `disposition` is `SIG_DFL` or `SIG_IGN`. Returns the action before.
-fn set_disposition(signal: i32, disposition: Disposition) -> Option<libc::sigaction> {
+fn set_disposition(signal: i32, disposition: libc::sighandler_t) -> Option<libc::sigaction> {
     // SAFETY: all zero is a valid action.
     let mut new: libc::sigaction = unsafe { std::mem::zeroed() };
     new.sa_sigaction = disposition;

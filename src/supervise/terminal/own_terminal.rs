@@ -1,7 +1,7 @@
 //! The terminal on standard input: its foreground group and its modes, and how this process stops or ends as if
 //! the terminal had asked for it.
 
-use std::io::{self, IsTerminal};
+use std::io;
 use std::os::fd::AsFd;
 
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, setrlimit};
@@ -64,11 +64,7 @@ impl Cbreak {
     /// # Errors
     /// If standard input is no terminal, or if this process is not in its foreground.
     pub fn enter() -> io::Result<Self> {
-        let stdin = io::stdin();
-        if !stdin.is_terminal() {
-            return Err(io::Error::from(io::ErrorKind::NotConnected));
-        }
-        let cbreak = Self { before: tcgetattr(stdin.as_fd())? };
+        let cbreak = Self { before: modes().ok_or(io::ErrorKind::NotConnected)? };
         cbreak.resume()?;
         Ok(cbreak)
     }
