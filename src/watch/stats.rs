@@ -1,5 +1,5 @@
-//! Numbers of a watch: counters for display, and the summary of what is watched and how; and the state from
-//! which the owner of the watch computes them.
+//! Numbers of a watch: counters for display, the summary of what is watched and how, and the state behind them
+//! that the watch thread shares with its owner.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};

@@ -19,7 +19,7 @@ pub(crate) struct SnapshotSync {
     snapshot: Arc<Mutex<Snapshot>>,
     pub(crate) filter: Arc<Filter>,
     pub(crate) watches: WatchRegistry,
-    /// The repositories in which the trees lie, and those in the trees.
+    /// The repositories around the trees and in the trees.
     pub(crate) git: GitDirs,
 }
 

@@ -21,7 +21,6 @@ const PUBLISH_DELAY: Duration = Duration::from_millis(20);
 /// Number of paths in a burst from which a closed file is examined only at the end of the burst. Examining
 /// each twice would cost as much as comparing it.
 const MANY_PATHS: usize = 256;
-
 /// Maximum number of changes in a burst whose files are followed if they grow.
 const MAX_FOLLOWED: usize = 64;
 
@@ -31,6 +30,7 @@ pub(super) struct ChangeTracker {
     pub(super) tree: WatchedTree,
     pub(super) debouncer: Debouncer,
     in_progress: InProgressWrites,
+    /// Facts about the paths of the burst that the debouncer does not need.
     state: BurstState,
     pub(super) compare_options: CompareOptions,
     shared: Arc<Shared>,

@@ -80,8 +80,9 @@ impl RuleFiles {
 
     /// Reads the signature of a path again if it is a rule file outside the trees. Returns whether it is one.
     pub(super) fn update_if_outside(&mut self, path: &Path) -> bool {
-        let known = self.outside.get_mut(path.as_os_str());
-        known.map(|known| *known = FileSignature::of_path(path).ok()).is_some()
+        let Some(known) = self.outside.get_mut(path.as_os_str()) else { return false };
+        *known = FileSignature::of_path(path).ok();
+        true
     }
 
     /// Whether a rule file outside the trees lies below a path.

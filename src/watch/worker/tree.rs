@@ -6,13 +6,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::root::{Root, RootKind};
 use super::rule_files::{RuleEdit, RuleFiles};
-use crate::watch::fs::FileSignature;
+use crate::watch::options::Compare;
 use crate::watch::queue::{RawEvent, RawEventKind};
 use crate::watch::snapshot::{
     CompareOptions, Comparison, FileComparer, SnapshotFile, SnapshotSync, SyncMode,
 };
 
-/// Maximum number of passes. Some file systems number their directories anew with each access.
+/// Maximum number of passes over the roots. Some file systems number directories anew with each access.
 const MAX_ROOT_PASSES: usize = 8;
 /// Length of a timer tick, by which kernels before 6.13 time writes.
 const TIMER_TICK: Duration = Duration::from_millis(10);
@@ -34,7 +34,7 @@ pub(super) struct RootCheck {
     pub(super) events: Vec<RawEvent>,
     /// A root was entered or left.
     pub(super) has_changed: bool,
-    /// The set of anchors is to be computed again.
+    /// The anchors, which are the watched directories outside the trees, are to be chosen again.
     pub(super) needs_anchors: bool,
 }
 
@@ -81,29 +81,19 @@ impl WatchedTree {
 
     /// Makes the signatures of files reliable that were written just before the first walk. A later write
     /// within the same timer tick would leave the same signature.
-    pub(super) fn settle_racy_files(&self, options: CompareOptions) {
+    pub(super) fn settle_racy_files(&self, mut options: CompareOptions) {
         let mut racy = Vec::new();
         for dir in self.sync.snapshot().dirs() {
             racy.extend(dir.files.iter().filter(|file| file.is_racy).map(|file| dir.path.join(&*file.name)));
         }
-        let is_read = racy.len() <= MAX_FILES_TO_READ;
-        if !is_read {
+        if racy.len() > MAX_FILES_TO_READ {
+            // After the tick, a signature is reliable without the content.
             std::thread::sleep(2 * TIMER_TICK);
+            options.how = Compare::Stat;
         }
         let mut comparer = FileComparer::new(options);
         for path in racy {
-            let settled = if is_read {
-                match comparer.compare(&path, None, false) {
-                    Comparison::Changed(found) => Some(found),
-                    _ => None,
-                }
-            } else {
-                let found = FileSignature::of_path(&path).ok().filter(FileSignature::has_content);
-                found
-                    .zip(path.file_name())
-                    .map(|(found, name)| SnapshotFile::new(name, found, SystemTime::now()))
-            };
-            if let Some(settled) = settled
+            if let Comparison::Changed(settled) = comparer.compare(&path, None, false)
                 && let Some(file) = self.sync.snapshot().file_mut(&path)
             {
                 *file = settled;
@@ -332,7 +322,9 @@ impl WatchedTree {
             events.extend(self.sync.sync(dir, SyncMode::Rescan).into_iter().filter(is_other_file));
         }
         let homes = edit.files.iter().filter_map(|file| file.parent());
-        homes.chain(dirs.iter().map(PathBuf::as_path)).for_each(|dir| self.sync.filter.rules.forget(dir));
+        for dir in homes.chain(dirs.iter().map(PathBuf::as_path)) {
+            self.sync.filter.rules.forget(dir);
+        }
         let unchanged_since = edit.unchanged_since(&self.sync, now, begun);
         pending.extend(events.iter().map(|event| event.path.clone()));
         let mode = SyncMode::NewRules { unchanged_since, pending: &pending };

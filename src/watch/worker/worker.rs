@@ -95,6 +95,7 @@ impl Worker {
             self.scan_if_due(Instant::now());
             self.retry_if_due(Instant::now());
             self.changes.check_in_progress(Instant::now());
+            // Once more, so that the summary is up to date when the owner receives the batch.
             self.publish_if_due(Instant::now());
             self.end_burst_if_due(Instant::now());
         }
@@ -112,12 +113,9 @@ impl Worker {
 
     /// Events need not wake the thread while they can hardly make the burst end earlier.
     fn wake_on(&self) -> WakeOn {
-        let can_gather = self.changes.debouncer.can_gather_until_deadline();
-        if can_gather && self.changes.tree.rule_files.deadline().is_none() {
-            WakeOn::Request
-        } else {
-            WakeOn::AnyMessage
-        }
+        let has_edits = self.changes.tree.rule_files.deadline().is_some();
+        let can_gather = self.changes.debouncer.can_gather_until_deadline() && !has_edits;
+        if can_gather { WakeOn::Request } else { WakeOn::AnyMessage }
     }
 
     /// The time of the next task; `None` if an event must come first, so that an idle watch costs nothing.
@@ -211,7 +209,7 @@ impl Worker {
         let Some(burst) = self.changes.debouncer.take_ended(now) else { return };
         if burst.needs_rescan {
             self.changes.debouncer.requeue(burst);
-            // Events were lost.
+            // Events were lost. The burst ends again once everything has been compared.
             self.changes.rescan(now);
             self.publish();
             let files = self.sync().snapshot().file_count();
