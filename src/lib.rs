@@ -36,6 +36,8 @@ mod generation;
 #[cfg(unix)]
 mod remedy;
 #[cfg(unix)]
+mod tls;
+#[cfg(unix)]
 pub mod change;
 #[cfg(unix)]
 pub mod rules;

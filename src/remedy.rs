@@ -36,6 +36,9 @@ pub enum Remedy {
     SelectFile,
     /// The proxy does not speak the client's protocol: let the command accept on a listening socket itself.
     PassListeningSocket,
+    /// The server expects TLS, which neither the proxy nor a check of readiness speaks. To keep TLS, let the command
+    /// accept on a listening socket itself.
+    KeepTls,
     /// An environment file of a command cannot be read: create it, or remove it from the command.
     CreateEnvFile,
     /// The name of a program looks like a whole command line: let a shell run it.
@@ -81,6 +84,9 @@ impl fmt::Display for Remedy {
             }
             Self::PassListeningSocket => {
                 "give the command a socket by `listen` of `supervise::Options`: its bytes pass no proxy"
+            }
+            Self::KeepTls => {
+                "to keep TLS, give the command a socket by `listen` of `supervise::Options`, without a ready path"
             }
             Self::CreateEnvFile => "create it, or remove it from `env_files` of `Command`",
             Self::UseShell => "to run a whole command line, set `shell` of `Command`",

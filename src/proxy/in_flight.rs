@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -52,6 +52,8 @@ impl std::fmt::Display for RequestLine {
 pub(super) struct Generation {
     pub(super) id: GenerationId,
     pub(super) address: SocketAddr,
+    /// Its server is known to answer in plain HTTP.
+    pub(super) speaks_http: AtomicBool,
     /// Cancelled to end the generation's event streams and upgraded connections. Later streams end at once.
     pub(super) release: CancellationToken,
     table: Mutex<InFlightTable>,
@@ -88,7 +90,8 @@ impl Generation {
         version: watch::Sender<u64>,
     ) -> Self {
         let (release, drained) = (CancellationToken::new(), Notify::new());
-        Self { id, address, release, table: Mutex::default(), drained, events, version }
+        let (speaks_http, table) = (AtomicBool::new(false), Mutex::default());
+        Self { id, address, speaks_http, release, table, drained, events, version }
     }
 
     /// Counts a request as in flight. The caller holds the gate's lock, so the generation is not retired.

@@ -4,8 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The modules of the library by layer. A module imports from lower layers only.
-const LAYERS: [&[&str]; 4] =
-    [&["change", "generation", "remedy", "sync"], &["rules"], &["proxy", "supervise", "watch"], &["session"]];
+const LAYERS: [&[&str]; 4] = [
+    &["change", "generation", "remedy", "sync", "tls"],
+    &["rules"],
+    &["proxy", "supervise", "watch"],
+    &["session"],
+];
 
 /// The file of the program that prints.
 const TERMINAL: &str = "src/bin/devrun/ui/terminal.rs";

@@ -19,6 +19,7 @@
 //! | `serve-at PORT` | answers HTTP on that port |
 //! | `serve-on IP` | answers HTTP on that address and `$PORT` |
 //! | `serve-after FILE` | listens on `$PORT`, and answers HTTP once the file exists |
+//! | `serve-tls` | expects TLS on `$PORT`: refuses each handshake by an alert, and closes all else |
 //! | `hold-briefly MS` | listens on `$PORT` for that long, accepts nothing |
 //! | `hold-unix PATH` | listens on a Unix socket, accepts nothing |
 //! | `serve-polling` | answers HTTP on descriptor 3 as event loops do: non-blocking, with `accept` until no
@@ -91,6 +92,7 @@ fn run(words: &[String]) {
             "serve-at" => answer(listen(number(1) as u16), Duration::ZERO),
             "serve-on" => answer(TcpListener::bind((argument(1), port())).unwrap(), Duration::ZERO),
             "serve-after" => serve_after(argument(1)),
+            "serve-tls" => serve_tls(),
             "hold-briefly" => hold_briefly(number(1) as u64),
             "hold-unix" => hold_unix(argument(1)),
             "serve-polling" => serve_polling(),
@@ -254,6 +256,20 @@ fn serve_after(file: &str) -> ! {
     let listener = listen(port());
     await_file(file);
     answer(listener, Duration::ZERO)
+}
+
+fn serve_tls() -> ! {
+    let listener = listen(port());
+    loop {
+        let Ok((mut stream, _)) = listener.accept() else { continue };
+        let mut record = [0];
+        if stream.read_exact(&mut record).is_ok() && record == [0x16] {
+            let _ = stream.write_all(&[0x15, 3, 3, 0, 2, 2, 40]);
+            // Closed with unread bytes, the connection would be reset, and the alert with it.
+            let _ = stream.shutdown(std::net::Shutdown::Write);
+            let _ = std::io::copy(&mut stream, &mut std::io::sink());
+        }
+    }
 }
 
 fn hold_briefly(milliseconds: u64) -> usize {

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hyper::body::Incoming;
@@ -20,6 +21,7 @@ use crate::proxy::headers::{self, Forwarding, MAX_HEAD_BYTES, MAX_HEADERS};
 use crate::proxy::in_flight::Generation;
 use crate::proxy::pages::ErrorResponse;
 use crate::proxy::upstream::{ConnectionTask, UpstreamStream, connect, is_listening, is_local_shortage};
+use crate::tls;
 
 /// Maximum time for a published upstream to refuse connections. It may bind late, or has just died.
 const REFUSED_TIMEOUT: Duration = Duration::from_secs(2);
@@ -37,6 +39,8 @@ pub(super) enum AttemptError {
     Connect(io::Error),
     /// The upstream broke off before its response.
     BrokenOff(String),
+    /// The upstream answers in TLS only.
+    ExpectsTls,
     /// The upstream did not answer in time.
     TimedOut(Duration),
     /// The client waited for a message of a generation whose streams are released.
@@ -66,12 +70,26 @@ pub(super) async fn send(
     tokio::pin!(response);
     tokio::select! {
         biased;
-        response = &mut response => Ok((response.map_err(broken_off)?, task)),
+        response = &mut response => {
+            let response = response.map_err(broken_off)?;
+            if refuses_plain_http(generation, response.status()).await {
+                return Err(AttemptError::ExpectsTls);
+            }
+            Ok((response, task))
+        }
         limit = overdue(context.options.answer_timeout, &request.body) => Err(AttemptError::TimedOut(limit)),
         () = generation.release.cancelled(), if request.push_transport.is_some() => {
             Err(AttemptError::Released)
         }
     }
+}
+
+/// Whether this is the answer of a TLS server to plain HTTP. nginx, Apache and Go answer 400 to every such request.
+async fn refuses_plain_http(generation: &Generation, status: StatusCode) -> bool {
+    let is_known = status != StatusCode::BAD_REQUEST || generation.speaks_http.load(Ordering::Relaxed);
+    let expects_tls = !is_known && tls::is_expected_at(generation.address).await;
+    generation.speaks_http.fetch_or(!expects_tls, Ordering::Relaxed);
+    expects_tls
 }
 
 /// The request as the upstream gets it.
@@ -157,6 +175,7 @@ impl RetryState {
             AttemptError::BrokenOff(detail) => {
                 self.wait_after_break(context, request, detail, generation).await
             }
+            AttemptError::ExpectsTls => Err(ErrorResponse::ExpectsTls(generation.address)),
             AttemptError::TimedOut(limit) => Err(ErrorResponse::TimedOut(limit)),
             AttemptError::Released => {
                 context.gate.retirement_of(generation).await;
@@ -200,6 +219,12 @@ impl RetryState {
         generation: &Generation,
     ) -> Result<(), ErrorResponse> {
         if is_listening(generation.address).await && !generation.is_retired() {
+            // Most TLS servers close the connection, or send an alert.
+            if !generation.speaks_http.load(Ordering::Relaxed)
+                && tls::is_expected_at(generation.address).await
+            {
+                return Err(ErrorResponse::ExpectsTls(generation.address));
+            }
             return Err(ErrorResponse::BrokenOff(detail, None));
         }
         let retirement = context.gate.retirement_of(generation);

@@ -12,7 +12,6 @@ use hyper::header::{
 use hyper::{Response, StatusCode};
 
 use super::ansi_html;
-use crate::Remedy;
 use crate::proxy::body::{AnyBody, full};
 use crate::proxy::context::ProxyContext;
 use crate::proxy::event::Event;
@@ -21,6 +20,7 @@ use crate::proxy::headers::InvalidRequest;
 use crate::proxy::in_flight::RequestLine;
 use crate::proxy::proxy::FailureReport;
 use crate::proxy::upstream::is_local_shortage;
+use crate::{Remedy, tls};
 
 const NOT_RUNNING: &str = "the server is not running";
 const TEMPLATE: &str = include_str!("assets/page.html");
@@ -50,6 +50,8 @@ pub(crate) enum ErrorResponse {
     /// The upstream broke off before its response, or sent one that cannot be forwarded; with the report if
     /// its generation failed.
     BrokenOff(String, Option<Arc<FailureReport>>),
+    /// The upstream answers in TLS only.
+    ExpectsTls(SocketAddr),
     /// The upstream did not answer in time.
     TimedOut(Duration),
     /// The request has passed this proxy before.
@@ -107,6 +109,7 @@ impl ErrorResponse {
                 let detail = report.as_ref().map_or(detail, |report| &report.headline);
                 (502, "the server broke off before it answered", detail.clone())
             }
+            Self::ExpectsTls(address) => (502, "the server expects TLS", tls::sentence(*address)),
             Self::TimedOut(limit) => {
                 (504, "the server did not answer in time", format!("no answer within {}", seconds(limit)))
             }
@@ -143,7 +146,9 @@ impl ErrorResponse {
     pub(crate) fn event(&self, line: &RequestLine) -> Event {
         let Text { status, title, detail, .. } = self.text();
         let (status, request, detail) = (status.as_u16(), line.to_string(), format!("{title}: {detail}"));
-        Event::Answered { status, request, detail, remedy: Remedy::None }
+        let is_tls = matches!(self, Self::ExpectsTls(_));
+        let remedy = if is_tls { Remedy::KeepTls } else { Remedy::None };
+        Event::Answered { status, request, detail, remedy }
     }
 
     /// The response: a page for a navigation, otherwise JSON.

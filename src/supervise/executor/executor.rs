@@ -22,7 +22,7 @@ use crate::supervise::signal::Signal;
 use crate::supervise::sockets::{InheritedListener, ListenerUse, PassSocket};
 use crate::supervise::state_machine::{Action, Input};
 use crate::supervise::terminal::{JobControl, StopReason};
-use crate::{GenerationId, Remedy};
+use crate::{GenerationId, Remedy, tls};
 
 /// Runs the processes of a supervisor. Dropping it kills all of them.
 #[derive(Debug)]
@@ -193,6 +193,9 @@ impl Executor {
                     let input = self.readiness.accepted(server, address, Instant::now());
                     self.inputs.extend(input);
                 }
+            }
+            ProcessEvent::ExpectsTls { address } => {
+                self.emit(Event::Warning { message: tls::sentence(address), remedy: Remedy::KeepTls });
             }
             ProcessEvent::ReloaderSeen => self.report_reloader(),
             ProcessEvent::LeaderEnded { tree, exit } => self.leader_ended(tree, exit),

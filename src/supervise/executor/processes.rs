@@ -40,6 +40,8 @@ pub(crate) enum ProcessEvent {
     ReloaderSeen,
     /// A generation accepts connections, or answers on its readiness path.
     Ready { generation: GenerationId, address: SocketAddr },
+    /// A generation answers in TLS only, so no request can tell whether it is ready.
+    ExpectsTls { address: SocketAddr },
 }
 
 /// The leader of a process tree. Dropped, it forgets the leader without ending it.

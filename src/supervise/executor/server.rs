@@ -130,9 +130,11 @@ impl Readiness {
             };
             let events = self.events.clone();
             check.connecting.spawn(async move {
-                let address = wait_until_ready(&group, &condition).await;
                 // A supervisor that has ended needs no event.
-                let _ = events.send(ProcessEvent::Ready { generation, address });
+                let send = |event| drop(events.send(event));
+                let on_tls = |address| send(ProcessEvent::ExpectsTls { address });
+                let address = wait_until_ready(&group, &condition, on_tls).await;
+                send(ProcessEvent::Ready { generation, address });
             });
         }
     }

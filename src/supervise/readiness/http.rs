@@ -8,6 +8,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::tls;
+
 /// Divisor of the time since the start that gives the delay between two tries. A quick server is noticed at
 /// once, a slow one within a few percent of its start time, and the tries take no processor time that the
 /// server needs.
@@ -19,6 +21,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Length of `HTTP/1.1 200`.
 const STATUS_LENGTH: u64 = 12;
+/// Maximum number of handshakes that ask a server without HTTP whether it expects TLS.
+const MAX_HANDSHAKES: u32 = 3;
 /// Statuses that refuse the protocol of a request: `400 Bad Request` and `426 Upgrade Required`.
 const REFUSALS: [u16; 2] = [400, 426];
 
@@ -43,14 +47,29 @@ pub(crate) enum Condition {
     ServesHttp,
 }
 
+/// How an address has answered.
+enum Answer {
+    /// As the condition demands.
+    Meets,
+    /// Not, or in HTTP, but not as the condition demands.
+    Fails,
+    /// It accepted the connection, and answered anything but HTTP.
+    NoHttp,
+}
+
 impl Condition {
-    async fn is_met_at(&self, address: SocketAddr) -> bool {
+    async fn ask(&self, address: SocketAddr) -> Answer {
         let path = match self {
-            Self::Accepts => return connect(address).await.is_ok(),
+            Self::Accepts if connect(address).await.is_ok() => return Answer::Meets,
+            Self::Accepts => return Answer::Fails,
             Self::Answers(path) => path,
             Self::ServesHttp => "/",
         };
-        status(address, path).await.ok().flatten().is_some_and(|status| self.is_met_by(status))
+        match status(address, path).await {
+            Ok(Some(status)) if self.is_met_by(status) => Answer::Meets,
+            Ok(Some(_)) | Err(_) => Answer::Fails,
+            Ok(None) => Answer::NoHttp,
+        }
     }
 
     fn is_met_by(&self, status: u16) -> bool {
@@ -62,13 +81,24 @@ impl Condition {
     }
 }
 
-/// Waits until one of these addresses meets the condition, and returns that address. Never gives up.
-pub(crate) async fn wait_until_ready(addresses: &[SocketAddr], condition: &Condition) -> SocketAddr {
+/// Waits until one of these addresses meets the condition, and returns that address. Never gives up. Calls `on_tls` once
+/// if the server answers in TLS only.
+pub(crate) async fn wait_until_ready(
+    addresses: &[SocketAddr],
+    condition: &Condition,
+    on_tls: impl Fn(SocketAddr),
+) -> SocketAddr {
     let started = Instant::now();
+    let mut handshakes = 0..MAX_HANDSHAKES;
     loop {
-        for address in addresses {
-            if condition.is_met_at(*address).await {
-                return *address;
+        for &address in addresses {
+            match condition.ask(address).await {
+                Answer::Meets => return address,
+                Answer::NoHttp if handshakes.next().is_some() && tls::is_expected_at(address).await => {
+                    handshakes = 0..0;
+                    on_tls(address);
+                }
+                Answer::Fails | Answer::NoHttp => {}
             }
         }
         sleep(retry_delay(started.elapsed())).await;
@@ -90,11 +120,12 @@ async fn status(address: SocketAddr, path: &str) -> io::Result<Option<u16>> {
     let request =
         format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nUser-Agent: devrun\r\nConnection: close\r\n\r\n");
     let mut line = Vec::new();
-    timeout(ANSWER_TIMEOUT, async {
+    let asked = async {
         stream.write_all(request.as_bytes()).await?;
         (&mut stream).take(STATUS_LENGTH).read_to_end(&mut line).await
-    })
-    .await??;
+    };
+    // A reset is an answer too: some servers close without reading what they do not understand.
+    let _ = timeout(ANSWER_TIMEOUT, asked).await?;
     let status = line.strip_prefix(b"HTTP/1.").and_then(|rest| rest.get(2..5));
     Ok(status.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok()))
 }

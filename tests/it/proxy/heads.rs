@@ -103,6 +103,63 @@ async fn an_answer_that_cannot_pass_is_reported() {
     }
 }
 
+/// A server that expects TLS, and gives plain HTTP this answer.
+async fn tls_server(to_http: &'static str) -> ScriptedServer {
+    ScriptedServer::start(move |mut client| async move {
+        match client.take(1).await.as_slice() {
+            [0x16] => client.send([0x15, 3, 3, 0, 2, 2, 40]).await,
+            [] => return,
+            _ => client.send(to_http).await,
+        }
+        let _ = tokio::io::AsyncWriteExt::shutdown(&mut client.stream).await;
+        client.rest().await;
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_server_that_expects_tls_is_named() {
+    for to_http in [
+        "",
+        "\x15\x03\x03\0\x02\x02\x28",
+        "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n",
+        "HTTP/1.1 400 Bad Request\r\nServer: nginx\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno",
+    ] {
+        let server = tls_server(to_http).await;
+        let proxy = TestProxy::new().await;
+        proxy.ready(1, &server);
+        for _ in 0..2 {
+            let answer = proxy.get("/").await;
+            assert_eq!(answer.status, 502, "{to_http:?}");
+            assert!(answer.text().contains(&format!("{} answers in TLS only", server.address)), "{answer:?}");
+        }
+        until("an event reports it", || !proxy.events().is_empty()).await;
+        let event = &proxy.events()[0];
+        assert!(
+            matches!(event, Event::Answered { status: 502, remedy: devrun::Remedy::KeepTls, .. }),
+            "{event:?}"
+        );
+        proxy.stop().await;
+    }
+}
+
+/// An answer 400 passes unchanged, and at most the first one of a server leads to the question about TLS.
+#[tokio::test]
+async fn an_answer_400_of_a_server_without_tls_passes() {
+    let server = ScriptedServer::start(|mut client| async move {
+        client.request().await;
+        client.send("HTTP/1.1 400 Bad Request\r\nContent-Length: 3\r\n\r\nbad").await;
+    })
+    .await;
+    let proxy = TestProxy::new().await;
+    proxy.ready(1, &server);
+    for accepted in [2, 3, 4] {
+        let answer = proxy.get("/").await;
+        assert_eq!((answer.status, answer.text(), server.accepted()), (400, "bad", accepted));
+    }
+    proxy.stop().await;
+}
+
 #[tokio::test]
 async fn bytes_after_a_refused_request_are_not_answered() {
     let server = ScriptedServer::saying("smuggled").await;

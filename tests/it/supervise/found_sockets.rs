@@ -169,6 +169,23 @@ async fn a_server_on_a_unix_socket_is_named() {
     supervisor.stop().await;
 }
 
+/// A request cannot tell whether such a server is ready. The user learns why at once, not after the timeout.
+#[tokio::test]
+async fn a_server_that_expects_tls_is_named() {
+    let mut supervisor = TestSupervisor::start("serve-tls", |options| {
+        options.port = Port::Own;
+        options.ready.path = Some("/".to_owned());
+        options.ready.timeout = Duration::from_secs(3600);
+    });
+    let warned = |event: &Event| match event {
+        Event::Warning { message, remedy: Remedy::KeepTls } => Some(message.clone()),
+        _ => None,
+    };
+    let message = supervisor.wait("a warning", warned).await;
+    assert!(message.contains(" answers in TLS only"), "{message}");
+    supervisor.stop().await;
+}
+
 #[tokio::test]
 async fn a_server_on_another_address_of_its_port_is_reached_there() {
     let mut supervisor = TestSupervisor::start("serve-on 127.0.0.2", |options| options.port = Port::Own);

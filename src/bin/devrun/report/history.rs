@@ -428,7 +428,7 @@ fn proxy_event(event_of_proxy: &proxy::Event) -> Record {
         proxy::Event::Answered { status, request, detail, remedy } => {
             let mut detail = detail.clone();
             if *remedy != devrun::Remedy::None {
-                detail = format!("{detail}: {}", worded(remedy));
+                detail = format!("{detail}; {}", worded(remedy));
             }
             let line = format!("answered {request} with {status}: {detail}");
             // While the server starts or is down, other lines say so.

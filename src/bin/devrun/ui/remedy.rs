@@ -33,6 +33,9 @@ pub(crate) fn worded(remedy: &Remedy) -> String {
         Remedy::AddRoot => "watch it too: `--watch`, or `paths` in [watch]".into(),
         Remedy::SelectFile => "add its extension to `ext`, or a glob for it to `filter`".into(),
         Remedy::PassListeningSocket => "use --listen, whose bytes do not pass through devrun".into(),
+        Remedy::KeepTls => {
+            "to keep TLS, use --listen without --ready-path: its bytes do not pass through devrun".into()
+        }
         Remedy::CreateEnvFile => "create it, or leave out --env-file".into(),
         Remedy::UseShell => "for a whole command line use --shell".into(),
         Remedy::FindProgram { name } => {
