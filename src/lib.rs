@@ -17,6 +17,8 @@
 //!
 //! - A child inherits the environment, except the variables about sockets that were passed to this process (`LISTEN_*`).
 //! - [`supervise::Subreaper::Yes`] makes the process the parent of orphans, and handles `SIGCHLD`.
+//! - Each supervisor starts one more process, an [`supervise::OrphanKiller`]. It kills the process tree if the program ends
+//!   without having stopped it, also by a signal. `options.supervise.orphan_killer = None` opts out.
 //! - [`supervise::OrphanKiller::run_if_asked`] exits if the process was started as an orphan killer, and remembers its call.
 //! - [`supervise::terminal`] stops or ends the process, and changes the terminal, when the program asks for it.
 

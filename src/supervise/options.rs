@@ -142,8 +142,9 @@ pub struct Options {
     /// Soft limit of open files for the child; `None` for that of this process. A process that has raised its
     /// own limit sets this, because programs that use `select(2)` expect the usual limit.
     pub open_files: Option<u64>,
-    /// The process that kills what runs if this process is killed by `SIGKILL`. `None`: then the process tree
-    /// may survive.
+    /// The process that kills what runs if this process ends without having stopped the supervisor, for
+    /// example by a signal. The default is one for this supervisor. [`OrphanKiller`] says what is guaranteed.
+    /// `None` opts out: the process tree may then survive.
     pub orphan_killer: Option<OrphanKiller>,
 }
 
@@ -181,7 +182,7 @@ impl Options {
             subreaper: Subreaper::default(),
             parent_death_signal: false,
             open_files: None,
-            orphan_killer: None,
+            orphan_killer: Some(OrphanKiller::default()),
         }
     }
 }

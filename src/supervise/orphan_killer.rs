@@ -1,9 +1,10 @@
-//! A process that kills the process trees of a program that was itself killed by `SIGKILL`.
+//! A process that kills the process trees of a program that has ended without stopping them, for example by
+//! `SIGKILL`.
 //!
 //! The kernel's parent-death signal reaches direct children only. So the program executes itself once more,
-//! as the orphan killer, which reads a pipe: every supervisor reports the trees that it starts. The pipe ends
-//! when the program ends, however that happens, and then the orphan killer kills the trees of every
-//! supervisor that has not reported its own end.
+//! or a script of `/bin/sh` if its `main` does not allow that, as the orphan killer, which reads a pipe: every
+//! supervisor reports the trees that it starts. The pipe ends when the program ends, however that happens, and
+//! then the orphan killer kills the trees of every supervisor that has not reported its own end.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -11,8 +12,8 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::process::{ProcessTrees, Subreaper, TAG_VARIABLE, TreeId};
@@ -21,6 +22,8 @@ use super::sys::signals;
 
 /// First two words of the orphan killer's command line; the third is the pid of the program.
 const WORDS: [&str; 2] = ["orphan-killer", "--parent"];
+/// The same in the language of `/bin/sh`, for a program whose `main` does not call [`OrphanKiller::run_if_asked`].
+const SCRIPT: &str = include_str!("orphan_killer.sh");
 /// Value of [`TAG_VARIABLE`] in the environment of an orphan killer: it belongs to no tree.
 const NO_TREE: &str = "orphan-killer";
 /// Number of scans in a row that must find no process before the orphan killer ends.
@@ -34,13 +37,20 @@ const MAX_SCANS: u32 = 1000;
 /// not end.
 static MAY_START: AtomicBool = AtomicBool::new(false);
 
-/// A process that kills everything a supervisor runs if this process dies without having ended it, for
-/// example by `SIGKILL`.
+/// A process that kills everything a supervisor runs if this process ends without having stopped it: by a
+/// signal, by `exit` or by a panic that aborts.
 ///
-/// The orphan killer is this program, executed once more. So the program's `main` calls
-/// [`OrphanKiller::run_if_asked`] before anything else. The process leads its own session, so that neither
-/// Ctrl-C nor the end of the terminal reaches it. It needs about 1 MB of memory, and no processor time while
-/// it waits.
+/// The default starts with the first supervisor that uses it, and is shared by the clones. It is guaranteed that
+/// no process is left which
+///
+/// - is in the process group of the command, or
+/// - on Linux, has the variable `DEVRUN_SESSION` in its environment, which all processes of a tree inherit. This
+///   user has to be allowed to read that, and `grep` has to know the option `-z`, as GNU's does.
+///
+/// If the program's `main` calls [`OrphanKiller::run_if_asked`] before anything else, the orphan killer is this
+/// program, executed once more, and needs neither a shell nor `grep`. It then also finds the descendants of what
+/// it knows, whatever their environment, group and session. Otherwise it is a script of `/bin/sh`. Neither Ctrl-C
+/// nor the end of the terminal reaches it. It needs about 1 MB of memory, and no processor time while it waits.
 ///
 /// ```no_run
 /// use devrun::supervise::OrphanKiller;
@@ -58,9 +68,10 @@ static MAY_START: AtomicBool = AtomicBool::new(false);
 ///     })
 /// }
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct OrphanKiller {
-    process: Arc<KillerProcess>,
+    /// Empty until the process is needed.
+    process: Arc<OnceLock<KillerProcess>>,
 }
 
 impl OrphanKiller {
@@ -77,38 +88,30 @@ impl OrphanKiller {
         MAY_START.store(true, Ordering::Relaxed);
     }
 
-    /// Starts the process.
+    /// Starts the process now.
     ///
     /// # Errors
-    /// [`io::ErrorKind::Unsupported`] if `main` has not called [`OrphanKiller::run_if_asked`]; any other
-    /// error if the system cannot start the process.
+    /// The system cannot start the process.
     pub fn start() -> io::Result<Self> {
-        if !MAY_START.load(Ordering::Relaxed) {
-            let reason = "main did not call OrphanKiller::run_if_asked first";
-            return Err(io::Error::new(io::ErrorKind::Unsupported, reason));
+        let killer = Self::default();
+        killer.ensure_started()?;
+        Ok(killer)
+    }
+
+    fn ensure_started(&self) -> io::Result<()> {
+        if self.process.get().is_none() {
+            // Another thread may have been faster; then this process ends at once.
+            let _ = self.process.set(KillerProcess::start()?);
         }
-        let (read, write) = pipe()?;
-        // A full pipe must not block the supervisor.
-        rustix::io::ioctl_fionbio(&write, true)?;
-        // This program, even if its file was replaced since.
-        let own_exe =
-            if cfg!(target_os = "linux") { "/proc/self/exe".into() } else { std::env::current_exe()? };
-        let child = Command::new(own_exe)
-            .arg0(WORDS[0])
-            .args([WORDS[1], &std::process::id().to_string()])
-            .env(TAG_VARIABLE, NO_TREE)
-            .current_dir("/")
-            .stdin(read)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()?;
-        Ok(Self { process: Arc::new(KillerProcess { pipe: write, child }) })
+        Ok(())
     }
 
     /// Reports a new supervisor: its processes are known by the variable that they inherit, even if this
-    /// process dies before it reports the first of them.
-    pub(super) fn supervisor_started(&self, supervisor: &str) {
-        self.process.send(&format!("supervisor-started {supervisor}\n"));
+    /// process dies before it reports the first of them. An error if the orphan killer cannot be started.
+    pub(super) fn supervisor_started(&self, supervisor: &str) -> io::Result<()> {
+        self.ensure_started()?;
+        self.send(&format!("supervisor-started {supervisor}\n"));
+        Ok(())
     }
 
     /// Reports the trees that are gone and the one that has started, in one write, because each write wakes
@@ -118,13 +121,22 @@ impl OrphanKiller {
         let started = started.map(|(tree, pid)| format!("tree-started {supervisor} {} {pid}\n", tree.0));
         let text: String = gone.chain(started).collect();
         if !text.is_empty() {
-            self.process.send(&text);
+            self.send(&text);
         }
     }
 
     /// Reports that a supervisor has ended, and that none of its processes is left.
     pub(super) fn supervisor_ended(&self, supervisor: &str) {
-        self.process.send(&format!("supervisor-ended {supervisor}\n"));
+        self.send(&format!("supervisor-ended {supervisor}\n"));
+    }
+
+    /// Messages are far shorter than what a pipe takes at once. An orphan killer that was killed does not
+    /// stop the supervisor.
+    fn send(&self, text: &str) {
+        let sent = self.process.get().map(|process| rustix::io::write(&process.pipe, text.as_bytes()));
+        if let Some(Err(error)) = sent {
+            tracing::debug!(%error, "orphan killer does not read its pipe");
+        }
     }
 }
 
@@ -136,12 +148,26 @@ struct KillerProcess {
 }
 
 impl KillerProcess {
-    /// Messages are far shorter than what a pipe takes at once. An orphan killer that was killed does not
-    /// stop the supervisor.
-    fn send(&self, text: &str) {
-        if let Err(error) = rustix::io::write(&self.pipe, text.as_bytes()) {
-            tracing::debug!(%error, "orphan killer does not read its pipe");
-        }
+    fn start() -> io::Result<Self> {
+        let (read, write) = pipe()?;
+        // A full pipe must not block the supervisor.
+        rustix::io::ioctl_fionbio(&write, true)?;
+        let mut command = if MAY_START.load(Ordering::Relaxed) {
+            // This program, even if its file was replaced since.
+            let linux = cfg!(target_os = "linux");
+            let own_exe = if linux { "/proc/self/exe".into() } else { std::env::current_exe()? };
+            let mut command = Command::new(own_exe);
+            command.arg0(WORDS[0]).args([WORDS[1], &std::process::id().to_string()]);
+            command
+        } else {
+            let mut command = Command::new("/bin/sh");
+            // A group of its own, because Ctrl-C goes to the program's.
+            command.args(["-c", SCRIPT, WORDS[0]]).process_group(0);
+            command
+        };
+        command.env(TAG_VARIABLE, NO_TREE).current_dir("/");
+        let child = command.stdin(read).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        Ok(Self { pipe: write, child })
     }
 }
 
@@ -219,11 +245,5 @@ mod tests {
         assert_eq!(receive("tree-gone 1a.2b 7"), Some(()));
         assert_eq!(receive("supervisor-ended 1a.2b"), Some(()));
         assert_eq!(receive("supervisor-ended 1a.2b"), None);
-    }
-
-    #[test]
-    fn a_program_that_cannot_act_as_orphan_killer_starts_none() {
-        let error = OrphanKiller::start().map(drop).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::Unsupported);
     }
 }

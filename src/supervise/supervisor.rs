@@ -22,7 +22,8 @@ use super::sockets::{Endpoint, InheritedListener};
 use super::state_machine::{Input, Machine};
 use super::sys::wait::adopt_orphans;
 
-/// A running supervisor. Dropping it kills all of its processes at once.
+/// A running supervisor. Dropping it kills all of its processes at once. So does the end of this process, unless
+/// [`Options::orphan_killer`] is `None`.
 ///
 /// ```
 /// use devrun::supervise::{Command, Event, OnExit, Options, ProcessExit, Supervisor, SupervisorExit};
@@ -141,7 +142,8 @@ pub enum Error {
         /// The cause.
         source: io::Error,
     },
-    /// The process could not become a subreaper, handle SIGCHLD, or open its output streams.
+    /// The process could not start the orphan killer, become a subreaper, handle SIGCHLD, or open its output
+    /// streams.
     #[error("prepare for children")]
     Prepare(#[source] io::Error),
     /// An environment file cannot be used.

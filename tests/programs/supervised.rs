@@ -1,6 +1,7 @@
 //! A program that runs one supervisor as devrun does: it adopts orphans, starts an orphan killer, and ends
 //! with its children. Its arguments are the command. Each line of standard input is a request (`change`,
-//! `restart`, `stop`, `kill`). It prints each event as a line.
+//! `restart`, `stop`, `kill`). It prints each event as a line. With `--defaults` before the command it does what an
+//! embedder does that sets no option.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
 
 use std::time::{Duration, Instant};
@@ -10,12 +11,17 @@ use devrun::change::{Batch, Change, ChangeKind};
 use devrun::supervise::{Handle, OnLoop, Options, OrphanKiller, Request, Subreaper, Supervisor};
 
 fn main() {
-    OrphanKiller::run_if_asked();
-    let mut words = std::env::args_os().skip(1);
+    let mut words = std::env::args_os().skip(1).peekable();
+    let has_defaults = words.next_if(|word| word == "--defaults").is_some();
+    if !has_defaults {
+        OrphanKiller::run_if_asked();
+    }
     let mut options = Options::new(Command::new(words.next().unwrap()).args(words));
-    options.orphan_killer = Some(OrphanKiller::start().expect("the orphan killer starts"));
-    options.subreaper = Subreaper::Yes;
-    options.parent_death_signal = true;
+    if !has_defaults {
+        options.orphan_killer = Some(OrphanKiller::start().expect("the orphan killer starts"));
+        options.subreaper = Subreaper::Yes;
+        options.parent_death_signal = true;
+    }
     options.on_loop = OnLoop::Restart;
     options.stop_timeout = Duration::from_millis(300);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -123,7 +123,7 @@ impl Processes {
         };
         let trees = ProcessTrees::new(supervisor_name(), options.subreaper);
         if let Some(orphan_killer) = &options.orphan_killer {
-            orphan_killer.supervisor_started(&trees.supervisor);
+            orphan_killer.supervisor_started(&trees.supervisor)?;
         }
         Ok(Self { options, streams, events, trees, reap_at: None })
     }

@@ -22,11 +22,13 @@ struct Supervised {
 }
 
 impl Supervised {
-    fn start(steps: &str, prefix: &[&str]) -> Self {
+    fn start(steps: &str, prefix: &[&str], options: &[&str]) -> Self {
         let sandbox = Sandbox::new();
         let root = sandbox.root().to_str().unwrap();
         let mut words: Vec<PathBuf> = prefix.iter().map(PathBuf::from).collect();
-        words.extend([example("supervised"), example("child")]);
+        words.push(example("supervised"));
+        words.extend(options.iter().map(PathBuf::from));
+        words.push(example("child"));
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]);
         command.args(steps.split_whitespace().map(|word| word.replace("{}", root)));
@@ -83,7 +85,7 @@ impl Drop for Supervised {
 
 #[test]
 fn a_killed_embedder_leaves_no_process() {
-    let mut run = Supervised::start(STUBBORN, &[]);
+    let mut run = Supervised::start(STUBBORN, &[], &[]);
     run.logged("all", 1);
     run.logged("orphan", 1);
     run.logged("session", 1);
@@ -95,10 +97,33 @@ fn a_killed_embedder_leaves_no_process() {
 }
 
 #[test]
+fn an_embedder_that_sets_no_option_leaves_no_process() {
+    let child = example("child");
+    let prefix = [child.to_str().unwrap(), "default", "2", "default", "15", "exec"];
+    for signal in [rustix::process::Signal::INT, rustix::process::Signal::TERM, rustix::process::Signal::KILL]
+    {
+        let mut run = Supervised::start(STUBBORN, &prefix, &["--defaults"]);
+        run.logged("all", 1);
+        run.logged("orphan", 1);
+        run.logged("session", 1);
+        run.logged("group", 1);
+        // The second generation alone is left.
+        run.say("restart");
+        for text in ["all", "orphan", "session", "group"] {
+            run.logged(text, 2);
+        }
+        assert_eq!(run.survivors(), 4);
+        rustix::process::kill_process(rustix::process::Pid::from_child(&run.process), signal).unwrap();
+        assert!(!run.process.wait().unwrap().success());
+        wait_until("no process is left", || run.survivors() == 0);
+    }
+}
+
+#[test]
 fn a_stopped_embedder_leaves_no_process_that_left_its_group() {
     let steps =
         STUBBORN.replace("log {}/log all", "daemon clearenv setsid log {}/log bare sleep end log {}/log all");
-    let mut run = Supervised::start(&steps, &[]);
+    let mut run = Supervised::start(&steps, &[], &[]);
     run.logged("bare", 1);
     run.logged("all", 1);
     run.say("stop");
@@ -111,7 +136,7 @@ fn a_stopped_embedder_leaves_no_process_that_left_its_group() {
 fn orphans_are_reaped_and_restarts_leave_no_zombies() {
     let steps =
         "log {}/log up daemon wait 5 end daemon setsid wait 1 end daemon wait 20 end log {}/log all sleep";
-    let mut run = Supervised::start(steps, &[]);
+    let mut run = Supervised::start(steps, &[], &[]);
     for count in 1..=10 {
         run.logged("all", count);
         wait_until("the orphans are reaped", || run.zombies() == 0);
