@@ -51,8 +51,21 @@ impl fmt::Display for EnvFileError {
 
 impl std::error::Error for EnvFileError {}
 
+/// A variable that a value refers to without a default, although it is not set. It expands to nothing.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct UnsetVariable {
+    pub(super) file: PathBuf,
+    /// The number of the line, from 1.
+    pub(super) line: usize,
+    pub(super) name: String,
+}
+
 /// Adds the variables of one file to an environment. A later line replaces an earlier one.
-pub(super) fn add(file: &Path, environment: &mut Environment) -> Result<(), EnvFileError> {
+pub(super) fn add(
+    file: &Path,
+    environment: &mut Environment,
+    unset: &mut Vec<UnsetVariable>,
+) -> Result<(), EnvFileError> {
     let unusable = |message, remedy| EnvFileError {
         file: file.to_owned(),
         line: None,
@@ -67,17 +80,24 @@ pub(super) fn add(file: &Path, environment: &mut Environment) -> Result<(), EnvF
         return Err(unusable("is no file, but would be read at each start".to_owned(), remedy));
     }
     let text = std::fs::read(file).map_err(unreadable)?;
-    add_text(&text, environment).map_err(|ParseError { at, message, remedy }| {
-        let line = text[..at].iter().filter(|byte| **byte == b'\n').count();
-        let words = text.split(|byte| *byte == b'\n').nth(line).unwrap_or_default();
+    let line_of = |at: usize| 1 + text[..at].iter().filter(|byte| **byte == b'\n').count();
+    let unset_at = add_text(&text, environment).map_err(|ParseError { at, message, remedy }| {
+        let line = line_of(at);
+        let words = text.split(|byte| *byte == b'\n').nth(line - 1).unwrap_or_default();
         EnvFileError {
             file: file.to_owned(),
-            line: Some(line + 1),
+            line: Some(line),
             text: String::from_utf8_lossy(words.trim_ascii()).into_owned(),
             message: message.to_owned(),
             remedy: Remedy::Text(remedy.into()),
         }
-    })
+    })?;
+    unset.extend(unset_at.into_iter().map(|(at, name)| UnsetVariable {
+        file: file.to_owned(),
+        line: line_of(at),
+        name: String::from_utf8_lossy(&name).into_owned(),
+    }));
+    Ok(())
 }
 
 /// A mistake at a byte of the text.
@@ -88,13 +108,14 @@ struct ParseError {
     remedy: &'static str,
 }
 
-fn add_text(text: &[u8], environment: &mut Environment) -> Result<(), ParseError> {
+/// Returns the variables that expand to nothing: the position and the name of each.
+fn add_text(text: &[u8], environment: &mut Environment) -> Result<Vec<(usize, Vec<u8>)>, ParseError> {
     let start = if text.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
-    let mut reader = Reader { text, at: start, environment };
+    let mut reader = Reader { text, at: start, environment, unset: Vec::new() };
     while reader.skip_to_line() {
         reader.line()?;
     }
-    Ok(())
+    Ok(reader.unset)
 }
 
 /// Reads one file. Its values may refer to variables that are set already.
@@ -102,6 +123,8 @@ struct Reader<'a> {
     text: &'a [u8],
     at: usize,
     environment: &'a mut Environment,
+    /// Positions and names of variables that expand to nothing.
+    unset: Vec<(usize, Vec<u8>)>,
 }
 
 impl Reader<'_> {
@@ -282,6 +305,9 @@ impl Reader<'_> {
         }
         let found = self.environment.get(OsStr::from_bytes(&name)).map(|found| found.as_bytes().to_vec());
         if !braces {
+            if found.is_none() {
+                self.unset.push((start, name));
+            }
             value.extend(found.unwrap_or_default());
             return Ok(());
         }
@@ -292,8 +318,16 @@ impl Reader<'_> {
             _ => return self.error(start, "this ${ is no variable", REMEDY_NO_SUBSTITUTION),
         };
         self.at += length;
+        let known = self.unset.len();
         let default = self.default(start)?;
-        value.extend(found.filter(|found| !needs_value || !found.is_empty()).unwrap_or(default));
+        let found = found.filter(|found| !needs_value || !found.is_empty());
+        if found.is_some() {
+            // The default is not used, so its variables do not matter.
+            self.unset.truncate(known);
+        } else if length == 0 {
+            self.unset.push((start, name));
+        }
+        value.extend(found.unwrap_or(default));
         Ok(())
     }
 
@@ -360,6 +394,27 @@ mod tests {
         ] {
             let variables = variables.iter().map(|one| (*one).to_owned()).collect();
             assert_eq!(read(text), Ok(variables), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_variable_that_is_not_set_and_has_no_default_is_reported() {
+        for (text, unset) in [
+            ("A=pa$word", &["4 word"][..]),
+            ("A=1\nB=\"pa$$word\"", &["10 word"]),
+            ("A=${NONE}$HOME${EMPTY}", &["2 NONE"]),
+            ("A=${NONE-}${NONE:-x}${EMPTY:-y}", &[]),
+            ("A=${NONE:-$OTHER}", &["10 OTHER"]),
+            ("A=${HOME:-$OTHER}${EMPTY-$OTHER}", &[]),
+            ("A=\\$word\nB='$word'\nC=\"\\$word\"\nD=5$", &[]),
+            ("A=$B\nB=$A", &["2 B"]),
+        ] {
+            let mut environment =
+                Environment::from([("HOME".into(), "/home/me".into()), ("EMPTY".into(), "".into())]);
+            let found = add_text(text.as_bytes(), &mut environment).unwrap();
+            let found: Vec<_> =
+                found.iter().map(|(at, name)| format!("{at} {}", name.escape_ascii())).collect();
+            assert_eq!(found, unset, "{text:?}");
         }
     }
 

@@ -1,8 +1,9 @@
 //! The executor: performs actions, and turns what happens to processes into inputs.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,10 +14,11 @@ use super::processes::{ProcessEvent, Processes, RunningProcess};
 use super::python_bytecode::PythonBytecode;
 use super::server::{Readiness, Server};
 use crate::change::Batch;
+use crate::supervise::env_file::UnsetVariable;
 use crate::supervise::event::{Event, ExitReport, ProcessExit, SupervisorExit, werkzeug_wants_restart};
 use crate::supervise::options::{Options, Port};
 use crate::supervise::output::ChildOutput;
-use crate::supervise::process::{SpawnRequest, TreeId, start_error};
+use crate::supervise::process::{SpawnRequest, TreeId, start_error, unset_variables};
 use crate::supervise::readiness::{address_besides, free_port, listener_on, says_port_is_taken};
 use crate::supervise::signal::Signal;
 use crate::supervise::sockets::{InheritedListener, ListenerUse, PassSocket};
@@ -37,6 +39,8 @@ pub(crate) struct Executor {
     readiness: Readiness,
     jobs: JobControl,
     reloader_reported: bool,
+    /// Variables of environment files, by file and name, that the owner was warned about.
+    reported_variables: BTreeSet<(PathBuf, String)>,
     events: UnboundedSender<Event>,
     /// Inputs for the state machine, from the oldest to the newest.
     inputs: VecDeque<Input>,
@@ -61,6 +65,7 @@ impl Executor {
             jobs: JobControl::new(options.command.stdin),
             options,
             reloader_reported: false,
+            reported_variables: BTreeSet::new(),
             events,
             inputs: VecDeque::from([Input::Begin]),
             exit: None,
@@ -116,6 +121,7 @@ impl Executor {
             let report = start_error::port_in_use(address, &holder);
             return self.push_input(Input::SpawnFailed { generation, report });
         }
+        self.report_unset_variables();
         self.python_bytecode.before_start(&self.options.command, !self.servers.is_empty());
         let (port, own_socket) = match self.options.port {
             Port::Own => (free_port(), None),
@@ -147,6 +153,18 @@ impl Executor {
                 self.servers.insert(generation, server);
             }
             Err(report) => self.push_input(Input::SpawnFailed { generation, report }),
+        }
+    }
+
+    /// Warns once of each variable in the environment files that expands to nothing: its `$` may belong to the value.
+    fn report_unset_variables(&mut self) {
+        for UnsetVariable { file, line, name } in unset_variables(&self.options.command) {
+            let place = format!("{}:{line}", file.display());
+            if self.reported_variables.insert((file, name.clone())) {
+                let message = format!("{place}: the variable {name} is not set and expands to nothing");
+                let remedy = format!("write \\$ for a literal $, or ${{{name}-}} to allow an unset variable");
+                self.emit(Event::Warning { message, remedy: Remedy::Text(remedy.into()) });
+            }
         }
     }
 

@@ -7,6 +7,6 @@ pub(crate) mod start_error;
 mod trees;
 
 pub use spawn::check_env_files;
-pub(crate) use spawn::{ChildProcess, SpawnRequest, variable};
+pub(crate) use spawn::{ChildProcess, SpawnRequest, unset_variables, variable};
 pub use trees::Subreaper;
 pub(crate) use trees::{ProcessTrees, TAG_VARIABLE, TreeId};

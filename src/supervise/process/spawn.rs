@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::GenerationId;
 use crate::change::Batch;
 use crate::supervise::command::{Command, PORT_PLACEHOLDER, Shell, Stdin};
-use crate::supervise::env_file::{self, EnvFileError, Environment};
+use crate::supervise::env_file::{self, EnvFileError, Environment, UnsetVariable};
 use crate::supervise::event::ExitReport;
 use crate::supervise::output::{Capture, OutputPipe, OutputPipes, OutputStreams};
 use crate::supervise::sockets::{InheritedListener, ListenerUse, PassSocket};
@@ -134,7 +134,7 @@ impl SpawnRequest<'_> {
 
     /// All variables of the process.
     fn environment(&self) -> Result<Environment, EnvFileError> {
-        let mut environment = environment_of(self.command)?;
+        let mut environment = environment_of(self.command, &mut Vec::new())?;
         let mut set_default = |name: &str, value: &str| {
             environment.entry(name.into()).or_insert_with(|| value.into());
         };
@@ -208,17 +208,24 @@ fn replace(word: &OsStr, placeholder: &str, value: &str) -> OsString {
 /// # Errors
 /// [`EnvFileError`]: the first mistake, with its line.
 pub fn check_env_files(command: &Command) -> Result<(), EnvFileError> {
-    environment_of(command).map(drop)
+    environment_of(command, &mut Vec::new()).map(drop)
+}
+
+/// Variables that the environment files of a command refer to without a default, although they are not set.
+pub(crate) fn unset_variables(command: &Command) -> Vec<UnsetVariable> {
+    let mut unset = Vec::new();
+    let _ = environment_of(command, &mut unset);
+    unset
 }
 
 /// The environment of this process with the variables of a command.
-fn environment_of(command: &Command) -> Result<Environment, EnvFileError> {
+fn environment_of(command: &Command, unset: &mut Vec<UnsetVariable>) -> Result<Environment, EnvFileError> {
     let mut environment: Environment = std::env::vars_os().collect();
     for name in STRIPPED {
         environment.remove(OsStr::new(name));
     }
     for file in &command.env_files {
-        env_file::add(file, &mut environment)?;
+        env_file::add(file, &mut environment, unset)?;
     }
     environment.extend(command.envs.iter().cloned());
     Ok(environment)
@@ -226,7 +233,7 @@ fn environment_of(command: &Command) -> Result<Environment, EnvFileError> {
 
 /// The value of one variable of a command, as far as its environment files can be used.
 pub(crate) fn variable(command: &Command, name: &str) -> Option<OsString> {
-    environment_of(command).ok()?.remove(OsStr::new(name))
+    environment_of(command, &mut Vec::new()).ok()?.remove(OsStr::new(name))
 }
 
 /// Number of sockets, from descriptor 3 on, that the caller of this process has passed to it

@@ -41,6 +41,24 @@ fn the_command_gets_the_variables_of_the_files() {
     }
 }
 
+/// A password with a `$` loses its end, because that is no error. Each such variable is named once.
+#[test]
+fn a_variable_that_is_not_set_is_named_once() {
+    let sandbox = Sandbox::new();
+    sandbox.write(".env", "A=1\nB=pa$$word\nC=$word$HOME${OTHER}${NONE-}\n");
+    sandbox.write(".watchignore", "got*\n");
+    let mut command = sandbox.devrun();
+    command.args(["--env-file", ".env", "--", "sh", "-c", PRINT]);
+    let run = TestProcess::start(&mut command);
+    run.wait_for_line(".env:2: the variable word is not set and expands to nothing");
+    run.wait_for_line("write \\$ for a literal $, or ${word-} to allow an unset variable");
+    run.wait_for_line(".env:3: the variable OTHER is not set");
+    wait_until("COMMAND has started", || got(&sandbox, "B=pa$"));
+    sandbox.write(".env", "B=pa$$word\nC=$NEW\n");
+    run.wait_for_line(".env:2: the variable NEW is not set");
+    assert_eq!(run.count("is not set"), 3, "{:#?}", run.lines());
+}
+
 #[test]
 fn a_bad_environment_file_stops_the_launch() {
     let sandbox = Sandbox::new();
