@@ -290,8 +290,8 @@ fn a_rust_server_takes_the_socket() {
     }
     let asked = crowd.answers();
     let lost: Vec<_> = asked.iter().filter_map(|(_, answer)| answer.as_ref().err()).collect();
-    // When the signal arrives, only the server knows the connections that it has not read from.
-    let forgiven = lost.len() <= 1 && lost.iter().all(|lost| matches!(lost, Lost::Empty(_)));
+    // When a signal arrives, only the server knows the connections that it has not read from.
+    let forgiven = lost.len() <= 5 && lost.iter().all(|lost| matches!(lost, Lost::Empty(_)));
     assert!(forgiven, "{lost:?} of {}\n{}", asked.len(), running.lines().join("\n"));
     running.stop();
 }

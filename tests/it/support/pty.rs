@@ -59,6 +59,7 @@ impl Pty {
                 None => leader.env_remove(key),
             };
         }
+        rustix::termios::tcsetwinsize(&master, size(100)).unwrap();
         let master = Arc::new(master);
         let pty = Self {
             seen: Arc::default(),
@@ -69,7 +70,6 @@ impl Pty {
             master: Some(master),
             slave: Some(slave.into()),
         };
-        pty.resize(100);
         pty.listening()
     }
 
@@ -192,8 +192,7 @@ impl Pty {
     }
 
     pub(crate) fn resize(&self, columns: u16) {
-        let size = Winsize { ws_row: 30, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-        rustix::termios::tcsetwinsize(self.master.as_ref().unwrap(), size).unwrap();
+        rustix::termios::tcsetwinsize(self.master.as_ref().unwrap(), size(columns)).unwrap();
     }
 
     pub(crate) fn pid(&self) -> i32 {
@@ -224,6 +223,10 @@ impl Pty {
         self.slave = None;
         self.master = None;
     }
+}
+
+fn size(columns: u16) -> Winsize {
+    Winsize { ws_row: 30, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }
 }
 
 impl Drop for Pty {

@@ -10,7 +10,7 @@ use devrun::rules;
 use devrun::watch::{Event, Mode, Options, Watch};
 
 use crate::support::process::TestProcess;
-use crate::support::sandbox::Sandbox;
+use crate::support::sandbox::{Sandbox, wait_until};
 
 const TREE: &str = "DEVRUN_TEST_TREE";
 
@@ -59,6 +59,13 @@ fn limited_to(sandbox: &Sandbox, limit: &str, count: usize) -> Command {
     command
 }
 
+/// Whether each thread of a process is stopped by a signal.
+fn is_stopped(pid: u32) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
+    let stat = |path: PathBuf| std::fs::read_to_string(path.join("stat")).unwrap_or_default();
+    threads.map(|thread| stat(thread.path())).all(|stat| stat.contains(") T "))
+}
+
 #[test]
 fn an_overflow_of_the_queue_loses_nothing() {
     let sandbox = Sandbox::new();
@@ -67,6 +74,7 @@ fn an_overflow_of_the_queue_loses_nothing() {
     let running = TestProcess::start(&mut limited_command(&sandbox));
     running.wait_for_line("watching 2 of 2");
     running.signal(19);
+    wait_until("all of its threads are stopped", || is_stopped(running.pid()));
     let limit = std::fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
     let limit: usize = limit.trim().parse().unwrap();
     // Only a close is an event. inotify merges equal events in a row, so the writes alternate between two files.
@@ -194,7 +202,7 @@ fn the_removal_of_a_big_tree_takes_linear_time() {
     std::fs::remove_dir_all(sandbox.path("big")).unwrap();
     sandbox.write("app.py", "2");
     running.wait_for_line("changed app.py.");
-    crate::support::sandbox::wait_until("the watches are gone", || watches(running.pid()) == 1);
+    wait_until("the watches are gone", || watches(running.pid()) == 1);
     // The removal once took 5 s and more, because each removed directory made the watch look at all others.
     let used = cpu(running.pid()) - before;
     assert!(used < 3000, "{used} ms");
@@ -242,7 +250,7 @@ fn the_whole_program_sleeps_while_nothing_relevant_happens() {
         std::thread::sleep(std::time::Duration::from_millis(time));
         wakeups(pid, true) - before
     };
-    crate::support::sandbox::wait_until("all threads sleep", || still(1000) == 0);
+    wait_until("all threads sleep", || still(1000) == 0);
     let before = wakeups(pid, true);
     for number in 0..2000 {
         sandbox.write(format!("downloads/deep/{}/{number}", number % 100), "ignored");
