@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
-use super::{error::Error, options::Options, stats::Stats};
+use super::{error::Error, fs::Links, options::Options, stats::Stats};
 use crate::rules::{self, EntryKind, Rules};
 
 /// The files selected by [`Options::extensions`] and [`Options::filters`]. Every directory is selected.
@@ -137,6 +137,11 @@ impl Filter {
     pub(crate) fn is_always(&self, path: &Path) -> bool {
         !self.always.is_empty() && self.always.contains(path)
     }
+
+    /// Whether the file at a path is what a symbolic link there leads to.
+    pub(crate) fn links(&self, path: &Path) -> Links {
+        if self.is_always(path) { Links::Follow } else { Links::Keep }
+    }
 }
 
 /// Decides for the entries of one directory.
@@ -161,6 +166,11 @@ impl DirFilter<'_> {
             Some(rules) => self.filter.counts(path, || rules.is_ignored(path, EntryKind::File)),
             None => self.filter.counts_file(path),
         }
+    }
+
+    /// As [`Filter::links`].
+    pub(crate) fn links(&self, path: &Path) -> Links {
+        self.filter.links(path)
     }
 
     /// As [`Rules::is_rule_file`].

@@ -2,7 +2,7 @@
 //!
 //! Every path of the watch module is absolute and normalized: no `.`, no `..`, no repeated slash. So bytes
 //! can be hashed and compared directly. `Path` compares component by component, which costs several times as
-//! much. Symbolic links are never followed.
+//! much.
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
@@ -61,6 +61,15 @@ impl FileKind {
     }
 }
 
+/// What a path stands for if its last component is a symbolic link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Links {
+    /// The link itself. Its content is the path that it holds.
+    Keep,
+    /// The file or directory to which the link leads. So it is with the files that the user names.
+    Follow,
+}
+
 /// Metadata of a file. Compared for equality only, because an older time is a difference too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FileSignature {
@@ -80,13 +89,19 @@ pub(crate) struct FileSignature {
 const MAX_CTIME_LAG: Duration = Duration::from_millis(20);
 
 impl FileSignature {
+    /// Reads the metadata of a path, and of a symbolic link itself.
     pub(crate) fn of_path(path: &Path) -> io::Result<Self> {
-        Ok(rustix::fs::lstat(path).map(Self::from)?)
+        Self::of_path_with(path, Links::Keep)
+    }
+
+    pub(crate) fn of_path_with(path: &Path, links: Links) -> io::Result<Self> {
+        Self::of_entry(rustix::fs::CWD, path.as_os_str(), links)
     }
 
     /// Reads the metadata of a name in an open directory. Several times cheaper than by the whole path.
-    pub(crate) fn of_entry(dir: impl AsFd, name: &OsStr) -> io::Result<Self> {
-        Ok(rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).map(Self::from)?)
+    pub(crate) fn of_entry(dir: impl AsFd, name: &OsStr, links: Links) -> io::Result<Self> {
+        let flags = if links == Links::Keep { AtFlags::SYMLINK_NOFOLLOW } else { AtFlags::empty() };
+        Ok(rustix::fs::statat(dir, name, flags).map(Self::from)?)
     }
 
     pub(crate) fn of_open(open: impl AsFd) -> io::Result<Self> {

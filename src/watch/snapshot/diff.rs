@@ -77,7 +77,7 @@ pub(crate) fn diff(
     // As `Path` compares: with the lowest byte for `/`, the entries of a directory follow the directory itself.
     let as_key = |byte: &u8| if *byte == b'/' { 0 } else { *byte };
     paths.sort_by_cached_key(|path| path.as_bytes().iter().map(as_key).collect::<Vec<u8>>());
-    let comparisons = compare_all(snapshot, &paths, state, options);
+    let comparisons = compare_all(snapshot, filter, &paths, state, options);
     let in_progress: PathMap<FileSignature> = comparisons
         .iter()
         .filter_map(|(path, found)| {
@@ -130,6 +130,7 @@ fn signature_in_progress(
 
 fn compare_all<'a>(
     snapshot: &Snapshot,
+    filter: &Filter,
     paths: &[&'a OsString],
     state: &BurstState,
     options: CompareOptions,
@@ -138,7 +139,8 @@ fn compare_all<'a>(
         let mut comparer = FileComparer::new(options);
         let compare = |path: &&'a OsString| {
             let known = snapshot.file(path.as_ref());
-            (*path, comparer.compare(path.as_ref(), known, state.was_file(path, known)))
+            let links = filter.links(path.as_ref());
+            (*path, comparer.compare(path.as_ref(), known, state.was_file(path, known), links))
         };
         paths.iter().map(compare).collect::<Vec<_>>()
     };

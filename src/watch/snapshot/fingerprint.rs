@@ -16,7 +16,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::snapshot::{Fingerprint, Snapshot, SnapshotDir, SnapshotFile};
 use crate::sync;
-use crate::watch::fs::{FileKind, FileSignature, NO_ATIME, open_dir};
+use crate::watch::fs::{FileKind, FileSignature, Links, NO_ATIME, open_dir};
 use crate::watch::options::Compare;
 
 const READ_BUFFER: usize = 64 << 10;
@@ -79,15 +79,16 @@ impl FileComparer {
         path: &Path,
         known: Option<&SnapshotFile>,
         was_file: bool,
+        links: Links,
     ) -> Comparison {
         // Before the signature is read, because any later write may leave the same signature.
         let read_at = SystemTime::now();
-        let opened = if was_file { self.open_and_read(path) } else { None };
+        let opened = if was_file { self.open_and_read(path, links) } else { None };
         let (signature, read) = match opened {
             Some(found) => found,
-            None => match FileSignature::of_path(path) {
+            None => match FileSignature::of_path_with(path, links) {
                 Ok(signature) if signature.has_content() => {
-                    (signature, self.read(rustix::fs::CWD, path.as_os_str(), &signature))
+                    (signature, self.read(rustix::fs::CWD, path.as_os_str(), &signature, links))
                 }
                 Ok(_) => return Comparison::Missing,
                 Err(error) if is_gone(&error) => return Comparison::Missing,
@@ -97,7 +98,7 @@ impl FileComparer {
         let Some(name) = path.file_name() else { return Comparison::Missing };
         let file = |signature, fingerprint| SnapshotFile {
             fingerprint,
-            ..SnapshotFile::new(name, signature, read_at)
+            ..SnapshotFile::new(name, signature, links, read_at)
         };
         match read {
             Ok((signature, found)) => {
@@ -118,18 +119,24 @@ impl FileComparer {
     }
 
     /// The fingerprint of a file in an open directory, if its signature is the same before and after.
-    fn fingerprint(&mut self, dir: &OwnedFd, name: &OsStr, signature: &FileSignature) -> Option<Fingerprint> {
-        let (_, fingerprint) = self.read(dir, name, signature).ok()?;
-        let is_unchanged = FileSignature::of_entry(dir, name).is_ok_and(|now| now == *signature);
+    fn fingerprint(
+        &mut self,
+        dir: &OwnedFd,
+        name: &OsStr,
+        signature: &FileSignature,
+        links: Links,
+    ) -> Option<Fingerprint> {
+        let (_, fingerprint) = self.read(dir, name, signature, links).ok()?;
+        let is_unchanged = FileSignature::of_entry(dir, name, links).is_ok_and(|now| now == *signature);
         is_unchanged.then_some(fingerprint)
     }
 
     /// Opens and reads a regular file: the common case. Returns `None` if the path is to be examined first.
-    fn open_and_read(&mut self, path: &Path) -> Option<(FileSignature, ReadResult)> {
+    fn open_and_read(&mut self, path: &Path, links: Links) -> Option<(FileSignature, ReadResult)> {
         if self.options.how != Compare::Content {
             return None;
         }
-        let file = self.open(rustix::fs::CWD, path.as_os_str()).ok()?;
+        let file = self.open(rustix::fs::CWD, path.as_os_str(), links).ok()?;
         let signature = FileSignature::of_open(&file).ok()?;
         if signature.kind != FileKind::File || !self.reads(&signature) {
             return None;
@@ -148,7 +155,7 @@ impl FileComparer {
     ///
     /// # Errors
     /// `Interrupted` if the file changes meanwhile, or is not the one with this signature.
-    fn read(&mut self, dir: impl AsFd, name: &OsStr, signature: &FileSignature) -> ReadResult {
+    fn read(&mut self, dir: impl AsFd, name: &OsStr, signature: &FileSignature, links: Links) -> ReadResult {
         if !self.reads(signature) {
             return Err(io::ErrorKind::Unsupported.into());
         }
@@ -157,7 +164,7 @@ impl FileComparer {
             let target = target.map_err(|_| io::ErrorKind::Interrupted)?;
             return Ok((*signature, link_fingerprint(target.as_bytes())));
         }
-        let file = self.open(dir, name)?;
+        let file = self.open(dir, name, links)?;
         let before = FileSignature::of_open(&file)?;
         if before.kind != FileKind::File || before.inode != signature.inode {
             return Err(io::ErrorKind::Interrupted.into());
@@ -165,9 +172,10 @@ impl FileComparer {
         self.read_open(file, &before)
     }
 
-    /// Opens a file to read it. Follows no symbolic link, and does not wait for the other end of a FIFO.
-    fn open(&mut self, dir: impl AsFd, name: &OsStr) -> io::Result<OwnedFd> {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    /// Opens a file to read it. Does not wait for the other end of a FIFO.
+    fn open(&mut self, dir: impl AsFd, name: &OsStr, links: Links) -> io::Result<OwnedFd> {
+        let follow = if links == Links::Keep { OFlags::NOFOLLOW } else { OFlags::empty() };
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC | follow;
         let mut opened = rustix::fs::openat(&dir, name, flags | self.no_atime, Mode::empty());
         if matches!(opened, Err(Errno::PERM)) && !self.no_atime.is_empty() {
             self.no_atime = OFlags::empty();
@@ -297,16 +305,16 @@ impl Reader {
         let unread: Vec<_> = {
             let snapshot = sync::lock(&self.snapshot);
             let files = snapshot.dir(path).map_or(&[][..], |dir| &dir.files);
-            files.iter().filter(needs_read).map(|file| (file.name.clone(), file.signature)).collect()
+            files.iter().filter(needs_read).cloned().collect()
         };
         let Ok(open) = open_dir(path) else { return true };
         let mut read = Vec::with_capacity(unread.len());
-        for (name, signature) in unread {
+        for SnapshotFile { name, signature, links, .. } in unread {
             if self.stop.load(Ordering::Relaxed) || self.bytes_left < signature.size {
                 return false;
             }
             self.bytes_left -= signature.size;
-            if let Some(fingerprint) = self.comparer.fingerprint(&open, &name, &signature) {
+            if let Some(fingerprint) = self.comparer.fingerprint(&open, &name, &signature, links) {
                 read.push((name, signature, fingerprint));
             }
             if self.slice_start.elapsed() > WORK_SLICE {

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use crate::watch::fs::{FileKind, FileSignature, PathMap, split};
+use crate::watch::fs::{FileKind, FileSignature, Links, PathMap, split};
 
 /// A hash of a file's content. Bytes need less alignment than a `u128`.
 pub(crate) type Fingerprint = [u8; 16];
@@ -18,12 +18,15 @@ pub(crate) struct SnapshotFile {
     pub(crate) fingerprint: Option<Fingerprint>,
     /// A later write could have left the same signature, so that only the content can prove a change.
     pub(crate) is_racy: bool,
+    /// How a symbolic link at the path is read.
+    pub(crate) links: Links,
 }
 
 impl SnapshotFile {
     /// A file with the signature that was read at `read_at`.
-    pub(crate) fn new(name: &OsStr, signature: FileSignature, read_at: SystemTime) -> Self {
-        Self { name: name.into(), signature, fingerprint: None, is_racy: signature.is_racy(read_at) }
+    pub(crate) fn new(name: &OsStr, signature: FileSignature, links: Links, read_at: SystemTime) -> Self {
+        let is_racy = signature.is_racy(read_at);
+        Self { name: name.into(), signature, fingerprint: None, is_racy, links }
     }
 
     /// Whether the signature proves that the file is unchanged. It may be reduced to the existence.

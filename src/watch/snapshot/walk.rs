@@ -18,7 +18,7 @@ use rustix::io::Errno;
 use super::snapshot::{Coverage, Extent, SnapshotDir, SnapshotFile};
 use crate::sync;
 use crate::watch::filter::Filter;
-use crate::watch::fs::{DirListing, FileKind, FileSignature, open_dir, open_dir_with};
+use crate::watch::fs::{DirListing, FileKind, FileSignature, Links, open_dir, open_dir_with};
 
 const GIT: &str = ".git";
 /// Number of waiting directories from which a second thread pays off. A third one gains nothing, because the
@@ -94,7 +94,7 @@ impl Walker<'_> {
         let coverage = (self.place_watch)(path, signature.inode)?;
         let read_at = SystemTime::now();
         let names = names.iter().filter_map(|path| path.file_name());
-        let files = names.filter_map(|name| read_file(&open, name, read_at)).collect();
+        let files = names.filter_map(|name| read_file(&open, name, Links::Follow, read_at)).collect();
         let dir = SnapshotDir::new(path, signature, read_at, coverage).with_entries(files, Vec::new());
         Some(SnapshotDir { extent: Extent::RootFiles, ..dir })
     }
@@ -170,11 +170,12 @@ impl Walker<'_> {
             if is_rule_file {
                 rule_files.extend(read_rule_file(open, name, listed_at));
             }
-            let examine = || FileSignature::of_entry(open, name).ok().map(|signature| signature.kind);
+            let examine =
+                || FileSignature::of_entry(open, name, Links::Keep).ok().map(|signature| signature.kind);
             match kind.or_else(examine) {
                 Some(FileKind::Dir) if filter.counts_dir(path) => dirs.push(name.into()),
                 Some(kind) if kind.has_content() && !is_rule_file && filter.counts_file(path) => {
-                    files.extend(read_file(open, name, read_at));
+                    files.extend(read_file(open, name, filter.links(path), read_at));
                 }
                 _ => {}
             }
@@ -252,14 +253,15 @@ impl WalkQueue {
 }
 
 /// A relevant file; `None` if it is gone or has no content.
-fn read_file(dir: &OwnedFd, name: &OsStr, read_at: SystemTime) -> Option<SnapshotFile> {
-    let signature = FileSignature::of_entry(dir, name).ok().filter(FileSignature::has_content)?;
-    Some(SnapshotFile::new(name, signature, read_at))
+fn read_file(dir: &OwnedFd, name: &OsStr, links: Links, read_at: SystemTime) -> Option<SnapshotFile> {
+    let signature = FileSignature::of_entry(dir, name, links).ok().filter(FileSignature::has_content)?;
+    Some(SnapshotFile::new(name, signature, links, read_at))
 }
 
 /// A rule file. Of a repository's directory only the existence matters.
 fn read_rule_file(dir: &OwnedFd, name: &OsStr, read_at: SystemTime) -> Option<SnapshotFile> {
-    let file = SnapshotFile::new(name, FileSignature::of_entry(dir, name).ok()?, read_at);
+    let signature = FileSignature::of_entry(dir, name, Links::Keep).ok()?;
+    let file = SnapshotFile::new(name, signature, Links::Keep, read_at);
     let existence = file.signature.existence();
     Some(if name == GIT { SnapshotFile { signature: existence, is_racy: false, ..file } } else { file })
 }

@@ -79,6 +79,15 @@ impl ChangeTracker {
         self.state.signatures.len()
     }
 
+    /// Whether a path in the burst is a root and a symbolic link.
+    pub(super) fn has_root_link(&self) -> bool {
+        self.debouncer.paths().any(|path| self.tree.is_root_link(path))
+    }
+
+    fn signature(&self, path: &Path) -> Option<FileSignature> {
+        FileSignature::of_path_with(path, self.tree.sync.filter.links(path)).ok()
+    }
+
     fn count_event(&self, path: &Path) {
         sync::lock(&self.shared.event_counts).add(path);
     }
@@ -86,24 +95,24 @@ impl ChangeTracker {
     pub(super) fn handle_event(&mut self, event: RawEvent, at: Instant) {
         self.count_event(&event.path);
         tracing::trace!(path = ?event.path, kind = ?event.kind, "fs event");
-        let is_done = self.handle_root_event(&event.path, at) || self.handle_rule_file_event(&event.path, at);
+        let is_done = self.handle_root_event(&event, at) || self.handle_rule_file_event(&event.path, at);
         if !is_done {
             self.handle_tree_event(event, at);
         }
     }
 
     /// Takes an event for a root, or a path above one. Returns whether the event needs nothing more.
-    fn handle_root_event(&mut self, path: &Path, at: Instant) -> bool {
-        let check = self.tree.check_root_path(path);
+    fn handle_root_event(&mut self, event: &RawEvent, at: Instant) -> bool {
+        let check = self.tree.check_root_event(event);
         let has_changed = check.has_changed;
         self.take_root_check(check, at);
         if !has_changed {
             return false;
         }
-        // The path may also belong to the tree of another root.
+        // The path may also be another root, or belong to the tree of one.
         let snapshot = self.tree.sync.snapshot();
-        let parent = path.parent().and_then(|parent| snapshot.dir(parent));
-        parent.is_none_or(|dir| dir.has_root_files_only())
+        let parent = event.path.parent().and_then(|parent| snapshot.dir(parent));
+        parent.is_none_or(|dir| dir.has_root_files_only() && !self.tree.sync.filter.is_always(&event.path))
     }
 
     /// Takes an event for a rule file, or a path above one. Returns whether the event needs nothing more.
@@ -135,7 +144,7 @@ impl ChangeTracker {
             self.state.signatures.remove(event.path.as_os_str());
             return self.debouncer.push(event, at);
         }
-        let found = FileSignature::of_path(&event.path).ok();
+        let found = self.signature(&event.path);
         if found.is_some_and(|found| found.kind == FileKind::Dir) {
             return self.handle_dir(&event.path, known, at);
         }
@@ -203,8 +212,10 @@ impl ChangeTracker {
             return;
         }
         // Symbolic and hard links are complete as soon as they exist.
-        let is_open =
-            event.kind == RawEventKind::Created && found.kind == FileKind::File && !found.has_other_names;
+        let is_open = event.kind == RawEventKind::Created
+            && found.kind == FileKind::File
+            && !found.has_other_names
+            && !self.tree.is_root_link(&event.path);
         let kind = if is_open { RawEventKind::Created } else { RawEventKind::Written };
         tracing::debug!(path = ?event.path, ?kind, "file waits for the end of the burst");
         self.add(RawEvent::new(event.path, kind), Some(found), at);
@@ -256,7 +267,7 @@ impl ChangeTracker {
                     self.publish_at = Some(now);
                     has_root_file |= self.tree.sync.snapshot().has_root_files_only(&path);
                     for event in self.tree.sync_dir(&path) {
-                        let signature = FileSignature::of_path(&event.path).ok();
+                        let signature = self.signature(&event.path);
                         self.add_scanned(event, signature, now);
                     }
                 }
@@ -298,7 +309,7 @@ impl ChangeTracker {
     /// Checks the files that are still being written.
     pub(super) fn check_in_progress(&mut self, now: Instant) {
         for path in self.in_progress.due(now) {
-            let signature = FileSignature::of_path(&path).ok().filter(FileSignature::has_content);
+            let signature = self.signature(&path).filter(FileSignature::has_content);
             if let Some(signature) = signature {
                 if self.in_progress.check(&path, signature, now) {
                     self.add_waited_for(path, Some(signature), now);

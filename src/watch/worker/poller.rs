@@ -132,7 +132,7 @@ impl Poller {
         }
         for path in &paths {
             let Some(file) = snapshot.file(path) else { continue };
-            match FileSignature::of_path(path) {
+            match FileSignature::of_path_with(path, file.links) {
                 Ok(found) if file.is_unchanged(&found) => {}
                 found => diffs.push(ScanDiff::File(path.clone(), found.ok())),
             }
@@ -213,7 +213,7 @@ fn scan_dir(dir: &SnapshotDir, diffs: &mut Vec<ScanDiff>) {
         diffs.push(ScanDiff::Dir(dir.path.to_path_buf()));
     }
     for file in dir.rule_files.iter().chain(&dir.files) {
-        match FileSignature::of_entry(&open, &file.name) {
+        match FileSignature::of_entry(&open, &file.name, file.links) {
             Ok(found) if file.is_unchanged(&found) => {}
             found => diffs.push(ScanDiff::File(dir.path.join(&*file.name), found.ok())),
         }

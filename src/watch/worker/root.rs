@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::path::{Component, Path, PathBuf};
 
 use crate::watch::fs::{FileSignature, starts_with};
+use crate::watch::queue::{RawEvent, RawEventKind};
 use crate::watch::snapshot::{SnapshotDir, SnapshotSync};
 use crate::watch::{options::Options, source::MAX_ANCHORS_PER_ROOT};
 
@@ -37,8 +38,8 @@ pub(crate) struct Root {
     pub(crate) path: PathBuf,
     /// The kind that the snapshot is in line with.
     pub(crate) kind: RootKind,
-    /// The paths to which a symbolic link at `path` leads, link by link.
-    link_targets: Vec<PathBuf>,
+    /// If `path` is a symbolic link: the further links on the way from it, and last the path at their end.
+    link_steps: Vec<PathBuf>,
     /// The directory has no entries, so it may be about to be removed. While a process has it as its working
     /// directory, its own watch does not report the removal.
     is_empty: bool,
@@ -52,7 +53,7 @@ impl Root {
         let paths = paths.map(|path| resolve_parents(&options.rules.base.join(path)));
         let new_root = |path: PathBuf| Self {
             kind: RootKind::of_path(&path),
-            link_targets: link_targets(&path),
+            link_steps: link_steps(&path),
             path,
             is_empty: false,
         };
@@ -63,9 +64,38 @@ impl Root {
         self.kind == RootKind::Dir
     }
 
-    /// Whether the root, or a target of its symbolic link, is `path` or lies below it.
+    pub(super) fn is_link(&self) -> bool {
+        !self.link_steps.is_empty()
+    }
+
+    /// Whether the root, or a step on the way of its links, is `path` or lies below it.
     pub(super) fn depends_on(&self, path: &Path) -> bool {
-        std::iter::once(&self.path).chain(&self.link_targets).any(|own| starts_with(own, path))
+        std::iter::once(&self.path).chain(&self.link_steps).any(|own| starts_with(own, path))
+    }
+
+    /// The event for a root that is a file, after an event on the way of its links.
+    pub(super) fn event_through_link(&self, event: &RawEvent) -> Option<RawEvent> {
+        let end = self.link_steps.last()?;
+        if self.is_dir() || !self.link_steps.iter().any(|step| starts_with(step, &event.path)) {
+            return None;
+        }
+        // Only the creation of a file is followed by a close.
+        let is_complete = event.kind == RawEventKind::Created && event.path != *end;
+        let kind = if is_complete { RawEventKind::Written } else { event.kind };
+        Some(RawEvent::new(self.path.clone(), kind))
+    }
+
+    /// Whether the anchors are to be chosen again after an event for `path`, on which the root depends: a
+    /// missing directory may exist now, or a link may lead elsewhere.
+    pub(super) fn needs_anchors_after(&self, path: &Path) -> bool {
+        let is_below = |step: &PathBuf| step != path && starts_with(step, path);
+        match self.kind {
+            RootKind::Missing => true,
+            RootKind::Dir => false,
+            RootKind::File => {
+                self.link_steps.iter().any(is_below) || link_steps(&self.path) != self.link_steps
+            }
+        }
     }
 
     /// Examines whether the directory has no entry at all. Returns whether the answer has changed.
@@ -101,19 +131,22 @@ impl Root {
 
     /// The directories outside the tree in which the root appears and disappears.
     pub(super) fn anchors(&mut self) -> BTreeSet<PathBuf> {
-        self.link_targets = link_targets(&self.path);
+        self.link_steps = link_steps(&self.path);
         let wanted = match self.kind {
             RootKind::Missing => MAX_ANCHORS_PER_ROOT,
             RootKind::Dir if self.is_empty => MAX_ANCHORS_PER_ROOT,
-            RootKind::Dir if !self.link_targets.is_empty() => 1,
+            RootKind::Dir if self.is_link() => 1,
             _ => 0,
         };
         let mut anchors: BTreeSet<PathBuf> = existing_parents(&self.path, wanted).collect();
-        if let Some((end, links)) = self.link_targets.split_last() {
+        if let Some((end, links)) = self.link_steps.split_last() {
             anchors.extend(links.iter().flat_map(|link| existing_parents(link, 1)));
-            if self.is_empty || RootKind::of_path(end) == RootKind::Missing {
-                anchors.extend(existing_parents(end, MAX_ANCHORS_PER_ROOT));
-            }
+            let wanted = match RootKind::of_path(end) {
+                RootKind::File => 1,
+                RootKind::Dir if !self.is_empty => 0,
+                _ => MAX_ANCHORS_PER_ROOT,
+            };
+            anchors.extend(existing_parents(end, wanted));
         }
         anchors
     }
@@ -124,10 +157,32 @@ fn existing_parents(path: &Path, limit: usize) -> impl Iterator<Item = PathBuf> 
     path.ancestors().skip(1).filter(|parent| parent.is_dir()).take(limit).map(Path::to_owned)
 }
 
-/// The paths to which a symbolic link leads, link by link. Empty if the path is no symbolic link.
-fn link_targets(path: &Path) -> Vec<PathBuf> {
-    let next = |at: &PathBuf| Some(resolve_parents(&at.parent()?.join(std::fs::read_link(at).ok()?)));
-    std::iter::successors(next(&path.to_owned()), next).take(MAX_LINKS).collect()
+/// The further symbolic links on the way from a link, also those to directories, and last the path at their
+/// end. Empty if the path is no symbolic link.
+fn link_steps(path: &Path) -> Vec<PathBuf> {
+    let mut steps = Vec::new();
+    if !path.is_symlink() {
+        return steps;
+    }
+    let mut at = PathBuf::new();
+    let mut left: Vec<_> = path.components().rev().map(|part| part.as_os_str().to_owned()).collect();
+    while let Some(part) = left.pop() {
+        match part.as_encoded_bytes() {
+            b"." => continue,
+            b".." => _ = at.pop(),
+            _ => at.push(part),
+        }
+        if let Ok(target) = std::fs::read_link(&at)
+            && steps.len() < MAX_LINKS
+        {
+            steps.push(at.clone());
+            at.pop();
+            left.extend(target.components().rev().map(|part| part.as_os_str().to_owned()));
+        }
+    }
+    steps.push(at);
+    // The first one is the path itself.
+    steps.split_off(1)
 }
 
 /// Resolves the symbolic links in each component but the last. Components that do not exist stay as they are.

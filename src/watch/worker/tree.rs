@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::root::{Root, RootKind};
 use super::rule_files::{RuleEdit, RuleFiles};
+use crate::watch::fs::{FileSignature, Links, starts_with};
 use crate::watch::options::Compare;
 use crate::watch::queue::{RawEvent, RawEventKind};
 use crate::watch::snapshot::{
@@ -93,7 +94,8 @@ impl WatchedTree {
         }
         let mut comparer = FileComparer::new(options);
         for path in racy {
-            if let Comparison::Changed(settled) = comparer.compare(&path, None, false)
+            if let Comparison::Changed(settled) =
+                comparer.compare(&path, None, false, self.sync.filter.links(&path))
                 && let Some(file) = self.sync.snapshot().file_mut(&path)
             {
                 *file = settled;
@@ -127,17 +129,40 @@ impl WatchedTree {
             }
             placed = Some(wanted);
         }
+        let linked = self.changed_linked_files().into_iter();
+        events.extend(linked.map(|(path, _)| RawEvent::new(path, RawEventKind::Written)));
         events
     }
 
-    /// Takes an event for a path that may be a root, or lie above one.
-    pub(super) fn check_root_path(&mut self, path: &Path) -> RootCheck {
+    /// The roots that are links to files, and differ from the snapshot, with their signatures.
+    pub(super) fn changed_linked_files(&self) -> Vec<(PathBuf, Option<FileSignature>)> {
+        let snapshot = self.sync.snapshot();
+        let linked = self.roots.iter().filter(|root| root.kind == RootKind::File && root.is_link());
+        let found = linked.map(|root| (&root.path, FileSignature::of_path_with(&root.path, Links::Follow)));
+        let found = found.map(|(path, found)| (path, found.ok().filter(FileSignature::has_content)));
+        let differs = |path: &Path, found: &Option<FileSignature>| match (snapshot.file(path), found) {
+            (Some(known), Some(found)) => !known.is_unchanged(found),
+            (known, found) => known.is_some() != found.is_some(),
+        };
+        found
+            .filter(|(path, found)| differs(path, found))
+            .map(|(path, found)| (path.clone(), found))
+            .collect()
+    }
+
+    /// Whether a path is a root and a symbolic link.
+    pub(super) fn is_root_link(&self, path: &Path) -> bool {
+        self.roots.iter().any(|root| root.is_link() && root.path == path)
+    }
+
+    /// Takes an event for a path that may be a root, lie above one, or lie on the way of its links.
+    pub(super) fn check_root_event(&mut self, event: &RawEvent) -> RootCheck {
         let mut check = RootCheck::default();
         for index in 0..self.roots.len() {
-            if self.roots[index].depends_on(path) {
-                self.check_root(index, path, &mut check);
-                // A missing root may have an existing parent now.
-                check.needs_anchors |= self.roots[index].kind == RootKind::Missing;
+            if self.roots[index].depends_on(&event.path) {
+                check.events.extend(self.roots[index].event_through_link(event));
+                self.check_root(index, &event.path, &mut check);
+                check.needs_anchors |= self.roots[index].needs_anchors_after(&event.path);
             }
         }
         self.with_anchors(check)
@@ -208,7 +233,8 @@ impl WatchedTree {
                 return;
             }
             (RootKind::File, RootKind::File | RootKind::Missing)
-                if home_extent == HomeExtent::RootFiles { is_missing: false } && event_path == path =>
+                if home_extent == HomeExtent::RootFiles { is_missing: false }
+                    && !starts_with(home, event_path) =>
             {
                 return;
             }

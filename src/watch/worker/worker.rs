@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::change_tracker::{BurstResult, ChangeTracker};
-use super::poller::{Poller, scan, thread_cpu_time};
+use super::poller::{Poller, ScanDiff, scan, thread_cpu_time};
 use super::root::{Root, RootKind};
 use super::{rule_files::RuleFiles, tree::WatchedTree};
 use crate::change::{Batch, Change};
@@ -149,8 +149,18 @@ impl Worker {
             self.scan_all();
             return;
         }
-        let diffs = self.poller.quick_scan(&self.changes.tree.sync, now);
+        let mut diffs = self.poller.quick_scan(&self.changes.tree.sync, now);
+        if !diffs.is_empty() {
+            self.scan_linked_files(&mut diffs);
+        }
         self.changes.take_scan(diffs, Instant::now());
+    }
+
+    /// Adds the roots that are links to files. After other paths, so that the change of a target in a tree is one
+    /// batch with that of the link.
+    fn scan_linked_files(&self, diffs: &mut Vec<ScanDiff>) {
+        let linked = self.changes.tree.changed_linked_files().into_iter();
+        diffs.extend(linked.map(|(path, signature)| ScanDiff::File(path, signature)));
     }
 
     fn scan_all(&mut self) {
@@ -161,7 +171,8 @@ impl Worker {
             self.changes.tree.rule_files.scan_outside();
         }
         let polled = |dir: &SnapshotDir| dir.coverage == Coverage::Polling;
-        let (diffs, cpu_time_elsewhere) = scan(self.sync(), polled);
+        let (mut diffs, cpu_time_elsewhere) = scan(self.sync(), polled);
+        self.scan_linked_files(&mut diffs);
         let cpu_time = thread_cpu_time().saturating_sub(before) + cpu_time_elsewhere;
         let ended = Instant::now();
         self.changes.take_scan(diffs, ended);
@@ -253,9 +264,10 @@ impl Worker {
         true
     }
 
-    /// Whether a further scan finds nothing more after scans have found several changes.
+    /// Whether a further scan finds nothing more after scans have found several changes, or one of a link, whose
+    /// target may belong to a tree.
     fn has_scan_settled(&mut self, now: Instant) -> bool {
-        if self.poller.is_active && self.changes.recorded() > 1 {
+        if self.poller.is_active && (self.changes.recorded() > 1 || self.changes.has_root_link()) {
             self.scan_all();
         }
         self.changes.debouncer.deadline().is_none_or(|deadline| deadline <= now)

@@ -60,6 +60,32 @@ fn a_variable_that_is_not_set_is_named_once() {
 }
 
 #[test]
+fn an_environment_file_is_a_link_into_a_directory_that_is_swapped() {
+    for mode in ["event", "stat"] {
+        let sandbox = Sandbox::new();
+        let conf = sandbox.outside().join("conf");
+        let version = |number: usize| {
+            let dir = conf.join(format!("..{number}"));
+            std::fs::create_dir_all(&dir).unwrap();
+            std::fs::write(dir.join("env"), format!("WHO={number}\n")).unwrap();
+            std::os::unix::fs::symlink(&dir, conf.join("next")).unwrap();
+            std::fs::rename(conf.join("next"), conf.join("..data")).unwrap();
+        };
+        version(1);
+        std::os::unix::fs::symlink(conf.join("..data/env"), sandbox.path(".env")).unwrap();
+        let mut command = sandbox.devrun();
+        command.args(["-m", mode, "--env-file", ".env", "-i", "got*", "--", "sh", "-c", PRINT]);
+        let run = TestProcess::start(&mut command);
+        wait_until("COMMAND has started", || got(&sandbox, "WHO=1"));
+        version(2);
+        wait_until("COMMAND has the new version", || got(&sandbox, "WHO=2"));
+        std::fs::write(sandbox.path(".env"), "WHO=3\n").unwrap();
+        wait_until("COMMAND has what was written through the link", || got(&sandbox, "WHO=3"));
+        assert_eq!(run.count(".env changed"), 2, "{:#?}", run.lines());
+    }
+}
+
+#[test]
 fn a_bad_environment_file_stops_the_launch() {
     let sandbox = Sandbox::new();
     sandbox.write(".env", "GOOD=1\n\nthis is bad\n");

@@ -9,6 +9,8 @@ mod in_progress;
 /// Overflows and exhausted limits. Linux, because these are limits of inotify.
 #[cfg(target_os = "linux")]
 mod limits;
+/// Roots and named files that are symbolic links.
+mod links;
 /// Random histories: at the end the snapshot equals the tree.
 mod random;
 /// Roots that come, go and are replaced.
