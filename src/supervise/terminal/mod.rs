@@ -4,4 +4,4 @@ mod job_control;
 mod own_terminal;
 
 pub(super) use job_control::{JobControl, StopReason};
-pub use own_terminal::{Cbreak, die_by, in_foreground, is_ignored, stop_group, stop_self, unblock_signals};
+pub use own_terminal::{die_by, in_foreground, is_ignored, stop_group, stop_self, unblock_signals};

@@ -5,9 +5,7 @@ use std::io;
 use std::os::fd::AsFd;
 
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, setrlimit};
-use rustix::termios::{
-    LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetpgrp, tcsetattr, tcsetpgrp,
-};
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr, tcsetpgrp};
 
 use crate::supervise::signal::Signal;
 use crate::supervise::sys::signals::{self, kill_own_group, kill_self, own_group};
@@ -47,56 +45,6 @@ fn from_background<T>(run: impl FnOnce() -> T) -> T {
     let result = run();
     before.restore();
     result
-}
-
-/// Cbreak mode of the terminal on standard input: keys arrive without Enter and without echo, and Ctrl-C and
-/// Ctrl-Z still send signals.
-///
-/// Dropping it restores the terminal.
-#[derive(Debug)]
-pub struct Cbreak {
-    before: Termios,
-}
-
-impl Cbreak {
-    /// Enters the mode.
-    ///
-    /// # Errors
-    /// If standard input is no terminal, or if this process is not in its foreground.
-    pub fn enter() -> io::Result<Self> {
-        let cbreak = Self { before: modes().ok_or(io::ErrorKind::NotConnected)? };
-        cbreak.resume()?;
-        Ok(cbreak)
-    }
-
-    /// Restores the terminal, for example before this process stops itself.
-    pub fn suspend(&self) {
-        if in_foreground() {
-            let _ = set_modes(&self.before);
-        }
-    }
-
-    /// Enters the mode again after [`Cbreak::suspend`].
-    ///
-    /// # Errors
-    /// If the terminal is gone, or if this process is not in its foreground now.
-    pub fn resume(&self) -> io::Result<()> {
-        if !in_foreground() {
-            return Err(io::Error::from(io::ErrorKind::NotConnected));
-        }
-        let mut modes = self.before.clone();
-        // The child is in the background. With TOSTOP it would be stopped for writing.
-        modes.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO | LocalModes::TOSTOP);
-        modes.special_codes[SpecialCodeIndex::VMIN] = 1;
-        modes.special_codes[SpecialCodeIndex::VTIME] = 0;
-        set_modes(&modes)
-    }
-}
-
-impl Drop for Cbreak {
-    fn drop(&mut self) {
-        self.suspend();
-    }
 }
 
 /// Unblocks all signals in this thread. A program whose caller had blocked a signal could not be ended by it. Call

@@ -25,6 +25,6 @@ mod signals;
 mod soak;
 /// Sockets that devrun hands over, and its answers on them without a server: TCP, Unix, UDP, ports in use.
 mod sockets;
-/// Signals, keys and job control on a real terminal.
+/// Signals, typed commands and job control on a real terminal.
 #[cfg(target_os = "linux")]
 mod terminal;

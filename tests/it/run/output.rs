@@ -175,7 +175,7 @@ fn a_status_line_shows_a_long_build_and_disappears() {
     std::fs::write(gate, "go on\n").unwrap();
     terminal.expect("child");
     assert_eq!(terminal.screen().iter().filter(|line| line.contains("building (")).count(), 0);
-    terminal.send("q");
+    terminal.line("q");
     terminal.wait();
     terminal.expect("stopped after");
     let screen = terminal.screen();
@@ -239,7 +239,7 @@ fn a_status_line_shows_readiness_and_responses_in_flight() {
     wait_until("the status line ends with the client", || {
         !terminal.screen().iter().any(|line| line.contains("waiting for 1 response"))
     });
-    terminal.send("q");
+    terminal.line("q");
     terminal.wait();
 }
 
@@ -280,23 +280,23 @@ fn a_terminal_with_stopped_output_delays_no_restart() {
     for _ in 0..3 {
         terminal.expect("word");
     }
-    terminal.send("q");
+    terminal.line("q");
     assert_eq!(terminal.wait().code(), Some(0));
 }
 
 #[test]
-fn escape_sequences_are_no_keys() {
+fn escape_sequences_are_no_commands() {
     let sandbox = Sandbox::new();
     let script = "echo child $DEVRUN_GENERATION; printf '\\033[6n'; exec sleep 100";
     let mut terminal = Pty::devrun(&sandbox, &["--", "sh", "-c", script]);
     terminal.expect("\x1b[6n");
-    wait_until("devrun reads keys", || terminal.modes() == (false, false));
     // The cursor position, F2, an arrow, F5, Alt-q, a mouse event, the background colour.
     terminal.send("\x1b[12;40R\x1bOQ\x1b[A\x1b[15~\x1bq\x1b[<0;10;5M\x1b]11;rgb:0000/0000/0000\x1b\\\n");
-    terminal.send("?");
+    terminal.expect("input goes to devrun");
+    terminal.line("?");
     terminal.expect("q quit");
     assert!(!terminal.seen().contains("child 2"), "{}", terminal.seen());
-    terminal.send("q");
+    terminal.line("q");
     assert_eq!(terminal.wait().code(), Some(0));
 }
 
@@ -382,7 +382,7 @@ fn the_child_has_a_terminal_of_the_right_size_with_and_without_a_proxy() {
         terminal.expect("\x1b[31mred\x1b[0m\r\n");
         terminal.resize(60);
         terminal.expect("30 60\r\n");
-        terminal.send("q");
+        terminal.line("q");
         assert_eq!(terminal.wait().code(), Some(0));
     }
 }
@@ -408,7 +408,7 @@ fn control_and_bidirectional_characters_in_paths_are_escaped() {
     terminal.expect("a\\u{202e}b\\u{1b}[2Jc\\nd.py created");
     sandbox.write("مرحبا 世界 🦀.py", "");
     terminal.expect("مرحبا 世界 🦀.py created");
-    terminal.send("q");
+    terminal.line("q");
     terminal.wait();
 }
 
@@ -422,6 +422,6 @@ fn clear_empties_the_screen_before_each_restart_and_only_on_a_terminal() {
     terminal.expect("child 2");
     let screen = terminal.screen();
     assert!(!screen.iter().any(|line| line == "child 1"), "{screen:#?}");
-    terminal.send("q");
+    terminal.line("q");
     terminal.wait();
 }

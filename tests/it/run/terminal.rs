@@ -1,4 +1,4 @@
-//! Signals, keys and job control as a shell user expects them, under a real shell on a real terminal.
+//! Signals, typed commands and job control as a shell user expects them, under a real shell on a real terminal.
 
 use crate::support::pty::{Pty, state, wait_for_state};
 use crate::support::sandbox::{Sandbox, example, lives, wait_for, wait_until};
@@ -82,7 +82,6 @@ fn ctrl_z_stops_the_whole_tree_and_fg_continues_it() {
     let up = logged(&sandbox, "up", 3);
     let devrun = parent(up[0]);
     for _ in 0..2 {
-        wait_until("devrun reads keys", || shell.modes() == (false, false));
         shell.send("\x1a");
         shell.expect("Stopped");
         for pid in up.iter().chain([&devrun]) {
@@ -93,22 +92,20 @@ fn ctrl_z_stops_the_whole_tree_and_fg_continues_it() {
         for pid in &up {
             wait_for_state("everybody goes on", *pid, &[Some('S')]);
         }
-        wait_until("devrun reads keys again", || shell.modes() == (false, false));
-        shell.send("w");
+        shell.line("w");
         shell.expect("COMMAND has not been restarted");
     }
-    shell.send("q");
+    shell.line("q");
     assert_eq!(shell.status(), 0);
     assert!(up.iter().all(|pid| !lives(*pid)));
 }
 
 #[test]
-fn bg_goes_on_without_keys_and_fg_brings_them_back() {
+fn bg_goes_on_without_commands_and_fg_brings_them_back() {
     let sandbox = Sandbox::new();
     let mut shell = Pty::shell(&sandbox);
     shell.run(&format!("devrun -- {}", child(&sandbox, "log {}/log up sleep")));
     let up = logged(&sandbox, "up", 1)[0];
-    wait_until("devrun reads keys", || shell.modes() == (false, false));
     shell.send("\x1a");
     shell.expect("Stopped");
     shell.run("bg");
@@ -119,8 +116,7 @@ fn bg_goes_on_without_keys_and_fg_brings_them_back() {
     shell.run("fg");
     sandbox.write("app.py", "two");
     logged(&sandbox, "up", 3);
-    wait_until("devrun reads keys again", || shell.modes() == (false, false));
-    shell.send("q");
+    shell.line("q");
     assert_eq!(shell.status(), 0);
 }
 
@@ -142,7 +138,6 @@ fn a_devrun_started_in_the_background_is_not_stopped() {
     shell.expect("still 2 here");
     shell.run("fg");
     sandbox.write("app.py", "again");
-    wait_until("devrun reads keys", || shell.modes() == (false, false));
     shell.send("\x03");
     assert_eq!(shell.status(), 130);
 }
@@ -221,7 +216,7 @@ fn a_prompt_reads_lines_before_and_after_a_restart() {
     );
     for round in 1..=3 {
         shell.expect("(Pdb) ");
-        // The child also gets the letters of devrun's keys.
+        // The child also gets lines that would be commands to devrun.
         shell.run(&format!("rpw{round}"));
         shell.expect("(Pdb) ");
         logged(&sandbox, "up", round);
@@ -329,29 +324,61 @@ fn a_child_that_uses_the_terminal_without_owning_it_is_named_with_the_remedy() {
 }
 
 #[test]
-fn keys_do_their_documented_actions_and_do_not_reach_the_child() {
+fn a_letter_and_enter_is_a_command_and_does_not_reach_the_child() {
     let sandbox = Sandbox::new();
     let mut shell = Pty::shell(&sandbox);
     shell.run(&format!("devrun -- {}", child(&sandbox, "log {}/log up read {}/read sleep")));
+    shell.expect("h and Enter lists the commands");
     logged(&sandbox, "up", 1);
-    wait_until("devrun reads keys", || shell.modes() == (false, false));
-    shell.send("?");
-    shell.expect("r restart now, p pause or resume, w why did it restart, q quit");
-    shell.send("r");
+    for help in ["?", "h"] {
+        shell.line(help);
+        shell.expect("r restart now, p pause or resume, w why did it restart, q quit");
+    }
+    shell.line("r");
     logged(&sandbox, "up", 2);
-    shell.send("p");
+    shell.line(" P");
     shell.expect("paused");
     sandbox.write("src/app.py", "one");
     shell.expect("src/app.py created");
-    shell.send("p");
+    shell.line("p");
     shell.expect("resumed");
     logged(&sandbox, "up", 3);
-    shell.send("w");
+    shell.line("w");
     shell.expect("generation 2, as requested");
     shell.expect("generation 3, src/app.py");
-    shell.send("xyz0\n q");
+    assert_eq!(shell.modes(), (true, true));
+    shell.line("q");
     assert_eq!(shell.status(), 0);
-    assert!(!sandbox.outside().join("read").exists(), "a key reached the child");
+    assert!(!sandbox.outside().join("read").exists(), "a command reached the child");
+}
+
+/// A debugger asks, and its user does not know that devrun reads the terminal.
+#[test]
+fn a_line_that_is_no_command_is_answered_by_one_line_and_does_nothing_else() {
+    let sandbox = Sandbox::new();
+    let mut shell = Pty::shell(&sandbox);
+    shell.run(&format!("devrun -- {}", child(&sandbox, "log {}/log up read {}/read sleep")));
+    let up = logged(&sandbox, "up", 1);
+    for line in ["p request.path", "quit", "n", "rq", "p\x15w q"] {
+        shell.line(line);
+        shell.expect("input goes to devrun");
+        assert!(shell.expect("\r\n").contains("`--stdin inherit`"));
+    }
+    // Neither letters without Enter nor Ctrl-D on an empty line do anything. Ctrl-D ends no line.
+    shell.send("\x04\x04rq");
+    shell.send("\x04p\n");
+    shell.expect("input goes to devrun");
+    shell.send("\n \n\x04h\n");
+    let words = shell.expect("r restart now");
+    assert!(!words.contains("input goes to devrun"), "{words}");
+    assert_eq!(pids(&sandbox, "up"), up);
+    let seen = shell.seen();
+    assert_eq!(seen.matches("input goes to devrun").count(), 6, "{seen}");
+    assert!(!seen.contains("paused"), "{seen}");
+    shell.send("w\nq\n");
+    shell.expect("COMMAND has not been restarted");
+    assert_eq!(shell.status(), 0);
+    assert!(!sandbox.outside().join("read").exists(), "a line reached the child");
 }
 
 /// The signal usually arrives during the first walk. At any other moment it must not be lost either.
@@ -386,10 +413,9 @@ fn devrun_works_as_a_session_leader_without_a_shell() {
     let mut terminal =
         Pty::devrun(&sandbox, &["--", "sh", "-c", "echo child $DEVRUN_GENERATION; exec sleep 100"]);
     terminal.expect("child 1");
-    wait_until("devrun reads keys", || terminal.modes() == (false, false));
-    terminal.send("r");
+    terminal.line("r");
     terminal.expect("child 2");
-    terminal.send("q");
+    terminal.line("q");
     assert_eq!(terminal.wait().code(), Some(0));
     assert_eq!(terminal.modes(), (true, true));
 }

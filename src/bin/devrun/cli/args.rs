@@ -252,7 +252,7 @@ pub(crate) struct RunOptions {
     /// Standard input of COMMAND: pipe, null or inherit [default: pipe]
     ///
     /// pipe: an empty pipe that stays open, because some tools exit at end of file. null: /dev/null.
-    /// inherit: the standard input of devrun.
+    /// inherit: the standard input of devrun, for a debugger. Otherwise the lines that you type are commands to devrun.
     /// Example: `devrun --stdin inherit -- python -i app.py`
     #[arg(long, value_name = "FROM", hide_possible_values = true, hide_short_help = true,
         value_parser = one_of(&[("pipe", Stdin::Pipe), ("null", Stdin::Null), ("inherit", Stdin::Inherit)]))]

@@ -54,6 +54,7 @@ Examples:
   devrun explain downloads/a.zip                 which rule applies to a path
   devrun doctor                                  find problems of this project and machine
 
+On a terminal, a letter and Enter is a command: r restart, p pause, w why, q quit, h help.
 Every option is a key of devrun.toml and a variable: --stop-timeout 5s is `stop-timeout = \"5s\"` in the
 table [run], or DEVRUN_STOP_TIMEOUT=5s. Command line > environment > profile > devrun.toml > default.
 

@@ -91,7 +91,7 @@ impl Reporter {
     /// Reports that restarts are paused, or resumed.
     pub(crate) fn pause(&self, paused: bool, terminal: &mut Terminal) {
         let (keys, line) = if paused {
-            (event("paused"), "paused: changes are remembered until p is pressed again")
+            (event("paused"), "paused: changes are remembered until p and Enter")
         } else {
             (event("resumed"), "resumed")
         };

@@ -1,4 +1,4 @@
-//! The main loop of a run: events of the session, signals, keys, and edits of devrun.toml.
+//! The main loop of a run: events of the session, signals, typed commands, and edits of devrun.toml.
 //!
 //! All of it runs on the main thread, because the kernel kills COMMAND when the thread that started it ends.
 
@@ -10,7 +10,7 @@ use devrun::supervise::{self, Phase, Request, Signal, SupervisorExit, terminal a
 use devrun::{Options, watch};
 use tokio::runtime::{Builder, Runtime};
 
-use super::keyboard::{Input, Keyboard};
+use super::input::{Input, TerminalInput};
 use super::session_options::{child_owns_terminal, first_options, next_options, start_error};
 use super::signals::{Signals, StopSequence, was_interrupted};
 use crate::config::{Reload, Settings};
@@ -20,8 +20,14 @@ use crate::ui::{CliError, ExitCode, Terminal};
 /// Interval at which the status line is updated.
 const STATUS_INTERVAL: Duration = Duration::from_millis(250);
 
-/// The answer to the key `?`.
-const KEYS_HELP: &str = "r restart now, p pause or resume, w why did it restart, q quit, ? show the keys";
+/// The answer to the command `h`.
+const COMMANDS_HELP: &str =
+    "a letter and Enter: r restart now, p pause or resume, w why did it restart, q quit, h show the commands";
+/// The line at the start on a terminal.
+const COMMANDS_HINT: &str = "h and Enter lists the commands";
+/// The answer to a line that is no command.
+const OTHER_LINE: &str = "input goes to devrun, which reads only commands: h and Enter lists them; \
+                          `--stdin inherit` gives the terminal to COMMAND, for example for a debugger";
 
 /// Runs COMMAND until devrun is asked to stop.
 ///
@@ -48,7 +54,7 @@ pub(crate) fn event_loop() -> Result<Runtime, CliError> {
 /// A run of devrun, which consists of one session, or of several if devrun.toml is edited.
 struct MainLoop<'a> {
     signals: Signals,
-    keyboard: Keyboard,
+    input: TerminalInput,
     /// The running session.
     session: Option<Handle>,
     settings: Settings,
@@ -75,7 +81,7 @@ impl<'a> MainLoop<'a> {
             Signals::listen().map_err(|error| CliError::failed_to("install signal handlers", &error))?;
         Ok(Self {
             signals,
-            keyboard: Keyboard::Unused,
+            input: TerminalInput::Unused,
             session: None,
             next_settings: None,
             stop_sequence: StopSequence::default(),
@@ -102,7 +108,7 @@ impl<'a> MainLoop<'a> {
             let Some(settings) = self.next_settings.take() else {
                 return Ok(self.stop_sequence.exit_code(exit));
             };
-            self.keyboard = Keyboard::Unused;
+            self.input = TerminalInput::Unused;
             (session, options) = self.restart_session(*settings, options).await?;
         }
     }
@@ -157,8 +163,12 @@ impl<'a> MainLoop<'a> {
 
     fn session_started(&mut self, session: &Session, options: &Options) {
         self.child_owns_terminal = child_owns_terminal(options);
-        self.keyboard = if self.child_owns_terminal { Keyboard::open_for_child() } else { Keyboard::open() };
+        self.input =
+            if self.child_owns_terminal { TerminalInput::open_for_child() } else { TerminalInput::open() };
         self.reporter.session_started(options, self.terminal);
+        if self.session.is_none() && self.input.takes_commands() && self.terminal.is_terminal() {
+            self.reporter.inform(COMMANDS_HINT, self.terminal);
+        }
         self.stop_sequence.session_started();
         self.session = Some(session.handle());
         if self.paused {
@@ -172,7 +182,7 @@ impl<'a> MainLoop<'a> {
         }
     }
 
-    /// Handles events, signals and keys until the session ends.
+    /// Handles events, signals and typed commands until the session ends.
     async fn run_session(&mut self, session: &mut Session) -> SupervisorExit {
         loop {
             tokio::select! {
@@ -189,7 +199,7 @@ impl<'a> MainLoop<'a> {
                     Some(event) => self.handle_event(&event),
                     None => return SupervisorExit::Asked,
                 },
-                input = self.keyboard.next() => self.handle_input(input),
+                input = self.input.next() => self.handle_input(input),
                 () = tick(self.reporter.needs_ticks()) => self.reporter.tick(Instant::now(), self.terminal),
             }
         }
@@ -203,7 +213,6 @@ impl<'a> MainLoop<'a> {
     }
 
     fn handle_event(&mut self, event: &Event) {
-        self.keyboard.resume();
         self.report(event);
         match event {
             Event::Watch(watch::Event::Changed(batch)) if self.has_config_file(batch) => {
@@ -274,10 +283,7 @@ impl<'a> MainLoop<'a> {
                 self.suspended_by_signal = true;
                 self.send(Request::Suspend);
             }
-            Signal::CONT => {
-                self.send(Request::Continue);
-                self.keyboard.resume();
-            }
+            Signal::CONT => self.send(Request::Continue),
             Signal::WINCH => self.send(Request::Resized),
             signal => self.stop_by_signal(signal),
         }
@@ -286,7 +292,6 @@ impl<'a> MainLoop<'a> {
     /// Stops this process until SIGCONT arrives.
     fn child_suspended(&mut self) {
         self.terminal.drain();
-        self.keyboard.suspend();
         if std::mem::take(&mut self.suspended_by_signal) { tty::stop_self() } else { tty::stop_group() }
     }
 
@@ -307,24 +312,17 @@ impl<'a> MainLoop<'a> {
 
     fn handle_input(&mut self, input: Input) {
         match input {
-            Input::Key(key) => self.handle_key(key),
-            Input::Hangup if self.signals.handles_hangup() => self.stop_by_signal(Signal::HUP),
-            Input::Hangup => {}
-        }
-    }
-
-    fn handle_key(&mut self, key: u8) {
-        match key {
-            b'r' => self.send(Request::Restart),
-            b'p' => self.toggle_pause(),
-            b'w' => self.reporter.explain_restarts(Instant::now(), self.terminal),
-            b'q' => {
+            Input::Restart => self.send(Request::Restart),
+            Input::TogglePause => self.toggle_pause(),
+            Input::ExplainRestarts => self.reporter.explain_restarts(Instant::now(), self.terminal),
+            Input::Quit => {
                 let request = self.stop_sequence.request(Instant::now());
                 self.stop(request);
             }
-            b'?' | b'h' => self.reporter.inform(KEYS_HELP, self.terminal),
-            b'\n' | b'\r' => self.terminal.eprintln(""),
-            _ => {}
+            Input::Help => self.reporter.inform(COMMANDS_HELP, self.terminal),
+            Input::OtherLine => self.reporter.inform(OTHER_LINE, self.terminal),
+            Input::Hangup if self.signals.handles_hangup() => self.stop_by_signal(Signal::HUP),
+            Input::Hangup => {}
         }
     }
 

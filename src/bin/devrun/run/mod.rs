@@ -1,6 +1,6 @@
-//! `devrun -- COMMAND`: runs a session, and handles signals, keys and edits of devrun.toml meanwhile.
+//! `devrun -- COMMAND`: runs a session, and handles signals, typed commands and edits of devrun.toml meanwhile.
 
-mod keyboard;
+mod input;
 mod main_loop;
 mod session_options;
 mod signals;

@@ -79,7 +79,7 @@ impl StopSequence {
         self.request(now)
     }
 
-    /// The key `q` was pressed, or a signal arrived.
+    /// The command `q` was typed, or a signal arrived.
     pub(super) fn request(&mut self, now: Instant) -> Option<Request> {
         match self.requested_at {
             None => {
