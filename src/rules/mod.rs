@@ -10,6 +10,7 @@ mod lint;
 mod dir_rules;
 mod sources;
 mod rule_file;
+mod content;
 mod git;
 mod pattern;
 mod path_key;

@@ -31,7 +31,7 @@ pub struct Options {
     pub files: Vec<PathBuf>,
     /// Whether to read `.gitignore`, `.git/info/exclude` and `core.excludesFile`.
     pub vcs: bool,
-    /// Whether to use the built-in rules for version control, caches and editors' temporary files.
+    /// Whether to use the built-in rules for version control, caches, editors' temporary files and data.
     pub builtin: bool,
     /// The values of git's configuration that matter to rules. See [`GitEnv::ask`].
     pub git: GitEnv,

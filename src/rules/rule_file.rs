@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::pattern::{Case, Pattern, PatternIndex, Query};
 use super::verdict::{Defect, DefectKind, Layer};
+use super::{content, path_key};
 
 /// Maximum size of a rule file. git ignores larger ones too.
 const MAX_FILE_SIZE: u64 = 100 << 20;
@@ -17,6 +18,8 @@ pub(super) struct RuleFile {
     /// The path of the file; `None` for patterns of the options and the built-in table.
     pub(super) source: Option<PathBuf>,
     pub(super) layer: Layer,
+    /// Whether this is the table of data, whose rules match files only.
+    pub(super) is_data: bool,
     /// The content as it was read.
     pub(super) content: Vec<u8>,
     /// The rules, in the order of their lines.
@@ -97,7 +100,7 @@ impl RuleFile {
             text_start = line_start;
         }
         let index = PatternIndex::new(rules.iter().map(|rule| &rule.pattern), case);
-        Self { source, layer, content, rules, read_error: None, index }
+        Self { source, layer, is_data: false, content, rules, read_error: None, index }
     }
 
     /// Makes a source of patterns that are not lines of a file: nothing is trimmed, and `#` starts no
@@ -114,7 +117,8 @@ impl RuleFile {
             rules.push(RuleLine { line_start: start, start, end, number: index as u32 + 1, pattern });
         }
         let index = PatternIndex::new(rules.iter().map(|rule| &rule.pattern), case);
-        Self { source: None, layer: Layer::Patterns, content, rules, read_error: None, index }
+        let layer = Layer::Patterns;
+        Self { source: None, layer, is_data: false, content, rules, read_error: None, index }
     }
 
     /// Whether case counts for these rules.
@@ -130,6 +134,16 @@ impl RuleFile {
     /// The last rule that matches, as an index into [`RuleFile::rules`].
     pub(super) fn last_match(&self, query: Query<'_>) -> Option<u32> {
         self.index.last_match(query, |index| &self.rules[index as usize].pattern)
+    }
+
+    /// The last rule that matches and, in the table of data, holds for the content of the file with this key.
+    pub(super) fn deciding(&self, query: Query<'_>, key: &[u8]) -> Option<u32> {
+        if !self.is_data {
+            return self.last_match(query);
+        }
+        let index = if query.is_dir() { None } else { self.last_match(query) }?;
+        let pattern = self.text(&self.rules[index as usize]);
+        content::is_data(pattern, path_key::path_from(key)).then_some(index)
     }
 
     /// Calls `visit` with the index of each rule that matches, in no particular order.

@@ -20,7 +20,7 @@ use crate::sync;
 ///
 /// Rule files are read when a directory is first asked about, and kept until [`Rules::forget`]. A question
 /// about an entry of a directory that was asked about before makes no system call and takes no exclusive
-/// lock.
+/// lock, except that the built-in rules look into a file such as `app.db`, whose content says what it is.
 ///
 /// ```
 /// use devrun::rules::{EntryKind, Options, Rules};

@@ -76,7 +76,7 @@ impl Sources {
         let mut query = Query::new(name, None, kind);
         self.list.iter().find_map(|Source { file, prefix }| {
             query.path = prefix.and_then(|len| key.get(len..));
-            file.last_match(query).map(|index| (file, index))
+            file.deciding(query, key).map(|index| (file, index))
         })
     }
 }
@@ -90,7 +90,8 @@ pub(super) struct GlobalSources {
     files: Vec<Arc<RuleFile>>,
     /// The file of `core.excludesFile`.
     pub(super) git_excludes: Option<Arc<RuleFile>>,
-    builtin: Option<Arc<RuleFile>>,
+    /// The built-in tables, which decide last.
+    builtin: Vec<Arc<RuleFile>>,
     /// For each root, the directory where its nested rule files begin: the top of its repository, or the root
     /// itself.
     pub(super) tops: Vec<PathBuf>,
@@ -120,7 +121,7 @@ impl GlobalSources {
             patterns: Arc::new(RuleFile::from_patterns(&options.patterns, case)),
             files,
             git_excludes,
-            builtin: options.builtin.then(|| Arc::new(builtin(case))),
+            builtin: if options.builtin { builtin(case).map(Arc::new).into() } else { Vec::new() },
             outside_files: outside_files(options, &tops),
             tops,
         })
@@ -166,13 +167,19 @@ fn outside_files(options: &Options, tops: &[PathBuf]) -> Vec<PathBuf> {
     files
 }
 
-/// The built-in table, the lowest layer: names that no project gives to its sources. A verdict names its lines
-/// by number.
+/// The built-in tables, the lowest layer: names that no project gives to its sources. A verdict names the
+/// pattern.
 ///
-/// The table contains only what version control, editors, desktops and language runtimes write next to
-/// sources. Result directories such as `target/`, `build/` and `dist/` are left to the project's own ignore
-/// files, because in some projects such a directory contains sources. A missed edit is worse than one
-/// needless restart. Any other layer can take a name back with `!`.
-fn builtin(case: Case) -> RuleFile {
-    RuleFile::parse(None, Layer::Builtin, include_bytes!("builtin.watchignore").to_vec(), case)
+/// The first table contains what version control, editors, desktops and language runtimes write next to
+/// sources. The second one contains data: what programs save, and no program is started again for. Case does
+/// not count there, and a directory is never data by its name.
+///
+/// Result directories such as `target/`, `build/` and `dist/` are left to the project's own ignore files,
+/// because in some projects such a directory contains sources. A missed edit is worse than one needless
+/// restart. Any other layer can take a name back with `!`.
+fn builtin(case: Case) -> [RuleFile; 2] {
+    let parse = |content: &[u8], case| RuleFile::parse(None, Layer::Builtin, content.to_vec(), case);
+    let mut data = parse(include_bytes!("data.watchignore"), Case::Insensitive);
+    data.is_data = true;
+    [parse(include_bytes!("builtin.watchignore"), case), data]
 }

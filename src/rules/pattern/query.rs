@@ -79,6 +79,11 @@ impl<'a> Query<'a> {
     pub(crate) fn new(name: &'a [u8], path: Option<&'a [u8]>, kind: EntryKind) -> Self {
         Self { name, name_bytes: ByteMask::of(name.iter().copied()), path, kind }
     }
+
+    /// Whether the entry is a directory.
+    pub(crate) fn is_dir(&self) -> bool {
+        self.kind == EntryKind::Dir
+    }
 }
 
 /// A set of bytes without regard to case, as a mask of their lowest six bits. It contains every byte that was

@@ -160,26 +160,26 @@ fn compare_all<'a>(
 
 /// Updates the snapshot for one path. Returns the kind of change, if the path has changed.
 fn update(snapshot: &mut Snapshot, filter: &Filter, path: &Path, found: Comparison) -> Option<ChangeKind> {
-    let known = snapshot.file_mut(path);
     match found {
         Comparison::Same(file) => {
             filter.stats.add_event_ignored();
             tracing::debug!(?path, "no change: same content as before");
-            if let Some(known) = known {
+            if let Some(known) = snapshot.file_mut(path) {
                 *known = file;
             }
             None
         }
         Comparison::Changed(file) | Comparison::StillChanging(file) => {
-            if let Some(known) = known {
-                *known = file;
-                return Some(ChangeKind::Modified);
-            }
-            // The rules may have changed since the event.
+            // The rules, or the content by which they decide, may have changed since the event.
             if !filter.counts_file(path) {
                 filter.stats.add_event_ignored();
                 tracing::debug!(?path, why = filter.why_not(path), "no change");
+                snapshot.remove_file(path);
                 return None;
+            }
+            if let Some(known) = snapshot.file_mut(path) {
+                *known = file;
+                return Some(ChangeKind::Modified);
             }
             snapshot.insert_file(path.parent()?, file).then_some(ChangeKind::Created)
         }

@@ -17,10 +17,10 @@ fn text(output: Output) -> String {
 
 fn project() -> Sandbox {
     let sandbox = Sandbox::new();
-    sandbox.write(".watchignore", "/downloads/\n*.log\n");
+    sandbox.write(".watchignore", "/downloads/\n*.out\n");
     sandbox.write("src/main.rs", "");
     sandbox.write("src/deep/er/lib.rs", "");
-    sandbox.write("src/noise.log", "");
+    sandbox.write("src/noise.out", "");
     sandbox.write("downloads/deep/a.zip", "");
     sandbox.write("app.py", "");
     sandbox
@@ -53,7 +53,7 @@ fn an_ignored_subtree_is_shown_by_its_top_directory_and_rule() {
     let sandbox = project();
     assert_eq!(
         list(&sandbox, &["--ignored"]),
-        "downloads/  .watchignore:1  /downloads/\nsrc/noise.log  .watchignore:2  *.log\n"
+        "downloads/  .watchignore:1  /downloads/\nsrc/noise.out  .watchignore:2  *.out\n"
     );
     let json = list(&sandbox, &["--ignored", "--format", "json", "-i", "app.*"]);
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
@@ -127,18 +127,18 @@ fn a_parent_configuration_means_the_same_in_each_directory_below() {
     sandbox.write("web/index.js", "");
     sandbox.write("web/out/made.js", "");
     sandbox.write("web/sub/out/kept.js", "");
-    sandbox.write("web/sub/x.log", "");
-    sandbox.write("web/x.log", "");
+    sandbox.write("web/sub/x.out", "");
+    sandbox.write("web/x.out", "");
     let listed = |directory: &str, args: &[&str]| {
         let mut command = sandbox.devrun();
         command.current_dir(sandbox.path(directory)).args(["list", "--flat"]).args(args);
         text(command.output().unwrap()).replace(sandbox.root().to_str().unwrap(), "ROOT")
     };
-    assert_eq!(listed(".", &[]), "web/index.js\nweb/sub/out/kept.js\nweb/sub/x.log\nweb/x.log\n");
-    assert_eq!(listed("web/sub", &[]), "ROOT/web/index.js\nout/kept.js\nx.log\nROOT/web/x.log\n");
+    assert_eq!(listed(".", &[]), "web/index.js\nweb/sub/out/kept.js\nweb/sub/x.out\nweb/x.out\n");
+    assert_eq!(listed("web/sub", &[]), "ROOT/web/index.js\nout/kept.js\nx.out\nROOT/web/x.out\n");
     // A pattern on the command line is relative to the working directory.
-    let listed = listed("web/sub", &["-i", "*.log"]);
-    assert!(listed.contains("ROOT/web/x.log") && !listed.contains("\nx.log"), "{listed}");
+    let listed = listed("web/sub", &["-i", "*.out"]);
+    assert!(listed.contains("ROOT/web/x.out") && !listed.contains("\nx.out"), "{listed}");
 }
 
 #[test]

@@ -15,7 +15,7 @@ fn started(sandbox: &Sandbox, options: &[&str], log: Option<&str>) -> TestProces
 
 fn project() -> Sandbox {
     let sandbox = Sandbox::new();
-    sandbox.write(".watchignore", "*.log\n");
+    sandbox.write(".watchignore", "*.out\n");
     sandbox.write("src/app.py", "one");
     sandbox
 }
@@ -25,7 +25,7 @@ fn each_event_is_traced_to_its_result() {
     let sandbox = project();
     let mut running = started(&sandbox, &["-vv", "-m", "event", "-e", "py,log"], None);
     for (path, content, why) in [
-        ("src/trace.log", "", ".watchignore:1 *.log"),
+        ("src/trace.out", "", ".watchignore:1 *.out"),
         ("src/notes.txt", "", "no extension or filter matches"),
         ("src/app.py", "one", "same content as before"),
     ] {
@@ -83,7 +83,7 @@ fn an_edit_of_devrun_toml_turns_the_trace_on_and_off() {
     let mut running = started(&sandbox, &["-m", "event"], None);
     set(2);
     running.wait_for_count("devrun.toml changed: in effect", 1);
-    sandbox.write("src/trace.log", "");
+    sandbox.write("src/trace.out", "");
     running.wait_for_line("no change");
     set(0);
     running.wait_for_count("devrun.toml changed: in effect", 2);

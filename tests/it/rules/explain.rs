@@ -205,7 +205,8 @@ fn the_configuration_of_git_counts() {
     std::fs::write(&global, "*.mine\n").unwrap();
     sandbox.git(&["config", "core.excludesFile", global.to_str().unwrap()]);
     sandbox.write(".git/info/exclude", "*.local\n");
-    let (_, text) = run(sandbox.devrun().args(["explain", "a.mine", "a.local", "A.ZIP"]));
+    let (_, text) =
+        run(sandbox.devrun().args(["explain", "--no-default-ignore", "a.mine", "a.local", "A.ZIP"]));
     let expected = format!(
         "a.mine  ignored by {}:1  *.mine\na.local  ignored by .git/info/exclude:1  *.local\nA.ZIP  watched\n",
         global.display()

@@ -137,8 +137,20 @@ fn built_in_rules_ignore_files_that_are_never_source() {
         "a.lock",
         "Cargo.lock",
         "swap",
-        "a.log",
+        "a.out",
         "data/",
+        "a.ts",
+        "a.mts",
+        "a.jar",
+        "a.key",
+        "a.db",
+        "core",
+        "core.py",
+        "core/",
+        "a.zip/",
+        "a.sqlite/",
+        "a.sqlite.sql",
+        "a.log.py",
         "#main",
         ".eslintrc",
         "4914",
@@ -162,17 +174,70 @@ fn built_in_rules_ignore_files_that_are_never_source() {
 }
 
 #[test]
+fn built_in_rules_ignore_data_by_its_kind() {
+    let sandbox = Sandbox::new();
+    let sqlite = b"SQLite format 3\0\x10\0".as_slice();
+    let core_dump = [b"\x7fELF\x02\x01\x01".as_slice(), &[0; 9], b"\x04\0"].concat();
+    let executable = [b"\x7fELF\x02\x01\x01".as_slice(), &[0; 9], b"\x02\0"].concat();
+    sandbox.write("app.db", sqlite);
+    sandbox.write("zone.db", "$ORIGIN example.org.\n");
+    sandbox.write("empty.db", "");
+    for name in ["core", "core.4711", "server.core"] {
+        sandbox.write(name, &core_dump);
+    }
+    sandbox.write("tool/core", &executable);
+    fifo(&sandbox.path("fifo.db"));
+    symlink(sandbox.path("app.db"), sandbox.path("link.db")).unwrap();
+    let rules = rules(&sandbox);
+    for (path, expected) in [
+        ("downloads/كراسة الشروط والمرفقات.zip", "*.zip"),
+        ("BOQ.PDF", "*.pdf"),
+        ("site.tar.gz", "*.gz"),
+        ("tenders.xlsx", "*.xlsx"),
+        ("call.mp3", "*.mp3"),
+        ("tour.mp4", "*.mp4"),
+        ("app.sqlite", "*.sqlite"),
+        ("app.sqlite3", "*.sqlite[0-9]"),
+        ("app.sqlite3-wal", "*.sqlite[0-9]-wal"),
+        ("app.db-journal", "*.db-journal"),
+        ("app.db", "*.db"),
+        ("zone.db", "-"),
+        ("empty.db", "-"),
+        ("fifo.db", "-"),
+        ("link.db", "-"),
+        ("missing.db", "-"),
+        ("core", "core"),
+        ("core.4711", "core.[0-9]*"),
+        ("server.core", "*.core"),
+        ("tool/core", "-"),
+        ("logs/app.log", "*.log"),
+        ("app.log.1", "*.log.[0-9]*"),
+        ("a.zip.crdownload", "*.crdownload"),
+        ("a.zip.part", "*.part"),
+    ] {
+        let said = said(&rules, &sandbox, path);
+        assert_eq!(said.rsplit(' ').next(), Some(expected), "{path}: {said}");
+        assert!(said == "-" || said.starts_with("builtin :"), "{path}: {said}");
+    }
+    // Any layer takes data back.
+    sandbox.write(".watchignore", "!*.zip\n!app.db\n");
+    rules.forget(sandbox.root());
+    assert_eq!(said(&rules, &sandbox, "fixtures/a.zip"), "watchignore project/.watchignore:1 !*.zip");
+    assert_eq!(said(&rules, &sandbox, "app.db"), "watchignore project/.watchignore:2 !app.db");
+}
+
+#[test]
 fn an_edit_takes_effect_when_its_directory_is_forgotten() {
     let sandbox = Sandbox::new();
-    sandbox.write(".watchignore", "*.log\n");
+    sandbox.write(".watchignore", "*.out\n");
     sandbox.write("sub/.watchignore", "a\n");
     let rules = rules(&sandbox);
     let ignored = |path: &str| rules.is_ignored(&sandbox.path(path), EntryKind::File);
-    assert!(ignored("x.log") && ignored("sub/a") && !ignored("sub/b") && ignored("sub/deep/a"));
+    assert!(ignored("x.out") && ignored("sub/a") && !ignored("sub/b") && ignored("sub/deep/a"));
     sandbox.write("sub/.watchignore", "b\n");
     assert!(ignored("sub/a"), "the rules that were read are kept");
     rules.forget(&sandbox.path("sub"));
-    assert!(!ignored("sub/a") && ignored("sub/b") && ignored("sub/deep/b") && ignored("x.log"));
+    assert!(!ignored("sub/a") && ignored("sub/b") && ignored("sub/deep/b") && ignored("x.out"));
     // The file is removed, then created in a directory that was known to have none.
     std::fs::remove_file(sandbox.path("sub/.watchignore")).unwrap();
     rules.forget(&sandbox.path("sub"));
@@ -336,13 +401,13 @@ fn several_roots_each_have_their_own_rules() {
 fn rules_above_the_working_directory_count_up_to_the_top_of_its_repository() {
     let sandbox = Sandbox::new();
     sandbox.git(&["init", "-q"]);
-    sandbox.write(".gitignore", "*.log\n/sub/deep/top\nbuild/\n");
+    sandbox.write(".gitignore", "*.out\n/sub/deep/top\nbuild/\n");
     sandbox.write(".watchignore", "*.tmp2\n");
     std::fs::write(sandbox.outside().join(".gitignore"), "*\n").unwrap();
     std::fs::create_dir_all(sandbox.path("sub/deep")).unwrap();
     let rules = Rules::new(Options::new(sandbox.path("sub/deep"))).unwrap();
     let ignored = |path: &str| rules.is_ignored(&sandbox.path(path), EntryKind::File);
-    assert!(ignored("sub/deep/a.log") && ignored("sub/deep/top") && ignored("sub/deep/a.tmp2"));
+    assert!(ignored("sub/deep/a.out") && ignored("sub/deep/top") && ignored("sub/deep/a.tmp2"));
     assert!(!ignored("sub/deep/a"));
     for file in [".gitignore", ".watchignore", "sub/.gitignore", "sub/.watchignore", ".git/info/exclude"] {
         assert!(rules.outside_files().contains(&sandbox.path(file)), "{file}");
@@ -353,7 +418,7 @@ fn rules_above_the_working_directory_count_up_to_the_top_of_its_repository() {
     sandbox.write(".gitignore", "");
     sandbox.write(".git/info/exclude", "excluded\n");
     rules.forget(sandbox.root());
-    assert!(!ignored("sub/deep/a.log") && ignored("sub/deep/excluded"));
+    assert!(!ignored("sub/deep/a.out") && ignored("sub/deep/excluded"));
     sandbox.write(".git/info/exclude", "");
     rules.forget(&sandbox.path(".git/info"));
     assert!(!ignored("sub/deep/excluded"));
@@ -384,14 +449,14 @@ fn the_rules_of_git_end_at_a_nested_repository() {
     let sandbox = Sandbox::new();
     sandbox.git(&["init", "-q"]);
     sandbox.git(&["init", "-q", "inner"]);
-    sandbox.write(".gitignore", "*.log\nvendor/\n");
+    sandbox.write(".gitignore", "*.out\nvendor/\n");
     sandbox.write(".watchignore", "*.zip\n");
     sandbox.write("inner/.gitignore", "*.o\n");
     sandbox.write("inner/.git/info/exclude", "/top\n");
     sandbox.git(&["init", "-q", "vendor/lib"]);
     let rules = rules(&sandbox);
     let paths: Vec<Vec<u8>> =
-        ["a.log", "a.o", "sub/a.o", "top", "sub/top", "b"].map(|path| path.as_bytes().to_vec()).to_vec();
+        ["a.out", "a.o", "sub/a.o", "top", "sub/top", "b"].map(|path| path.as_bytes().to_vec()).to_vec();
     let inner = sandbox.path("inner");
     let only_git = Rules::new(git_rules(sandbox.root())).unwrap();
     for (path, git) in paths.iter().zip(ask_git_in(&sandbox, &inner, &[], &paths)) {
@@ -399,7 +464,7 @@ fn the_rules_of_git_end_at_a_nested_repository() {
     }
     // devrun's own rules still apply inside. No rule file is read in a directory that an outer rule ignores.
     assert!(rules.is_ignored(&sandbox.path("inner/a.zip"), EntryKind::File));
-    assert!(!rules.is_ignored(&sandbox.path("inner/a.log"), EntryKind::File));
+    assert!(!rules.is_ignored(&sandbox.path("inner/a.out"), EntryKind::File));
     assert!(rules.is_ignored(&sandbox.path("vendor/lib/a"), EntryKind::File));
     assert!(rules.is_rule_file(&sandbox.path("inner/.git/info/exclude")));
     sandbox.write("inner/.git/info/exclude", "b\n");
@@ -408,8 +473,8 @@ fn the_rules_of_git_end_at_a_nested_repository() {
     // An empty `.git` directory is no repository, and neither is a file with an invalid `gitdir`.
     std::fs::create_dir_all(sandbox.path("fake/.git")).unwrap();
     sandbox.write("false/.git", "gitdir: nowhere\n");
-    assert!(rules.is_ignored(&sandbox.path("fake/a.log"), EntryKind::File));
-    assert!(rules.is_ignored(&sandbox.path("false/a.log"), EntryKind::File));
+    assert!(rules.is_ignored(&sandbox.path("fake/a.out"), EntryKind::File));
+    assert!(rules.is_ignored(&sandbox.path("false/a.out"), EntryKind::File));
 }
 
 #[test]
@@ -531,7 +596,7 @@ fn paths_are_normalized_lexically() {
 #[test]
 fn many_threads_query_while_rules_change() {
     let sandbox = Sandbox::new();
-    sandbox.write(".watchignore", "*.log\n");
+    sandbox.write(".watchignore", "*.out\n");
     let rules = rules(&sandbox);
     std::thread::scope(|scope| {
         for thread in 0..4 {
@@ -539,7 +604,7 @@ fn many_threads_query_while_rules_change() {
             scope.spawn(move || {
                 for number in 0..2000 {
                     let dir = format!("d{thread}/e{}/f{number}", number % 7);
-                    assert!(rules.is_ignored(&sandbox.path(format!("{dir}/a.log")), EntryKind::File));
+                    assert!(rules.is_ignored(&sandbox.path(format!("{dir}/a.out")), EntryKind::File));
                     assert!(!rules.is_ignored(&sandbox.path(format!("{dir}/a.rs")), EntryKind::File));
                 }
             });

@@ -135,7 +135,7 @@ fn edits_by_a_script_right_after_each_start_are_not_lost() {
 #[test]
 fn devruns_own_output_restarts_nothing() {
     let cases =
-        MODES.iter().flat_map(|mode| [(mode, "> out.log 2>&1"), (mode, "--log-format json 2> events.json")]);
+        MODES.iter().flat_map(|mode| [(mode, "> out.txt 2>&1"), (mode, "--log-format json 2> events.json")]);
     at_once(cases, |(mode, way)| {
         let sandbox = Sandbox::new();
         sandbox.write("app.py", "1");
@@ -175,7 +175,7 @@ fn output_that_another_process_writes_for_devrun_is_named_and_slowed_down() {
     let devrun = Elsewhere(sandbox.outside().join("pid"));
     let line = format!(
         "{} -v --mode stat --poll-interval 100ms -- sh -c 'echo $PPID > {}; echo up >> {}; exec sleep 1000' 2>&1 \
-         | tee out.log",
+         | tee out.txt",
         env!("CARGO_BIN_EXE_devrun"),
         devrun.0.display(),
         starts_file(&sandbox).display()
@@ -183,7 +183,7 @@ fn output_that_another_process_writes_for_devrun_is_named_and_slowed_down() {
     let mut command = sandbox.command("sh");
     command.args(["-c", &line]);
     let run = TestProcess::start(&mut command);
-    run.wait_for_line("out.log changed right after each of the last 3 starts");
+    run.wait_for_line("out.txt changed right after each of the last 3 starts");
     settle(&sandbox, Duration::from_millis(1500));
 }
 

@@ -210,21 +210,21 @@ fn a_named_file_in_a_watched_directory_is_created_by_a_rename() {
 fn a_root_that_is_created_again_has_its_new_rules() {
     in_both(|mode| {
         let sandbox = Sandbox::new();
-        sandbox.write("app/.watchignore", "*.log\n");
+        sandbox.write("app/.watchignore", "*.out\n");
         sandbox.write("app/a", "1");
-        sandbox.write("app/a.log", "1");
+        sandbox.write("app/a.out", "1");
         let other = prepared(&sandbox, "other", ".watchignore", "a\n");
         fs::write(other.join("a"), "2").unwrap();
-        fs::write(other.join("b.log"), "2").unwrap();
+        fs::write(other.join("b.out"), "2").unwrap();
         let mut watch = TestWatch::with(&sandbox, with_roots(&sandbox, mode, &["app"]));
         fs::rename(sandbox.path("app"), sandbox.outside().join("away")).unwrap();
         watch.wait_for(&["removed app/a"]);
         // All files in the directory are older than the present clock tick.
         fs::rename(other, sandbox.path("app")).unwrap();
-        assert_eq!(watch.changes(), ["created app/b.log"], "{mode:?}");
+        assert_eq!(watch.changes(), ["created app/b.out"], "{mode:?}");
         sandbox.write("app/a", "3");
-        sandbox.write("app/b.log", "3");
-        watch.wait_for(&["changed app/b.log"]);
+        sandbox.write("app/b.out", "3");
+        watch.wait_for(&["changed app/b.out"]);
         assert!(!watch.inner.knows(&sandbox.path("app/a")));
         watch.stop();
     });
@@ -234,13 +234,13 @@ fn a_root_that_is_created_again_has_its_new_rules() {
 fn an_outer_rule_file_is_created_with_its_directory() {
     in_both(|mode| {
         let sandbox = Sandbox::new();
-        sandbox.write("app/a.log", "1");
+        sandbox.write("app/a.out", "1");
         let conf = prepared(&sandbox, "conf", "rules", "nothing\n");
-        let other = prepared(&sandbox, "other", "rules", "*.log\n");
+        let other = prepared(&sandbox, "other", "rules", "*.out\n");
         let mut options = options(&sandbox, mode);
         options.rules.files = vec![conf.join("rules")];
         let mut watch = TestWatch::with(&sandbox, options);
-        let knows = |watch: &TestWatch| watch.inner.knows(&sandbox.path("app/a.log"));
+        let knows = |watch: &TestWatch| watch.inner.knows(&sandbox.path("app/a.out"));
         assert!(knows(&watch));
         fs::rename(&conf, sandbox.outside().join("old")).unwrap();
         fs::rename(&other, &conf).unwrap();

@@ -7,6 +7,8 @@ use devrun::watch::{Event, Mode};
 use crate::support::sandbox::Sandbox;
 use crate::support::watch::{TestWatch, in_both, options};
 
+const SQLITE: &[u8] = b"SQLite format 3\0";
+
 /// Waits for a reload of the rules. Returns the rule files, and the changes reported before.
 fn reloaded(watch: &mut TestWatch) -> (Vec<String>, Vec<String>) {
     let mut changes = Vec::new();
@@ -26,14 +28,14 @@ fn reloaded(watch: &mut TestWatch) -> (Vec<String>, Vec<String>) {
 fn files_ignored_from_the_start_are_not_watched() {
     in_both(|mode| {
         let sandbox = Sandbox::new();
-        sandbox.write(".watchignore", "downloads/\n*.log\n");
+        sandbox.write(".watchignore", "downloads/\n*.out\n");
         sandbox.write("downloads/deep/a.py", "1");
         sandbox.write("app.py", "1");
         let mut watch = TestWatch::new(&sandbox, mode);
         for number in 0..50 {
             sandbox.write(format!("downloads/{number}/b.py"), "2");
         }
-        sandbox.write("app.log", "2");
+        sandbox.write("app.out", "2");
         fs::remove_dir_all(sandbox.path("downloads")).unwrap();
         sandbox.write("downloads/again.py", "3");
         assert!(watch.batches_until_fence(&sandbox).is_empty());
@@ -41,6 +43,40 @@ fn files_ignored_from_the_start_are_not_watched() {
         let names: Vec<_> =
             watch.inner.files().iter().map(|path| path.file_name().unwrap().to_owned()).collect();
         assert!(names.contains(&"app.py".into()) && names.len() == 2, "{names:?}");
+        watch.stop();
+    });
+}
+
+#[test]
+fn data_by_its_kind_is_not_watched() {
+    in_both(|mode| {
+        let sandbox = Sandbox::new();
+        sandbox.write("app.py", "1");
+        sandbox.write("tenders.db", SQLITE);
+        let mut watch = TestWatch::new(&sandbox, mode);
+        for name in ["boq.zip", "boq.zip.part", "شروط.pdf", "trace.log", "new.sqlite3", "new.sqlite3-journal"]
+        {
+            sandbox.write(name, "1");
+        }
+        sandbox.write("tenders.db", [SQLITE, b"page"].concat());
+        sandbox.write("fresh.db", SQLITE);
+        assert!(watch.batches_until_fence(&sandbox).is_empty());
+        // A file of the name that is no database counts until it becomes one.
+        sandbox.write("zone.db", "$ORIGIN example.org.");
+        watch.wait_for(&["created zone.db"]);
+        sandbox.write("zone.db", "$ORIGIN example.com.");
+        watch.wait_for(&["changed zone.db"]);
+        for page in ["1", "2", "3"] {
+            sandbox.write("zone.db", [SQLITE, page.as_bytes()].concat());
+            assert!(watch.batches_until_fence(&sandbox).is_empty());
+        }
+        fs::remove_file(sandbox.path("zone.db")).unwrap();
+        assert!(watch.batches_until_fence(&sandbox).is_empty());
+        // A rule takes data back.
+        sandbox.write(".watchignore", "!*.zip\n");
+        assert_eq!(reloaded(&mut watch).1, Vec::<String>::new());
+        sandbox.write("boq.zip", "2");
+        watch.wait_for(&["changed boq.zip"]);
         watch.stop();
     });
 }

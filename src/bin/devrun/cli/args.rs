@@ -124,7 +124,7 @@ pub(crate) struct WatchOptions {
     /// Example: `devrun --no-vcs-ignore -w dist -- node dist/server.js`
     #[arg(long, hide_short_help = true, on_off())]
     pub(crate) no_vcs_ignore: Option<bool>,
-    /// Do not use the built-in rules: .git/, __pycache__/, editor files
+    /// Do not use the built-in rules: .git/, __pycache__/, editor files, archives, logs
     ///
     /// Example: `devrun --no-default-ignore -- ./server`
     #[arg(long, hide_short_help = true, on_off())]
