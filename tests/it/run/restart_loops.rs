@@ -75,6 +75,38 @@ fn a_new_name_at_each_start_names_the_directory() {
 }
 
 #[test]
+fn the_first_restart_by_new_untracked_files_says_how_to_ignore_them() {
+    at_once([false, true], |has_repository| {
+        let sandbox = Sandbox::new();
+        sandbox.write("src/app.py", "1");
+        sandbox.write("out/1/old.json", "1");
+        if has_repository {
+            sandbox.git(&["init", "-q"]);
+            sandbox.git(&["add", "src"]);
+        }
+        let run = start(&sandbox, &[], "exec sleep 1000");
+        wait_until("COMMAND has started", || starts(&sandbox) == 1);
+        let advice = "if COMMAND writes them, run `devrun init`, or add this line to .watchignore";
+        for (path, times) in [("src/new.py", 2), ("src/app.py", 3), ("out/1/new.json", 4), ("out/2.json", 5)]
+        {
+            // Without git, no directory is tracked.
+            if has_repository || path != "src/new.py" {
+                sandbox.write(path, format!("{times}"));
+                wait_until("the change restarts", || {
+                    starts(&sandbox) >= times - usize::from(!has_repository)
+                });
+            }
+        }
+        let directory = if has_repository { "out" } else { "out/1" };
+        run.wait_for_line(&format!(
+            "only new files in {directory} cause this restart, and git tracks none there"
+        ));
+        run.wait_for_line(&format!("{advice}: /{directory}/"));
+        assert_eq!(run.count(advice), 1, "{:#?}", run.lines());
+    });
+}
+
+#[test]
 fn the_rule_that_is_printed_ends_the_loop() {
     let sandbox = Sandbox::new();
     sandbox.write("app.py", "1");

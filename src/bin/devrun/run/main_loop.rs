@@ -13,6 +13,7 @@ use tokio::runtime::{Builder, Runtime};
 use super::input::{Input, TerminalInput};
 use super::session_options::{child_owns_terminal, first_options, next_options, start_error};
 use super::signals::{Signals, StopSequence, was_interrupted};
+use super::untracked::UntrackedFiles;
 use crate::config::{Reload, Settings};
 use crate::report::{Reporter, log};
 use crate::ui::{CliError, ExitCode, Terminal};
@@ -69,6 +70,7 @@ struct MainLoop<'a> {
     child_owns_terminal: bool,
     /// A warning about the settings and its remedy, reported after the first event.
     warning: Option<(String, String)>,
+    untracked_files: UntrackedFiles,
     /// Counters of the watch, which all sessions share.
     stats: watch::Stats,
     reporter: Reporter,
@@ -89,6 +91,7 @@ impl<'a> MainLoop<'a> {
             paused: false,
             child_owns_terminal: false,
             warning: settings.unfilled_placeholder(),
+            untracked_files: UntrackedFiles::default(),
             stats: options.watch.stats.clone(),
             reporter: Reporter::new(&settings, options, Instant::now()),
             settings,
@@ -200,6 +203,9 @@ impl<'a> MainLoop<'a> {
                     None => return SupervisorExit::Asked,
                 },
                 input = self.input.next() => self.handle_input(input),
+                (message, remedy) = self.untracked_files.warning() => {
+                    self.reporter.warn(&message, &remedy, self.terminal);
+                }
                 () = tick(self.reporter.needs_ticks()) => self.reporter.tick(Instant::now(), self.terminal),
             }
         }
@@ -217,6 +223,9 @@ impl<'a> MainLoop<'a> {
         match event {
             Event::Watch(watch::Event::Changed(batch)) if self.has_config_file(batch) => {
                 self.reload_settings()
+            }
+            Event::Child(supervise::Event::Restarting { because: Some(batch), .. }) => {
+                self.untracked_files.restarted_by(batch, &self.settings.base);
             }
             Event::Child(supervise::Event::Suspended) => self.child_suspended(),
             Event::Child(supervise::Event::Phase { phase: Phase::Exited(report), .. })

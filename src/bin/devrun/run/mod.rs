@@ -4,5 +4,6 @@ mod input;
 mod main_loop;
 mod session_options;
 mod signals;
+mod untracked;
 
 pub(crate) use main_loop::{event_loop, run};
