@@ -23,6 +23,8 @@ pub enum Remedy {
     AllowMoreTime,
     /// A generation listens, but not on the port that it was given.
     ListenOnPort,
+    /// A generation ended beside an older one. If two cannot run at a time, let them take turns.
+    TakeTurns,
     /// The child used the terminal without owning it: give it the terminal.
     GiveTerminal,
     /// The child contains a reloader: turn it off.
@@ -73,6 +75,7 @@ impl fmt::Display for Remedy {
             Self::ListenOnPort => {
                 "make it listen on the port that it is given, or name its address with `Port::Fixed`"
             }
+            Self::TakeTurns => "if two cannot run at a time, set `overlap` of `supervise::Options` to false",
             Self::GiveTerminal => "set `stdin` of `supervise::Command` to `Stdin::Inherit`",
             Self::DisableReloader { name } => {
                 let reason = "because the supervisor restarts the server already";

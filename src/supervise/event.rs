@@ -111,6 +111,18 @@ pub enum Event {
         /// The address.
         address: SocketAddr,
     },
+    /// A generation needs what an older one has, such as a lock or a second port. It is stopped and started again
+    /// when the old one is gone, and generations take turns from now on.
+    TakesTurns {
+        /// The generation that cannot run beside the older one.
+        generation: GenerationId,
+        /// The older generation.
+        holder: GenerationId,
+        /// The port that both need, if it is one.
+        address: Option<SocketAddr>,
+        /// The line of the generation's output that says so.
+        words: String,
+    },
     /// All processes are stopped: by [`Request::Suspend`], or by Ctrl-Z on the terminal that the child owns.
     /// The program may stop itself now.
     Suspended,

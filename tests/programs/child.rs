@@ -88,6 +88,8 @@ fn run(words: &[String]) {
             "hop" => hop(),
             "hold" => hold(port(), 0),
             "hold-at" => hold(number(1) as u16, 1),
+            "debug-at" => debug(number(1) as u16),
+            "lock" => lock(argument(1), argument(2)),
             "serve" => serve(words.get(at + 1)),
             "serve-at" => answer(listen(number(1) as u16), Duration::ZERO),
             "serve-on" => answer(TcpListener::bind((argument(1), port())).unwrap(), Duration::ZERO),
@@ -242,6 +244,26 @@ fn listen(port: u16) -> TcpListener {
 fn hold(port: u16, used: usize) -> usize {
     std::mem::forget(listen(port));
     used
+}
+
+/// Listens on a port, or goes on without it, as the inspector of node does.
+fn debug(port: u16) -> usize {
+    match TcpListener::bind(("127.0.0.1", port)) {
+        Ok(listener) => std::mem::forget(listener),
+        Err(_) => eprintln!("Starting inspector on 127.0.0.1:{port} failed: address already in use"),
+    }
+    1
+}
+
+/// Takes a lock that ends with the process, or fails with these words. `_` stands for a space.
+fn lock(file: &str, words: &str) -> usize {
+    let file = fs::File::options().create(true).append(true).open(file).unwrap();
+    if system!(libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB)) != 0 {
+        eprintln!("{}", words.replace('_', " "));
+        std::process::exit(1);
+    }
+    std::mem::forget(file);
+    2
 }
 
 fn serve(after: Option<&String>) -> usize {

@@ -15,11 +15,11 @@ use super::python_bytecode::PythonBytecode;
 use super::server::{Readiness, Server};
 use crate::change::Batch;
 use crate::supervise::env_file::UnsetVariable;
-use crate::supervise::event::{Event, ExitReport, ProcessExit, SupervisorExit, werkzeug_wants_restart};
+use crate::supervise::event::{Event, ProcessExit, SupervisorExit, werkzeug_wants_restart};
 use crate::supervise::options::{Options, Port};
-use crate::supervise::output::ChildOutput;
+use crate::supervise::output::{ChildOutput, ConflictLine, Resource};
 use crate::supervise::process::{SpawnRequest, TreeId, start_error, unset_variables};
-use crate::supervise::readiness::{address_besides, free_port, listener_on, says_port_is_taken};
+use crate::supervise::readiness::{address_besides, free_port, listener_on, listens_on_path};
 use crate::supervise::signal::Signal;
 use crate::supervise::sockets::{InheritedListener, ListenerUse, PassSocket};
 use crate::supervise::state_machine::{Action, Input};
@@ -172,6 +172,9 @@ impl Executor {
         if let Some(server) = self.servers.get(&generation) {
             let (message, remedy) = self.readiness.why_not_ready(server, &mut self.processes);
             let output = server.process.output_tail();
+            if let Some(line) = ConflictLine::find(&output) {
+                self.push_conflict(generation, line);
+            }
             self.push_input(Input::NotReady { generation, message, remedy, output });
         }
     }
@@ -209,7 +212,7 @@ impl Executor {
             ProcessEvent::Ready { generation, address } => {
                 if let Some(server) = self.servers.get_mut(&generation) {
                     let input = self.readiness.accepted(server, address, Instant::now());
-                    self.inputs.extend(input);
+                    self.push_readiness(input);
                 }
             }
             ProcessEvent::ExpectsTls { address } => {
@@ -236,28 +239,46 @@ impl Executor {
         if werkzeug_wants_restart(exit) && self.options.pass_socket == PassSocket::Werkzeug {
             self.report_reloader();
         }
-        if let Some((holder, address)) = self.port_conflict(generation, &report) {
-            self.push_input(Input::PortConflict { generation, holder, address });
+        if let Some(line) = ConflictLine::find(&report.output) {
+            self.push_conflict(generation, line);
         }
         self.push_input(Input::LeaderExited { generation, report });
     }
 
-    /// The older generation that has the port which `generation` could not bind, and an address that only the
-    /// older one has.
-    fn port_conflict(
-        &mut self,
-        generation: GenerationId,
-        report: &ExitReport,
-    ) -> Option<(GenerationId, SocketAddr)> {
+    /// Reports that a generation needs what an older one has, as a line of its output says. A port counts only
+    /// if the older generation listens somewhere besides the port that it was given: the line may be about a
+    /// port of another program.
+    fn push_conflict(&mut self, generation: GenerationId, line: ConflictLine) {
         let mut older = self.servers.range(..generation).rev().map(|(_, server)| server);
-        let server = older.find(|server| server.process.may_serve())?;
-        if !says_port_is_taken(&report.output) {
-            return None;
+        let Some(server) = older.find(|server| server.process.may_serve()) else { return };
+        let mut address = None;
+        if line.resource == Resource::Address {
+            let pids = self.processes.members(server.process.tree);
+            let inherited = self.sockets.iter().filter_map(|socket| socket.tcp_address());
+            let inherited: Vec<SocketAddr> = inherited.chain(server.own_address()).collect();
+            address = address_besides(&pids, server.port, &inherited);
+            if address.is_none() && !listens_on_path(&pids) {
+                return;
+            }
         }
-        let pids = self.processes.members(server.process.tree);
-        let inherited = self.sockets.iter().filter_map(|socket| socket.tcp_address());
-        let inherited: Vec<SocketAddr> = inherited.chain(server.own_address()).collect();
-        Some((server.generation, address_besides(&pids, server.port, &inherited)?))
+        let (holder, words) = (server.generation, line.text);
+        self.push_input(Input::Conflict { generation, holder, address, words });
+    }
+
+    /// Passes on that a server serves. Before, it looks whether the server runs without a port that it wants, such
+    /// as the one of its debugger.
+    fn push_readiness(&mut self, input: Option<Input>) {
+        let Some(input) = input else { return };
+        if let Input::Ready { generation, .. } = input
+            && let Some(server) = self.servers.get(&generation)
+        {
+            server.process.catch_up_output();
+            let line = ConflictLine::find(&server.process.output_tail());
+            if let Some(line) = line.filter(|line| line.resource == Resource::Address) {
+                self.push_conflict(generation, line);
+            }
+        }
+        self.push_input(input);
     }
 
     fn report_reloader(&mut self) {
@@ -307,10 +328,9 @@ impl Executor {
     }
 
     fn poll_readiness(&mut self, now: Instant) {
-        for server in self.servers.values_mut() {
-            let ready = self.readiness.poll(server, &self.sockets, &mut self.processes, now);
-            self.inputs.extend(ready);
-        }
+        let poll = |server| self.readiness.poll(server, &self.sockets, &mut self.processes, now);
+        let ready: Vec<_> = self.servers.values_mut().map(poll).collect();
+        ready.into_iter().for_each(|input| self.push_readiness(input));
     }
 
     /// Looks at once which generations serve. Before a restart, a generation that serves since the last look

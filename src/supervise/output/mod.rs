@@ -2,9 +2,11 @@
 //! program share.
 
 mod child_output;
+mod conflict_words;
 mod status_line;
 mod writer;
 
 pub use child_output::Capture;
 pub(crate) use child_output::{ChildOutput, OutputPipe, OutputPipes};
+pub(crate) use conflict_words::{ConflictLine, Resource};
 pub use writer::OutputStreams;

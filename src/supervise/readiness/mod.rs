@@ -12,6 +12,5 @@ mod proc_net;
 pub(crate) use free_port::{free_port, listener_on};
 pub(crate) use http::{Condition, loopback, wait_until_ready};
 pub(crate) use probe::{
-    ListenHistory, ProbeResult, ProbeTarget, SocketProbe, address_besides, listening_besides,
-    says_port_is_taken,
+    ListenHistory, ProbeResult, ProbeTarget, SocketProbe, address_besides, listening_besides, listens_on_path,
 };

@@ -26,11 +26,6 @@ const STRANGER_TIME: Duration = Duration::from_secs(3);
 /// Time after which a tree that is not seen waiting on its sockets counts as ready, as long as no earlier one
 /// was ever seen waiting: it may wait in a way that cannot be seen.
 const DOUBT_TIMEOUT: Duration = Duration::from_secs(5);
-/// What servers print when a port is taken: Python, node, Go, Rust and C; node's code; Django; gunicorn. In
-/// lower case.
-const PORT_TAKEN_MESSAGES: [&str; 4] =
-    ["already in use", "eaddrinuse", "address in use", "connection in use"];
-
 /// The process tree to probe.
 #[derive(Debug)]
 pub(crate) struct ProbeTarget<'a> {
@@ -242,11 +237,6 @@ impl ListenHistory {
     }
 }
 
-pub(crate) fn says_port_is_taken(output: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(output).to_lowercase();
-    PORT_TAKEN_MESSAGES.iter().any(|message| text.contains(message))
-}
-
 /// An address that these processes listen on, other than their own port and the shared ones.
 pub(crate) fn address_besides(pids: &[i32], port: Option<u16>, shared: &[SocketAddr]) -> Option<SocketAddr> {
     let found = listening_sockets(pids);
@@ -254,6 +244,11 @@ pub(crate) fn address_besides(pids: &[i32], port: Option<u16>, shared: &[SocketA
         .into_iter()
         .map(|(address, _)| address)
         .find(|address| Some(address.port()) != port && !shared.contains(address))
+}
+
+/// Whether these processes listen on a Unix socket.
+pub(crate) fn listens_on_path(pids: &[i32]) -> bool {
+    !listening_paths(pids).is_empty()
 }
 
 /// What these processes listen on, if none of it is this port.

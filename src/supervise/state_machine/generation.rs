@@ -75,6 +75,11 @@ impl Generation {
         matches!(self.state, RunState::Starting { .. })
     }
 
+    /// Whether it gets new requests.
+    pub(super) fn serves(&self) -> bool {
+        self.state == RunState::Ready
+    }
+
     /// Whether it is being stopped or killed.
     pub(super) fn is_stopping(&self) -> bool {
         matches!(self.state, RunState::Stopping { .. } | RunState::Killed { .. })

@@ -34,6 +34,8 @@ pub(super) struct Lifecycle {
     /// turns for its sake if `turns_for_elsewhere` is set.
     elsewhere: Option<GenerationId>,
     turns_for_elsewhere: bool,
+    /// The remedy for generations that cannot overlap was given.
+    overlap_explained: bool,
     /// The newest generation includes every change up to this time.
     includes_until: Option<Instant>,
     /// The supervisor stops, so no generation starts any more.
@@ -51,6 +53,7 @@ impl Lifecycle {
             last_started: None,
             elsewhere: None,
             turns_for_elsewhere: false,
+            overlap_explained: false,
             includes_until: None,
             stopping: false,
             actions: Vec::new(),
@@ -229,19 +232,20 @@ impl Lifecycle {
         self.ready(generation, Some(address), now);
     }
 
-    /// A generation could not bind a port because `holder` has it. Returns whether to try again, which is
-    /// promising once generations take turns.
-    pub(super) fn port_conflict(
+    /// Generations take turns from now on, because one that starts needs what `holder` has. Returns whether to
+    /// start again, which is promising then.
+    pub(super) fn take_turns(
         &mut self,
         generation: GenerationId,
         holder: GenerationId,
-        address: SocketAddr,
+        address: Option<SocketAddr>,
+        words: String,
     ) -> bool {
         let starts = self.index(generation).is_some_and(|index| self.generations[index].is_starting());
         if !starts || self.stopping || !std::mem::take(&mut self.overlaps) {
             return false;
         }
-        self.emit(Event::ListensElsewhere { generation: holder, address });
+        self.emit(Event::TakesTurns { generation, holder, address, words });
         true
     }
 
@@ -257,7 +261,7 @@ impl Lifecycle {
     ) -> Option<UnexpectedEnd> {
         let index = self.index(generation).filter(|index| self.generations[*index].is_starting())?;
         let ran = self.generations[index].ran(now);
-        if !self.generations.iter().any(|other| other.state == RunState::Ready) {
+        if !self.generations.iter().any(Generation::serves) {
             let message = format!("generation {generation} is {message}; devrun goes on waiting for it");
             self.emit(Event::Warning { message, remedy });
             return None;
@@ -279,14 +283,20 @@ impl Lifecycle {
     pub(super) fn leader_exited(
         &mut self,
         generation: GenerationId,
-        report: ExitReport,
+        mut report: ExitReport,
         now: Instant,
     ) -> Option<UnexpectedEnd> {
         let index = self.index(generation)?;
         self.actions.extend(self.generations[index].leader_ended(&self.options));
         let end = UnexpectedEnd { exit: report.ended, ran: self.generations[index].ran(now) };
         match self.generations[index].state {
-            RunState::Starting { .. } => self.report_end(index, Phase::Failed(report), now),
+            RunState::Starting { .. } => {
+                let is_beside_another = self.overlaps && self.generations.iter().any(Generation::serves);
+                if is_beside_another && !std::mem::replace(&mut self.overlap_explained, true) {
+                    report.remedy = Remedy::TakeTurns;
+                }
+                self.report_end(index, Phase::Failed(report), now);
+            }
             RunState::Ready => self.report_end(index, Phase::Exited(report), now),
             RunState::Draining { .. } => {
                 self.stop(index, now);

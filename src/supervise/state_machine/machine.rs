@@ -43,9 +43,9 @@ pub(crate) enum Input {
     ListensElsewhere { generation: GenerationId, address: SocketAddr },
     /// The answer to [`Action::DiagnoseReadiness`]: the reason, its remedy, and the last output.
     NotReady { generation: GenerationId, message: String, remedy: Remedy, output: Vec<u8> },
-    /// The leader of a generation could not bind `address`, because the older generation `holder` has it. The
-    /// [`Input::LeaderExited`] of this leader follows.
-    PortConflict { generation: GenerationId, holder: GenerationId, address: SocketAddr },
+    /// A generation that starts cannot do so beside the older generation `holder`, as its output says with
+    /// `words`. `address`: the port that it needs and `holder` has, if it needs a port.
+    Conflict { generation: GenerationId, holder: GenerationId, address: Option<SocketAddr>, words: String },
     /// The leader of a generation has ended. Other processes of its tree may still run.
     LeaderExited { generation: GenerationId, report: ExitReport },
     /// The last process of a generation has ended.
@@ -203,8 +203,8 @@ impl Machine {
                 let end = lifecycle.not_ready(generation, message, remedy, output, now);
                 self.ended_unexpectedly(generation, end, now);
             }
-            Input::PortConflict { generation, holder, address } => {
-                self.pending.requested |= lifecycle.port_conflict(generation, holder, address);
+            Input::Conflict { generation, holder, address, words } => {
+                self.pending.requested |= lifecycle.take_turns(generation, holder, address, words);
             }
             Input::LeaderExited { generation, report } => {
                 let end = lifecycle.leader_exited(generation, report, now);

@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use super::machine::{Action, Input, Machine, SignalTarget};
 use crate::change::{Batch, Change, ChangeKind};
 use crate::supervise::command::{Command, Stdin};
-use crate::supervise::event::{Event, ExitReport, ProcessExit, Request};
+use crate::supervise::event::{Event, ExitReport, Phase, ProcessExit, Request};
 use crate::supervise::options::{OnBusy, OnExit, OnLoop, Options, Port, StopScope};
 use crate::supervise::signal::Signal;
 use crate::supervise::sockets::{Endpoint, Listen};
@@ -100,8 +100,9 @@ fn input(words: &str, now: Instant) -> Input {
         "not-spawned" => Input::SpawnFailed { generation, report: report(ProcessExit::NotStarted(127)) },
         "ready" => Input::Ready { generation, address: None },
         "elsewhere" => Input::ListensElsewhere { generation, address: address() },
-        "in-the-way" => {
-            Input::PortConflict { generation, holder: GenerationId::new(number - 1), address: address() }
+        "conflict" => {
+            let (holder, address) = (GenerationId::new(number - 1), Some(address()));
+            Input::Conflict { generation, holder, address, words: "address already in use".to_owned() }
         }
         "not-ready" => {
             let (message, remedy) = ("not ready after 60 s".to_owned(), Remedy::AllowMoreTime);
@@ -136,7 +137,8 @@ fn line(action: &Action) -> String {
         Action::Emit(Event::Phase { generation, phase }) => {
             let name = format!("{phase:?}");
             let name = name.split([' ', '(', '{']).next().unwrap_or_default();
-            format!("tell {} {generation}", name.to_lowercase())
+            let hint = matches!(phase, Phase::Failed(report) if report.remedy == Remedy::TakeTurns);
+            format!("tell {} {generation}{}", name.to_lowercase(), if hint { " take-turns" } else { "" })
         }
         Action::Emit(Event::Restarting { generation, .. }) => format!("tell restarting {generation}"),
         Action::Emit(Event::Waiting { backoff }) => match backoff {
@@ -144,6 +146,9 @@ fn line(action: &Action) -> String {
             None => "tell waiting".to_owned(),
         },
         Action::Emit(Event::ListensElsewhere { generation, .. }) => format!("tell elsewhere {generation}"),
+        Action::Emit(Event::TakesTurns { generation, holder, .. }) => {
+            format!("tell turns {generation} {holder}")
+        }
         Action::Emit(Event::RestartLoop { path, directory, times }) => {
             let looping = directory.as_ref().unwrap_or(path);
             let name = looping.strip_prefix("/project").unwrap_or(looping).display();

@@ -17,6 +17,7 @@ const PROGRAMS: &[&str] = &[
     "go",
     "granian",
     "gunicorn",
+    "dlv",
     "hypercorn",
     "make",
     "node",

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use devrun::supervise::{Capture, Event, Options, Phase, Port};
+use devrun::supervise::{Event, Options, Phase, Port};
 use devrun::{GenerationId, Remedy};
 
 use crate::supervise::sockets::{tcp, web};
@@ -49,29 +49,8 @@ async fn a_generation_that_fails_late_replaces_no_other() {
     supervisor.stop().await;
 }
 
-/// A second, fixed port prevents two generations at a time. devrun stops the old generation and starts the
-/// next one again.
-#[tokio::test]
-async fn a_fixed_port_makes_generations_take_turns() {
-    let port = unused_port();
-    let mut supervisor = TestSupervisor::start(&format!("hold-at {port} serve"), |options| {
-        options.port = Port::Own;
-        options.capture = Capture::All;
-    });
-    supervisor.ready(1).await;
-    supervisor.change();
-    let address =
-        supervisor.phase("an address", |number, phase| address_of(phase).filter(|_| number == 3)).await;
-    assert_eq!(ask(address), "3");
-    let told = |event: &Event| matches!(event, Event::ListensElsewhere { generation: GenerationId::FIRST, address } if address.port() == port);
-    assert!(supervisor.seen.iter().any(told));
-    supervisor.change();
-    supervisor.ready(4).await;
-    supervisor.stop().await;
-}
-
 /// A port that no program uses now.
-fn unused_port() -> u16 {
+pub(crate) fn unused_port() -> u16 {
     let probe = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     probe.local_addr().unwrap().port()
 }

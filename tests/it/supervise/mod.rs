@@ -1,5 +1,8 @@
 //! The child process: start, restart and stop leave no process behind.
 
+/// Servers that cannot run twice. Linux, as for `found_sockets`.
+#[cfg(target_os = "linux")]
+mod conflicts;
 /// An embedding process that is killed. Linux, because only Linux finds a process that has left its group.
 #[cfg(target_os = "linux")]
 mod embedder;

@@ -16,7 +16,7 @@ use devrun::{proxy, supervise, watch};
 use super::downtime::Downtime;
 use super::record::{
     Level, Record, defect_reason, end_keys, end_sentence, enumerate, event, extent, in_flight, micros, mode,
-    urls, why,
+    takes_turns, urls, why,
 };
 use crate::ui::{ByteString, Object, count, escape_bytes, escape_relative_path, time, worded};
 
@@ -226,6 +226,9 @@ impl History {
                      to let them overlap, make it listen on $PORT or {{port}}"
                 ),
             ),
+            supervise::Event::TakesTurns { generation, holder, address, words } => {
+                takes_turns(*generation, *holder, *address, words)
+            }
             supervise::Event::Warning { message, remedy } => Record::warning(message, &worded(remedy)),
             _ => return None,
         })
@@ -277,7 +280,7 @@ impl History {
             Phase::Building => Record::new(keys("building"), Level::Info, "building"),
             Phase::BuildFailed(report) => {
                 let serving = self.downtime.serving();
-                let line = end_sentence(report, "the build") + &still_serving(serving);
+                let line = end_sentence(report, "the build", serving);
                 let keys = keys("build-failed").object("end", end_keys(report)).set("serving", serving);
                 Record::new(keys, Level::Error, line)
             }
@@ -356,7 +359,7 @@ impl History {
             .object("end", end_keys(report))
             .set("serving", serving)
             .set("was_ready", was_ready);
-        let line = end_sentence(report, &subject) + &still_serving(serving);
+        let line = end_sentence(report, &subject, serving);
         Record::new(keys, if is_success { Level::Info } else { Level::Error }, line)
     }
 
@@ -439,8 +442,4 @@ fn proxy_event(event_of_proxy: &proxy::Event) -> Record {
         }
         other => Record::warning(&format!("{other:?}"), ""),
     }
-}
-
-fn still_serving(serving: Option<u64>) -> String {
-    serving.map(|generation| format!("; generation {generation} goes on serving")).unwrap_or_default()
 }

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, SystemTime};
 
 use anstyle::Style;
+use devrun::GenerationId;
 use devrun::rules::{Defect, DefectKind};
 use devrun::supervise::{ExitReport, ProcessExit};
 use devrun::watch::{RootReport, Summary, Why};
@@ -111,15 +112,24 @@ pub(super) fn end_keys(report: &ExitReport) -> Object {
         _ => keys,
     };
     let keys = keys.set("ran_us", micros(report.ran));
-    match end_message(report) {
-        Some(message) => keys.set("message", message),
-        None => keys,
+    match (end_message(report), worded(&report.remedy)) {
+        (Some(message), _) => keys.set("message", message),
+        (None, remedy) if remedy.is_empty() => keys,
+        (None, remedy) => keys.set("remedy", remedy),
     }
 }
 
 /// The message of the report. Without one: `the server exited with status 1 after 2.0 s`.
-pub(super) fn end_sentence(report: &ExitReport, subject: &str) -> String {
-    end_message(report).unwrap_or_else(|| format!("{subject} {} after {}", report.ended, time(report.ran)))
+pub(super) fn end_sentence(report: &ExitReport, subject: &str, serving: Option<u64>) -> String {
+    let goes_on = serving.map(|generation| format!("; generation {generation} goes on serving"));
+    let goes_on = goes_on.unwrap_or_default();
+    match (end_message(report), worded(&report.remedy)) {
+        (Some(message), _) => message + &goes_on,
+        (None, remedy) => {
+            let remedy = if remedy.is_empty() { remedy } else { format!("; {remedy}") };
+            format!("{subject} {} after {}{goes_on}{remedy}", report.ended, time(report.ran))
+        }
+    }
 }
 
 /// `cannot run flsk: not found in PATH; did you mean flask?`
@@ -127,6 +137,29 @@ fn end_message(report: &ExitReport) -> Option<String> {
     let remedy = worded(&report.remedy);
     let message = report.message.clone()?;
     Some(if remedy.is_empty() { message } else { format!("{message}; {remedy}") })
+}
+
+/// A generation that cannot run beside an older one, as its output says with `words`.
+pub(super) fn takes_turns(
+    generation: GenerationId,
+    holder: GenerationId,
+    address: Option<SocketAddr>,
+    words: &str,
+) -> Record {
+    let keys = event("takes-turns")
+        .set("generation", generation.number())
+        .set("holder", holder.number())
+        .set("address", address.map(|address| address.to_string()))
+        .set("words", words);
+    let (has, own) = match address {
+        Some(address) => (format!(", which has {address}"), "a port of its own"),
+        None => (String::new(), "a lock or a file of its own"),
+    };
+    let line = format!(
+        "generation {generation} cannot run beside generation {holder}{has} (`{words}`): generations take turns \
+         from now on, as with --no-overlap; they overlap only if each has {own}"
+    );
+    Record::new(keys, Level::Warning, line)
 }
 
 /// The reason why a rule line has no effect.

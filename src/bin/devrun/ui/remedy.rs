@@ -18,6 +18,7 @@ pub(crate) fn worded(remedy: &Remedy) -> String {
             "make it listen on $PORT or {port} of 127.0.0.1, or name its address: --proxy ADDR=UPSTREAM"
                 .into()
         }
+        Remedy::TakeTurns => "if two cannot run at a time, use --no-overlap".into(),
         Remedy::GiveTerminal => "run it with --stdin inherit: then the terminal is its own".into(),
         Remedy::DisableReloader { name } if name == "werkzeug" => {
             "app.run(use_reloader=False), or flask run --no-reload: devrun restarts it already".into()
