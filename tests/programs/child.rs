@@ -13,6 +13,7 @@
 //! | `raw` | turns off echo and canonical mode of the terminal, and leaves them off |
 //! | `clearenv` | executes the remaining steps with an empty environment |
 //! | `exec PROGRAM ARGS…` | executes that program |
+//! | `refuse-pidfds` | lets pidfd_open(2) fail with `ENOSYS` from now on, as on old kernels (Linux) |
 //! | `hop` | forks and exits again and again for three seconds |
 //! | `hold` | listens on `$PORT` (or on `hold-at PORT`), accepts nothing |
 //! | `serve [MS]` | after that delay, answers HTTP on `$PORT`, or on descriptor 3 with `LISTEN_FDS` |
@@ -85,6 +86,8 @@ fn run(words: &[String]) {
             "raw" => raw(),
             "clearenv" => clear_environment(&words[at + 1..]),
             "exec" => panic!("{}", std::process::Command::new(argument(1)).args(&words[at + 2..]).exec()),
+            #[cfg(target_os = "linux")]
+            "refuse-pidfds" => refuse_pidfds(),
             "hop" => hop(),
             "hold" => hold(port(), 0),
             "hold-at" => hold(number(1) as u16, 1),
@@ -216,6 +219,24 @@ fn fork(words: &[String], at: usize) -> usize {
 fn clear_environment(rest: &[String]) -> usize {
     let error = std::process::Command::new(std::env::current_exe().unwrap()).args(rest).env_clear().exec();
     panic!("{error}");
+}
+
+/// Installs a seccomp filter, which the programs that this process executes inherit.
+#[cfg(target_os = "linux")]
+fn refuse_pidfds() -> usize {
+    let statement = |code: u32, k: u32, jt: u8, jf: u8| libc::sock_filter { code: code as u16, jt, jf, k };
+    let mut filter = [
+        // The number of the system call is the first field.
+        statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
+        statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, libc::SYS_pidfd_open as u32, 0, 1),
+        statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32, 0, 0),
+        statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW, 0, 0),
+    ];
+    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
+    system!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+    let done = system!(libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program));
+    assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
+    0
 }
 
 fn hop() -> ! {

@@ -1,40 +1,45 @@
 //! Exit statuses of children; takes a status only when asked to.
 
 use std::io;
+use std::time::Duration;
 
 use rustix::process::{Pid, WaitId, WaitIdOptions};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::timeout;
 
 use crate::supervise::event::ProcessExit;
 use crate::supervise::signal::Signal;
 
+/// Delay after which an exit is looked for even without a signal: the signal is a help and no proof.
+const EXIT_POLL_DELAY: Duration = Duration::from_secs(1);
+
 /// Waits until a child has ended, and leaves it a zombie: its pid stays in use, so that no late signal can
 /// reach another process. [`reap`] ends that.
-#[cfg(target_os = "linux")]
+///
+/// A system may have no pidfds: other systems than Linux, kernels before 5.3, gVisor, containers whose seccomp
+/// filter is old. `SIGCHLD` tells of exits there, which this process then handles.
 pub(crate) async fn wait_for_exit(pid: i32) -> io::Result<ProcessExit> {
     let pid = valid_pid(pid)?;
-    let fd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::NONBLOCK)?;
-    let fd = super::fd::wait_readable(fd)?;
-    loop {
-        let mut ready = fd.readable().await?;
-        match peek_exit(pid)? {
-            Some(exit) => return Ok(exit),
-            None => ready.clear_ready(),
+    #[cfg(target_os = "linux")]
+    match rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::NONBLOCK) {
+        Ok(fd) => {
+            let fd = super::fd::wait_readable(fd)?;
+            loop {
+                let mut ready = fd.readable().await?;
+                match peek_exit(pid)? {
+                    Some(exit) => return Ok(exit),
+                    None => ready.clear_ready(),
+                }
+            }
         }
+        Err(error) => tracing::debug!(%error, "no pidfd, waiting for SIGCHLD"),
     }
-}
-
-#[cfg(not(target_os = "linux"))]
-pub(crate) async fn wait_for_exit(pid: i32) -> io::Result<ProcessExit> {
-    /// Delay after which an exit is looked for even without a signal: the signal is a help and no proof.
-    const EXIT_POLL_DELAY: std::time::Duration = std::time::Duration::from_secs(1);
-    use tokio::signal::unix::{SignalKind, signal};
-    let pid = valid_pid(pid)?;
     let mut child_ended = signal(SignalKind::child())?;
     loop {
         if let Some(exit) = peek_exit(pid)? {
             return Ok(exit);
         }
-        let _ = tokio::time::timeout(EXIT_POLL_DELAY, child_ended.recv()).await;
+        let _ = timeout(EXIT_POLL_DELAY, child_ended.recv()).await;
     }
 }
 

@@ -51,6 +51,22 @@ fn a_process_without_session_parent_and_environment_is_ended() {
     assert!(pids(&sandbox).iter().all(|pid| !lives(*pid)), "{:#?}", run.lines());
 }
 
+#[test]
+fn without_pidfds_a_change_restarts_and_a_stop_ends_all() {
+    let sandbox = Sandbox::new();
+    let outside = sandbox.outside();
+    sandbox.write("app.py", "1");
+    let mut command = sandbox.command(example("child"));
+    command.args(["refuse-pidfds", "exec", env!("CARGO_BIN_EXE_devrun"), "--"]).arg(example("child"));
+    command.args(["log", outside.join("log").to_str().unwrap(), "up", "sleep"]);
+    let mut run = TestProcess::start(&mut command);
+    wait_until("the first generation has started", || pids(&sandbox).len() == 1);
+    sandbox.write("app.py", "2");
+    wait_until("the second generation has started", || pids(&sandbox).len() == 2);
+    run.stop();
+    assert!(pids(&sandbox).iter().all(|pid| !lives(*pid)), "{:#?}", run.lines());
+}
+
 /// The process number of devrun's orphan killer.
 #[cfg(target_os = "linux")]
 fn orphan_killer_of(devrun: u32) -> Option<String> {
