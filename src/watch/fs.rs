@@ -12,7 +12,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
+use rustix::fs::{Access, AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 /// Set of paths. Look up with [`Path::as_os_str`].
@@ -266,6 +266,11 @@ impl DirListing {
     pub(crate) fn contains(&self, name: &OsStr) -> bool {
         self.iter().any(|(known, _)| known.eq_ignore_ascii_case(name))
     }
+}
+
+/// Whether this process may list a directory and examine its entries.
+pub(crate) fn is_readable_dir(path: &Path) -> bool {
+    rustix::fs::access(path, Access::READ_OK | Access::EXEC_OK).is_ok()
 }
 
 /// Opens a directory for listing.

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use super::snapshot::{Coverage, Snapshot, SnapshotDir, SnapshotFile};
+use super::snapshot::{Coverage, Extent, Snapshot, SnapshotDir, SnapshotFile};
 use super::walk::{WalkResult, Walker};
 use super::watches::WatchRegistry;
 use crate::sync;
 use crate::watch::queue::{RawEvent, RawEventKind};
-use crate::watch::{filter::Filter, git::GitDirs};
+use crate::watch::{filter::Filter, fs::is_readable_dir, git::GitDirs};
 
 /// The snapshot with its filter and its watches.
 #[derive(Debug)]
@@ -150,6 +150,39 @@ impl SnapshotSync {
         };
         let placed = self.watches.renew(dirs);
         self.set_coverage(&placed);
+    }
+
+    /// Lets events report when an unreadable directory can be read.
+    pub(crate) fn watch_unreadable(&mut self) {
+        let parents: Vec<PathBuf> = {
+            let snapshot = self.snapshot();
+            let unreadable = snapshot.dirs().filter(|dir| dir.is_unreadable());
+            let parent_of = |dir: &SnapshotDir| match dir.path.parent() {
+                Some(parent) if snapshot.dir(parent).is_some() => Some(parent.to_owned()),
+                // A root may be a symbolic link.
+                _ => dir.path.canonicalize().ok()?.parent().map(Path::to_owned),
+            };
+            unreadable.filter_map(parent_of).collect()
+        };
+        self.watches.watch_attributes(&parents);
+    }
+
+    /// Marks the directory as unreadable that hides a path. It is compared with the disk when it can be read.
+    pub(crate) fn mark_unreadable_above(&self, path: &Path) {
+        let mut snapshot = self.snapshot();
+        let known = path.ancestors().skip(1).take_while(|dir| snapshot.dir(dir).is_some());
+        let Some(closed) = known.filter(|dir| !is_readable_dir(dir)).last() else { return };
+        if let Some(dir) = snapshot.dir_mut(closed).filter(|dir| dir.extent == Extent::All) {
+            tracing::debug!(dir = ?closed, "directory can no longer be read");
+            dir.extent = Extent::Unreadable;
+        }
+    }
+
+    /// The unreadable directories that can be read now.
+    pub(crate) fn readable_again(&self) -> Vec<PathBuf> {
+        let snapshot = self.snapshot();
+        let readable = snapshot.dirs().filter(|dir| dir.is_unreadable() && is_readable_dir(&dir.path));
+        readable.map(|dir| dir.path.to_path_buf()).collect()
     }
 
     /// Tries to watch the directories that are scanned because of a limit. Returns those with a watch now.

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex};
 use std::time::SystemTime;
 
-use rustix::fs::OFlags;
+use rustix::fs::{Access, AtFlags, OFlags};
 use rustix::io::Errno;
 
 use super::snapshot::{Coverage, Extent, SnapshotDir, SnapshotFile};
@@ -182,7 +182,11 @@ impl Walker<'_> {
         }
         // Once per directory, because several threads update the counter.
         self.filter.stats.add_files_found(files.len());
-        SnapshotDir { rule_files: rule_files.into(), ..dir.with_entries(files, dirs) }
+        // Without the permission to search it, a directory shows names only.
+        let is_searchable =
+            !files.is_empty() || rustix::fs::accessat(open, ".", Access::EXEC_OK, AtFlags::empty()).is_ok();
+        let extent = if is_searchable { dir.extent } else { Extent::Unreadable };
+        SnapshotDir { extent, rule_files: rule_files.into(), ..dir.with_entries(files, dirs) }
     }
 
     /// A directory that cannot be opened, and is tried again later; `None` if it is gone.

@@ -88,6 +88,13 @@ impl WatchRegistry {
         }
     }
 
+    /// Reports when a directory in one of these gets other permissions.
+    pub(super) fn watch_attributes(&mut self, dirs: &[PathBuf]) {
+        if let Some(source) = &mut self.source {
+            dirs.iter().for_each(|dir| source.watch_attributes(dir));
+        }
+    }
+
     /// Watches these directories with a new instance. Closes the old one afterwards, so that no event is missed.
     pub(super) fn renew(&mut self, dirs: Vec<PathBuf>) -> Vec<(PathBuf, Coverage)> {
         if self.source.is_none() {

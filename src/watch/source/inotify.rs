@@ -99,6 +99,16 @@ impl Watcher for Inotify {
 }
 
 impl Inotify {
+    /// Also reports new attributes of the directories in a directory, such as permissions.
+    pub(super) fn watch_attributes(&mut self, path: &Path) {
+        let mut table = sync::lock(&self.table);
+        let flags = WatchFlags::ONLYDIR | WatchFlags::ATTRIB | WatchFlags::MASK_ADD;
+        // Without this watch, a retry finds the directory readable.
+        if let Ok(wd) = inotify::add_watch(&self.kernel, path, flags) {
+            remove_watch(&self.kernel, table.insert(path, wd));
+        }
+    }
+
     /// Whether an event that has happened may not have been passed on yet.
     pub(super) fn is_behind(&self) -> bool {
         // In this order, because the thread sets the flag before it takes events from the kernel.
@@ -164,6 +174,9 @@ impl<F: EventHandler> EventReader<F> {
         if flags.contains(ReadFlags::QUEUE_OVERFLOW) {
             let lost = Event::new(EventKind::Other).set_flag(Flag::Rescan);
             return self.handler.handle_event(Ok(lost));
+        }
+        if flags.contains(ReadFlags::ATTRIB) && !flags.contains(ReadFlags::ISDIR) {
+            return;
         }
         let mut table = sync::lock(&self.table);
         if flags.contains(ReadFlags::IGNORED) {

@@ -27,6 +27,10 @@ impl Recursive {
         device.is_some() && above.into_iter().any(|covering| Some(covering) == device)
     }
 
+    /// Does nothing, because a watch cannot be extended. A retry finds the directory readable.
+    #[allow(clippy::unused_self)]
+    pub(super) fn watch_attributes(&mut self, _: &Path) {}
+
     /// Whether an event is known not to have been passed on yet. The system does not say.
     pub(super) fn is_behind(&self) -> bool {
         false

@@ -101,7 +101,14 @@ impl EventSource {
             is_limited = result == Err(WatchError::LimitReached);
             result.is_ok()
         });
+        // A root may lie below a directory that is closed.
+        dirs.iter().for_each(|dir| self.watch_attributes(dir));
         dirs
+    }
+
+    /// Reports when a directory in this directory gets other permissions.
+    pub(crate) fn watch_attributes(&mut self, dir: &Path) {
+        self.watcher.watch_attributes(dir);
     }
 
     pub(crate) fn unwatch<'p>(&mut self, dirs: impl Iterator<Item = &'p PathBuf>) {

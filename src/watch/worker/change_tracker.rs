@@ -2,6 +2,7 @@
 //! edits of rule files, or away, and compares the burst when it has ended.
 
 use std::collections::HashSet;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -144,7 +145,13 @@ impl ChangeTracker {
             self.state.signatures.remove(event.path.as_os_str());
             return self.debouncer.push(event, at);
         }
-        let found = self.signature(&event.path);
+        let found = match FileSignature::of_path_with(&event.path, self.tree.sync.filter.links(&event.path)) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                self.tree.sync.mark_unreadable_above(&event.path);
+                return self.publish_soon();
+            }
+            found => found.ok(),
+        };
         if found.is_some_and(|found| found.kind == FileKind::Dir) {
             return self.handle_dir(&event.path, known, at);
         }
@@ -196,6 +203,15 @@ impl ChangeTracker {
             let events = self.tree.sync.sync(path, SyncMode::Rewatch);
             self.accept(events, at);
             self.publish_soon();
+        }
+    }
+
+    /// Watches the permissions of unreadable directories, and reads those that can be read now.
+    pub(super) fn read_opened_dirs(&mut self) {
+        self.tree.sync.watch_unreadable();
+        for path in self.tree.sync.readable_again() {
+            let events = self.tree.sync.sync(&path, SyncMode::Rewatch);
+            self.accept(events, Instant::now());
         }
     }
 

@@ -96,13 +96,6 @@ impl Poller {
         self.retry_at.take_if(|at| *at <= now).is_some()
     }
 
-    /// The unreadable directories that can be read now.
-    pub(super) fn readable_again(&self, sync: &SnapshotSync) -> Vec<PathBuf> {
-        let snapshot = sync.snapshot();
-        let readable = snapshot.dirs().filter(|dir| dir.is_unreadable() && open_dir(&dir.path).is_ok());
-        readable.map(|dir| dir.path.to_path_buf()).collect()
-    }
-
     pub(super) fn is_scan_due(&self, now: Instant) -> bool {
         self.next_scan <= now
     }

@@ -15,7 +15,7 @@ use crate::rules::Defect;
 use crate::watch::git::{GitHold, HoldCheck};
 use crate::watch::options::{Mode, Options};
 use crate::watch::queue::{Message, Queue, WakeOn};
-use crate::watch::snapshot::{Coverage, Prefetch, SnapshotDir, SnapshotSync, SyncMode, WatchRegistry};
+use crate::watch::snapshot::{Coverage, Prefetch, SnapshotDir, SnapshotSync, WatchRegistry};
 use crate::watch::stats::{RootPresence, Shared, SummaryContext};
 use crate::watch::{event::Event, filter::Filter};
 use crate::{Remedy, sync};
@@ -191,10 +191,6 @@ impl Worker {
         let watched = self.changes.tree.sync.retry_watches();
         let (diffs, _) = scan(self.sync(), |dir| watched.contains(&*dir.path));
         self.changes.take_scan(diffs, now);
-        for path in self.poller.readable_again(self.sync()) {
-            let events = self.changes.tree.sync.sync(&path, SyncMode::Rewatch);
-            self.changes.accept(events, now);
-        }
         // The limit was reported before.
         self.changes.tree.sync.watches.limit_hit = false;
         let has_recovered = was_limited && !self.sync().watches.is_limited();
@@ -291,9 +287,11 @@ impl Worker {
         }
     }
 
-    /// Publishes the context of the summary, decides whether to scan, and reports a limit if one was hit.
+    /// Publishes the context of the summary, decides whether to scan, and reports a limit if one was hit. Reads
+    /// the unreadable directories that can be read now.
     fn publish(&mut self) {
         self.changes.publish_at = None;
+        self.changes.read_opened_dirs();
         let tree = &mut self.changes.tree;
         self.poller.update(&tree.sync);
         let watches = &mut tree.sync.watches;

@@ -3,8 +3,11 @@
 //! The watch runs in a second process of this test binary, so that a test can stop it and limit its
 //! resources.
 
-use std::path::PathBuf;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use devrun::rules;
 use devrun::watch::{Event, Mode, Options, Watch};
@@ -260,4 +263,94 @@ fn the_whole_program_sleeps_while_nothing_relevant_happens() {
     assert_eq!(still(4000), 0);
     // Root, src, src/a; .git does not exist.
     assert_eq!(watches(pid), 3);
+}
+
+/// The command as a process for which the mode bits of the tester's files count; `None` if none can be started.
+/// In a user namespace without a mapping, root has no privilege for these files.
+fn unprivileged_command(sandbox: &Sandbox) -> Option<Command> {
+    let inner = limited_command(sandbox);
+    if !rustix::process::geteuid().is_root() {
+        return Some(inner);
+    }
+    let may_unshare = Command::new("unshare").args(["--user", "true"]).status();
+    if !may_unshare.is_ok_and(|status| status.success()) {
+        eprintln!("skipped: no namespaces here");
+        return None;
+    }
+    let mut command = sandbox.command("unshare");
+    command.arg("--user").arg(inner.get_program()).args(inner.get_args()).env(TREE, sandbox.root());
+    Some(command)
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// Time for all directories of a test, of which a watch that retries would need this for each.
+const RETRY_DELAY: Duration = Duration::from_secs(30);
+
+#[test]
+fn a_closed_directory_is_read_as_soon_as_it_is_opened() {
+    let sandbox = Sandbox::new();
+    let closed = [("a", 0o000), ("b", 0o400), ("c", 0o100), ("d/e", 0o000), ("f", 0o600)];
+    for (dir, mode) in closed {
+        sandbox.write(format!("{dir}/inner/f.py"), "1");
+        sandbox.write(format!("{dir}/g.py"), "1");
+        set_mode(&sandbox.path(dir), mode);
+    }
+    let Some(mut command) = unprivileged_command(&sandbox) else { return };
+    let running = TestProcess::start(&mut command);
+    running.wait_for_line("watching");
+    let started = Instant::now();
+    for (dir, _) in closed {
+        set_mode(&sandbox.path(dir), 0o700);
+        running.wait_for_line(&format!("created {dir}/inner/f.py."));
+        running.wait_for_line(&format!("created {dir}/g.py."));
+        sandbox.write(format!("{dir}/inner/f.py"), "22");
+        running.wait_for_line(&format!("changed {dir}/inner/f.py."));
+    }
+    assert!(started.elapsed() < RETRY_DELAY * closed.len() as u32 / 2, "{:?}", started.elapsed());
+}
+
+#[test]
+fn a_root_that_cannot_be_read_is_read_as_soon_as_it_is_opened() {
+    let sandbox = Sandbox::new();
+    sandbox.write("src/f.py", "1");
+    let started = Instant::now();
+    for round in 0..3 {
+        set_mode(sandbox.root(), 0o000);
+        let Some(mut command) = unprivileged_command(&sandbox) else {
+            return set_mode(sandbox.root(), 0o700);
+        };
+        let running = TestProcess::start(command.current_dir("/"));
+        running.wait_for_line("watching");
+        set_mode(sandbox.root(), 0o700);
+        running.wait_for_line("created src/f.py.");
+        sandbox.write("src/f.py", format!("round {round}"));
+        running.wait_for_line("changed src/f.py.");
+    }
+    assert!(started.elapsed() < RETRY_DELAY * 2, "{:?}", started.elapsed());
+}
+
+#[test]
+fn a_write_into_a_directory_that_is_closed_meanwhile_is_not_lost() {
+    let sandbox = Sandbox::new();
+    sandbox.write("fence.py", "1");
+    sandbox.write("a/b/f.py", "1");
+    let Some(mut command) = unprivileged_command(&sandbox) else { return };
+    let running = TestProcess::start(&mut command);
+    running.wait_for_line("watching");
+    let started = Instant::now();
+    for (round, dir) in ["a", "a/b", "a"].iter().enumerate() {
+        let mut file = std::fs::File::options().append(true).open(sandbox.path("a/b/f.py")).unwrap();
+        set_mode(&sandbox.path(dir), 0o000);
+        file.write_all(b"2").unwrap();
+        drop(file);
+        sandbox.write("fence.py", format!("round {round}"));
+        running.wait_for_count("changed fence.py.", round + 1);
+        assert_eq!(running.count("a/b/f.py."), round, "{:?}", running.lines());
+        set_mode(&sandbox.path(dir), 0o700);
+        running.wait_for_count("changed a/b/f.py.", round + 1);
+    }
+    assert!(started.elapsed() < RETRY_DELAY * 2, "{:?}", started.elapsed());
 }
