@@ -27,11 +27,6 @@ pub enum Remedy {
     TakeTurns,
     /// The child used the terminal without owning it: give it the terminal.
     GiveTerminal,
-    /// The child contains a reloader: turn it off.
-    DisableReloader {
-        /// The software that reloads: `werkzeug`.
-        name: String,
-    },
     /// A path lies in no root of the watch: add a root.
     AddRoot,
     /// A file in a root is neither of a watched extension nor matched by a filter: add one.
@@ -77,10 +72,6 @@ impl fmt::Display for Remedy {
             }
             Self::TakeTurns => "if two cannot run at a time, set `overlap` of `supervise::Options` to false",
             Self::GiveTerminal => "set `stdin` of `supervise::Command` to `Stdin::Inherit`",
-            Self::DisableReloader { name } => {
-                let reason = "because the supervisor restarts the server already";
-                return write!(f, "turn the reloader of {name} off, {reason}");
-            }
             Self::AddRoot => "add a directory that contains it to `roots` of `watch::Options`",
             Self::SelectFile => {
                 "add its extension to `extensions` of `watch::Options`, or a glob for it to `filters`"

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::change::Batch;
 use crate::{GenerationId, Remedy};
 
+use super::inner_reloader::InnerReloader;
 use super::signal::Signal;
 
 /// What the owner asks of a supervisor.
@@ -96,13 +97,8 @@ pub enum Event {
         /// Number of starts in a row that were followed by a change.
         times: u32,
     },
-    /// A reloader inside the child restarts the server as well.
-    ReloaderInside {
-        /// The software that reloads: `werkzeug`.
-        name: String,
-        /// How to turn it off.
-        remedy: Remedy,
-    },
+    /// A reloader inside the child acts on edits as well.
+    ReloaderInside(InnerReloader),
     /// The server listens on another port than the one it was given. Only one generation can have that port,
     /// so generations take turns from now on.
     ListensElsewhere {

@@ -6,6 +6,7 @@ mod commands;
 mod config;
 mod doctor;
 mod generate;
+mod inner_reloader;
 mod project;
 mod report;
 mod run;

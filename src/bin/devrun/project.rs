@@ -2,12 +2,12 @@
 //!
 //! `devrun init` and `devrun doctor` use it.
 
-use std::fs::{DirEntry, File};
-use std::io::Read as _;
+use std::fs::DirEntry;
 use std::path::{Path, PathBuf};
 
-/// Maximum number of bytes that are read of a file.
-const MAX_READ: u64 = 256 * 1024;
+use devrun::supervise::InnerReloader;
+
+use crate::inner_reloader;
 
 /// A project, as far as `devrun init` must know it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -43,7 +43,12 @@ impl Project {
 pub(crate) fn recognise(directory: &Path) -> Project {
     let files = ProjectFiles(directory);
     let kinds = [cargo, python, elixir, go, ruby, php, java, node];
-    kinds.iter().find_map(|kind| kind(&files)).unwrap_or_default()
+    let mut project = kinds.iter().find_map(|kind| kind(&files)).unwrap_or_default();
+    if let Some(reloader) = inner_reloader::in_words(&project.command, directory) {
+        let (command, InnerReloader { name, change, .. }) = (project.command.join(" "), reloader);
+        project.note = Some(format!("`{command}` has its own reloader ({name}), beside devrun: {change}"));
+    }
+    project
 }
 
 /// The files of the directory of a project.
@@ -54,13 +59,9 @@ impl ProjectFiles<'_> {
         self.0.join(name).exists()
     }
 
-    /// The first [`MAX_READ`] bytes of a file. Empty if it cannot be read.
+    /// The beginning of a file. Empty if it cannot be read.
     fn text(&self, name: &str) -> String {
-        let mut text = Vec::new();
-        if let Ok(file) = File::open(self.0.join(name)) {
-            let _ = file.take(MAX_READ).read_to_end(&mut text);
-        }
-        String::from_utf8_lossy(&text).into_owned()
+        inner_reloader::text(&self.0.join(name))
     }
 
     /// The first of the files that exists. Spaces separate their names.
@@ -189,18 +190,12 @@ fn node(files: &ProjectFiles<'_>) -> Option<Project> {
     let script = |name: &str| package["scripts"][name].as_str();
     let main = package["main"].as_str().filter(|main| files.has(main));
     let file = main.or_else(|| files.first("server.js index.js app.js src/index.js server.mjs"));
-    let (command, line) = match (script("start"), script("dev"), file) {
-        (Some(line), ..) => (format!("{manager} start"), line),
-        (None, Some(line), _) => (format!("{manager} run dev"), line),
-        (None, None, file) => (format!("node {}", file.unwrap_or("server.js")), ""),
+    let command = match (script("start"), script("dev")) {
+        (Some(_), _) => format!("{manager} start"),
+        (None, Some(_)) => format!("{manager} run dev"),
+        (None, None) => format!("node {}", file.unwrap_or("server.js")),
     };
-    let own_watcher = ["nodemon", "--watch", "tsx watch", "vite", "next dev", "ts-node-dev"]
-        .iter()
-        .find(|watcher| line.contains(**watcher));
-    let note = own_watcher.map(|watcher| {
-        format!("`{command}` runs `{watcher}`, which restarts by itself too: let the script start the plain server")
-    });
-    Some(Project { note, ..Project::new("Node", &command, GENERATED, file.or(Some("package.json"))) })
+    Some(Project::new("Node", &command, GENERATED, file.or(Some("package.json"))))
 }
 
 /// Names of folders that programs write to.

@@ -16,6 +16,7 @@ use super::server::{Readiness, Server};
 use crate::change::Batch;
 use crate::supervise::env_file::UnsetVariable;
 use crate::supervise::event::{Event, ProcessExit, SupervisorExit, werkzeug_wants_restart};
+use crate::supervise::inner_reloader::InnerReloader;
 use crate::supervise::options::{Options, Port};
 use crate::supervise::output::{ChildOutput, ConflictLine, Resource};
 use crate::supervise::process::{SpawnRequest, TreeId, start_error, unset_variables};
@@ -38,9 +39,10 @@ pub(crate) struct Executor {
     python_bytecode: PythonBytecode,
     readiness: Readiness,
     jobs: JobControl,
-    reloader_reported: bool,
     /// Variables of environment files, by file and name, that the owner was warned about.
     reported_variables: BTreeSet<(PathBuf, String)>,
+    /// The reloaders inside the command that were reported.
+    reloaders: Vec<InnerReloader>,
     events: UnboundedSender<Event>,
     /// Inputs for the state machine, from the oldest to the newest.
     inputs: VecDeque<Input>,
@@ -64,8 +66,8 @@ impl Executor {
             sockets,
             jobs: JobControl::new(options.command.stdin),
             options,
-            reloader_reported: false,
             reported_variables: BTreeSet::new(),
+            reloaders: Vec::new(),
             events,
             inputs: VecDeque::from([Input::Begin]),
             exit: None,
@@ -218,7 +220,7 @@ impl Executor {
             ProcessEvent::ExpectsTls { address } => {
                 self.emit(Event::Warning { message: tls::sentence(address), remedy: Remedy::KeepTls });
             }
-            ProcessEvent::ReloaderSeen => self.report_reloader(),
+            ProcessEvent::ReloaderSeen(reloader) => self.report_reloader(reloader),
             ProcessEvent::LeaderEnded { tree, exit } => self.leader_ended(tree, exit),
         }
     }
@@ -237,7 +239,7 @@ impl Executor {
         let report = self.processes.leader_ended(&mut server.process, exit, now);
         self.jobs.child_ended(server.process.pid);
         if werkzeug_wants_restart(exit) && self.options.pass_socket == PassSocket::Werkzeug {
-            self.report_reloader();
+            self.report_reloader(InnerReloader::werkzeug());
         }
         if let Some(line) = ConflictLine::find(&report.output) {
             self.push_conflict(generation, line);
@@ -281,11 +283,10 @@ impl Executor {
         self.push_input(input);
     }
 
-    fn report_reloader(&mut self) {
-        if !self.reloader_reported {
-            self.reloader_reported = true;
-            let name = "werkzeug".to_owned();
-            self.emit(Event::ReloaderInside { remedy: Remedy::DisableReloader { name: name.clone() }, name });
+    fn report_reloader(&mut self, reloader: InnerReloader) {
+        if !self.reloaders.contains(&reloader) {
+            self.reloaders.push(reloader);
+            self.emit(Event::ReloaderInside(reloader));
         }
     }
 

@@ -14,6 +14,7 @@ use tokio::task::AbortHandle;
 use crate::change::Batch;
 use crate::supervise::command::Command;
 use crate::supervise::event::{ExitReport, ProcessExit};
+use crate::supervise::inner_reloader::InnerReloader;
 use crate::supervise::options::Options;
 use crate::supervise::output::{Capture, ChildOutput, OutputStreams};
 use crate::supervise::poll_timer::PollTimer;
@@ -36,8 +37,8 @@ const MAX_NAMED_PROCESSES: usize = 5;
 pub(crate) enum ProcessEvent {
     /// The leader of a tree has ended.
     LeaderEnded { tree: TreeId, exit: ProcessExit },
-    /// A generation prints that werkzeug's reloader runs in it.
-    ReloaderSeen,
+    /// A process prints that a reloader runs in it.
+    ReloaderSeen(InnerReloader),
     /// A generation accepts connections, or answers on its readiness path.
     Ready { generation: GenerationId, address: SocketAddr },
     /// A generation answers in TLS only, so no request can tell whether it is ready.
@@ -166,7 +167,8 @@ impl Processes {
         let captured = self.streams.as_ref().filter(|_| !pipes.is_empty());
         let output = captured.and_then(|streams| {
             let events = self.events.clone();
-            ChildOutput::start(pipes, streams, move || send(&events, ProcessEvent::ReloaderSeen)).ok()
+            let on_reloader = move |reloader| send(&events, ProcessEvent::ReloaderSeen(reloader));
+            ChildOutput::start(pipes, streams, on_reloader).ok()
         });
         let events = self.events.clone();
         let exit_waiter = tokio::spawn(async move {

@@ -13,9 +13,11 @@ use rustix::termios::{OptionalActions, OutputModes, Winsize};
 use tokio::io::unix::AsyncFd;
 use tokio::task::JoinHandle;
 
+use crate::supervise::inner_reloader::InnerReloader;
 use crate::supervise::sys::fd::{pipe, wait_readable};
 use crate::sync::lock;
 
+use super::conflict_words::without_escapes;
 use super::writer::{OutputStreams, StdStream, StreamWriter};
 
 /// Maximum number of bytes of output that are kept for reports.
@@ -25,8 +27,10 @@ const READ_SIZE: usize = 16 * 1024;
 /// Maximum number of reads for the output that is left when a process ends, because another one may write
 /// without end.
 const MAX_LAST_READS: usize = 16;
-/// What werkzeug's reloader prints when it takes over.
-const RELOADER_MESSAGE: &[u8] = b" * Restarting with ";
+/// Maximum number of bytes of a line that are compared with the messages of reloaders, and maximum number of
+/// bytes of a stream in which these are looked for.
+const MAX_LINE_LENGTH: usize = 200;
+const MAX_SCANNED: usize = 256 * 1024;
 
 /// What of the child's output goes through this process.
 ///
@@ -136,13 +140,14 @@ impl ChildOutput {
     pub(crate) fn start(
         pipes: Vec<OutputPipe>,
         streams: &OutputStreams,
-        on_reloader: impl Fn() + Clone + Send + 'static,
+        on_reloader: impl Fn(InnerReloader) + Clone + Send + 'static,
     ) -> io::Result<Self> {
         let mut output = Self { sources: Vec::new(), tail: Arc::default(), pumps: Vec::new() };
         for OutputPipe { fd, stream } in pipes {
             rustix::io::ioctl_fionbio(&fd, true)?;
             let (fd, writer) = (wait_readable(fd)?, Arc::clone(streams.writer(stream)));
-            let source = Arc::new(OutputSource { fd, writer, tail: Arc::clone(&output.tail) });
+            let (tail, first_lines) = (Arc::clone(&output.tail), Mutex::default());
+            let source = Arc::new(OutputSource { fd, writer, tail, first_lines });
             let (of_task, on_reloader) = (Arc::clone(&source), on_reloader.clone());
             output.pumps.push(tokio::spawn(async move {
                 if let Err(error) = of_task.pump(on_reloader).await {
@@ -194,21 +199,43 @@ impl Drop for ChildOutput {
 #[derive(Debug, Default)]
 struct Tail {
     bytes: VecDeque<u8>,
-    has_new_reloader: bool,
-    /// The end of the last chunk, because a message may be cut in two.
-    seam: Vec<u8>,
+    /// A reloader that has announced itself, until it is reported.
+    new_reloader: Option<InnerReloader>,
 }
 
 impl Tail {
     fn push(&mut self, chunk: &[u8]) {
-        self.seam.extend_from_slice(chunk);
-        let mut windows = self.seam.windows(RELOADER_MESSAGE.len());
-        self.has_new_reloader |= windows.any(|window| window == RELOADER_MESSAGE);
-        let excess = self.seam.len().saturating_sub(RELOADER_MESSAGE.len() - 1);
-        self.seam.drain(..excess);
         self.bytes.extend(&chunk[chunk.len().saturating_sub(MAX_TAIL_LENGTH)..]);
         let excess = self.bytes.len().saturating_sub(MAX_TAIL_LENGTH);
         self.bytes.drain(..excess);
+    }
+}
+
+/// Looks for messages of reloaders in the first lines of a stream.
+#[derive(Debug, Default)]
+struct FirstLines {
+    /// The beginning of the last line, which has not ended.
+    line: Vec<u8>,
+    scanned: usize,
+}
+
+impl FirstLines {
+    fn push(&mut self, chunk: &[u8]) -> Option<InnerReloader> {
+        if self.scanned > MAX_SCANNED {
+            return None;
+        }
+        self.scanned += chunk.len();
+        let mut found = None;
+        for part in chunk.split_inclusive(|byte| *byte == b'\n') {
+            let space = MAX_LINE_LENGTH.saturating_sub(self.line.len());
+            self.line.extend(part.iter().take(space));
+            if part.ends_with(b"\n") {
+                let line = without_escapes(&String::from_utf8_lossy(&self.line));
+                found = found.or(InnerReloader::of_output(line.trim_end()));
+                self.line.clear();
+            }
+        }
+        found
     }
 }
 
@@ -218,6 +245,7 @@ struct OutputSource {
     fd: AsyncFd<OwnedFd>,
     writer: Arc<StreamWriter>,
     tail: Arc<Mutex<Tail>>,
+    first_lines: Mutex<FirstLines>,
 }
 
 impl OutputSource {
@@ -233,20 +261,20 @@ impl OutputSource {
         };
         buffer.truncate(count);
         tail.push(&buffer);
+        tail.new_reloader = tail.new_reloader.or(lock(&self.first_lines).push(&buffer));
         if count > 0 {
             self.writer.push(buffer);
         }
         Ok(count)
     }
 
-    async fn pump(&self, on_reloader: impl Fn()) -> io::Result<()> {
+    async fn pump(&self, on_reloader: impl Fn(InnerReloader)) -> io::Result<()> {
         loop {
             self.writer.space().await;
             let mut ready = self.fd.readable().await?;
             match self.read_some() {
                 Ok(0) => return Ok(()),
-                Ok(_) if std::mem::take(&mut lock(&self.tail).has_new_reloader) => on_reloader(),
-                Ok(_) => {}
+                Ok(_) => lock(&self.tail).new_reloader.take().into_iter().for_each(&on_reloader),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),

@@ -120,13 +120,13 @@ fn contains(line: &str, phrase: &str) -> bool {
     })
 }
 
-/// The line without escape sequences for colors.
-fn without_escapes(line: &str) -> String {
-    let mut parts = line.split("\x1b[");
+/// The line without escape sequences. A control sequence ends with a letter, others have one character.
+pub(super) fn without_escapes(line: &str) -> String {
+    let mut parts = line.split('\x1b');
     let first = parts.next().unwrap_or_default().to_owned();
     parts.fold(first, |text, part| {
-        let end = part.find(|c: char| c.is_ascii_alphabetic()).map_or(part.len(), |at| at + 1);
-        text + &part[end..]
+        let end = if part.starts_with('[') { part.find(|c: char| c.is_ascii_alphabetic()) } else { Some(0) };
+        text + end.and_then(|end| part.get(end + 1..)).unwrap_or_default()
     })
 }
 

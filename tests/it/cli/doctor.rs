@@ -77,6 +77,7 @@ fn a_command_that_would_fail_is_named() {
     assert_eq!(status, 1);
     assert_eq!(level(&checks, "command"), "error");
     assert_eq!(level(&checks, "reloader-inside"), "warning");
+    assert!(message(&checks, "reloader-inside").contains("(uvicorn), beside devrun; leave out --reload"));
     assert_eq!(level(&checks, "port-placeholder"), "warning");
     assert_eq!(level(&checks, "python-bytecode"), "ok");
     assert!(message(&checks, "root").contains("src"));

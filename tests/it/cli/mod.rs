@@ -2,6 +2,8 @@
 
 /// `devrun doctor` names each problem of a later run with its remedy.
 mod doctor;
+/// A reloader inside COMMAND is named.
+mod inner_reloaders;
 /// `devrun list` shows the files that a run would watch.
 mod list;
 /// Names that are not UTF-8.

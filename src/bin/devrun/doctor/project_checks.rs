@@ -9,6 +9,7 @@ use devrun::supervise::Shell;
 
 use super::diagnose::{Finding, failure, good, note, warning};
 use crate::config::Settings;
+use crate::inner_reloader;
 use crate::project;
 use crate::ui::{escape_bytes, escape_path};
 
@@ -106,24 +107,9 @@ fn check_program(command: &Command, has_build: bool) -> Finding {
 
 /// Warns of a reloader inside of COMMAND, because it and devrun would both restart the server.
 fn check_reloader(command: &Command) -> Option<Finding> {
-    let words = std::iter::once(&command.program).chain(&command.args);
-    let words: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
-    let has = |name: &str| words.iter().any(|word| word == name || word.ends_with(&format!("/{name}")));
-    let remedy = if has("uvicorn") && has("--reload") {
-        "remove --reload: devrun restarts the server"
-    } else if has("runserver") && !has("--noreload") {
-        "add --noreload: devrun restarts the server"
-    } else if has("nodemon") {
-        "run node instead of nodemon: devrun restarts it"
-    } else if has("node") && has("--watch") {
-        "remove --watch: devrun restarts the server"
-    } else if has("cargo") && has("watch") {
-        "use `cargo run` instead of `cargo watch`: devrun restarts it"
-    } else {
-        return None;
-    };
-    let message = "COMMAND has its own reloader: it and devrun would both restart the server";
-    Some(warning("reloader-inside", message).with_remedy(remedy))
+    let reloader = inner_reloader::in_command(command)?;
+    let message = format!("COMMAND has its own reloader ({}), beside devrun", reloader.name);
+    Some(warning("reloader-inside", message).with_remedy(reloader.change))
 }
 
 fn is_executable(path: &Path) -> bool {

@@ -1,7 +1,7 @@
 //! Turns the events of a session into records, with latencies and the totals of the summary. Pure: `now` is
 //! an argument.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 use devrun::change::Batch;
 use devrun::rules::Defect;
 use devrun::session::Event;
-use devrun::supervise::{ExitReport, Phase, ProcessExit};
+use devrun::supervise::{ExitReport, InnerReloader, Phase, ProcessExit};
 use devrun::watch::{Mode, RootReport, Stats, Summary};
 use devrun::{proxy, supervise, watch};
 
 use super::downtime::Downtime;
 use super::record::{
     Level, Record, defect_reason, end_keys, end_sentence, enumerate, event, extent, in_flight, micros, mode,
-    takes_turns, urls, why,
+    reloader_inside, takes_turns, urls, why,
 };
 use crate::ui::{ByteString, Object, count, escape_bytes, escape_relative_path, time, worded};
 
@@ -44,6 +44,8 @@ pub(super) struct History {
     batches: u64,
     changes: u64,
     stats: Stats,
+    /// The names of the reloaders inside COMMAND that were reported.
+    reloaders: HashSet<&'static str>,
 }
 
 impl History {
@@ -61,6 +63,7 @@ impl History {
             batches: 0,
             changes: 0,
             stats,
+            reloaders: HashSet::new(),
         }
     }
 
@@ -210,12 +213,7 @@ impl History {
             supervise::Event::RestartLoop { path, directory, times } => {
                 self.restart_loop(path, directory.as_deref(), *times)
             }
-            supervise::Event::ReloaderInside { name, remedy } => Record::new(
-                event("reloader-inside").set("name", name.as_str()).set("remedy", worded(remedy)),
-                Level::Warning,
-                format!("the server has its own reloader ({name}): both would restart it for each change"),
-            )
-            .and_warn(worded(remedy)),
+            supervise::Event::ReloaderInside(reloader) => return self.reloader_inside(*reloader),
             supervise::Event::ListensElsewhere { generation, address } => Record::new(
                 event("listens-elsewhere")
                     .set("generation", generation.number())
@@ -232,6 +230,11 @@ impl History {
             supervise::Event::Warning { message, remedy } => Record::warning(message, &worded(remedy)),
             _ => return None,
         })
+    }
+
+    /// `None` if a reloader of this name was reported before.
+    pub(super) fn reloader_inside(&mut self, reloader: InnerReloader) -> Option<Record> {
+        self.reloaders.insert(reloader.name).then(|| reloader_inside(reloader))
     }
 
     fn restart_loop(&self, path: &Path, directory: Option<&Path>, times: u32) -> Record {

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use anstyle::Style;
 use devrun::GenerationId;
 use devrun::rules::{Defect, DefectKind};
-use devrun::supervise::{ExitReport, ProcessExit};
+use devrun::supervise::{ExitReport, InnerReloader, ProcessExit, ReloadEffect};
 use devrun::watch::{RootReport, Summary, Why};
 
 use crate::config::OutputSettings;
@@ -213,6 +213,20 @@ pub(super) fn extent(summary: &Summary) -> String {
 /// The responses in flight: `waiting for 2 responses, 1.2 MB sent`.
 pub(super) fn in_flight(responses: usize, bytes: u64) -> String {
     format!("waiting for {}, {} sent", count(responses, "response"), size(bytes))
+}
+
+/// What a reloader inside COMMAND does, and how to turn it off.
+pub(super) fn reloader_inside(InnerReloader { name, effect, change, .. }: InnerReloader) -> Record {
+    let (effect, what) = match effect {
+        ReloadEffect::Cuts => ("cuts", "at an edit it cuts all responses in flight, behind --proxy too"),
+        ReloadEffect::Finishes => {
+            ("finishes", "after an edit, new code waits until all responses have ended")
+        }
+        _ => ("applies-edits", "devrun restarts it for each edit that it applies itself"),
+    };
+    let keys = event("reloader-inside").set("name", name).set("effect", effect).set("remedy", change);
+    Record::new(keys, Level::Warning, format!("the server has its own reloader ({name}): {what}"))
+        .and_warn(change.to_owned())
 }
 
 /// `a`, `a and b`, `a, b and c`, `a, b, c and 497 more`.

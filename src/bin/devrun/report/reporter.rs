@@ -4,7 +4,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use devrun::proxy;
 use devrun::session::{Event, Options};
-use devrun::supervise::{self, Capture, Phase, Port, Stdin};
+use devrun::supervise::{self, Capture, InnerReloader, Phase, Port, Stdin};
 use devrun::watch::Stats;
 
 use super::history::History;
@@ -79,6 +79,13 @@ impl Reporter {
         }
         // The status line shows responses in flight already.
         if !(matches!(event, Event::Proxy(proxy::Event::InFlight { .. })) && self.needs_ticks()) {
+            self.report(record, terminal);
+        }
+    }
+
+    /// Reports a reloader that COMMAND starts, unless that is known.
+    pub(crate) fn reloader_inside(&mut self, reloader: InnerReloader, terminal: &mut Terminal) {
+        if let Some(record) = self.history.reloader_inside(reloader) {
             self.report(record, terminal);
         }
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use devrun::change::Batch;
 use devrun::session::{Event, Handle, Session};
-use devrun::supervise::{self, Phase, Request, Signal, SupervisorExit, terminal as tty};
+use devrun::supervise::{self, InnerReloader, Phase, Request, Signal, SupervisorExit, terminal as tty};
 use devrun::{Options, watch};
 use tokio::runtime::{Builder, Runtime};
 
@@ -15,6 +15,7 @@ use super::session_options::{child_owns_terminal, first_options, next_options, s
 use super::signals::{Signals, StopSequence, was_interrupted};
 use super::untracked::UntrackedFiles;
 use crate::config::{Reload, Settings};
+use crate::inner_reloader;
 use crate::report::{Reporter, log};
 use crate::ui::{CliError, ExitCode, Terminal};
 
@@ -71,6 +72,8 @@ struct MainLoop<'a> {
     /// A warning about the settings and its remedy, reported after the first event.
     warning: Option<(String, String)>,
     untracked_files: UntrackedFiles,
+    /// The reloader that COMMAND starts, reported after the first event of its session.
+    reloader: Option<InnerReloader>,
     /// Counters of the watch, which all sessions share.
     stats: watch::Stats,
     reporter: Reporter,
@@ -92,6 +95,7 @@ impl<'a> MainLoop<'a> {
             child_owns_terminal: false,
             warning: settings.unfilled_placeholder(),
             untracked_files: UntrackedFiles::default(),
+            reloader: None,
             stats: options.watch.stats.clone(),
             reporter: Reporter::new(&settings, options, Instant::now()),
             settings,
@@ -173,6 +177,7 @@ impl<'a> MainLoop<'a> {
             self.reporter.inform(COMMANDS_HINT, self.terminal);
         }
         self.stop_sequence.session_started();
+        self.reloader = inner_reloader::in_command(&options.supervise.command);
         self.session = Some(session.handle());
         if self.paused {
             self.send(Request::Pause);
@@ -215,6 +220,9 @@ impl<'a> MainLoop<'a> {
         self.reporter.event(event, Instant::now(), self.terminal);
         if let Some((message, remedy)) = self.warning.take() {
             self.reporter.warn(&message, &remedy, self.terminal);
+        }
+        if let Some(reloader) = self.reloader.take() {
+            self.reporter.reloader_inside(reloader, self.terminal);
         }
     }
 

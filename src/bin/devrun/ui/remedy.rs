@@ -20,9 +20,6 @@ pub(crate) fn worded(remedy: &Remedy) -> String {
         }
         Remedy::TakeTurns => "if two cannot run at a time, use --no-overlap".into(),
         Remedy::GiveTerminal => "run it with --stdin inherit: then the terminal is its own".into(),
-        Remedy::DisableReloader { name } if name == "werkzeug" => {
-            "app.run(use_reloader=False), or flask run --no-reload: devrun restarts it already".into()
-        }
         Remedy::ScanLess => {
             "ignore paths that need no watching, or use --mode event where events work".into()
         }
