@@ -21,8 +21,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_millis(200);
 /// Finds a port that no socket uses now. It is none that the kernel gives to outgoing connections: hundreds
 /// of them may begin before the server listens, and one of them could take its port.
 pub(crate) fn free_port() -> Option<u16> {
-    let ephemeral = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok();
-    let ephemeral = ephemeral.as_deref().and_then(parse_range);
+    let ephemeral = ephemeral_ports();
     // Supervisors that start at the same time begin at different ports.
     let start = RandomState::new().hash_one(std::process::id()) as u16;
     candidates(start, ephemeral.as_ref()).take(MAX_TRIES.into()).find(|port| is_free(*port)).or_else(any_port)
@@ -40,6 +39,11 @@ pub(crate) fn listener_on(address: SocketAddr) -> Option<String> {
     }
     let named = process_listening_on(address).map(|(pid, command)| format!("process {pid} ({command})"));
     Some(named.unwrap_or_else(|| "another program".to_owned()))
+}
+
+/// The ports that the kernel gives to outgoing connections, and to listeners that ask for no certain port.
+pub(super) fn ephemeral_ports() -> Option<RangeInclusive<u16>> {
+    parse_range(&fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?)
 }
 
 /// Parses two numbers, as the kernel writes them.

@@ -4,6 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use super::free_port::ephemeral_ports;
 use super::http::retry_delay;
 use super::proc_net::{any_waits_on, in_session_of, listening_paths, listening_sockets};
 
@@ -15,10 +16,13 @@ const KNOWN_SEARCH_DELAY: Duration = Duration::from_millis(20);
 /// Delay between two looks at a server that counts as ready already, and the age of the tree at which they end.
 const LATE_DELAY: Duration = Duration::from_secs(1);
 const MAX_DOUBTED_AGE: Duration = Duration::from_secs(60);
-/// Time for which a server must listen on another address than the given port before devrun asks there. It is
-/// longer if an earlier generation used the given port.
+/// Time for which a server must listen on another address than the given port before devrun asks there, at
+/// first and after an earlier generation used the given port.
 const STEADY_TIME: Duration = Duration::from_millis(500);
 const LONG_STEADY_TIME: Duration = Duration::from_secs(5);
+/// The same time for a port that the kernel has chosen: programs such as debugpy open one to talk with a process
+/// that they start, and take devrun's request for that process.
+const EPHEMERAL_STEADY_TIME: Duration = Duration::from_secs(30);
 /// Time for which no process of the tree has the socket that accepts, before that socket counts as the server's. A
 /// container's port belongs to another program. So does a port that another program took just before the
 /// server binds it; such a server mostly ends within this time, because it cannot bind.
@@ -156,8 +160,16 @@ impl SocketProbe {
                     return ProbeResult::ListensAt(own);
                 }
                 found.retain(|address| !target.shared.contains(address));
-                let steady = if history.used_given_port { LONG_STEADY_TIME } else { STEADY_TIME };
-                ProbeResult::ListensAt(steady_addresses(found, seen, history.elsewhere, steady, now))
+                seen.retain(|(address, _)| found.contains(address));
+                found.retain(|address| !seen.iter().any(|(known, _)| known == address));
+                seen.extend(found.into_iter().map(|address| (address, now)));
+                let ephemeral = ephemeral_ports();
+                let is_steady = |(address, since): &&(SocketAddr, Instant)| {
+                    let is_ephemeral =
+                        ephemeral.as_ref().is_some_and(|range| range.contains(&address.port()));
+                    now.saturating_duration_since(*since) >= history.steady_time(*address, is_ephemeral)
+                };
+                ProbeResult::ListensAt(seen.iter().filter(is_steady).map(|(address, _)| *address).collect())
             }
             Stage::Elsewhere => {
                 self.next = now + LATE_DELAY;
@@ -208,6 +220,16 @@ impl ListenHistory {
     pub(crate) fn serves(&mut self, elsewhere: Option<SocketAddr>) {
         self.elsewhere = elsewhere;
         self.used_given_port |= elsewhere.is_none();
+    }
+
+    /// Time for which a server must listen on another address than the given port before devrun asks there.
+    fn steady_time(&self, address: SocketAddr, is_ephemeral: bool) -> Duration {
+        match self.elsewhere {
+            Some(known) if known == address => Duration::ZERO,
+            None if is_ephemeral => EPHEMERAL_STEADY_TIME,
+            _ if self.used_given_port => LONG_STEADY_TIME,
+            _ => STEADY_TIME,
+        }
     }
 
     /// Decides whether a server is ready whose port has accepted connections for this long.
@@ -272,27 +294,6 @@ fn addresses(pids: &[i32]) -> Vec<SocketAddr> {
     listening_sockets(pids).into_iter().map(|(address, _)| to_connectable(address)).collect()
 }
 
-/// The addresses out of `found` at which the server has listened for as long as `steady`, or which an earlier
-/// generation served on. `seen` keeps when each was found first.
-fn steady_addresses(
-    found: Vec<SocketAddr>,
-    seen: &mut Vec<(SocketAddr, Instant)>,
-    known: Option<SocketAddr>,
-    steady: Duration,
-    now: Instant,
-) -> Vec<SocketAddr> {
-    seen.retain(|(address, _)| found.contains(address));
-    for address in found {
-        if !seen.iter().any(|(known, _)| *known == address) {
-            seen.push((address, now));
-        }
-    }
-    let is_steady = |(address, since): &&(SocketAddr, Instant)| {
-        known == Some(*address) || now.saturating_duration_since(*since) >= steady
-    };
-    seen.iter().filter(is_steady).map(|(address, _)| *address).collect()
-}
-
 /// The address to connect to: a server on all interfaces is reached by loopback.
 pub(super) fn to_connectable(mut address: SocketAddr) -> SocketAddr {
     match address.ip() {
@@ -309,19 +310,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_counts_once_it_is_steady_or_known() {
-        let (now, mut seen) = (Instant::now(), Vec::new());
+    fn a_known_address_is_asked_at_once_and_a_port_of_the_kernel_late() {
         let [metrics, app] = [9100, 5000].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
-        let mut look = |found: &[SocketAddr], known: Option<SocketAddr>, after: u64| {
-            let now = now + Duration::from_millis(after);
-            steady_addresses(found.to_vec(), &mut seen, known, STEADY_TIME, now)
-        };
-        assert_eq!(look(&[metrics], None, 0), []);
-        assert_eq!(look(&[metrics, app], None, 400), []);
-        assert_eq!(look(&[metrics, app], None, 600), [metrics]);
-        assert_eq!(look(&[metrics, app], Some(app), 700), [metrics, app], "known");
-        assert_eq!(look(&[app], None, 800), [], "it has gone, and the other one is not steady");
-        assert_eq!(look(&[app, metrics], None, 900), [app], "it is steady, and the other one is new");
+        let mut history = ListenHistory::default();
+        assert_eq!(history.steady_time(app, false), STEADY_TIME);
+        assert_eq!(history.steady_time(app, true), EPHEMERAL_STEADY_TIME);
+        history.serves(None);
+        assert_eq!(history.steady_time(app, false), LONG_STEADY_TIME);
+        history.serves(Some(app));
+        assert_eq!(history.steady_time(app, true), Duration::ZERO);
+        assert_eq!(history.steady_time(metrics, false), LONG_STEADY_TIME);
     }
 
     #[test]

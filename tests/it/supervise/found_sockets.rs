@@ -6,6 +6,7 @@ use devrun::supervise::{Event, Options, Phase, Port};
 use devrun::{GenerationId, Remedy};
 
 use crate::supervise::sockets::{tcp, web};
+use crate::support::http::free_address;
 use crate::support::supervisor::{TestSupervisor, address_of, ask};
 
 #[tokio::test]
@@ -49,10 +50,9 @@ async fn a_generation_that_fails_late_replaces_no_other() {
     supervisor.stop().await;
 }
 
-/// A port that no program uses now.
+/// A port that no program uses now, and that the kernel does not choose.
 pub(crate) fn unused_port() -> u16 {
-    let probe = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    probe.local_addr().unwrap().port()
+    free_address().port()
 }
 
 fn found_elsewhere(events: &[Event]) -> bool {
@@ -108,6 +108,19 @@ async fn a_listener_that_speaks_no_http_is_no_server() {
     let debugger = unused_port();
     let (mut supervisor, message) = warned(&format!("hold-at {debugger} await {{}}/go serve"), |_| {}).await;
     assert!(message.contains(&format!("it listens on 127.0.0.1:{debugger}, not on port ")), "{message}");
+    supervisor.sandbox.write("go", "");
+    supervisor.ready(1).await;
+    supervisor.stop().await;
+}
+
+/// Programs such as debugpy open a port that the kernel chooses, and the first client there must be a process
+/// that they start.
+#[tokio::test]
+async fn a_port_that_the_kernel_chose_is_not_asked_early() {
+    let chosen = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let steps = format!("fork serve-at {} end await {{}}/go serve", chosen.port());
+    let (mut supervisor, message) = warned(&steps, |_| {}).await;
+    assert!(message.contains(&format!("it listens on {chosen}, not on port ")), "{message}");
     supervisor.sandbox.write("go", "");
     supervisor.ready(1).await;
     supervisor.stop().await;

@@ -1,5 +1,6 @@
 //! The child through the program: no process survives devrun, and any signal may end it.
 
+use crate::support::http::free_address;
 use crate::support::process::TestProcess;
 use crate::support::sandbox::{Sandbox, example, lives, wait_until};
 
@@ -244,9 +245,7 @@ fn devrun_as_init_finds_a_server_on_another_address() {
     if !may_unshare() {
         return;
     }
-    let probe = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = probe.local_addr().unwrap();
-    drop(probe);
+    let address = free_address();
     let steps = format!("log {{}}/log up serve-at {}", address.port());
     let mut first = First::start(&["--proxy", "127.0.0.1:0"], &steps, true);
     first.run.wait_for_line(&format!("the server listens on {address}"));
