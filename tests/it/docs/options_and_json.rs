@@ -84,36 +84,74 @@ fn the_json_on_the_pages_has_the_keys_of_the_output() {
     assert_same_keys(shown[4], &sandbox, &["doctor", "--format", "json"]);
 }
 
-/// The tests of the recipes in docs/sockets.md, by the first cells of both tables. Each row needs a test, and
+/// The tests of the recipes in docs/sockets.md, by the first cells of the table. Each row needs a test, and
 /// each test a row.
 const RECIPES: &[(&str, &[&str])] = &[
-    ("Flask", &["flask_run_behind_the_proxy", "flask_run_takes_the_socket"]),
+    (
+        "Flask",
+        &["flask_run_behind_the_proxy", "flask_run_takes_the_socket", "a_chat_with_flask_is_completed"],
+    ),
     ("Flask, `app.run()`", &["flask_app_run_with_its_port_from_the_environment_behind_the_proxy"]),
+    (
+        "Flask-SocketIO",
+        &[
+            "no_message_of_socket_io_over_long_polling_is_lost",
+            "no_message_of_socket_io_over_websocket_is_lost",
+        ],
+    ),
+    ("Flask, debugpy", &["flask_run_under_debugpy", "flask_app_run_under_debugpy"]),
     ("Django", &["django_runserver_behind_the_proxy"]),
-    ("uvicorn (FastAPI, Starlette)", &["uvicorn_behind_the_proxy"]),
+    ("Django, own reloader", &["django_runserver_with_its_reloader_serves_new_code"]),
+    (
+        "uvicorn (FastAPI, Starlette)",
+        &[
+            "uvicorn_behind_the_proxy",
+            "a_chat_with_fastapi_is_completed",
+            "a_websocket_comes_back_to_new_code",
+        ],
+    ),
     ("uvicorn", &["uvicorn_takes_the_socket"]),
-    ("gunicorn", &["gunicorn_behind_the_proxy", "gunicorn_takes_the_socket"]),
+    ("uvicorn, `uv run`", &["uvicorn_under_uv_run"]),
+    (
+        "gunicorn",
+        &[
+            "gunicorn_behind_the_proxy",
+            "gunicorn_takes_the_socket",
+            "each_kind_of_gunicorn_serves_on_over_a_broken_edit",
+            "gunicorn_on_a_unix_socket_is_named",
+        ],
+    ),
     ("hypercorn", &["hypercorn_behind_the_proxy", "hypercorn_takes_the_socket"]),
     ("daphne", &["daphne_behind_the_proxy", "daphne_takes_the_socket"]),
     ("granian", &["granian_behind_the_proxy"]),
     ("waitress", &["waitress_serve_behind_the_proxy", "waitress_takes_the_socket"]),
-    ("aiohttp", &["aiohttp_takes_the_socket"]),
+    ("aiohttp", &["aiohttp_takes_the_socket", "aiohttp_behind_the_proxy"]),
     ("node", &["node_behind_the_proxy", "node_takes_the_socket"]),
-    ("axum, actix", &["axum_behind_the_proxy_and_with_the_socket"]),
+    ("node, inspector", &["node_under_its_inspector"]),
+    ("Express", &["a_chat_with_express_is_completed"]),
+    ("Vite", &["vite_with_react_keeps_its_hmr_and_restarts"]),
+    ("Next.js", &["a_redirect_of_next_stays_at_the_proxy"]),
     ("axum", &["axum_behind_the_proxy_and_with_the_socket"]),
     ("actix", &["actix_behind_the_proxy_and_with_the_socket"]),
     ("Go", &["go_run_behind_the_proxy", "go_run_takes_the_socket"]),
     ("any server with a fixed port", &["flask_app_run_at_a_named_upstream"]),
     ("any other server", &["flask_app_run_with_a_fixed_port_behind_the_proxy"]),
-    ("Django `runserver`, granian", &[]),
+    ("Celery", &["a_task_of_celery_in_flight_is_finished"]),
 ];
 
 #[test]
 fn every_recipe_of_a_server_has_its_test() {
     let page = include_str!("../../../docs/sockets.md");
-    let tests = concat!(include_str!("../servers/recipes.rs"), include_str!("../servers/compiled.rs"));
-    let tables = page.split("\n## ").filter(|section| section.starts_with("`--"));
-    let rows = tables.flat_map(str::lines).filter_map(|line| line.strip_prefix("| ")?.split(" |").next());
+    let tests = concat!(
+        include_str!("../servers/compiled.rs"),
+        include_str!("../servers/debuggers.rs"),
+        include_str!("../servers/node_servers.rs"),
+        include_str!("../servers/python_servers.rs"),
+        include_str!("../servers/recipes.rs"),
+        include_str!("../servers/streams.rs"),
+    );
+    let table = page.split("\n## ").find(|section| section.starts_with("Each server")).unwrap();
+    let rows = table.lines().filter_map(|line| line.strip_prefix("| ")?.split(" |").next());
     let shown: BTreeSet<&str> = rows.filter(|name| *name != "server").collect();
     assert_eq!(shown, RECIPES.iter().map(|(name, _)| *name).collect());
     for test in RECIPES.iter().flat_map(|(_, tests)| *tests) {

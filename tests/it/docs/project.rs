@@ -12,6 +12,7 @@ use crate::support::sandbox::{Sandbox, example, wait_until};
 /// The programs that pages run.
 const PROGRAMS: &[&str] = &[
     "cargo",
+    "celery",
     "daphne",
     "flask",
     "go",
@@ -22,8 +23,10 @@ const PROGRAMS: &[&str] = &[
     "make",
     "node",
     "npm",
+    "npx",
     "pytest",
     "python",
+    "uv",
     "uvicorn",
     "waitress-serve",
 ];

@@ -4,7 +4,7 @@
 use std::process::Command;
 use std::sync::Once;
 
-use crate::servers::recipes::{
+use crate::servers::served::{
     Served, compilers, generations_overlap, generations_take_turns, socket_is_handed_on,
 };
 use crate::support::http::{free_address, get};

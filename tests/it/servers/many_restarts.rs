@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::servers::recipes::Served;
+use crate::servers::served::Served;
 use crate::support::http::{Lost, Opened, get, post};
 use crate::support::sandbox::wait_until;
 

@@ -65,7 +65,8 @@ impl Opened {
         Self::ask(address, "GET", path, headers, "")
     }
 
-    fn ask(
+    /// Sends a request with these header lines and reads the head of the answer.
+    pub(crate) fn ask(
         address: SocketAddr,
         method: &str,
         path: &str,
