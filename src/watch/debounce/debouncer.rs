@@ -20,6 +20,12 @@ const MIN_PATHS_FOR_PACE: u32 = 8;
 const AFTER_START: Duration = Duration::from_millis(300);
 /// Maximum quiet time after such a path.
 const MAX_AFTER_START: Duration = Duration::from_millis(500);
+/// Number of new files from which a burst counts as the copy of a tree.
+const FILES_OF_COPY: usize = 4;
+/// Time after a new directory in which a new burst counts as the copy of a tree.
+const AFTER_NEW_DIR: Duration = Duration::from_millis(300);
+/// Minimum quiet time of a copy, because a copying program pauses whenever the disk is busy.
+const COPY_QUIET_TIME: Duration = Duration::from_millis(150);
 /// Maximum wait for the close of a file that was created.
 const CLOSE_WAIT: Duration = Duration::from_millis(200);
 /// Wait for the return of a removed file. Some editors rename the old file away and then write a new one.
@@ -45,6 +51,8 @@ pub(crate) struct Debouncer {
     single: Duration,
     burst: Option<Burst>,
     generation_started: Option<Instant>,
+    /// When the last new directory was found.
+    new_dir_at: Option<Instant>,
     /// The paths of the last finished burst.
     previous: PathSet,
     /// The paths that the last burst passed on to the next when it was cut.
@@ -64,6 +72,9 @@ pub(crate) struct Burst {
     longest_pause: Duration,
     /// The minimum quiet time, because the burst came right after a start.
     min_quiet_time: Duration,
+    /// Number of files that the snapshot does not have.
+    new_files: usize,
+    has_new_dir: bool,
     /// Created files that are not closed yet.
     open: PathMap<OpenFile>,
     /// Removed or new files, and until when they may still return or be renamed.
@@ -95,11 +106,17 @@ impl Burst {
             counted_from: now,
             longest_pause: Duration::ZERO,
             min_quiet_time: Duration::ZERO,
+            new_files: 0,
+            has_new_dir: false,
             open: PathMap::new(),
             unsettled: PathMap::new(),
             extended_since: None,
             extended_until: None,
         }
+    }
+
+    fn is_copy(&self) -> bool {
+        self.has_new_dir || self.new_files >= FILES_OF_COPY
     }
 
     fn latest_end(&self) -> Instant {
@@ -148,6 +165,7 @@ impl Debouncer {
             single: debounce.unwrap_or(SINGLE),
             burst: None,
             generation_started: None,
+            new_dir_at: None,
             previous: PathSet::new(),
             carried_over: PathSet::new(),
         }
@@ -158,6 +176,23 @@ impl Debouncer {
         let burst = self.pending(now);
         burst.min_quiet_time = burst.min_quiet_time.max(min_quiet_time);
         burst.apply(event, now);
+    }
+
+    /// As [`Debouncer::push`], for a file that the snapshot does not have.
+    pub(crate) fn push_new(&mut self, event: RawEvent, now: Instant) {
+        let known = self.len();
+        self.push(event, now);
+        if let Some(burst) = &mut self.burst {
+            burst.new_files += burst.paths.len() - known;
+        }
+    }
+
+    /// Takes a new directory. It makes the current burst, or one that follows soon, the copy of a tree.
+    pub(crate) fn add_new_dir(&mut self, now: Instant) {
+        self.new_dir_at = Some(now);
+        if let Some(burst) = &mut self.burst {
+            burst.has_new_dir = true;
+        }
     }
 
     /// Marks that events were lost.
@@ -173,6 +208,8 @@ impl Debouncer {
         {
             burst.open.remove(path);
             burst.unsettled.remove(path);
+            // The snapshot has no file that is gone without a change.
+            burst.new_files = burst.new_files.saturating_sub(1);
             if burst.paths.is_empty() && !burst.needs_rescan {
                 self.burst = None;
             }
@@ -187,8 +224,9 @@ impl Debouncer {
     /// The end of the burst if no further event comes; `None` without a burst.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let burst = self.burst.as_ref()?;
+        let copy = if burst.is_copy() && !self.single.is_zero() { COPY_QUIET_TIME } else { Duration::ZERO };
         let quiet_time = self.quiet_time(burst.paths.len(), burst.longest_pause);
-        let quiet = burst.last + quiet_time.max(burst.min_quiet_time);
+        let quiet = burst.last + quiet_time.max(burst.min_quiet_time).max(copy);
         let end = burst.settled_at().map_or(quiet, |settled| settled.max(quiet)).min(burst.latest_end());
         Some(burst.extended_until.map_or(end, |until| end.max(until)))
     }
@@ -240,6 +278,8 @@ impl Debouncer {
         pending.first = pending.first.min(burst.first);
         pending.counted_from = pending.counted_from.min(burst.first);
         pending.paths.extend(burst.paths);
+        pending.new_files += burst.new_files;
+        pending.has_new_dir |= burst.has_new_dir;
     }
 
     /// Takes a burst that was compared, so that its paths do not count as new ones if they change again.
@@ -266,16 +306,26 @@ impl Debouncer {
         self.burst.as_ref().map_or(0, |burst| burst.paths.len())
     }
 
-    /// Starts the quiet time again, because a hold on the burst has just ended.
+    /// Whether the burst has a file that the snapshot does not have.
+    pub(crate) fn has_new_file(&self) -> bool {
+        self.burst.as_ref().is_some_and(|burst| burst.new_files > 0)
+    }
+
+    /// Starts the quiet time again, because a hold on the burst has just ended. The program that held it has
+    /// finished its copy.
     pub(crate) fn restart_quiet_time(&mut self, now: Instant) {
+        self.new_dir_at = None;
         if let Some(burst) = &mut self.burst {
+            (burst.new_files, burst.has_new_dir) = (0, false);
             burst.last = burst.last.max(now);
             burst.counted_from = burst.counted_from.max(now);
         }
     }
 
     fn pending(&mut self, now: Instant) -> &mut Burst {
-        let burst = self.burst.get_or_insert_with(|| Burst::new(now));
+        let is_after_new_dir = self.new_dir_at.is_some_and(|at| now <= at + AFTER_NEW_DIR);
+        let burst =
+            self.burst.get_or_insert_with(|| Burst { has_new_dir: is_after_new_dir, ..Burst::new(now) });
         burst.longest_pause = burst.longest_pause.max(now.saturating_duration_since(burst.last));
         burst.last = burst.last.max(now);
         burst

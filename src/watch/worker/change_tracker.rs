@@ -143,7 +143,7 @@ impl ChangeTracker {
         if is_closed_file && self.debouncer.len() >= MANY_PATHS {
             tracing::debug!(path = ?event.path, "file waits for the end of a large burst");
             self.state.signatures.remove(event.path.as_os_str());
-            return self.debouncer.push(event, at);
+            return self.push(event, at);
         }
         let found = match FileSignature::of_path_with(&event.path, self.tree.sync.filter.links(&event.path)) {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
@@ -193,13 +193,16 @@ impl ChangeTracker {
     fn handle_dir(&mut self, path: &Path, known: KnownPath, at: Instant) {
         if known.is_file {
             let removed = RawEvent::new(path.to_owned(), RawEventKind::Removed);
-            self.debouncer.push(removed, at);
+            self.push(removed, at);
         }
         // The rules may have been read before the directory existed.
         self.tree.sync.filter.rules.forget(path);
         let counts = !known.is_beside_root && self.tree.sync.filter.counts_dir(path);
         tracing::debug!(?path, counts, "directory created or changed");
         if counts {
+            if !known.is_dir {
+                self.debouncer.add_new_dir(at);
+            }
             let events = self.tree.sync.sync(path, SyncMode::Rewatch);
             self.accept(events, at);
             self.publish_soon();
@@ -259,7 +262,7 @@ impl ChangeTracker {
             if self.tree.sync.filter.rules.is_rule_file(&event.path) {
                 self.tree.rule_files.add_edit(event.path, at);
             } else {
-                self.debouncer.push(event, at);
+                self.push(event, at);
             }
         }
     }
@@ -312,14 +315,25 @@ impl ChangeTracker {
         }
         if self.state.record(&path, signature) {
             let kind = if signature.is_none() { RawEventKind::Removed } else { kind };
-            self.debouncer.push(RawEvent::new(path, kind), now);
+            self.push(RawEvent::new(path, kind), now);
+        }
+    }
+
+    /// Adds an event to the burst.
+    fn push(&mut self, event: RawEvent, at: Instant) {
+        let is_new =
+            event.kind != RawEventKind::Removed && self.tree.sync.snapshot().file(&event.path).is_none();
+        if is_new {
+            self.debouncer.push_new(event, at);
+        } else {
+            self.debouncer.push(event, at);
         }
     }
 
     /// Adds an event, with the signature that the path has now.
     fn add(&mut self, event: RawEvent, signature: Option<FileSignature>, at: Instant) {
         self.state.record(&event.path, signature);
-        self.debouncer.push(event, at);
+        self.push(event, at);
     }
 
     /// Checks the files that are still being written.
@@ -332,7 +346,7 @@ impl ChangeTracker {
                 }
             } else {
                 self.in_progress.remove(&path);
-                self.debouncer.push(RawEvent::new(path, RawEventKind::Removed), now);
+                self.push(RawEvent::new(path, RawEventKind::Removed), now);
             }
         }
     }
@@ -341,7 +355,7 @@ impl ChangeTracker {
     fn add_waited_for(&mut self, path: PathBuf, signature: Option<FileSignature>, now: Instant) {
         self.state.record(&path, signature);
         self.state.waited_for.insert(path.clone().into());
-        self.debouncer.push(RawEvent::new(path, RawEventKind::Written), now);
+        self.push(RawEvent::new(path, RawEventKind::Written), now);
     }
 
     /// Compares a burst that has ended with the snapshot.

@@ -260,10 +260,13 @@ impl Worker {
         true
     }
 
-    /// Whether a further scan finds nothing more after scans have found several changes, or one of a link, whose
-    /// target may belong to a tree.
+    /// Whether a further scan finds nothing more after scans have found several changes, a new file, or a link,
+    /// whose target may belong to a tree.
     fn has_scan_settled(&mut self, now: Instant) -> bool {
-        if self.poller.is_active && (self.changes.recorded() > 1 || self.changes.has_root_link()) {
+        let may_have_more = self.changes.recorded() > 1
+            || self.changes.debouncer.has_new_file()
+            || self.changes.has_root_link();
+        if self.poller.is_active && may_have_more {
             self.scan_all();
         }
         self.changes.debouncer.deadline().is_none_or(|deadline| deadline <= now)

@@ -256,6 +256,33 @@ fn a_change_right_after_a_start_waits_for_more() {
     watch.stop();
 }
 
+/// The debouncer's unit tests show the benefit: a copy that pauses would cost two restarts.
+#[test]
+fn a_new_directory_and_many_new_files_wait_for_more() {
+    in_both(|mode| {
+        let sandbox = Sandbox::new();
+        let mut watch = TestWatch::new(&sandbox, mode);
+        for files in [["new/a", "new/b", "new/c", "new/d"], ["1", "2", "3", "4"]] {
+            for round in 0.. {
+                files.iter().for_each(|name| _ = sandbox.write(format!("{round}{name}"), "1"));
+                let mut batch = watch.batch();
+                let waited = batch.first_event_at.elapsed();
+                let all = batch.changes.len() == files.len();
+                while batch.changes.len() < files.len() {
+                    batch.changes.extend(watch.batch().changes);
+                }
+                // On a busy machine the watch may see the first files long before the others. Then the test
+                // tries again.
+                if all {
+                    assert!(waited >= Duration::from_millis(150), "{mode:?} {files:?}: {waited:?}");
+                    break;
+                }
+            }
+        }
+        watch.stop();
+    });
+}
+
 #[test]
 fn the_shortest_quiet_time_works() {
     for debounce in [Duration::ZERO, Duration::from_millis(1)] {

@@ -144,3 +144,54 @@ fn a_burst_that_never_pauses_is_cut_and_carries_a_save_in_progress_over_once() {
     }
     assert_eq!(cuts, [1, 2, 1]);
 }
+
+#[test]
+fn the_copy_of_a_tree_has_pauses() {
+    // New directories and new files at these milliseconds, and the ends of the bursts.
+    let cases: [(&[u64], &[u64], &[u64]); 6] = [
+        // One or a few new files are saved, not copied.
+        (&[], &[0], &[4]),
+        (&[], &[0, 1, 2], &[2 + 8]),
+        (&[], &[0, 1, 2, 3, 120, 269], &[269 + 150]),
+        (&[0], &[100, 240, 380, 400], &[400 + 150]),
+        (&[0, 500], &[1, 501], &[1 + 150, 501 + 150]),
+        // The directory is older than a copy would take to fill it.
+        (&[0], &[301], &[301 + 4]),
+    ];
+    for (dirs, files, expected) in cases {
+        let (mut debouncer, zero) = (Debouncer::new(None), Instant::now());
+        let mut ends = Vec::new();
+        for at in 0..1000 {
+            let now = zero + ms(at);
+            if debouncer.deadline().is_some_and(|deadline| deadline <= now) {
+                finish(&mut debouncer, now);
+                ends.push(at);
+            }
+            if dirs.contains(&at) {
+                debouncer.add_new_dir(now);
+            }
+            if files.contains(&at) {
+                let event = RawEvent::new(format!("/{at}").into(), RawEventKind::Written);
+                debouncer.push_new(event.clone(), now);
+                debouncer.push_new(event, now);
+            }
+        }
+        assert_eq!(ends, expected, "{dirs:?} {files:?}");
+    }
+}
+
+#[test]
+fn a_temporary_file_and_a_zero_quiet_time_make_no_copy() {
+    let (mut debouncer, zero) = (Debouncer::new(None), Instant::now());
+    for number in 0..20 {
+        let temporary = format!("/{number}.new");
+        debouncer.push_new(RawEvent::new(temporary.clone().into(), RawEventKind::Written), zero);
+        push(&mut debouncer, &format!("/{number}"), RawEventKind::Written, zero);
+        debouncer.withdraw(Path::new(&temporary));
+    }
+    assert_eq!(debouncer.deadline(), Some(zero + STEADY));
+    let mut debouncer = Debouncer::new(Some(Duration::ZERO));
+    debouncer.add_new_dir(zero);
+    push(&mut debouncer, "/a", RawEventKind::Written, zero);
+    assert_eq!(debouncer.deadline(), Some(zero));
+}
