@@ -258,6 +258,17 @@ fn the_python_debugger_works_across_a_restart() {
 }
 
 #[test]
+fn on_exit_quit_ends_devrun_with_a_child_that_succeeds_at_ctrl_c() {
+    let sandbox = Sandbox::new();
+    sandbox.write("server", "trap 'exit 0' INT; echo up; while :; do sleep 0.05; done");
+    let mut shell = Pty::shell(&sandbox);
+    shell.run("devrun --stdin inherit --on-exit quit -- sh ./server");
+    shell.expect("up\r\n");
+    shell.send("\x03");
+    assert_eq!(shell.status(), 0);
+}
+
+#[test]
 fn ctrl_z_in_a_child_that_owns_the_terminal_stops_the_job_and_fg_gives_it_back() {
     let sandbox = Sandbox::new();
     let mut shell = Pty::shell(&sandbox);
