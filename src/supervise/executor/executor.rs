@@ -236,7 +236,8 @@ impl Executor {
         let Some(server) = servers.find(|server| server.process.tree == tree) else { return };
         server.check = None;
         let generation = server.generation;
-        let report = self.processes.leader_ended(&mut server.process, exit, now);
+        let mut report = self.processes.leader_ended(&mut server.process, exit, now);
+        self.processes.explain_daemon(tree, &mut report);
         self.jobs.child_ended(server.process.pid);
         if werkzeug_wants_restart(exit) && self.options.pass_socket == PassSocket::Werkzeug {
             self.report_reloader(InnerReloader::werkzeug());

@@ -29,8 +29,13 @@ use crate::{GenerationId, Remedy};
 /// Maximum number of rounds of SIGKILL at the end, and the delay between two rounds.
 const MAX_KILL_ROUNDS: u32 = 100;
 const KILL_ROUND_DELAY: Duration = Duration::from_millis(1);
+/// Maximum age of a process that ends because it has put its server into the background.
+const MAX_DAEMON_START: Duration = Duration::from_secs(5);
 /// Maximum number of processes that a message names.
 const MAX_NAMED_PROCESSES: usize = 5;
+
+const DAEMON_REMEDY: &str = "run it in the foreground, for example nginx -g 'daemon off;', \
+                             gunicorn without --daemon, uwsgi without --daemonize";
 
 /// An event of a process, reported to the loop of the supervisor.
 #[derive(Debug)]
@@ -203,6 +208,20 @@ impl Processes {
         process.catch_up_output();
         let (ran, output) = (process.age(now), process.output_tail());
         ExitReport { ended: exit, ran, message: None, remedy: Remedy::None, output }
+    }
+
+    /// Explains the end of a leader that has put its server into the background: it was successful soon after its
+    /// start, and left processes behind.
+    pub(super) fn explain_daemon(&mut self, tree: TreeId, report: &mut ExitReport) {
+        if report.ended != ProcessExit::Status(0) || report.ran > MAX_DAEMON_START {
+            return;
+        }
+        if let Some((pid, command)) = self.examples(tree).first() {
+            report.message = Some(format!(
+                "COMMAND exited with status 0 and left process {pid} in the background, which devrun stops: {command}"
+            ));
+            report.remedy = Remedy::Text(DAEMON_REMEDY.into());
+        }
     }
 
     /// Sends processes of a tree a signal. Stopped processes continue to handle it, unless it goes to the group.

@@ -2,7 +2,7 @@
 //! options.
 
 use crate::support::process::TestProcess;
-use crate::support::sandbox::Sandbox;
+use crate::support::sandbox::{Sandbox, example, lives, wait_until};
 
 /// Runs devrun to its end, and returns COMMAND's output and the exit status.
 fn run_in(sandbox: &Sandbox, directory: &str, args: &[&str]) -> (String, i32) {
@@ -32,6 +32,51 @@ fn a_command_that_cannot_start_has_the_exit_status_of_shells() {
     sandbox.write("notes.txt", "");
     assert_eq!(run(&sandbox, &["--", "no-such-program-here"]).1, 127);
     assert_eq!(run(&sandbox, &["--", "./notes.txt"]).1, 126);
+}
+
+/// The server may stay in its session, as after `&` in a script, or leave it, as daemons do.
+#[test]
+fn a_server_that_puts_itself_into_the_background_is_named_with_the_remedy() {
+    let remedy = "run it in the foreground, for example nginx -g 'daemon off;', gunicorn without --daemon";
+    for (options, steps) in [
+        (&["--no-watch"][..], "fork log {}/log up write {}/go on sleep end await {}/go exit 0"),
+        (&["--no-watch"], "daemon setsid log {}/log up write {}/go on sleep end await {}/go exit 0"),
+        (
+            &["--proxy", "127.0.0.1:0"],
+            "daemon setsid log {}/log up write {}/go on serve end await {}/go exit 0",
+        ),
+    ] {
+        let sandbox = Sandbox::new();
+        let steps = steps.replace("{}", sandbox.outside().to_str().unwrap());
+        let mut command = sandbox.devrun();
+        command.args(options).arg("--").arg(example("child")).args(steps.split(' '));
+        let mut running = TestProcess::start(&mut command);
+        let line = running.wait_for_line("COMMAND exited with status 0 and left process ");
+        let log = std::fs::read_to_string(sandbox.outside().join("log")).unwrap();
+        let pid = log.split(' ').nth(1).unwrap();
+        assert!(line.contains(&format!("left process {pid} in the background")), "{line}");
+        assert!(line.contains(remedy), "{line}");
+        running.wait_for_line("waiting for a change");
+        wait_until("devrun has stopped the server", || !lives(pid.parse().unwrap()));
+        running.stop();
+    }
+}
+
+#[test]
+fn a_command_that_fails_or_leaves_nothing_behind_is_no_daemon() {
+    for (steps, end) in [
+        ("exit 0", "exited with status 0 after"),
+        ("fork log {}/log up write {}/go on sleep end await {}/go exit 3", "exited with status 3 after"),
+    ] {
+        let sandbox = Sandbox::new();
+        let steps = steps.replace("{}", sandbox.outside().to_str().unwrap());
+        let mut command = sandbox.devrun();
+        command.args(["--no-watch", "--"]).arg(example("child")).args(steps.split(' '));
+        let mut running = TestProcess::start(&mut command);
+        running.wait_for_line(end);
+        running.stop();
+        assert_eq!(running.count("background"), 0);
+    }
 }
 
 #[test]

@@ -356,7 +356,7 @@ impl History {
         self.downtime.crashed(generation, now);
         let serving = self.downtime.serving();
         let subject = serving.map_or("the server".to_owned(), |_| format!("generation {generation}"));
-        let is_success = was_ready && report.ended == ProcessExit::Status(0);
+        let is_success = was_ready && report.ended == ProcessExit::Status(0) && report.message.is_none();
         let keys = event("crashed")
             .set("generation", generation)
             .object("end", end_keys(report))
