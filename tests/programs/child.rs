@@ -14,7 +14,7 @@
 //! | `clearenv` | executes the remaining steps with an empty environment |
 //! | `exec PROGRAM ARGS…` | executes that program |
 //! | `refuse-pidfds` | lets pidfd_open(2) fail with `ENOSYS` from now on, as on old kernels (Linux) |
-//! | `hop` | forks and exits again and again for three seconds |
+//! | `hop FILE` | appends a line `hop PID GENERATION`, forks and exits, again and again for some seconds |
 //! | `hold` | listens on `$PORT` (or on `hold-at PORT`), accepts nothing |
 //! | `serve [MS]` | after that delay, answers HTTP on `$PORT`, or on descriptor 3 with `LISTEN_FDS` |
 //! | `serve-at PORT` | answers HTTP on that port |
@@ -88,7 +88,7 @@ fn run(words: &[String]) {
             "exec" => panic!("{}", std::process::Command::new(argument(1)).args(&words[at + 2..]).exec()),
             #[cfg(target_os = "linux")]
             "refuse-pidfds" => refuse_pidfds(),
-            "hop" => hop(),
+            "hop" => hop(argument(1)),
             "hold" => hold(port(), 0),
             "hold-at" => hold(number(1) as u16, 1),
             "debug-at" => debug(number(1) as u16),
@@ -239,14 +239,15 @@ fn refuse_pidfds() -> usize {
     0
 }
 
-fn hop() -> ! {
+fn hop(file: &str) -> ! {
     system!(libc::signal(libc::SIGCHLD, libc::SIG_IGN));
     // The loop is limited, so that a killed test does not leave the process behind.
-    for _ in 0..300 {
+    for _ in 0..2000 {
+        log(file, "hop", 0);
         if system!(libc::fork()) > 0 {
             system!(libc::_exit(0));
         }
-        std::thread::sleep(Duration::from_millis(10));
+        std::thread::sleep(Duration::from_millis(2));
     }
     std::process::exit(0)
 }

@@ -26,8 +26,10 @@ use crate::supervise::sys::signals::kill_process;
 use crate::supervise::sys::wait::wait_for_exit;
 use crate::{GenerationId, Remedy};
 
-/// Maximum number of rounds of SIGKILL at the end, and the delay between two rounds.
+/// Maximum number of rounds of SIGKILL at the end, the number of rounds in a row that must find no process, and
+/// the delay between two rounds.
 const MAX_KILL_ROUNDS: u32 = 100;
+const QUIET_KILL_ROUNDS: u32 = 3;
 const KILL_ROUND_DELAY: Duration = Duration::from_millis(1);
 /// Maximum age of a process that ends because it has put its server into the background.
 const MAX_DAEMON_START: Duration = Duration::from_secs(5);
@@ -205,6 +207,8 @@ impl Processes {
         process.leader_ended = true;
         process.poll_timer = PollTimer::start(now);
         self.trees.leader_ended(process.tree);
+        // Now its zombies are this process's: reaped, they are in the way of no scan.
+        self.reap_orphans(now);
         process.catch_up_output();
         let (ran, output) = (process.age(now), process.output_tail());
         ExitReport { ended: exit, ran, message: None, remedy: Remedy::None, output }
@@ -275,7 +279,7 @@ impl Processes {
         if !process.leader_ended || !process.poll_timer.is_due(now) {
             return false;
         }
-        if self.trees.members(process.tree).is_empty() {
+        if self.trees.is_gone(process.tree) {
             return true;
         }
         if process.killed {
@@ -335,13 +339,15 @@ impl Processes {
 
     /// Kills every process that is left, and reports the end of the supervisor.
     pub(super) fn kill_all(&mut self) {
+        let mut quiet_rounds = 0;
         for _ in 0..MAX_KILL_ROUNDS {
-            if !self.trees.kill_all() {
+            quiet_rounds = if self.trees.kill_all() { 0 } else { quiet_rounds + 1 };
+            if quiet_rounds == QUIET_KILL_ROUNDS {
                 break;
             }
             std::thread::sleep(KILL_ROUND_DELAY);
+            self.trees.reap_orphans(Instant::now());
         }
-        self.trees.reap_orphans(Instant::now());
         if let Some(orphan_killer) = &self.options.orphan_killer {
             orphan_killer.supervisor_ended(&self.trees.supervisor);
         }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::supervise::signal::Signal;
 use crate::supervise::sys::procfs::{
-    Identity, Process, add_children_of_thread, all_pids, children, shows_this_process,
+    Identity, Process, all_pids, children, descendants, is_main_thread, shows_this_process,
 };
 use crate::supervise::sys::signals::{group_exists, group_of, kill_group, kill_process, own_group};
 use crate::supervise::sys::wait::{reap, some_zombie};
@@ -26,6 +26,10 @@ const UNCLAIMED_ZOMBIE_DELAY: Duration = Duration::from_secs(2);
 const UNSEEN_ZOMBIE_DELAY: Duration = Duration::from_millis(50);
 /// Maximum number of scans for processes that a tree forks while it is being killed.
 const MAX_KILL_SCANS: u32 = 20;
+
+/// Number of scans in a row that must find no process before a tree counts as gone: a scan misses a process that
+/// forks and exits at the same moment.
+const QUIET_SCANS: u32 = 3;
 
 /// Whether devrun adopts the orphans of its children (Linux `PR_SET_CHILD_SUBREAPER`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -71,6 +75,11 @@ pub(crate) struct ProcessTrees {
     own_start_time: u64,
     /// The members that the last scan found.
     known: HashMap<Identity, TreeId>,
+    /// The last scan found adopted processes that had just ended, of these trees (`None`: unknown). Each may
+    /// have left a child that the scan missed.
+    just_ended: Vec<Option<TreeId>>,
+    /// Trees without a leader whose processes may run on.
+    released: HashSet<TreeId>,
     /// Processes that carry the variable of another supervisor, whose environment is not read again.
     foreign: HashSet<Identity>,
     /// Zombies of this process's own group, and when they were first seen.
@@ -81,16 +90,19 @@ impl ProcessTrees {
     /// `supervisor` is a name that no other supervisor on this machine has.
     pub(crate) fn new(supervisor: String, subreaper: Subreaper) -> Self {
         let own_pid = std::process::id() as i32;
+        let adopts = cfg!(target_os = "linux") && subreaper == Subreaper::Yes;
         Self {
             supervisor,
             last: TreeId::default(),
             own_pid,
-            adopts: cfg!(target_os = "linux") && subreaper == Subreaper::Yes,
+            adopts,
             has_procfs: shows_this_process(),
             leaders: HashMap::new(),
             has_leader_of_other_thread: false,
             own_start_time: Process::read(own_pid).map_or(u64::MAX, |own| own.start_time),
             known: HashMap::new(),
+            just_ended: Vec::new(),
+            released: HashSet::new(),
             foreign: HashSet::new(),
             unclaimed: HashMap::new(),
         }
@@ -132,11 +144,16 @@ impl ProcessTrees {
     /// A tree has ended: its leader is reaped, so that its pid may be used again.
     pub(crate) fn forget(&mut self, tree: TreeId) {
         self.known.retain(|_, known| *known != tree);
-        self.release_leader(tree);
+        self.reap_leader(tree);
     }
 
     /// Reaps the leader of a tree. The processes that it left behind still belong to the tree.
     pub(crate) fn release_leader(&mut self, tree: TreeId) {
+        self.released.insert(tree);
+        self.reap_leader(tree);
+    }
+
+    fn reap_leader(&mut self, tree: TreeId) {
         for (pid, leader) in self.leaders.extract_if(|_, leader| leader.tree == tree) {
             if !leader.is_reaped {
                 reap(pid);
@@ -148,6 +165,26 @@ impl ProcessTrees {
     pub(crate) fn members(&mut self, tree: TreeId) -> Vec<Process> {
         let members = self.all_members().into_iter().filter(|(_, of)| *of == tree);
         members.map(|(process, _)| process).collect()
+    }
+
+    /// Whether no process of a tree is left. Kills what is left of other trees that have ended, because an
+    /// earlier scan has missed it.
+    pub(crate) fn is_gone(&mut self, tree: TreeId) -> bool {
+        (0..QUIET_SCANS).all(|_| {
+            let found = self.kill_strays();
+            !found.contains(&tree) && !self.just_ended.iter().any(|of| of.is_none_or(|of| of == tree))
+        })
+    }
+
+    /// Kills the processes of trees that have ended; returns the trees that have processes.
+    fn kill_strays(&mut self) -> BTreeSet<TreeId> {
+        let found: BTreeSet<TreeId> = self.all_members().into_iter().map(|(_, tree)| tree).collect();
+        let has_leader = |tree| self.leaders.values().any(|leader| leader.tree == tree);
+        let is_stray = |tree: &TreeId| !self.released.contains(tree) && !has_leader(*tree);
+        for tree in found.iter().copied().filter(is_stray).collect::<Vec<_>>() {
+            self.kill(tree);
+        }
+        found
     }
 
     /// Sends signals to every process of a tree, one after another.
@@ -174,7 +211,7 @@ impl ProcessTrees {
     /// Kills a tree. Every process is stopped first, until a scan finds no new one: a fork in progress would
     /// escape otherwise.
     pub(crate) fn kill(&mut self, tree: TreeId) {
-        let mut stopped: Vec<Identity> = Vec::new();
+        let mut stopped: HashSet<Identity> = HashSet::new();
         for _ in 0..MAX_KILL_SCANS {
             let mut fresh: Vec<_> = self.members(tree).iter().map(Process::identity).collect();
             fresh.retain(|process| !stopped.contains(process));
@@ -195,15 +232,17 @@ impl ProcessTrees {
         }
     }
 
-    /// Kills all trees once. Returns whether a process was left.
+    /// Kills all trees once. Returns whether a process was left, or may have been left.
     pub(crate) fn kill_all(&mut self) -> bool {
         let left: BTreeSet<TreeId> = self.all_members().into_iter().map(|(_, tree)| tree).collect();
+        let is_left = !left.is_empty() || !self.just_ended.is_empty();
         left.iter().for_each(|tree| self.kill(*tree));
-        !left.is_empty()
+        is_left
     }
 
     /// Reaps orphans that became children of this process and have ended, but no leader, because another task
-    /// waits for its status. Returns when to reap again even without an event.
+    /// waits for its status. Then kills what is left of trees that have ended, if one of these orphans may come
+    /// from there. Returns when to reap again even without an event.
     pub(crate) fn reap_orphans(&mut self, now: Instant) -> Option<Instant> {
         if !self.adopts {
             return None;
@@ -217,24 +256,34 @@ impl ProcessTrees {
             return None;
         }
         let own_group = own_group();
-        let own_children = children(self.own_pid).unwrap_or_default().into_iter().filter_map(Process::read);
-        let zombies: Vec<_> =
-            own_children.filter(|child| !child.is_alive && !self.leaders.contains_key(&child.pid)).collect();
         let before = std::mem::take(&mut self.unclaimed);
-        for zombie in zombies {
-            let identity = zombie.identity();
+        let mut stray_ended = false;
+        for pid in children(self.own_pid).unwrap_or_default() {
+            if self.leaders.contains_key(&pid) {
+                continue;
+            }
             // What other code of this process has started, such as git, is in its own group, and that code
-            // waits for it.
-            if zombie.group != own_group || self.known.remove(&identity).is_some() {
-                reap(zombie.pid);
+            // waits for it. No file of `/proc` is read for the others, because there may be thousands.
+            let group = group_of(pid);
+            if group != own_group {
+                stray_ended |= reap(pid) && !self.leaders.contains_key(&group);
+                continue;
+            }
+            let Some(zombie) = Process::read(pid).filter(|child| !child.is_alive) else { continue };
+            let identity = zombie.identity();
+            if self.known.remove(&identity).is_some() {
+                reap(pid);
             } else if self.own_pid == 1 {
                 let since = before.get(&identity).copied().unwrap_or(now);
                 if now.saturating_duration_since(since) >= UNCLAIMED_ZOMBIE_DELAY {
-                    reap(zombie.pid);
+                    reap(pid);
                 } else {
                     self.unclaimed.insert(identity, since);
                 }
             }
+        }
+        if stray_ended {
+            self.kill_strays();
         }
         self.unclaimed.values().min().map(|since| *since + UNCLAIMED_ZOMBIE_DELAY)
     }
@@ -307,6 +356,10 @@ impl ProcessTrees {
         let mut members: Vec<_> = found.collect();
         self.known = members.iter().map(|(process, tree)| (process.identity(), *tree)).collect();
         self.foreign.retain(|identity| candidates.get(&identity.0).map(Process::identity) == Some(*identity));
+        let is_ours = |one: &&Process| self.adopts && one.parent == self.own_pid && one.group != own_group();
+        let is_new = |one: &&Process| !one.is_alive && !self.leaders.contains_key(&one.pid);
+        let ended = candidates.values().filter(is_ours).filter(is_new);
+        self.just_ended = ended.map(|process| trees.get(&process.pid).copied()).collect();
         members.retain(|(process, _)| process.is_alive);
         members
     }
@@ -317,39 +370,15 @@ impl ProcessTrees {
         if !self.has_procfs {
             return self.leaders.keys().filter_map(|pid| Some((*pid, self.read(*pid)?))).collect();
         }
+        let own_thread_only = !self.has_leader_of_other_thread && is_main_thread();
         if self.adopts
-            && let Some(descendants) = self.descendants()
+            && let Some(descendants) = descendants(self.own_pid, own_thread_only)
         {
             return descendants;
         }
         let all = all_pids().into_iter().filter_map(Process::read);
         let younger = all.filter(|one| one.start_time >= self.own_start_time && one.pid != self.own_pid);
         younger.map(|process| (process.pid, process)).collect()
-    }
-
-    fn descendants(&self) -> Option<HashMap<i32, Process>> {
-        let mut found = HashMap::new();
-        let mut queue = self.own_children()?;
-        while let Some(pid) = queue.pop() {
-            if let Some(process) = Process::read(pid)
-                && found.insert(pid, process).is_none()
-            {
-                queue.extend(process.children()?);
-            }
-        }
-        Some(found)
-    }
-
-    /// The children of this process, adopted orphans included. The kernel keeps a list for each thread, of
-    /// the children that it started; the orphans are in the list of the main thread while that lives. So the
-    /// list of the main thread is enough if this is the main thread and no other thread has started a leader.
-    fn own_children(&self) -> Option<Vec<i32>> {
-        if self.has_leader_of_other_thread || !is_main_thread() {
-            return children(self.own_pid);
-        }
-        let mut found = Vec::new();
-        add_children_of_thread(format!("/proc/self/task/{}", self.own_pid), &mut found).ok()?;
-        Some(found)
     }
 
     /// The tree that a process leads, or that it belonged to at the last scan.
@@ -404,34 +433,5 @@ impl ProcessTrees {
     }
 }
 
-fn is_main_thread() -> bool {
-    #[cfg(target_os = "linux")]
-    return rustix::thread::gettid() == rustix::process::getpid();
-    #[cfg(not(target_os = "linux"))]
-    true
-}
-
 #[cfg(test)]
-mod tests {
-    use std::os::unix::process::CommandExt;
-
-    use super::*;
-
-    #[test]
-    fn another_process_with_the_pid_of_a_leader_that_has_ended_is_no_member() {
-        let mut trees = ProcessTrees::new("supervisor".to_owned(), Subreaper::No);
-        let tree = trees.new_tree();
-        let mut other = std::process::Command::new("sleep").arg("60").process_group(0).spawn().unwrap();
-        let pid = other.id() as i32;
-        trees.add(tree, pid);
-        assert_eq!(trees.members(tree).len(), 1);
-        // The process that had this pid before started at another time.
-        trees.leaders.get_mut(&pid).unwrap().start_time -= 1;
-        trees.known.clear();
-        assert!(trees.members(tree).is_empty());
-        trees.kill(tree);
-        assert!(other.try_wait().unwrap().is_none());
-        other.kill().unwrap();
-        other.wait().unwrap();
-    }
-}
+mod tests;

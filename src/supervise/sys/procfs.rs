@@ -2,6 +2,7 @@
 //!
 //! Every lookup costs as few system calls as possible, because it stands between a save and the new code.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io::{self, Read as _};
 use std::os::fd::OwnedFd;
@@ -123,6 +124,35 @@ pub(crate) fn all_pids() -> Vec<i32> {
     entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
+/// All descendants of this process, adopted orphans included; `None` if the kernel does not list them.
+///
+/// The kernel keeps a list for each thread, of the children that it started; the orphans are in the list of the
+/// main thread while that lives. So that list is enough if only the main thread has started children that matter.
+pub(crate) fn descendants(own_pid: i32, main_thread_only: bool) -> Option<HashMap<i32, Process>> {
+    let (mut found, mut queue) = (HashMap::new(), Vec::new());
+    if main_thread_only {
+        add_children_of_thread(format!("/proc/self/task/{own_pid}"), &mut queue).ok()?;
+    } else {
+        queue = children(own_pid)?;
+    }
+    while let Some(pid) = queue.pop() {
+        if let Some(process) = Process::read(pid)
+            && found.insert(pid, process).is_none()
+        {
+            queue.extend(process.children()?);
+        }
+    }
+    Some(found)
+}
+
+/// Whether the calling thread is the first one of this process.
+pub(crate) fn is_main_thread() -> bool {
+    #[cfg(target_os = "linux")]
+    return rustix::thread::gettid() == rustix::process::getpid();
+    #[cfg(not(target_os = "linux"))]
+    true
+}
+
 /// Children of one process, over all its threads; `None` if the kernel does not list them.
 pub(crate) fn children(pid: i32) -> Option<Vec<i32>> {
     let mut found = Vec::new();
@@ -133,7 +163,7 @@ pub(crate) fn children(pid: i32) -> Option<Vec<i32>> {
 }
 
 /// Adds the children of one thread, whose directory is `task`.
-pub(crate) fn add_children_of_thread(task: impl AsRef<Path>, found: &mut Vec<i32>) -> io::Result<()> {
+fn add_children_of_thread(task: impl AsRef<Path>, found: &mut Vec<i32>) -> io::Result<()> {
     let (mut text, task) = (Vec::new(), task.as_ref());
     match read_pages(&task.join("children"), &mut text) {
         Ok(()) => {}

@@ -78,11 +78,11 @@ pub(crate) fn take_stop(pid: i32) -> Option<Signal> {
     status.stopping_signal().and_then(Signal::from_number)
 }
 
-/// Takes the status of a child that has ended; does nothing if it has not.
-pub(crate) fn reap(pid: i32) {
-    if let Ok(pid) = valid_pid(pid) {
-        let _ = rustix::process::waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
-    }
+/// Takes the status of a child that has ended, and returns whether it has.
+pub(crate) fn reap(pid: i32) -> bool {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+    let taken = |pid| rustix::process::waitid(WaitId::Pid(pid), options).ok().flatten();
+    valid_pid(pid).ok().and_then(taken).is_some()
 }
 
 /// Pid of a child that has ended and was not reaped; `None` if there is none.

@@ -52,6 +52,35 @@ fn a_process_without_session_parent_and_environment_is_ended() {
     assert!(pids(&sandbox).iter().all(|pid| !lives(*pid)), "{:#?}", run.lines());
 }
 
+/// The successor of a process that forks and exits at once is missed by any single look at `/proc`.
+#[test]
+fn a_chain_of_forks_does_not_outlive_its_generation() {
+    for chain in ["fork hop {}/log end", "fork setsid hop {}/log end", "fork ignore 15 setsid hop {}/log end"]
+    {
+        let sandbox = Sandbox::new();
+        let steps = format!("log {{}}/log up {chain} sleep");
+        let mut run = start(&sandbox, &["--on-loop", "restart", "--stop-timeout", "100ms"], &steps);
+        let log = || std::fs::read_to_string(sandbox.outside().join("log")).unwrap_or_default();
+        let has = |text: &str, generation: u32| {
+            let end = format!(" {generation}");
+            log().lines().any(|line| line.starts_with(text) && line.ends_with(&end))
+        };
+        for generation in 1..=10 {
+            wait_until("the chain has begun", || has("up", generation) && has("hop", generation));
+            sandbox.write("app.py", format!("{generation}"));
+        }
+        wait_until("the last generation has started", || has("up", 11));
+        run.stop();
+        assert!(of_sandbox(&sandbox).is_empty());
+        let mut newest = 0;
+        for line in log().lines() {
+            let generation: u32 = line.rsplit(' ').next().unwrap().parse().unwrap();
+            assert!(generation >= newest, "{chain}: {line} after the start of generation {newest}");
+            newest = newest.max(generation);
+        }
+    }
+}
+
 #[test]
 fn without_pidfds_a_change_restarts_and_a_stop_ends_all() {
     let sandbox = Sandbox::new();

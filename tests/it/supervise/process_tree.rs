@@ -120,7 +120,7 @@ async fn a_signal_for_a_busy_child_goes_to_the_leader() {
 
 #[tokio::test]
 async fn a_process_that_forks_again_and_again_is_killed() {
-    let mut supervisor = TestSupervisor::start("log {}/log up fork setsid hop end sleep", |_| {});
+    let mut supervisor = TestSupervisor::start("log {}/log up fork setsid hop {}/hops end sleep", |_| {});
     supervisor.logged("up", 1).await;
     supervisor.change();
     supervisor.ready(2).await;
