@@ -20,6 +20,7 @@
 //! - Each supervisor starts one more process, an [`supervise::OrphanKiller`]. It kills the process tree if the program ends
 //!   without having stopped it, also by a signal. `options.supervise.orphan_killer = None` opts out.
 //! - [`supervise::OrphanKiller::run_if_asked`] exits if the process was started as an orphan killer, and remembers its call.
+//! - [`supervise::remember_inherited_children`] remembers process numbers.
 //! - On a system without pidfds (pidfd_open(2)), a supervisor handles `SIGCHLD`.
 //! - [`supervise::terminal`] stops or ends the process, and changes the terminal, when the program asks for it.
 

@@ -26,6 +26,7 @@ use crate::ui::{CliError, ExitCode, Terminal};
 
 fn main() -> std::process::ExitCode {
     OrphanKiller::run_if_asked();
+    devrun::supervise::remember_inherited_children();
     devrun::supervise::terminal::unblock_signals();
     let words: Vec<OsString> = std::env::args_os().collect();
     let mut terminal = Terminal::new(anstream::ColorChoice::Auto);

@@ -133,7 +133,8 @@ impl Processes {
         if let Some(orphan_killer) = &options.orphan_killer {
             orphan_killer.supervisor_started(&trees.supervisor)?;
         }
-        Ok(Self { options, streams, events, trees, reap_at: None })
+        // A child that this process had before may have ended before SIGCHLD was handled.
+        Ok(Self { options, streams, events, trees, reap_at: Some(Instant::now()) })
     }
 
     pub(super) fn new_tree(&mut self) -> TreeId {

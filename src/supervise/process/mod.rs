@@ -2,10 +2,12 @@
 #![allow(unsafe_code)]
 
 mod exec;
+mod inherited;
 mod spawn;
 pub(crate) mod start_error;
 mod trees;
 
+pub use inherited::remember_inherited_children;
 pub use spawn::check_env_files;
 pub(crate) use spawn::{ChildProcess, SpawnRequest, unset_variables, variable};
 pub use trees::Subreaper;

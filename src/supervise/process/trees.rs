@@ -9,6 +9,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
+use super::inherited::inherited_children;
 use crate::supervise::signal::Signal;
 use crate::supervise::sys::procfs::{
     Identity, Process, all_pids, children, descendants, is_main_thread, shows_this_process,
@@ -30,6 +31,8 @@ const MAX_KILL_SCANS: u32 = 20;
 /// Number of scans in a row that must find no process before a tree counts as gone: a scan misses a process that
 /// forks and exits at the same moment.
 const QUIET_SCANS: u32 = 3;
+/// The tree of the processes that this process did not start. They are reaped, and never signalled.
+const INHERITED: TreeId = TreeId(0);
 
 /// Whether devrun adopts the orphans of its children (Linux `PR_SET_CHILD_SUBREAPER`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -91,16 +94,17 @@ impl ProcessTrees {
     pub(crate) fn new(supervisor: String, subreaper: Subreaper) -> Self {
         let own_pid = std::process::id() as i32;
         let adopts = cfg!(target_os = "linux") && subreaper == Subreaper::Yes;
+        let inherited = inherited_children().iter().filter(|_| adopts);
         Self {
             supervisor,
-            last: TreeId::default(),
+            last: INHERITED,
             own_pid,
             adopts,
             has_procfs: shows_this_process(),
             leaders: HashMap::new(),
             has_leader_of_other_thread: false,
             own_start_time: Process::read(own_pid).map_or(u64::MAX, |own| own.start_time),
-            known: HashMap::new(),
+            known: inherited.map(|child| (*child, INHERITED)).collect(),
             just_ended: Vec::new(),
             released: HashSet::new(),
             foreign: HashSet::new(),
@@ -360,7 +364,7 @@ impl ProcessTrees {
         let is_new = |one: &&Process| !one.is_alive && !self.leaders.contains_key(&one.pid);
         let ended = candidates.values().filter(is_ours).filter(is_new);
         self.just_ended = ended.map(|process| trees.get(&process.pid).copied()).collect();
-        members.retain(|(process, _)| process.is_alive);
+        members.retain(|(process, tree)| process.is_alive && *tree != INHERITED);
         members
     }
 

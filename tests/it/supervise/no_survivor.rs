@@ -82,6 +82,39 @@ fn a_chain_of_forks_does_not_outlive_its_generation() {
 }
 
 #[test]
+fn children_from_before_the_start_are_reaped_and_not_signalled() {
+    for prefix in ["", "setsid "] {
+        let sandbox = Sandbox::new();
+        let outside = sandbox.outside();
+        let [log, end] = ["log", "end"].map(|name| outside.join(name).to_str().unwrap().to_owned());
+        let mut command = sandbox.command("sh");
+        // Two children, one of which outlives devrun.
+        let script = format!(
+            "\"$0\" {prefix}on 15 {log} signalled log {log} early await {end} exit 0 & \
+             \"$0\" {prefix}on 15 {log} signalled log {log} early await {end}.late exit 0 & \
+             exec \"$1\" -- \"$0\" log {log} up sleep"
+        );
+        command.arg("-c").arg(script).arg(example("child")).arg(env!("CARGO_BIN_EXE_devrun"));
+        let mut run = TestProcess::start(&mut command);
+        wait_until("all three have started", || pids(&sandbox).len() == 3);
+        sandbox.write("app.py", "1");
+        wait_until("the second generation has started", || pids(&sandbox).len() == 4);
+        std::fs::write(&end, "").unwrap();
+        // The orphan killer, the second child and COMMAND.
+        wait_until("the child is reaped", || children(run.pid() as i32).len() == 3);
+        run.stop();
+        let text = std::fs::read_to_string(&log).unwrap();
+        let early =
+            text.lines().filter_map(|line| line.strip_prefix("early ")?.split(' ').next()?.parse().ok());
+        let left: Vec<i32> = early.filter(|pid| lives(*pid)).collect();
+        assert_eq!(left.len(), 1, "{text}");
+        assert!(!text.contains("signalled"), "{text}");
+        std::fs::write(format!("{end}.late"), "").unwrap();
+        wait_until("it ends by itself", || !lives(left[0]));
+    }
+}
+
+#[test]
 fn without_pidfds_a_change_restarts_and_a_stop_ends_all() {
     let sandbox = Sandbox::new();
     let outside = sandbox.outside();
