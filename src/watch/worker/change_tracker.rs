@@ -286,6 +286,10 @@ impl ChangeTracker {
                     self.publish_at = Some(now);
                     has_root_file |= self.tree.sync.snapshot().has_root_files_only(&path);
                     for event in self.tree.sync_dir(&path) {
+                        if event.kind != RawEventKind::Removed && event.path.parent() != Some(&path) {
+                            // The scan has entered a new directory.
+                            self.debouncer.add_new_dir(now);
+                        }
                         let signature = self.signature(&event.path);
                         self.add_scanned(event, signature, now);
                     }
