@@ -273,6 +273,9 @@ pub(crate) fn is_readable_dir(path: &Path) -> bool {
     rustix::fs::access(path, Access::READ_OK | Access::EXEC_OK).is_ok()
 }
 
+/// Minimum length in bytes of a path that the kernel refuses.
+pub(crate) const TOO_LONG: usize = if cfg!(target_os = "linux") { 4096 } else { 1024 };
+
 /// Opens a directory for listing.
 pub(crate) fn open_dir(path: &Path) -> io::Result<OwnedFd> {
     Ok(open_dir_with(path, OFlags::empty())?)

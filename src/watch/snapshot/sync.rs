@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use super::snapshot::{Coverage, Extent, Snapshot, SnapshotDir, SnapshotFile};
 use super::walk::{WalkResult, Walker};
@@ -21,6 +21,8 @@ pub(crate) struct SnapshotSync {
     pub(crate) watches: WatchRegistry,
     /// The repositories around the trees and in the trees.
     pub(crate) git: GitDirs,
+    /// A directory with entries whose paths are too long for the kernel, so that they cannot be watched.
+    pub(crate) dir_of_long_path: Option<PathBuf>,
 }
 
 /// How a walk treats files that the snapshot does not have, and directories that have a watch.
@@ -56,7 +58,7 @@ impl SyncMode<'_> {
 
 impl SnapshotSync {
     pub(crate) fn new(snapshot: Arc<Mutex<Snapshot>>, filter: Arc<Filter>, watches: WatchRegistry) -> Self {
-        Self { snapshot, filter, watches, git: GitDirs::default() }
+        Self { snapshot, filter, watches, git: GitDirs::default(), dir_of_long_path: None }
     }
 
     pub(crate) fn snapshot(&self) -> MutexGuard<'_, Snapshot> {
@@ -229,7 +231,13 @@ impl SnapshotSync {
             counter.fetch_add(1, Ordering::Relaxed);
             Some(coverage)
         };
-        let result = walk(&Walker { filter: &self.filter, place_watch: &place_watch });
+        let dir_of_long_path = OnceLock::new();
+        let result = walk(&Walker {
+            filter: &self.filter,
+            place_watch: &place_watch,
+            dir_of_long_path: &dir_of_long_path,
+        });
+        self.dir_of_long_path = self.dir_of_long_path.take().or(dir_of_long_path.into_inner());
         let (watched, polled) = (watched.into_inner(), polled.into_inner());
         if watched + polled > 0 {
             tracing::debug!(directories = watched, polled, "watches placed");

@@ -9,7 +9,7 @@ use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Condvar, Mutex};
+use std::sync::{Condvar, Mutex, OnceLock};
 use std::time::SystemTime;
 
 use rustix::fs::{Access, AtFlags, OFlags};
@@ -18,7 +18,7 @@ use rustix::io::Errno;
 use super::snapshot::{Coverage, Extent, SnapshotDir, SnapshotFile};
 use crate::sync;
 use crate::watch::filter::Filter;
-use crate::watch::fs::{DirListing, FileKind, FileSignature, Links, open_dir, open_dir_with};
+use crate::watch::fs::{DirListing, FileKind, FileSignature, Links, TOO_LONG, open_dir, open_dir_with};
 
 const GIT: &str = ".git";
 /// Number of waiting directories from which a second thread pays off. A third one gains nothing, because the
@@ -57,6 +57,8 @@ pub(super) type PlaceWatch<'a> = dyn Fn(&Path, u64) -> Option<Coverage> + Sync +
 pub(super) struct Walker<'a> {
     pub(super) filter: &'a Filter,
     pub(super) place_watch: &'a PlaceWatch<'a>,
+    /// A directory with entries whose paths are too long.
+    pub(super) dir_of_long_path: &'a OnceLock<PathBuf>,
 }
 
 impl Walker<'_> {
@@ -166,6 +168,10 @@ impl Walker<'_> {
             full.truncate(prefix);
             full.extend_from_slice(name.as_bytes());
             let path = Path::new(OsStr::from_bytes(&full));
+            if full.len() >= TOO_LONG {
+                let _ = self.dir_of_long_path.set(dir.path.to_path_buf());
+                continue;
+            }
             let is_rule_file = filter.is_rule_file(path);
             if is_rule_file {
                 rule_files.extend(read_rule_file(open, name, listed_at));

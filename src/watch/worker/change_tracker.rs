@@ -12,7 +12,7 @@ use super::{poller::ScanDiff, rule_files::RuleEdit};
 use crate::change::{Batch, Change};
 use crate::sync;
 use crate::watch::debounce::{Burst, Debouncer, InProgressWrites};
-use crate::watch::fs::{FileKind, FileSignature, split};
+use crate::watch::fs::{FileKind, FileSignature, TOO_LONG, split};
 use crate::watch::queue::{RawEvent, RawEventKind};
 use crate::watch::snapshot::{BurstState, CompareOptions, DiffResult, SyncMode, diff};
 use crate::watch::{options::Options, stats::Shared};
@@ -144,6 +144,10 @@ impl ChangeTracker {
             tracing::debug!(path = ?event.path, "file waits for the end of a large burst");
             self.state.signatures.remove(event.path.as_os_str());
             return self.push(event, at);
+        }
+        if event.path.as_os_str().len() >= TOO_LONG {
+            self.tree.sync.dir_of_long_path = event.path.parent().map(Path::to_owned);
+            return self.publish_soon();
         }
         let found = match FileSignature::of_path_with(&event.path, self.tree.sync.filter.links(&event.path)) {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {

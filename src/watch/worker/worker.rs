@@ -12,6 +12,7 @@ use super::root::{Root, RootKind};
 use super::{rule_files::RuleFiles, tree::WatchedTree};
 use crate::change::{Batch, Change};
 use crate::rules::Defect;
+use crate::watch::fs::TOO_LONG;
 use crate::watch::git::{GitHold, HoldCheck};
 use crate::watch::options::{Mode, Options};
 use crate::watch::queue::{Message, Queue, WakeOn};
@@ -37,6 +38,8 @@ pub(crate) struct Worker {
     git_hold: GitHold,
     poller: Poller,
     prefetch: Option<Prefetch>,
+    /// The owner was warned of paths that are too long.
+    has_long_path_warning: bool,
     /// The report of a comparison of everything. It follows the changes that the comparison has found.
     rescanned: Option<Event>,
 }
@@ -65,6 +68,7 @@ impl Worker {
             git_hold: GitHold::default(),
             poller: Poller::new(options.poll_interval, Instant::now()),
             prefetch: None,
+            has_long_path_warning: false,
             rescanned: None,
         };
         let events = worker.changes.tree.walk_first();
@@ -308,6 +312,7 @@ impl Worker {
         if std::mem::take(&mut watches.limit_hit) {
             self.report_limit();
         }
+        self.report_long_path();
     }
 
     /// Reads the files without a fingerprint in the background.
@@ -338,6 +343,17 @@ impl Worker {
         self.warn(message, Remedy::RaiseInotifyLimits);
         for report in polled {
             self.send(Event::ModeChanged(report));
+        }
+    }
+
+    /// Warns of the first directory with paths that are too long for the kernel.
+    fn report_long_path(&mut self) {
+        let Some(dir) = self.changes.tree.sync.dir_of_long_path.take() else { return };
+        if !std::mem::replace(&mut self.has_long_path_warning, true) {
+            let dir = dir.strip_prefix(&self.base).unwrap_or(&dir).display();
+            let message =
+                format!("some paths have {TOO_LONG} bytes or more, so edits there are not seen: in {dir}");
+            self.warn(message, Remedy::Text("use shorter names for the directories above".into()));
         }
     }
 

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use devrun::watch::{Event, Mode};
@@ -340,5 +341,50 @@ fn a_root_that_is_a_link_follows_its_new_target() {
         sandbox.write("releases/2/app.py", "three");
         watch.wait_for(&["changed current/app.py"]);
         watch.stop();
+    });
+}
+
+/// Makes directories with long names in a directory, until a path is longer than the kernel allows, and a file
+/// in the last one.
+fn make_long_path(start: &Path) {
+    use rustix::fs::{Mode, OFlags, mkdirat, open, openat};
+    let name = "long".repeat(60);
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let mut dir = open(start, flags, Mode::empty()).unwrap();
+    for _ in 0..20 {
+        mkdirat(&dir, &*name, Mode::RWXU).unwrap();
+        dir = openat(&dir, &*name, flags, Mode::empty()).unwrap();
+    }
+    openat(&dir, "f.py", OFlags::CREATE | OFlags::WRONLY | OFlags::CLOEXEC, Mode::RWXU).unwrap();
+}
+
+#[test]
+fn a_path_that_is_too_long_is_named_once() {
+    in_both(|mode| {
+        for is_early in [true, false] {
+            let sandbox = Sandbox::new();
+            sandbox.write("app.py", "1");
+            fs::create_dir(sandbox.path("deep")).unwrap();
+            if is_early {
+                make_long_path(&sandbox.path("deep"));
+            }
+            let mut watch = TestWatch::new(&sandbox, mode);
+            if !is_early {
+                make_long_path(&sandbox.path("deep"));
+            }
+            let Event::Warning { message, .. } = watch.event() else { panic!("no warning at first") };
+            assert!(message.contains(": in deep/longlong"), "{message}");
+            fs::create_dir(sandbox.path("other")).unwrap();
+            make_long_path(&sandbox.path("other"));
+            sandbox.write("app.py", "22");
+            loop {
+                match watch.event() {
+                    Event::Changed(batch) if watch.words(&batch) == ["changed app.py"] => break,
+                    Event::Warning { message, .. } => panic!("a second warning: {message}"),
+                    _ => {}
+                }
+            }
+            watch.stop();
+        }
     });
 }
