@@ -26,16 +26,19 @@ fn adapter_answers(address: SocketAddr) -> bool {
 }
 
 /// debugpy opens a port for debuggers, and another one for its adapter for a moment. With and without `{port}`
-/// in the command, devrun uses neither. Both generations want the same port for debuggers.
-fn debugpy_is_not_the_server(program: &[&str]) {
+/// in the command, devrun uses neither. Both generations want the same port for debuggers, so they take turns,
+/// with and without `--no-overlap`.
+fn debugpy_is_not_the_server(overlap: &[&str], program: &[&str]) {
     let debugger = free_address();
     let listen = debugger.to_string();
     let debugpy = ["PYTHON", "-Xfrozen_modules=off", "-m", "debugpy", "--listen", &listen];
-    let options = ["--proxy", "ADDRESS", "--no-overlap"];
+    let options = [&["--proxy", "ADDRESS"], overlap].concat();
     let mut served = Served::start("flask_app.py", &options, &[&debugpy, program].concat());
     assert!(adapter_answers(debugger), "{}", served.output());
-    served.edit("2");
-    served.wait_for("2");
+    for version in ["2", "3"] {
+        served.edit(version);
+        served.wait_for(version);
+    }
     assert!(adapter_answers(debugger), "{}", served.output());
     assert_eq!(served.running.count("instead of port"), 0, "{}", served.output());
     served.running.stop();
@@ -45,13 +48,13 @@ fn debugpy_is_not_the_server(program: &[&str]) {
 #[ignore = "needs Python with Flask and debugpy"]
 fn flask_run_under_debugpy() {
     let flask = ["-m", "flask", "--app", "flask_app", "run", "--no-reload", "--port", "{port}"];
-    debugpy_is_not_the_server(&flask);
+    debugpy_is_not_the_server(&[], &flask);
 }
 
 #[test]
 #[ignore = "needs Python with Flask and debugpy"]
 fn flask_app_run_under_debugpy() {
-    debugpy_is_not_the_server(&["flask_app.py"]);
+    debugpy_is_not_the_server(&["--no-overlap"], &["flask_app.py"]);
 }
 
 /// The inspector answers HTTP while the program has not opened its port yet.
@@ -62,8 +65,7 @@ fn node_under_its_inspector() {
     let inspect = format!("--inspect={inspector}");
     let late = "const fs = require('node:fs'); const wait = () => fs.existsSync('data/open') ? \
                 require('./node_app.js') : setTimeout(wait, 10); wait();";
-    let options = ["--proxy", "ADDRESS", "--no-overlap"];
-    let mut served = Served::begin("node_app.js", &options, &["node", &inspect, "-e", late]);
+    let mut served = Served::begin("node_app.js", &["--proxy", "ADDRESS"], &["node", &inspect, "-e", late]);
     let answers = || text(inspector, "/json/version").is_some_and(|text| text.contains("node.js"));
     wait_until("the inspector answers", answers);
     let request = std::thread::spawn({
@@ -72,8 +74,11 @@ fn node_under_its_inspector() {
     });
     served.sandbox.write("data/open", "");
     assert_eq!(request.join().unwrap().unwrap().text(), "1", "{}", served.output());
-    served.edit("2");
-    served.wait_for("2");
+    // The second generation runs on without its inspector, until devrun has read the words about that.
+    for version in ["2", "3"] {
+        served.edit(version);
+        served.wait_for(version);
+    }
     wait_until("the inspector answers again", answers);
     let mut session = Opened::get(inspector, "/json/list", &["Connection: close"]).unwrap();
     assert!(session.line_with("webSocketDebuggerUrl").is_some());

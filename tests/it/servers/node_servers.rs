@@ -21,12 +21,12 @@ fn edit_component(served: &Served, from: &str, to: &str) {
 }
 
 /// Vite handles the edits of components. devrun restarts Vite for all other files, and the browser's WebSocket
-/// comes back to the new one.
+/// comes back to the new one. Vite refuses to run twice, so generations take turns.
 #[test]
 #[ignore = "needs node with the packages of .ci/node"]
 fn vite_with_react_keeps_its_hmr_and_restarts() {
     let command = ["npx", "vite", "--port", "{port}", "--strictPort"];
-    let options = ["--proxy", "ADDRESS", "--no-overlap", "-i", "/src/"];
+    let options = ["--proxy", "ADDRESS", "-i", "/src/"];
     let mut served = Served::start("vite/version.txt", &options, &command);
     let mut socket = hmr(&served);
     // Vite updates the modules that a page has loaded.
@@ -55,7 +55,7 @@ fn vite_with_react_keeps_its_hmr_and_restarts() {
 fn a_redirect_of_next_stays_at_the_proxy() {
     let command = ["npx", "next", "dev", "--port", "{port}"];
     let telemetry = ["--env", "NEXT_TELEMETRY_DISABLED=1"];
-    let options = [&["--proxy", "ADDRESS", "--no-overlap", "-i", "/app/"], &telemetry[..]].concat();
+    let options = [&["--proxy", "ADDRESS", "-i", "/app/"], &telemetry[..]].concat();
     let mut served = Served::start("next/version.txt", &options, &command);
     for version in ["1", "2"] {
         served.edit(version);
