@@ -16,8 +16,8 @@ pub enum Event {
         /// Bound addresses, with real port numbers where the options say 0.
         addresses: Vec<SocketAddr>,
     },
-    /// A generation that gets no new requests has responses in flight. Sent at once and then about every
-    /// second.
+    /// A generation that drains has responses in flight for which the drain waits. Sent at once and then about
+    /// every second.
     InFlight {
         /// The generation.
         generation: GenerationId,

@@ -153,6 +153,31 @@ impl Gate {
         draining
     }
 
+    /// Begins to drain the generation that serves, and returns it. It gets new requests as long as requests from
+    /// before are in flight, then call [`Gate::retire`]. `None` if none is in flight: new requests wait at once.
+    pub(super) fn drain(&self) -> Option<Arc<Generation>> {
+        let mut state = self.state();
+        let serving = state.serving.clone()?.ok()?;
+        if serving.begin_drain() {
+            return Some(serving);
+        }
+        self.retire_in(&mut state, &serving);
+        None
+    }
+
+    /// Lets new requests wait if this generation still serves.
+    pub(super) fn retire(&self, generation: &Arc<Generation>) {
+        self.retire_in(&mut self.state(), generation);
+    }
+
+    fn retire_in(&self, state: &mut State, generation: &Arc<Generation>) {
+        let is_it = |serving: &mut _| matches!(serving, Ok(known) if Arc::ptr_eq(known, generation));
+        if state.serving.take_if(is_it).is_some() {
+            generation.retire();
+            self.bump_version();
+        }
+    }
+
     fn find_or_add(&self, state: &mut State, id: GenerationId, address: SocketAddr) -> Arc<Generation> {
         let known = state.generations.iter().find(|known| known.id == id && known.address == address);
         if let Some(known) = known.filter(|known| known.reinstate()) {

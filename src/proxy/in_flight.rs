@@ -68,10 +68,25 @@ struct InFlightTable {
     next_key: u64,
     /// By key, so the oldest comes first.
     requests: BTreeMap<u64, Arc<InFlight>>,
+    /// A drain began that lets new requests in. Requests with a lower key were in flight before.
+    drain_before: Option<u64>,
     /// Time since when the generation gets no new requests.
     retired: Option<Instant>,
     /// [`Event::Drained`] was sent, or must not be sent.
     is_drained: bool,
+}
+
+impl InFlightTable {
+    /// The requests that a drain waits for, the oldest first: all, or those from before it as long as it lets new
+    /// ones in.
+    fn awaited(&self) -> impl Iterator<Item = &InFlight> {
+        let end = match self.retired {
+            _ if self.is_drained => 0,
+            Some(_) => u64::MAX,
+            None => self.drain_before.unwrap_or(0),
+        };
+        self.requests.range(..end).map(|(_, request)| &**request)
+    }
 }
 
 #[derive(Debug)]
@@ -101,15 +116,24 @@ impl Generation {
         let key = table.next_key;
         table.next_key += 1;
         table.requests.insert(key, Arc::clone(&request));
-        InFlightGuard { generation: Arc::clone(self), request, key }
+        let is_late = table.drain_before.is_some();
+        InFlightGuard { generation: Arc::clone(self), request, key, is_late }
     }
 
-    /// Marks the generation as one that gets no new requests. Returns whether it has requests in flight.
+    /// Begins a drain that lets new requests in. Returns whether requests are in flight.
+    pub(super) fn begin_drain(&self) -> bool {
+        let mut table = self.table();
+        table.drain_before = Some(table.next_key).filter(|_| !table.requests.is_empty());
+        table.drain_before.is_some()
+    }
+
+    /// Marks the generation as one that gets no new requests. Returns whether it has requests in flight and no
+    /// drain that began before reports them.
     pub(super) fn retire(&self) -> bool {
         let mut table = self.table();
         table.retired.get_or_insert_with(Instant::now);
         self.check_drained(&mut table);
-        !table.is_drained
+        !table.is_drained && table.drain_before.is_none()
     }
 
     /// Retires the generation without [`Event::Drained`], because the same server continues at another
@@ -124,7 +148,7 @@ impl Generation {
     pub(super) fn reinstate(&self) -> bool {
         let mut table = self.table();
         if !table.is_drained {
-            table.retired = None;
+            (table.retired, table.drain_before) = (None, None);
         }
         table.retired.is_none()
     }
@@ -133,25 +157,34 @@ impl Generation {
         self.table().retired.is_some()
     }
 
-    /// Sends [`Event::InFlight`] at once and then every second, until nothing is in flight.
-    pub(super) async fn report_drain(self: Arc<Self>) {
+    /// Sends [`Event::InFlight`] at once and then every second, until no request is in flight that the drain
+    /// waits for.
+    pub(super) async fn report_drain(&self) {
         while let Some(event) = self.in_flight_event() {
             self.events.send(event);
-            let _ = tokio::time::timeout(DRAIN_REPORT_INTERVAL, self.drained.notified()).await;
-            self.version.send_modify(|version| *version += 1);
+            self.until_next_report().await;
         }
+    }
+
+    /// Waits until the next [`Event::InFlight`] is due, or nothing is in flight that the drain waits for.
+    pub(super) async fn until_next_report(&self) {
+        let _ = tokio::time::timeout(DRAIN_REPORT_INTERVAL, self.drained.notified()).await;
+        self.version.send_modify(|version| *version += 1);
     }
 
     fn in_flight_event(&self) -> Option<Event> {
         let table = self.table();
-        if table.retired.is_none() || table.is_drained {
-            return None;
+        let (mut oldest, mut responses, mut bytes) = (None, 0, 0);
+        for request in table.awaited() {
+            oldest = oldest.or(Some(request));
+            responses += 1;
+            bytes += request.bytes.load(Ordering::Relaxed);
         }
-        let (_, oldest) = table.requests.first_key_value()?;
+        let oldest = oldest?;
         Some(Event::InFlight {
             generation: self.id,
-            responses: table.requests.len(),
-            bytes: table.requests.values().map(|request| request.bytes.load(Ordering::Relaxed)).sum(),
+            responses,
+            bytes,
             oldest: oldest.line.to_string(),
             since: oldest.since.elapsed(),
         })
@@ -188,6 +221,8 @@ pub(super) struct InFlightGuard {
     pub(super) generation: Arc<Generation>,
     request: Arc<InFlight>,
     key: u64,
+    /// The request came during a drain that lets new requests in.
+    pub(super) is_late: bool,
 }
 
 impl InFlightGuard {
@@ -198,6 +233,9 @@ impl InFlightGuard {
         let mut table = generation.table();
         let request = table.requests.remove(&self.key);
         generation.check_drained(&mut table);
+        if table.drain_before.is_some() && table.awaited().next().is_none() {
+            generation.drained.notify_one();
+        }
         if table.retired.is_some() && request.is_some_and(|request| request.line.is_fetch) {
             generation.version.send_modify(|version| *version += 1);
         }

@@ -123,11 +123,27 @@ impl Handle {
     /// With [`Upstream::Down`], waiting requests are answered at once.
     pub fn publish(&self, upstream: Upstream) {
         if let Some(retired) = self.context.gate.publish(upstream) {
-            self.context.tasks.spawn_on(retired.report_drain(), &self.runtime);
+            self.context.tasks.spawn_on(async move { retired.report_drain().await }, &self.runtime);
         }
     }
 
-    /// Lets new requests wait and drains the serving generation. For generations that do not overlap.
+    /// Drains the serving generation, whose successor starts after its end. It gets new requests until those
+    /// that are in flight now have ended. Then new requests wait, and so do those that came during the drain, have
+    /// no response yet and can be sent again (RFC 9110, 9.2.2).
+    pub fn drain(&self) {
+        let Some(generation) = self.context.gate.drain() else { return };
+        let context = Arc::clone(&self.context);
+        let drain = async move {
+            generation.report_drain().await;
+            context.gate.retire(&generation);
+            // Requests that move to the successor are not worth a report.
+            generation.until_next_report().await;
+            generation.report_drain().await;
+        };
+        self.context.tasks.spawn_on(drain, &self.runtime);
+    }
+
+    /// Lets new requests wait, and drains the serving generation.
     pub fn hold(&self) {
         self.publish(Upstream::Starting);
     }

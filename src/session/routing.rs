@@ -14,7 +14,9 @@ use crate::{GenerationId, Remedy};
 pub(super) enum ProxyCommand {
     /// Send new requests there.
     Publish(Upstream),
-    /// Hold new requests; the serving generation drains.
+    /// Drain the serving generation, whose successor starts after its end.
+    Drain,
+    /// Hold new requests, because the serving generation is being stopped.
     Hold,
     /// Show this failure in a banner over the pages of the serving generation, or remove the banner.
     Banner(Option<Arc<FailureReport>>),
@@ -62,8 +64,11 @@ impl Routing {
         match phase {
             Phase::Building | Phase::Starting { .. } => self.starting(generation),
             Phase::Ready { address } => self.ready(generation, *address),
-            Phase::Draining if self.serving == Some(generation) => vec![ProxyCommand::Hold],
+            Phase::Draining if self.serving == Some(generation) => vec![ProxyCommand::Drain],
             Phase::Draining => Vec::new(),
+            Phase::Stopping if self.serving == Some(generation) => {
+                vec![ProxyCommand::Hold, ProxyCommand::ReleaseStreams(generation)]
+            }
             Phase::Stopping => vec![ProxyCommand::ReleaseStreams(generation)],
             Phase::Stopped => self.stopped(generation),
             Phase::Exited(report) | Phase::Failed(report) => self.ended(generation, report, ""),
@@ -193,8 +198,9 @@ mod tests {
     #[test]
     fn generations_that_take_turns_hold_requests_between_them() {
         let mut phase = routing();
-        assert_eq!(phase(1, Phase::Draining), [ProxyCommand::Hold]);
-        assert_eq!(phase(1, Phase::Stopping), [ProxyCommand::ReleaseStreams(GenerationId::FIRST)]);
+        assert_eq!(phase(1, Phase::Draining), [ProxyCommand::Drain]);
+        let release = ProxyCommand::ReleaseStreams(GenerationId::FIRST);
+        assert_eq!(phase(1, Phase::Stopping), [ProxyCommand::Hold, release]);
         assert_eq!(phase(1, Phase::Stopped), [publish_starting()]);
     }
 

@@ -170,6 +170,7 @@ impl SessionTask {
         for command in self.routing.commands(event) {
             match command {
                 ProxyCommand::Publish(upstream) => proxy.publish(upstream),
+                ProxyCommand::Drain => proxy.drain(),
                 ProxyCommand::Hold => proxy.hold(),
                 ProxyCommand::Banner(report) => proxy.banner(report),
                 ProxyCommand::ReleaseStreams(generation) => proxy.release_streams(generation),

@@ -200,7 +200,7 @@ pub enum Phase {
         /// The address for new requests, if it is known.
         address: Option<SocketAddr>,
     },
-    /// It finishes the requests in flight and gets no new ones, because the next generation is ready or due.
+    /// It finishes the requests in flight, because the next generation is ready or due.
     Draining,
     /// It got the stop signal.
     Stopping,

@@ -43,15 +43,18 @@ pub(super) enum AttemptError {
     ExpectsTls,
     /// The upstream did not answer in time.
     TimedOut(Duration),
-    /// The client waited for a message of a generation whose streams are released.
+    /// The client waited for a message of a generation whose streams are released, or for the response of a
+    /// generation that has drained.
     Released,
 }
 
-/// Sends the request to a generation. Returns its response, and the connection on which the body comes.
+/// Sends the request to a generation. Returns its response, and the connection on which the body comes. `may_move`:
+/// the request is given up when the generation gets no new requests.
 pub(super) async fn send(
     context: &ProxyContext,
     request: &ClientRequest,
     generation: &Generation,
+    may_move: bool,
 ) -> Result<(Response<Incoming>, ConnectionTask), AttemptError> {
     let stream = connect(generation.address).await.map_err(AttemptError::Connect)?;
     let handshake = http1::Builder::new()
@@ -79,6 +82,9 @@ pub(super) async fn send(
         }
         limit = overdue(context.options.answer_timeout, &request.body) => Err(AttemptError::TimedOut(limit)),
         () = generation.release.cancelled(), if request.push_transport.is_some() => {
+            Err(AttemptError::Released)
+        }
+        () = context.gate.retirement_of(generation), if may_move && request.is_repeatable() => {
             Err(AttemptError::Released)
         }
     }
@@ -232,8 +238,7 @@ impl RetryState {
         if let GateView::Down(report) = context.gate.view() {
             return Err(ErrorResponse::BrokenOff(detail, Some(report)));
         }
-        let is_repeatable = request.head.method.is_idempotent() && !request.body.progress().is_started;
-        if !is_retired || self.was_resent || !is_repeatable {
+        if !is_retired || self.was_resent || !request.is_repeatable() {
             return Err(ErrorResponse::BrokenOff(detail, None));
         }
         self.was_resent = true;

@@ -71,6 +71,11 @@ impl ClientRequest {
             upgrade,
         }
     }
+
+    /// Whether it can be sent again to another generation (RFC 9110, 9.2.2).
+    pub(super) fn is_repeatable(&self) -> bool {
+        self.head.method.is_idempotent() && !self.body.progress().is_started
+    }
 }
 
 /// Forwards one request.
@@ -102,7 +107,8 @@ impl Forwarder {
             let generation = Arc::clone(&in_flight.generation);
             let (line, id, address) = (&self.request.line, generation.id, generation.address);
             tracing::debug!(request = %line, generation = %id, %address, "forwarded");
-            let error = match attempt::send(&self.context, &self.request, &generation).await {
+            let may_move = in_flight.is_late && self.request.is_repeatable();
+            let error = match attempt::send(&self.context, &self.request, &generation, may_move).await {
                 Ok(response) => {
                     return Ok(respond::to_client(&self.context, &mut self.request, response, in_flight)?);
                 }

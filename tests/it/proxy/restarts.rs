@@ -99,6 +99,95 @@ async fn a_closed_gate_holds_new_requests_and_drains() {
     proxy.stop().await;
 }
 
+/// Under turns, one response in flight must not keep all other clients waiting.
+#[tokio::test]
+async fn a_generation_that_drains_for_its_successor_serves_until_its_requests_have_ended() {
+    let proxy = TestProxy::new().await;
+    let (old, go) = server_with_slow_path().await;
+    proxy.ready(1, &old);
+    let mut slow = proxy.client().await;
+    slow.send("GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    slow.head().await;
+    proxy.handle.drain();
+    assert_eq!(proxy.get("/").await.text(), "old");
+    until("an event names the request that is waited for", || {
+        proxy.events().iter().any(
+            |event| matches!(event, Event::InFlight { responses: 1, oldest, .. } if oldest == "GET /slow"),
+        )
+    })
+    .await;
+    assert_eq!(proxy.drained(1), 0);
+    go.send_replace(true);
+    assert_eq!(slow.take(10).await, b"first-last");
+    until("the generation is drained", || proxy.drained(1) == 1).await;
+    let mut held = proxy.client().await;
+    held.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    proxy.held(1).await;
+    let new = ScriptedServer::saying("new").await;
+    proxy.ready(2, &new);
+    assert_eq!(held.answer(false).await.text(), "new");
+    proxy.stop().await;
+}
+
+/// A client that polls again during the drain must not prolong it, and loses nothing.
+#[tokio::test]
+async fn a_request_without_a_response_that_came_during_the_drain_moves_to_the_successor() {
+    let proxy = TestProxy::new().await;
+    let (go, going) = tokio::sync::watch::channel(0);
+    let old = ScriptedServer::start(move |mut client| {
+        let mut going = going.clone();
+        async move {
+            let (head, _) = client.request().await;
+            let mine = if head.starts_with("GET /first") { 1 } else { 2 };
+            let _ = going.wait_for(|go| *go >= mine).await;
+            client.send(plain("old")).await;
+        }
+    })
+    .await;
+    proxy.ready(1, &old);
+    let send = async |line: &str| {
+        let mut client = proxy.client().await;
+        client.send(format!("{line} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")).await;
+        client
+    };
+    let mut first = send("GET /first").await;
+    until("the server has the first poll", || old.accepted() == 1).await;
+    proxy.handle.drain();
+    let (mut poll, mut post) = (send("GET /again").await, send("POST /order").await);
+    until("the server has the other requests", || old.accepted() == 3).await;
+    go.send_replace(1);
+    assert_eq!(first.answer(false).await.text(), "old");
+    proxy.held(1).await;
+    assert_eq!(proxy.drained(1), 0, "the order would be lost");
+    go.send_replace(2);
+    assert_eq!(post.answer(false).await.text(), "old");
+    until("the generation is drained", || proxy.drained(1) == 1).await;
+    let new = ScriptedServer::saying("new").await;
+    proxy.ready(2, &new);
+    assert_eq!(poll.answer(false).await.text(), "new");
+    proxy.stop().await;
+}
+
+/// The drain timeout stops a generation that still gets new requests.
+#[tokio::test]
+async fn a_stop_during_the_drain_makes_new_requests_wait() {
+    let proxy = TestProxy::new().await;
+    let (old, go) = server_with_slow_path().await;
+    proxy.ready(1, &old);
+    let mut slow = proxy.client().await;
+    slow.send("GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    slow.head().await;
+    proxy.handle.drain();
+    proxy.handle.hold();
+    let mut held = proxy.client().await;
+    held.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    proxy.held(1).await;
+    go.send_replace(true);
+    assert_eq!(slow.take(10).await, b"first-last");
+    until("the generation is drained", || proxy.drained(1) == 1).await;
+    proxy.stop().await;
+}
+
 #[tokio::test]
 async fn held_requests_are_answered_at_once_when_the_server_fails() {
     let proxy = TestProxy::new().await;

@@ -290,7 +290,7 @@ impl History {
             Phase::Starting { pid } => self.starting(generation, *pid, now),
             Phase::Ready { address } => self.ready(generation, *address, now),
             Phase::Draining => {
-                let line = format!("generation {generation} gets no new requests");
+                let line = format!("generation {generation} finishes its requests");
                 Record::new(keys("draining"), Level::Detail, line)
             }
             Phase::Stopping => {
@@ -418,8 +418,7 @@ fn proxy_event(event_of_proxy: &proxy::Event) -> Record {
                 .set("bytes", *bytes)
                 .set("oldest", oldest.as_str())
                 .set("since_us", micros(*since));
-            let waiting = in_flight(*responses, *bytes);
-            Record::new(keys, Level::Info, format!("{waiting}, the oldest for {}: {oldest}", time(*since)))
+            Record::new(keys, Level::Info, in_flight(*responses, *bytes, oldest, Some(*since)))
         }
         proxy::Event::Drained { generation } => Record::new(
             event("drained").set("generation", generation.number()),

@@ -210,9 +210,12 @@ pub(super) fn extent(summary: &Summary) -> String {
     format!("{} in {}", count(summary.files, "file"), count(summary.directories, "directory"))
 }
 
-/// The responses in flight: `waiting for 2 responses, 1.2 MB sent`.
-pub(super) fn in_flight(responses: usize, bytes: u64) -> String {
-    format!("waiting for {}, {} sent", count(responses, "response"), size(bytes))
+/// The responses in flight: `waiting for 2 responses, 1.2 MB sent, the oldest for 3.0 s: GET /poll (at most
+/// --drain-timeout)`.
+pub(super) fn in_flight(responses: usize, bytes: u64, oldest: &str, since: Option<Duration>) -> String {
+    let since = since.map(|since| format!(", the oldest for {}", time(since))).unwrap_or_default();
+    let (responses, sent) = (count(responses, "response"), size(bytes));
+    format!("waiting for {responses}, {sent} sent{since}: {oldest} (at most --drain-timeout)")
 }
 
 /// What a reloader inside COMMAND does, and how to turn it off.

@@ -154,10 +154,10 @@ impl Reporter {
 
     fn update_wait(&mut self, event: &Event, now: Instant, terminal: &mut Terminal) {
         let text = match event {
-            Event::Proxy(proxy::Event::InFlight { responses, bytes, since, .. }) => {
+            Event::Proxy(proxy::Event::InFlight { responses, bytes, oldest: request, since, .. }) => {
                 let oldest = now.checked_sub(*since).unwrap_or(now);
                 let since = self.waiting.as_ref().map_or(oldest, |(_, since)| *since);
-                self.waiting = Some((Wait::Other(in_flight(*responses, *bytes)), since));
+                self.waiting = Some((Wait::Other(in_flight(*responses, *bytes, request, None)), since));
                 return;
             }
             Event::Child(supervise::Event::Phase { generation, phase }) => match phase {
