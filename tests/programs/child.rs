@@ -92,6 +92,7 @@ fn run(words: &[String]) {
             "hold" => hold(port(), 0),
             "hold-at" => hold(number(1) as u16, 1),
             "debug-at" => debug(number(1) as u16),
+            "hold-rudely" => hold_rudely(number(1) as u16),
             "lock" => lock(argument(1), argument(2)),
             "serve" => serve(words.get(at + 1)),
             "serve-at" => answer(listen(number(1) as u16), Duration::ZERO),
@@ -273,6 +274,22 @@ fn debug(port: u16) -> usize {
     match TcpListener::bind(("127.0.0.1", port)) {
         Ok(listener) => std::mem::forget(listener),
         Err(_) => eprintln!("Starting inspector on 127.0.0.1:{port} failed: address already in use"),
+    }
+    1
+}
+
+/// Binds a port without `SO_REUSEADDR`, greets each client, and keeps the connections open until the process ends.
+fn hold_rudely(port: u16) -> usize {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    let bound = socket.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], port)).into());
+    if let Err(error) = bound.and_then(|()| socket.listen(16)) {
+        eprintln!("cannot listen: {error}");
+        std::process::exit(98);
+    }
+    let mut clients = Vec::new();
+    for mut client in TcpListener::from(socket).incoming().flatten() {
+        let _ = client.write_all(b"hello");
+        clients.push(client);
     }
     1
 }

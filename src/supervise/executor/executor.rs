@@ -20,7 +20,7 @@ use crate::supervise::inner_reloader::InnerReloader;
 use crate::supervise::options::{Options, Port};
 use crate::supervise::output::{ChildOutput, ConflictLine, Resource};
 use crate::supervise::process::{SpawnRequest, TreeId, start_error, unset_variables};
-use crate::supervise::readiness::{address_besides, free_port, listener_on, listens_on_path};
+use crate::supervise::readiness::{address_besides, free_port, lingering_port, listener_on, listens_on_path};
 use crate::supervise::signal::Signal;
 use crate::supervise::sockets::{InheritedListener, ListenerUse, PassSocket};
 use crate::supervise::state_machine::{Action, Input};
@@ -39,6 +39,8 @@ pub(crate) struct Executor {
     python_bytecode: PythonBytecode,
     readiness: Readiness,
     jobs: JobControl,
+    /// The port for which the last attempt to start failed, because closed connections keep it.
+    lingering_port: Option<u16>,
     /// Variables of environment files, by file and name, that the owner was warned about.
     reported_variables: BTreeSet<(PathBuf, String)>,
     /// The reloaders inside the command that were reported.
@@ -66,6 +68,7 @@ impl Executor {
             sockets,
             jobs: JobControl::new(options.command.stdin),
             options,
+            lingering_port: None,
             reported_variables: BTreeSet::new(),
             reloaders: Vec::new(),
             events,
@@ -85,6 +88,7 @@ impl Executor {
     /// Remembers the sources whose cached bytecode must not run, even if these changes restart nothing now.
     pub(crate) fn sources_changed(&mut self, batch: &Batch) {
         self.python_bytecode.sources_changed(batch);
+        self.lingering_port = None;
     }
 
     /// How the supervisor ends, once the state machine has decided that.
@@ -250,10 +254,19 @@ impl Executor {
 
     /// Reports that a generation needs what an older one has, as a line of its output says. A port counts only
     /// if the older generation listens somewhere besides the port that it was given: the line may be about a
-    /// port of another program.
+    /// port of another program. Without an older generation, closed connections may keep the port.
     fn push_conflict(&mut self, generation: GenerationId, line: ConflictLine) {
         let mut older = self.servers.range(..generation).rev().map(|(_, server)| server);
-        let Some(server) = older.find(|server| server.process.may_serve()) else { return };
+        let Some(server) = older.find(|server| server.process.may_serve()) else {
+            let fixed =
+                if let Port::Fixed(address) = self.options.port { Some(address.port()) } else { None };
+            let port = line.port().or(fixed);
+            let port =
+                (line.resource == Resource::Address).then(|| lingering_port(port, self.lingering_port));
+            self.lingering_port = port.flatten();
+            let input = self.lingering_port.map(|port| Input::PortLingers { generation, port });
+            return self.inputs.extend(input);
+        };
         let mut address = None;
         if line.resource == Resource::Address {
             let pids = self.processes.members(server.process.tree);

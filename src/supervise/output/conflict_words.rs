@@ -3,6 +3,9 @@
 /// Maximum length of a line that is shown.
 const MAX_LINE_LENGTH: usize = 160;
 
+/// Least number that is taken for a port. The parts of a time of day are smaller.
+const LEAST_PORT: u16 = 80;
+
 /// What a program needs for itself alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Resource {
@@ -105,6 +108,17 @@ impl ConflictLine {
         };
         let text: String = without_escapes(line).trim().chars().take(MAX_LINE_LENGTH).collect();
         Some(Self { resource, text })
+    }
+
+    /// The port that the line names: `127.0.0.1:8000`, `port 8000`, `('127.0.0.1', 8000)`.
+    pub(crate) fn port(&self) -> Option<u16> {
+        let text = self.text.to_lowercase();
+        let parts = text.split([':', ',']).skip(1).chain(text.split("port ").skip(1));
+        let number = |part: &str| {
+            let digits = part.trim_start().split(|c: char| !c.is_ascii_digit()).next()?;
+            digits.parse().ok().filter(|port| *port >= LEAST_PORT)
+        };
+        parts.filter_map(number).last()
     }
 }
 
@@ -215,5 +229,16 @@ mod tests {
         let output = b"hello\n\x1b[1;31mdatabase is locked\x1b[0m\r\nAddress already in use\n";
         let found = ConflictLine::find(output).unwrap();
         assert_eq!((found.resource, found.text.as_str()), (Resource::Lock, "database is locked"));
+    }
+
+    #[test]
+    fn a_line_names_its_port() {
+        let port = |line: &str| ConflictLine::find(line.as_bytes()).unwrap().port();
+        assert_eq!(port("Error: listen EADDRINUSE: address already in use :::3000"), Some(3000));
+        assert_eq!(port("listen tcp 127.0.0.1:8080: bind: address already in use"), Some(8080));
+        assert_eq!(port("[2026-01-01 10:00:00] Connection in use: ('127.0.0.1', 8000)"), Some(8000));
+        assert_eq!(port("Port 5000 is in use by another program."), Some(5000));
+        assert_eq!(port("2026-01-01 10:59:59 OSError: [Errno 98] Address already in use"), None);
+        assert_eq!(port("Address already in use (os error 98)"), None);
     }
 }

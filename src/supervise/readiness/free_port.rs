@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
 
-use super::proc_net::process_listening_on;
+use super::proc_net::{closing_ports, is_listened_on, process_listening_on};
 
 /// Ports to choose from: no system gives them to outgoing connections by default, and few servers use one of
 /// them by default.
@@ -25,6 +25,20 @@ pub(crate) fn free_port() -> Option<u16> {
     // Supervisors that start at the same time begin at different ports.
     let start = RandomState::new().hash_one(std::process::id()) as u16;
     candidates(start, ephemeral.as_ref()).take(MAX_TRIES.into()).find(|port| is_free(*port)).or_else(any_port)
+}
+
+/// A port that no process listens on, but that closed connections of a server keep: `known`, or any outside the
+/// range that the kernel gives to outgoing connections. `last` is what the last attempt has found: that port counts
+/// even if it has become free since the server failed.
+pub(crate) fn lingering_port(known: Option<u16>, last: Option<u16>) -> Option<u16> {
+    let may_be_known = |port| known.is_none_or(|known| known == port);
+    if let Some(last) = last.filter(|last| may_be_known(*last) && !is_listened_on(*last)) {
+        return Some(last);
+    }
+    let ephemeral = ephemeral_ports();
+    let is_ephemeral = |port| ephemeral.as_ref().is_some_and(|range| range.contains(&port));
+    let may_be_it = |port: &u16| may_be_known(*port) && (known.is_some() || !is_ephemeral(*port));
+    closing_ports().into_iter().find(may_be_it)
 }
 
 /// Names the program that listens on a loopback address already: `process 4711 (python app.py)`.

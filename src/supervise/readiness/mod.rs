@@ -9,7 +9,7 @@ mod proc_net;
 #[path = "proc_net_unknown.rs"]
 mod proc_net;
 
-pub(crate) use free_port::{free_port, listener_on};
+pub(crate) use free_port::{free_port, lingering_port, listener_on};
 pub(crate) use http::{Condition, loopback, wait_until_ready};
 pub(crate) use probe::{
     ListenHistory, ProbeResult, ProbeTarget, SocketProbe, address_besides, listening_besides, listens_on_path,

@@ -33,6 +33,15 @@ const SELECT_CALLS: &[i64] = &[
 /// Reads bytes of a process's memory: from an address on, this many.
 type ReadMemory<'a> = dyn Fn(u64, usize) -> Option<Vec<u8>> + 'a;
 
+/// A TCP socket of this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct TcpSocket {
+    address: SocketAddr,
+    listens: bool,
+    /// 0 if no process has it.
+    inode: u64,
+}
+
 /// TCP sockets that these processes listen on: the address and the inode of each.
 pub(super) fn listening_sockets(pids: &[i32]) -> Vec<(SocketAddr, u64)> {
     let inodes: HashSet<u64> = pids.iter().flat_map(|pid| open_sockets(*pid)).collect();
@@ -48,6 +57,26 @@ pub(super) fn listening_sockets(pids: &[i32]) -> Vec<(SocketAddr, u64)> {
 
 /// The TCP sockets of this machine that listen.
 fn all_listening_sockets() -> Vec<(SocketAddr, u64)> {
+    let sockets = all_sockets().into_iter().filter(|socket| socket.listens);
+    sockets.map(|socket| (socket.address, socket.inode)).collect()
+}
+
+/// Whether any process listens on this TCP port.
+pub(super) fn is_listened_on(port: u16) -> bool {
+    all_listening_sockets().iter().any(|(address, _)| address.port() == port)
+}
+
+/// Local ports of connections that no process has any more, such as those in `TIME_WAIT`, and on which no process
+/// listens.
+pub(super) fn closing_ports() -> Vec<u16> {
+    let sockets = all_sockets();
+    let listens = |port| sockets.iter().any(|socket| socket.listens && socket.address.port() == port);
+    let closing = sockets.iter().filter(|socket| socket.inode == 0);
+    closing.map(|socket| socket.address.port()).filter(|port| !listens(*port)).collect()
+}
+
+/// The TCP sockets of this machine.
+fn all_sockets() -> Vec<TcpSocket> {
     let tables =
         ["/proc/net/tcp", "/proc/net/tcp6"].map(|table| fs::read_to_string(table).unwrap_or_default());
     tables.iter().flat_map(|table| table.lines().skip(1)).filter_map(parse_line).collect()
@@ -107,16 +136,16 @@ fn open_files(pid: i32) -> Vec<(i32, String)> {
     entries.flatten().filter_map(open_file).collect()
 }
 
-/// Parses one line of the table, `0: 0100007F:1F90 00000000:0000 0A … inode …`, to the address and the inode
-/// of a listening socket.
-fn parse_line(line: &str) -> Option<(SocketAddr, u64)> {
+/// Parses one line of the table, `0: 0100007F:1F90 00000000:0000 0A … inode …`.
+fn parse_line(line: &str) -> Option<TcpSocket> {
     let fields: Vec<&str> = line.split_ascii_whitespace().collect();
-    if *fields.get(3)? != LISTEN_STATE {
-        return None;
-    }
     let (address, port) = fields.get(1)?.split_once(':')?;
     let port = u16::from_str_radix(port, 16).ok()?;
-    Some((SocketAddr::new(parse_ip(address)?, port), fields.get(9)?.parse().ok()?))
+    Some(TcpSocket {
+        address: SocketAddr::new(parse_ip(address)?, port),
+        listens: *fields.get(3)? == LISTEN_STATE,
+        inode: fields.get(9)?.parse().ok()?,
+    })
 }
 
 /// Parses words of 32 bits, each in the byte order of this machine.
@@ -224,9 +253,14 @@ mod tests {
     #[test]
     fn the_kernels_table_is_read() {
         let line = "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  0  0 1234 1 0 100 0 0 10 0";
-        assert_eq!(parse_line(line), Some((SocketAddr::from(([127, 0, 0, 1], 8080)), 1234)));
+        let address = SocketAddr::from(([127, 0, 0, 1], 8080));
+        assert_eq!(parse_line(line), Some(TcpSocket { address, listens: true, inode: 1234 }));
         let line = "  1: 00000000000000000000000001000000:0050 00000000000000000000000000000000:0000 0A 0:0 00:0 0 0 0 77 1";
-        assert_eq!(parse_line(line), Some((SocketAddr::from((Ipv6Addr::LOCALHOST, 80)), 77)));
+        let address = SocketAddr::from((Ipv6Addr::LOCALHOST, 80));
+        assert_eq!(parse_line(line), Some(TcpSocket { address, listens: true, inode: 77 }));
+        let line = "   1: 0100007F:2328 0100007F:D2A6 06 00000000:00000000 03:00001763 00000000     0        0 0 3 0";
+        let address = SocketAddr::from(([127, 0, 0, 1], 9000));
+        assert_eq!(parse_line(line), Some(TcpSocket { address, listens: false, inode: 0 }));
     }
 
     #[test]

@@ -7,6 +7,14 @@ pub(super) fn listening_sockets(_pids: &[i32]) -> Vec<(SocketAddr, u64)> {
     Vec::new()
 }
 
+pub(super) fn is_listened_on(_port: u16) -> bool {
+    true
+}
+
+pub(super) fn closing_ports() -> Vec<u16> {
+    Vec::new()
+}
+
 pub(super) fn listening_paths(_pids: &[i32]) -> Vec<String> {
     Vec::new()
 }

@@ -232,6 +232,13 @@ impl Lifecycle {
         self.ready(generation, Some(address), now);
     }
 
+    /// Stops a generation that starts, or has run for less than `age`. Returns whether it was one.
+    pub(super) fn stop_young(&mut self, generation: GenerationId, age: Duration, now: Instant) -> bool {
+        let is_young = |known: &Generation| known.is_starting() || known.serves() && known.ran(now) < age;
+        let index = self.index(generation).filter(|index| is_young(&self.generations[*index]));
+        index.inspect(|index| self.stop(*index, now)).is_some()
+    }
+
     /// Generations take turns from now on, because one that starts needs what `holder` has. Returns whether to
     /// start again, which is promising then.
     pub(super) fn take_turns(

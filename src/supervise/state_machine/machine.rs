@@ -23,6 +23,9 @@ const MAX_BACKOFF: Duration = Duration::from_secs(10);
 /// Run time of a child after which the delay starts again at [`FIRST_BACKOFF`].
 const BACKOFF_RESET_TIME: Duration = Duration::from_secs(10);
 
+/// Delay before a start is tried again because closed connections keep its port.
+const LINGERING_PORT_DELAY: Duration = Duration::from_secs(1);
+
 /// An event that the state machine decides about.
 #[derive(Debug, Clone)]
 pub(crate) enum Input {
@@ -46,6 +49,9 @@ pub(crate) enum Input {
     /// A generation that starts cannot do so beside the older generation `holder`, as its output says with
     /// `words`. `address`: the port that it needs and `holder` has, if it needs a port.
     Conflict { generation: GenerationId, holder: GenerationId, address: Option<SocketAddr>, words: String },
+    /// The leader of a generation could not bind `port`. No process listens there, but connections that an earlier
+    /// process has closed keep the port for a while. The [`Input::LeaderExited`] of this leader follows.
+    PortLingers { generation: GenerationId, port: u16 },
     /// The leader of a generation has ended. Other processes of its tree may still run.
     LeaderExited { generation: GenerationId, report: ExitReport },
     /// The last process of a generation has ended.
@@ -106,6 +112,8 @@ pub(crate) struct Machine {
     backoff_until: Option<Instant>,
     next_backoff: Duration,
     loops: RestartLoops,
+    /// Why the start is tried again and again was reported since the last request or change.
+    lingering_reported: bool,
     /// The supervisor stops, for this reason.
     exit: Option<SupervisorExit>,
     finished: bool,
@@ -147,6 +155,7 @@ impl Machine {
             backoff_until: None,
             next_backoff: FIRST_BACKOFF,
             loops: RestartLoops::new(&options),
+            lingering_reported: false,
             options,
             exit: None,
             finished: false,
@@ -206,6 +215,7 @@ impl Machine {
             Input::Conflict { generation, holder, address, words } => {
                 self.pending.requested |= lifecycle.take_turns(generation, holder, address, words);
             }
+            Input::PortLingers { generation, port } => self.port_lingers(generation, port, now),
             Input::LeaderExited { generation, report } => {
                 let end = lifecycle.leader_exited(generation, report, now);
                 self.ended_unexpectedly(generation, end, now);
@@ -218,7 +228,10 @@ impl Machine {
     fn apply_request(&mut self, request: Request, now: Instant) {
         match request {
             Request::Changed(batch) => self.changed(batch, now),
-            Request::Restart => self.pending.requested |= self.exit.is_none(),
+            Request::Restart => {
+                self.lingering_reported = false;
+                self.pending.requested |= self.exit.is_none();
+            }
             Request::Drained(generation) => self.lifecycle.drained(generation, now),
             Request::Pause => self.paused = true,
             Request::Resume => self.paused = false,
@@ -237,7 +250,27 @@ impl Machine {
         }
     }
 
+    /// Starts a generation again after a second, because its port will be free some time.
+    fn port_lingers(&mut self, generation: GenerationId, port: u16, now: Instant) {
+        let retries = self.options.on_exit != OnExit::Quit && !self.lifecycle.has_next();
+        if self.exit.is_some() || !retries || !self.lifecycle.stop_young(generation, BACKOFF_RESET_TIME, now)
+        {
+            return;
+        }
+        self.backoff_until = Some(now + LINGERING_PORT_DELAY);
+        if !std::mem::replace(&mut self.lingering_reported, true) {
+            let message = format!(
+                "port {port} is not free yet, because closed connections of an earlier server keep it \
+                 (TIME_WAIT): devrun tries again every second"
+            );
+            let remedy = "to avoid that, set SO_REUSEADDR in the server, as `allow_reuse_address = True` does in \
+                          Python's socketserver";
+            self.lifecycle.emit(Event::Warning { message, remedy: Remedy::Text(remedy.into()) });
+        }
+    }
+
     fn changed(&mut self, batch: Batch, now: Instant) {
+        self.lingering_reported = false;
         if self.exit.is_some() {
             return;
         }

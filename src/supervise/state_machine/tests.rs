@@ -104,6 +104,7 @@ fn input(words: &str, now: Instant) -> Input {
             let (holder, address) = (GenerationId::new(number - 1), Some(address()));
             Input::Conflict { generation, holder, address, words: "address already in use".to_owned() }
         }
+        "port-lingers" => Input::PortLingers { generation, port: 9000 },
         "not-ready" => {
             let (message, remedy) = ("not ready after 60 s".to_owned(), Remedy::AllowMoreTime);
             Input::NotReady { generation, message, remedy, output: b"output".to_vec() }
@@ -146,6 +147,9 @@ fn line(action: &Action) -> String {
             None => "tell waiting".to_owned(),
         },
         Action::Emit(Event::ListensElsewhere { generation, .. }) => format!("tell elsewhere {generation}"),
+        Action::Emit(Event::Warning { message, .. }) if message.starts_with("port 9000") => {
+            "tell lingers 9000".to_owned()
+        }
         Action::Emit(Event::TakesTurns { generation, holder, .. }) => {
             format!("tell turns {generation} {holder}")
         }

@@ -96,3 +96,34 @@ async fn the_first_death_beside_another_generation_names_the_remedy() {
     }
     supervisor.stop().await;
 }
+
+/// The connection is in `FIN_WAIT_2` until its client closes it too: like `TIME_WAIT`, but the test ends it.
+#[tokio::test]
+async fn a_port_that_closed_connections_keep_is_tried_again() {
+    let port = unused_port();
+    let mut supervisor = TestSupervisor::start(&format!("hold-rudely {port}"), |options| {
+        options.port = Port::Fixed(([127, 0, 0, 1], port).into());
+        options.capture = Capture::All;
+    });
+    supervisor.ready(1).await;
+    let mut client = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+    std::io::Read::read_exact(&mut client, &mut [0; 5]).unwrap();
+    supervisor.change();
+    let is_warning = |event: &Event| match event {
+        Event::Warning { message, .. } => message.starts_with(&format!("port {port} is not free yet")),
+        _ => false,
+    };
+    supervisor.wait("a warning", |event| is_warning(event).then_some(())).await;
+    let starts =
+        |number, phase: &Phase| (number == 4 && matches!(phase, Phase::Starting { .. })).then_some(());
+    supervisor.phase("further starts", starts).await;
+    socket2::SockRef::from(&client).set_linger(Some(std::time::Duration::ZERO)).unwrap();
+    drop(client);
+    let ready = |_, phase: &Phase| matches!(phase, Phase::Ready { .. }).then_some(());
+    supervisor.phase("the server", ready).await;
+    assert_eq!(supervisor.seen.iter().filter(|event| is_warning(event)).count(), 1);
+    assert!(
+        !supervisor.seen.iter().any(|event| matches!(event, Event::Phase { phase: Phase::Failed(_), .. }))
+    );
+    supervisor.stop().await;
+}
