@@ -11,6 +11,7 @@ use crate::{GenerationId, Remedy};
 
 use super::inner_reloader::InnerReloader;
 use super::signal::Signal;
+use super::sockets::Endpoint;
 
 /// What the owner asks of a supervisor.
 #[derive(Debug, Clone)]
@@ -99,13 +100,13 @@ pub enum Event {
     },
     /// A reloader inside the child acts on edits as well.
     ReloaderInside(InnerReloader),
-    /// The server listens on another port than the one it was given. Only one generation can have that port,
-    /// so generations take turns from now on.
+    /// The server listens on another port than the one it was given, or on a Unix socket. Only one generation can
+    /// have that, so generations take turns from now on.
     ListensElsewhere {
         /// The generation that listens there.
         generation: GenerationId,
-        /// The address.
-        address: SocketAddr,
+        /// Where it listens.
+        endpoint: Endpoint,
     },
     /// A generation needs what an older one has, such as a lock or a second port. It is stopped and started again
     /// when the old one is gone, and generations take turns from now on.

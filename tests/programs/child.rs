@@ -23,6 +23,7 @@
 //! | `serve-tls` | expects TLS on `$PORT`: refuses each handshake by an alert, and closes all else |
 //! | `hold-briefly MS` | listens on `$PORT` for that long, accepts nothing |
 //! | `hold-unix PATH` | listens on a Unix socket, accepts nothing |
+//! | `serve-unix PATH` | answers HTTP on a Unix socket; `@` begins an abstract name |
 //! | `serve-polling` | answers HTTP on descriptor 3 as event loops do: non-blocking, with `accept` until no
 //! client is left |
 //! | `serve-strictly` | answers HTTP on descriptor 3, and exits if `accept` has no client |
@@ -45,8 +46,10 @@
 use std::fs;
 use std::io::{BufRead, Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
-use std::os::fd::{AsRawFd, FromRawFd};
-use std::os::unix::net::UnixListener;
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd};
+#[cfg(target_os = "linux")]
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::os::unix::process::CommandExt;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -101,6 +104,7 @@ fn run(words: &[String]) {
             "serve-tls" => serve_tls(),
             "hold-briefly" => hold_briefly(number(1) as u64),
             "hold-unix" => hold_unix(argument(1)),
+            "serve-unix" => serve_unix(argument(1)),
             "serve-polling" => serve_polling(),
             "serve-strictly" => serve_strictly(),
             "serve-draining" => serve_draining(argument(1)),
@@ -343,6 +347,22 @@ fn hold_briefly(milliseconds: u64) -> usize {
 fn hold_unix(path: &str) -> usize {
     std::mem::forget(UnixListener::bind(path).unwrap());
     1
+}
+
+fn serve_unix(path: &str) -> ! {
+    let _ = fs::remove_file(path);
+    #[cfg(target_os = "linux")]
+    let address = path.strip_prefix('@').map(|name| SocketAddr::from_abstract_name(name).unwrap());
+    #[cfg(not(target_os = "linux"))]
+    let address = None;
+    let address = address.unwrap_or_else(|| SocketAddr::from_pathname(path).unwrap());
+    let listener = UnixListener::bind_addr(&address).unwrap();
+    loop {
+        let Ok((stream, _)) = listener.accept() else { continue };
+        std::thread::spawn(move || {
+            answer_one(system!(TcpStream::from_raw_fd(stream.into_raw_fd())), Duration::ZERO)
+        });
+    }
 }
 
 /// Serves in one thread, so an `accept` that blocks stops the server.

@@ -1,6 +1,7 @@
 //! The server of a generation, and the checks whether it serves.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,10 +11,10 @@ use tokio::task::JoinSet;
 use super::processes::{ProcessEvent, Processes, RunningProcess};
 use crate::supervise::options::{Options, Port};
 use crate::supervise::readiness::{
-    Condition, ListenHistory, ProbeResult, ProbeTarget, SocketProbe, listening_besides, loopback,
-    wait_until_ready,
+    Condition, ListenHistory, ProbeResult, ProbeTarget, SocketProbe, UnixRelays, listening_besides,
+    listening_unix_sockets, loopback, wait_until_ready,
 };
-use crate::supervise::sockets::InheritedListener;
+use crate::supervise::sockets::{Endpoint, InheritedListener};
 use crate::supervise::state_machine::Input;
 use crate::{GenerationId, Remedy};
 
@@ -74,12 +75,14 @@ pub(super) struct Readiness {
     options: Arc<Options>,
     /// What earlier generations have shown about how the server listens.
     history: ListenHistory,
+    /// The way to servers that listen on a Unix socket.
+    relays: UnixRelays,
     events: UnboundedSender<ProcessEvent>,
 }
 
 impl Readiness {
     pub(super) fn new(options: Arc<Options>, events: UnboundedSender<ProcessEvent>) -> Self {
-        Self { options, history: ListenHistory::default(), events }
+        Self { options, history: ListenHistory::default(), relays: UnixRelays::default(), events }
     }
 
     /// Begins to check a server that was just started. `shared` are the sockets that every generation inherits.
@@ -155,7 +158,9 @@ impl Readiness {
             probe.accepted(address, now);
             self.history.serves(is_elsewhere.then_some(address));
             if is_elsewhere {
-                return Some(Input::ListensElsewhere { generation, address });
+                let path = self.relays.path_of(address).map(Path::to_path_buf);
+                let endpoint = path.map_or(Endpoint::Tcp(address), Endpoint::Unix);
+                return Some(Input::ListensElsewhere { generation, address, endpoint });
             }
             // Without a path, the probe goes on until the server waits for connections.
             self.options.ready.path.as_ref()?;
@@ -196,7 +201,11 @@ impl Readiness {
         let probe = check.probe.as_mut().filter(|probe| probe.next() <= now)?;
         let shared: Vec<SocketAddr> = shared.iter().filter_map(|socket| socket.tcp_address()).collect();
         let (pids, age) = (processes.members(server.process.tree), server.process.age(now));
-        let target = ProbeTarget { leader: server.process.pid, pids: &pids, shared: &shared, age };
+        let leader = server.process.pid;
+        let unix =
+            if probe.searches_elsewhere() { listening_unix_sockets(leader, &pids) } else { Vec::new() };
+        let relayed: Vec<_> = unix.into_iter().filter_map(|path| self.relays.address_of(path).ok()).collect();
+        let target = ProbeTarget { leader, pids: &pids, shared: &shared, relayed: &relayed, age };
         let result = probe.probe(&target, &mut self.history, now);
         let ready = Some(Input::Ready { generation, address: probe.address().or(own_address) });
         if probe.is_stale(age) {

@@ -3,6 +3,7 @@
 mod free_port;
 mod http;
 mod probe;
+mod unix_relay;
 #[cfg(target_os = "linux")]
 mod proc_net;
 #[cfg(not(target_os = "linux"))]
@@ -12,5 +13,7 @@ mod proc_net;
 pub(crate) use free_port::{free_port, lingering_port, listener_on};
 pub(crate) use http::{Condition, loopback, wait_until_ready};
 pub(crate) use probe::{
-    ListenHistory, ProbeResult, ProbeTarget, SocketProbe, address_besides, listening_besides, listens_on_path,
+    ListenHistory, ProbeResult, ProbeTarget, SocketProbe, address_besides, listening_besides,
+    listening_unix_sockets, listens_on_path,
 };
+pub(crate) use unix_relay::UnixRelays;

@@ -2,6 +2,7 @@
 //! there. Knows no generation.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::free_port::ephemeral_ports;
@@ -37,6 +38,8 @@ pub(crate) struct ProbeTarget<'a> {
     pub(crate) pids: &'a [i32],
     /// The addresses of the sockets that every generation inherits.
     pub(crate) shared: &'a [SocketAddr],
+    /// The addresses that lead to the Unix sockets on which the tree listens.
+    pub(crate) relayed: &'a [SocketAddr],
     /// Time since the start.
     pub(crate) age: Duration,
 }
@@ -101,6 +104,11 @@ impl SocketProbe {
         }
     }
 
+    /// Whether it looks for another address than the port.
+    pub(crate) fn searches_elsewhere(&self) -> bool {
+        self.may_be_elsewhere && matches!(self.stage, Stage::Searching { .. })
+    }
+
     pub(crate) fn next(&self) -> Instant {
         self.next
     }
@@ -160,6 +168,9 @@ impl SocketProbe {
                     return ProbeResult::ListensAt(own);
                 }
                 found.retain(|address| !target.shared.contains(address));
+                if found.is_empty() {
+                    found.extend(target.relayed);
+                }
                 seen.retain(|(address, _)| found.contains(address));
                 found.retain(|address| !seen.iter().any(|(known, _)| known == address));
                 seen.extend(found.into_iter().map(|address| (address, now)));
@@ -271,6 +282,14 @@ pub(crate) fn address_besides(pids: &[i32], port: Option<u16>, shared: &[SocketA
 /// Whether these processes listen on a Unix socket.
 pub(crate) fn listens_on_path(pids: &[i32]) -> bool {
     !listening_paths(pids).is_empty()
+}
+
+/// Unix sockets on which the session of `leader` listens. A relative path counts from the leader's working directory;
+/// `@` begins an abstract name.
+pub(crate) fn listening_unix_sockets(leader: i32, pids: &[i32]) -> Vec<PathBuf> {
+    let base = std::fs::read_link(format!("/proc/{leader}/cwd")).unwrap_or_default();
+    let paths = listening_paths(&in_session_of(leader, pids)).into_iter();
+    paths.map(|path| if path.starts_with('@') { path.into() } else { base.join(path) }).collect()
 }
 
 /// What these processes listen on, if none of it is this port.

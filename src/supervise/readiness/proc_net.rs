@@ -103,12 +103,14 @@ pub(super) fn listening_paths(pids: &[i32]) -> Vec<String> {
 }
 
 /// Parses one line of the table, `0000: 00000002 00000000 00010000 0001 01 INODE PATH`, to the path and the
-/// inode of a listening stream socket.
+/// inode of a listening stream socket. The path may contain spaces.
 fn parse_unix_line(line: &str) -> Option<(&str, u64)> {
-    let fields: Vec<&str> = line.split_ascii_whitespace().collect();
-    let is_listening = fields.get(3) == Some(&LISTEN_FLAGS) && fields.get(4) == Some(&UNIX_STREAM);
-    let path = fields.get(7).filter(|_| is_listening)?;
-    Some((path, fields.get(6)?.parse().ok()?))
+    let (mut fields, mut rest) = ([""; 7], line);
+    for field in &mut fields {
+        (*field, rest) = rest.trim_start().split_once(' ')?;
+    }
+    let is_listening = fields[3] == LISTEN_FLAGS && fields[4] == UNIX_STREAM;
+    Some((rest, fields[6].parse().ok()?)).filter(|_| is_listening)
 }
 
 /// The processes that belong to the session of `leader`. A daemon has left it.
@@ -265,8 +267,8 @@ mod tests {
 
     #[test]
     fn the_table_of_unix_sockets_is_read() {
-        let line = "0000000000000000: 00000002 00000000 00010000 0001 01 4711 /run/app.sock";
-        assert_eq!(parse_unix_line(line), Some(("/run/app.sock", 4711)));
+        let line = "0000000000000000: 00000002 00000000 00010000 0001 01  4711 /run/my app.sock";
+        assert_eq!(parse_unix_line(line), Some(("/run/my app.sock", 4711)));
         let connected = "0000000000000000: 00000003 00000000 00000000 0001 03 4711 /run/app.sock";
         assert_eq!(parse_unix_line(connected), None);
     }

@@ -9,6 +9,7 @@ use super::machine::{Action, SignalTarget};
 use crate::change::Batch;
 use crate::supervise::event::{Event, ExitReport, Phase, ProcessExit};
 use crate::supervise::options::Options;
+use crate::supervise::sockets::Endpoint;
 use crate::{GenerationId, Remedy};
 
 /// Time after SIGKILL before a process tree is abandoned: a process that lives longer hangs in the kernel.
@@ -223,11 +224,17 @@ impl Lifecycle {
 
     /// A generation serves on a port that only one generation can have, so generations take turns from now
     /// on.
-    pub(super) fn listens_elsewhere(&mut self, generation: GenerationId, address: SocketAddr, now: Instant) {
+    pub(super) fn listens_elsewhere(
+        &mut self,
+        generation: GenerationId,
+        address: SocketAddr,
+        endpoint: Endpoint,
+        now: Instant,
+    ) {
         self.elsewhere = Some(generation);
         if std::mem::take(&mut self.overlaps) {
             self.turns_for_elsewhere = true;
-            self.emit(Event::ListensElsewhere { generation, address });
+            self.emit(Event::ListensElsewhere { generation, endpoint });
         }
         self.ready(generation, Some(address), now);
     }

@@ -14,7 +14,7 @@ use crate::supervise::event::{
 };
 use crate::supervise::options::{OnBusy, OnExit, Options, Port, StopScope};
 use crate::supervise::signal::Signal;
-use crate::supervise::sockets::PassSocket;
+use crate::supervise::sockets::{Endpoint, PassSocket};
 use crate::{GenerationId, Remedy};
 
 /// Delay before the first restart of a child that ended by itself. It doubles up to [`MAX_BACKOFF`].
@@ -42,8 +42,8 @@ pub(crate) enum Input {
     SpawnFailed { generation: GenerationId, report: ExitReport },
     /// A generation serves.
     Ready { generation: GenerationId, address: Option<SocketAddr> },
-    /// A generation serves, but on another port than the one it was given.
-    ListensElsewhere { generation: GenerationId, address: SocketAddr },
+    /// A generation serves, but on another port or socket than the one it was given. `address` leads to `endpoint`.
+    ListensElsewhere { generation: GenerationId, address: SocketAddr, endpoint: Endpoint },
     /// The answer to [`Action::DiagnoseReadiness`]: the reason, its remedy, and the last output.
     NotReady { generation: GenerationId, message: String, remedy: Remedy, output: Vec<u8> },
     /// A generation that starts cannot do so beside the older generation `holder`, as its output says with
@@ -205,8 +205,8 @@ impl Machine {
                 self.ended_unexpectedly(generation, end, now);
             }
             Input::Ready { generation, address } => lifecycle.ready(generation, address, now),
-            Input::ListensElsewhere { generation, address } => {
-                lifecycle.listens_elsewhere(generation, address, now);
+            Input::ListensElsewhere { generation, address, endpoint } => {
+                lifecycle.listens_elsewhere(generation, address, endpoint, now);
             }
             Input::NotReady { generation, message, remedy, output } => {
                 let end = lifecycle.not_ready(generation, message, remedy, output, now);

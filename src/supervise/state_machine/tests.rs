@@ -99,7 +99,9 @@ fn input(words: &str, now: Instant) -> Input {
         "spawned" => Input::Spawned { generation, pid: 100 },
         "not-spawned" => Input::SpawnFailed { generation, report: report(ProcessExit::NotStarted(127)) },
         "ready" => Input::Ready { generation, address: None },
-        "elsewhere" => Input::ListensElsewhere { generation, address: address() },
+        "elsewhere" => {
+            Input::ListensElsewhere { generation, address: address(), endpoint: Endpoint::Tcp(address()) }
+        }
         "conflict" => {
             let (holder, address) = (GenerationId::new(number - 1), Some(address()));
             Input::Conflict { generation, holder, address, words: "address already in use".to_owned() }

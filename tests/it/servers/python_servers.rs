@@ -1,5 +1,5 @@
-//! Python servers beyond their recipes: kinds of gunicorn's workers, a Unix socket, `uv run`, a task queue, and
-//! Django's own reloader.
+//! Python servers beyond their recipes: kinds of gunicorn's workers, `uv run`, a task queue, and Django's own
+//! reloader.
 
 use crate::servers::served::{Poll, Served, generations_overlap, socket_is_handed_on};
 use crate::support::process::TestProcess;
@@ -30,18 +30,6 @@ fn each_kind_of_gunicorn_serves_on_over_a_broken_edit() {
         assert!(lost.is_empty(), "{kind:?}: {lost:?}\n{}", served.output());
         served.running.stop();
     });
-}
-
-/// The proxy connects over TCP. devrun says where such a gunicorn listens, and goes on waiting.
-#[test]
-#[ignore = "needs Python with gunicorn"]
-fn gunicorn_on_a_unix_socket_is_named() {
-    let command = ["PYTHON", "-m", "gunicorn", "wsgi_app:app", "-b", "unix:app.sock"];
-    let options = ["--proxy", "ADDRESS", "--ready-timeout", "3s"];
-    let mut served = Served::begin("wsgi_app.py", &options, &command);
-    let line = served.running.wait_for_line("it listens on ");
-    assert!(line.contains("the Unix socket app.sock, ") && line.contains(", not on port "), "{line}");
-    served.running.stop();
 }
 
 /// The stop signal reaches uvicorn once, so it drains. It would cut its responses at a second signal.

@@ -112,6 +112,13 @@ fn gunicorn_behind_the_proxy() {
 
 #[test]
 #[ignore = "needs Python with gunicorn"]
+fn gunicorn_on_a_unix_socket_behind_the_proxy() {
+    let command = ["PYTHON", "-m", "gunicorn", "wsgi_app:app", "--threads", "16", "-b", "unix:data/app.sock"];
+    generations_take_turns("wsgi_app.py", &["--proxy", "ADDRESS"], &command);
+}
+
+#[test]
+#[ignore = "needs Python with gunicorn"]
 fn gunicorn_takes_the_socket() {
     let command = ["PYTHON", "-m", "gunicorn", "wsgi_app:app", "--threads", "16"];
     socket_is_handed_on("wsgi_app.py", &[], &command, true);

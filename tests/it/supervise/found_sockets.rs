@@ -1,8 +1,9 @@
 //! How devrun finds a server's address from the sockets of its processes.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use devrun::supervise::{Event, Options, Phase, Port};
+use devrun::supervise::{Endpoint, Event, Options, Phase, Port};
 use devrun::{GenerationId, Remedy};
 
 use crate::supervise::sockets::{tcp, web};
@@ -159,6 +160,42 @@ async fn a_server_on_a_unix_socket_is_named() {
         "{message}"
     );
     supervisor.stop().await;
+}
+
+/// The address leads to the socket. Each generation opens the same one, so they take turns.
+#[tokio::test]
+async fn a_server_on_a_unix_socket_is_reached_there() {
+    let abstract_name = format!("@devrun-test-{}", std::process::id());
+    // The last word, which no step reads, is the working directory.
+    for (steps, path) in [
+        ("serve-unix {}/my.sock {}".to_owned(), "my.sock"),
+        ("serve-unix relative.sock {}".to_owned(), "relative.sock"),
+        (format!("serve-unix {abstract_name} {{}}"), abstract_name.as_str()),
+    ] {
+        let mut supervisor = TestSupervisor::start(&steps, |options| {
+            options.port = Port::Own;
+            options.ready.path = (path == "my.sock").then(|| "/status/404".to_owned());
+            options.command.workdir = options.command.args.last().map(PathBuf::from);
+        });
+        let endpoint = |event: &Event| match event {
+            Event::ListensElsewhere { endpoint: Endpoint::Unix(path), .. } => Some(path.clone()),
+            _ => None,
+        };
+        let found = supervisor.wait("where the server listens", endpoint).await;
+        assert!(
+            found == supervisor.sandbox.path(path) || found.to_str() == Some(path),
+            "{}",
+            found.display()
+        );
+        for generation in ["1", "2"] {
+            let address = supervisor.phase("an address", |_, phase| address_of(phase)).await;
+            // The way to the socket needs this thread.
+            let answer = tokio::task::spawn_blocking(move || ask(address)).await.unwrap();
+            assert_eq!(answer, generation);
+            supervisor.change();
+        }
+        supervisor.stop().await;
+    }
 }
 
 /// A request cannot tell whether such a server is ready. The user learns why at once, not after the timeout.

@@ -18,6 +18,7 @@ use super::record::{
     Level, Record, defect_reason, end_keys, end_sentence, enumerate, event, extent, in_flight, micros, mode,
     reloader_inside, takes_turns, urls, why,
 };
+use crate::config::shown_endpoint;
 use crate::ui::{ByteString, Object, count, escape_bytes, escape_relative_path, time, worded};
 
 /// Maximum number of restarts that are kept.
@@ -214,14 +215,15 @@ impl History {
                 self.restart_loop(path, directory.as_deref(), *times)
             }
             supervise::Event::ReloaderInside(reloader) => return self.reloader_inside(*reloader),
-            supervise::Event::ListensElsewhere { generation, address } => Record::new(
+            supervise::Event::ListensElsewhere { generation, endpoint } => Record::new(
                 event("listens-elsewhere")
                     .set("generation", generation.number())
-                    .set("address", address.to_string()),
+                    .set("address", endpoint.to_string()),
                 Level::Warning,
                 format!(
-                    "the server listens on {address}, which only one generation can use: generations take turns; \
-                     to let them overlap, make it listen on $PORT or {{port}}"
+                    "the server listens on {}, which only one generation can use: generations take turns; \
+                     to let them overlap, make it listen on $PORT or {{port}}",
+                    shown_endpoint(endpoint)
                 ),
             ),
             supervise::Event::TakesTurns { generation, holder, address, words } => {
