@@ -17,7 +17,8 @@ const CORE_DUMP: [&[u8]; 2] = [b"\x04\x00", b"\x00\x04"];
 /// the table, so for these the file's header decides. A file that does not exist has none.
 pub(super) fn is_data(pattern: &[u8], file: &Path) -> bool {
     let has_header = match pattern {
-        b"*.db" => |head: &[u8]| head.starts_with(SQLITE_HEADER),
+        // SQLite creates a database as an empty file, and writes the header with the first transaction.
+        b"*.db" => |head: &[u8]| head.is_empty() || head.starts_with(SQLITE_HEADER),
         b"core" | b"core.[0-9]*" | b"*.core" | b"vgcore.[0-9]*" => is_core_dump,
         _ => return true,
     };

@@ -202,7 +202,7 @@ fn built_in_rules_ignore_data_by_its_kind() {
         ("app.db-journal", "*.db-journal"),
         ("app.db", "*.db"),
         ("zone.db", "-"),
-        ("empty.db", "-"),
+        ("empty.db", "*.db"),
         ("fifo.db", "-"),
         ("link.db", "-"),
         ("missing.db", "-"),
