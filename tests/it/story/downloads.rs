@@ -18,14 +18,14 @@ use crate::support::process::TestProcess;
 use crate::support::sandbox::{Sandbox, example, python, wait_for, wait_until};
 
 /// Number of downloads in flight at once.
-const CLIENTS: usize = 8;
+pub(super) const CLIENTS: usize = 8;
 
 /// A server project in a sandbox, with the values that a run of devrun needs.
-struct Site {
-    sandbox: Sandbox,
+pub(super) struct Site {
+    pub(super) sandbox: Sandbox,
     upstream: Upstream,
     /// The address for clients.
-    address: SocketAddr,
+    pub(super) address: SocketAddr,
     /// The words of COMMAND.
     command: Vec<OsString>,
     /// The source file that the test edits.
@@ -33,7 +33,7 @@ struct Site {
     /// The text of the source file for an edition.
     text: fn(&str) -> String,
     /// A line that the server writes at each start.
-    started: &'static str,
+    pub(super) started: &'static str,
 }
 
 impl Site {
@@ -58,7 +58,7 @@ impl Site {
         Self::new(upstream, command, "app.py", flask_app, "Serving Flask app")
     }
 
-    fn new(
+    pub(super) fn new(
         upstream: Upstream,
         command: Vec<OsString>,
         source: &'static str,
@@ -71,23 +71,24 @@ impl Site {
         Self { sandbox, upstream, address: free_address(), command, source, text, started }
     }
 
-    fn edit(&self, edition: &str) {
+    pub(super) fn edit(&self, edition: &str) {
         self.sandbox.write(self.source, (self.text)(edition));
     }
 
     /// Runs devrun with these options. Returns when edition 1 answers.
-    fn run(&self, options: &[&str]) -> TestProcess {
+    pub(super) fn run(&self, options: &[&str]) -> TestProcess {
         let mut devrun = self.sandbox.devrun_without_loops(options);
         if !options.contains(&"--proxy") {
             devrun.env("PORT", self.address.port().to_string());
         }
+        devrun.env("UPSTREAM", self.upstream.address.to_string());
         devrun.arg("--").args(&self.command);
         let running = TestProcess::start(&mut devrun);
         self.wait_for_edition("1", &running);
         running
     }
 
-    fn wait_for_edition(&self, edition: &str, running: &TestProcess) {
+    pub(super) fn wait_for_edition(&self, edition: &str, running: &TestProcess) {
         let wanted = format!("\"edition\":\"{edition}\"");
         let deadline = Instant::now() + 2 * crate::support::sandbox::PATIENCE;
         loop {
@@ -105,7 +106,7 @@ impl Site {
     }
 
     /// Starts the downloads. Returns when the upstream has sent half of each document.
-    fn start_downloads(&self) -> Vec<JoinHandle<(String, Result<Answer, Lost>)>> {
+    pub(super) fn start_downloads(&self) -> Vec<JoinHandle<(String, Result<Answer, Lost>)>> {
         let clients = (0..CLIENTS).map(|number| {
             let (address, id) = (self.address, ["118", "273", "409"][number % 3].to_owned());
             // Half of the clients get their document after it is saved, half of them while it is being saved.
@@ -119,7 +120,7 @@ impl Site {
     }
 
     /// Releases the upstream. Panics unless every download is complete.
-    fn finish_downloads(
+    pub(super) fn finish_downloads(
         &self,
         clients: Vec<JoinHandle<(String, Result<Answer, Lost>)>>,
         running: &TestProcess,
@@ -135,7 +136,7 @@ impl Site {
     }
 }
 
-fn tenders(edition: &str) -> String {
+pub(super) fn tenders(edition: &str) -> String {
     let tenders = include_str!("../../../examples/portal/tenders.json");
     tenders.replacen("\"edition\": \"1\"", &format!("\"edition\": \"{edition}\""), 1)
 }
@@ -151,14 +152,15 @@ fn flask_app(edition: &str) -> String {
 
 /// The writes of a busy portal: 250 files, about 100 per second, during several scans of stat mode. It
 /// creates, overwrites, renames and removes archives, documents and notes.
-fn storm(root: &Path) {
+pub(super) fn storm(root: &Path, suffixes: &[&str]) {
     let begun = Instant::now();
     let mut written = 0_u32;
     while written < 250 || begun.elapsed() < Duration::from_millis(2500) {
         let number = written as usize;
         let folder = root.join(["downloads", "data", "debug"][number % 3]);
         let folder = folder.join(["", "118", "273/ملفات", "a/b/c"][number / 3 % 4]);
-        write_one(&folder, &(number % 60).to_string(), number);
+        let suffix = suffixes[number / 12 % suffixes.len()];
+        write_one(&folder, &(number % 60).to_string(), suffix, number);
         written += 1;
         // The schedule is absolute, so a delay on a busy machine is caught up.
         let due = begun + written * Duration::from_millis(5);
@@ -166,9 +168,8 @@ fn storm(root: &Path) {
     }
 }
 
-fn write_one(folder: &Path, name: &str, number: usize) {
+fn write_one(folder: &Path, name: &str, suffix: &str, number: usize) {
     std::fs::create_dir_all(folder).unwrap();
-    let suffix = ["zip", "pdf", "json", "html", "py", "pyc", "rs", "part"][number / 12 % 8];
     let path = folder.join(format!("{name}.{suffix}"));
     std::fs::write(&path, format!("document {number}\n").repeat(50)).unwrap();
     if suffix == "part" {
@@ -183,7 +184,7 @@ fn write_one(folder: &Path, name: &str, number: usize) {
 fn downloads_never_restart_the_server(site: &Site, mode: &str) {
     let mut running = site.run(&["-m", mode, "--poll-interval", "100ms"]);
     let clients = site.start_downloads();
-    storm(site.sandbox.root());
+    storm(site.sandbox.root(), &["zip", "pdf", "json", "html", "py", "pyc", "rs", "part"]);
     site.finish_downloads(clients, &running);
     assert_eq!(running.count(site.started), 1, "restarted:\n{}", running.lines().join("\n"));
 

@@ -6,3 +6,6 @@
 mod downloads;
 /// The example server without devrun.
 mod portal;
+/// The story's project as it was, with its own reloader and no rules for devrun.
+#[cfg(feature = "cli")]
+mod unedited;
