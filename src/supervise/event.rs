@@ -51,7 +51,7 @@ pub enum SupervisorExit {
     /// Because the child ended, with [`super::OnExit::Quit`].
     Child(ProcessExit),
     /// Because the first start failed, with the exit status of a shell: 127 if the program was not found, 126
-    /// if it is not executable, 2 if an environment file cannot be used.
+    /// if it is not executable, 2 if an environment file cannot be used or a limit of the system is reached.
     NotStarted(i32),
 }
 
@@ -143,7 +143,8 @@ pub enum ProcessExit {
     /// By this signal.
     Signal(Signal),
     /// It was never started, for the reason in the report. The status is that of a shell: 127 if the program
-    /// was not found, 126 if it is not executable, 2 if an environment file cannot be used.
+    /// was not found, 126 if it is not executable, 2 if an environment file cannot be used or a limit of the
+    /// system is reached.
     NotStarted(i32),
     /// It was not ready in time. The supervisor stops it for that.
     NotReady,

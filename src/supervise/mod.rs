@@ -29,7 +29,7 @@ pub use inner_reloader::{InnerReloader, ReloadEffect};
 pub use options::{OnBusy, OnExit, OnLoop, Options, Port, Ready, StopScope};
 pub use orphan_killer::OrphanKiller;
 pub use output::{Capture, OutputStreams};
-pub use process::{Subreaper, check_env_files, remember_inherited_children};
+pub use process::{ExceededLimit, Subreaper, check_env_files, remember_inherited_children};
 pub use signal::Signal;
 pub use sockets::{Endpoint, Listen, PassSocket};
 pub use supervisor::{Error, Handle, Supervisor};

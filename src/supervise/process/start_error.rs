@@ -13,10 +13,11 @@ use crate::supervise::command::Command;
 use crate::supervise::env_file::EnvFileError;
 use crate::supervise::event::{ExitReport, ProcessExit};
 
+use super::exceeded_limit::ExceededLimit;
 use super::exec::ExecError;
 
-/// Status if an environment file cannot be used, or if another program has the port of the server: as for any
-/// configuration error.
+/// Status if an environment file cannot be used, if another program has the port of the server, or if a limit of the
+/// system is reached: as for any configuration error.
 const BAD_CONFIGURATION: i32 = 2;
 /// Statuses of a shell for a program that it cannot execute, and for one that it does not find.
 const NOT_EXECUTABLE: i32 = 126;
@@ -43,7 +44,11 @@ pub(crate) fn port_in_use(address: SocketAddr, holder: &str) -> ExitReport {
 
 /// The system refused something that has nothing to do with the program.
 pub(super) fn system(program: &OsStr, error: &io::Error) -> ExitReport {
-    report(NOT_EXECUTABLE, format!("cannot start {}: {error}", program.display()), Remedy::None)
+    let shown = program.display();
+    match ExceededLimit::of(error) {
+        Some(limit) => report(BAD_CONFIGURATION, format!("cannot start {shown}: {limit}"), limit.remedy()),
+        None => report(NOT_EXECUTABLE, format!("cannot start {shown}: {error}"), Remedy::None),
+    }
 }
 
 /// Finds out why a program was not executed.
@@ -61,6 +66,7 @@ pub(super) fn explain(
         ExecError::Workdir(error) => {
             return not_executable(format!("cannot start {shown} in {}: {error}", base.display()));
         }
+        ExecError::Exec(error) if ExceededLimit::of(&error).is_some() => return system(program, &error),
         ExecError::Exec(error) => error,
     };
     let found = candidates.iter().map(|file| base.join(file)).find(|file| file.exists());

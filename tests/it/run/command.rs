@@ -4,6 +4,8 @@
 use crate::support::process::TestProcess;
 use crate::support::sandbox::{Sandbox, example, lives, wait_until};
 
+const DEVRUN: &str = env!("CARGO_BIN_EXE_devrun");
+
 /// Runs devrun to its end, and returns COMMAND's output and the exit status.
 fn run_in(sandbox: &Sandbox, directory: &str, args: &[&str]) -> (String, i32) {
     let mut command = sandbox.devrun();
@@ -77,6 +79,59 @@ fn a_command_that_fails_or_leaves_nothing_behind_is_no_daemon() {
         running.stop();
         assert_eq!(running.count("background"), 0);
     }
+}
+
+/// Runs `PREFIX PROGRAM OPTIONS… -- true` to its end, and returns its output and status.
+fn run_limited(sandbox: &Sandbox, prefix: &[&str], program: &str, options: &[&str]) -> (String, Option<i32>) {
+    let mut command = sandbox.command(prefix[0]);
+    command.args(&prefix[1..]).args([program, "--no-watch", "--on-exit", "quit"]);
+    let output = command.args(options).args(["--", "true"]).output().unwrap();
+    (String::from_utf8_lossy(&output.stderr).into_owned(), output.status.code())
+}
+
+#[test]
+fn too_few_descriptors_are_named_with_the_limit_and_the_remedy() {
+    let sandbox = Sandbox::new();
+    let limited = |limit: u32| format!("ulimit -n {limit} && exec \"$0\" \"$@\"");
+    let (text, status) = run_limited(&sandbox, &["sh", "-c", &limited(8)], DEVRUN, &[]);
+    assert!(text.contains("this process may open no more than 8 files"), "{text}");
+    assert!(text.contains("raise the limit with `ulimit -n`"), "{text}");
+    assert_eq!(status, Some(2), "{text}");
+    // devrun itself has enough, but not for the sockets that COMMAND inherits.
+    let sockets = ["--listen", "127.0.0.1:0"].repeat(25);
+    let (text, status) = run_limited(&sandbox, &["sh", "-c", &limited(60)], DEVRUN, &sockets);
+    assert!(text.contains("cannot start true: this process may open no more than 60 files"), "{text}");
+    assert!(text.contains("raise the limit with `ulimit -n`"), "{text}");
+    assert_eq!(status, Some(2), "{text}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+#[ignore = "needs root, setpriv and prlimit"]
+fn too_few_processes_are_named_with_the_limit_and_the_remedy() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let sandbox = Sandbox::new();
+    // The user that the limit applies to may not be able to read the program or the project.
+    let program = sandbox.outside().join("devrun");
+    std::fs::copy(DEVRUN, &program).unwrap();
+    std::fs::set_permissions(sandbox.outside(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    // The kernel counts threads too, and no other process has this user. devrun itself needs some of them.
+    let mut seen = String::new();
+    for limit in 1.. {
+        let option = format!("--nproc={limit}:{limit}");
+        let user = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups", "prlimit", &option];
+        let (text, status) = run_limited(&sandbox, &user, program.to_str().unwrap(), &[]);
+        seen += &text;
+        if status == Some(0) {
+            break;
+        }
+        assert_eq!(status, Some(2), "{text}");
+        let reason = format!("this user may have no more than {limit} processes and threads");
+        assert!(text.contains(&reason) && text.contains("raise the limit with `ulimit -u`"), "{text}");
+    }
+    assert!(seen.contains("failed to start the output threads: "), "{seen}");
+    assert!(seen.contains("cannot start true: this user"), "{seen}");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use devrun::{Options, watch};
 use tokio::runtime::{Builder, Runtime};
 
 use super::input::{Input, TerminalInput};
-use super::session_options::{child_owns_terminal, first_options, next_options, start_error};
+use super::session_options::{child_owns_terminal, failed_to, first_options, next_options, start_error};
 use super::signals::{Signals, StopSequence, was_interrupted};
 use super::untracked::UntrackedFiles;
 use crate::config::{Reload, Settings};
@@ -50,7 +50,7 @@ pub(crate) fn run(settings: Settings, terminal: &mut Terminal) -> Result<ExitCod
 /// [`CliError`] if the system has no descriptor left for it.
 pub(crate) fn event_loop() -> Result<Runtime, CliError> {
     let runtime = Builder::new_current_thread().enable_all().build();
-    runtime.map_err(|error| CliError::failed_to("start the event loop", &error))
+    runtime.map_err(|error| failed_to("start the event loop", &error))
 }
 
 /// A run of devrun, which consists of one session, or of several if devrun.toml is edited.
@@ -82,8 +82,7 @@ struct MainLoop<'a> {
 
 impl<'a> MainLoop<'a> {
     fn new(settings: Settings, options: &Options, terminal: &'a mut Terminal) -> Result<Self, CliError> {
-        let signals =
-            Signals::listen().map_err(|error| CliError::failed_to("install signal handlers", &error))?;
+        let signals = Signals::listen().map_err(|error| failed_to("install signal handlers", &error))?;
         Ok(Self {
             signals,
             input: TerminalInput::Unused,

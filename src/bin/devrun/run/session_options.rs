@@ -1,20 +1,23 @@
 //! The options of a session that come from the program and not from the settings, and why a session cannot start.
 
+use std::error::Error as _;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 
 use devrun::session::Error;
-use devrun::supervise::{Capture, OrphanKiller, Stdin};
+use devrun::supervise::{Capture, ExceededLimit, OrphanKiller, Stdin};
 use devrun::{Options, proxy, supervise};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::config::Settings;
 use crate::system::ports;
-use crate::ui::{CliError, Terminal};
+use crate::ui::{CliError, Terminal, worded};
 
 /// Limit of open files for devrun, because each connection of a client takes two. A higher one would slow down programs that close all possible descriptors.
 const OPEN_FILES: u64 = 32_768;
+/// Minimum limit of open files with which devrun starts.
+const LEAST_OPEN_FILES: u64 = 32;
 
 /// The options of the first session.
 ///
@@ -22,12 +25,11 @@ const OPEN_FILES: u64 = 32_768;
 /// [`CliError`] if the settings cannot be used, for example because there is no COMMAND.
 pub(super) fn first_options(settings: &Settings, terminal: &mut Terminal) -> Result<Options, CliError> {
     let mut options = settings.session_options()?;
+    options.supervise.open_files = raise_open_files_limit()?;
     // From here on a thread writes standard error, so that log lines never block the event loop.
-    let streams =
-        terminal.share().map_err(|error| CliError::failed_to("start the output threads", &error))?;
+    let streams = terminal.share().map_err(|error| failed_to("start the output threads", &error))?;
     options.supervise.streams = Some(streams);
     options.supervise.orphan_killer = start_orphan_killer(terminal);
-    options.supervise.open_files = raise_open_files_limit();
     capture_terminal_output(&mut options, terminal);
     Ok(options)
 }
@@ -77,17 +79,43 @@ fn capture_terminal_output(options: &mut Options, terminal: &Terminal) {
 }
 
 /// Raises the limit of open files of this process. Returns the old limit, which COMMAND gets, if the limit changed.
-fn raise_open_files_limit() -> Option<u64> {
+///
+/// # Errors
+/// [`CliError`] if devrun cannot run with the limit.
+fn raise_open_files_limit() -> Result<Option<u64>, CliError> {
     let mut limit = getrlimit(Resource::Nofile);
-    let before = limit.current?;
+    let Some(before) = limit.current else { return Ok(None) };
     let wanted = limit.maximum.unwrap_or(OPEN_FILES).min(OPEN_FILES);
     limit.current = Some(wanted);
-    (wanted > before && setrlimit(Resource::Nofile, limit).is_ok()).then_some(before)
+    let raised = wanted > before && setrlimit(Resource::Nofile, limit).is_ok();
+    let now = if raised { wanted } else { before };
+    if now < LEAST_OPEN_FILES {
+        let error = CliError::new(format!("devrun needs {LEAST_OPEN_FILES} open files at least"));
+        return Err(explain_limit(error, ExceededLimit::OpenFiles(Some(now))));
+    }
+    Ok(raised.then_some(before))
+}
+
+/// A failure to start a part of devrun. If the cause is a limit of the system, the error says how to raise it.
+pub(super) fn failed_to(action: &str, error: &io::Error) -> CliError {
+    let failure = CliError::failed_to(action, error);
+    match ExceededLimit::of(error) {
+        Some(limit) => explain_limit(failure, limit),
+        None => failure,
+    }
+}
+
+fn explain_limit(failure: CliError, limit: ExceededLimit) -> CliError {
+    failure.with_cause(limit.to_string()).with_remedy(worded(&limit.remedy()))
 }
 
 /// The message and the remedy for an error of [`devrun::Session`].
 pub(super) fn start_error(error: &Error) -> CliError {
     let failure = CliError::from_library(error);
+    let source = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    if let Some(limit) = source.and_then(ExceededLimit::of) {
+        return explain_limit(failure, limit);
+    }
     match error {
         Error::Proxy(proxy::Error::Bind { address, source }) => {
             explain_port(failure, *address, "tcp", source)
