@@ -7,6 +7,7 @@
 //! | `on SIGNAL FILE TEXT` | appends a line at each arrival of the signal, and continues |
 //! | `fork … end` | runs the steps in between in a child, which then exits |
 //! | `daemon … end` | runs the steps in between in a grandchild whose parent has ended |
+//! | `setuid` | becomes root for good, if its file is set-user-ID |
 //! | `setsid`, `setpgid` | leaves the session, leaves the group |
 //! | `terminal FILE` | starts a session on that terminal, with all three streams |
 //! | `prompt TEXT FILE` | asks on the terminal and logs each answer until `quit`, as a debugger does |
@@ -82,6 +83,7 @@ fn run(words: &[String]) {
             "default" => set(number(1) as i32, libc::SIG_DFL),
             "on" => on(number(1) as i32, argument(2), argument(3)),
             "fork" | "daemon" => fork(words, at),
+            "setuid" => step(|| system!(libc::setuid(0))),
             "setsid" => step(|| system!(libc::setsid())),
             "setpgid" => step(|| system!(libc::setpgid(0, 0))),
             "terminal" => terminal(argument(1)),

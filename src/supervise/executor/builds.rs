@@ -84,18 +84,20 @@ impl Builds {
         }
     }
 
-    pub(super) fn stop(&mut self, processes: &mut Processes, now: Instant) {
-        if let Some(build) = &mut self.running {
-            build.cancelled = true;
-            processes.signal(&mut build.process, SignalTarget::Tree, Signal::TERM, now);
-        }
+    /// Asks the running build to end. Returns what reports a process that cannot be stopped.
+    pub(super) fn stop(&mut self, processes: &mut Processes, now: Instant) -> Option<Input> {
+        let build = self.running.as_mut()?;
+        build.cancelled = true;
+        let refused = processes.signal(&mut build.process, SignalTarget::Tree, Signal::TERM, now)?;
+        Some(processes.refused(build.generation, refused))
     }
 
-    pub(super) fn kill(&mut self, processes: &mut Processes, now: Instant) {
-        if let Some(build) = &mut self.running {
-            build.cancelled = true;
-            processes.kill(&mut build.process, now);
-        }
+    /// Kills the running build. Returns what reports a process that cannot be killed.
+    pub(super) fn kill(&mut self, processes: &mut Processes, now: Instant) -> Option<Input> {
+        let build = self.running.as_mut()?;
+        build.cancelled = true;
+        let refused = processes.kill(&mut build.process, now)?;
+        Some(processes.refused(build.generation, refused))
     }
 
     /// The leader of the running build has ended: starts the next build, or returns the outcome.

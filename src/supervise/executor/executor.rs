@@ -24,6 +24,7 @@ use crate::supervise::readiness::{address_besides, free_port, lingering_port, li
 use crate::supervise::signal::Signal;
 use crate::supervise::sockets::{InheritedListener, ListenerUse, PassSocket};
 use crate::supervise::state_machine::{Action, Input};
+use crate::supervise::sys::signals::may_signal;
 use crate::supervise::terminal::{JobControl, StopReason};
 use crate::{GenerationId, Remedy, tls};
 
@@ -104,13 +105,20 @@ impl Executor {
                 let outcome = self.builds.start(generation, because, &mut self.processes);
                 self.inputs.extend(outcome);
             }
-            Action::StopBuilds => self.builds.stop(&mut self.processes, now),
-            Action::KillBuilds => self.builds.kill(&mut self.processes, now),
+            Action::StopBuilds => {
+                let refused = self.builds.stop(&mut self.processes, now);
+                self.inputs.extend(refused);
+            }
+            Action::KillBuilds => {
+                let refused = self.builds.kill(&mut self.processes, now);
+                self.inputs.extend(refused);
+            }
             Action::Spawn { generation, because } => self.spawn(generation, because.as_deref()),
             Action::DiagnoseReadiness { generation } => self.diagnose_readiness(generation),
             Action::Signal { generation, target, signal } => {
                 if let Some(server) = self.servers.get_mut(&generation) {
-                    self.processes.signal(&mut server.process, target, signal, now);
+                    let refused = self.processes.signal(&mut server.process, target, signal, now);
+                    self.inputs.extend(refused.map(|pid| self.processes.refused(generation, pid)));
                 }
             }
             Action::KillTree { generation, waited } => self.kill(generation, waited, now),
@@ -188,19 +196,28 @@ impl Executor {
     fn kill(&mut self, generation: GenerationId, waited: Duration, now: Instant) {
         let Some(server) = self.servers.get_mut(&generation) else { return };
         if !waited.is_zero() {
-            for (pid, command) in self.processes.examples(server.process.tree) {
+            let examples = self.processes.examples(server.process.tree).into_iter();
+            for (pid, command) in examples.filter(|(pid, _)| may_signal(*pid as i32)) {
                 let _ = self.events.send(Event::Blocked { pid, command, waited });
             }
         }
-        self.processes.kill(&mut server.process, now);
+        let refused = self.processes.kill(&mut server.process, now);
+        self.inputs.extend(refused.map(|pid| self.processes.refused(generation, pid)));
     }
 
     fn abandon(&mut self, generation: GenerationId) {
         let Some(server) = self.servers.get(&generation) else { return };
         for (pid, command) in self.processes.examples(server.process.tree) {
-            let message = format!("process {pid} does not even end when killed: {command}");
-            let cause = "it hangs in the kernel, most likely on a network file system or a device";
-            self.emit(Event::Warning { message, remedy: Remedy::Text(cause.into()) });
+            let (message, remedy) = if may_signal(pid as i32) {
+                let cause = "it hangs in the kernel, most likely on a network file system or a device";
+                (format!("process {pid} does not even end when killed: {command}"), cause.into())
+            } else {
+                (
+                    format!("process {pid} goes on running: {command}"),
+                    format!("end it with `sudo kill {pid}`"),
+                )
+            };
+            self.emit(Event::Warning { message, remedy: Remedy::Text(remedy.into()) });
         }
         self.forget(generation);
     }

@@ -21,8 +21,9 @@ use crate::supervise::poll_timer::PollTimer;
 use crate::supervise::process::{ChildProcess, ProcessTrees, SpawnRequest, TreeId};
 use crate::supervise::signal::Signal;
 use crate::supervise::sockets::{ListenerUse, PassSocket};
-use crate::supervise::state_machine::SignalTarget;
-use crate::supervise::sys::signals::kill_process;
+use crate::supervise::state_machine::{Input, SignalTarget};
+use crate::supervise::sys::procfs::{Process, user_of};
+use crate::supervise::sys::signals::{kill_process, may_signal};
 use crate::supervise::sys::wait::wait_for_exit;
 use crate::{GenerationId, Remedy};
 
@@ -230,32 +231,39 @@ impl Processes {
     }
 
     /// Sends processes of a tree a signal. Stopped processes continue to handle it, unless it goes to the group.
+    /// Returns a process that runs as another user and therefore got none.
     pub(super) fn signal(
         &mut self,
         process: &mut RunningProcess,
         target: SignalTarget,
         signal: Signal,
         now: Instant,
-    ) {
+    ) -> Option<i32> {
         let RunningProcess { tree, pid: leader, .. } = *process;
         match target {
             SignalTarget::Tree => {
                 process.poll_timer = PollTimer::start(now);
-                self.trees.send(tree, &[signal, Signal::CONT]);
+                self.trees.send(tree, &[signal, Signal::CONT])
             }
-            SignalTarget::Leader if process.leader_ended => {}
+            SignalTarget::Leader if process.leader_ended => None,
             SignalTarget::Leader => {
                 kill_process(leader, signal);
                 self.trees.signal_group(tree, Signal::CONT);
+                (!may_signal(leader)).then_some(leader)
             }
             // Without `/proc`, none of the rest is known.
             SignalTarget::Rest => {
-                for pid in self.members(tree).into_iter().filter(|pid| *pid != leader) {
-                    kill_process(pid, signal);
-                    kill_process(pid, Signal::CONT);
+                let rest: Vec<i32> = self.members(tree).into_iter().filter(|pid| *pid != leader).collect();
+                for pid in &rest {
+                    kill_process(*pid, signal);
+                    kill_process(*pid, Signal::CONT);
                 }
+                rest.into_iter().find(|pid| !may_signal(*pid))
             }
-            SignalTarget::Group => self.trees.signal_group(tree, signal),
+            SignalTarget::Group => {
+                self.trees.signal_group(tree, signal);
+                (process.has_leader() && !may_signal(leader)).then_some(leader)
+            }
         }
     }
 
@@ -269,10 +277,17 @@ impl Processes {
         self.trees.signal_group(tree, signal);
     }
 
-    pub(super) fn kill(&mut self, process: &mut RunningProcess, now: Instant) {
+    /// Kills a tree. Returns a process that cannot be killed, because it runs as another user.
+    pub(super) fn kill(&mut self, process: &mut RunningProcess, now: Instant) -> Option<i32> {
         process.killed = true;
         process.poll_timer = PollTimer::start(now);
-        self.trees.kill(process.tree);
+        self.trees.kill(process.tree)
+    }
+
+    /// What tells the state machine of a process that runs as another user.
+    pub(super) fn refused(&self, generation: GenerationId, pid: i32) -> Input {
+        let command = Process::read(pid).map_or_else(|| "?".to_owned(), |process| process.command());
+        Input::SignalRefused { generation, pid, user: user_of(pid), command }
     }
 
     /// Whether a tree is gone, as far as a look is due.

@@ -14,7 +14,9 @@ use crate::supervise::signal::Signal;
 use crate::supervise::sys::procfs::{
     Identity, Process, all_pids, children, descendants, is_main_thread, shows_this_process,
 };
-use crate::supervise::sys::signals::{group_exists, group_of, kill_group, kill_process, own_group};
+use crate::supervise::sys::signals::{
+    group_exists, group_of, kill_group, kill_process, may_signal, own_group,
+};
 use crate::supervise::sys::wait::{reap, some_zombie};
 
 /// Environment variable that every process of a tree inherits: `SUPERVISOR-TREE`.
@@ -191,8 +193,9 @@ impl ProcessTrees {
         found
     }
 
-    /// Sends signals to every process of a tree, one after another.
-    pub(crate) fn send(&mut self, tree: TreeId, signals: &[Signal]) {
+    /// Sends signals to every process of a tree, one after another. Returns a process that runs as another user
+    /// and therefore got none.
+    pub(crate) fn send(&mut self, tree: TreeId, signals: &[Signal]) -> Option<i32> {
         let members = self.members(tree);
         let leader = self.leader(tree);
         for signal in signals {
@@ -203,6 +206,7 @@ impl ProcessTrees {
                 kill_process(process.pid, *signal);
             }
         }
+        members.iter().map(|process| process.pid).find(|pid| !may_signal(*pid))
     }
 
     /// Sends a signal to the process group of a tree's leader.
@@ -213,8 +217,8 @@ impl ProcessTrees {
     }
 
     /// Kills a tree. Every process is stopped first, until a scan finds no new one: a fork in progress would
-    /// escape otherwise.
-    pub(crate) fn kill(&mut self, tree: TreeId) {
+    /// escape otherwise. Returns a process that cannot be killed, because it runs as another user.
+    pub(crate) fn kill(&mut self, tree: TreeId) -> Option<i32> {
         let mut stopped: HashSet<Identity> = HashSet::new();
         for _ in 0..MAX_KILL_SCANS {
             let mut fresh: Vec<_> = self.members(tree).iter().map(Process::identity).collect();
@@ -228,19 +232,24 @@ impl ProcessTrees {
         if let Some(leader) = self.leader(tree) {
             kill_group(leader, Signal::KILL);
         }
+        let mut refused = None;
         for (pid, start_time) in stopped {
             // A process that has ended since the scan may have left its pid to another one.
             if self.read(pid).is_some_and(|now| now.start_time == start_time) {
                 kill_process(pid, Signal::KILL);
+                refused = refused.or_else(|| (!may_signal(pid)).then_some(pid));
             }
         }
+        refused
     }
 
     /// Kills all trees once. Returns whether a process was left, or may have been left.
     pub(crate) fn kill_all(&mut self) -> bool {
         let left: BTreeSet<TreeId> = self.all_members().into_iter().map(|(_, tree)| tree).collect();
         let is_left = !left.is_empty() || !self.just_ended.is_empty();
-        left.iter().for_each(|tree| self.kill(*tree));
+        for tree in left {
+            self.kill(tree);
+        }
         is_left
     }
 

@@ -9,6 +9,9 @@ use crate::change::Batch;
 use crate::supervise::event::ProcessExit;
 use crate::supervise::options::{Options, StopScope};
 
+/// Time after SIGKILL before a process tree is abandoned: a process that lives longer hangs in the kernel.
+const ABANDON_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// How far the builds of the next generation have come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BuildState {
@@ -40,8 +43,8 @@ pub(super) enum RunState {
     Draining { until: Instant },
     /// Its leader got the stop signal at `since`. The rest of the tree gets it at `rest_at`; `None`: has got it.
     Stopping { since: Instant, rest_at: Option<Instant>, kill_at: Instant },
-    /// Got SIGKILL.
-    Killed { give_up_at: Instant },
+    /// Got SIGKILL. `None`: it runs as another user, and the next generation waits for its end.
+    Killed { give_up_at: Option<Instant> },
 }
 
 /// The end of a generation that nothing asked for.
@@ -63,12 +66,22 @@ pub(super) struct Generation {
     has_leader: bool,
     /// An event has reported its end, because it ended by itself or failed.
     pub(super) end_reported: bool,
+    /// A process of it runs as another user, so it cannot be signalled.
+    pub(super) refuses_signals: bool,
 }
 
 impl Generation {
     pub(super) fn start(id: GenerationId, options: &Options, now: Instant) -> Self {
         let state = RunState::Starting { ready_deadline: Some(now + options.ready.timeout) };
-        Self { id, state, started_at: now, was_ready: false, has_leader: true, end_reported: false }
+        Self {
+            id,
+            state,
+            started_at: now,
+            was_ready: false,
+            has_leader: true,
+            end_reported: false,
+            refuses_signals: false,
+        }
     }
 
     pub(super) fn is_starting(&self) -> bool {
@@ -96,7 +109,7 @@ impl Generation {
             RunState::Starting { ready_deadline } => ready_deadline,
             RunState::Draining { until } => Some(until),
             RunState::Stopping { rest_at, kill_at, .. } => Some(rest_at.unwrap_or(kill_at)),
-            RunState::Killed { give_up_at } => Some(give_up_at),
+            RunState::Killed { give_up_at } => give_up_at,
         }
     }
 
@@ -107,6 +120,22 @@ impl Generation {
         self.state = RunState::Stopping { since: now, rest_at, kill_at: now + options.stop_timeout };
         let target = if waits_for_leader { SignalTarget::Leader } else { SignalTarget::Tree };
         Action::Signal { generation: self.id, target, signal: options.stop_signal }
+    }
+
+    /// Kills its tree.
+    pub(super) fn kill(&mut self, waited: Duration, now: Instant) -> Action {
+        self.state = RunState::Killed { give_up_at: Some(now + ABANDON_TIMEOUT) };
+        Action::KillTree { generation: self.id, waited }
+    }
+
+    /// If it was killed and refuses signals, the next generation waits for its end, but the end of the supervisor
+    /// does not.
+    pub(super) fn give_up_refused(&mut self, supervisor_stops: bool, now: Instant) {
+        if let RunState::Killed { give_up_at } = &mut self.state
+            && self.refuses_signals
+        {
+            *give_up_at = supervisor_stops.then_some(now);
+        }
     }
 
     /// Its leader has ended: the rest of its tree gets the stop signal if it did not have it yet.

@@ -12,8 +12,6 @@ use crate::supervise::options::Options;
 use crate::supervise::sockets::Endpoint;
 use crate::{GenerationId, Remedy};
 
-/// Time after SIGKILL before a process tree is abandoned: a process that lives longer hangs in the kernel.
-const ABANDON_TIMEOUT: Duration = Duration::from_secs(5);
 /// Maximum number of generations with processes. A new one waits until the oldest has drained.
 const MAX_GENERATIONS: usize = 8;
 
@@ -175,7 +173,9 @@ impl Lifecycle {
             }
         }
         let may_start = if self.overlaps {
-            self.generations.iter().all(|older| older.was_ready) && self.generations.len() < MAX_GENERATIONS
+            let allows =
+                |older: &Generation| older.was_ready && !(older.refuses_signals && older.is_stopping());
+            self.generations.iter().all(allows) && self.generations.len() < MAX_GENERATIONS
         } else {
             self.generations.is_empty()
         };
@@ -328,6 +328,17 @@ impl Lifecycle {
         }
     }
 
+    /// A process of a generation or of its builds runs as another user. Named once for each generation.
+    pub(super) fn signal_refused(&mut self, generation: GenerationId, warning: Event) {
+        let mut known = self.generations.iter_mut().filter(|known| known.id == generation);
+        if known.any(|known| std::mem::replace(&mut known.refuses_signals, true)) {
+            return;
+        }
+        let killed = BuildState::Cancelling { kill_at: None };
+        self.next.take_if(|next| self.stopping && next.id == generation && next.state == killed);
+        self.emit(warning);
+    }
+
     /// Stops all generations and builds. No generation starts afterwards.
     pub(super) fn stop_all(&mut self, now: Instant) {
         self.stopping = true;
@@ -349,7 +360,7 @@ impl Lifecycle {
         self.kill_builds();
         for index in 0..self.generations.len() {
             if !matches!(self.generations[index].state, RunState::Killed { .. }) {
-                self.kill(index, Duration::ZERO, now);
+                self.actions.push(self.generations[index].kill(Duration::ZERO, now));
             }
         }
     }
@@ -374,6 +385,7 @@ impl Lifecycle {
             self.kill_builds();
         }
         for index in (0..self.generations.len()).rev() {
+            self.generations[index].give_up_refused(self.stopping, now);
             if self.generations[index].deadline().is_some_and(|deadline| deadline <= now) {
                 self.apply_deadline(index, now);
             }
@@ -394,7 +406,7 @@ impl Lifecycle {
                 self.actions.extend(action);
             }
             RunState::Stopping { since, .. } => {
-                self.kill(index, now.saturating_duration_since(since), now);
+                self.actions.push(self.generations[index].kill(now.saturating_duration_since(since), now));
             }
             RunState::Killed { .. } => {
                 self.push(Action::Abandon { generation });
@@ -415,11 +427,6 @@ impl Lifecycle {
         if !self.generations[index].end_reported {
             self.emit_phase(self.generations[index].id, Phase::Stopping);
         }
-    }
-
-    fn kill(&mut self, index: usize, waited: Duration, now: Instant) {
-        self.generations[index].state = RunState::Killed { give_up_at: now + ABANDON_TIMEOUT };
-        self.push(Action::KillTree { generation: self.generations[index].id, waited });
     }
 
     /// Reports an end that nothing asked for, and stops the rest of the tree.

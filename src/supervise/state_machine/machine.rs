@@ -54,6 +54,8 @@ pub(crate) enum Input {
     PortLingers { generation: GenerationId, port: u16 },
     /// The leader of a generation has ended. Other processes of its tree may still run.
     LeaderExited { generation: GenerationId, report: ExitReport },
+    /// A process of a generation or of its builds runs as another user, so it cannot be signalled.
+    SignalRefused { generation: GenerationId, pid: i32, user: String, command: String },
     /// The last process of a generation has ended.
     TreeGone { generation: GenerationId },
     /// A deadline may have passed.
@@ -219,6 +221,12 @@ impl Machine {
             Input::LeaderExited { generation, report } => {
                 let end = lifecycle.leader_exited(generation, report, now);
                 self.ended_unexpectedly(generation, end, now);
+            }
+            Input::SignalRefused { generation, pid, user, command } => {
+                let message = format!("process {pid} runs as {user} and cannot be stopped: {command}");
+                let remedy = format!("end it with `sudo kill {pid}`; a restart waits for its end");
+                let remedy = Remedy::Text(remedy.into());
+                lifecycle.signal_refused(generation, Event::Warning { message, remedy });
             }
             Input::TreeGone { generation } => lifecycle.tree_gone(generation),
             Input::TimePassed => {}

@@ -113,6 +113,10 @@ fn input(words: &str, now: Instant) -> Input {
         }
         "exited" => Input::LeaderExited { generation, report: report(ProcessExit::Status(1)) },
         "interrupted" => Input::LeaderExited { generation, report: report(ProcessExit::Signal(Signal::INT)) },
+        "refused" => {
+            let (user, command) = ("root".to_owned(), "sudo ./server".to_owned());
+            Input::SignalRefused { generation, pid: 100, user, command }
+        }
         "gone" => Input::TreeGone { generation },
         "time" => Input::TimePassed,
         other => panic!("no input is called {other}"),

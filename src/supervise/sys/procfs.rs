@@ -111,6 +111,19 @@ impl Process {
     }
 }
 
+/// Name of the user that a process runs as, for messages.
+pub(crate) fn user_of(pid: i32) -> String {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let ids = status.lines().find_map(|line| line.strip_prefix("Uid:"));
+    let Some(id) = ids.and_then(|ids| ids.split_ascii_whitespace().next()) else {
+        return "another user".to_owned();
+    };
+    let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let mut users = users.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    let name = users.find(|fields| fields.get(2) == Some(&id)).map(|fields| fields[0].to_owned());
+    name.unwrap_or_else(|| format!("user {id}"))
+}
+
 /// Whether `/proc` is Linux's, and shows this process under its own pid: not if it belongs to another PID
 /// namespace.
 pub(crate) fn shows_this_process() -> bool {

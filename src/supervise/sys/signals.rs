@@ -111,6 +111,11 @@ pub(crate) fn kill_process(pid: i32, signal: Signal) {
     }
 }
 
+/// Whether this process may send a process signals. `false` if it runs as another user (`EPERM`).
+pub(crate) fn may_signal(pid: i32) -> bool {
+    kill(pid, 0) || std::io::Error::last_os_error().raw_os_error() != Some(libc::EPERM)
+}
+
 /// Sends a signal to every process of a group, but never to init's.
 pub(crate) fn kill_group(group: i32, signal: Signal) {
     if group > 1 {

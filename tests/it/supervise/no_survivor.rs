@@ -115,6 +115,52 @@ fn children_from_before_the_start_are_reaped_and_not_signalled() {
 }
 
 #[test]
+#[ignore = "needs root"]
+fn a_process_of_another_user_is_named_and_no_second_one_starts() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let sandbox = Sandbox::new();
+    let outside = sandbox.outside();
+    let mode = |path: &std::path::Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    for dir in [outside.as_path(), sandbox.root(), outside.parent().unwrap()] {
+        mode(dir, 0o777);
+    }
+    let [server, devrun, log] = ["server", "devrun", "log"].map(|name| outside.join(name));
+    std::fs::copy(example("child"), &server).unwrap();
+    std::fs::copy(env!("CARGO_BIN_EXE_devrun"), &devrun).unwrap();
+    mode(&server, 0o4755);
+    let mut command = sandbox.command("setpriv");
+    command.args(["--reuid", "65534", "--clear-groups", "--"]).arg(&devrun);
+    command.args(["--stop-timeout", "100ms", "--"]).arg(&server);
+    command.args(["setuid", "log", log.to_str().unwrap(), "up", "sleep"]);
+    let mut run = TestProcess::start(&mut command);
+    wait_until("the first generation has started", || pids(&sandbox).len() == 1);
+    sandbox.write("app.py", "1");
+    let first = pids(&sandbox)[0];
+    run.wait_for_line(&format!("process {first} runs as root and cannot be stopped"));
+    // Nothing starts, although the time for SIGKILL and the time to give up are over.
+    std::thread::sleep(std::time::Duration::from_secs(7));
+    assert_eq!(pids(&sandbox).len(), 1, "{:#?}", run.lines());
+    rustix::process::kill_process(
+        rustix::process::Pid::from_raw(first).unwrap(),
+        rustix::process::Signal::KILL,
+    )
+    .unwrap();
+    wait_until("the second generation has started", || pids(&sandbox).len() == 2);
+    run.stop();
+    let second = pids(&sandbox)[1];
+    run.wait_for_line(&format!("process {second} goes on running"));
+    assert_eq!(run.count("hangs in the kernel"), 0, "{:#?}", run.lines());
+    rustix::process::kill_process(
+        rustix::process::Pid::from_raw(second).unwrap(),
+        rustix::process::Signal::KILL,
+    )
+    .unwrap();
+}
+
+#[test]
 fn without_pidfds_a_change_restarts_and_a_stop_ends_all() {
     let sandbox = Sandbox::new();
     let outside = sandbox.outside();
