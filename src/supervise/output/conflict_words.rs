@@ -49,13 +49,14 @@ const LOCK_PHRASES: &[&str] = &[
     "found another vite",
     "unable to acquire lock",
     "another * is already running",
-    // Puma and Rails; Unicorn and gunicorn; Apache; other daemons.
+    // Puma and Rails; Unicorn and gunicorn; Apache; other daemons; Overmind.
     "server is already running",
     "already running on pid",
     "(pid * already running",
     "instance is already running",
     "process is already running",
     "daemon is already running",
+    "looks like * is already running",
     // Celery beat; Twisted; Postgres.
     "pidfile * already exists",
     "pid file * already exists",
@@ -70,8 +71,12 @@ const LOCK_PHRASES: &[&str] = &[
     "another process is using",
     "another process is already",
     "already an instance",
-    // SQLite; LevelDB; RocksDB and MongoDB; DuckDB and Kuzu; H2; HSQLDB; Badger, dpkg; Elasticsearch.
+    // SQLite; MySQL; Kafka Streams; LevelDB; RocksDB and MongoDB; DuckDB and Kuzu; H2; HSQLDB; Badger, redb, sled and
+    // Tantivy; dpkg; Elasticsearch.
     "database is locked",
+    "sqlite_busy",
+    "unable to lock",
+    "directory is already locked",
     "lock * already held",
     "lock * resource temporarily unavailable",
     "could not set lock on file",
@@ -80,6 +85,7 @@ const LOCK_PHRASES: &[&str] = &[
     "database lock acquisition failure",
     "cannot acquire * lock",
     "could not acquire * lock",
+    "failed to acquire * lock",
     "could not get lock",
     "failed to obtain node lock",
     "lockobtainfailed",
@@ -197,6 +203,14 @@ mod tests {
             "Database may be already in use: \"/app/h2.mv.db\"",
             "filelock._error.Timeout: The file lock 'app.lock' could not be acquired.",
             "    Blocking waiting for file lock on build directory",
+            "overmind: it looks like Overmind is already running. If it's not, remove ./.overmind.sock",
+            "[ERROR] [InnoDB] Unable to lock ./ibdata1 error: 11",
+            "Unable to obtain lock as state directory is already locked by another process",
+            "Error: could not acquire lock on \"db\": Os { code: 11, kind: WouldBlock }",
+            "DatabaseError: Database already open. Cannot acquire lock.",
+            "Failed to acquire Lockfile: LockBusy. Some(\"Failed to acquire index lock\")",
+            "Another mongod instance is already running on the /app/data/db directory",
+            "SqliteError: SQLITE_BUSY: database is busy",
         ] {
             assert_eq!(resource(line), Some(Resource::Lock), "{line}");
         }
@@ -219,6 +233,8 @@ mod tests {
             "port 8000: listening",
             "using address 127.0.0.1:8000 in development",
             "server is running on port 3000",
+            "the scheduler looks like it is running",
+            "failed to acquire a connection",
         ] {
             assert_eq!(resource(line), None, "{line}");
         }
