@@ -153,15 +153,22 @@ impl Settings {
         if !watch_enabled && typed.watch.paths.is_some() {
             return error("--watch and --no-watch contradict each other", "leave one of them out");
         }
-        if supervise.port == Port::None && supervise.listen.is_empty() {
+        if supervise.port == Port::None && supervise.listen.is_empty() && typed.server.pass_socket.is_some() {
+            let message = "--pass-socket has no effect without --proxy or --listen";
+            return error(message, "add --proxy ADDR or --listen ADDR");
+        }
+        if supervise.port == Port::None {
+            // On a socket of `--listen` any generation may answer, and devrun sees no request.
             let options = [
                 (typed.server.ready_path.is_some(), "--ready-path"),
-                (typed.server.pass_socket.is_some(), "--pass-socket"),
                 (typed.server.drain_timeout.is_some(), "--drain-timeout"),
             ];
             if let Some((_, option)) = options.iter().find(|(is_typed, _)| *is_typed) {
-                let message = format!("{option} has no effect without --proxy or --listen");
-                return error(&message, "add --proxy ADDR or --listen ADDR");
+                let message = format!("{option} has no effect without --proxy");
+                return error(
+                    &message,
+                    "add --proxy ADDR, or leave it out: devrun sees no request on other sockets",
+                );
             }
         }
         Ok(())
