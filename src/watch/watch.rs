@@ -76,6 +76,9 @@ impl Watch {
     /// # Errors
     /// [`Error`] if the rules or a filter cannot be used, or if the watch thread cannot be started.
     pub async fn start(options: Options) -> Result<Self, Error> {
+        let mut options = options;
+        // A root counts in spite of the rules.
+        options.rules.roots.extend_from_slice(&options.roots);
         let rules = Rules::new(options.rules.clone())?;
         let roots = Root::all(&options);
         let root_files = roots.iter().filter(|root| !root.is_dir()).map(|root| root.path.clone());
@@ -148,7 +151,8 @@ impl Watch {
             Coverage::Polling => Some(Mode::Stat),
             Coverage::Missing => None,
         };
-        let dirs = snapshot.dirs().filter_map(|dir| Some((dir.path.to_path_buf(), mode(dir)?)));
+        let dirs = snapshot.dirs().filter(|dir| dir.is_present());
+        let dirs = dirs.filter_map(|dir| Some((dir.path.to_path_buf(), mode(dir)?)));
         let mut dirs: Vec<_> = dirs.collect();
         dirs.sort_unstable_by(|one, other| one.0.cmp(&other.0));
         dirs
