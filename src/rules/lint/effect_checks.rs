@@ -43,7 +43,7 @@ fn below_excluded_dir(rules: &Rules, file: &RuleFile, rule: &RuleLine, base: &Pa
     };
     Some(match location_of(rules, &by) {
         Some(location) => finding.related(location, format!("excludes `{shown}/`")),
-        None => finding.label(format!("excluded by {}", name_of(&by))),
+        None => finding.label(format!("excluded by {}", name_of(rules, &by))),
     })
 }
 
@@ -69,10 +69,10 @@ fn excluding_rule(rules: &Rules, rule: &RuleLine, base: &Path) -> Option<(PathBu
 /// Finds files under version control that are ignored. There is one finding for each rule.
 pub(super) fn ignored_tracked_files(rules: &Rules, tracked: &[PathBuf]) -> Vec<Finding> {
     type FilesOfRule<'a> = (Arc<Rule>, Vec<&'a Path>);
-    let mut ignored: BTreeMap<(Layer, Option<PathBuf>, u32), FilesOfRule<'_>> = BTreeMap::new();
+    let mut ignored: BTreeMap<(Layer, Option<PathBuf>, u32, Vec<u8>), FilesOfRule<'_>> = BTreeMap::new();
     for path in tracked.iter().filter(|path| rules.is_ignored(path, EntryKind::File)) {
         let Some(by) = rules.verdict(path, EntryKind::File).by else { continue };
-        let key = (by.layer, by.source.clone(), by.line);
+        let key = (by.layer, by.source.clone(), by.line, by.pattern.clone());
         ignored.entry(key).or_insert_with(|| (by, Vec::new())).1.push(path);
     }
     ignored.into_values().map(|(by, paths)| tracked_files_ignored_by(rules, &by, &paths)).collect()
@@ -84,11 +84,12 @@ fn tracked_files_ignored_by(rules: &Rules, by: &Rule, paths: &[&Path]) -> Findin
     let more = paths.len() - named.len();
     let more = if more == 0 { String::new() } else { format!(" and {more} more") };
     let (noun, them) = if paths.len() == 1 { ("a file that is", "it") } else { ("files that are", "them") };
-    let message = format!("{} hides {noun} under version control: {}{more}", name_of(by), named.join(", "));
+    let message =
+        format!("{} hides {noun} under version control: {}{more}", name_of(rules, by), named.join(", "));
     // devrun's own files are meant to ignore such files: documents are under version control, but are no
     // sources.
     let is_own_layer = matches!(by.layer, Layer::Watchignore | Layer::Watchdogignore | Layer::Patterns);
-    let (severity, remedy) = if is_own_layer {
+    let (severity, remedy) = if is_own_layer || is_data(rules, by) {
         let remedy =
             format!("nothing, if an edit there is no reason to restart; else take {them} back with `!`");
         (Severity::Note, remedy)
@@ -120,7 +121,7 @@ pub(super) fn failed_expectation(rules: &Rules, expectation: &Expectation) -> Op
         return Some(Finding { remedy, ..finding });
     }
     let by = verdict.by.as_deref();
-    let because = by.map_or(": no rule matches it".into(), |by| format!(" by {}", name_of(by)));
+    let because = by.map_or(": no rule matches it".into(), |by| format!(" by {}", name_of(rules, by)));
     let message = format!("{path}{slash} must be {expected}, and is {decision}{because}");
     let location = by.and_then(|by| location_of(rules, by));
     let remedy = match (expected, by) {
@@ -142,10 +143,21 @@ fn location_of(rules: &Rules, rule: &Rule) -> Option<Location> {
     Some(Location::rule(file, line))
 }
 
-fn name_of(rule: &Rule) -> String {
+/// Whether a rule is in the table of data.
+fn is_data(rules: &Rules, rule: &Rule) -> bool {
+    let files = rules.rule_files();
+    let table = files.iter().find(|file| file.is_data && rule.layer == Layer::Builtin);
+    table.is_some_and(|table| table.rules.iter().any(|line| table.text(line) == rule.pattern))
+}
+
+fn name_of(rules: &Rules, rule: &Rule) -> String {
     let pattern = String::from_utf8_lossy(&rule.pattern);
-    match rule.layer {
-        Layer::Builtin => format!("the built-in rule `{pattern}`"),
+    match (rule.layer, &rule.source) {
+        (Layer::Builtin, Some(file)) => {
+            let file = file.strip_prefix(&rules.options().base).unwrap_or(file);
+            format!("`{}`", file.display())
+        }
+        (Layer::Builtin, None) => format!("the built-in rule `{pattern}`"),
         _ => format!("`{pattern}`"),
     }
 }
