@@ -1,12 +1,22 @@
-//! What the content of a file says to the rules.
+//! What the content of a file says to the rules: whether the file is data, and whether it excludes its directory.
 
+use std::ffi::OsStr;
 use std::fs::OpenOptions;
 use std::io::Read as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-/// Length of the longest header that is looked for.
-const HEAD_LEN: usize = 64;
+use super::git;
+use super::verdict::{Layer, Rule};
+
+/// The name of a file that marks a directory as a cache, and how it begins, by the Cache Directory Tagging
+/// Specification.
+const CACHE_TAG: &str = "CACHEDIR.TAG";
+const CACHE_TAG_HEADER: &[u8] = b"Signature: 8a477f597d28d172789f06886806bc55";
+/// The name of the file that makes its directory a linked worktree.
+const DOT_GIT: &str = ".git";
+/// Length of the longest header.
+const HEAD_LEN: usize = CACHE_TAG_HEADER.len();
 const SQLITE_HEADER: &[u8] = b"SQLite format 3\0";
 const ELF_MAGIC: &[u8] = b"\x7fELF";
 /// The position of an ELF file's type, and the value for a core dump in either byte order.
@@ -23,6 +33,31 @@ pub(super) fn is_data(pattern: &[u8], file: &Path) -> bool {
         _ => return true,
     };
     head_of(file).is_some_and(|head| has_header(&head))
+}
+
+/// Whether a file of this name can exclude its directory.
+pub(super) fn is_marker_name(name: &OsStr) -> bool {
+    name == CACHE_TAG || name == DOT_GIT
+}
+
+/// The line that excludes the directory of its file: the signature of a cache directory, or git's link from a
+/// worktree to its repository. `may_have` says whether the directory may have a file of a name.
+pub(super) fn excluding_line(dir: &Path, may_have: impl Fn(&OsStr) -> bool) -> Option<Rule> {
+    let rule = |name: &str, line: Vec<u8>| Rule {
+        layer: Layer::Builtin,
+        source: Some(dir.join(name)),
+        line: 1,
+        column: 1,
+        pattern: line,
+        negated: false,
+    };
+    if may_have(CACHE_TAG.as_ref())
+        && head_of(&dir.join(CACHE_TAG)).is_some_and(|head| head == CACHE_TAG_HEADER)
+    {
+        return Some(rule(CACHE_TAG, CACHE_TAG_HEADER.to_vec()));
+    }
+    let link = if may_have(DOT_GIT.as_ref()) { git::worktree_link(&dir.join(DOT_GIT)) } else { None };
+    link.map(|line| rule(DOT_GIT, line))
 }
 
 fn is_core_dump(head: &[u8]) -> bool {

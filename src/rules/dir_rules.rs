@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::content;
 use super::git::Repository;
 use super::options::Options;
 use super::path_key;
@@ -22,7 +23,7 @@ pub(super) struct DirRules {
     /// The sources that decide about the entries.
     sources: Sources,
     /// The rule that excludes this directory or one above it.
-    exclusion: Option<Arc<Exclusion>>,
+    pub(super) exclusion: Option<Arc<Exclusion>>,
     /// The rule files in this directory, and `info/exclude` of the repository whose top it is.
     pub(super) own_files: Vec<Arc<RuleFile>>,
     /// Whether this directory is the top of a root or lies below one.
@@ -37,11 +38,11 @@ pub(super) struct DirRules {
     pub(super) exclude_file: Option<PathBuf>,
 }
 
-/// An excluded directory and the rule that excludes it.
+/// An excluded directory and the rule, or the line of a file in it, that excludes it.
 #[derive(Debug)]
-struct Exclusion {
-    dir: PathBuf,
-    by: Arc<Rule>,
+pub(super) struct Exclusion {
+    pub(super) dir: PathBuf,
+    pub(super) by: Arc<Rule>,
 }
 
 impl DirRules {
@@ -75,6 +76,9 @@ impl DirRules {
             // The tree of a root starts here, so the sources above it do not apply.
             dir.sources = global.sources().with_prefix(|file| file.layer == Layer::GitGlobal, prefix);
             dir.reads_nested_files = true;
+        }
+        if dir.exclusion.is_none() && dir.is_real && options.is_below_root(path) {
+            dir.exclusion = parent.exclusion_by_content(path, options, listing);
         }
         if dir.exclusion.is_none() && dir.is_real && options.vcs && may_have(listing, ".git".as_ref()) {
             dir.enter_repository(path, options, global);
@@ -120,6 +124,25 @@ impl DirRules {
         let (_, name) = path_key::split(key)?;
         let by = self.sources.decide(key, name, EntryKind::Dir).filter(|by| !by.negated)?;
         Some(Arc::new(Exclusion { dir: path.to_path_buf(), by }))
+    }
+
+    /// The line that excludes a directory in this one by its content, unless a rule takes the directory back.
+    fn exclusion_by_content(
+        &self,
+        path: &Path,
+        options: &Options,
+        listing: Listing<'_>,
+    ) -> Option<Arc<Exclusion>> {
+        let line = if options.builtin {
+            content::excluding_line(path, |name| may_have(listing, name))
+        } else {
+            None
+        };
+        let by = Arc::new(line?);
+        let key = path_key::of(path);
+        let (_, name) = path_key::split(key)?;
+        let is_taken_back = self.sources.decide(key, name, EntryKind::Dir).is_some();
+        (!is_taken_back).then(|| Arc::new(Exclusion { dir: path.to_path_buf(), by }))
     }
 
     /// Replaces git's sources if this is the top of a repository: rules of a repository around it end here.

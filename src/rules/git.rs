@@ -129,6 +129,15 @@ impl<'a> Repository<'a> {
     }
 }
 
+/// The line of a `.git` file that links a worktree to its repository; `None` for every other file, such as the
+/// one of a submodule, and for a directory.
+pub(super) fn worktree_link(dot_git: &Path) -> Option<Vec<u8>> {
+    let repository = path_in_file(dot_git, b"gitdir:", Path::new(""))?;
+    let worktrees = repository.parent()?;
+    let is_link = worktrees.ends_with(".git/worktrees");
+    is_link.then(|| [b"gitdir: ", path_key::of(&repository)].concat())
+}
+
 /// Reads a path from a small file of git's, behind a prefix. A relative path counts from `base`.
 fn path_in_file(file: &Path, prefix: &[u8], base: &Path) -> Option<PathBuf> {
     if !file.metadata().ok()?.is_file() {

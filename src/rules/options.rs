@@ -31,7 +31,8 @@ pub struct Options {
     pub files: Vec<PathBuf>,
     /// Whether to read `.gitignore`, `.git/info/exclude` and `core.excludesFile`.
     pub vcs: bool,
-    /// Whether to use the built-in rules for version control, caches, editors' temporary files and data.
+    /// Whether to use the built-in rules for version control, caches, editors' temporary files and data, and to
+    /// leave out cache directories (`CACHEDIR.TAG`) and linked worktrees of git.
     pub builtin: bool,
     /// The values of git's configuration that matter to rules. See [`GitEnv::ask`].
     pub git: GitEnv,
@@ -70,6 +71,11 @@ impl Options {
     /// Whether a path is the working directory or a watched tree.
     pub(super) fn is_root(&self, path: &Path) -> bool {
         self.all_roots().any(|root| root == path)
+    }
+
+    /// Whether a path lies below a watched tree's top and is none itself.
+    pub(super) fn is_below_root(&self, path: &Path) -> bool {
+        !self.is_root(path) && self.all_roots().any(|root| path.starts_with(root))
     }
 
     /// Whether case counts in patterns.

@@ -7,13 +7,14 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
 
+use super::content;
 use super::dir_rules::{DirRules, Listing};
 use super::options::{Error, Options};
 use super::path_key::{self, KeyHasher};
 use super::pattern::EntryKind;
 use super::rule_file::RuleFile;
 use super::sources::GlobalSources;
-use super::verdict::{Decision, Defect, Verdict};
+use super::verdict::{Decision, Defect, Rule, Verdict};
 use crate::sync;
 
 /// The rules of a working directory. Clones share one cache; all methods may be called from several threads.
@@ -87,7 +88,16 @@ impl Rules {
     pub fn verdict(&self, path: &Path, kind: EntryKind) -> Verdict {
         let watched = Verdict { decision: Decision::Watched, by: None, parent: None };
         if let Some((dir, key, name)) = self.rules_for(path) {
-            return if self.shared.is_root(&dir, path) { watched } else { dir.verdict(key, name, kind) };
+            if self.shared.is_root(&dir, path) {
+                return watched;
+            }
+            let verdict = dir.verdict(key, name, kind);
+            return match self.exclusion_by_content(path, kind) {
+                Some(by) if !verdict.is_ignored() => {
+                    Verdict { decision: Decision::Ignored, by: Some(by), parent: None }
+                }
+                _ => verdict,
+            };
         }
         let clean = path_key::clean(path);
         let is_same = clean.as_os_str() == path.as_os_str();
@@ -99,9 +109,30 @@ impl Rules {
     #[must_use]
     pub fn is_ignored(&self, path: &Path, kind: EntryKind) -> bool {
         match self.rules_for(path) {
-            Some((dir, key, name)) => !self.shared.is_root(&dir, path) && dir.ignores(key, name, kind),
+            Some((dir, key, name)) => {
+                !self.shared.is_root(&dir, path)
+                    && (dir.ignores(key, name, kind) || self.exclusion_by_content(path, kind).is_some())
+            }
             None => self.verdict(path, kind).is_ignored(),
         }
+    }
+
+    /// Whether a rule for its name, or for a directory above, excludes a directory. Its content is not looked at.
+    pub(crate) fn excludes_name_of_dir(&self, path: &Path) -> bool {
+        let found = self.rules_for(path);
+        found.is_some_and(|(dir, key, name)| {
+            !self.shared.is_root(&dir, path) && dir.ignores(key, name, EntryKind::Dir)
+        })
+    }
+
+    /// The line of a file in a directory that excludes the directory.
+    fn exclusion_by_content(&self, path: &Path, kind: EntryKind) -> Option<Arc<Rule>> {
+        if kind != EntryKind::Dir || !self.shared.options.builtin {
+            return None;
+        }
+        let rules = self.cached(path_key::of(path)).or_else(|| self.learn(path, None))?;
+        let exclusion = rules.exclusion.as_ref().filter(|exclusion| exclusion.dir == path)?;
+        Some(Arc::clone(&exclusion.by))
     }
 
     /// The rules for the entries of a directory that the caller has just listed. `has_entry` says whether an
@@ -121,7 +152,7 @@ impl Rules {
     }
 
     /// Whether rules are read from a path, or would be if it existed: an edit there may change the rules.
-    /// This includes `.git`, because nested rule files depend on where a repository starts.
+    /// This includes `.git`, because nested rule files depend on where a repository starts, and `CACHEDIR.TAG`.
     #[must_use]
     pub fn is_rule_file(&self, path: &Path) -> bool {
         let name = path.file_name().unwrap_or_default();
@@ -253,9 +284,11 @@ impl Shared {
     }
 
     /// Whether rules are read from files of this name in every directory. `.git` is such a name, because it
-    /// makes its directory the top of a repository.
+    /// makes its directory the top of a repository or a linked worktree, and so is the tag of a cache.
     fn is_rule_file_name(&self, name: &OsStr) -> bool {
-        self.options.nested_files().any(|(known, _)| known == name) || (self.options.vcs && name == ".git")
+        self.options.nested_files().any(|(known, _)| known == name)
+            || (self.options.vcs && name == ".git")
+            || (self.options.builtin && content::is_marker_name(name))
     }
 }
 
@@ -310,7 +343,13 @@ pub(crate) struct DirMatcher {
 }
 
 impl DirMatcher {
-    /// The same as [`Rules::is_ignored`], for an entry of this directory.
+    /// Whether the content of the directory excludes it, with everything in it.
+    pub(crate) fn is_excluded(&self) -> bool {
+        self.dir.exclusion.is_some()
+    }
+
+    /// The same as [`Rules::is_ignored`], for an entry of this directory. The content of a subdirectory is not
+    /// looked at.
     pub(crate) fn is_ignored(&self, path: &Path, kind: EntryKind) -> bool {
         let key = path_key::of(path);
         let Some((_, name)) = path_key::split(key) else { return self.rules.is_ignored(path, kind) };

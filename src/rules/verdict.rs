@@ -59,7 +59,8 @@ pub struct Rule {
     /// The rank of its source.
     pub layer: Layer,
     /// The rule file, absolute; `None` for [`Options::patterns`](super::Options::patterns) and the built-in
-    /// table.
+    /// tables. For a directory that devrun leaves out because of its content, the `CACHEDIR.TAG` of a cache or
+    /// the `.git` file of a linked worktree, with its line as the pattern.
     pub source: Option<PathBuf>,
     /// The line, counted from 1. In [`Options::patterns`](super::Options::patterns), the number of the
     /// pattern.

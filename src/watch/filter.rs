@@ -109,9 +109,10 @@ impl Filter {
         DirFilter { filter: self, rules: self.rules.for_listed_dir(dir, has) }
     }
 
-    /// Whether a directory is to be watched and walked.
+    /// Whether a directory is to be watched. A watched directory can be excluded by its content: then it is
+    /// watched only for an edit of the file that excludes it.
     pub(crate) fn counts_dir(&self, path: &Path) -> bool {
-        !self.rules.is_ignored(path, EntryKind::Dir)
+        !self.rules.excludes_name_of_dir(path)
     }
 
     /// Whether a file is relevant.
@@ -152,6 +153,11 @@ pub(crate) struct DirFilter<'a> {
 }
 
 impl DirFilter<'_> {
+    /// Whether the content of the directory excludes it.
+    pub(crate) fn is_excluded(&self) -> bool {
+        self.rules.as_ref().is_some_and(rules::DirMatcher::is_excluded)
+    }
+
     /// As [`Filter::counts_dir`].
     pub(crate) fn counts_dir(&self, path: &Path) -> bool {
         match &self.rules {

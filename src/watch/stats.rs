@@ -143,11 +143,10 @@ impl Shared {
     pub(crate) fn summary(&self) -> Summary {
         let context = sync::lock(&self.summary_context).clone();
         let snapshot = &sync::lock(&self.snapshot);
-        let present = || snapshot.dirs().filter(|dir| !dir.is_missing());
-        let watched = present().filter(|dir| dir.coverage == Coverage::Events).count();
+        let watched = snapshot.dirs().filter(|dir| dir.coverage == Coverage::Events).count();
         Summary {
             files: snapshot.file_count(),
-            directories: present().count(),
+            directories: snapshot.dirs().filter(|dir| dir.is_present()).count(),
             watches: watched + context.anchors,
             roots: context.roots.iter().flat_map(|root| context.reports(snapshot, root)).collect(),
         }
@@ -181,7 +180,7 @@ impl SummaryContext {
             reports[0].files = usize::from(snapshot.file(&root.path).is_some());
             return reports;
         }
-        for dir in snapshot.dirs().filter(|dir| !dir.is_missing() && dir.path.starts_with(&root.path)) {
+        for dir in snapshot.dirs().filter(|dir| dir.is_present() && dir.path.starts_with(&root.path)) {
             let (mode, why) = self.mode_of(dir);
             let same =
                 reports.iter().position(|report| report.mode == mode && (report.why == why || is_missing));

@@ -53,6 +53,8 @@ pub(crate) enum Extent {
     All,
     /// None, or only some, because the directory could not be listed.
     Unreadable,
+    /// None, because its content excludes the directory. It is watched for the file that says so.
+    Excluded,
     /// Only the files that are roots. No directory below belongs to the snapshot.
     RootFiles,
 }
@@ -100,6 +102,16 @@ impl SnapshotDir {
     /// Whether the directory could not be listed.
     pub(crate) fn is_unreadable(&self) -> bool {
         self.extent == Extent::Unreadable
+    }
+
+    /// Whether the directory exists, and its content does not exclude it.
+    pub(crate) fn is_present(&self) -> bool {
+        !self.is_missing() && !self.is_excluded()
+    }
+
+    /// Whether its content excludes it.
+    pub(crate) fn is_excluded(&self) -> bool {
+        self.extent == Extent::Excluded
     }
 
     /// Whether only files in it that are roots matter.
@@ -163,7 +175,7 @@ impl Snapshot {
     /// Whether a path exists and counts.
     pub(crate) fn contains(&self, path: &Path) -> bool {
         self.file(path).is_some_and(|file| file.signature.has_content())
-            || self.dir(path).is_some_and(|dir| !dir.is_missing() && dir.signature.kind == FileKind::Dir)
+            || self.dir(path).is_some_and(|dir| dir.is_present() && dir.signature.kind == FileKind::Dir)
     }
 
     /// Inserts or replaces a directory with its files, and adds it to its parent. Directories below it stay.

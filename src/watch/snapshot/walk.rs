@@ -129,9 +129,6 @@ impl Walker<'_> {
         // The kernel reports the removal of the directory separately.
         let Some(mut coverage) = (self.place_watch)(path, signature.inode) else { return Vec::new() };
         let extent = if listing.read(&open).is_ok() { Extent::All } else { Extent::Unreadable };
-        if listing.iter().any(|(name, _)| name == GIT) {
-            result.repositories.push(path.to_owned());
-        }
         let is_watched = coverage == Coverage::Events;
         if is_watched && !item.is_parent_watched && inode_of(path) != Some(signature.inode) {
             coverage = Coverage::Missing;
@@ -139,6 +136,9 @@ impl Walker<'_> {
         }
         let dir = SnapshotDir { extent, ..SnapshotDir::new(path, signature, read_at, coverage) };
         let dir = self.read_entries(dir, &open, read_at, listing);
+        if !dir.is_excluded() && listing.iter().any(|(name, _)| name == GIT) {
+            result.repositories.push(path.to_owned());
+        }
         let is_parent_watched = coverage == Coverage::Events;
         let child = |name| WalkItem { path: path.join(name), is_start: false, is_parent_watched };
         let below = dir.dirs.iter().map(|name| child(&**name)).collect();
@@ -189,9 +189,14 @@ impl Walker<'_> {
         // Once per directory, because several threads update the counter.
         self.filter.stats.add_files_found(files.len());
         // Without the permission to search it, a directory shows names only.
-        let is_searchable =
-            !files.is_empty() || rustix::fs::accessat(open, ".", Access::EXEC_OK, AtFlags::empty()).is_ok();
-        let extent = if is_searchable { dir.extent } else { Extent::Unreadable };
+        let is_searchable = || {
+            !files.is_empty() || rustix::fs::accessat(open, ".", Access::EXEC_OK, AtFlags::empty()).is_ok()
+        };
+        let extent = match dir.extent {
+            _ if filter.is_excluded() => Extent::Excluded,
+            extent if is_searchable() => extent,
+            _ => Extent::Unreadable,
+        };
         SnapshotDir { extent, rule_files: rule_files.into(), ..dir.with_entries(files, dirs) }
     }
 

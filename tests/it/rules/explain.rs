@@ -50,6 +50,38 @@ fn each_path_gets_a_line_with_the_rule_that_decides() {
 }
 
 #[test]
+fn a_directory_that_its_content_excludes_is_named_with_the_reason() {
+    let sandbox = Sandbox::new();
+    let tag = "Signature: 8a477f597d28d172789f06886806bc55";
+    sandbox.write("target/CACHEDIR.TAG", tag);
+    sandbox.write("target/debug/a.rs", "");
+    sandbox.write("trees/x/.git", "gitdir: /app/.git/worktrees/x\n");
+    sandbox.write("app.py", "");
+    let explained = run(sandbox.devrun().args(["explain", "target", "target/debug/a.rs", "trees/x/a.rs"])).1;
+    let link = "trees/x/.git:1  gitdir: /app/.git/worktrees/x";
+    let expected = format!(
+        "target  ignored by target/CACHEDIR.TAG:1  {tag}\n\
+         target/debug/a.rs  ignored by target/CACHEDIR.TAG:1  {tag}  (with its parent target/)\n\
+         trees/x/a.rs  ignored by {link}  (with its parent trees/x/)\n"
+    );
+    assert_eq!(explained, expected);
+    let listed = run(sandbox.devrun().args(["list", "--ignored"])).1;
+    assert_eq!(listed, format!("target/  target/CACHEDIR.TAG:1  {tag}\ntrees/x/  {link}\n"));
+    let (_, tree) = run(sandbox.devrun().args(["list", "-m", "stat"]));
+    assert!(tree.starts_with(".  stat (as configured): 1 file in 2 directories\n"), "{tree}");
+    assert!(!tree.contains("target"), "{tree}");
+    assert_eq!(run(sandbox.devrun().args(["list", "--flat"])).1, "app.py\n");
+    let check = |path: &str| run(sandbox.devrun().args(["check", "--expect-watched", path]));
+    assert_eq!(check("app.py").0, 0);
+    let (status, text) = check("target/debug/a.rs");
+    assert_eq!(status, 1, "{text}");
+    assert!(
+        text.contains("target/debug/a.rs must be watched, and is ignored by `target/CACHEDIR.TAG`"),
+        "{text}"
+    );
+}
+
+#[test]
 fn paths_left_out_by_extensions_and_filters_are_named() {
     let sandbox = project();
     let (status, text) =

@@ -226,6 +226,64 @@ fn built_in_rules_ignore_data_by_its_kind() {
     assert_eq!(said(&rules, &sandbox, "app.db"), "watchignore project/.watchignore:2 !app.db");
 }
 
+const CACHE_TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n# made by a build\n";
+
+#[test]
+fn cache_directories_and_linked_worktrees_are_left_out() {
+    let sandbox = Sandbox::new();
+    for dir in ["target", "kept", "target/doc", "link", "other"] {
+        sandbox.write(format!("{dir}/a.rs"), "");
+    }
+    sandbox.write("target/CACHEDIR.TAG", CACHE_TAG);
+    sandbox.write("kept/CACHEDIR.TAG", CACHE_TAG);
+    sandbox.write("other/CACHEDIR.TAG", "Signature: none\n");
+    sandbox.write("CACHEDIR.TAG", CACHE_TAG);
+    symlink(sandbox.path("target/CACHEDIR.TAG"), sandbox.path("link/CACHEDIR.TAG")).unwrap();
+    sandbox.write(".claude/worktrees/x/.git", "gitdir: /app/.git/worktrees/x\n");
+    sandbox.write("relative/.git", "gitdir: ../.git/worktrees/relative\n");
+    sandbox.write("lib/.git", "gitdir: ../.git/modules/lib\n");
+    sandbox.write("lib2/.git", "gitdir: ../.git/modules/worktrees/lib2\n");
+    sandbox.write("mine/.git", "gitdir: /app/.git/worktrees/mine\n");
+    sandbox.write(".watchignore", "!kept/\n");
+    let mut options = Options::new(sandbox.root());
+    options.roots = ["", "mine", "target/doc"].map(|root| sandbox.path(root)).to_vec();
+    let rules = Rules::new(options.clone()).unwrap();
+    let tag = "builtin project/target/CACHEDIR.TAG:1 Signature: 8a477f597d28d172789f06886806bc55";
+    let link = "builtin project/.claude/worktrees/x/.git:1 gitdir: /app/.git/worktrees/x";
+    for (path, expected) in [
+        ("a.rs", "-"),
+        ("target/", tag),
+        ("target/a.rs", tag),
+        ("target/debug/deep/a.rs", tag),
+        ("target/doc/a.rs", "-"),
+        ("kept/", "watchignore project/.watchignore:1 !kept/"),
+        ("kept/a.rs", "-"),
+        ("other/a.rs", "-"),
+        ("link/a.rs", "-"),
+        (".claude/worktrees/", "-"),
+        (".claude/worktrees/x/", link),
+        (".claude/worktrees/x/a.rs", link),
+        ("relative/a.rs", "builtin project/relative/.git:1 gitdir: ../.git/worktrees/relative"),
+        ("lib/a.rs", "-"),
+        ("lib2/a.rs", "-"),
+        ("mine/a.rs", "-"),
+    ] {
+        assert_eq!(said(&rules, &sandbox, path), expected, "{path}");
+    }
+    let parent = rules.verdict(&sandbox.path("target/a.rs"), EntryKind::File).parent;
+    assert_eq!(parent, Some(sandbox.path("target")));
+    assert!(rules.is_rule_file(&sandbox.path("other/CACHEDIR.TAG")));
+    // The tag is removed and written.
+    std::fs::remove_file(sandbox.path("target/CACHEDIR.TAG")).unwrap();
+    sandbox.write("other/CACHEDIR.TAG", CACHE_TAG);
+    rules.forget(&sandbox.path("target"));
+    rules.forget(&sandbox.path("other"));
+    assert_eq!(said(&rules, &sandbox, "target/a.rs"), "-");
+    assert!(rules.is_ignored(&sandbox.path("other"), EntryKind::Dir));
+    options.builtin = false;
+    assert!(!Rules::new(options).unwrap().is_ignored(&sandbox.path("other/a.rs"), EntryKind::File));
+}
+
 #[test]
 fn an_edit_takes_effect_when_its_directory_is_forgotten() {
     let sandbox = Sandbox::new();

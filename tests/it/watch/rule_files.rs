@@ -1,12 +1,14 @@
 //! Rule files that are edited, broken and deleted while the watch runs. Each edit takes effect at once.
 
 use std::fs;
+use std::path::PathBuf;
 
 use devrun::watch::{Event, Mode};
 
 use crate::support::sandbox::Sandbox;
 use crate::support::watch::{TestWatch, in_both, options};
 
+const CACHE_TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n";
 const SQLITE: &[u8] = b"SQLite format 3\0";
 
 /// Waits for a reload of the rules. Returns the rule files, and the changes reported before.
@@ -77,6 +79,74 @@ fn data_by_its_kind_is_not_watched() {
         assert_eq!(reloaded(&mut watch).1, Vec::<String>::new());
         sandbox.write("boq.zip", "2");
         watch.wait_for(&["changed boq.zip"]);
+        watch.stop();
+    });
+}
+
+#[test]
+fn a_cache_directory_is_left_out_as_long_as_it_has_its_tag() {
+    in_both(|mode| {
+        let sandbox = Sandbox::new();
+        sandbox.write("app.py", "1");
+        sandbox.write("target/CACHEDIR.TAG", CACHE_TAG);
+        sandbox.write("target/debug/a.d", "1");
+        sandbox.write("dist/js/a.js", "1");
+        let built = sandbox.outside().join("built");
+        fs::create_dir_all(built.join("deep")).unwrap();
+        fs::write(built.join("CACHEDIR.TAG"), CACHE_TAG).unwrap();
+        let mut watch = TestWatch::new(&sandbox, mode);
+        let dirs: Vec<_> = watch.inner.directories().into_iter().map(|(path, _)| path).collect();
+        assert_eq!(
+            dirs,
+            ["", "dist", "dist/js"].map(|path| sandbox.path(path).components().collect::<PathBuf>())
+        );
+        assert_eq!(watch.inner.summary().directories, 3);
+        fs::rename(&built, sandbox.path("built")).unwrap();
+        for file in ["target/debug/a.d", "target/debug/new/b.d", "target/c", "built/a", "built/deep/a"] {
+            sandbox.write(file, "2");
+        }
+        assert!(watch.batches_until_fence(&sandbox).is_empty());
+        // The tag comes, and goes.
+        sandbox.write("dist/CACHEDIR.TAG", CACHE_TAG);
+        assert_eq!(reloaded(&mut watch), (vec!["CACHEDIR.TAG".into()], vec![]));
+        sandbox.write("dist/js/a.js", "2");
+        sandbox.write("dist/js/new/b.js", "2");
+        assert!(watch.batches_until_fence(&sandbox).is_empty());
+        assert!(!watch.inner.knows(&sandbox.path("dist/js/a.js")));
+        for dir in ["dist", "target"] {
+            fs::remove_file(sandbox.path(dir).join("CACHEDIR.TAG")).unwrap();
+            assert_eq!(reloaded(&mut watch).0, ["CACHEDIR.TAG"]);
+        }
+        assert!(watch.batches_until_fence(&sandbox).is_empty());
+        sandbox.write("dist/js/a.js", "3");
+        watch.wait_for(&["changed dist/js/a.js"]);
+        sandbox.write("target/debug/a.d", "3");
+        watch.wait_for(&["changed target/debug/a.d"]);
+        watch.stop();
+    });
+}
+
+#[test]
+fn a_linked_worktree_is_watched_only_as_a_root() {
+    in_both(|mode| {
+        let sandbox = Sandbox::new();
+        sandbox.git(&["init", "-q"]);
+        sandbox.write("app.py", "1");
+        sandbox.git(&["add", "."]);
+        sandbox.git(&["-c", "user.name=n", "-c", "user.email=e@x", "commit", "-qm", "m"]);
+        sandbox.git(&["worktree", "add", "-q", "trees/first"]);
+        let mut watch = TestWatch::new(&sandbox, mode);
+        sandbox.git(&["worktree", "add", "-q", "trees/second"]);
+        sandbox.write("trees/first/app.py", "2");
+        sandbox.write("trees/second/app.py", "2");
+        sandbox.write("trees/second/new/app.py", "2");
+        assert!(watch.batches_until_fence(&sandbox).is_empty());
+        watch.stop();
+        let mut options = options(&sandbox, mode);
+        options.roots = vec!["trees/first".into()];
+        let mut watch = TestWatch::with(&sandbox, options);
+        sandbox.write("trees/first/app.py", "3");
+        watch.wait_for(&["changed trees/first/app.py"]);
         watch.stop();
     });
 }
