@@ -130,6 +130,7 @@ fn downloads_of_a_project_with_a_watchdogignore_restart_nothing() {
         assert_nothing_restarted(&site, &running);
         site.edit("2");
         site.wait_for_edition("2", &running);
+        running.wait_for_count(site.started, 2);
         assert_eq!(running.count(site.started), 2, "not one restart:\n{}", running.lines().join("\n"));
         running.stop();
     });
