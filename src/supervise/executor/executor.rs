@@ -105,14 +105,8 @@ impl Executor {
                 let outcome = self.builds.start(generation, because, &mut self.processes);
                 self.inputs.extend(outcome);
             }
-            Action::StopBuilds => {
-                let refused = self.builds.stop(&mut self.processes, now);
-                self.inputs.extend(refused);
-            }
-            Action::KillBuilds => {
-                let refused = self.builds.kill(&mut self.processes, now);
-                self.inputs.extend(refused);
-            }
+            Action::StopBuilds => self.inputs.extend(self.builds.stop(&mut self.processes, now)),
+            Action::KillBuilds => self.inputs.extend(self.builds.kill(&mut self.processes, now)),
             Action::Spawn { generation, because } => self.spawn(generation, because.as_deref()),
             Action::DiagnoseReadiness { generation } => self.diagnose_readiness(generation),
             Action::Signal { generation, target, signal } => {

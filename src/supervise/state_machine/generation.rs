@@ -23,6 +23,16 @@ pub(super) enum BuildState {
     Built,
 }
 
+impl BuildState {
+    /// Time at which builds that are being stopped get SIGKILL.
+    pub(super) fn kill_at(self) -> Option<Instant> {
+        match self {
+            Self::Cancelling { kill_at } => kill_at,
+            Self::Building | Self::Built => None,
+        }
+    }
+}
+
 /// The generation that comes next. It has no process yet.
 #[derive(Debug)]
 pub(super) struct NextGeneration {
@@ -94,6 +104,11 @@ impl Generation {
     }
 
     /// Whether it is being stopped or killed.
+    /// Whether the next generation may start beside it.
+    pub(super) fn allows_overlap(&self) -> bool {
+        self.was_ready && !(self.refuses_signals && self.is_stopping())
+    }
+
     pub(super) fn is_stopping(&self) -> bool {
         matches!(self.state, RunState::Stopping { .. } | RunState::Killed { .. })
     }

@@ -28,7 +28,7 @@ pub(super) struct Lifecycle {
     next: Option<NextGeneration>,
     last_started: Option<GenerationId>,
     /// A new generation starts while the old one serves. Otherwise generations take turns.
-    overlaps: bool,
+    pub(super) overlaps: bool,
     /// The newest generation that serves on another address than the port that it was given. Generations take
     /// turns for its sake if `turns_for_elsewhere` is set.
     elsewhere: Option<GenerationId>,
@@ -89,14 +89,11 @@ impl Lifecycle {
 
     /// Time at which [`Self::apply_deadlines`] has something to do.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.generations.iter().filter_map(Generation::deadline).chain(self.kill_builds_at()).min()
-    }
-
-    fn kill_builds_at(&self) -> Option<Instant> {
-        match self.build_state()? {
-            BuildState::Cancelling { kill_at } => kill_at,
-            BuildState::Building | BuildState::Built => None,
-        }
+        self.generations
+            .iter()
+            .filter_map(Generation::deadline)
+            .chain(self.build_state().and_then(BuildState::kill_at))
+            .min()
     }
 
     fn build_state(&self) -> Option<BuildState> {
@@ -173,9 +170,8 @@ impl Lifecycle {
             }
         }
         let may_start = if self.overlaps {
-            let allows =
-                |older: &Generation| older.was_ready && !(older.refuses_signals && older.is_stopping());
-            self.generations.iter().all(allows) && self.generations.len() < MAX_GENERATIONS
+            self.generations.iter().all(Generation::allows_overlap)
+                && self.generations.len() < MAX_GENERATIONS
         } else {
             self.generations.is_empty()
         };
@@ -189,14 +185,10 @@ impl Lifecycle {
         }
     }
 
-    pub(super) fn spawn_failed(
-        &mut self,
-        generation: GenerationId,
-        report: ExitReport,
-    ) -> Option<UnexpectedEnd> {
-        self.generations.remove(self.index(generation)?);
+    pub(super) fn spawn_failed(&mut self, id: GenerationId, report: ExitReport) -> Option<UnexpectedEnd> {
+        self.generations.remove(self.index(id)?);
         let end = UnexpectedEnd { exit: report.ended, ran: Duration::ZERO };
-        self.emit_phase(generation, Phase::Failed(report));
+        self.emit_phase(id, Phase::Failed(report));
         Some(end)
     }
 
@@ -381,7 +373,7 @@ impl Lifecycle {
     }
 
     pub(super) fn apply_deadlines(&mut self, now: Instant) {
-        if self.kill_builds_at().is_some_and(|at| at <= now) {
+        if self.build_state().and_then(BuildState::kill_at).is_some_and(|at| at <= now) {
             self.kill_builds();
         }
         for index in (0..self.generations.len()).rev() {
@@ -447,14 +439,8 @@ impl Lifecycle {
     pub(super) fn emit_phase(&mut self, generation: GenerationId, phase: Phase) {
         self.emit(Event::Phase { generation, phase });
     }
-}
 
-#[cfg(test)]
-impl Lifecycle {
-    pub(super) fn overlaps(&self) -> bool {
-        self.overlaps
-    }
-
+    #[cfg(test)]
     pub(super) fn is_stopping(&self, generation: GenerationId) -> bool {
         self.index(generation).is_some_and(|index| self.generations[index].is_stopping())
     }

@@ -232,7 +232,7 @@ impl World {
         let options = Arc::new(options(words));
         let machine = Machine::new(Arc::clone(&options));
         let mut world = Self {
-            overlap: machine.lifecycle().overlaps(),
+            overlap: machine.lifecycle().overlaps,
             machine,
             has_builds: !options.builds.is_empty(),
             now: Instant::now(),
