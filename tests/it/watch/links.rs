@@ -214,18 +214,14 @@ fn a_link_and_its_target_are_both_named() {
             let real = sandbox.write(target, "1").canonicalize().unwrap();
             symlink(target, sandbox.path("app.conf")).unwrap();
             let real_name = real.strip_prefix(sandbox.root()).unwrap_or(&real).display().to_string();
-            let mut expected = [format!("changed {real_name}"), "changed app.conf".to_owned()];
-            expected.sort();
+            let expected = [format!("changed {real_name}"), "changed app.conf".to_owned()];
             let mut watch = watch_of(&sandbox, mode, named, &["app.conf", target]);
             for round in 0..3 {
+                // On a busy machine, the two may come in two batches.
                 fs::write(&real, format!("round {round}")).unwrap();
-                let mut changes = watch.changes();
-                changes.sort();
-                assert_eq!(changes, expected, "{mode:?} {named:?} {target}");
+                watch.wait_for(&expected.each_ref().map(String::as_str));
                 replace(&real, &format!("replaced in round {round}"));
-                let mut changes = watch.changes();
-                changes.sort();
-                assert_eq!(changes, expected, "{mode:?} {named:?} {target}");
+                watch.wait_for(&expected.each_ref().map(String::as_str));
             }
             watch.stop();
         }
