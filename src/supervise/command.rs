@@ -1,5 +1,6 @@
 //! A command to run: program, arguments, environment. Plain data.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -86,12 +87,29 @@ impl Command {
     }
 
     /// Whether its words name the port that each generation is given.
-    pub(super) fn names_port(&self) -> bool {
-        let mut words = std::iter::once(&self.program).chain(&self.args);
-        words.any(|word| {
-            word.as_encoded_bytes()
-                .windows(PORT_PLACEHOLDER.len())
-                .any(|part| part == PORT_PLACEHOLDER.as_bytes())
-        })
+    pub(super) fn has_port_placeholder(&self) -> bool {
+        self.words().any(|word| word.contains(PORT_PLACEHOLDER))
+    }
+
+    /// Whether its words contain this number.
+    pub(super) fn has_number(&self, number: u16) -> bool {
+        let number = number.to_string();
+        self.words().any(|word| word.split(|one: char| !one.is_ascii_digit()).any(|part| part == number))
+    }
+
+    fn words(&self) -> impl Iterator<Item = Cow<'_, str>> {
+        std::iter::once(&self.program).chain(&self.args).map(|word| word.to_string_lossy())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_found_as_a_whole() {
+        let command = Command::new("serve").arg("--bind=127.0.0.1:43211").arg("5000x");
+        assert!(command.has_number(43211) && command.has_number(5000));
+        assert!(!command.has_number(4321) && !command.has_number(3211));
     }
 }

@@ -94,7 +94,8 @@ impl Readiness {
         now: Instant,
     ) -> Option<Input> {
         let probe_port = |port: u16| {
-            let may_be_elsewhere = self.options.port == Port::Own && !self.options.command.names_port();
+            let may_be_elsewhere =
+                self.options.port == Port::Own && !self.options.command.has_port_placeholder();
             SocketProbe::of_port(port, may_be_elsewhere, &self.history, now)
         };
         let (probe, addresses) = match self.options.port {
@@ -205,7 +206,14 @@ impl Readiness {
         let unix =
             if probe.searches_elsewhere() { listening_unix_sockets(leader, &pids) } else { Vec::new() };
         let relayed: Vec<_> = unix.into_iter().filter_map(|path| self.relays.address_of(path).ok()).collect();
-        let target = ProbeTarget { leader, pids: &pids, shared: &shared, relayed: &relayed, age };
+        let target = ProbeTarget {
+            leader,
+            pids: &pids,
+            command: &self.options.command,
+            shared: &shared,
+            relayed: &relayed,
+            age,
+        };
         let result = probe.probe(&target, &mut self.history, now);
         let ready = Some(Input::Ready { generation, address: probe.address().or(own_address) });
         if probe.is_stale(age) {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::free_port::ephemeral_ports;
 use super::http::retry_delay;
 use super::proc_net::{any_waits_on, in_session_of, listening_paths, listening_sockets};
+use crate::supervise::command::Command;
 
 /// Delay before the first look for addresses, and between two looks.
 const FIRST_SEARCH_DELAY: Duration = Duration::from_millis(300);
@@ -21,9 +22,9 @@ const MAX_DOUBTED_AGE: Duration = Duration::from_secs(60);
 /// first and after an earlier generation used the given port.
 const STEADY_TIME: Duration = Duration::from_millis(500);
 const LONG_STEADY_TIME: Duration = Duration::from_secs(5);
-/// The same time for a port that the kernel has chosen: programs such as debugpy open one to talk with a process
-/// that they start, and take devrun's request for that process.
-const EPHEMERAL_STEADY_TIME: Duration = Duration::from_secs(30);
+/// The same time for a port that the kernel seems to have chosen: programs such as debugpy open one for a process
+/// that they start, and take the first connection for that process.
+const EPHEMERAL_STEADY_TIME: Duration = Duration::from_secs(10);
 /// Time for which no process of the tree has the socket that accepts, before that socket counts as the server's. A
 /// container's port belongs to another program. So does a port that another program took just before the
 /// server binds it; such a server mostly ends within this time, because it cannot bind.
@@ -36,6 +37,7 @@ const DOUBT_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) struct ProbeTarget<'a> {
     pub(crate) leader: i32,
     pub(crate) pids: &'a [i32],
+    pub(crate) command: &'a Command,
     /// The addresses of the sockets that every generation inherits.
     pub(crate) shared: &'a [SocketAddr],
     /// The addresses that lead to the Unix sockets on which the tree listens.
@@ -177,7 +179,8 @@ impl SocketProbe {
                 let ephemeral = ephemeral_ports();
                 let is_steady = |(address, since): &&(SocketAddr, Instant)| {
                     let is_ephemeral =
-                        ephemeral.as_ref().is_some_and(|range| range.contains(&address.port()));
+                        ephemeral.as_ref().is_some_and(|range| range.contains(&address.port()))
+                            && !target.command.has_number(address.port());
                     now.saturating_duration_since(*since) >= history.steady_time(*address, is_ephemeral)
                 };
                 ProbeResult::ListensAt(seen.iter().filter(is_steady).map(|(address, _)| *address).collect())

@@ -77,11 +77,19 @@ async fn a_server_that_opens_its_own_port_later_is_reached_there() {
 
 /// Runs steps that never serve on the given port, and returns the warning about that.
 async fn warned(steps: &str, adjust: impl FnOnce(&mut Options)) -> (TestSupervisor, String) {
-    let mut supervisor = TestSupervisor::start(steps, |options| {
-        options.port = Port::Own;
-        options.ready.timeout = Duration::from_secs(3);
+    warned_of(TestSupervisor::start(steps, |options| {
+        warns_early(options);
         adjust(options);
-    });
+    }))
+    .await
+}
+
+fn warns_early(options: &mut Options) {
+    options.port = Port::Own;
+    options.ready.timeout = Duration::from_secs(3);
+}
+
+async fn warned_of(mut supervisor: TestSupervisor) -> (TestSupervisor, String) {
     let warned = |event: &Event| match event {
         Event::Warning { message, remedy: Remedy::ListenOnPort } => Some(message.clone()),
         _ => None,
@@ -115,12 +123,12 @@ async fn a_listener_that_speaks_no_http_is_no_server() {
 }
 
 /// Programs such as debugpy open a port that the kernel chooses, and the first client there must be a process
-/// that they start.
+/// that they start. Such a port stands in no command.
 #[tokio::test]
 async fn a_port_that_the_kernel_chose_is_not_asked_early() {
     let chosen = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let steps = format!("fork serve-at {} end await {{}}/go serve", chosen.port());
-    let (mut supervisor, message) = warned(&steps, |_| {}).await;
+    let (mut supervisor, message) = warned_of(TestSupervisor::editable(&steps, warns_early)).await;
     assert!(message.contains(&format!("it listens on {chosen}, not on port ")), "{message}");
     supervisor.sandbox.write("go", "");
     supervisor.ready(1).await;
