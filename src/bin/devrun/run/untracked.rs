@@ -105,7 +105,7 @@ mod tests {
             ("~out/a.json", "", None),
             ("+new.py", "", None),
             ("+one/a +two/b", "app.py", None),
-            ("+../elsewhere/a", "", None),
+            ("+/elsewhere/a", "", None),
         ] {
             let tracked: Vec<_> = tracked.split(' ').filter(|path| !path.is_empty()).collect();
             let tracked: Vec<_> = tracked.into_iter().map(|path| base.join(path)).collect();
