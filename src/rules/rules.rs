@@ -31,7 +31,7 @@ use crate::sync;
 /// std::fs::write(dir.path().join(".watchignore"), "# saved by the server\n/downloads/\n")?;
 /// let rules = Rules::new(Options::new(dir.path()))?;
 ///
-/// let verdict = rules.verdict(&dir.path().join("downloads/boq.zip"), EntryKind::File);
+/// let verdict = rules.verdict(&dir.path().join("downloads/boq.html"), EntryKind::File);
 /// assert!(verdict.is_ignored());
 /// assert_eq!(verdict.by.as_ref().map(|rule| rule.line), Some(2));
 /// assert!(!rules.is_ignored(&dir.path().join("src/main.rs"), EntryKind::File));
@@ -39,7 +39,7 @@ use crate::sync;
 /// // An edit of a rule file takes effect once its directory is forgotten.
 /// std::fs::write(dir.path().join(".watchignore"), "")?;
 /// rules.forget(dir.path());
-/// assert!(!rules.is_ignored(&dir.path().join("downloads/boq.zip"), EntryKind::File));
+/// assert!(!rules.is_ignored(&dir.path().join("downloads/boq.html"), EntryKind::File));
 /// # Ok(())
 /// # }
 /// ```

@@ -1,7 +1,7 @@
 //! A plain HTTP/1.1 client that reports how an answer was lost. It retries nothing.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::support::sandbox::PATIENCE;
@@ -171,6 +171,13 @@ pub(crate) fn free_address() -> SocketAddr {
     // Other test processes start at other ports. Within this process, no port is returned twice.
     let next =
         || 10_000 + ((std::process::id() * 97 + TAKEN.fetch_add(1, Ordering::Relaxed)) % 10_000) as u16;
-    let bound = std::iter::repeat_with(|| TcpListener::bind(("127.0.0.1", next())));
-    bound.flatten().next().unwrap().local_addr().unwrap()
+    // The socket never listens. A process that another test starts at this moment keeps a copy of it for a while,
+    // and a listening copy would keep the port.
+    let bind = || {
+        let socket = tokio::net::TcpSocket::new_v4()?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(([127, 0, 0, 1], next()).into())?;
+        socket.local_addr()
+    };
+    std::iter::repeat_with(bind).flatten().next().unwrap()
 }
