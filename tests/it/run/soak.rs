@@ -5,11 +5,12 @@ use std::path::Path;
 use crate::support::process::TestProcess;
 use crate::support::sandbox::{Sandbox, wait_for, wait_until};
 
-/// Resources of a process: resident memory in KiB, descriptors, zombie children, threads.
+/// Resources of a process: resident memory in KiB, descriptors, children, zombies among them, threads.
 #[derive(Debug, Clone, Copy)]
 struct Holdings {
     memory: u64,
     descriptors: usize,
+    children: usize,
     zombies: usize,
     threads: usize,
 }
@@ -25,7 +26,9 @@ fn holdings(pid: u32) -> Holdings {
         .split_whitespace()
         .filter(|pid| !crate::support::sandbox::lives(pid.parse().unwrap()))
         .count();
-    Holdings { memory: memory.unwrap_or(0), descriptors: count("fd"), zombies, threads: count("task") }
+    let (descriptors, threads) = (count("fd"), count("task"));
+    let children = children.split_whitespace().count();
+    Holdings { memory: memory.unwrap_or(0), descriptors, children, zombies, threads }
 }
 
 fn entries(dir: &Path) -> usize {
@@ -69,7 +72,8 @@ fn two_thousand_restarts_leave_no_resources_behind() {
         wait_until("the last generation has started", || started() > restarts);
         let (before, after) = (before.unwrap(), quiet(run.pid()));
         eprintln!("front: {front}, restarts: {restarts}, after a fifth: {before:?}, at the end: {after:?}");
-        assert_eq!((after.descriptors, after.zombies), (before.descriptors, 0));
+        assert!(after.descriptors <= before.descriptors + 1, "{before:?} {after:?}");
+        assert_eq!(after.zombies, 0);
         assert!(after.threads <= before.threads + 1, "{before:?} {after:?}");
         assert!(after.memory <= before.memory + before.memory / 10 + 512, "{before:?} {after:?}");
         assert_eq!(entries(&temporary), 0);
@@ -77,13 +81,13 @@ fn two_thousand_restarts_leave_no_resources_behind() {
     }
 }
 
-/// The resources once all stops and starts have ended.
+/// The resources once all stops and starts have ended: only the orphan killer and one generation are left.
 fn quiet(pid: u32) -> Holdings {
     let mut last = holdings(pid);
     wait_for("its resources stay the same for a while", || {
         std::thread::sleep(std::time::Duration::from_millis(500));
         let now = holdings(pid);
-        let same = (now.descriptors, now.zombies) == (last.descriptors, 0);
+        let same = (now.descriptors, now.zombies) == (last.descriptors, 0) && now.children <= 2;
         last = now;
         same.then_some(now)
     })

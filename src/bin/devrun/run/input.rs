@@ -118,9 +118,7 @@ impl Lines {
     /// The descriptor is shared with COMMAND and must stay blocking, so `poll` tells first whether there is
     /// data. In the background a read would stop devrun by SIGTTIN.
     fn read(&mut self) -> Result<bool, Errno> {
-        let mut descriptors = [PollFd::new(&self.terminal, PollFlags::IN)];
-        poll(&mut descriptors, Some(&Timespec::default()))?;
-        let events = descriptors[0].revents();
+        let events = poll_now(&self.terminal, PollFlags::IN)?;
         if events.intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL) {
             return Err(Errno::IO);
         }
@@ -144,12 +142,17 @@ async fn wait_for_hangup(terminal: &AsyncFd<OwnedFd>) {
         let Ok(mut ready) = terminal.readable().await else { return std::future::pending().await };
         ready.clear_ready();
         // Only macOS needs `HUP` as a requested event; other systems always report it.
-        let mut descriptors = [PollFd::new(terminal, PollFlags::HUP)];
-        let _ = poll(&mut descriptors, Some(&Timespec::default()));
-        if descriptors[0].revents().contains(PollFlags::HUP) {
+        if poll_now(terminal, PollFlags::HUP).is_ok_and(|events| events.contains(PollFlags::HUP)) {
             return;
         }
     }
+}
+
+/// What a terminal is ready for now. A signal interrupts `poll` even if it does not wait.
+fn poll_now(terminal: &AsyncFd<OwnedFd>, wanted: PollFlags) -> Result<PollFlags, Errno> {
+    let mut descriptors = [PollFd::new(terminal, wanted)];
+    rustix::io::retry_on_intr(|| poll(&mut descriptors, Some(&Timespec::default())))?;
+    Ok(descriptors[0].revents())
 }
 
 /// A duplicate of standard input for the event loop, if it is a terminal. Dropping it does not close standard
