@@ -28,6 +28,27 @@ async fn server_with_slow_path() -> (ScriptedServer, tokio::sync::watch::Sender<
     (server, go)
 }
 
+/// Generation 1 with a response that has begun and ends when the test lets it, and the client of that response.
+async fn slow_response(
+    proxy: &TestProxy,
+    target: &str,
+) -> (ScriptedServer, tokio::sync::watch::Sender<bool>, Client) {
+    let (server, go) = server_with_slow_path().await;
+    proxy.ready(1, &server);
+    let mut client = proxy.client().await;
+    client.send(format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n")).await;
+    assert!(client.head().await.starts_with("HTTP/1.1 200 OK"));
+    (server, go, client)
+}
+
+/// The client of the only request that the proxy holds.
+async fn held_request(proxy: &TestProxy) -> Client {
+    let mut client = proxy.client().await;
+    client.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    proxy.held(1).await;
+    client
+}
+
 #[tokio::test]
 async fn requests_wait_until_a_generation_is_ready() {
     let proxy = TestProxy::new().await;
@@ -50,11 +71,7 @@ async fn requests_wait_until_a_generation_is_ready() {
 #[tokio::test]
 async fn a_response_in_flight_ends_on_the_old_generation_while_new_requests_go_to_the_new_one() {
     let proxy = TestProxy::new().await;
-    let (old, go) = server_with_slow_path().await;
-    proxy.ready(1, &old);
-    let mut slow = proxy.client().await;
-    slow.send("GET /slow?x=1 HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
-    assert!(slow.head().await.starts_with("HTTP/1.1 200 OK"));
+    let (_old, go, mut slow) = slow_response(&proxy, "/slow?x=1").await;
 
     let new = ScriptedServer::saying("new").await;
     proxy.ready(2, &new);
@@ -80,15 +97,9 @@ async fn a_response_in_flight_ends_on_the_old_generation_while_new_requests_go_t
 #[tokio::test]
 async fn a_closed_gate_holds_new_requests_and_drains() {
     let proxy = TestProxy::new().await;
-    let (old, go) = server_with_slow_path().await;
-    proxy.ready(1, &old);
-    let mut slow = proxy.client().await;
-    slow.send("GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
-    slow.head().await;
+    let (old, go, mut slow) = slow_response(&proxy, "/slow").await;
     proxy.handle.hold();
-    let mut held = proxy.client().await;
-    held.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
-    proxy.held(1).await;
+    let mut held = held_request(&proxy).await;
     go.send_replace(true);
     assert_eq!(slow.take(10).await, b"first-last");
     until("the generation is drained", || proxy.drained(1) == 1).await;
@@ -103,11 +114,7 @@ async fn a_closed_gate_holds_new_requests_and_drains() {
 #[tokio::test]
 async fn a_generation_that_drains_for_its_successor_serves_until_its_requests_have_ended() {
     let proxy = TestProxy::new().await;
-    let (old, go) = server_with_slow_path().await;
-    proxy.ready(1, &old);
-    let mut slow = proxy.client().await;
-    slow.send("GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
-    slow.head().await;
+    let (_old, go, mut slow) = slow_response(&proxy, "/slow").await;
     proxy.handle.drain();
     assert_eq!(proxy.get("/").await.text(), "old");
     until("an event names the request that is waited for", || {
@@ -120,9 +127,7 @@ async fn a_generation_that_drains_for_its_successor_serves_until_its_requests_ha
     go.send_replace(true);
     assert_eq!(slow.take(10).await, b"first-last");
     until("the generation is drained", || proxy.drained(1) == 1).await;
-    let mut held = proxy.client().await;
-    held.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
-    proxy.held(1).await;
+    let mut held = held_request(&proxy).await;
     let new = ScriptedServer::saying("new").await;
     proxy.ready(2, &new);
     assert_eq!(held.answer(false).await.text(), "new");
@@ -172,16 +177,10 @@ async fn a_request_without_a_response_that_came_during_the_drain_moves_to_the_su
 #[tokio::test]
 async fn a_stop_during_the_drain_makes_new_requests_wait() {
     let proxy = TestProxy::new().await;
-    let (old, go) = server_with_slow_path().await;
-    proxy.ready(1, &old);
-    let mut slow = proxy.client().await;
-    slow.send("GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
-    slow.head().await;
+    let (_old, go, mut slow) = slow_response(&proxy, "/slow").await;
     proxy.handle.drain();
     proxy.handle.hold();
-    let mut held = proxy.client().await;
-    held.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
-    proxy.held(1).await;
+    let _held = held_request(&proxy).await;
     go.send_replace(true);
     assert_eq!(slow.take(10).await, b"first-last");
     until("the generation is drained", || proxy.drained(1) == 1).await;
@@ -191,9 +190,7 @@ async fn a_stop_during_the_drain_makes_new_requests_wait() {
 #[tokio::test]
 async fn held_requests_are_answered_at_once_when_the_server_fails() {
     let proxy = TestProxy::new().await;
-    let mut held = proxy.client().await;
-    held.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
-    proxy.held(1).await;
+    let mut held = held_request(&proxy).await;
     let report = FailureReport {
         generation: GenerationId::new(1),
         headline: "exited with status 1 after 0.3 s".into(),
@@ -225,9 +222,7 @@ async fn holding_is_bounded_in_number_and_time() {
         options.hold_timeout = Duration::from_millis(300);
     })
     .await;
-    let mut held = proxy.client().await;
-    held.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
-    proxy.held(1).await;
+    let mut held = held_request(&proxy).await;
     let beyond = proxy.get("/").await;
     assert_eq!((beyond.status, beyond.header("retry-after")), (503, Some("1")));
     let answer = held.answer(false).await;

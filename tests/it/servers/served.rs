@@ -62,6 +62,15 @@ impl Served {
         Self { sandbox, address, source, running }
     }
 
+    /// Edits while these downloads are in flight, and once more when they have ended.
+    fn edit_twice(&self, downloads: Vec<JoinHandle<Result<Answer, Lost>>>) {
+        self.edit("2");
+        self.wait_for("2");
+        self.finish_downloads(downloads);
+        self.edit("3");
+        self.wait_for("3");
+    }
+
     pub(crate) fn edit(&self, version: &str) {
         let source = std::fs::read_to_string(self.sandbox.path(self.source)).unwrap();
         let at = source.find("VERSION").unwrap();
@@ -201,11 +210,7 @@ pub(crate) fn generations_overlap(source: &'static str, options: &[&str], comman
     let mut served = Served::start(source, &[&["--proxy", "ADDRESS"], options].concat(), command);
     let downloads = served.begin_downloads();
     let poll = Poll::start(served.address);
-    served.edit("2");
-    served.wait_for("2");
-    served.finish_downloads(downloads);
-    served.edit("3");
-    served.wait_for("3");
+    served.edit_twice(downloads);
     let lost = poll.lost();
     assert!(lost.is_empty(), "{lost:?}\n{}", served.output());
     served.running.stop();
@@ -232,11 +237,7 @@ pub(crate) fn socket_is_handed_on(source: &'static str, options: &[&str], comman
     let mut served = Served::start(source, &[&["--listen", "ADDRESS"], options].concat(), command);
     let downloads = if drains { served.begin_downloads() } else { Vec::new() };
     let poll = Poll::start(served.address);
-    served.edit("2");
-    served.wait_for("2");
-    served.finish_downloads(downloads);
-    served.edit("3");
-    served.wait_for("3");
+    served.edit_twice(downloads);
     let lost = poll.lost();
     let refused = lost.iter().filter(|answer| matches!(answer, Err(Lost::Refused(_)))).count();
     assert_eq!(refused, 0, "{lost:?}\n{}", served.output());

@@ -62,9 +62,7 @@ fn downloads_restart_nothing(mode: &str, has_proxy: bool, has_reloader: bool) {
 
     site.edit("2");
     // The inner reloader may be the first to load the edit.
-    site.wait_for_edition("2", &running);
-    running.wait_for_count(site.started, 2);
-    assert_eq!(running.count(site.started), 2, "not one restart:\n{}", running.lines().join("\n"));
+    assert_restarted_once(&site, &running);
     assert_eq!(running.count(RELOADER), usize::from(has_reloader));
     running.stop();
 }
@@ -73,6 +71,13 @@ fn assert_nothing_restarted(site: &Site, running: &TestProcess) {
     let lines = running.lines().join("\n");
     assert_eq!(running.count(site.started), 1, "devrun restarted:\n{lines}");
     assert_eq!(running.count("Detected change in"), 0, "werkzeug restarted:\n{lines}");
+}
+
+/// The server has restarted once, for the edit to edition 2.
+fn assert_restarted_once(site: &Site, running: &TestProcess) {
+    site.wait_for_edition("2", running);
+    running.wait_for_count(site.started, 2);
+    assert_eq!(running.count(site.started), 2, "not one restart:\n{}", running.lines().join("\n"));
 }
 
 #[test]
@@ -129,9 +134,7 @@ fn downloads_of_a_project_with_a_watchdogignore_restart_nothing() {
         site.finish_downloads(clients, &running);
         assert_nothing_restarted(&site, &running);
         site.edit("2");
-        site.wait_for_edition("2", &running);
-        running.wait_for_count(site.started, 2);
-        assert_eq!(running.count(site.started), 2, "not one restart:\n{}", running.lines().join("\n"));
+        assert_restarted_once(&site, &running);
         running.stop();
     });
 }
