@@ -183,8 +183,7 @@ impl Gate {
         if let Some(known) = known.filter(|known| known.reinstate()) {
             return Arc::clone(known);
         }
-        let generation = Generation::new(id, address, self.events.clone(), self.version.clone());
-        let generation = Arc::new(generation);
+        let generation = Arc::new(Generation::new(id, address, self.events.clone()));
         state.generations.push(Arc::clone(&generation));
         generation
     }
@@ -233,7 +232,7 @@ impl Gate {
         }
     }
 
-    /// Receives a new number whenever [`Gate::view`] may have changed.
+    /// Receives a new number whenever [`Gate::view`] may have changed, but for the end of a drain.
     pub(super) fn subscribe(&self) -> watch::Receiver<u64> {
         self.version.subscribe()
     }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use hyper::http::request;
 use hyper::{Method, Uri};
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::event::{Event, EventSender};
@@ -23,6 +23,10 @@ const DRAIN_REPORT_INTERVAL: Duration = Duration::from_secs(1);
 /// Maximum time for which a script's request without response bytes delays the reload of pages. It may be a
 /// long poll, whose response comes late or never.
 const FETCH_GRACE: Duration = Duration::from_secs(10);
+
+/// Time for which a script's request delays the reload of pages after its response has been sent. The browser
+/// still receives the end, and the script saves a download only then.
+const FETCH_READ_TIME: Duration = Duration::from_secs(1);
 
 /// The first line of a request without its version. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -59,8 +63,6 @@ pub(super) struct Generation {
     table: Mutex<InFlightTable>,
     drained: Notify,
     events: EventSender,
-    /// Version of the gate's view; counts up when pages may reload.
-    version: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -72,6 +74,8 @@ struct InFlightTable {
     drain_before: Option<u64>,
     /// Time since when the generation gets no new requests.
     retired: Option<Instant>,
+    /// Time at which the last request of a page's script ended.
+    last_fetch_end: Option<Instant>,
     /// [`Event::Drained`] was sent, or must not be sent.
     is_drained: bool,
 }
@@ -98,15 +102,10 @@ struct InFlight {
 }
 
 impl Generation {
-    pub(super) fn new(
-        id: GenerationId,
-        address: SocketAddr,
-        events: EventSender,
-        version: watch::Sender<u64>,
-    ) -> Self {
+    pub(super) fn new(id: GenerationId, address: SocketAddr, events: EventSender) -> Self {
         let (release, drained) = (CancellationToken::new(), Notify::new());
         let (speaks_http, table) = (AtomicBool::new(false), Mutex::default());
-        Self { id, address, speaks_http, release, table, drained, events, version }
+        Self { id, address, speaks_http, release, table, drained, events }
     }
 
     /// Counts a request as in flight. The caller holds the gate's lock, so the generation is not retired.
@@ -169,7 +168,6 @@ impl Generation {
     /// Waits until the next [`Event::InFlight`] is due, or nothing is in flight that the drain waits for.
     pub(super) async fn until_next_report(&self) {
         let _ = tokio::time::timeout(DRAIN_REPORT_INTERVAL, self.drained.notified()).await;
-        self.version.send_modify(|version| *version += 1);
     }
 
     fn in_flight_event(&self) -> Option<Event> {
@@ -198,6 +196,7 @@ impl Generation {
         let in_grace = retired.elapsed() < FETCH_GRACE;
         let mut fetches = table.requests.values().filter(|request| request.line.is_fetch);
         fetches.any(|request| in_grace || request.bytes.load(Ordering::Relaxed) > 0)
+            || table.last_fetch_end.is_some_and(|end| end.elapsed() < FETCH_READ_TIME)
     }
 
     /// Sends [`Event::Drained`] when the generation is retired and its last request has ended.
@@ -236,8 +235,8 @@ impl InFlightGuard {
         if table.drain_before.is_some() && table.awaited().next().is_none() {
             generation.drained.notify_one();
         }
-        if table.retired.is_some() && request.is_some_and(|request| request.line.is_fetch) {
-            generation.version.send_modify(|version| *version += 1);
+        if request.is_some_and(|request| request.line.is_fetch) {
+            table.last_fetch_end = Some(Instant::now());
         }
     }
 

@@ -3,6 +3,7 @@
 //! The tag is appended behind the page, where every browser runs it, so the body need not be searched.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::body::Bytes;
 use hyper::header::{
@@ -23,6 +24,8 @@ use crate::proxy::in_flight::RequestLine;
 
 /// Prefix of devrun's own paths, which never reach the upstream.
 const PREFIX: &str = "/__devrun/";
+/// Interval at which an event stream looks whether a drain has ended.
+const DRAIN_RECHECK_INTERVAL: Duration = Duration::from_millis(100);
 const SCRIPT: &str = include_str!("assets/client.js");
 
 /// Answers a request for one of devrun's own paths; `None` if the path is the upstream's.
@@ -87,7 +90,9 @@ fn state_events(context: Arc<ProxyContext>) -> Response<AnyBody> {
                     return;
                 }
             }
-            if version.changed().await.is_err() {
+            let is_draining = matches!(last_sent, Some(GateView::Ready { is_draining: true, .. }));
+            let recheck = if is_draining { DRAIN_RECHECK_INTERVAL } else { Duration::MAX };
+            if let Ok(Err(_)) = tokio::time::timeout(recheck, version.changed()).await {
                 return;
             }
         }

@@ -319,8 +319,11 @@ async fn pages_receive_an_event_when_newer_code_is_ready() {
     assert_eq!(waiting["state"], "draining", "a reload would abort the request of the page's script");
     assert_ne!(waiting["id"], first["id"]);
     go.send_replace(true);
+    let released = std::time::Instant::now();
     assert_eq!(fetch.take(2).await, b"ab");
     assert_eq!(next().await["state"], "ready");
+    let waited = released.elapsed().as_millis();
+    assert!(waited >= 1000, "a script still reads its response, but the page may reload after {waited} ms");
     until("the old generation is drained", || proxy.drained(1) == 1).await;
     proxy.stop().await;
 }
