@@ -13,7 +13,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let program = words.next().ok_or("usage: embed COMMAND [ARGS]...")?;
     let mut options = Options::new(Command::new(program).args(words));
     options.watch.roots = vec!["src".into()];
-    options.watch.rules.base = std::env::current_dir()?;
 
     let mut session = Session::start(options).await?;
     let handle = session.handle();

@@ -16,10 +16,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         match event {
             Event::Phase { generation, phase } => {
                 println!("generation {generation}: {phase:?}");
-                match (generation.number(), phase) {
-                    (1, Phase::Ready { .. }) => handle.send(Request::Restart),
-                    (2, Phase::Ready { .. }) => handle.send(Request::Stop),
-                    _ => {}
+                if matches!(phase, Phase::Ready { .. }) {
+                    handle.send(if generation.number() == 1 { Request::Restart } else { Request::Stop });
                 }
             }
             Event::Ended(exit) => println!("ended: {exit:?}"),

@@ -15,13 +15,14 @@ pub(super) const WATCHDOG_NAME: &str = ".watchdogignore";
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Options {
-    /// The working directory, absolute. `patterns` and `files` are relative to it.
+    /// The directory that `patterns`, `roots` and `files` are relative to. A relative one is resolved against the
+    /// working directory of this process.
     pub base: PathBuf,
     /// The watched trees, absolute or relative to `base`; if there are none, `base` alone. A root and `base`
     /// count even if a rule of a directory above them matches. Nested rule files are read from the top of the
     /// root's repository down, or from the root itself outside a repository.
     pub roots: Vec<PathBuf>,
-    /// Single patterns in gitignore syntax, as bytes. They are the highest layer.
+    /// Single patterns in gitignore syntax, as bytes. They are the highest layer. See [`Options::pattern`].
     pub patterns: Vec<Vec<u8>>,
     /// Names of the ignore files that are read in every directory. Default: `.watchdogignore` and
     /// `.watchignore`. The former has a layer of its own, below all other names.
@@ -53,6 +54,18 @@ impl Options {
             builtin: true,
             git: GitEnv::default(),
         }
+    }
+
+    /// Adds a pattern in gitignore syntax: text, or bytes if it is not UTF-8.
+    #[must_use]
+    pub fn pattern(mut self, pattern: impl Into<Vec<u8>>) -> Self {
+        self.patterns.push(pattern.into());
+        self
+    }
+
+    /// The base as an absolute path.
+    pub(crate) fn absolute_base(&self) -> Result<PathBuf, Error> {
+        std::path::absolute(&self.base).map_err(|source| Error::Base { path: self.base.clone(), source })
     }
 
     /// The names of the nested rule files, from the lowest rank to the highest.
@@ -88,8 +101,8 @@ impl Options {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The working directory is not absolute.
-    #[error("resolve the working directory {path}", path = path.display())]
+    /// The base cannot be made absolute.
+    #[error("resolve the directory {path:?}")]
     Base {
         /// The directory.
         path: PathBuf,

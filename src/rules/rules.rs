@@ -65,14 +65,11 @@ impl Rules {
     /// Makes the rules of a working directory.
     ///
     /// # Errors
-    /// [`Error`] if the working directory is not absolute, or a file of [`Options::files`] cannot be read.
+    /// [`Error`] if a file of [`Options::files`] cannot be read, or the base is relative and this process has no
+    /// working directory.
     pub fn new(options: Options) -> Result<Self, Error> {
-        if !options.base.is_absolute() {
-            let source = std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is not absolute");
-            return Err(Error::Base { path: options.base, source });
-        }
         let mut options = options;
-        options.base = path_key::clean(&options.base);
+        options.base = path_key::clean(&options.absolute_base()?);
         for path in options.roots.iter_mut().chain(&mut options.files) {
             *path = path_key::clean(&options.base.join(&*path));
         }

@@ -1,6 +1,8 @@
 //! The public side of a session: its handles, options, events and errors.
 
 use std::path::PathBuf;
+#[cfg(feature = "proxy")]
+use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
@@ -9,6 +11,10 @@ use super::task::{SessionTask, WatchRequest};
 use crate::rules;
 use crate::supervise::{self, Command, Request, SupervisorExit};
 use crate::watch::{self, Summary};
+
+/// Default timeout for responses in flight on an old generation.
+#[cfg(feature = "proxy")]
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A running session. Dropping it requests a gentle stop, but does not wait for the end.
 ///
@@ -20,11 +26,8 @@ use crate::watch::{self, Summary};
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let dir = tempfile::tempdir()?;
 /// std::fs::write(dir.path().join("app.py"), "one")?;
-/// let mut options = Options::new(Command::new("sleep").arg("1000"));
-/// options.watch.rules.base = dir.path().to_owned();
-/// options.watch.roots = vec![".".into()];
-///
-/// let mut session = Session::start(options).await?;
+/// let command = Command::new("sleep").arg("1000");
+/// let mut session = Session::start(Options::in_directory(dir.path(), command)).await?;
 /// while let Some(event) = session.next_event().await {
 ///     let Event::Child(supervise::Event::Phase { generation, phase: Phase::Ready { .. } }) = event else { continue };
 ///     if generation.number() == 2 {
@@ -43,7 +46,8 @@ pub struct Session {
     task: JoinHandle<SupervisorExit>,
 }
 
-/// Sends requests to a running session. Cheap to clone. No method blocks, and none does anything after the session's end.
+/// Sends requests to a running session. Cheap to clone. No method blocks. Each returns whether the session still runs; a
+/// request to an ended session does nothing.
 #[derive(Debug, Clone)]
 pub struct Handle {
     supervisor: supervise::Handle,
@@ -78,6 +82,11 @@ impl Session {
         self.events.recv().await
     }
 
+    /// Restarts the command, as after a change. Returns whether the session still runs.
+    pub fn restart(&self) -> bool {
+        self.handle.send(Request::Restart)
+    }
+
     /// Stops gently, and returns when the last process of the command's tree is gone.
     pub async fn stop(mut self) -> SupervisorExit {
         self.handle.send(Request::Stop);
@@ -93,19 +102,19 @@ impl Drop for Session {
 
 impl Handle {
     /// Sends a request to the supervisor.
-    pub fn send(&self, request: Request) {
-        self.supervisor.send(request);
+    pub fn send(&self, request: Request) -> bool {
+        self.supervisor.send(request)
     }
 
     /// Compares all watched files with the snapshot now, as after an overflow of the kernel's queue.
-    pub fn rescan(&self) {
-        let _ = self.watch_requests.send(WatchRequest::Rescan);
+    pub fn rescan(&self) -> bool {
+        self.watch_requests.send(WatchRequest::Rescan).is_ok()
     }
 
     /// Replaces the watch; the command goes on. [`Event::Watching`] reports that the new watch is in place. If it cannot
     /// start, [`watch::Event::Warning`] says why, and the old watch stays.
-    pub fn rewatch(&self, options: watch::Options) {
-        let _ = self.watch_requests.send(WatchRequest::Rewatch(Box::new(options)));
+    pub fn rewatch(&self, options: watch::Options) -> bool {
+        self.watch_requests.send(WatchRequest::Rewatch(Box::new(options))).is_ok()
     }
 }
 
@@ -122,23 +131,45 @@ pub struct Options {
     pub observe_only: Vec<PathBuf>,
     /// What runs.
     pub supervise: supervise::Options,
-    /// The port that clients connect to. `None`: clients connect to the command directly.
+    /// The port that clients connect to; [`Options::with_proxy`] sets it. `None`: clients connect to the command
+    /// directly.
     #[cfg(feature = "proxy")]
     pub proxy: Option<crate::proxy::Options>,
 }
 
 impl Options {
-    /// The defaults for a command: the current directory is watched in auto mode, and there is no proxy.
+    /// The defaults for a command in the working directory of this process. See [`Options::in_directory`].
     #[must_use]
     pub fn new(command: Command) -> Self {
+        Self::in_directory(".", command)
+    }
+
+    /// The defaults for a command in a directory: the command runs there, the directory is watched in auto mode, other
+    /// paths of the options are relative to it, and there is no proxy.
+    #[must_use]
+    pub fn in_directory(dir: impl Into<PathBuf>, mut command: Command) -> Self {
+        let dir = dir.into();
+        command.current_dir = Some(command.current_dir.map_or_else(|| dir.clone(), |own| dir.join(own)));
         Self {
-            watch: watch::Options::new(rules::Options::new(".")),
+            watch: watch::Options::new(rules::Options::new(dir)),
             watch_enabled: true,
             observe_only: Vec::new(),
             supervise: supervise::Options::new(command),
             #[cfg(feature = "proxy")]
             proxy: None,
         }
+    }
+
+    /// Adds a proxy. Each generation gets a port of its own as `{port}` in the command and in `$PORT`, responses in flight
+    /// have 30 s to finish, and the command's output is captured for error pages and [`supervise::ExitReport::output`].
+    #[cfg(feature = "proxy")]
+    #[must_use]
+    pub fn with_proxy(mut self, proxy: crate::proxy::Options) -> Self {
+        self.supervise.port = supervise::Port::Own;
+        self.supervise.drain_timeout = Some(DRAIN_TIMEOUT);
+        self.supervise.capture = supervise::Capture::All;
+        self.proxy = Some(proxy);
+        self
     }
 }
 
@@ -174,4 +205,9 @@ pub enum Error {
     #[cfg(feature = "proxy")]
     #[error(transparent)]
     Proxy(#[from] crate::proxy::Error),
+    /// [`Options::proxy`] has an address, but `supervise.port` is [`supervise::Port::None`], so that the proxy could not
+    /// find the command. [`Options::with_proxy`] sets both.
+    #[cfg(feature = "proxy")]
+    #[error("start the proxy: the command gets no port")]
+    NoPort,
 }

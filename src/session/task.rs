@@ -59,6 +59,12 @@ impl SessionTask {
         watch_requests: UnboundedReceiver<WatchRequest>,
         events: UnboundedSender<Event>,
     ) -> Result<Self, Error> {
+        #[cfg(feature = "proxy")]
+        if options.proxy.as_ref().is_some_and(|proxy| !proxy.addresses.is_empty())
+            && options.supervise.port == supervise::Port::None
+        {
+            return Err(Error::NoPort);
+        }
         let base = &options.watch.rules.base;
         let base = base.canonicalize().unwrap_or_else(|_| base.clone());
         let observe_only: Vec<PathBuf> = options.observe_only.iter().map(|path| base.join(path)).collect();

@@ -40,7 +40,7 @@ pub struct Command {
     /// The arguments. At each start, `{port}` and `{fd}` are replaced if the child gets a port or a socket.
     pub args: Vec<OsString>,
     /// The working directory; `None` for that of this process.
-    pub workdir: Option<PathBuf>,
+    pub current_dir: Option<PathBuf>,
     /// Environment variables. They override variables from `env_files` and from this process.
     pub envs: Vec<(OsString, OsString)>,
     /// Environment files, read in this order at each start.
@@ -57,7 +57,7 @@ impl Command {
         Self {
             program: program.into(),
             args: Vec::new(),
-            workdir: None,
+            current_dir: None,
             envs: Vec::new(),
             env_files: Vec::new(),
             shell: Shell::None,
@@ -83,6 +83,13 @@ impl Command {
     #[must_use]
     pub fn env(mut self, key: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.envs.push((key.into(), value.into()));
+        self
+    }
+
+    /// Sets the working directory.
+    #[must_use]
+    pub fn current_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.current_dir = Some(dir.into());
         self
     }
 

@@ -159,10 +159,9 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Sends a request.
-    pub fn send(&self, request: Request) {
-        // It fails only after the supervisor has ended.
-        let _ = self.requests.send(request);
+    /// Sends a request. Returns whether the supervisor still runs; a request to an ended one does nothing.
+    pub fn send(&self, request: Request) -> bool {
+        self.requests.send(request).is_ok()
     }
 }
 

@@ -18,7 +18,7 @@ pub enum Error {
         /// The parser's message.
         reason: String,
     },
-    /// A root cannot be watched in any way.
+    /// A root does not exist. See [`Options::missing_roots`](super::Options::missing_roots).
     #[error("watch {path}", path = path.display())]
     Root {
         /// The root.

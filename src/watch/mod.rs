@@ -29,7 +29,7 @@ mod fs;
 pub use error::Error;
 pub use event::Event;
 pub use filter::Selection;
-pub use options::{Compare, Mode, Options};
+pub use options::{Compare, MissingRoots, Mode, Options};
 #[doc(hidden)]
 pub use source::file_system_type;
 pub use stats::{RootReport, Stats, Summary, Why};

@@ -42,12 +42,25 @@ pub enum Compare {
     Stat,
 }
 
+/// What happens if a root does not exist when a watch starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum MissingRoots {
+    /// The start fails with [`Error::Root`](super::Error::Root).
+    #[default]
+    Refuse,
+    /// The watch waits for the root. Its creation is a change.
+    Await,
+}
+
 /// What to watch and how.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Options {
-    /// Directories and files, absolute or relative to `rules.base`. A root need not exist yet.
+    /// Directories and files, absolute or relative to `rules.base`.
     pub roots: Vec<PathBuf>,
+    /// What happens if a root does not exist at the start.
+    pub missing_roots: MissingRoots,
     /// Only files with one of these extensions, written without the dot. Empty: all files.
     pub extensions: Vec<String>,
     /// Only files that match one of these globs (globset syntax). A glob is matched against the path relative
@@ -81,6 +94,7 @@ impl Options {
     pub fn new(rules: rules::Options) -> Self {
         Self {
             roots: vec![PathBuf::from(".")],
+            missing_roots: MissingRoots::default(),
             extensions: Vec::new(),
             filters: Vec::new(),
             always: Vec::new(),

@@ -1,12 +1,13 @@
 //! The handle of a running watch.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::options::{Mode, Options};
+use super::options::{MissingRoots, Mode, Options};
 use super::queue::{Message, Queue};
 use super::snapshot::{Coverage, SnapshotDir};
 use super::stats::{Shared, Summary};
@@ -69,14 +70,33 @@ impl Handle {
     }
 }
 
+/// Fails for the first root that does not exist, unless the watch may wait for it.
+fn refuse_missing_roots(options: &Options) -> Result<(), Error> {
+    if options.missing_roots == MissingRoots::Await {
+        return Ok(());
+    }
+    for root in &options.roots {
+        let path: PathBuf = options.rules.base.join(root).components().collect();
+        // A link that leads nowhere exists: its target may come.
+        if let Some(source) = path.symlink_metadata().err()
+            && matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+        {
+            return Err(Error::Root { path, source });
+        }
+    }
+    Ok(())
+}
+
 impl Watch {
     /// Starts a watch. When this returns, the watches are in place and the snapshot is taken: each later
     /// change is reported.
     ///
     /// # Errors
-    /// [`Error`] if the rules or a filter cannot be used, or if the watch thread cannot be started.
+    /// [`Error`] if the rules, a filter or a root cannot be used, or if the watch thread cannot be started.
     pub async fn start(options: Options) -> Result<Self, Error> {
         let mut options = options;
+        options.rules.base = options.rules.absolute_base()?;
+        refuse_missing_roots(&options)?;
         // A root counts in spite of the rules.
         options.rules.roots.extend_from_slice(&options.roots);
         let rules = Rules::new(options.rules.clone())?;

@@ -15,10 +15,9 @@ use crate::support::sandbox::{PATIENCE, Sandbox, lives, wait_until};
 /// A session over a sandbox whose child writes its process id into the file `pid`.
 fn options(sandbox: &Sandbox) -> Options {
     sandbox.write("src/app.py", "one");
-    let mut options = Options::new(Command::new("sh").args(["-c", "echo $$ > pid; exec sleep 1000"]));
-    options.watch.rules.base = sandbox.root().to_owned();
+    let command = Command::new("sh").args(["-c", "echo $$ > pid; exec sleep 1000"]);
+    let mut options = Options::in_directory(sandbox.root(), command);
     options.watch.roots = vec!["src".into()];
-    options.supervise.command.workdir = Some(sandbox.root().to_owned());
     options
 }
 
@@ -74,26 +73,29 @@ async fn several_sessions_live_in_one_process() {
 #[tokio::test]
 async fn a_session_that_is_dropped_ends_its_child_and_closes_its_port() {
     let sandbox = Sandbox::new();
-    let mut session = Session::start(with_proxy(&sandbox, free_address()).0).await.unwrap();
-    ready(&mut session, 1).await;
-    let pid = child(&sandbox);
-    drop(session);
-    let ended = async {
-        while !is_gone(pid) {
+    let (options, address) = with_proxy(&sandbox, free_address());
+    let session = Session::start(options).await.unwrap();
+    let written = async {
+        while said(&sandbox).is_none() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, ended).await.expect("the child ends");
+    tokio::time::timeout(PATIENCE, written).await.expect("the child starts");
+    let pid = child(&sandbox);
+    drop(session);
+    let ended = async {
+        while !is_gone(pid) || TcpListener::bind(address).is_err() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, ended).await.expect("the child ends and the port is free");
 }
 
 /// A session with a port, if this build has the proxy.
 fn with_proxy(sandbox: &Sandbox, address: SocketAddr) -> (Options, SocketAddr) {
-    #[cfg_attr(not(feature = "proxy"), expect(unused_mut))]
-    let mut options = options(sandbox);
+    let options = options(sandbox);
     #[cfg(feature = "proxy")]
-    {
-        options.proxy = Some(devrun::proxy::Options::new(vec![address]));
-    }
+    let options = options.with_proxy(devrun::proxy::Options::new(vec![address]));
     (options, address)
 }
 
@@ -259,15 +261,95 @@ fn the_library_catches_no_signal_and_prints_nothing() {
     }
 }
 
-/// Requests to a session that has ended do nothing.
 #[tokio::test]
-async fn a_handle_outlives_its_session() {
+async fn a_handle_tells_whether_its_session_runs() {
     let sandbox = Sandbox::new();
-    let session = Session::start(options(&sandbox)).await.unwrap();
+    let mut session = Session::start(options(&sandbox)).await.unwrap();
+    ready(&mut session, 1).await;
+    assert!(session.restart());
+    ready(&mut session, 2).await;
     let handle = session.handle();
+    assert!(handle.rescan());
     session.stop().await;
     for request in [Request::Restart, Request::Stop, Request::Kill] {
-        handle.send(request);
+        assert!(!handle.send(request));
     }
-    handle.rescan();
+    assert!(!handle.rescan());
+}
+
+#[tokio::test]
+async fn a_root_that_does_not_exist_is_an_error_unless_it_may_come() {
+    let sandbox = Sandbox::new();
+    let mut options = options(&sandbox);
+    options.watch.roots = vec!["src".into(), "later".into()];
+    let error = Session::start(options.clone()).await.err();
+    let Some(devrun::Error::Watch(watch::Error::Root { path, .. })) = &error else { panic!("{error:?}") };
+    assert_eq!(path, &sandbox.path("later"));
+    assert!(!sandbox.path("pid").exists(), "no command starts");
+    options.watch.missing_roots = watch::MissingRoots::Await;
+    let mut session = Session::start(options).await.unwrap();
+    ready(&mut session, 1).await;
+    sandbox.write("later/new.py", "one");
+    ready(&mut session, 2).await;
+    session.stop().await;
+}
+
+#[tokio::test]
+async fn a_relative_directory_serves_rules_watch_and_command() {
+    let sandbox = Sandbox::new();
+    sandbox.write("src/app.py", "one");
+    sandbox.write("src/sub/there", "");
+    // Tests share the working directory of their process, so the path leads from there to the sandbox.
+    let here = std::env::current_dir().unwrap();
+    let up: std::path::PathBuf = here.components().skip(1).map(|_| "..").collect();
+    let relative = up.join(sandbox.root().strip_prefix("/").unwrap());
+    let command = Command::new("sh").args(["-c", "test -e there && echo $$ > ../../pid; exec sleep 1000"]);
+    let mut options = Options::in_directory(&relative, command.current_dir("src/sub"));
+    options.watch.rules = options.watch.rules.pattern("*.log").pattern("pid");
+    let mut session = Session::start(options).await.unwrap();
+    ready(&mut session, 1).await;
+    wait_until("the command runs in its directory", || said(&sandbox).is_some());
+    sandbox.write("src/app.log", "one");
+    sandbox.write("src/app.py", "two");
+    let because = async {
+        loop {
+            let event = session.next_event().await.expect("the session runs");
+            if let Event::Child(supervise::Event::Restarting { because: Some(batch), .. }) = event {
+                return batch;
+            }
+        }
+    };
+    let batch = tokio::time::timeout(PATIENCE, because).await.expect("the edit restarts the command");
+    let paths: Vec<_> = batch.changes.iter().map(|change| change.path.as_path()).collect();
+    assert_eq!(paths, [sandbox.path("src/app.py")]);
+    session.stop().await;
+}
+
+#[cfg(feature = "proxy")]
+#[tokio::test]
+async fn a_proxy_needs_a_port_for_the_command_and_captures_its_output() {
+    let sandbox = Sandbox::new();
+    let mut impossible = options(&sandbox);
+    impossible.proxy = Some(devrun::proxy::Options::new(vec![free_address()]));
+    let error = Session::start(impossible).await.err();
+    assert!(matches!(error, Some(devrun::Error::NoPort)), "{error:?}");
+
+    let (mut options, _) = with_proxy(&sandbox, free_address());
+    options.supervise.command = Command::new("sh").args(["-c", "echo out of luck; exit 3"]);
+    let mut session = Session::start(options).await.unwrap();
+    let report = async {
+        loop {
+            let event = session.next_event().await.expect("the session runs");
+            if let Event::Child(supervise::Event::Phase {
+                phase: Phase::Exited(report) | Phase::Failed(report),
+                ..
+            }) = event
+            {
+                return report;
+            }
+        }
+    };
+    let report = tokio::time::timeout(PATIENCE, report).await.expect("the command exits");
+    assert_eq!((report.ended, &*report.output), (supervise::ProcessExit::Status(3), &b"out of luck\n"[..]));
+    session.stop().await;
 }

@@ -17,7 +17,7 @@ const APPLICATIONS: [&str; 4] = ["app", "application", "server", "socketio"];
 pub(crate) fn in_command(command: &Command) -> Option<InnerReloader> {
     let words = std::iter::once(&command.program).chain(&command.args);
     let words: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
-    let directory = command.workdir.as_deref().unwrap_or(Path::new(""));
+    let directory = command.current_dir.as_deref().unwrap_or(Path::new(""));
     match command.shell {
         Shell::None => in_words(&words, directory),
         _ => {

@@ -66,7 +66,7 @@ fn remove_stale(sources: &BTreeSet<PathBuf>, command: &Command) {
         return;
     }
     let prefix = variable(command, "PYTHONPYCACHEPREFIX").filter(|prefix| !prefix.is_empty());
-    let workdir = command.workdir.clone().or_else(|| std::env::current_dir().ok()).unwrap_or_default();
+    let workdir = command.current_dir.clone().or_else(|| std::env::current_dir().ok()).unwrap_or_default();
     let prefix = prefix.map(|prefix| workdir.join(prefix));
     for (dir, stems) in stems_by_dir {
         for cache in cache_dirs(dir, prefix.as_deref()) {

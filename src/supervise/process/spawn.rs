@@ -89,7 +89,7 @@ impl SpawnRequest<'_> {
             candidates: candidates.iter().map(to_c_string).collect(),
             argv: words.iter().map(to_c_string).collect(),
             envp: to_block(&environment, !self.sockets.is_empty()),
-            workdir: self.command.workdir.as_deref().map(to_c_string),
+            workdir: self.command.current_dir.as_deref().map(to_c_string),
             descriptors,
             inherited: inherited_sockets(),
             dies_with_parent: self.dies_with_parent,

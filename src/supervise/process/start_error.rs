@@ -58,7 +58,7 @@ pub(super) fn explain(
     command: &Command,
     candidates: &[PathBuf],
 ) -> ExitReport {
-    let base = command.workdir.as_deref().unwrap_or(Path::new("."));
+    let base = command.current_dir.as_deref().unwrap_or(Path::new("."));
     let shown = program.display();
     let not_executable = |message| report(NOT_EXECUTABLE, message, Remedy::None);
     let error = match error {

@@ -183,7 +183,7 @@ async fn a_server_on_a_unix_socket_is_reached_there() {
         let mut supervisor = TestSupervisor::start(&steps, |options| {
             options.port = Port::Own;
             options.ready.path = (path == "my.sock").then(|| "/status/404".to_owned());
-            options.command.workdir = options.command.args.last().map(PathBuf::from);
+            options.command.current_dir = options.command.args.last().map(PathBuf::from);
         });
         let endpoint = |event: &Event| match event {
             Event::ListensElsewhere { endpoint: Endpoint::Unix(path), .. } => Some(path.clone()),

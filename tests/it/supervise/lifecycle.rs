@@ -142,7 +142,7 @@ async fn a_command_that_cannot_start_has_a_reason() {
     let (_, message) = first(Command::new(plain)).await;
     assert_eq!(message, "Status(5)", "a script without a first line is run by the shell");
     let mut lost = Command::new("true");
-    lost.workdir = Some("/nowhere/at/all".into());
+    lost.current_dir = Some("/nowhere/at/all".into());
     let (exit, message) = first(lost).await;
     assert_eq!(exit, SupervisorExit::NotStarted(126));
     assert!(message.contains("/nowhere/at/all"), "{message}");

@@ -99,7 +99,7 @@ async fn bytecode_below_a_prefix_is_removed_too() {
     let env_file = env_file(&root);
     let mut supervisor = TestSupervisor::start("log {}/log up sleep", |options| {
         options.command.env_files.push(env_file);
-        options.command.workdir = Some(root.root().to_owned());
+        options.command.current_dir = Some(root.root().to_owned());
     });
     supervisor.ready(1).await;
     let app = source(&root, "app.py");
@@ -169,7 +169,7 @@ async fn python_runs_the_last_of_fifty_saves_within_a_second() {
     );
     save(10);
     let mut options = devrun::supervise::Options::new(devrun::Command::new(python()).args(["main.py"]));
-    options.command.workdir = Some(sandbox.root().to_owned());
+    options.command.current_dir = Some(sandbox.root().to_owned());
     options.command = options.command.env("PYTHONDONTWRITEBYTECODE", "");
     options.on_loop = devrun::supervise::OnLoop::Restart;
     let supervisor = devrun::supervise::Supervisor::start(options).unwrap();

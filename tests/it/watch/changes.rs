@@ -123,6 +123,7 @@ fn a_root_that_does_not_exist_yet_is_watched_once_created() {
         let sandbox = Sandbox::new();
         let mut options = options(&sandbox, mode);
         options.roots = vec!["not/yet".into(), "a-file".into()];
+        options.missing_roots = devrun::watch::MissingRoots::Await;
         let mut watch = TestWatch::with(&sandbox, options);
         sandbox.write("not/yet/there", "1");
         watch.wait_for(&["created not/yet/there"]);

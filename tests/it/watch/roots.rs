@@ -23,6 +23,7 @@ fn prepared(sandbox: &Sandbox, name: &str, file: &str, content: &str) -> PathBuf
 fn with_roots(sandbox: &Sandbox, mode: Mode, roots: &[&str]) -> Options {
     let mut options = options(sandbox, mode);
     options.roots = roots.iter().map(PathBuf::from).collect();
+    options.missing_roots = devrun::watch::MissingRoots::Await;
     options
 }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use devrun::supervise::{self, Capture, Endpoint, Port, Shell, Stdin, Subreaper};
+use devrun::watch::MissingRoots;
 use devrun::{Command, proxy, rules, watch};
 
 use crate::cli::args::{Options, RunOptions, ServerOptions, WatchOptions};
@@ -77,6 +78,7 @@ fn watch_options(given: WatchOptions, base: &Path) -> watch::Options {
     }
     let mut options = watch::Options::new(rules);
     options.roots.clone_from(&options.rules.roots);
+    options.missing_roots = MissingRoots::Await;
     options.extensions = given.ext.unwrap_or_default();
     options.filters = given.filter.unwrap_or_default();
     set(&mut options.mode, given.mode);
@@ -171,7 +173,7 @@ fn command_from_file(line: &CommandLine, options: &RunOptions, base: &Path) -> C
 
 /// Adds the working directory, the variables and the env files. `directory` is used without `--workdir`.
 fn with_environment(mut command: Command, options: &RunOptions, directory: &Path) -> Command {
-    command.workdir = Some(options.workdir.as_deref().unwrap_or(directory).to_owned());
+    command.current_dir = Some(options.workdir.as_deref().unwrap_or(directory).to_owned());
     command.envs = options.env.clone().unwrap_or_default();
     command.env_files = options.env_file.clone().unwrap_or_default();
     command

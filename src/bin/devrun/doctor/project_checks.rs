@@ -95,7 +95,7 @@ fn find_program(program: &OsStr, workdir: Option<&Path>) -> Option<PathBuf> {
 
 fn check_program(command: &Command, has_build: bool) -> Finding {
     let name = escape_bytes(command.program.as_encoded_bytes());
-    match find_program(&command.program, command.workdir.as_deref()) {
+    match find_program(&command.program, command.current_dir.as_deref()) {
         Some(path) => good("command", format!("COMMAND is {}", escape_path(&path))),
         None if has_build => {
             note("command", format!("COMMAND {name} does not exist yet: `build` must create it"))
