@@ -10,7 +10,49 @@
 //! - `proxy`: the port that clients see (feature `proxy`);
 //! - [`session`]: all of them together.
 //!
-//! Most programs need [`Session`] and [`Options`] only.
+//! Most programs need [`Session`] and [`Options`] only:
+//!
+//! ```no_run
+//! use devrun::supervise::{self, Phase};
+//! use devrun::{Command, Event, Options, Session};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // The directory holds the project: rules, roots and the command are relative to it.
+//! let mut options = Options::in_directory("shop", Command::new("python").args(["-m", "shop.server"]));
+//! options.watch.roots = vec!["src".into()];
+//! options.watch.rules = options.watch.rules.pattern("*.log");
+//!
+//! let mut session = Session::start(options).await?;
+//! while let Some(event) = session.next_event().await {
+//!     match event {
+//!         Event::Child(supervise::Event::Restarting { because: Some(batch), .. }) => {
+//!             println!("{} changed files", batch.changes.len());
+//!         }
+//!         Event::Child(supervise::Event::Phase { phase: Phase::Ready { .. }, .. }) => println!("ready"),
+//!         Event::Ended(exit) => println!("ended: {exit:?}"),
+//!         _ => {}
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! `Options::with_proxy` (feature `proxy`) adds a port that stays open across restarts. In the package, `examples/` has a
+//! program for a whole session and one for each module, and `docs/guide.md` explains rules, restarts and the proxy.
+//!
+//! # When your program ends
+//!
+//! | your program | the command |
+//! |---|---|
+//! | calls [`Session::stop`] and awaits it | gets the stop signal, and after `stop_timeout` SIGKILL; its whole tree is gone when `stop` returns |
+//! | drops the [`Session`] while the runtime goes on | the same, in the background |
+//! | ends its runtime, returns from `main`, panics, or is killed by any signal | is killed at once with its tree by the orphan killer |
+//!
+//! The library catches no signal, so your program decides what Ctrl-C does: send [`supervise::Request::Stop`] by a
+//! [`Handle`], and wait for [`Event::Ended`].
+//!
+//! # Effects on your process
 //!
 //! The library prints nothing, takes no setting from an environment variable or a home directory, and several sessions can
 //! live in one process. It affects its process in these ways:
