@@ -1,7 +1,7 @@
 //! The programs of `examples/` for embedders: each module alone and all of them together, run to their end.
 
 use crate::support::process::TestProcess;
-use crate::support::sandbox::{Sandbox, example};
+use crate::support::sandbox::{Sandbox, example, wait_until};
 
 #[test]
 fn the_rules_alone_name_the_deciding_line() {
@@ -46,6 +46,27 @@ fn the_proxy_alone_holds_a_request_until_a_server_is_ready() {
     let mut running = TestProcess::start(&mut sandbox.command(example("proxy_only")));
     assert_eq!(running.wait().code(), Some(0));
     running.wait_for_line("answered: hello");
+}
+
+#[test]
+fn a_session_runs_in_a_program_without_async_code() {
+    use std::io::Write as _;
+    use std::process::Stdio;
+
+    let sandbox = Sandbox::new();
+    let mut command = sandbox.command(example("blocking"));
+    let log = sandbox.outside().join("starts");
+    command.args(["sh", "-c", "echo started >> \"$0\"; exec sleep 1000"]).arg(&log);
+    let mut running = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let starts = || std::fs::read_to_string(&log).unwrap_or_default().lines().count();
+    wait_until("the command runs", || starts() == 1);
+    let mut input = running.stdin.take().unwrap();
+    input.write_all(b"\n").unwrap();
+    wait_until("Enter restarts the command", || starts() == 2);
+    drop(input);
+    let output = running.wait_with_output().unwrap();
+    assert!(output.status.success());
+    assert!(String::from_utf8(output.stdout).unwrap().ends_with("Ended(Asked)\n"));
 }
 
 #[test]
