@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use crate::support::process::TestProcess;
 use crate::support::sandbox::{Sandbox, at_once, example};
 
-const NAMED: &str = "the server has its own reloader";
+const NAMED: &str = "has its own reloader";
 
 /// A sandbox in which programs of these names exist. Each ends at once.
 fn sandbox_with(programs: &str) -> Sandbox {

@@ -177,10 +177,10 @@ fn a_status_line_shows_a_long_build_and_disappears() {
     assert_eq!(terminal.screen().iter().filter(|line| line.contains("building (")).count(), 0);
     terminal.line("q");
     terminal.wait();
-    terminal.expect("stopped after");
+    terminal.expect(" ran ");
     let screen = terminal.screen();
     assert!(screen.contains(&"built".to_owned()) && screen.contains(&"child".to_owned()), "{screen:#?}");
-    assert!(screen.iter().any(|line| line.starts_with("devrun: stopped after")), "{screen:#?}");
+    assert!(screen.iter().any(|line| line.starts_with("devrun: ran ")), "{screen:#?}");
 }
 
 #[test]
@@ -220,6 +220,48 @@ fn an_error_answer_of_devrun_is_one_line() {
 }
 
 #[test]
+fn the_line_after_a_start_or_restart_has_the_address_to_open() {
+    for (option, scheme) in [("--proxy", "http://"), ("--listen", "")] {
+        for (level, upstreams) in [("--on-loop=warn", 0), ("-v", 2)] {
+            let (sandbox, address) = (Sandbox::new(), free_address());
+            let mut command = sandbox.devrun();
+            command.args([option, &address.to_string(), level, "--"]).arg(example("child")).arg("serve");
+            let mut running = TestProcess::start(&mut command);
+            running.wait_for_count("ready in ", 1);
+            sandbox.write("app.py", "");
+            running.wait_for_count("ready in ", 2);
+            running.stop();
+            let lines = running.lines();
+            let ready: Vec<_> = lines.iter().filter(|line| line.contains("ready in ")).collect();
+            let end = format!("s: {scheme}{address}");
+            assert!(ready.iter().all(|line| line.ends_with(&end)), "{ready:?} {end}");
+            // Clients never open the address behind the proxy.
+            let upstreams = if scheme.is_empty() { 0 } else { upstreams };
+            assert_eq!(running.count("devrun: upstream 127.0.0.1:"), upstreams, "{lines:#?}");
+        }
+    }
+}
+
+#[test]
+fn failed_restarts_are_counted_and_explained() {
+    let sandbox = Sandbox::new();
+    let script = "test $DEVRUN_GENERATION = 2 && exit 7; echo child $DEVRUN_GENERATION; exec sleep 100";
+    let mut terminal = Pty::devrun(&sandbox, &["--", "sh", "-c", script]);
+    terminal.expect("child 1");
+    sandbox.write("one.py", "");
+    terminal.expect("`sh` exited with status 7 after ");
+    sandbox.write("two.py", "");
+    terminal.expect("child 3");
+    terminal.line("w");
+    terminal.expect(" ago: generation 2, one.py: started in ");
+    terminal.expect("s, exited with status 7 after ");
+    terminal.expect(" ago: generation 3, two.py: started in ");
+    terminal.line("q");
+    terminal.expect("2 restarts (1 failed) for 2 changed files");
+    terminal.wait();
+}
+
+#[test]
 fn a_status_line_shows_readiness_and_responses_in_flight() {
     use std::io::{Read, Write};
     let sandbox = Sandbox::new();
@@ -227,7 +269,7 @@ fn a_status_line_shows_readiness_and_responses_in_flight() {
     let address = free_address().to_string();
     let args = ["--proxy", &address, "--", helper.to_str().unwrap(), "serve", "2500"];
     let mut terminal = Pty::devrun(&sandbox, &args);
-    terminal.expect("devrun: waiting for the server to be ready (");
+    terminal.expect("devrun: waiting for `child serve 2500` to be ready (");
     terminal.expect("ready in");
     let mut client = std::net::TcpStream::connect(&address).unwrap();
     write!(client, "GET /slow/4000/20 HTTP/1.1\r\nHost: {address}\r\n\r\n").unwrap();
@@ -326,7 +368,7 @@ fn colour_options_and_variables_follow_the_usual_rules() {
         command.args(["--on-exit", "quit", "--", "true"]).env(name, value);
         let mut terminal = Pty::start(&sandbox, &command);
         terminal.wait();
-        terminal.expect("stopped after");
+        terminal.expect(" ran ");
         assert_eq!(terminal.seen().contains("\x1b["), on_terminal, "{name}={value}: {:?}", terminal.seen());
         let mut piped = sandbox.devrun();
         piped.args(["--on-exit", "quit", "--", "true"]).env("TERM", "xterm").env(name, value);
@@ -350,7 +392,7 @@ fn a_status_line_disappears_without_colour_too() {
     let mut terminal = Pty::start(&sandbox, &command);
     terminal.expect("devrun: building (");
     terminal.wait();
-    terminal.expect("stopped after");
+    terminal.expect(" ran ");
     assert!(!terminal.screen().iter().any(|line| line.contains("building (")), "{:#?}", terminal.screen());
 }
 
@@ -361,7 +403,7 @@ fn a_dumb_terminal_gets_plain_lines() {
     command.args(["--clear", "--build", "sleep 1", "--on-exit", "quit", "--", "true"]).env("TERM", "dumb");
     let mut terminal = Pty::start(&sandbox, &command);
     terminal.wait();
-    terminal.expect("stopped after");
+    terminal.expect(" ran ");
     assert!(
         !terminal.seen().contains('\x1b') && !terminal.seen().contains("building ("),
         "{:?}",
@@ -394,7 +436,7 @@ fn the_last_output_of_the_child_is_shown() {
     let mut terminal = Pty::devrun(&sandbox, &["--on-exit", "quit", "--", "sh", "-c", script]);
     assert_eq!(terminal.wait().code(), Some(3));
     terminal.expect("the end\r\n");
-    let words = terminal.expect("stopped after");
+    let words = terminal.expect(" ran ");
     assert!(words.contains("exited with status 3"), "{words}");
     assert_eq!(terminal.seen().matches("\r\n2000\r\n").count(), 9);
 }

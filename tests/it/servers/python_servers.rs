@@ -89,7 +89,7 @@ fn a_task_of_celery_in_flight_is_finished() {
 fn django_runserver_with_its_reloader_serves_new_code() {
     let command = ["PYTHON", "django_app.py", "runserver", "{port}"];
     let mut served = Served::start("django_app.py", &["--proxy", "ADDRESS"], &command);
-    served.running.wait_for_line("the server has its own reloader (Django)");
+    served.running.wait_for_line("has its own reloader (Django)");
     served.running.wait_for_line("add --noreload to runserver");
     served.edit("2");
     served.wait_for("2");

@@ -12,8 +12,7 @@ use crate::support::sandbox::{at_once, example, python};
 const RULES: &str = "downloads/\ndata/\ndebug/\n__pycache__/\n";
 /// What the story's portal saves. werkzeug's reloader restarts for other files too.
 const SAVED: &[&str] = &["zip", "pdf", "json", "html", "part"];
-const RELOADER: &str =
-    "the server has its own reloader (werkzeug): at an edit it cuts all responses in flight";
+const RELOADER: &str = "has its own reloader (werkzeug): at an edit it cuts all responses in flight";
 
 /// Replaces the rules of a site by those of the story.
 fn unedited(site: Site) -> Site {

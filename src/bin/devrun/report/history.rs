@@ -1,28 +1,27 @@
 //! Turns the events of a session into records, with latencies and the totals of the summary. Pure: `now` is
 //! an argument.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use devrun::change::Batch;
 use devrun::rules::Defect;
-use devrun::session::Event;
-use devrun::supervise::{ExitReport, InnerReloader, Phase, ProcessExit};
+use devrun::session::{Event, Options};
+use devrun::supervise::{ExitReport, InnerReloader, Phase, Port, ProcessExit};
 use devrun::watch::{Mode, RootReport, Stats, Summary};
 use devrun::{proxy, supervise, watch};
 
+use super::command_name::CommandName;
 use super::downtime::Downtime;
 use super::record::{
-    Level, Record, defect_reason, end_keys, end_sentence, enumerate, event, extent, in_flight, micros, mode,
-    reloader_inside, takes_turns, urls, why,
+    Level, Record, defect_reason, end_keys, end_sentence, enumerate, event, extent, micros, mode,
+    proxy_event, reloader_inside, takes_turns, urls, why,
 };
+use super::restarts::Restarts;
 use crate::config::shown_endpoint;
 use crate::ui::{ByteString, Object, count, escape_bytes, escape_relative_path, time, worded};
-
-/// Maximum number of restarts that are kept.
-const MAX_RESTARTS: usize = 10;
 
 /// What happened so far in a run.
 #[derive(Debug)]
@@ -31,15 +30,16 @@ pub(super) struct History {
     base: PathBuf,
     /// Whether COMMAND is ready at some time after its start: it is a server, and devrun holds its port.
     has_server: bool,
-    /// The command line of COMMAND, which the next generations run.
-    pub(super) command: String,
+    /// Where clients find the server; empty if devrun does not know it.
+    address: String,
+    /// COMMAND of the next generations.
+    command: CommandName,
     begun: Instant,
     /// Time of the change or key that causes the next generation.
     cause_at: Option<Instant>,
     /// Start time of each generation that is not ready yet.
     started: HashMap<u64, Instant>,
-    /// The last restarts: time, and generation with its cause. Oldest first.
-    restarts: VecDeque<(Instant, String)>,
+    restarts: Restarts,
     downtime: Downtime,
     generations: u64,
     batches: u64,
@@ -50,15 +50,16 @@ pub(super) struct History {
 }
 
 impl History {
-    pub(super) fn new(base: PathBuf, has_server: bool, stats: Stats, now: Instant) -> Self {
+    pub(super) fn new(base: PathBuf, stats: Stats, now: Instant) -> Self {
         Self {
             base,
-            has_server,
-            command: String::new(),
+            has_server: false,
+            address: String::new(),
+            command: CommandName::default(),
             begun: now,
             cause_at: None,
             started: HashMap::new(),
-            restarts: VecDeque::new(),
+            restarts: Restarts::default(),
             downtime: Downtime::default(),
             generations: 0,
             batches: 0,
@@ -68,13 +69,28 @@ impl History {
         }
     }
 
-    /// The last restarts and their causes, one sentence for each.
+    /// A session with these options runs from now on.
+    pub(super) fn session_started(&mut self, options: &Options) {
+        let run = &options.supervise;
+        self.command = CommandName::new(&run.command);
+        self.has_server = run.port != Port::None || !run.listen.is_empty();
+        let sockets = run.listen.iter().map(|listen| shown_endpoint(&listen.endpoint));
+        self.address = sockets.collect::<Vec<_>>().join(" and ");
+    }
+
+    /// The name of COMMAND in messages.
+    pub(super) fn command_name(&self) -> &str {
+        self.command.short()
+    }
+
+    /// The last restarts with reason and outcome, one sentence for each.
     pub(super) fn restarts(&self, now: Instant) -> Vec<String> {
-        if self.restarts.is_empty() {
-            return vec!["COMMAND has not been restarted".to_owned()];
+        let sentences = self.restarts.sentences(now);
+        if sentences.is_empty() {
+            vec![format!("{} has not been restarted", self.command.short())]
+        } else {
+            sentences
         }
-        let ago = |at: &Instant| time(now.saturating_duration_since(*at));
-        self.restarts.iter().map(|(at, restart)| format!("{} ago: {restart}", ago(at))).collect()
     }
 
     /// The record of an event. `None` if the event is not reported.
@@ -86,6 +102,7 @@ impl History {
                 self.phase(generation.number(), phase, now)
             }
             Event::Child(event) => self.child_event(event, now),
+            Event::Proxy(proxy::Event::Listening { addresses }) => Some(self.listening(addresses)),
             Event::Proxy(event) => Some(proxy_event(event)),
             Event::Ended(_) => Some(self.summary(now)),
             _ => None,
@@ -188,9 +205,16 @@ impl History {
             let (text, reason) = (escape_bytes(&defect.text), defect_reason(defect));
             format!("{file}:{}:{}: {text}: {reason}", defect.line, defect.column)
         };
-        defects
-            .iter()
-            .fold(Record::new(keys, Level::Info, line), |record, defect| record.and_warn(warning(defect)))
+        defects.iter().fold(Record::new(keys, Level::Info, line), |record, defect| {
+            record.and(Level::Warning, warning(defect))
+        })
+    }
+
+    fn listening(&mut self, addresses: &[SocketAddr]) -> Record {
+        self.address = urls(addresses);
+        let texts: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+        let keys = event("listening").set("addresses", texts);
+        Record::new(keys, Level::Info, format!("listening on {}", self.address))
     }
 
     fn child_event(&mut self, event_of_child: &supervise::Event, now: Instant) -> Option<Record> {
@@ -236,7 +260,7 @@ impl History {
 
     /// `None` if a reloader of this name was reported before.
     pub(super) fn reloader_inside(&mut self, reloader: InnerReloader) -> Option<Record> {
-        self.reloaders.insert(reloader.name).then(|| reloader_inside(reloader))
+        self.reloaders.insert(reloader.name).then(|| reloader_inside(reloader, self.command.short()))
     }
 
     fn restart_loop(&self, path: &Path, directory: Option<&Path>, times: u32) -> Record {
@@ -263,7 +287,7 @@ impl History {
             .set("times", times)
             .set("rule", rule.as_str());
         Record::new(keys, Level::Warning, line)
-            .and_warn(format!("to ignore it, add this line to .watchignore: {rule}"))
+            .and(Level::Warning, format!("to ignore it, add this line to .watchignore: {rule}"))
     }
 
     fn restarting(&mut self, generation: u64, because: Option<&Batch>, now: Instant) -> Record {
@@ -271,10 +295,7 @@ impl History {
         let changes = because.map(|batch| batch.changes.as_slice()).unwrap_or_default();
         let paths: Vec<_> = changes.iter().map(|change| self.relative(&change.path)).collect();
         let cause = if paths.is_empty() { "as requested".to_owned() } else { enumerate(&paths) };
-        if self.restarts.len() == MAX_RESTARTS {
-            self.restarts.pop_front();
-        }
-        self.restarts.push_back((now, format!("generation {generation}, {cause}")));
+        self.restarts.begin(generation, cause.clone(), now);
         let keys = event("restarting").set("generation", generation).byte_list("because", &paths);
         Record::new(keys, Level::Detail, format!("generation {generation} is due: {cause}"))
     }
@@ -286,6 +307,7 @@ impl History {
             Phase::BuildFailed(report) => {
                 let serving = self.downtime.serving();
                 let line = end_sentence(report, "the build", serving);
+                self.restarts.outcome(generation, &end_sentence(report, "the build", None), true);
                 let keys = keys("build-failed").object("end", end_keys(report)).set("serving", serving);
                 Record::new(keys, Level::Error, line)
             }
@@ -313,7 +335,7 @@ impl History {
     fn starting(&mut self, generation: u64, pid: u32, now: Instant) -> Record {
         self.generations += 1;
         self.started.insert(generation, now);
-        let (command, since_cause) = (&self.command, self.since_cause(now));
+        let (command, since_cause) = (self.command.line(), self.since_cause(now));
         let (level, line) = match since_cause.map(time) {
             None => (Level::Info, format!("started `{command}` (pid {pid})")),
             Some(since) => (
@@ -321,8 +343,7 @@ impl History {
                 format!("started generation {generation} (pid {pid}) {since} after the change"),
             ),
         };
-        let keys =
-            event("started").set("generation", generation).set("pid", pid).set("command", command.as_str());
+        let keys = event("started").set("generation", generation).set("pid", pid).set("command", command);
         Record::new(keys.set("changed_to_start_us", since_cause.map(micros)), level, line)
     }
 
@@ -332,24 +353,30 @@ impl History {
         let since_cause = self.since_cause(now);
         self.cause_at = None;
         self.downtime.ready(generation, now);
-        let (level, line) = match (since_cause.map(time), address) {
-            (Some(since), _) if self.has_server => (Level::Success, format!("ready in {since}")),
-            (Some(since), _) => (Level::Success, format!("started in {since}")),
-            (None, Some(address)) => {
-                (Level::Success, format!("ready in {} (upstream {address})", time(since_start)))
+        let (level, mut line) = match since_cause {
+            _ if self.has_server => {
+                (Level::Success, format!("ready in {}", time(since_cause.unwrap_or(since_start))))
             }
-            (None, None) => (Level::Detail, format!("generation {generation} is running")),
+            Some(since) => (Level::Success, format!("started in {}", time(since))),
+            None => (Level::Detail, format!("generation {generation} is running")),
         };
+        self.restarts.outcome(generation, &line, false);
+        if self.has_server && !self.address.is_empty() {
+            line = format!("{line}: {}", self.address);
+        }
         let keys = event("ready")
             .set("generation", generation)
             .set("address", address.map(|address| address.to_string()))
             .set("start_to_ready_us", micros(since_start))
             .set("changed_to_ready_us", since_cause.map(micros));
-        Record::new(keys, level, line)
+        let upstream = address.map(|address| format!("upstream {address}")).unwrap_or_default();
+        Record::new(keys, Level::Detail, upstream).and(level, line)
     }
 
     fn stopped(&mut self, generation: u64, now: Instant) {
-        self.started.remove(&generation);
+        if self.started.remove(&generation).is_some() {
+            self.restarts.outcome(generation, "stopped before it was ready", false);
+        }
         self.downtime.stopped(generation, now);
     }
 
@@ -357,8 +384,11 @@ impl History {
         self.started.remove(&generation);
         self.downtime.crashed(generation, now);
         let serving = self.downtime.serving();
-        let subject = serving.map_or("the server".to_owned(), |_| format!("generation {generation}"));
+        let subject = serving.map_or(self.command.short().to_owned(), |_| format!("generation {generation}"));
         let is_success = was_ready && report.ended == ProcessExit::Status(0) && report.message.is_none();
+        // A server that was ready has restarted, whatever comes later. Any other command is judged by its end.
+        let has_failed = !(is_success || was_ready && self.has_server);
+        self.restarts.outcome(generation, &end_sentence(report, "", None), has_failed);
         let keys = event("crashed")
             .set("generation", generation)
             .object("end", end_keys(report))
@@ -369,20 +399,24 @@ impl History {
     }
 
     fn summary(&self, now: Instant) -> Record {
-        let restarts = self.generations.saturating_sub(1);
+        let (restarts, failed) = (self.restarts.total(), self.restarts.failed());
         let ignored = self.stats.events_ignored();
         let (ran, down) = (now.saturating_duration_since(self.begun), self.downtime.total(now));
         let keys = event("summary")
             .set("generations", self.generations)
             .set("restarts", restarts)
+            .set("failed", failed)
             .set("batches", self.batches)
             .set("changes", self.changes)
             .set("ignored", ignored)
             .set("ran_us", micros(ran))
             .set("down_us", micros(down));
         let count = |number, noun| count(usize::try_from(number).unwrap_or(usize::MAX), noun);
-        let (restarts, changes) = (count(restarts, "restart"), count(self.changes, "changed file"));
-        let mut line = format!("stopped after {}: {restarts} for {changes}", time(ran));
+        let mut line = format!("ran {}: {}", time(ran), count(restarts, "restart"));
+        if failed > 0 {
+            line = format!("{line} ({failed} failed)");
+        }
+        line = format!("{line} for {}", count(self.changes, "changed file"));
         if ignored > 0 {
             line = format!("{line}, {} ignored", count(ignored, "event"));
         }
@@ -403,47 +437,5 @@ impl History {
     /// A path for people.
     fn name(&self, path: &Path) -> String {
         escape_relative_path(path, &self.base)
-    }
-}
-
-fn proxy_event(event_of_proxy: &proxy::Event) -> Record {
-    match event_of_proxy {
-        proxy::Event::Listening { addresses } => {
-            let texts: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-            let keys = event("listening").set("addresses", texts);
-            Record::new(keys, Level::Info, format!("listening on {}", urls(addresses)))
-        }
-        proxy::Event::InFlight { generation, responses, bytes, oldest, since } => {
-            let keys = event("in-flight")
-                .set("generation", generation.number())
-                .set("responses", *responses)
-                .set("bytes", *bytes)
-                .set("oldest", oldest.as_str())
-                .set("since_us", micros(*since));
-            Record::new(keys, Level::Info, in_flight(*responses, *bytes, oldest, Some(*since)))
-        }
-        proxy::Event::Drained { generation } => Record::new(
-            event("drained").set("generation", generation.number()),
-            Level::Detail,
-            format!("generation {} has no responses in flight", generation.number()),
-        ),
-        proxy::Event::Held { requests } => Record::new(
-            event("held").set("requests", *requests),
-            Level::Detail,
-            format!("{} waiting for the server", count(*requests, "request")),
-        ),
-        proxy::Event::Answered { status, request, detail, remedy } => {
-            let mut detail = detail.clone();
-            if *remedy != devrun::Remedy::None {
-                detail = format!("{detail}; {}", worded(remedy));
-            }
-            let line = format!("answered {request} with {status}: {detail}");
-            // While the server starts or is down, other lines say so.
-            let is_news = *status >= 500 && *status != 503;
-            let keys = event("answered").set("status", *status).set("request", request.as_str());
-            let level = if is_news { Level::Warning } else { Level::Detail };
-            Record::new(keys.set("detail", detail), level, line)
-        }
-        other => Record::warning(&format!("{other:?}"), ""),
     }
 }

@@ -4,10 +4,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, SystemTime};
 
 use anstyle::Style;
-use devrun::GenerationId;
 use devrun::rules::{Defect, DefectKind};
 use devrun::supervise::{ExitReport, InnerReloader, ProcessExit, ReloadEffect};
 use devrun::watch::{RootReport, Summary, Why};
+use devrun::{GenerationId, proxy};
 
 use crate::config::OutputSettings;
 use crate::ui::{
@@ -68,20 +68,20 @@ pub(super) struct Record {
 }
 
 impl Record {
-    /// A record with one line.
+    /// A record with one line, or with none if the line is empty.
     pub(super) fn new(keys: Object, level: Level, line: impl Into<String>) -> Self {
-        Self { keys, lines: vec![(level, line.into())] }
+        Self { keys, lines: Vec::new() }.and(level, line)
     }
 
     /// A warning; the remedy may be empty.
     pub(super) fn warning(message: &str, remedy: &str) -> Self {
         let keys = event("warning").set("message", message).set("remedy", remedy);
-        Self::new(keys, Level::Warning, message).and_warn(remedy)
+        Self::new(keys, Level::Warning, message).and(Level::Warning, remedy)
     }
 
-    /// Adds a line with a warning, unless it is empty.
-    pub(super) fn and_warn(mut self, text: impl Into<String>) -> Self {
-        self.lines.extend(Some((Level::Warning, text.into())).filter(|(_, text)| !text.is_empty()));
+    /// Adds a line, unless it is empty.
+    pub(super) fn and(mut self, level: Level, line: impl Into<String>) -> Self {
+        self.lines.extend(Some((level, line.into())).filter(|(_, line)| !line.is_empty()));
         self
     }
 
@@ -119,7 +119,7 @@ pub(super) fn end_keys(report: &ExitReport) -> Object {
     }
 }
 
-/// The message of the report. Without one: `the server exited with status 1 after 2.0 s`.
+/// The message of the report. Without one: `SUBJECT exited with status 1 after 2.0 s`.
 pub(super) fn end_sentence(report: &ExitReport, subject: &str, serving: Option<u64>) -> String {
     let goes_on = serving.map(|generation| format!("; generation {generation} goes on serving"));
     let goes_on = goes_on.unwrap_or_default();
@@ -127,7 +127,8 @@ pub(super) fn end_sentence(report: &ExitReport, subject: &str, serving: Option<u
         (Some(message), _) => message + &goes_on,
         (None, remedy) => {
             let remedy = if remedy.is_empty() { remedy } else { format!("; {remedy}") };
-            format!("{subject} {} after {}{goes_on}{remedy}", report.ended, time(report.ran))
+            let end = format!("{subject} {} after {}", report.ended, time(report.ran));
+            format!("{}{goes_on}{remedy}", end.trim_start())
         }
     }
 }
@@ -218,8 +219,47 @@ pub(super) fn in_flight(responses: usize, bytes: u64, oldest: &str, since: Optio
     format!("waiting for {responses}, {sent} sent{since}: {oldest} (at most --drain-timeout)")
 }
 
+/// An event of the proxy.
+pub(super) fn proxy_event(event_of_proxy: &proxy::Event) -> Record {
+    match event_of_proxy {
+        proxy::Event::InFlight { generation, responses, bytes, oldest, since } => {
+            let keys = event("in-flight")
+                .set("generation", generation.number())
+                .set("responses", *responses)
+                .set("bytes", *bytes)
+                .set("oldest", oldest.as_str())
+                .set("since_us", micros(*since));
+            Record::new(keys, Level::Info, in_flight(*responses, *bytes, oldest, Some(*since)))
+        }
+        proxy::Event::Drained { generation } => Record::new(
+            event("drained").set("generation", generation.number()),
+            Level::Detail,
+            format!("generation {} has no responses in flight", generation.number()),
+        ),
+        proxy::Event::Held { requests } => Record::new(
+            event("held").set("requests", *requests),
+            Level::Detail,
+            format!("{} waiting for the server", count(*requests, "request")),
+        ),
+        proxy::Event::Answered { status, request, detail, remedy } => {
+            let mut detail = detail.clone();
+            if *remedy != devrun::Remedy::None {
+                detail = format!("{detail}; {}", worded(remedy));
+            }
+            let line = format!("answered {request} with {status}: {detail}");
+            // While the server starts or is down, other lines say so.
+            let is_news = *status >= 500 && *status != 503;
+            let keys = event("answered").set("status", *status).set("request", request.as_str());
+            let level = if is_news { Level::Warning } else { Level::Detail };
+            Record::new(keys.set("detail", detail), level, line)
+        }
+        other => Record::warning(&format!("{other:?}"), ""),
+    }
+}
+
 /// What a reloader inside COMMAND does, and how to turn it off.
-pub(super) fn reloader_inside(InnerReloader { name, effect, change, .. }: InnerReloader) -> Record {
+pub(super) fn reloader_inside(reloader: InnerReloader, command: &str) -> Record {
+    let InnerReloader { name, effect, change, .. } = reloader;
     let (effect, what) = match effect {
         ReloadEffect::Cuts => ("cuts", "at an edit it cuts all responses in flight, behind --proxy too"),
         ReloadEffect::Finishes => {
@@ -228,8 +268,8 @@ pub(super) fn reloader_inside(InnerReloader { name, effect, change, .. }: InnerR
         _ => ("applies-edits", "devrun restarts it for each edit that it applies itself"),
     };
     let keys = event("reloader-inside").set("name", name).set("effect", effect).set("remedy", change);
-    Record::new(keys, Level::Warning, format!("the server has its own reloader ({name}): {what}"))
-        .and_warn(change.to_owned())
+    Record::new(keys, Level::Warning, format!("{command} has its own reloader ({name}): {what}"))
+        .and(Level::Warning, change)
 }
 
 /// `a`, `a and b`, `a, b and c`, `a, b, c and 497 more`.

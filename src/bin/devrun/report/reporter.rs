@@ -4,7 +4,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use devrun::proxy;
 use devrun::session::{Event, Options};
-use devrun::supervise::{self, Capture, InnerReloader, Phase, Port, Stdin};
+use devrun::supervise::{self, Capture, InnerReloader, Phase, Stdin};
 use devrun::watch::Stats;
 
 use super::history::History;
@@ -14,6 +14,10 @@ use crate::ui::{ByteString, Terminal, escape_text, running_time};
 
 /// Delay before the status line shows that something takes long.
 const STATUS_DELAY: Duration = Duration::from_millis(500);
+
+/// Times since the beginning of a drain at which a line names its responses, where no status line does.
+const IN_FLIGHT_LINES: [Duration; 4] =
+    [Duration::ZERO, Duration::from_secs(10), Duration::from_secs(30), Duration::from_secs(60)];
 
 /// What devrun waits for.
 #[derive(Debug)]
@@ -35,21 +39,23 @@ pub(crate) struct Reporter {
     has_status_line: bool,
     /// What devrun waits for, and since when.
     waiting: Option<(Wait, Instant)>,
+    /// Number of lines that named the responses of the current drain.
+    in_flight_lines: usize,
 }
 
 impl Reporter {
     pub(crate) fn new(settings: &Settings, options: &Options, now: Instant) -> Self {
         let base = &options.watch.rules.base;
         let base = base.canonicalize().unwrap_or_else(|_| base.clone());
-        let has_server = options.supervise.port != Port::None || !options.supervise.listen.is_empty();
         Self {
-            history: History::new(base, has_server, options.watch.stats.clone(), now),
+            history: History::new(base, options.watch.stats.clone(), now),
             stats: options.watch.stats.clone(),
             json: settings.output.json,
             least_level: Level::least_shown(settings.output),
             clear: settings.output.clear,
             has_status_line: false,
             waiting: None,
+            in_flight_lines: 0,
         }
     }
 
@@ -61,12 +67,10 @@ impl Reporter {
 
     /// A session with these options runs from now on.
     pub(crate) fn session_started(&mut self, options: &Options, terminal: &Terminal) {
-        let command = &options.supervise.command;
-        let words = std::iter::once(&command.program).chain(&command.args);
-        let words: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
-        self.history.command = words.join(" ");
+        self.history.session_started(options);
+        let supervise::Options { command, capture, .. } = &options.supervise;
         // COMMAND would overwrite the status line if it wrote to the terminal directly or read from it.
-        let writes_directly = command.stdin == Stdin::Inherit || options.supervise.capture == Capture::No;
+        let writes_directly = command.stdin == Stdin::Inherit || *capture == Capture::No;
         self.has_status_line = terminal.supports_status() && !writes_directly;
     }
 
@@ -77,8 +81,7 @@ impl Reporter {
         if self.clear && !self.json && matches!(event, Event::Child(supervise::Event::Restarting { .. })) {
             terminal.clear_screen();
         }
-        // The status line shows responses in flight already.
-        if !(matches!(event, Event::Proxy(proxy::Event::InFlight { .. })) && self.needs_ticks()) {
+        if !matches!(event, Event::Proxy(proxy::Event::InFlight { .. })) || self.reports_in_flight(now) {
             self.report(record, terminal);
         }
     }
@@ -152,6 +155,22 @@ impl Reporter {
         }
     }
 
+    /// Whether responses in flight get a line: not beside the status line, and in a log for people only now and then.
+    fn reports_in_flight(&mut self, now: Instant) -> bool {
+        if self.json || self.needs_ticks() {
+            return self.json;
+        }
+        let passed = self.waiting.as_ref().map(|(_, since)| now.saturating_duration_since(*since));
+        let is_due = IN_FLIGHT_LINES.get(self.in_flight_lines).is_some_and(|at| passed >= Some(*at));
+        self.in_flight_lines += usize::from(is_due);
+        is_due
+    }
+
+    fn drain_started(&mut self, now: Instant) {
+        self.in_flight_lines = 0;
+        self.waiting = Some((Wait::Other("waiting for responses in flight".to_owned()), now));
+    }
+
     fn update_wait(&mut self, event: &Event, now: Instant, terminal: &mut Terminal) {
         let text = match event {
             Event::Proxy(proxy::Event::InFlight { responses, bytes, oldest: request, since, .. }) => {
@@ -161,10 +180,12 @@ impl Reporter {
                 return;
             }
             Event::Child(supervise::Event::Phase { generation, phase }) => match phase {
-                Phase::Draining => Some("waiting for responses in flight".to_owned()),
+                Phase::Draining => return self.drain_started(now),
                 Phase::Building => Some("building".to_owned()),
                 Phase::Stopping => Some(format!("waiting for generation {} to end", generation.number())),
-                Phase::Starting { .. } => Some("waiting for the server to be ready".to_owned()),
+                Phase::Starting { .. } => {
+                    Some(format!("waiting for {} to be ready", self.history.command_name()))
+                }
                 _ => None,
             },
             Event::Watching(_) | Event::Ended(_) => None,
@@ -191,6 +212,22 @@ impl Reporter {
         }
         for (level, line) in record.lines.iter().filter(|(level, _)| *level >= self.least_level) {
             level.print(line, terminal);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_no_status_line_is_a_drain_gets_a_line_at_its_beginning_and_after_10_30_and_60_s() {
+        let (settings, begin) = (Settings::defaults().unwrap(), Instant::now());
+        let mut reporter = Reporter::new(&settings, &settings.session, begin);
+        for _ in 0..2 {
+            reporter.drain_started(begin);
+            let reports = |second: &u64| reporter.reports_in_flight(begin + Duration::from_secs(*second));
+            assert_eq!((0..100).filter(reports).collect::<Vec<_>>(), [0, 10, 30, 60]);
         }
     }
 }

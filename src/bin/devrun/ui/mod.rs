@@ -11,6 +11,6 @@ pub(crate) use json::{ByteString, Object};
 pub(crate) use remedy::worded;
 pub(crate) use terminal::{StderrWriter, Terminal};
 pub(crate) use text::{
-    ERROR, FAINT, GOOD, HELP, NAME, WARNING, count, escape_bytes, escape_path, escape_relative_path,
-    escape_text, running_time, size, styled, time,
+    ERROR, FAINT, GOOD, HELP, NAME, WARNING, count, cut_middle, escape_bytes, escape_path,
+    escape_relative_path, escape_text, running_time, size, styled, time,
 };

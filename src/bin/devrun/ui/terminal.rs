@@ -1,6 +1,5 @@
 //! Standard output and standard error of the program. No other file prints.
 
-use std::borrow::Cow;
 use std::fmt::{Display, Write as _};
 use std::io::{self, IsTerminal as _, Write};
 use std::sync::OnceLock;
@@ -10,10 +9,9 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use anstream::stream::RawStream;
 use anstream::{AutoStream, ColorChoice};
 use devrun::supervise::OutputStreams;
-use unicode_width::UnicodeWidthStr as _;
 
 use super::error::{CliError, SourceSpan};
-use super::text::{ERROR, FAINT, HELP, WARNING, escape_lines, styled};
+use super::text::{ERROR, FAINT, HELP, WARNING, cut_end, escape_lines, styled};
 
 /// Moves the cursor to the start of the line and erases the line.
 const ERASE_LINE: &[u8] = b"\r\x1b[2K";
@@ -141,7 +139,7 @@ impl Terminal {
             return;
         }
         // The last column stays free, because some terminals begin a new line after it.
-        let line = truncate(line, self.width().saturating_sub(1));
+        let line = cut_end(line, self.width().saturating_sub(1));
         let line = render(styled(FAINT, line), self.err_color);
         match SHARED.get() {
             Some(shared) => shared.set_status(Some(line)),
@@ -297,21 +295,4 @@ fn to_cli_error(result: io::Result<()>) -> Result<(), CliError> {
         io::ErrorKind::BrokenPipe => CliError::closed_pipe(),
         _ => CliError::failed_to("write to standard output", &error),
     })
-}
-
-/// The text cut to a number of columns, with an ellipsis if it was longer. A wide character takes two
-/// columns.
-fn truncate(text: &str, columns: usize) -> Cow<'_, str> {
-    if text.width() <= columns {
-        return Cow::Borrowed(text);
-    }
-    let mut end = 0;
-    for (at, character) in text.char_indices() {
-        let next = at + character.len_utf8();
-        if text[..next].width() + 1 > columns {
-            break;
-        }
-        end = next;
-    }
-    Cow::Owned(format!("{}…", &text[..end]))
 }

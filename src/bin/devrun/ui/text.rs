@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
+use unicode_width::UnicodeWidthChar as _;
 
 /// The word `error`, and crashes.
 pub(crate) const ERROR: Style = AnsiColor::Red.on_default().bold();
@@ -91,6 +92,35 @@ fn is_unsafe(character: char) -> bool {
         || matches!(character,
             '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
             | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// The text cut to a number of columns, with an ellipsis if it was longer.
+pub(crate) fn cut_end(text: &str, columns: usize) -> Cow<'_, str> {
+    if fitting(text.chars(), columns) == text.len() {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(format!("{}…", &text[..fitting(text.chars(), columns.saturating_sub(1))]))
+}
+
+/// The text cut to a number of columns, with an ellipsis in its middle if it was longer.
+pub(crate) fn cut_middle(text: &str, columns: usize) -> Cow<'_, str> {
+    if fitting(text.chars(), columns) == text.len() {
+        return Cow::Borrowed(text);
+    }
+    let head = &text[..fitting(text.chars(), columns / 2)];
+    let tail = fitting(text.chars().rev(), columns.saturating_sub(columns / 2 + 1));
+    Cow::Owned(format!("{head}…{}", &text[text.len() - tail..]))
+}
+
+/// Number of bytes of the first characters that fit in a number of columns. A wide character takes two.
+fn fitting(characters: impl Iterator<Item = char>, columns: usize) -> usize {
+    let mut left = columns;
+    let fits = |character: &char| {
+        let rest = left.checked_sub(character.width().unwrap_or(0));
+        left = rest.unwrap_or(left);
+        rest.is_some()
+    };
+    characters.take_while(fits).map(char::len_utf8).sum()
 }
 
 /// A number with its noun: `1 file`, `2 files`, `1 directory`, `2 directories`.
