@@ -1,5 +1,6 @@
 //! The watch thread's loop.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -15,7 +16,7 @@ use crate::rules::Defect;
 use crate::watch::fs::TOO_LONG;
 use crate::watch::git::{GitHold, HoldCheck};
 use crate::watch::options::{Mode, Options};
-use crate::watch::queue::{Message, Queue, WakeOn};
+use crate::watch::queue::{Message, Queue, RawEvent, RawEventKind, WakeOn};
 use crate::watch::snapshot::{Coverage, Prefetch, SnapshotDir, SnapshotSync, WatchRegistry};
 use crate::watch::stats::{RootPresence, Shared, SummaryContext};
 use crate::watch::{event::Event, filter::Filter};
@@ -83,8 +84,12 @@ impl Worker {
     pub(crate) fn run(mut self) {
         self.prefetch();
         while !self.events.is_closed() {
+            let mut examined = HashSet::new();
             for (message, at) in self.queue.dequeue(self.deadline(), self.wake_on()) {
                 match message {
+                    // The directory was examined after this event: a storm of renames costs few walks.
+                    Message::Event(event)
+                        if self.is_known_dir(&event) && !examined.insert(event.path.clone()) => {}
                     Message::Event(event) => self.changes.handle_event(event, at),
                     Message::EventsLost | Message::Rescan => {
                         tracing::debug!("events may be missing: rescan");
@@ -109,6 +114,12 @@ impl Worker {
     fn close(self) {
         drop(self.prefetch);
         self.changes.tree.sync.watches.close();
+    }
+
+    /// Whether the event says only that a directory of the snapshot may have changed.
+    fn is_known_dir(&self, event: &RawEvent) -> bool {
+        matches!(event.kind, RawEventKind::Written | RawEventKind::Removed)
+            && self.sync().snapshot().dir(&event.path).is_some()
     }
 
     fn sync(&self) -> &SnapshotSync {

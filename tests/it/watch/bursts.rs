@@ -388,3 +388,26 @@ fn a_path_that_is_too_long_is_named_once() {
         }
     });
 }
+
+#[test]
+fn a_directory_that_is_renamed_again_and_again_is_read_a_few_times_only() {
+    const FILES: usize = 500;
+    const RENAMES: usize = 2_000;
+    let sandbox = Sandbox::new();
+    for number in 0..FILES {
+        sandbox.write(format!("old/{number}.py"), "1");
+    }
+    let options = options(&sandbox, Mode::Event);
+    let stats = options.stats.clone();
+    let mut watch = TestWatch::with(&sandbox, options);
+    for _ in 0..RENAMES {
+        fs::rename(sandbox.path("old"), sandbox.path("new")).unwrap();
+        fs::rename(sandbox.path("new"), sandbox.path("old")).unwrap();
+    }
+    assert!(watch.batches_until_fence(&sandbox).is_empty());
+    let found = stats.files_found();
+    assert!(found < RENAMES * FILES / 2, "{found} files were read");
+    sandbox.write("old/7.py", "edited");
+    assert_eq!(watch.changes(), ["changed old/7.py"]);
+    watch.stop();
+}
