@@ -5,6 +5,9 @@
 //! a change of that path alone restarts the server only after a delay, which doubles with each start up to
 //! [`MAX_RESTART_DELAY`]. If the server writes a file of another name each time, its directory is named instead.
 //!
+//! A build writes new names at any moment. So a directory in which files appear or vanish is also named without a
+//! rhythm, if it follows [`MIN_IRREGULAR_STARTS`] starts in a row, each in its window or before the server was ready.
+//!
 //! A change of any other path restarts at once. So does an edit of the path itself outside of this rhythm, or
 //! outside of the window after a start; it ends the suspicion. No change is ever dropped.
 
@@ -14,13 +17,15 @@ use std::time::{Duration, Instant};
 
 use super::machine::Action;
 use crate::change::{Batch, Change, ChangeKind};
-use crate::supervise::event::Event;
+use crate::supervise::event::{Event, Phase};
 use crate::supervise::options::{OnLoop, Options};
 
 /// Time after a start in which a change follows it.
 const WINDOW: Duration = Duration::from_secs(3);
 /// Number of starts in a row that a path follows before it is named.
 const MIN_STARTS: u32 = 3;
+/// Number of starts in a row that a directory with new names follows at any moment before it is named.
+const MIN_IRREGULAR_STARTS: u32 = 5;
 /// Maximum difference between the times from a start to a change, unless [`MAX_SPREAD_RATIO`] allows more. A
 /// person, or a script with its own clock, is less regular than a server.
 const MAX_SPREAD: Duration = Duration::from_millis(200);
@@ -43,6 +48,8 @@ pub(super) struct RestartLoops {
     started_at: Option<Instant>,
     /// Builds run since `started_at`. What they write may come at any time until their end.
     building: bool,
+    /// No generation has been ready since `started_at`.
+    is_starting: bool,
     paths: Candidates,
     /// Parent directories of the files that appear or vanish after a start.
     directories: Candidates,
@@ -51,7 +58,8 @@ pub(super) struct RestartLoops {
 impl RestartLoops {
     pub(super) fn new(options: &Options) -> Self {
         let (enabled, has_builds) = (options.on_loop == OnLoop::Warn, !options.builds.is_empty());
-        Self { enabled, has_builds, ..Self::default() }
+        let directories = Candidates { any_rhythm: true, ..Candidates::default() };
+        Self { enabled, has_builds, directories, ..Self::default() }
     }
 
     /// Learns from the actions which builds and generations start now.
@@ -66,8 +74,9 @@ impl RestartLoops {
                     if !self.has_builds {
                         self.count_start(now);
                     }
-                    self.started_at = Some(now);
+                    (self.started_at, self.is_starting) = (Some(now), true);
                 }
+                Action::Emit(Event::Phase { phase: Phase::Ready { .. }, .. }) => self.is_starting = false,
                 _ => {}
             }
         }
@@ -94,8 +103,8 @@ impl RestartLoops {
     pub(super) fn decide(&mut self, batch: &Batch) -> (Vec<Event>, Option<Duration>) {
         let mut events = Vec::new();
         let Some(started_at) = self.started_at.filter(|_| self.enabled) else { return (events, None) };
-        let (start, building, changed_at) = (self.starts, self.building, batch.compared_at);
-        let moment = Moment { start, started_at, building, changed_at };
+        let (start, building, is_starting) = (self.starts, self.building, self.is_starting);
+        let moment = Moment { start, started_at, building, is_starting, changed_at: batch.compared_at };
         let delays = batch.changes.iter().map(|change| self.decide_one(change, &moment, &mut events));
         // `None` is the least: one change that restarts at once is enough.
         let delay = delays.min().flatten();
@@ -105,17 +114,18 @@ impl RestartLoops {
     fn decide_one(&mut self, change: &Change, moment: &Moment, events: &mut Vec<Event>) -> Option<Duration> {
         let is_new_name = change.kind != ChangeKind::Modified;
         let path = self.paths.record(&change.path, moment, is_new_name);
-        let is_unnamed = |path: &&mut Candidate| path.is_new_name && path.times < MIN_STARTS;
+        let is_unnamed = |path: &&mut Candidate| path.is_new_name && path.doublings().is_none();
         let directory =
             if path.as_ref().map_or(is_new_name, is_unnamed) { change.path.parent() } else { None };
         let candidate = match directory {
             Some(directory) => self.directories.record(directory, moment, true)?,
             None => path?,
         };
-        let doublings = candidate.times.checked_sub(MIN_STARTS)?;
+        let doublings = candidate.doublings()?;
         if !std::mem::replace(&mut candidate.is_named, true) {
             let (path, directory) = (change.path.clone(), directory.map(Path::to_owned));
-            events.push(Event::RestartLoop { path, directory, times: candidate.times });
+            let times = candidate.times.max(candidate.irregular_times);
+            events.push(Event::RestartLoop { path, directory, times });
         }
         Some(FIRST_RESTART_DELAY.saturating_mul(2_u32.saturating_pow(doublings)).min(MAX_RESTART_DELAY))
     }
@@ -128,14 +138,17 @@ struct Moment {
     start: u64,
     started_at: Instant,
     building: bool,
+    is_starting: bool,
     changed_at: Instant,
 }
 
 /// A path that may be part of a restart loop.
 #[derive(Debug, Clone, Copy)]
 struct Candidate {
-    /// Number of starts in a row that the path followed.
+    /// Number of starts in a row that the path followed with one rhythm.
     times: u32,
+    /// Number of starts in a row that the path followed at any moment; 0 if only a rhythm counts.
+    irregular_times: u32,
     /// Number of the last start that it followed.
     last_start: u64,
     last_change: Instant,
@@ -151,6 +164,7 @@ impl Candidate {
     fn new(elapsed: Duration, moment: &Moment, is_new_name: bool) -> Self {
         Self {
             times: 1,
+            irregular_times: 0,
             last_start: moment.start,
             last_change: moment.changed_at,
             shortest: elapsed,
@@ -159,34 +173,45 @@ impl Candidate {
             is_named: false,
         }
     }
+
+    /// How often the delay of a restart has doubled; `None` if the path restarts at once.
+    fn doublings(&self) -> Option<u32> {
+        let regular = self.times.checked_sub(MIN_STARTS);
+        regular.max(self.irregular_times.checked_sub(MIN_IRREGULAR_STARTS))
+    }
 }
 
 /// The paths that followed the last start.
 #[derive(Debug, Default)]
-struct Candidates(BTreeMap<PathBuf, Candidate>);
+struct Candidates {
+    by_path: BTreeMap<PathBuf, Candidate>,
+    /// A path may follow a start at any moment of its window, or before the generation is ready.
+    any_rhythm: bool,
+}
 
 impl Candidates {
     /// Records a change. Returns the candidate if the change follows a start, `None` if it restarts at once.
     fn record(&mut self, path: &Path, moment: &Moment, is_new_name: bool) -> Option<&mut Candidate> {
         // A change from before the start belongs to the generation before, and says nothing about this one.
         let Some(elapsed) = moment.changed_at.checked_duration_since(moment.started_at) else {
-            return self.0.get_mut(path);
+            return self.by_path.get_mut(path);
         };
-        let follows_start = moment.building || elapsed <= WINDOW;
-        let Some(known) = self.0.get(path) else {
-            if !follows_start || self.0.len() >= MAX_TRACKED_PATHS {
+        let follows_start = moment.building || elapsed <= WINDOW || self.any_rhythm && moment.is_starting;
+        let step = u32::from(self.any_rhythm);
+        let first = Candidate { irregular_times: step, ..Candidate::new(elapsed, moment, is_new_name) };
+        let Some(known) = self.by_path.get(path) else {
+            if !follows_start || self.by_path.len() >= MAX_TRACKED_PATHS {
                 return None;
             }
-            let candidate = Candidate::new(elapsed, moment, is_new_name);
-            return Some(self.0.entry(path.to_owned()).or_insert(candidate));
+            return Some(self.by_path.entry(path.to_owned()).or_insert(first));
         };
         // A server that goes on writing the file extends the window: its next write is no edit either.
         let goes_on = moment.changed_at.saturating_duration_since(known.last_change) <= WINDOW;
         if !follows_start && !goes_on {
-            self.0.remove(path);
+            self.by_path.remove(path);
             return None;
         }
-        let candidate = self.0.get_mut(path)?;
+        let candidate = self.by_path.get_mut(path)?;
         candidate.last_change = moment.changed_at;
         if candidate.last_start != moment.start {
             let (shortest, longest) = (candidate.shortest.min(elapsed), candidate.longest.max(elapsed));
@@ -196,9 +221,11 @@ impl Candidates {
                 let (times, last_start) = (candidate.times + 1, moment.start);
                 Candidate { times, last_start, shortest, longest, is_new_name, ..*candidate }
             } else {
-                // The rhythm is broken, so the restart is not delayed. The path is not named twice.
-                Candidate { is_named: candidate.is_named, ..Candidate::new(elapsed, moment, is_new_name) }
+                // The rhythm is broken. The path is not named twice.
+                let Candidate { is_named, irregular_times, .. } = *candidate;
+                Candidate { is_named, irregular_times, ..first }
             };
+            candidate.irregular_times += step;
         }
         Some(candidate)
     }
@@ -206,6 +233,7 @@ impl Candidates {
     /// Forgets the paths that did not follow `start`. A named path is kept if the generation was stopped
     /// before it had the time to write.
     fn forget_unless_followed(&mut self, start: u64, window_passed: bool) {
-        self.0.retain(|_, candidate| candidate.last_start == start || candidate.is_named && !window_passed);
+        self.by_path
+            .retain(|_, candidate| candidate.last_start == start || candidate.is_named && !window_passed);
     }
 }

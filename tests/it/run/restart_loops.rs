@@ -75,6 +75,23 @@ fn a_new_name_at_each_start_names_the_directory() {
 }
 
 #[test]
+fn a_build_that_writes_new_names_at_any_moment_names_the_directory() {
+    // A generation without a proxy counts as ready at once; behind a proxy it ends before it is ready.
+    at_once([&[][..], &["--proxy", "127.0.0.1:0"]], |options| {
+        let sandbox = Sandbox::new();
+        sandbox.write("src/app.js", "1");
+        let build = "mkdir -p dist; sleep 0.$((DEVRUN_GENERATION % 2 * 8)); rm -f dist/*; date > dist/$$.js";
+        let run = start(&sandbox, options, &format!("{build}; exec sleep 1000"));
+        run.wait_for_line("new files in dist changed right after each of the last");
+        run.wait_for_line("add this line to .watchignore: /dist/");
+        let settled = settle(&sandbox, Duration::from_millis(1500));
+        sandbox.write("src/app.js", "2");
+        wait_until("an edit of a source file restarts", || starts(&sandbox) > settled);
+        assert_eq!(run.count("right after each"), 1, "named once: {:#?}", run.lines());
+    });
+}
+
+#[test]
 fn the_first_restart_by_new_untracked_files_says_how_to_ignore_them() {
     at_once([false, true], |has_repository| {
         let sandbox = Sandbox::new();
