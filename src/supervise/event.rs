@@ -140,6 +140,8 @@ pub enum Event {
 pub enum ProcessExit {
     /// By itself, with this exit status.
     Status(i32),
+    /// By itself, with this exit status, at most a second after Ctrl-C on the terminal that it had.
+    Interrupted(i32),
     /// By this signal.
     Signal(Signal),
     /// It was never started, for the reason in the report. The status is that of a shell: 127 if the program
@@ -160,6 +162,7 @@ impl fmt::Display for ProcessExit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Status(status) => write!(f, "exited with status {status}"),
+            Self::Interrupted(status) => write!(f, "ended at Ctrl-C with status {status}"),
             Self::Signal(signal) => write!(f, "was killed by {signal}"),
             Self::NotStarted(status) => write!(f, "could not be started ({status})"),
             Self::NotReady => f.write_str("was not ready in time"),

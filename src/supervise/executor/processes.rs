@@ -25,6 +25,7 @@ use crate::supervise::state_machine::{Input, SignalTarget};
 use crate::supervise::sys::procfs::{Process, user_of};
 use crate::supervise::sys::signals::{kill_process, may_signal};
 use crate::supervise::sys::wait::wait_for_exit;
+use crate::supervise::terminal::wait_for_exit_on_terminal;
 use crate::{GenerationId, Remedy};
 
 /// Maximum number of rounds of SIGKILL at the end, the number of rounds in a row that must find no process, and
@@ -170,7 +171,7 @@ impl Processes {
     /// Takes over the leader of `tree`: copies its output, and waits for its exit. `started_at` is a time before
     /// the start, because on a busy machine the child may run before this thread continues.
     pub(super) fn adopt(&mut self, child: ChildProcess, tree: TreeId, started_at: Instant) -> RunningProcess {
-        let ChildProcess { pid, stdin_writer, output: pipes, .. } = child;
+        let ChildProcess { pid, stdin_writer, output: pipes, has_terminal } = child;
         self.trees.add(tree, pid);
         self.report(&[], Some((tree, pid)));
         let captured = self.streams.as_ref().filter(|_| !pipes.is_empty());
@@ -181,7 +182,9 @@ impl Processes {
         });
         let events = self.events.clone();
         let exit_waiter = tokio::spawn(async move {
-            match wait_for_exit(pid).await {
+            let exit =
+                if has_terminal { wait_for_exit_on_terminal(pid).await } else { wait_for_exit(pid).await };
+            match exit {
                 Ok(exit) => send(&events, ProcessEvent::LeaderEnded { tree, exit }),
                 Err(error) => tracing::debug!(pid, %error, "waiting for a child failed"),
             }

@@ -391,6 +391,7 @@ fn is_from_terminal(exit: ProcessExit) -> bool {
     match exit {
         ProcessExit::Signal(signal) => [Signal::INT, Signal::QUIT, Signal::HUP].contains(&signal),
         ProcessExit::Status(status) => status == 128 + Signal::INT.number(),
+        ProcessExit::Interrupted(_) => true,
         _ => false,
     }
 }

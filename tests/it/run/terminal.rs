@@ -258,6 +258,46 @@ fn the_python_debugger_works_across_a_restart() {
 }
 
 #[test]
+fn a_child_that_succeeds_at_ctrl_c_ends_devrun() {
+    let sandbox = Sandbox::new();
+    sandbox.write("server", "trap 'exit 0' INT; echo up; while :; do sleep 0.05; done");
+    let mut shell = Pty::shell(&sandbox);
+    shell.run("devrun --stdin inherit -- sh ./server");
+    for round in 1..=3 {
+        shell.expect("up\r\n");
+        sandbox.write(format!("{round}.py"), "");
+    }
+    shell.expect("up\r\n");
+    shell.send("\x03");
+    assert_eq!(shell.status(), 130);
+    assert_eq!(shell.modes(), (true, true));
+}
+
+#[test]
+fn a_child_that_goes_on_after_ctrl_c_and_ends_later_does_not_end_devrun() {
+    let sandbox = Sandbox::new();
+    let wait = "until [ -e ../end ]; do sleep 0.05; done; rm ../end";
+    sandbox.write("server", format!("trap 'echo caught' INT; echo up; {wait}; echo by itself"));
+    let mut shell = Pty::shell(&sandbox);
+    shell.run("devrun --stdin inherit -- sh ./server");
+    shell.expect("up\r\n");
+    shell.send("\x03");
+    shell.expect("caught\r\n");
+    // An end within a second would be an end by Ctrl-C.
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    sandbox.write("../end", "");
+    shell.expect("by itself\r\n");
+    shell.expect("waiting for a change");
+    // Ctrl-C is recognized again.
+    sandbox.write("app.py", "");
+    shell.expect("up\r\n");
+    shell.send("\x03");
+    shell.expect("caught\r\n");
+    sandbox.write("../end", "");
+    assert_eq!(shell.status(), 130);
+}
+
+#[test]
 fn on_exit_quit_ends_devrun_with_a_child_that_succeeds_at_ctrl_c() {
     let sandbox = Sandbox::new();
     sandbox.write("server", "trap 'exit 0' INT; echo up; while :; do sleep 0.05; done");

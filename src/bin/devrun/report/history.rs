@@ -385,7 +385,9 @@ impl History {
         self.downtime.crashed(generation, now);
         let serving = self.downtime.serving();
         let subject = serving.map_or(self.command.short().to_owned(), |_| format!("generation {generation}"));
-        let is_success = was_ready && report.ended == ProcessExit::Status(0) && report.message.is_none();
+        let is_success = was_ready
+            && matches!(report.ended, ProcessExit::Status(0) | ProcessExit::Interrupted(0))
+            && report.message.is_none();
         // A server that was ready has restarted, whatever comes later. Any other command is judged by its end.
         let has_failed = !(is_success || was_ready && self.has_server);
         self.restarts.outcome(generation, &end_sentence(report, "", None), has_failed);

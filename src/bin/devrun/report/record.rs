@@ -107,7 +107,9 @@ pub(super) fn micros(duration: Duration) -> u64 {
 pub(super) fn end_keys(report: &ExitReport) -> Object {
     let keys = Object::default().set("how", report.ended.to_string());
     let keys = match report.ended {
-        ProcessExit::Status(status) | ProcessExit::NotStarted(status) => keys.set("status", status),
+        ProcessExit::Status(status) | ProcessExit::Interrupted(status) | ProcessExit::NotStarted(status) => {
+            keys.set("status", status)
+        }
         ProcessExit::Signal(signal) => keys.set("signal", signal.to_string()),
         _ => keys,
     };

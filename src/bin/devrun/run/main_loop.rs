@@ -236,7 +236,8 @@ impl<'a> MainLoop<'a> {
             }
             Event::Child(supervise::Event::Suspended) => self.child_suspended(),
             Event::Child(supervise::Event::Phase { phase: Phase::Exited(report), .. })
-                if self.child_owns_terminal && was_interrupted(report.ended) =>
+                if self.child_owns_terminal
+                    && was_interrupted(report.ended, self.settings.session.supervise.on_exit) =>
             {
                 self.stop_by_signal(Signal::INT);
             }

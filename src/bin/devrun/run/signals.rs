@@ -5,7 +5,7 @@ use std::io;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use devrun::supervise::{ProcessExit, Request, Signal, SupervisorExit, terminal};
+use devrun::supervise::{OnExit, ProcessExit, Request, Signal, SupervisorExit, terminal};
 use tokio::signal::unix::{Signal as SignalStream, SignalKind, signal};
 
 use crate::ui::ExitCode;
@@ -101,7 +101,9 @@ impl StopSequence {
         };
         match ended {
             ProcessExit::Signal(signal) => ExitCode::Signal(signal),
-            ProcessExit::Status(status) => ExitCode::Child(u8::try_from(status & 0xff).unwrap_or(u8::MAX)),
+            ProcessExit::Status(status) | ProcessExit::Interrupted(status) => {
+                ExitCode::Child(u8::try_from(status & 0xff).unwrap_or(u8::MAX))
+            }
             // The numbers of a shell.
             ProcessExit::NotStarted(2) => ExitCode::Failed,
             ProcessExit::NotStarted(126) => ExitCode::NotExecutable,
@@ -110,7 +112,12 @@ impl StopSequence {
     }
 }
 
-/// Whether COMMAND ended by Ctrl-C: by SIGINT, or with the status that a shell gives it.
-pub(super) fn was_interrupted(ended: ProcessExit) -> bool {
-    ended == ProcessExit::Signal(Signal::INT) || ended == ProcessExit::Status(130)
+/// Whether COMMAND ended by Ctrl-C, so that devrun ends by SIGINT. With `--on-exit quit`, a status that COMMAND has
+/// chosen becomes devrun's own instead.
+pub(super) fn was_interrupted(ended: ProcessExit, on_exit: OnExit) -> bool {
+    match ended {
+        ProcessExit::Interrupted(_) => on_exit != OnExit::Quit,
+        // 130 is what a shell makes of SIGINT.
+        ended => ended == ProcessExit::Signal(Signal::INT) || ended == ProcessExit::Status(130),
+    }
 }
