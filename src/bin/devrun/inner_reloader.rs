@@ -10,7 +10,8 @@ use devrun::supervise::{InnerReloader, Shell};
 
 /// Maximum number of bytes that are read of a file.
 const MAX_READ: u64 = 256 * 1024;
-/// The usual names of a Flask application and of its wrappers, whose `run` starts werkzeug.
+/// The usual names of a Flask application and of its wrappers, whose `run` starts werkzeug, in a script that does not
+/// name Flask.
 const APPLICATIONS: [&str; 4] = ["app", "application", "server", "socketio"];
 
 /// The reloader that COMMAND starts.
@@ -62,15 +63,19 @@ fn in_package(package: &str, script: &str) -> Option<InnerReloader> {
 fn in_python(source: &str) -> Option<InnerReloader> {
     let lines: Vec<&str> =
         source.lines().map(|line| line.split('#').next().unwrap_or_default().trim()).collect();
+    let names_flask = source.to_lowercase().contains("flask");
     lines.iter().enumerate().find_map(|(at, line)| {
+        // `create_app().run(…)` is a call of `create_app.run` here.
+        let line = line.replace("()", "");
         let (function, _) = line.split_once('(')?;
-        let rest: String = lines[at..].concat().split_whitespace().collect();
+        let function = function.trim_end().rsplit([' ', ':']).next()?;
+        let rest: String = lines[at..].concat().replace("()", "").split_whitespace().collect();
         let (_, rest) = rest.split_once('(')?;
         let arguments = &rest[..end_of_call(rest)];
         let has = |argument: &str| arguments.split(',').any(|other| other == argument);
-        let owner = function.trim_end().strip_suffix(".run");
-        let is_werkzeug =
-            function.ends_with("run_simple") || owner.is_some_and(|o| APPLICATIONS.contains(&o));
+        let owner = function.strip_suffix(".run").filter(|owner| *owner != "asyncio");
+        let is_application = |owner| names_flask || APPLICATIONS.contains(&owner);
+        let is_werkzeug = function.ends_with("run_simple") || owner.is_some_and(is_application);
         if owner == Some("uvicorn") && has("reload=True") {
             return InnerReloader::of_words(&["uvicorn", "--reload"]);
         }
@@ -124,6 +129,9 @@ mod tests {
             ("socketio.run(app, debug=True)  # (no reload)", "werkzeug"),
             ("run_simple('localhost', 5000, app, use_reloader=True)", "werkzeug"),
             ("    uvicorn.run('app:app', reload=True)", "uvicorn"),
+            ("from flask import Flask\nportal = Flask(__name__)\nportal.run(debug=True)", "werkzeug"),
+            ("from shop import create_app  # Flask\ncreate_app().run(debug=True)", "werkzeug"),
+            ("if __name__ == '__main__': app.run(debug=True)", "werkzeug"),
         ] {
             assert_eq!(name_in_python(source), name, "{source}");
         }
@@ -135,6 +143,8 @@ mod tests {
             "# app.run(debug=True)",
             "print('app.run(debug=True)')",
             "asyncio.run(main(), debug=True)",
+            "import flask\nasyncio.run(main(), debug=True)",
+            "import flask\nprint('app.run(debug=True)')",
             "uvicorn.run(app)",
             "app.run(",
         ] {
