@@ -305,6 +305,44 @@ fn a_status_line_never_disturbs_a_child_that_reads_the_terminal() {
 }
 
 #[test]
+fn a_paused_devrun_shows_it_all_the_time() {
+    let sandbox = Sandbox::new();
+    let script = "echo child $DEVRUN_GENERATION; read line < gate; echo went on; exec sleep 100";
+    fifo(&sandbox.path("gate"));
+    let mut terminal = Pty::devrun(&sandbox, &["--", "sh", "-c", script]);
+    terminal.expect("child 1");
+    let is_shown =
+        |terminal: &Pty| terminal.screen().last().unwrap().starts_with("devrun: paused, p and Enter");
+    terminal.line("p");
+    wait_until("the status line shows the pause", || is_shown(&terminal));
+    sandbox.write("app.py", "");
+    terminal.expect("app.py created (paused)");
+    std::fs::write(sandbox.path("gate"), "go on\n").unwrap();
+    terminal.expect("went on");
+    wait_until("the status line is back", || is_shown(&terminal));
+    terminal.line("p");
+    terminal.expect("child 2");
+    wait_until("the status line is gone", || !is_shown(&terminal));
+    terminal.line("q");
+    terminal.wait();
+}
+
+#[test]
+fn every_answer_to_a_typed_line_fits_80_columns() {
+    let sandbox = Sandbox::new();
+    let mut terminal = Pty::devrun(&sandbox, &["--", "sh", "-c", "echo child; exec sleep 100"]);
+    terminal.expect("child");
+    for line in ["h", "w", "p", "p", "what?", "q"] {
+        terminal.line(line);
+    }
+    terminal.expect("devrun:\x1b[0m ran");
+    let screen = terminal.screen();
+    assert!(screen.iter().all(|line| line.chars().count() <= 80), "{screen:#?}");
+    assert!(screen.iter().any(|line| line.contains("w why")), "{screen:#?}");
+    terminal.wait();
+}
+
+#[test]
 fn a_terminal_with_stopped_output_delays_no_restart() {
     let sandbox = Sandbox::new();
     let outside = sandbox.outside();
@@ -333,11 +371,13 @@ fn escape_sequences_are_no_commands() {
     let mut terminal = Pty::devrun(&sandbox, &["--", "sh", "-c", script]);
     terminal.expect("\x1b[6n");
     // The cursor position, F2, an arrow, F5, Alt-q, a mouse event, the background colour.
-    terminal.send("\x1b[12;40R\x1bOQ\x1b[A\x1b[15~\x1bq\x1b[<0;10;5M\x1b]11;rgb:0000/0000/0000\x1b\\\n");
-    terminal.expect("input goes to devrun");
-    terminal.line("?");
+    let sequences = "\x1b[12;40R\x1bOQ\x1b[A\x1b[15~\x1bq\x1b[<0;10;5M\x1b]11;rgb:0000/0000/0000\x1b\\";
+    terminal.line(sequences);
+    // A line that is typed right after a reply of the terminal is a command.
+    terminal.line(&format!("{sequences}?"));
     terminal.expect("q quit");
-    assert!(!terminal.seen().contains("child 2"), "{}", terminal.seen());
+    let seen = terminal.seen();
+    assert!(!seen.contains("child 2") && !seen.contains("input goes to devrun"), "{seen}");
     terminal.line("q");
     assert_eq!(terminal.wait().code(), Some(0));
 }

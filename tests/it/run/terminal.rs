@@ -383,7 +383,7 @@ fn a_letter_and_enter_is_a_command_and_does_not_reach_the_child() {
     logged(&sandbox, "up", 1);
     for help in ["?", "h"] {
         shell.line(help);
-        shell.expect("r restart now, p pause or resume, w why did it restart, q quit");
+        shell.expect("r restart, p pause or resume, w why did it restart, q quit");
     }
     shell.line("r");
     logged(&sandbox, "up", 2);
@@ -420,7 +420,7 @@ fn a_line_that_is_no_command_is_answered_by_one_line_and_does_nothing_else() {
     shell.send("\x04p\n");
     shell.expect("input goes to devrun");
     shell.send("\n \n\x04h\n");
-    let words = shell.expect("r restart now");
+    let words = shell.expect("r restart, p");
     assert!(!words.contains("input goes to devrun"), "{words}");
     assert_eq!(pids(&sandbox, "up"), up);
     let seen = shell.seen();

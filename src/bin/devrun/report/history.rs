@@ -15,9 +15,10 @@ use devrun::{proxy, supervise, watch};
 
 use super::command_name::CommandName;
 use super::downtime::Downtime;
+use super::paths::enumerate;
 use super::record::{
-    Level, Record, defect_reason, end_keys, end_sentence, enumerate, event, extent, micros, mode,
-    proxy_event, reloader_inside, takes_turns, urls, why,
+    Level, Record, defect_reason, end_keys, end_sentence, event, extent, micros, mode, proxy_event,
+    reloader_inside, takes_turns, urls, why,
 };
 use super::restarts::Restarts;
 use crate::config::shown_endpoint;

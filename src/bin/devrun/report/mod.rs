@@ -4,6 +4,7 @@ mod command_name;
 mod downtime;
 mod history;
 pub(crate) mod log;
+mod paths;
 mod record;
 mod reporter;
 mod restarts;

@@ -11,14 +11,12 @@ use devrun::{GenerationId, proxy};
 
 use crate::config::OutputSettings;
 use crate::ui::{
-    ByteString, ERROR, FAINT, GOOD, Object, Terminal, WARNING, count, escape_text, size, styled, time, worded,
+    ERROR, FAINT, GOOD, Object, Terminal, WARNING, count, escape_text, size, styled, time, worded,
 };
 
 /// The version of the schema. It is raised when a field changes its meaning or goes away, not when one is
 /// added.
 const VERSION: u32 = 1;
-/// Maximum number of paths that a line names.
-const MAX_NAMED_PATHS: usize = 3;
 
 /// How important a line is. It decides the colour, and which lines `-q` and `-v` show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -272,17 +270,6 @@ pub(super) fn reloader_inside(reloader: InnerReloader, command: &str) -> Record 
     let keys = event("reloader-inside").set("name", name).set("effect", effect).set("remedy", change);
     Record::new(keys, Level::Warning, format!("{command} has its own reloader ({name}): {what}"))
         .and(Level::Warning, change)
-}
-
-/// `a`, `a and b`, `a, b and c`, `a, b, c and 497 more`.
-pub(super) fn enumerate(paths: &[ByteString]) -> String {
-    let named: Vec<String> = paths.iter().take(MAX_NAMED_PATHS).map(ByteString::escaped).collect();
-    match &named[..] {
-        [] => String::new(),
-        [path] => path.clone(),
-        [first @ .., last] if paths.len() == named.len() => format!("{} and {last}", first.join(", ")),
-        named => format!("{} and {} more", named.join(", "), paths.len() - named.len()),
-    }
 }
 
 /// Addresses as URLs to open. The loopback addresses of both families become `localhost`.

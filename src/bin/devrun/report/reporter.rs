@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use devrun::proxy;
 use devrun::session::{Event, Options};
 use devrun::supervise::{self, Capture, InnerReloader, Phase, Stdin};
 use devrun::watch::Stats;
+use devrun::{proxy, watch};
 
 use super::history::History;
 use super::record::{Level, Record, event, in_flight};
@@ -39,6 +39,7 @@ pub(crate) struct Reporter {
     has_status_line: bool,
     /// What devrun waits for, and since when.
     waiting: Option<(Wait, Instant)>,
+    is_paused: bool,
     /// Number of lines that named the responses of the current drain.
     in_flight_lines: usize,
 }
@@ -55,6 +56,7 @@ impl Reporter {
             clear: settings.output.clear,
             has_status_line: false,
             waiting: None,
+            is_paused: false,
             in_flight_lines: 0,
         }
     }
@@ -76,10 +78,13 @@ impl Reporter {
 
     /// Reports an event of the session.
     pub(crate) fn event(&mut self, event: &Event, now: Instant, terminal: &mut Terminal) {
-        let Some(record) = self.history.record(event, now) else { return };
+        let Some(mut record) = self.history.record(event, now) else { return };
         self.update_wait(event, now, terminal);
         if self.clear && !self.json && matches!(event, Event::Child(supervise::Event::Restarting { .. })) {
             terminal.clear_screen();
+        }
+        if self.is_paused && matches!(event, Event::Watch(watch::Event::Changed(_))) {
+            record.lines.iter_mut().for_each(|(_, line)| line.push_str(" (paused)"));
         }
         if !matches!(event, Event::Proxy(proxy::Event::InFlight { .. })) || self.reports_in_flight(now) {
             self.report(record, terminal);
@@ -99,13 +104,15 @@ impl Reporter {
     }
 
     /// Reports that restarts are paused, or resumed.
-    pub(crate) fn pause(&self, paused: bool, terminal: &mut Terminal) {
+    pub(crate) fn pause(&mut self, paused: bool, now: Instant, terminal: &mut Terminal) {
+        self.is_paused = paused;
         let (keys, line) = if paused {
             (event("paused"), "paused: changes are remembered until p and Enter")
         } else {
             (event("resumed"), "resumed")
         };
         self.report(Record::new(keys, Level::Info, line), terminal);
+        self.tick(now, terminal);
     }
 
     /// Applies the settings of an edited devrun.toml, and reports them.
@@ -139,19 +146,29 @@ impl Reporter {
 
     /// Whether the status line changes with time, so that [`Reporter::tick`] must be called.
     pub(crate) fn needs_ticks(&self) -> bool {
-        self.has_status_line && !self.json && self.least_level <= Level::Success && self.waiting.is_some()
+        self.shows_status() && self.waiting.is_some()
     }
 
-    /// Shows in the status line what devrun waits for, and for how long.
+    fn shows_status(&self) -> bool {
+        self.has_status_line && !self.json && self.least_level <= Level::Success
+    }
+
+    /// Shows in the status line what devrun waits for, and for how long, and that it is paused.
     pub(crate) fn tick(&mut self, now: Instant, terminal: &mut Terminal) {
-        let Some((wait, since)) = &self.waiting else { return };
-        let passed = now.saturating_duration_since(*since);
-        if passed >= STATUS_DELAY {
-            let wait = match wait {
-                Wait::FirstScan => format!("scanning files: {}", self.stats.files_found()),
-                Wait::Other(text) => text.clone(),
-            };
-            terminal.set_status(&escape_text(&format!("devrun: {wait} ({})", running_time(passed))));
+        let wait = self.waiting.as_ref().map(|(wait, since)| (wait, now.saturating_duration_since(*since)));
+        let wait = wait.filter(|(_, passed)| *passed >= STATUS_DELAY);
+        let wait = wait.map(|(wait, passed)| match wait {
+            Wait::FirstScan => {
+                format!("scanning files: {} ({})", self.stats.files_found(), running_time(passed))
+            }
+            Wait::Other(text) => format!("{text} ({})", running_time(passed)),
+        });
+        let paused = self.is_paused.then(|| "paused, p and Enter resumes".to_owned());
+        let texts: Vec<_> = paused.into_iter().chain(wait).collect();
+        if texts.is_empty() || !self.shows_status() {
+            terminal.clear_status();
+        } else {
+            terminal.set_status(&escape_text(&format!("devrun: {}", texts.join("; "))));
         }
     }
 
@@ -191,10 +208,10 @@ impl Reporter {
             Event::Watching(_) | Event::Ended(_) => None,
             _ => return,
         };
-        if text.is_none() {
-            terminal.clear_status();
-        }
         self.waiting = text.map(|text| (Wait::Other(text), now));
+        if self.waiting.is_none() {
+            self.tick(now, terminal);
+        }
     }
 
     fn report(&self, record: Record, terminal: &mut Terminal) {

@@ -25,10 +25,10 @@ pub(super) enum Input {
 }
 
 impl Input {
-    /// The meaning of a line; `None` if it is empty. The letters in the escape sequence of an arrow or a function
-    /// key are no commands.
+    /// The meaning of a line; `None` if it is empty. Escape sequences do not count: they are keys such as F2, and
+    /// replies of the terminal to COMMAND.
     fn parse(line: &[u8]) -> Option<Self> {
-        Some(match line.trim_ascii().to_ascii_lowercase().as_slice() {
+        Some(match without_escape_sequences(line).trim_ascii().to_ascii_lowercase().as_slice() {
             b"" => return None,
             b"r" => Self::Restart,
             b"p" => Self::TogglePause,
@@ -38,6 +38,29 @@ impl Input {
             _ => Self::OtherLine,
         })
     }
+}
+
+/// The bytes of a line that belong to no escape sequence.
+fn without_escape_sequences(mut line: &[u8]) -> Vec<u8> {
+    let mut kept = Vec::new();
+    while let Some(at) = line.iter().position(|byte| *byte == 0x1b) {
+        kept.extend(&line[..at]);
+        let rest = &line[at + 1..];
+        let end = match rest.first() {
+            // `ESC [ … LETTER`
+            Some(b'[') => rest.iter().skip(1).position(|byte| (0x40..0x7f).contains(byte)).map(|end| end + 2),
+            // `ESC ] … BEL`, or `ESC \` in the place of BEL, which is a sequence of its own.
+            Some(b']' | b'P' | b'_') => {
+                let end = rest.iter().position(|byte| matches!(byte, 0x07 | 0x1b));
+                end.map(|end| end + usize::from(rest[end] == 0x07))
+            }
+            Some(b'O') => Some(2),
+            _ => Some(1),
+        };
+        line = rest.get(end.unwrap_or(rest.len())..).unwrap_or_default();
+    }
+    kept.extend(line);
+    kept
 }
 
 /// The terminal on standard input.
@@ -148,7 +171,7 @@ async fn wait_for_hangup(terminal: &AsyncFd<OwnedFd>) {
     }
 }
 
-/// What a terminal is ready for now. A signal interrupts `poll` even if it does not wait.
+/// What can be done with a terminal without waiting. A signal interrupts `poll` even if it does not wait.
 fn poll_now(terminal: &AsyncFd<OwnedFd>, wanted: PollFlags) -> Result<PollFlags, Errno> {
     let mut descriptors = [PollFd::new(terminal, wanted)];
     rustix::io::retry_on_intr(|| poll(&mut descriptors, Some(&Timespec::default())))?;
@@ -178,7 +201,14 @@ mod tests {
         use Input::*;
         let commands = [Restart, TogglePause, ExplainRestarts, Quit, Help, Help];
         assert_eq!(meanings(&letters), commands.map(Some));
-        let others = ["p request.path\n", "quit\n", "rr\n", "n\n", "\u{1b}OQ\n", "\u{1b}[A\n"];
-        assert_eq!(meanings(&others), [Some(OtherLine); 6]);
+        let others = ["p request.path\n", "quit\n", "rr\n", "n\n"];
+        assert_eq!(meanings(&others), [Some(OtherLine); 4]);
+        // F2, an arrow, Alt-q, and a sequence without its end.
+        assert_eq!(meanings(&["\u{1b}OQ\n", "\u{1b}[A\n", "\u{1b}q\n", "\u{1b}[12\n"]), [None; 4]);
+        // The replies of a terminal: the cursor position, and the background colour in two forms.
+        let color = "\u{1b}]11;rgb:0000/0000/0000";
+        let replies = ["\u{1b}[12;40R".to_owned(), format!("{color}\u{7}"), format!("{color}\u{1b}\\")];
+        let lines = replies.map(|reply| format!("{reply}r\n"));
+        assert_eq!(meanings(&lines.each_ref().map(String::as_str)), [Some(Restart); 3]);
     }
 }

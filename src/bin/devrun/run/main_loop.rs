@@ -22,14 +22,12 @@ use crate::ui::{CliError, ExitCode, Terminal};
 /// Interval at which the status line is updated.
 const STATUS_INTERVAL: Duration = Duration::from_millis(250);
 
-/// The answer to the command `h`.
-const COMMANDS_HELP: &str =
-    "a letter and Enter: r restart now, p pause or resume, w why did it restart, q quit, h show the commands";
+/// The answer to the command `h`. Lines fit a terminal of 80 columns.
+const COMMANDS_HELP: &str = "r restart, p pause or resume, w why did it restart, q quit; then Enter";
 /// The line at the start on a terminal.
 const COMMANDS_HINT: &str = "h and Enter lists the commands";
 /// The answer to a line that is no command.
-const OTHER_LINE: &str = "input goes to devrun, which reads only commands: h and Enter lists them; \
-                          `--stdin inherit` gives the terminal to COMMAND, for example for a debugger";
+const OTHER_LINE: &str = "input goes to devrun (h for help), with `--stdin inherit` to COMMAND";
 
 /// Runs COMMAND until devrun is asked to stop.
 ///
@@ -346,7 +344,7 @@ impl<'a> MainLoop<'a> {
     fn toggle_pause(&mut self) {
         self.paused = !self.paused;
         self.send(if self.paused { Request::Pause } else { Request::Resume });
-        self.reporter.pause(self.paused, self.terminal);
+        self.reporter.pause(self.paused, Instant::now(), self.terminal);
     }
 }
 
