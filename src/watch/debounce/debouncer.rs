@@ -16,9 +16,11 @@ const STEADY: Duration = Duration::from_millis(15);
 const CEILING: Duration = Duration::from_millis(23);
 /// Minimum number of further paths from which the pace of a burst can be judged.
 const MIN_PATHS_FOR_PACE: u32 = 8;
-/// Time after a start in which a new path is taken for the work of a program that is still running.
+/// Time after a start in which a write is taken for one of several, of which an earlier one has caused the start.
 const AFTER_START: Duration = Duration::from_millis(300);
-/// Maximum quiet time after such a path.
+/// Minimum quiet time after such a write.
+const MIN_AFTER_START: Duration = Duration::from_millis(50);
+/// Maximum of that minimum, for a path that the burst before the start did not have.
 const MAX_AFTER_START: Duration = Duration::from_millis(500);
 /// Number of new files from which a burst counts as the copy of a tree.
 const FILES_OF_COPY: usize = 4;
@@ -331,11 +333,17 @@ impl Debouncer {
         burst
     }
 
-    /// The minimum quiet time after this path. None if the previous burst had it: it is saved once more.
+    /// The minimum quiet time after this path.
+    ///
+    /// A formatter goes on to other files after its first write has caused a start. It writes at a steady pace, so
+    /// the quiet time after a new path is twice the time since the start.
     fn min_quiet_time(&self, path: &Path, now: Instant) -> Duration {
-        match self.generation_started {
-            Some(started) if !self.previous.contains(path.as_os_str()) => {
-                self.quiet_time_after_start(now.saturating_duration_since(started))
+        let since_start = self.generation_started.map(|started| now.saturating_duration_since(started));
+        match since_start {
+            Some(since) if since <= AFTER_START && !self.single.is_zero() => {
+                let is_new = !self.previous.contains(path.as_os_str());
+                let pace = if is_new { since * 2 + CEILING } else { Duration::ZERO };
+                pace.clamp(MIN_AFTER_START, MAX_AFTER_START)
             }
             _ => Duration::ZERO,
         }
@@ -354,17 +362,6 @@ impl Debouncer {
             MIN_PATHS_FOR_PACE.. => 5,
         };
         grown.max(pause * pauses).min(CEILING.max(self.single))
-    }
-
-    /// The minimum quiet time after a new path that comes this long after a start.
-    ///
-    /// A formatter goes on to other files after its first write has caused a start. It writes at a steady
-    /// pace, so the quiet time is twice the time since the start.
-    fn quiet_time_after_start(&self, since_start: Duration) -> Duration {
-        if self.single.is_zero() || since_start > AFTER_START {
-            return Duration::ZERO;
-        }
-        (since_start * 2 + CEILING).min(MAX_AFTER_START)
     }
 }
 

@@ -57,13 +57,37 @@ fn a_formatter_that_writes_every_50_ms_costs_two_bursts() {
 }
 
 #[test]
-fn the_same_file_saved_again_soon_is_not_stretched() {
+fn the_quiet_time_of_a_file_saved_again_follows_the_time_since_the_start() {
     let (mut debouncer, zero) = (Debouncer::new(None), Instant::now());
-    for save in [0, 100, 200] {
+    // Each burst causes a start 1 ms after its end.
+    for (save, quiet_time) in [(0, 4), (100, 50), (400, 50), (752, 4), (1100, 4)] {
         push(&mut debouncer, "/a", RawEventKind::Written, zero + ms(save));
-        assert_eq!(debouncer.deadline(), Some(zero + ms(save + 4)));
-        finish(&mut debouncer, zero + ms(save + 4));
-        debouncer.generation_started(zero + ms(save + 5));
+        let end = zero + ms(save + quiet_time);
+        assert_eq!(debouncer.deadline(), Some(end), "{save}");
+        finish(&mut debouncer, end);
+        debouncer.generation_started(end + ms(1));
+    }
+}
+
+#[test]
+fn five_saves_in_100_ms_cost_two_bursts() {
+    let saves = [0, 25, 50, 75, 100];
+    for is_same_file in [true, false] {
+        let (mut debouncer, zero) = (Debouncer::new(None), Instant::now());
+        let mut ends = Vec::new();
+        for at in 0..500 {
+            let now = zero + ms(at);
+            if debouncer.deadline().is_some_and(|deadline| deadline <= now) {
+                finish(&mut debouncer, now);
+                debouncer.generation_started(now);
+                ends.push(at);
+            }
+            if saves.contains(&at) {
+                let path = if is_same_file { "/a".to_owned() } else { format!("/{at}") };
+                push(&mut debouncer, &path, RawEventKind::Written, now);
+            }
+        }
+        assert_eq!((ends.len(), ends[0]), (2, 4), "{ends:?}");
     }
 }
 
