@@ -77,11 +77,11 @@ type PollFrame<E = BodyError> = Poll<Option<Result<Frame<Bytes>, E>>>;
 pub(super) struct RequestBody {
     content: Mutex<RequestContent>,
     client: Arc<ClientConnection>,
-    pub(super) is_empty: bool,
+    is_empty: bool,
     /// The client waits for `100 Continue` before it sends the body.
     expects_continue: bool,
     /// Notified when the server sends `100 Continue`, so that the body is sent.
-    pub(super) continued: Notify,
+    continued: Notify,
 }
 
 #[derive(Debug)]
@@ -94,13 +94,13 @@ struct RequestContent {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RequestProgress {
     /// A server has got some of it, so no other server can get it.
-    pub(super) is_started: bool,
+    pub is_started: bool,
     /// All of it has been read.
-    pub(super) is_ended: bool,
+    pub is_ended: bool,
     /// The client broke off in it.
-    pub(super) is_broken: bool,
+    pub is_broken: bool,
     /// Time at which an attempt began, or a server last got some of it.
-    pub(super) last: Instant,
+    pub last: Instant,
 }
 
 impl RequestBody {
@@ -111,6 +111,15 @@ impl RequestBody {
         let content = Mutex::new(RequestContent { incoming: body, progress });
         let (client, continued) = (Arc::clone(client), Notify::new());
         Arc::new(Self { content, client, is_empty, expects_continue, continued })
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.is_empty
+    }
+
+    /// The server has sent `100 Continue`: sends the body.
+    pub(super) fn proceed(&self) {
+        self.continued.notify_one();
     }
 
     /// Whether the length is known only at the end.
@@ -206,9 +215,9 @@ pub(super) struct ResponseBody {
     end: BodyEnd,
     client: Arc<ClientConnection>,
     /// The client takes the close of its connection for the end of the body, so a cut body resets it.
-    pub(super) client_needs_close: bool,
+    client_needs_close: bool,
     /// Bytes to append to the body.
-    pub(super) appendix: Option<Bytes>,
+    appendix: Option<Bytes>,
     /// Ends a stream when its generation's streams are released.
     release: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     /// Check whether the upstream still listens.
@@ -240,12 +249,22 @@ impl ResponseBody {
         }
     }
 
+    /// Appends bytes to the body.
+    pub(super) fn with_appendix(mut self, appendix: Option<Bytes>) -> Self {
+        self.appendix = appendix;
+        self
+    }
+
+    /// The client learns the end of the body only by the close of its connection.
+    pub(super) fn end_by_close(&mut self) {
+        self.client_needs_close = true;
+    }
+
     /// Treats the body as an endless stream: no drain waits for it, and the release of the generation's
     /// streams ends it.
     pub(super) fn become_stream(&mut self) {
         self.in_flight.become_stream();
-        let release = self.in_flight.generation.release.clone();
-        self.release = Some(Box::pin(release.cancelled_owned()));
+        self.release = Some(Box::pin(self.in_flight.generation.release().clone().cancelled_owned()));
     }
 
     /// Next data of the upstream, counted. Trailers end the body and are kept for after the appendix.
@@ -288,7 +307,7 @@ impl ResponseBody {
             self.release = None;
             self.is_ended = true;
             self.task.abort();
-            self.client.close_after_response.notify_one();
+            self.client.close_after_response();
         }
     }
 }

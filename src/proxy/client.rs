@@ -45,7 +45,7 @@ pub(super) struct ClientConnection {
     /// The close of this connection is a reset.
     is_reset: AtomicBool,
     /// Notified if the connection must be closed once the current response has ended.
-    pub(super) close_after_response: Notify,
+    close_after_response: Notify,
     /// hyper has written all it had, so an interim response can be written.
     is_flushed: AtomicBool,
     /// Rest of an interim response that the socket did not take at once.
@@ -70,6 +70,16 @@ impl ClientConnection {
             interim_rest: Mutex::default(),
             _slot: slot,
         }
+    }
+
+    /// Asks for the close of the connection once the current response has ended.
+    pub(super) fn close_after_response(&self) {
+        self.close_after_response.notify_one();
+    }
+
+    /// Waits until the connection must close after its response.
+    pub(super) fn must_close_after_response(&self) -> impl Future<Output = ()> {
+        self.close_after_response.notified()
     }
 
     /// Whether the connection can be closed in favour of a new one.
@@ -229,7 +239,7 @@ impl AsyncWrite for ClientStream {
 pub(super) struct ConnectionSlots {
     free: Arc<Semaphore>,
     /// Asks the connection that has waited longest to close, if it is idle.
-    pub(super) close_requests: Notify,
+    close_requests: Notify,
 }
 
 impl ConnectionSlots {
@@ -244,6 +254,16 @@ impl ConnectionSlots {
         Self { free: Arc::new(Semaphore::new(slots)), close_requests: Notify::new() }
     }
 
+    /// Asks the connection that has waited longest to close, if it is idle.
+    pub(super) fn request_close(&self) {
+        self.close_requests.notify_one();
+    }
+
+    /// Waits until a connection is asked to close.
+    pub(super) fn close_requested(&self) -> impl Future<Output = ()> {
+        self.close_requests.notified()
+    }
+
     /// Waits for a free slot, and asks idle connections to close meanwhile.
     pub(super) async fn acquire(&self) -> io::Result<OwnedSemaphorePermit> {
         loop {
@@ -251,7 +271,7 @@ impl ConnectionSlots {
             if let Ok(slot) = tokio::time::timeout(CLOSE_REQUEST_DELAY, slot).await {
                 return slot.map_err(io::Error::other);
             }
-            self.close_requests.notify_one();
+            self.request_close();
         }
     }
 }

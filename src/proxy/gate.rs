@@ -200,7 +200,7 @@ impl Gate {
     /// Ends the streams of a generation, and streams that begin later.
     pub(super) fn release_streams(&self, id: GenerationId) {
         for generation in self.state().generations.iter().filter(|known| known.id == id) {
-            generation.release.cancel();
+            generation.release().cancel();
         }
     }
 
@@ -209,7 +209,7 @@ impl Gate {
         let mut state = self.state();
         state.is_closed = true;
         for generation in &state.generations {
-            generation.release.cancel();
+            generation.release().cancel();
         }
         self.bump_version();
     }

@@ -57,9 +57,9 @@ pub(super) struct Generation {
     pub(super) id: GenerationId,
     pub(super) address: SocketAddr,
     /// Its server is known to answer in plain HTTP.
-    pub(super) speaks_http: AtomicBool,
+    speaks_http: AtomicBool,
     /// Cancelled to end the generation's event streams and upgraded connections. Later streams end at once.
-    pub(super) release: CancellationToken,
+    release: CancellationToken,
     table: Mutex<InFlightTable>,
     drained: Notify,
     events: EventSender,
@@ -106,6 +106,21 @@ impl Generation {
         let (release, drained) = (CancellationToken::new(), Notify::new());
         let (speaks_http, table) = (AtomicBool::new(false), Mutex::default());
         Self { id, address, speaks_http, release, table, drained, events }
+    }
+
+    /// Whether its server is known to answer in plain HTTP.
+    pub(super) fn speaks_http(&self) -> bool {
+        self.speaks_http.load(Ordering::Relaxed)
+    }
+
+    /// The server has answered in plain HTTP.
+    pub(super) fn set_speaks_http(&self) {
+        self.speaks_http.store(true, Ordering::Relaxed);
+    }
+
+    /// Cancelled when the generation's event streams and upgraded connections must end.
+    pub(super) fn release(&self) -> &CancellationToken {
+        &self.release
     }
 
     /// Counts a request as in flight. The caller holds the gate's lock, so the generation is not retired.
@@ -221,7 +236,7 @@ pub(super) struct InFlightGuard {
     request: Arc<InFlight>,
     key: u64,
     /// The request came during a drain that lets new requests in.
-    pub(super) is_late: bool,
+    is_late: bool,
 }
 
 impl InFlightGuard {
@@ -246,6 +261,11 @@ impl InFlightGuard {
         if !table.is_drained {
             table.requests.insert(self.key, Arc::clone(&self.request));
         }
+    }
+
+    /// Whether the request came during a drain that lets new requests in.
+    pub(super) fn is_late(&self) -> bool {
+        self.is_late
     }
 
     /// Adds bytes of the response's body that were sent.

@@ -116,7 +116,7 @@ pub(super) async fn accept(context: Arc<ProxyContext>, listener: TcpListener) {
             Err(error) => {
                 tracing::debug!(%error, "accept failed");
                 // Descriptors may be missing, and an idle connection has one.
-                context.slots.close_requests.notify_one();
+                context.slots.request_close();
                 tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
             }
         }
@@ -172,8 +172,8 @@ where
                     connection.as_mut().graceful_shutdown();
                     is_stopping = true;
                 }
-                () = client.close_after_response.notified() => connection.as_mut().graceful_shutdown(),
-                () = context.slots.close_requests.notified(), if !is_stopping => {
+                () = client.must_close_after_response() => connection.as_mut().graceful_shutdown(),
+                () = context.slots.close_requested(), if !is_stopping => {
                     if client.is_idle() {
                         return Ok(());
                     }

@@ -39,7 +39,7 @@ pub(super) async fn copy(
     let (client, upstream) = tokio::try_join!(client, upstream).map_err(io::Error::other)?;
     let (mut from_client, to_client) = tokio::io::split(TokioIo::new(client));
     let (from_upstream, mut to_upstream) = tokio::io::split(TokioIo::new(upstream));
-    let release = &in_flight.generation.release;
+    let release = in_flight.generation.release();
     // Cancelled when a release has ended the downward direction.
     let released = CancellationToken::new();
     let downward = async {
@@ -88,7 +88,7 @@ async fn copy_down(
     in_flight: &InFlightGuard,
     mut frames: Option<FrameBoundary>,
 ) -> io::Result<()> {
-    let release = &in_flight.generation.release;
+    let release = in_flight.generation.release();
     let mut buffer = vec![0; BUFFER_SIZE];
     while !release.is_cancelled() || frames.as_ref().is_some_and(|frames| !frames.is_at_boundary()) {
         let count = tokio::select! {

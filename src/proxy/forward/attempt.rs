@@ -4,7 +4,6 @@ use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hyper::body::Incoming;
@@ -81,7 +80,7 @@ pub(super) async fn send(
             Ok((response, task))
         }
         limit = overdue(context.options.answer_timeout, &request.body) => Err(AttemptError::TimedOut(limit)),
-        () = generation.release.cancelled(), if request.push_transport.is_some() => {
+        () = generation.release().cancelled(), if request.push_transport.is_some() => {
             Err(AttemptError::Released)
         }
         () = context.gate.retirement_of(generation), if may_move && request.is_repeatable() => {
@@ -92,9 +91,11 @@ pub(super) async fn send(
 
 /// Whether this is the answer of a TLS server to plain HTTP. nginx, Apache and Go answer 400 to every such request.
 async fn refuses_plain_http(generation: &Generation, status: StatusCode) -> bool {
-    let is_known = status != StatusCode::BAD_REQUEST || generation.speaks_http.load(Ordering::Relaxed);
+    let is_known = status != StatusCode::BAD_REQUEST || generation.speaks_http();
     let expects_tls = !is_known && tls::is_expected_at(generation.address).await;
-    generation.speaks_http.fetch_or(!expects_tls, Ordering::Relaxed);
+    if !expects_tls {
+        generation.set_speaks_http();
+    }
     expects_tls
 }
 
@@ -125,7 +126,7 @@ fn upstream_request(
     let (body, client, head) = (Arc::clone(&request.body), Arc::clone(&request.client), Arc::clone(head));
     hyper::ext::on_informational(&mut upstream_request, move |interim| match interim.status() {
         // hyper sends it to the client when the body is read.
-        StatusCode::CONTINUE => body.continued.notify_one(),
+        StatusCode::CONTINUE => body.proceed(),
         status => {
             let mut fields = interim.headers().clone();
             headers::rewrite_own_urls(&mut fields, upstream, &head);
@@ -205,7 +206,7 @@ impl RetryState {
             return Err(ErrorResponse::Unreachable(generation.address, error));
         }
         if is_shortage {
-            context.slots.close_requests.notify_one();
+            context.slots.request_close();
         }
         // The delay grows, so that a thousand requests to a dead server cost little.
         let delay = (MIN_CONNECT_DELAY + refused_for / 4).min(MAX_CONNECT_DELAY);
@@ -226,9 +227,7 @@ impl RetryState {
     ) -> Result<(), ErrorResponse> {
         if is_listening(generation.address).await && !generation.is_retired() {
             // Most TLS servers close the connection, or send an alert.
-            if !generation.speaks_http.load(Ordering::Relaxed)
-                && tls::is_expected_at(generation.address).await
-            {
+            if !generation.speaks_http() && tls::is_expected_at(generation.address).await {
                 return Err(ErrorResponse::ExpectsTls(generation.address));
             }
             return Err(ErrorResponse::BrokenOff(detail, None));

@@ -40,16 +40,16 @@ pub(crate) async fn handle(
 
 /// A request as it came from the client. It can be sent to an upstream more than once.
 pub(super) struct ClientRequest {
-    pub(super) client: Arc<ClientConnection>,
-    pub(super) line: RequestLine,
-    pub(super) head: Arc<request::Parts>,
-    pub(super) body: Arc<RequestBody>,
+    pub client: Arc<ClientConnection>,
+    pub line: RequestLine,
+    pub head: Arc<request::Parts>,
+    pub body: Arc<RequestBody>,
     /// How the server sends its messages to the client by this request, if it does.
-    pub(super) push_transport: Option<PushTransport>,
+    pub push_transport: Option<PushTransport>,
     /// Protocol to which the client wants to upgrade.
-    pub(super) upgrade: Option<HeaderValue>,
+    pub upgrade: Option<HeaderValue>,
     /// The client's side of the upgrade, if the client asked for one.
-    pub(super) on_upgrade: Option<OnUpgrade>,
+    pub on_upgrade: Option<OnUpgrade>,
 }
 
 impl ClientRequest {
@@ -64,7 +64,7 @@ impl ClientRequest {
         Self {
             client,
             line: RequestLine::new(&head),
-            push_transport: PushTransport::of(&head).filter(|_| body.is_empty),
+            push_transport: PushTransport::of(&head).filter(|_| body.is_empty()),
             body,
             head: Arc::new(head),
             on_upgrade: upgrade.is_some().then_some(on_upgrade),
@@ -107,7 +107,7 @@ impl Forwarder {
             let generation = Arc::clone(&in_flight.generation);
             let (line, id, address) = (&self.request.line, generation.id, generation.address);
             tracing::debug!(request = %line, generation = %id, %address, "forwarded");
-            let may_move = in_flight.is_late && self.request.is_repeatable();
+            let may_move = in_flight.is_late() && self.request.is_repeatable();
             let error = match attempt::send(&self.context, &self.request, &generation, may_move).await {
                 Ok(response) => {
                     return Ok(respond::to_client(&self.context, &mut self.request, response, in_flight)?);
@@ -133,7 +133,7 @@ impl Forwarder {
             admitted = self.context.gate.admit(&self.request.line) => {
                 admitted.map_err(ErrorResponse::Rejected)?
             }
-            () = self.request.client.peer_closed(), if !self.request.body.is_empty => {
+            () = self.request.client.peer_closed(), if !self.request.body.is_empty() => {
                 return Err(None);
             }
         };

@@ -43,14 +43,15 @@ pub(super) fn to_client(
     let is_page = has_body || request.head.method == Method::HEAD;
     let generation = in_flight.generation.id;
     let tag = is_page.then(|| live_reload::prepare_page(context, &request.head, generation, &mut head));
-    let mut body = ResponseBody::new(body, in_flight, task, end, Arc::clone(&request.client));
     // The response to HEAD has the headers of the page with the tag.
-    body.appendix = tag.flatten().filter(|_| has_body);
+    let tag = tag.flatten().filter(|_| has_body);
+    let client = Arc::clone(&request.client);
+    let mut body = ResponseBody::new(body, in_flight, task, end, client).with_appendix(tag);
     if is_endless {
         body.become_stream();
     }
     if request.head.version == Version::HTTP_10 && !head.headers.contains_key(CONTENT_LENGTH) {
-        body.client_needs_close = true;
+        body.end_by_close();
     }
     Ok(Response::from_parts(head, body.boxed_unsync()))
 }
