@@ -41,8 +41,8 @@ pub(super) struct DirRules {
 /// An excluded directory and the rule, or the line of a file in it, that excludes it.
 #[derive(Debug)]
 pub(super) struct Exclusion {
-    pub(super) dir: PathBuf,
-    pub(super) by: Arc<Rule>,
+    pub dir: PathBuf,
+    pub by: Arc<Rule>,
 }
 
 impl DirRules {

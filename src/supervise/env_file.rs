@@ -54,10 +54,10 @@ impl std::error::Error for EnvFileError {}
 /// A variable that a value refers to without a default, although it is not set. It expands to nothing.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct UnsetVariable {
-    pub(super) file: PathBuf,
+    pub file: PathBuf,
     /// The number of the line, from 1.
-    pub(super) line: usize,
-    pub(super) name: String,
+    pub line: usize,
+    pub name: String,
 }
 
 /// Adds the variables of one file to an environment. A later line replaces an earlier one.

@@ -16,11 +16,11 @@ use crate::rules::rules::Rules;
 #[derive(Debug, Default)]
 pub(super) struct TreeWalk {
     /// The number of directories that count and could be read.
-    pub(super) directories: u64,
+    pub directories: u64,
     /// The directories that could not be read, and why.
-    pub(super) unreadable_dirs: Vec<(PathBuf, String)>,
+    pub unreadable_dirs: Vec<(PathBuf, String)>,
     /// A finding for each `.watchdogignore`, if the options leave out this name.
-    pub(super) findings: Vec<Finding>,
+    pub findings: Vec<Finding>,
 }
 
 impl TreeWalk {

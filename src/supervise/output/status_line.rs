@@ -13,7 +13,7 @@ pub(super) struct StatusLine {
     /// The stream is a terminal, on which a line can be erased.
     is_supported: bool,
     /// The last line of output has no end yet.
-    pub(super) has_unfinished_line: bool,
+    has_unfinished_line: bool,
     wanted: Option<Vec<u8>>,
     /// The wanted status line is on the screen.
     is_current: bool,
@@ -24,6 +24,11 @@ pub(super) struct StatusLine {
 impl StatusLine {
     pub(super) fn new(is_supported: bool) -> Self {
         Self { is_supported, ..Self::default() }
+    }
+
+    /// Whether the last line of output has no end yet.
+    pub(super) fn has_unfinished_line(&self) -> bool {
+        self.has_unfinished_line
     }
 
     /// The bytes to write for output of the child.

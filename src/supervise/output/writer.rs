@@ -256,7 +256,7 @@ impl Shared {
     fn next_bytes(&self) -> Option<Vec<u8>> {
         let mut queue = lock(&self.queue);
         loop {
-            let program_waits = queue.status_line.has_unfinished_line
+            let program_waits = queue.status_line.has_unfinished_line()
                 && matches!(queue.chunks.front(), Some(Chunk::Program(_)));
             let since = program_waits.then(|| *queue.program_waits_since.get_or_insert_with(Instant::now));
             let left = since.map(|since| UNFINISHED_LINE_TIMEOUT.saturating_sub(since.elapsed()));

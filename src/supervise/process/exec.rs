@@ -44,23 +44,23 @@ const REPORT_LENGTH: usize = size_of::<i32>();
 #[derive(Debug)]
 pub(super) struct ExecRequest<'a> {
     /// The files to try, in order, as `execvp(3)` does.
-    pub(super) candidates: Vec<CString>,
-    pub(super) argv: Vec<CString>,
+    pub candidates: Vec<CString>,
+    pub argv: Vec<CString>,
     /// Entries of the form `KEY=VALUE`. One of them may be [`OWN_PID`].
-    pub(super) envp: Vec<CString>,
+    pub envp: Vec<CString>,
     /// `None` keeps the working directory of this process.
-    pub(super) workdir: Option<CString>,
+    pub workdir: Option<CString>,
     /// They become 0, 1, 2, …
-    pub(super) descriptors: Vec<BorrowedFd<'a>>,
+    pub descriptors: Vec<BorrowedFd<'a>>,
     /// Number of descriptors, from 3 on, that the caller of this process passed to it. The child closes them,
     /// unless they are replaced.
-    pub(super) inherited: usize,
+    pub inherited: usize,
     /// The kernel kills the process when the thread that starts it ends (Linux).
-    pub(super) dies_with_parent: bool,
+    pub dies_with_parent: bool,
     /// The process leads the foreground group of this terminal.
-    pub(super) terminal: Option<BorrowedFd<'a>>,
+    pub terminal: Option<BorrowedFd<'a>>,
     /// Soft limit of open files; `None` keeps the one of this process.
-    pub(super) open_files: Option<u64>,
+    pub open_files: Option<u64>,
 }
 
 /// Why a program was not executed.

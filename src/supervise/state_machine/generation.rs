@@ -36,10 +36,10 @@ impl BuildState {
 /// The generation that comes next. It has no process yet.
 #[derive(Debug)]
 pub(super) struct NextGeneration {
-    pub(super) id: GenerationId,
+    pub id: GenerationId,
     /// The changes that it includes; `None` if it was requested.
-    pub(super) because: Option<Arc<Batch>>,
-    pub(super) state: BuildState,
+    pub because: Option<Arc<Batch>>,
+    pub state: BuildState,
 }
 
 /// How far a generation with a process has come.
@@ -60,8 +60,8 @@ pub(super) enum RunState {
 /// The end of a generation that nothing asked for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct UnexpectedEnd {
-    pub(super) exit: ProcessExit,
-    pub(super) ran: Duration,
+    pub exit: ProcessExit,
+    pub ran: Duration,
 }
 
 /// A generation that has a process.

@@ -232,11 +232,7 @@ impl SnapshotSync {
             Some(coverage)
         };
         let dir_of_long_path = OnceLock::new();
-        let result = walk(&Walker {
-            filter: &self.filter,
-            place_watch: &place_watch,
-            dir_of_long_path: &dir_of_long_path,
-        });
+        let result = walk(&Walker::new(&self.filter, &place_watch, &dir_of_long_path));
         self.dir_of_long_path = self.dir_of_long_path.take().or(dir_of_long_path.into_inner());
         let (watched, polled) = (watched.into_inner(), polled.into_inner());
         if watched + polled > 0 {

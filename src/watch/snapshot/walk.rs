@@ -27,11 +27,11 @@ const MIN_WAITING_FOR_THREAD: usize = 16;
 
 #[derive(Debug, Default)]
 pub(super) struct WalkResult {
-    pub(super) dirs: Vec<SnapshotDir>,
+    pub dirs: Vec<SnapshotDir>,
     /// Directories with a `.git` in them.
-    pub(super) repositories: Vec<PathBuf>,
+    pub repositories: Vec<PathBuf>,
     /// Directories that may have been replaced between their watch and their listing.
-    pub(super) replaced: Vec<PathBuf>,
+    pub replaced: Vec<PathBuf>,
 }
 
 /// A directory that waits to be visited.
@@ -55,13 +55,22 @@ pub(super) type PlaceWatch<'a> = dyn Fn(&Path, u64) -> Option<Coverage> + Sync +
 
 /// Reads directories with a filter, and watches them.
 pub(super) struct Walker<'a> {
-    pub(super) filter: &'a Filter,
-    pub(super) place_watch: &'a PlaceWatch<'a>,
+    filter: &'a Filter,
+    place_watch: &'a PlaceWatch<'a>,
     /// A directory with entries whose paths are too long.
-    pub(super) dir_of_long_path: &'a OnceLock<PathBuf>,
+    dir_of_long_path: &'a OnceLock<PathBuf>,
 }
 
-impl Walker<'_> {
+impl<'a> Walker<'a> {
+    /// `dir_of_long_path` gets a directory whose entries have paths that are too long.
+    pub(super) fn new(
+        filter: &'a Filter,
+        place_watch: &'a PlaceWatch<'a>,
+        dir_of_long_path: &'a OnceLock<PathBuf>,
+    ) -> Self {
+        Self { filter, place_watch, dir_of_long_path }
+    }
+
     /// Visits `start` and the directories below it that count.
     pub(super) fn walk(&self, start: &Path) -> WalkResult {
         let queue = WalkQueue::new(WalkItem::start(start));

@@ -48,7 +48,7 @@ pub(super) struct Poller {
     /// The recently changed paths, each with the time of its last change.
     recent: VecDeque<(PathBuf, Instant)>,
     /// There is something to scan.
-    pub(super) is_active: bool,
+    is_active: bool,
     retry_at: Option<Instant>,
 }
 
@@ -65,6 +65,11 @@ impl Poller {
             is_active: false,
             retry_at: None,
         }
+    }
+
+    /// Whether there is something to scan.
+    pub(super) fn is_active(&self) -> bool {
+        self.is_active
     }
 
     /// The time of the next scan or retry; `None` if none is needed.

@@ -32,11 +32,11 @@ pub(super) struct WatchedTree {
 #[derive(Debug, Default)]
 pub(super) struct RootCheck {
     /// What differs from the snapshot.
-    pub(super) events: Vec<RawEvent>,
+    pub events: Vec<RawEvent>,
     /// A root was entered or left.
-    pub(super) has_changed: bool,
+    pub has_changed: bool,
     /// The anchors, which are the watched directories outside the trees, are to be chosen again.
-    pub(super) needs_anchors: bool,
+    pub needs_anchors: bool,
 }
 
 /// What the snapshot has of the directory in which a root lies.

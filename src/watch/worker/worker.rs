@@ -157,7 +157,7 @@ impl Worker {
 
     /// Scans the directories without a watch, or the recently changed paths, if that is due.
     fn scan_if_due(&mut self, now: Instant) {
-        if !self.poller.is_active {
+        if !self.poller.is_active() {
             return;
         }
         if self.poller.is_scan_due(now) {
@@ -267,7 +267,7 @@ impl Worker {
             HoldCheck::Ended => {
                 // The last changes may not have been examined or scanned yet.
                 self.changes.debouncer.restart_quiet_time(now);
-                if self.poller.is_active {
+                if self.poller.is_active() {
                     self.scan_all();
                 }
             }
@@ -281,7 +281,7 @@ impl Worker {
         let may_have_more = self.changes.recorded() > 1
             || self.changes.debouncer.has_new_file()
             || self.changes.has_root_link();
-        if self.poller.is_active && may_have_more {
+        if self.poller.is_active() && may_have_more {
             self.scan_all();
         }
         self.changes.debouncer.deadline().is_none_or(|deadline| deadline <= now)
@@ -290,7 +290,7 @@ impl Worker {
     /// Lets quick scans cover the paths of a batch, and follows its files in case they grow. Where there are
     /// events, these say when a file is complete.
     fn remember(&mut self, batch: &Batch, now: Instant) {
-        if !self.poller.is_active {
+        if !self.poller.is_active() {
             return;
         }
         for Change { path, .. } in &batch.changes {
