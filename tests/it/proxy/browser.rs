@@ -12,7 +12,7 @@ use devrun::GenerationId;
 use devrun::proxy::FailureReport;
 use serde_json::{Value, json};
 
-use crate::support::proxy::{Client, ScriptedServer, TestProxy, soon};
+use crate::support::proxy::{Connection, ScriptedServer, TestProxy, soon};
 
 struct Browser {
     driver: Child,
@@ -62,7 +62,7 @@ impl Browser {
 
     async fn call(&self, method: &str, path: &str, body: Value) -> Value {
         let body = if method == "GET" { String::new() } else { body.to_string() };
-        let mut client = Client::connect(([127, 0, 0, 1], self.port).into()).await;
+        let mut client = Connection::connect(([127, 0, 0, 1], self.port).into()).await;
         let length = body.len();
         client
             .send(format!(

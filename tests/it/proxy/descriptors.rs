@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::support::http::free_address;
 use crate::support::process::TestProcess;
-use crate::support::proxy::{Client, ScriptedServer, plain, soon, until};
+use crate::support::proxy::{Connection, ScriptedServer, plain, soon, until};
 use crate::support::sandbox::Sandbox;
 
 /// Runs the program after this `ulimit`.
@@ -21,7 +21,7 @@ fn devrun(sandbox: &Sandbox, limit: &str, proxy: &str, command: &[&str]) -> Test
 async fn serve<F>(
     running: &TestProcess,
     address: SocketAddr,
-    part: impl Fn(Client) -> F + Send + 'static,
+    part: impl Fn(Connection) -> F + Send + 'static,
 ) -> ScriptedServer
 where
     F: Future<Output = ()> + Send + 'static,
@@ -71,12 +71,12 @@ async fn a_thousand_idle_connections_need_little_memory_and_stay_open() {
     listening(address).await;
     let (before, open) = (memory(running.pid()), descriptors(running.pid()));
     let mut clients = Vec::new();
-    let ask = async |client: &mut Client| {
+    let ask = async |client: &mut Connection| {
         client.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
         assert_eq!(client.answer(false).await.text(), "answered");
     };
     for _ in 0..count {
-        let mut client = Client::connect(address).await;
+        let mut client = Connection::connect(address).await;
         ask(&mut client).await;
         clients.push(client);
     }
@@ -104,7 +104,7 @@ async fn more_clients_than_descriptors_are_all_answered() {
     let clients: Vec<_> = (0..150)
         .map(|_| {
             tokio::spawn(async move {
-                let mut client = Client::connect(address).await;
+                let mut client = Connection::connect(address).await;
                 // The clients keep their connections. Idle connections must be closed for new ones.
                 client.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
                 (client.answer(false).await, client)

@@ -7,7 +7,7 @@ use std::time::Duration;
 use devrun::GenerationId;
 use devrun::proxy::{Event, FailureReport, Upstream};
 
-use crate::support::proxy::{Answer, Client, ScriptedServer, TestProxy, header, plain, soon, until};
+use crate::support::proxy::{Answer, Connection, ScriptedServer, TestProxy, header, plain, soon, until};
 
 /// The answer of a server that sends a text and dies after the client has read the head and `seen` bytes.
 async fn ask_dying(said: &'static str, seen: usize, request: &str) -> Answer {
@@ -24,7 +24,8 @@ async fn ask_dying(said: &'static str, seen: usize, request: &str) -> Answer {
     let head = client.head().await;
     let mut answer = client.take(seen).await;
     server.die().await;
-    let mut rest = Client::prepared(client.stream, [head.into_bytes(), std::mem::take(&mut answer)].concat());
+    let mut rest =
+        Connection::prepared(client.stream, [head.into_bytes(), std::mem::take(&mut answer)].concat());
     let answer = rest.answer(false).await;
     proxy.stop().await;
     answer
@@ -371,7 +372,7 @@ async fn devrun_answers_for_a_dead_server_on_its_inherited_socket() {
     socket.set_nonblocking(true).unwrap();
     proxy.handle.answer_on(vec![socket.try_clone().unwrap().into()], Arc::new(report));
     let ask = async |fields: &str| {
-        let mut client = Client::connect(address).await;
+        let mut client = Connection::connect(address).await;
         client.send(format!("GET / HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n")).await;
         client.answer(false).await
     };
@@ -383,7 +384,7 @@ async fn devrun_answers_for_a_dead_server_on_its_inherited_socket() {
     assert!(json.text().contains("oops"));
     let page = ask("Accept: text/html,*/*\r\n").await;
     assert!(page.text().contains("oops &lt;b&gt;") && page.text().contains("data-page=\"listen\""));
-    let mut events = Client::connect(address).await;
+    let mut events = Connection::connect(address).await;
     events.send("GET /__devrun/events HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
     assert!(events.head().await.contains("text/event-stream"));
 
@@ -393,7 +394,7 @@ async fn devrun_answers_for_a_dead_server_on_its_inherited_socket() {
         "the event stream ends before the server starts"
     );
     socket.set_nonblocking(false).unwrap();
-    let mut client = Client::connect(address).await;
+    let mut client = Connection::connect(address).await;
     client.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
     let accepted = soon("the server accepts", tokio::task::spawn_blocking(move || (socket.accept(), socket)))
         .await

@@ -2,10 +2,10 @@
 
 use tokio::io::AsyncWriteExt;
 
-use crate::support::proxy::{Client, ScriptedServer, TestProxy, until};
+use crate::support::proxy::{Connection, ScriptedServer, TestProxy, until};
 
 /// A client that sends a text and closes its sending side.
-async fn one_way(proxy: &TestProxy, request: &str) -> Client {
+async fn one_way(proxy: &TestProxy, request: &str) -> Connection {
     let mut client = proxy.client().await;
     client.send(request).await;
     client.stream.shutdown().await.unwrap();

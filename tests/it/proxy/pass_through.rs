@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use crate::support::proxy::{Client, ScriptedServer, TestProxy, header, plain, soon, until};
+use crate::support::proxy::{Connection, ScriptedServer, TestProxy, header, plain, soon, until};
 
 /// A server that records the heads of its requests and sends this answer.
 async fn recording(answer: impl Into<String>) -> (ScriptedServer, Arc<Mutex<Vec<String>>>) {
@@ -374,7 +374,7 @@ async fn http_2_upgrades_are_not_forwarded() {
 
 #[tokio::test]
 async fn any_upgrade_is_bridged_and_refusals_pass() {
-    let server = ScriptedServer::start(|mut client: Client| async move {
+    let server = ScriptedServer::start(|mut client: Connection| async move {
         let head = client.head().await;
         if header(&head, "upgrade") != Some("echo/1") {
             return client.send("HTTP/1.1 426 Upgrade Required\r\nUpgrade: echo/1\r\nContent-Length: 0\r\n\r\n").await;

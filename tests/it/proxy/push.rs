@@ -4,7 +4,7 @@
 use devrun::GenerationId;
 use tokio::sync::{mpsc, watch};
 
-use crate::support::proxy::{Client, ScriptedServer, TestProxy, soon, until};
+use crate::support::proxy::{Connection, ScriptedServer, TestProxy, soon, until};
 
 const STREAM: &str =
     "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -40,7 +40,7 @@ fn request(line: &str, accept: &str) -> String {
     format!("{line} HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\n{length}\r\n")
 }
 
-async fn asking(proxy: &TestProxy, request: &str) -> Client {
+async fn asking(proxy: &TestProxy, request: &str) -> Connection {
     let mut client = proxy.client().await;
     client.send(request).await;
     client

@@ -6,7 +6,7 @@ use std::time::Duration;
 use devrun::GenerationId;
 use devrun::proxy::{Event, FailureReport, Upstream};
 
-use crate::support::proxy::{Client, ScriptedServer, TestProxy, plain, soon, until};
+use crate::support::proxy::{Connection, ScriptedServer, TestProxy, plain, soon, until};
 
 /// A server that answers `/slow` when the test lets it.
 async fn server_with_slow_path() -> (ScriptedServer, tokio::sync::watch::Sender<bool>) {
@@ -32,7 +32,7 @@ async fn server_with_slow_path() -> (ScriptedServer, tokio::sync::watch::Sender<
 async fn slow_response(
     proxy: &TestProxy,
     target: &str,
-) -> (ScriptedServer, tokio::sync::watch::Sender<bool>, Client) {
+) -> (ScriptedServer, tokio::sync::watch::Sender<bool>, Connection) {
     let (server, go) = server_with_slow_path().await;
     proxy.ready(1, &server);
     let mut client = proxy.client().await;
@@ -42,7 +42,7 @@ async fn slow_response(
 }
 
 /// The client of the only request that the proxy holds.
-async fn held_request(proxy: &TestProxy) -> Client {
+async fn held_request(proxy: &TestProxy) -> Connection {
     let mut client = proxy.client().await;
     client.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
     proxy.held(1).await;
@@ -346,7 +346,7 @@ async fn event_streams_delay_no_restart_and_end_when_released() {
 async fn a_websocket_is_closed_between_frames_with_code_1012() {
     let proxy = TestProxy::new().await;
     let (go, going) = tokio::sync::watch::channel(false);
-    let server = ScriptedServer::start(move |mut client: Client| {
+    let server = ScriptedServer::start(move |mut client: Connection| {
         let mut going = going.clone();
         async move {
             let head = client.head().await;

@@ -74,8 +74,8 @@ impl TestProxy {
         self.handle.publish(Upstream::Down(Arc::new(report)));
     }
 
-    pub(crate) async fn client(&self) -> Client {
-        Client::connect(self.address).await
+    pub(crate) async fn client(&self) -> Connection {
+        Connection::connect(self.address).await
     }
 
     /// Sends one request on a new connection and returns the answer.
@@ -132,14 +132,14 @@ pub(crate) struct ScriptedServer {
 }
 
 impl ScriptedServer {
-    pub(crate) async fn start<F>(part: impl Fn(Client) -> F + Send + 'static) -> Self
+    pub(crate) async fn start<F>(part: impl Fn(Connection) -> F + Send + 'static) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {
         Self::on(TcpListener::bind("127.0.0.1:0").await.unwrap(), part)
     }
 
-    pub(crate) fn on<F>(listener: TcpListener, part: impl Fn(Client) -> F + Send + 'static) -> Self
+    pub(crate) fn on<F>(listener: TcpListener, part: impl Fn(Connection) -> F + Send + 'static) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -152,7 +152,7 @@ impl ScriptedServer {
                 let (stream, _) = listener.accept().await.unwrap();
                 *accepting.lock().unwrap() += 1;
                 let ending = Arc::clone(&ending);
-                let playing = part(Client::new(stream));
+                let playing = part(Connection::new(stream));
                 parts.spawn(async move {
                     playing.await;
                     *ending.lock().unwrap() += 1;
@@ -198,7 +198,7 @@ pub(crate) fn plain(text: &str) -> String {
 }
 
 /// One end of a connection, of a client or of a scripted server, read byte by byte.
-pub(crate) struct Client {
+pub(crate) struct Connection {
     pub(crate) stream: TcpStream,
     buffer: Vec<u8>,
 }
@@ -233,7 +233,7 @@ pub(crate) fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     })
 }
 
-impl Client {
+impl Connection {
     pub(crate) fn new(stream: TcpStream) -> Self {
         Self { stream, buffer: Vec::new() }
     }
