@@ -342,6 +342,83 @@ fn every_answer_to_a_typed_line_fits_80_columns() {
     terminal.wait();
 }
 
+/// Starts devrun on a terminal that knows all sequences, in a directory of this name.
+fn on_wezterm(sandbox: &Sandbox, directory: &str, args: &[&str]) -> Pty {
+    let directory = sandbox.path(directory);
+    std::fs::create_dir(&directory).unwrap();
+    let mut command = Command::new("env");
+    command.arg("-C").arg(directory).arg(env!("CARGO_BIN_EXE_devrun")).args(args);
+    Pty::start(sandbox, command.env("TERM_PROGRAM", "WezTerm"))
+}
+
+#[test]
+fn the_title_shows_the_state_and_a_failure_rings_the_bell() {
+    let sandbox = Sandbox::new();
+    let script = "test -e broken.py && exit 7; echo child; exec sleep 100";
+    // The directory has a name that would end the title and clear the screen.
+    let args = ["--build", "true", "--", "sh", "-c", script];
+    let mut terminal = on_wezterm(&sandbox, "api\x1b\\\x1b[2J", &args);
+    let name = "devrun: api\\u{1b}\\\\u{1b}[2J";
+    terminal.expect(&format!("\x1b[22;2t\x1b]2;{name} building\x1b\\\x1b]9;4;3;0\x1b\\"));
+    terminal.expect(&format!("\x1b]2;{name} running\x1b\\\x1b]9;4;0;0\x1b\\"));
+    terminal.expect("child");
+    sandbox.write("api\x1b\\\x1b[2J/broken.py", "");
+    terminal.expect(&format!("\x1b]2;{name} failed\x1b\\\x1b]9;4;2;100\x1b\\\x07"));
+    terminal.line("p");
+    terminal.expect(&format!("\x1b]2;{name} paused\x1b\\"));
+    terminal.line("q");
+    terminal.expect("\x1b]2;\x1b\\\x1b[23;2t\x1b]9;4;0;0\x1b\\");
+    terminal.wait();
+    assert_eq!(terminal.seen().matches('\x07').count(), 1, "{:?}", terminal.seen());
+}
+
+#[test]
+fn names_of_files_and_addresses_are_links() {
+    let sandbox = Sandbox::new();
+    let address = free_address().to_string();
+    let helper = example("child");
+    let args = ["--proxy", &address, "--", helper.to_str().unwrap(), "serve"];
+    let mut terminal = on_wezterm(&sandbox, "api", &args);
+    terminal.expect("listening on \x1b]8;;http://");
+    terminal.expect("ready in ");
+    terminal.expect(&format!(": \x1b]8;;http://{address}\x1b\\http://{address}\x1b]8;;\x1b\\"));
+    sandbox.write("api/a b\x1b.py", "");
+    let directory = std::fs::canonicalize(sandbox.path("api")).unwrap();
+    let url = format!("file://{}/a%20b%1B.py", directory.display());
+    terminal.expect(&format!("\x1b]8;;{url}\x1b\\a b\\u{{1b}}.py\x1b]8;;\x1b\\ created"));
+    terminal.line("q");
+    terminal.wait();
+}
+
+#[test]
+fn title_progress_bell_and_links_are_left_out_where_they_are_not_wanted_or_not_known() {
+    let cases: [&[&str]; 4] = [
+        &["--no-title", "--color", "never"],
+        &["--log-format", "json"],
+        &["TERM=dumb", "--color", "never"],
+        &["TERM=linux", "TERM_PROGRAM=other", "--color", "never"],
+    ];
+    for case in cases {
+        let sandbox = Sandbox::new();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_devrun"));
+        command.env("TERM_PROGRAM", "WezTerm");
+        for word in case {
+            match word.split_once('=') {
+                Some((name, value)) => command.env(name, value),
+                None => command.arg(word),
+            };
+        }
+        command.args(["--on-exit", "quit", "--build", "true", "--", "sh", "-c", "exit 7"]);
+        let mut terminal = Pty::start(&sandbox, &command);
+        terminal.wait();
+        terminal.expect("7");
+        let seen = terminal.seen();
+        assert!(!seen.contains("\x1b]") && !seen.contains("\x1b[2"), "{case:?}: {seen:?}");
+        let rings = case[0].starts_with("TERM=linux");
+        assert_eq!(seen.contains('\x07'), rings, "{case:?}: {seen:?}");
+    }
+}
+
 #[test]
 fn a_terminal_with_stopped_output_delays_no_restart() {
     let sandbox = Sandbox::new();
@@ -386,7 +463,8 @@ fn escape_sequences_are_no_commands() {
 fn a_pipe_gets_no_status_line_and_no_colour() {
     let sandbox = Sandbox::new();
     let args = ["--build", "sleep 1", "--on-exit", "quit", "--", "true"];
-    let output = sandbox.devrun().args(args).env("TERM", "xterm").output().unwrap();
+    let output = sandbox.devrun().args(args).envs([("TERM", "xterm"), ("TERM_PROGRAM", "WezTerm")]).output();
+    let output = output.unwrap();
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(!text.contains('\x1b') && !text.contains('\r') && !text.contains("building ("), "{text:?}");
 }
@@ -409,7 +487,8 @@ fn colour_options_and_variables_follow_the_usual_rules() {
         let mut terminal = Pty::start(&sandbox, &command);
         terminal.wait();
         terminal.expect(" ran ");
-        assert_eq!(terminal.seen().contains("\x1b["), on_terminal, "{name}={value}: {:?}", terminal.seen());
+        let seen = terminal.seen();
+        assert_eq!(seen.contains("\x1b[2mdevrun:"), on_terminal, "{name}={value}: {seen:?}");
         let mut piped = sandbox.devrun();
         piped.args(["--on-exit", "quit", "--", "true"]).env("TERM", "xterm").env(name, value);
         let text = String::from_utf8(piped.output().unwrap().stderr).unwrap();

@@ -292,6 +292,12 @@ fn drawn(text: &str) -> Vec<String> {
                     _ => {}
                 }
             }
+            // A title, a progress or a link.
+            '\x1b' if characters.next_if_eq(&']').is_some() => {
+                while characters.next().is_some_and(|next| next != '\x1b') {}
+                characters.next_if_eq(&'\\');
+            }
+            '\x07' => {}
             other => {
                 let line = lines.last_mut().unwrap();
                 while line.len() <= column {

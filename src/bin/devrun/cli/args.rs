@@ -352,6 +352,12 @@ pub(crate) struct OutputOptions {
     /// Example: `devrun --log-format json -- cargo run`
     #[arg(long, value_name = "FORMAT", hide_possible_values = true, hide_short_help = true)]
     pub(crate) log_format: Option<Format>,
+    /// Leave the title, the progress and the bell of the terminal alone
+    ///
+    /// Without this option the title shows the state of COMMAND, and a failure rings the bell.
+    /// Example: `devrun --no-title -- cargo run`
+    #[arg(long, on_off(), hide_short_help = true)]
+    pub(crate) no_title: Option<bool>,
 }
 
 /// What `check` expects: `[check]` in devrun.toml.

@@ -68,6 +68,7 @@ fn output_over(upper: OutputOptions, lower: OutputOptions) -> OutputOptions {
         quiet: if has_level { upper.quiet } else { lower.quiet },
         color: upper.color.or(lower.color),
         log_format: upper.log_format.or(lower.log_format),
+        no_title: upper.no_title.or(lower.no_title),
     }
 }
 

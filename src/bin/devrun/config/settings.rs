@@ -42,6 +42,8 @@ pub(crate) struct OutputSettings {
     pub(crate) quiet: bool,
     pub(crate) color: anstream::ColorChoice,
     pub(crate) json: bool,
+    /// Whether the title, the progress and the bell of the terminal are used.
+    pub(crate) title: bool,
     /// Whether the screen is cleared before each start.
     pub(crate) clear: bool,
 }
@@ -120,6 +122,7 @@ impl Settings {
             quiet: options.output.quiet == Some(true),
             color: options.output.color.unwrap_or_default(),
             json: options.output.log_format == Some(Format::Json),
+            title: options.output.no_title != Some(true),
             clear: options.run.clear == Some(true),
         };
         let check = options.check.clone();

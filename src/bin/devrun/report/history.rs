@@ -15,10 +15,10 @@ use devrun::{proxy, supervise, watch};
 
 use super::command_name::CommandName;
 use super::downtime::Downtime;
-use super::paths::enumerate;
+use super::paths::{enumerate, file_links};
 use super::record::{
     Level, Record, defect_reason, end_keys, end_sentence, event, extent, micros, mode, proxy_event,
-    reloader_inside, takes_turns, urls, why,
+    reloader_inside, takes_turns, url_links, urls, why,
 };
 use super::restarts::Restarts;
 use crate::config::shown_endpoint;
@@ -77,6 +77,10 @@ impl History {
         self.has_server = run.port != Port::None || !run.listen.is_empty();
         let sockets = run.listen.iter().map(|listen| shown_endpoint(&listen.endpoint));
         self.address = sockets.collect::<Vec<_>>().join(" and ");
+    }
+
+    pub(super) fn has_server(&self) -> bool {
+        self.has_server
     }
 
     /// The name of COMMAND in messages.
@@ -175,13 +179,15 @@ impl History {
             Object::default().bytes("path", self.relative(&change.path)).set("kind", change.kind.as_str())
         });
         // `a.py and b.py changed, c.py removed`
+        let mut links = Vec::new();
         let parts = ["changed", "created", "removed"].into_iter().filter_map(|kind| {
             let changes = batch.changes.iter().filter(|change| change.kind.as_str() == kind);
             let paths: Vec<_> = changes.map(|change| self.relative(&change.path)).collect();
+            links.extend(file_links(&paths, &self.base));
             (!paths.is_empty()).then(|| format!("{} {kind}", enumerate(&paths)))
         });
         let line = parts.collect::<Vec<_>>().join(", ");
-        Record::new(event("changed").list("changes", changes), Level::Info, line)
+        Record::new(event("changed").list("changes", changes), Level::Info, line).with_links(links)
     }
 
     fn rules_reloaded(&self, files: &[PathBuf], defects: &[Defect], summary: &Summary) -> Record {
@@ -206,9 +212,8 @@ impl History {
             let (text, reason) = (escape_bytes(&defect.text), defect_reason(defect));
             format!("{file}:{}:{}: {text}: {reason}", defect.line, defect.column)
         };
-        defects.iter().fold(Record::new(keys, Level::Info, line), |record, defect| {
-            record.and(Level::Warning, warning(defect))
-        })
+        let record = Record::new(keys, Level::Info, line).with_links(file_links(&files, &self.base));
+        defects.iter().fold(record, |record, defect| record.and(Level::Warning, warning(defect)))
     }
 
     fn listening(&mut self, addresses: &[SocketAddr]) -> Record {
@@ -216,6 +221,7 @@ impl History {
         let texts: Vec<String> = addresses.iter().map(ToString::to_string).collect();
         let keys = event("listening").set("addresses", texts);
         Record::new(keys, Level::Info, format!("listening on {}", self.address))
+            .with_links(url_links(&self.address))
     }
 
     fn child_event(&mut self, event_of_child: &supervise::Event, now: Instant) -> Option<Record> {
@@ -371,7 +377,7 @@ impl History {
             .set("start_to_ready_us", micros(since_start))
             .set("changed_to_ready_us", since_cause.map(micros));
         let upstream = address.map(|address| format!("upstream {address}")).unwrap_or_default();
-        Record::new(keys, Level::Detail, upstream).and(level, line)
+        Record::new(keys, Level::Detail, upstream).and(level, line).with_links(url_links(&self.address))
     }
 
     fn stopped(&mut self, generation: u64, now: Instant) {

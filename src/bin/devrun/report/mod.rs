@@ -8,6 +8,7 @@ mod paths;
 mod record;
 mod reporter;
 mod restarts;
+mod title;
 
 pub(crate) use record::mode_reason;
 pub(crate) use reporter::Reporter;

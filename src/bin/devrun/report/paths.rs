@@ -2,8 +2,11 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 
-use crate::ui::{ByteString, count, cut_middle};
+use crate::ui::{ByteString, Link, count, cut_middle, file_url};
 
 /// Maximum number of paths that a line names. More are summed up by directory.
 const MAX_NAMED_PATHS: usize = 3;
@@ -26,6 +29,16 @@ pub(super) fn enumerate(paths: &[ByteString]) -> String {
         format!("{} in {}", count(*number, "file"), cut_middle(directory, MAX_COLUMNS))
     });
     join(texts.chain((more > 0).then(|| format!("{more} more"))).collect())
+}
+
+/// The links of the names in such a list to the files.
+pub(super) fn file_links(paths: &[ByteString], base: &Path) -> Vec<Link> {
+    let named = if paths.len() <= MAX_NAMED_PATHS { paths } else { &[] };
+    let link = |path: &ByteString| {
+        let file = base.join(OsStr::from_bytes(path.as_bytes()));
+        (cut_middle(&path.escaped(), MAX_COLUMNS).into_owned(), file_url(&file))
+    };
+    named.iter().map(link).collect()
 }
 
 /// The directories of the files, at most `depth` levels deep, with their numbers of files. The largest number comes

@@ -11,7 +11,7 @@ use devrun::{GenerationId, proxy};
 
 use crate::config::OutputSettings;
 use crate::ui::{
-    ERROR, FAINT, GOOD, Object, Terminal, WARNING, count, escape_text, size, styled, time, worded,
+    ERROR, FAINT, GOOD, Link, Object, Terminal, WARNING, count, escape_text, size, styled, time, worded,
 };
 
 /// The version of the schema. It is raised when a field changes its meaning or goes away, not when one is
@@ -43,8 +43,8 @@ impl Level {
         }
     }
 
-    /// Prints a line of this level to standard error.
-    pub(super) fn print(self, line: &str, terminal: &mut Terminal) {
+    /// Prints a line of this level to standard error, with links on the names that it contains in this order.
+    pub(super) fn print(self, line: &str, links: &[Link], terminal: &mut Terminal) {
         let style = match self {
             Self::Detail => FAINT,
             Self::Info => Style::new(),
@@ -52,7 +52,8 @@ impl Level {
             Self::Warning => WARNING,
             Self::Error => ERROR,
         };
-        terminal.eprintln(format_args!("{} {}", styled(FAINT, "devrun:"), styled(style, escape_text(line))));
+        let line = terminal.link(&escape_text(line), links);
+        terminal.eprintln(format_args!("{} {}", styled(FAINT, "devrun:"), styled(style, line)));
     }
 }
 
@@ -62,13 +63,15 @@ impl Level {
 pub(super) struct Record {
     keys: Object,
     /// Lines without colour and without escaping.
-    pub(super) lines: Vec<(Level, String)>,
+    lines: Vec<(Level, String)>,
+    /// In the order of the names in the lines.
+    links: Vec<Link>,
 }
 
 impl Record {
     /// A record with one line, or with none if the line is empty.
     pub(super) fn new(keys: Object, level: Level, line: impl Into<String>) -> Self {
-        Self { keys, lines: Vec::new() }.and(level, line)
+        Self { keys, lines: Vec::new(), links: Vec::new() }.and(level, line)
     }
 
     /// A warning; the remedy may be empty.
@@ -81,6 +84,29 @@ impl Record {
     pub(super) fn and(mut self, level: Level, line: impl Into<String>) -> Self {
         self.lines.extend(Some((level, line.into())).filter(|(_, line)| !line.is_empty()));
         self
+    }
+
+    /// Links names in the lines to addresses.
+    pub(super) fn with_links(mut self, links: Vec<Link>) -> Self {
+        self.links = links;
+        self
+    }
+
+    /// Appends a text to each line.
+    pub(super) fn append(&mut self, text: &str) {
+        self.lines.iter_mut().for_each(|(_, line)| line.push_str(text));
+    }
+
+    /// Whether a line reports a failure.
+    pub(super) fn is_failure(&self) -> bool {
+        self.lines.iter().any(|(level, _)| *level == Level::Error)
+    }
+
+    /// Prints the lines of this level and above.
+    pub(super) fn print(&self, least: Level, terminal: &mut Terminal) {
+        for (level, line) in self.lines.iter().filter(|(level, _)| *level >= least) {
+            level.print(line, &self.links, terminal);
+        }
     }
 
     /// The record as one line of JSON: `{"v":1,"time":"…","event":"changed",…}`. The time is UTC in the form of
@@ -270,6 +296,12 @@ pub(super) fn reloader_inside(reloader: InnerReloader, command: &str) -> Record 
     let keys = event("reloader-inside").set("name", name).set("effect", effect).set("remedy", change);
     Record::new(keys, Level::Warning, format!("{command} has its own reloader ({name}): {what}"))
         .and(Level::Warning, change)
+}
+
+/// The links of the URLs in the text of [`urls`].
+pub(super) fn url_links(urls: &str) -> Vec<Link> {
+    let urls = urls.split(' ').filter(|word| word.starts_with("http://"));
+    urls.map(|url| (url.to_owned(), url.to_owned())).collect()
 }
 
 /// Addresses as URLs to open. The loopback addresses of both families become `localhost`.

@@ -9,6 +9,7 @@ use devrun::{proxy, watch};
 
 use super::history::History;
 use super::record::{Level, Record, event, in_flight};
+use super::title::Title;
 use crate::config::Settings;
 use crate::ui::{ByteString, Terminal, escape_text, running_time};
 
@@ -35,6 +36,9 @@ pub(crate) struct Reporter {
     /// The least level of the lines that are shown.
     least_level: Level,
     clear: bool,
+    title: Title,
+    /// Whether the title, the progress and the bell of the terminal are used.
+    has_title: bool,
     /// Whether a status line can be shown. COMMAND must not write to the terminal itself.
     has_status_line: bool,
     /// What devrun waits for, and since when.
@@ -54,6 +58,8 @@ impl Reporter {
             json: settings.output.json,
             least_level: Level::least_shown(settings.output),
             clear: settings.output.clear,
+            title: Title::new(settings.base.file_name().unwrap_or_default().to_string_lossy().into_owned()),
+            has_title: settings.output.title && !settings.output.json,
             has_status_line: false,
             waiting: None,
             is_paused: false,
@@ -80,11 +86,13 @@ impl Reporter {
     pub(crate) fn event(&mut self, event: &Event, now: Instant, terminal: &mut Terminal) {
         let Some(mut record) = self.history.record(event, now) else { return };
         self.update_wait(event, now, terminal);
+        self.title.update(event, self.history.has_server());
+        self.show_title(terminal);
         if self.clear && !self.json && matches!(event, Event::Child(supervise::Event::Restarting { .. })) {
             terminal.clear_screen();
         }
         if self.is_paused && matches!(event, Event::Watch(watch::Event::Changed(_))) {
-            record.lines.iter_mut().for_each(|(_, line)| line.push_str(" (paused)"));
+            record.append(" (paused)");
         }
         if !matches!(event, Event::Proxy(proxy::Event::InFlight { .. })) || self.reports_in_flight(now) {
             self.report(record, terminal);
@@ -112,6 +120,7 @@ impl Reporter {
             (event("resumed"), "resumed")
         };
         self.report(Record::new(keys, Level::Info, line), terminal);
+        self.show_title(terminal);
         self.tick(now, terminal);
     }
 
@@ -120,6 +129,8 @@ impl Reporter {
         self.json = settings.output.json;
         self.least_level = Level::least_shown(settings.output);
         self.clear = settings.output.clear;
+        self.has_title = settings.output.title && !self.json;
+        self.show_title(terminal);
         let file = match &settings.config {
             Some(file) => ByteString::from_relative_path(file, &settings.directory),
             None => ByteString::new(""),
@@ -130,10 +141,19 @@ impl Reporter {
         self.report(Record::new(keys, Level::Info, line), terminal);
     }
 
+    /// Shows the title of the terminal, also after it was restored for a while.
+    pub(crate) fn show_title(&self, terminal: &mut Terminal) {
+        if self.has_title {
+            self.title.show(self.is_paused, terminal);
+        } else {
+            terminal.restore_title();
+        }
+    }
+
     /// Prints a line for people. The JSON log does not get it.
     pub(crate) fn inform(&self, line: &str, terminal: &mut Terminal) {
         if !self.json && Level::Info >= self.least_level {
-            Level::Info.print(line, terminal);
+            Level::Info.print(line, &[], terminal);
         }
     }
 
@@ -227,9 +247,10 @@ impl Reporter {
         if self.json {
             return terminal.eprintln_data(record.into_json(SystemTime::now()));
         }
-        for (level, line) in record.lines.iter().filter(|(level, _)| *level >= self.least_level) {
-            level.print(line, terminal);
+        if self.has_title && record.is_failure() {
+            terminal.ring();
         }
+        record.print(self.least_level, terminal);
     }
 }
 

@@ -307,7 +307,12 @@ impl<'a> MainLoop<'a> {
     /// Stops this process until SIGCONT arrives.
     fn child_suspended(&mut self) {
         self.terminal.drain();
-        if std::mem::take(&mut self.suspended_by_signal) { tty::stop_self() } else { tty::stop_group() }
+        if std::mem::take(&mut self.suspended_by_signal) {
+            tty::stop_self()
+        } else {
+            tty::stop_group()
+        }
+        self.reporter.show_title(self.terminal);
     }
 
     fn stop_by_signal(&mut self, signal: Signal) {

@@ -11,6 +11,7 @@ use anstream::{AutoStream, ColorChoice};
 use devrun::supervise::OutputStreams;
 
 use super::error::{CliError, SourceSpan};
+use super::features::{Features, Link, Progress};
 use super::text::{ERROR, FAINT, HELP, WARNING, cut_end, escape_lines, styled};
 
 /// Moves the cursor to the start of the line and erases the line.
@@ -38,6 +39,10 @@ pub(crate) struct Terminal {
     pending: Vec<u8>,
     /// Whether the last line on the terminal is a status line, without an end of line.
     has_status: bool,
+    /// What the terminal on standard error knows; nothing if it is none.
+    features: Features,
+    /// The title and the progress that are shown.
+    title: Option<(String, Progress)>,
 }
 
 impl Terminal {
@@ -50,6 +55,12 @@ impl Terminal {
             err_color: resolve_color(choice, &io::stderr()),
             pending: Vec::new(),
             has_status: false,
+            features: if is_capable_terminal() {
+                Features::of(|name| std::env::var(name).ok())
+            } else {
+                Features::default()
+            },
+            title: None,
         }
     }
 
@@ -158,6 +169,40 @@ impl Terminal {
         }
     }
 
+    /// Shows a title and a progress, if the terminal knows them. [`Terminal::drain`] takes them back.
+    pub(crate) fn set_title(&mut self, title: &str, progress: Progress) {
+        let shown = (title.to_owned(), progress);
+        if self.title.as_ref() != Some(&shown) {
+            let is_first = self.title.replace(shown).is_none();
+            self.write_sequence(self.features.show(title, progress, is_first));
+        }
+    }
+
+    /// Takes the title and the progress back.
+    pub(crate) fn restore_title(&mut self) {
+        if self.title.take().is_some() {
+            self.write_sequence(self.features.restore());
+        }
+    }
+
+    /// Rings the bell of the terminal.
+    pub(crate) fn ring(&self) {
+        if self.supports_status() {
+            self.write_sequence("\x07".to_owned());
+        }
+    }
+
+    fn write_sequence(&self, sequence: String) {
+        if !sequence.is_empty() {
+            write_stderr(sequence.into_bytes());
+        }
+    }
+
+    /// An escaped text with a hyperlink on each of the names, which it contains in this order.
+    pub(crate) fn link(&self, text: &str, links: &[Link]) -> String {
+        self.features.link(text, links)
+    }
+
     /// Clears the screen if standard error is a terminal that can.
     pub(crate) fn clear_screen(&mut self) {
         if self.supports_status() {
@@ -178,6 +223,7 @@ impl Terminal {
     /// Blocks until all output is written, or until a reader stops reading.
     pub(crate) fn drain(&mut self) {
         self.clear_status();
+        self.restore_title();
         if let Some(shared) = SHARED.get() {
             shared.flush();
         }
@@ -198,7 +244,7 @@ impl Terminal {
         if let Some(shared) = SHARED.get() {
             return shared.supports_status();
         }
-        self.is_terminal() && std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb")
+        is_capable_terminal()
     }
 
     /// The renderer of source snippets, with the colour of standard error and the width of the terminal.
@@ -268,6 +314,12 @@ impl Write for StderrWriter {
     fn flush(&mut self) -> io::Result<()> {
         io::stderr().flush()
     }
+}
+
+/// Whether standard error is a terminal that knows escape sequences.
+fn is_capable_terminal() -> bool {
+    let has_term = |term: &std::ffi::OsString| !term.is_empty() && term != "dumb";
+    io::stderr().is_terminal() && std::env::var_os("TERM").as_ref().is_some_and(has_term)
 }
 
 /// The bytes of a text, without its escape sequences if colour is off.
