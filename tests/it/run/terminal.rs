@@ -257,6 +257,20 @@ fn the_python_debugger_works_across_a_restart() {
     assert_eq!(shell.modes(), (true, true));
 }
 
+/// Waits until the process runs by which devrun sees Ctrl-C in the foreground group of another program.
+fn wait_until_ctrl_c_is_seen(shell: &Pty) {
+    wait_until("devrun sees Ctrl-C", || {
+        let group = shell.foreground().to_string();
+        let pids = std::fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
+        let is_witness = |process: std::path::PathBuf| {
+            let read = |name: &str| std::fs::read_to_string(process.join(name)).unwrap_or_default();
+            let (stat, command) = (read("stat"), read("cmdline"));
+            stat.split(' ').nth(4) == Some(&group) && command.contains("trap 'echo; exit' HUP QUIT TERM")
+        };
+        pids.filter(|process| process.join("cmdline").exists()).any(is_witness)
+    });
+}
+
 #[test]
 fn a_child_that_succeeds_at_ctrl_c_ends_devrun() {
     let sandbox = Sandbox::new();
@@ -268,6 +282,7 @@ fn a_child_that_succeeds_at_ctrl_c_ends_devrun() {
         sandbox.write(format!("{round}.py"), "");
     }
     shell.expect("up\r\n");
+    wait_until_ctrl_c_is_seen(&shell);
     shell.send("\x03");
     assert_eq!(shell.status(), 130);
     assert_eq!(shell.modes(), (true, true));
@@ -281,6 +296,7 @@ fn a_child_that_goes_on_after_ctrl_c_and_ends_later_does_not_end_devrun() {
     let mut shell = Pty::shell(&sandbox);
     shell.run("devrun --stdin inherit -- sh ./server");
     shell.expect("up\r\n");
+    wait_until_ctrl_c_is_seen(&shell);
     shell.send("\x03");
     shell.expect("caught\r\n");
     // An end within a second would be an end by Ctrl-C.
@@ -291,6 +307,7 @@ fn a_child_that_goes_on_after_ctrl_c_and_ends_later_does_not_end_devrun() {
     // Ctrl-C is recognized again.
     sandbox.write("app.py", "");
     shell.expect("up\r\n");
+    wait_until_ctrl_c_is_seen(&shell);
     shell.send("\x03");
     shell.expect("caught\r\n");
     sandbox.write("../end", "");
