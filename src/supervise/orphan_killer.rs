@@ -19,6 +19,7 @@ use std::time::Duration;
 use super::process::{ProcessTrees, Subreaper, TAG_VARIABLE, TreeId};
 use super::sys::fd::{close_from, pipe};
 use super::sys::signals;
+use crate::supervise::sys::pid::Pid;
 
 /// First two words of the orphan killer's command line; the third is the pid of the program.
 const WORDS: [&str; 2] = ["orphan-killer", "--parent"];
@@ -116,7 +117,7 @@ impl OrphanKiller {
 
     /// Reports the trees that are gone and the one that has started, in one write, because each write wakes
     /// the process.
-    pub(super) fn trees_changed(&self, supervisor: &str, gone: &[TreeId], started: Option<(TreeId, i32)>) {
+    pub(super) fn trees_changed(&self, supervisor: &str, gone: &[TreeId], started: Option<(TreeId, Pid)>) {
         let gone = gone.iter().map(|tree| format!("tree-gone {supervisor} {}\n", tree.0));
         let started = started.map(|(tree, pid)| format!("tree-started {supervisor} {} {pid}\n", tree.0));
         let text: String = gone.chain(started).collect();

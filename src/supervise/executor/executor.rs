@@ -24,6 +24,7 @@ use crate::supervise::readiness::{address_besides, free_port, lingering_port, li
 use crate::supervise::signal::Signal;
 use crate::supervise::sockets::{InheritedListener, ListenerUse, PassSocket};
 use crate::supervise::state_machine::{Action, Input};
+use crate::supervise::sys::pid::Pid;
 use crate::supervise::sys::signals::may_signal;
 use crate::supervise::terminal::{JobControl, StopReason};
 use crate::{GenerationId, Remedy, tls};
@@ -154,7 +155,7 @@ impl Executor {
                     self.jobs.child_started_with_terminal(child.pid);
                 }
                 let process = self.processes.adopt(child, tree, started_at);
-                self.push_input(Input::Spawned { generation, pid: process.pid as u32 });
+                self.push_input(Input::Spawned { generation, pid: process.pid.to_u32() });
                 let mut server = Server { generation, process, own_socket, port, check: None };
                 let ready = self.readiness.start(&mut server, &self.sockets, Instant::now());
                 self.inputs.extend(ready);
@@ -191,7 +192,8 @@ impl Executor {
         let Some(server) = self.servers.get_mut(&generation) else { return };
         if !waited.is_zero() {
             let examples = self.processes.examples(server.process.tree).into_iter();
-            for (pid, command) in examples.filter(|(pid, _)| may_signal(*pid as i32)) {
+            for (pid, command) in examples.filter(|(pid, _)| may_signal(*pid)) {
+                let pid = pid.to_u32();
                 let _ = self.events.send(Event::Blocked { pid, command, waited });
             }
         }
@@ -202,7 +204,7 @@ impl Executor {
     fn abandon(&mut self, generation: GenerationId) {
         let Some(server) = self.servers.get(&generation) else { return };
         for (pid, command) in self.processes.examples(server.process.tree) {
-            let (message, remedy) = if may_signal(pid as i32) {
+            let (message, remedy) = if may_signal(pid) {
                 let cause = "it hangs in the kernel, most likely on a network file system or a device";
                 (format!("process {pid} does not even end when killed: {command}"), cause.into())
             } else {
@@ -394,7 +396,7 @@ impl Executor {
 
     fn check_stops(&mut self) {
         let live = self.servers.values().filter(|server| server.process.may_serve());
-        let pids: Vec<i32> = live.map(|server| server.process.pid).collect();
+        let pids: Vec<Pid> = live.map(|server| server.process.pid).collect();
         match self.jobs.check_stops(&pids) {
             Some(StopReason::Job) => self.suspended(),
             Some(StopReason::GotTerminal) => self.send_to_all(Signal::CONT),

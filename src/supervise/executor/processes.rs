@@ -22,6 +22,7 @@ use crate::supervise::process::{ChildProcess, ProcessTrees, SpawnRequest, TreeId
 use crate::supervise::signal::Signal;
 use crate::supervise::sockets::{ListenerUse, PassSocket};
 use crate::supervise::state_machine::{Input, SignalTarget};
+use crate::supervise::sys::pid::Pid;
 use crate::supervise::sys::procfs::{Process, user_of};
 use crate::supervise::sys::signals::{kill_process, may_signal};
 use crate::supervise::sys::wait::wait_for_exit;
@@ -58,7 +59,7 @@ pub(crate) enum ProcessEvent {
 #[derive(Debug)]
 pub(super) struct RunningProcess {
     pub(super) tree: TreeId,
-    pub(super) pid: i32,
+    pub(super) pid: Pid,
     started_at: Instant,
     pub(super) output: Option<ChildOutput>,
     /// Kept open, so that the process does not read an end of file.
@@ -186,7 +187,7 @@ impl Processes {
                 if has_terminal { wait_for_exit_on_terminal(pid).await } else { wait_for_exit(pid).await };
             match exit {
                 Ok(exit) => send(&events, ProcessEvent::LeaderEnded { tree, exit }),
-                Err(error) => tracing::debug!(pid, %error, "waiting for a child failed"),
+                Err(error) => tracing::debug!(%pid, %error, "waiting for a child failed"),
             }
         });
         RunningProcess {
@@ -241,7 +242,7 @@ impl Processes {
         target: SignalTarget,
         signal: Signal,
         now: Instant,
-    ) -> Option<i32> {
+    ) -> Option<Pid> {
         let RunningProcess { tree, pid: leader, .. } = *process;
         match target {
             SignalTarget::Tree => {
@@ -256,7 +257,7 @@ impl Processes {
             }
             // Without `/proc`, none of the rest is known.
             SignalTarget::Rest => {
-                let rest: Vec<i32> = self.members(tree).into_iter().filter(|pid| *pid != leader).collect();
+                let rest: Vec<Pid> = self.members(tree).into_iter().filter(|pid| *pid != leader).collect();
                 for pid in &rest {
                     kill_process(*pid, signal);
                     kill_process(*pid, Signal::CONT);
@@ -281,14 +282,14 @@ impl Processes {
     }
 
     /// Kills a tree. Returns a process that cannot be killed, because it runs as another user.
-    pub(super) fn kill(&mut self, process: &mut RunningProcess, now: Instant) -> Option<i32> {
+    pub(super) fn kill(&mut self, process: &mut RunningProcess, now: Instant) -> Option<Pid> {
         process.killed = true;
         process.poll_timer = PollTimer::start(now);
         self.trees.kill(process.tree)
     }
 
     /// What tells the state machine of a process that runs as another user.
-    pub(super) fn refused(&self, generation: GenerationId, pid: i32) -> Input {
+    pub(super) fn refused(&self, generation: GenerationId, pid: Pid) -> Input {
         let command = Process::read(pid).map_or_else(|| "?".to_owned(), |process| process.command());
         Input::SignalRefused { generation, pid, user: user_of(pid), command }
     }
@@ -319,14 +320,14 @@ impl Processes {
         self.report(&[tree], None);
     }
 
-    pub(super) fn members(&mut self, tree: TreeId) -> Vec<i32> {
+    pub(super) fn members(&mut self, tree: TreeId) -> Vec<Pid> {
         self.trees.members(tree).iter().map(|process| process.pid).collect()
     }
 
     /// Pids and command lines of some processes of a tree, for a message.
-    pub(super) fn examples(&mut self, tree: TreeId) -> Vec<(u32, String)> {
+    pub(super) fn examples(&mut self, tree: TreeId) -> Vec<(Pid, String)> {
         let members = self.trees.members(tree).into_iter().take(MAX_NAMED_PROCESSES);
-        members.map(|process| (process.pid as u32, process.command())).collect()
+        members.map(|process| (process.pid, process.command())).collect()
     }
 
     /// Whether every process of every tree is stopped by a signal.
@@ -344,7 +345,7 @@ impl Processes {
     }
 
     /// Tells the orphan killer which tree is gone, or which has started with which leader.
-    fn report(&self, gone: &[TreeId], started: Option<(TreeId, i32)>) {
+    fn report(&self, gone: &[TreeId], started: Option<(TreeId, Pid)>) {
         if let Some(orphan_killer) = &self.options.orphan_killer {
             orphan_killer.trees_changed(&self.trees.supervisor, gone, started);
         }

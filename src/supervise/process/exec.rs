@@ -21,9 +21,8 @@ use std::ffi::{CStr, CString, c_char};
 use std::io::{self, Write as _};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
-use rustix::process::Pid;
-
 use crate::supervise::sys::fd::pipe;
+use crate::supervise::sys::pid::Pid;
 use crate::supervise::sys::signals;
 
 /// Placeholder in the environment for `LISTEN_PID`: the child overwrites the digits with its own pid.
@@ -79,7 +78,7 @@ impl ExecRequest<'_> {
     ///
     /// The process leads a group of its own, its signal mask is empty, and every signal has its default
     /// action. A `SIGHUP` that is ignored stays ignored, because `nohup` asks for it.
-    pub(super) fn start(&self) -> Result<i32, ExecError> {
+    pub(super) fn start(&self) -> Result<Pid, ExecError> {
         let least = LEAST_DESCRIPTOR.max(self.descriptors.len() as RawFd);
         let duplicate = |fd: BorrowedFd<'_>| {
             rustix::io::fcntl_dupfd_cloexec(fd, least).map_err(|error| ExecError::Fork(error.into()))
@@ -111,7 +110,7 @@ impl ExecRequest<'_> {
         // executed.
         let _ = rustix::process::setpgid(Some(pid), Some(pid));
         drop(write);
-        let Some(error) = read_report(&read) else { return Ok(pid.as_raw_nonzero().get()) };
+        let Some(error) = read_report(&read) else { return Ok(pid.into()) };
         let _ = rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty());
         Err(error)
     }
@@ -150,7 +149,7 @@ fn read_report(read: &OwnedFd) -> Option<ExecError> {
 /// The child borrows this process's memory, and this thread waits until the program runs, as in
 /// posix_spawn(3): no page is copied, however much memory this process has.
 #[cfg(target_os = "linux")]
-fn fork(child: &ChildExec<'_>) -> io::Result<Pid> {
+fn fork(child: &ChildExec<'_>) -> io::Result<rustix::process::Pid> {
     extern "C" fn run(child: *mut libc::c_void) -> libc::c_int {
         // SAFETY: the address is that of the `ChildExec` below; the thread that owns it sleeps.
         unsafe { &*child.cast::<ChildExec<'_>>() }.run()
@@ -164,22 +163,22 @@ fn fork(child: &ChildExec<'_>) -> io::Result<Pid> {
         let top = stack.as_mut_ptr().add(stack.capacity());
         libc::clone(run, top.cast(), flags, child.cast_mut().cast())
     };
-    Pid::from_raw(pid.max(0)).ok_or_else(io::Error::last_os_error)
+    rustix::process::Pid::from_raw(pid.max(0)).ok_or_else(io::Error::last_os_error)
 }
 
 #[cfg(not(target_os = "linux"))]
-fn fork(child: &ChildExec<'_>) -> io::Result<Pid> {
+fn fork(child: &ChildExec<'_>) -> io::Result<rustix::process::Pid> {
     // SAFETY: invariants 2 to 5.
     match unsafe { libc::fork() } {
         0 => child.run(),
-        pid => Pid::from_raw(pid.max(0)).ok_or_else(io::Error::last_os_error),
+        pid => rustix::process::Pid::from_raw(pid.max(0)).ok_or_else(io::Error::last_os_error),
     }
 }
 
 /// What the child does between the fork and the exec, and all memory that it needs for that.
 struct ChildExec<'a> {
     request: &'a ExecRequest<'a>,
-    parent: Pid,
+    parent: rustix::process::Pid,
     argv: Vec<*const c_char>,
     /// `/bin/sh FILE ARGS…`; the child fills in the file.
     script: Vec<Cell<*const c_char>>,

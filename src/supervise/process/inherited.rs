@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use crate::supervise::sys::pid::Pid;
 use crate::supervise::sys::procfs::{Identity, Process, children};
 
 static INHERITED_CHILDREN: OnceLock<Vec<Identity>> = OnceLock::new();
@@ -12,7 +13,7 @@ static INHERITED_CHILDREN: OnceLock<Vec<Identity>> = OnceLock::new();
 ///
 /// Call it at the start of `main`, before the program starts a process.
 pub fn remember_inherited_children() {
-    let own_children = children(std::process::id() as i32).unwrap_or_default();
+    let own_children = children(Pid::own()).unwrap_or_default();
     let read = own_children.into_iter().filter_map(Process::read);
     INHERITED_CHILDREN.get_or_init(|| read.map(|child| child.identity()).collect());
 }

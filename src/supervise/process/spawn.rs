@@ -18,6 +18,7 @@ use crate::supervise::event::ExitReport;
 use crate::supervise::output::{Capture, OutputPipe, OutputPipes, OutputStreams};
 use crate::supervise::sockets::{InheritedListener, ListenerUse, PassSocket};
 use crate::supervise::sys::fd::pipe;
+use crate::supervise::sys::pid::Pid;
 use crate::supervise::terminal::in_foreground;
 
 use super::exec::{ExecError, ExecRequest, OWN_PID};
@@ -169,7 +170,7 @@ impl SpawnRequest<'_> {
 /// A process that was started.
 #[derive(Debug)]
 pub(crate) struct ChildProcess {
-    pub(crate) pid: i32,
+    pub(crate) pid: Pid,
     /// Write end of its standard input, to be kept open so that the input does not end.
     pub(crate) stdin_writer: Option<OwnedFd>,
     /// Its captured output.
@@ -180,7 +181,7 @@ pub(crate) struct ChildProcess {
 
 /// Starts a program that may have been built a moment ago: a fork of another process may still have it open
 /// for writing.
-fn start_retrying_busy(request: &ExecRequest<'_>) -> Result<i32, ExecError> {
+fn start_retrying_busy(request: &ExecRequest<'_>) -> Result<Pid, ExecError> {
     let is_busy = |error: &io::Error| error.raw_os_error() == Some(libc::ETXTBSY);
     for _ in 0..MAX_BUSY_RETRIES {
         match request.start() {

@@ -11,12 +11,11 @@ use std::time::{Duration, Instant};
 
 use super::inherited::inherited_children;
 use crate::supervise::signal::Signal;
+use crate::supervise::sys::pid::Pid;
 use crate::supervise::sys::procfs::{
     Identity, Process, all_pids, children, descendants, is_main_thread, shows_this_process,
 };
-use crate::supervise::sys::signals::{
-    group_exists, group_of, kill_group, kill_process, may_signal, own_group,
-};
+use crate::supervise::sys::signals::{self, group_of, kill_group, kill_process, may_signal, own_group};
 use crate::supervise::sys::wait::{reap, some_zombie};
 
 /// Environment variable that every process of a tree inherits: `SUPERVISOR-TREE`.
@@ -29,10 +28,11 @@ const UNCLAIMED_ZOMBIE_DELAY: Duration = Duration::from_secs(2);
 const UNSEEN_ZOMBIE_DELAY: Duration = Duration::from_millis(50);
 /// Maximum number of scans for processes that a tree forks while it is being killed.
 const MAX_KILL_SCANS: u32 = 20;
-
 /// Number of scans in a row that must find no process before a tree counts as gone: a scan misses a process that
 /// forks and exits at the same moment.
 const QUIET_SCANS: u32 = 3;
+/// The first process of a PID namespace.
+const INIT: Pid = Pid::new(1);
 /// The tree of the processes that this process did not start. They are reaped, and never signalled.
 const INHERITED: TreeId = TreeId(0);
 
@@ -67,13 +67,13 @@ pub(crate) struct ProcessTrees {
     /// The name of the supervisor.
     pub(crate) supervisor: String,
     last: TreeId,
-    own_pid: i32,
+    own_pid: Pid,
     /// Orphans become children of this process.
     adopts: bool,
     /// Whether `/proc` shows processes. It may be missing, or show another PID namespace, whose pids would be
     /// other processes'.
     has_procfs: bool,
-    leaders: HashMap<i32, Leader>,
+    leaders: HashMap<Pid, Leader>,
     /// A leader was started by another thread than the main one.
     has_leader_of_other_thread: bool,
     /// When this process started: no older process can belong to a tree.
@@ -94,7 +94,7 @@ pub(crate) struct ProcessTrees {
 impl ProcessTrees {
     /// `supervisor` is a name that no other supervisor on this machine has.
     pub(crate) fn new(supervisor: String, subreaper: Subreaper) -> Self {
-        let own_pid = std::process::id() as i32;
+        let own_pid = Pid::own();
         let adopts = cfg!(target_os = "linux") && subreaper == Subreaper::Yes;
         let inherited = inherited_children().iter().filter(|_| adopts);
         Self {
@@ -126,7 +126,7 @@ impl ProcessTrees {
     }
 
     /// A tree has started with this child, on this thread.
-    pub(crate) fn add(&mut self, tree: TreeId, pid: i32) {
+    pub(crate) fn add(&mut self, tree: TreeId, pid: Pid) {
         self.has_leader_of_other_thread |= !is_main_thread();
         // A child that has ended is still there, as a zombie. Another process with its pid is no child.
         let leader = if self.has_procfs { Process::read(pid) } else { Some(Process::of_group(pid)) };
@@ -195,7 +195,7 @@ impl ProcessTrees {
 
     /// Sends signals to every process of a tree, one after another. Returns a process that runs as another user
     /// and therefore got none.
-    pub(crate) fn send(&mut self, tree: TreeId, signals: &[Signal]) -> Option<i32> {
+    pub(crate) fn send(&mut self, tree: TreeId, signals: &[Signal]) -> Option<Pid> {
         let members = self.members(tree);
         let leader = self.leader(tree);
         for signal in signals {
@@ -218,7 +218,7 @@ impl ProcessTrees {
 
     /// Kills a tree. Every process is stopped first, until a scan finds no new one: a fork in progress would
     /// escape otherwise. Returns a process that cannot be killed, because it runs as another user.
-    pub(crate) fn kill(&mut self, tree: TreeId) -> Option<i32> {
+    pub(crate) fn kill(&mut self, tree: TreeId) -> Option<Pid> {
         let mut stopped: HashSet<Identity> = HashSet::new();
         for _ in 0..MAX_KILL_SCANS {
             let mut fresh: Vec<_> = self.members(tree).iter().map(Process::identity).collect();
@@ -286,7 +286,7 @@ impl ProcessTrees {
             let identity = zombie.identity();
             if self.known.remove(&identity).is_some() {
                 reap(pid);
-            } else if self.own_pid == 1 {
+            } else if self.own_pid == INIT {
                 let since = before.get(&identity).copied().unwrap_or(now);
                 if now.saturating_duration_since(since) >= UNCLAIMED_ZOMBIE_DELAY {
                     reap(pid);
@@ -319,7 +319,7 @@ impl ProcessTrees {
     }
 
     /// The pid of a tree's leader; `None` if another process may have the pid now.
-    fn leader(&self, tree: TreeId) -> Option<i32> {
+    fn leader(&self, tree: TreeId) -> Option<Pid> {
         let (pid, leader) = self.leaders.iter().find(|(_, leader)| leader.tree == tree)?;
         if self.adopts && self.has_procfs {
             // It is a child that was not reaped, so that its pid stays in use.
@@ -330,19 +330,19 @@ impl ProcessTrees {
     }
 
     /// Reads a process, or without `/proc` the group with this number. `None` if there is none.
-    fn read(&self, pid: i32) -> Option<Process> {
+    fn read(&self, pid: Pid) -> Option<Process> {
         if self.has_procfs {
             return Process::read(pid);
         }
         // A group without processes has ended, and its number may soon be another group's.
-        group_exists(pid).then(|| Process::of_group(pid))
+        signals::group_exists(pid).then(|| Process::of_group(pid))
     }
 
     /// The living processes of all trees, even if the leader has ended.
     pub(crate) fn all_members(&mut self) -> Vec<(Process, TreeId)> {
         let candidates = self.candidates();
         let known = candidates.values().filter_map(|one| Some((one.pid, self.known_tree(one)?)));
-        let mut trees: HashMap<i32, TreeId> = known.collect();
+        let mut trees: HashMap<Pid, TreeId> = known.collect();
         // A child may come before its parent, so this goes on until a round adds nothing. Variables are read
         // only of processes that nothing else explains.
         let mut reads_variables = false;
@@ -379,7 +379,7 @@ impl ProcessTrees {
 
     /// Processes that may belong to a tree: the descendants of this process if it adopts orphans, else all
     /// younger processes. Without `/proc`, the groups of all leaders.
-    fn candidates(&self) -> HashMap<i32, Process> {
+    fn candidates(&self) -> HashMap<Pid, Process> {
         if !self.has_procfs {
             return self.leaders.keys().filter_map(|pid| Some((*pid, self.read(*pid)?))).collect();
         }
@@ -406,11 +406,11 @@ impl ProcessTrees {
     fn inherited_tree(
         &self,
         process: &Process,
-        trees: &HashMap<i32, TreeId>,
-        candidates: &HashMap<i32, Process>,
+        trees: &HashMap<Pid, TreeId>,
+        candidates: &HashMap<Pid, Process>,
     ) -> Option<TreeId> {
         // A head that is younger than the process is another process with the pid of the true head.
-        let headed_by = |pid: i32| {
+        let headed_by = |pid: Pid| {
             let head = candidates.get(&pid).filter(|head| head.start_time <= process.start_time)?;
             trees.get(&head.pid).copied()
         };
@@ -430,7 +430,7 @@ impl ProcessTrees {
             return None;
         }
         let Some(tag) = process.variable(TAG_VARIABLE) else {
-            let is_adopted = self.adopts && self.own_pid != 1 && process.parent == self.own_pid;
+            let is_adopted = self.adopts && self.own_pid != INIT && process.parent == self.own_pid;
             if !is_adopted || process.session != process.pid {
                 return None;
             }

@@ -9,6 +9,7 @@ use super::free_port::ephemeral_ports;
 use super::http::retry_delay;
 use super::proc_net::{any_waits_on, in_session_of, listening_paths, listening_sockets};
 use crate::supervise::command::Command;
+use crate::supervise::sys::pid::Pid;
 
 /// Delay before the first look for addresses, and between two looks.
 const FIRST_SEARCH_DELAY: Duration = Duration::from_millis(300);
@@ -35,8 +36,8 @@ const DOUBT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The process tree to probe.
 #[derive(Debug)]
 pub(crate) struct ProbeTarget<'a> {
-    pub(crate) leader: i32,
-    pub(crate) pids: &'a [i32],
+    pub(crate) leader: Pid,
+    pub(crate) pids: &'a [Pid],
     pub(crate) command: &'a Command,
     /// The addresses of the sockets that every generation inherits.
     pub(crate) shared: &'a [SocketAddr],
@@ -274,7 +275,7 @@ impl ListenHistory {
 }
 
 /// An address that these processes listen on, other than their own port and the shared ones.
-pub(crate) fn address_besides(pids: &[i32], port: Option<u16>, shared: &[SocketAddr]) -> Option<SocketAddr> {
+pub(crate) fn address_besides(pids: &[Pid], port: Option<u16>, shared: &[SocketAddr]) -> Option<SocketAddr> {
     let found = listening_sockets(pids);
     found
         .into_iter()
@@ -283,20 +284,20 @@ pub(crate) fn address_besides(pids: &[i32], port: Option<u16>, shared: &[SocketA
 }
 
 /// Whether these processes listen on a Unix socket.
-pub(crate) fn listens_on_path(pids: &[i32]) -> bool {
+pub(crate) fn listens_on_path(pids: &[Pid]) -> bool {
     !listening_paths(pids).is_empty()
 }
 
 /// Unix sockets on which the session of `leader` listens. A relative path counts from the leader's working directory;
 /// `@` begins an abstract name.
-pub(crate) fn listening_unix_sockets(leader: i32, pids: &[i32]) -> Vec<PathBuf> {
+pub(crate) fn listening_unix_sockets(leader: Pid, pids: &[Pid]) -> Vec<PathBuf> {
     let base = std::fs::read_link(format!("/proc/{leader}/cwd")).unwrap_or_default();
     let paths = listening_paths(&in_session_of(leader, pids)).into_iter();
     paths.map(|path| if path.starts_with('@') { path.into() } else { base.join(path) }).collect()
 }
 
 /// What these processes listen on, if none of it is this port.
-pub(crate) fn listening_besides(pids: &[i32], port: u16) -> Vec<String> {
+pub(crate) fn listening_besides(pids: &[Pid], port: u16) -> Vec<String> {
     let found = addresses(pids);
     if found.iter().any(|address| address.port() == port) {
         return Vec::new();
@@ -306,13 +307,13 @@ pub(crate) fn listening_besides(pids: &[i32], port: u16) -> Vec<String> {
 }
 
 /// Whether one of these processes listens on this port, and whether one waits for connections there.
-fn look_at_port(pids: &[i32], port: u16) -> (bool, bool) {
+fn look_at_port(pids: &[Pid], port: u16) -> (bool, bool) {
     let mut sockets = listening_sockets(pids);
     sockets.retain(|(address, _)| address.port() == port);
     (!sockets.is_empty(), sockets.iter().any(|(_, inode)| any_waits_on(pids, *inode)))
 }
 
-fn addresses(pids: &[i32]) -> Vec<SocketAddr> {
+fn addresses(pids: &[Pid]) -> Vec<SocketAddr> {
     listening_sockets(pids).into_iter().map(|(address, _)| to_connectable(address)).collect()
 }
 

@@ -6,6 +6,7 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::FileExt;
 
+use crate::supervise::sys::pid::Pid;
 use crate::supervise::sys::procfs::{Process, all_pids};
 
 /// State of a listening socket in `/proc/net/tcp`.
@@ -43,7 +44,7 @@ struct TcpSocket {
 }
 
 /// TCP sockets that these processes listen on: the address and the inode of each.
-pub(super) fn listening_sockets(pids: &[i32]) -> Vec<(SocketAddr, u64)> {
+pub(super) fn listening_sockets(pids: &[Pid]) -> Vec<(SocketAddr, u64)> {
     let inodes: HashSet<u64> = pids.iter().flat_map(|pid| open_sockets(*pid)).collect();
     if inodes.is_empty() {
         return Vec::new();
@@ -83,19 +84,19 @@ fn all_sockets() -> Vec<TcpSocket> {
 }
 
 /// The process that listens on this address, or on its port at all addresses: its pid and its command line.
-pub(super) fn process_listening_on(address: SocketAddr) -> Option<(i32, String)> {
+pub(super) fn process_listening_on(address: SocketAddr) -> Option<(Pid, String)> {
     let mut sockets = all_listening_sockets();
     sockets.retain(|(found, _)| {
         found.port() == address.port() && (found.ip() == address.ip() || found.ip().is_unspecified())
     });
     let inodes: Vec<u64> = sockets.into_iter().map(|(_, inode)| inode).collect();
-    let has_one = |pid: &i32| open_sockets(*pid).iter().any(|inode| inodes.contains(inode));
+    let has_one = |pid: &Pid| open_sockets(*pid).iter().any(|inode| inodes.contains(inode));
     let pid = all_pids().into_iter().find(has_one)?;
     Some((pid, Process::read(pid)?.command()))
 }
 
 /// Paths of the Unix sockets that these processes listen on.
-pub(super) fn listening_paths(pids: &[i32]) -> Vec<String> {
+pub(super) fn listening_paths(pids: &[Pid]) -> Vec<String> {
     let inodes: HashSet<u64> = pids.iter().flat_map(|pid| open_sockets(*pid)).collect();
     let table = fs::read_to_string("/proc/net/unix").unwrap_or_default();
     let listening = table.lines().filter_map(parse_unix_line).filter(|(_, inode)| inodes.contains(inode));
@@ -114,22 +115,22 @@ fn parse_unix_line(line: &str) -> Option<(&str, u64)> {
 }
 
 /// The processes that belong to the session of `leader`. A daemon has left it.
-pub(super) fn in_session_of(leader: i32, pids: &[i32]) -> Vec<i32> {
+pub(super) fn in_session_of(leader: Pid, pids: &[Pid]) -> Vec<Pid> {
     // `getsid` would do, but rustix asserts that a session has an id. It is 0 if the leader of the session
     // stands outside this PID namespace.
-    let session = |pid: i32| Process::read(pid).map(|process| process.session);
+    let session = |pid: Pid| Process::read(pid).map(|process| process.session);
     let wanted = session(leader);
     pids.iter().copied().filter(|pid| session(*pid) == wanted).collect()
 }
 
 /// Inodes of the sockets that a process has open.
-fn open_sockets(pid: i32) -> Vec<u64> {
+fn open_sockets(pid: Pid) -> Vec<u64> {
     let targets = open_files(pid).into_iter().map(|(_, target)| target);
     targets.filter_map(|target| target.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()).collect()
 }
 
 /// The descriptors of a process, and what the links in `/proc/PID/fd` say that they refer to.
-fn open_files(pid: i32) -> Vec<(i32, String)> {
+fn open_files(pid: Pid) -> Vec<(i32, String)> {
     let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else { return Vec::new() };
     let open_file = |entry: fs::DirEntry| {
         let target = fs::read_link(entry.path()).ok()?.into_os_string().into_string().ok()?;
@@ -166,11 +167,11 @@ fn parse_ip(text: &str) -> Option<IpAddr> {
 
 /// Whether one of these processes waits for connections on the socket with this inode: in an epoll set, or in
 /// a system call that blocks on it.
-pub(super) fn any_waits_on(pids: &[i32], inode: u64) -> bool {
+pub(super) fn any_waits_on(pids: &[Pid], inode: u64) -> bool {
     pids.iter().any(|pid| waits_on(*pid, inode))
 }
 
-fn waits_on(pid: i32, inode: u64) -> bool {
+fn waits_on(pid: Pid, inode: u64) -> bool {
     let files = open_files(pid);
     let numbers_of = |wanted: &str| -> Vec<i32> {
         files.iter().filter(|(_, target)| target == wanted).map(|(number, _)| *number).collect()
@@ -182,7 +183,7 @@ fn waits_on(pid: i32, inode: u64) -> bool {
 }
 
 /// Whether an epoll set has the socket. The kernel lists a member as `tfd: 3 … ino:INODE(hex)`.
-fn is_polled(pid: i32, epoll: i32, sockets: &[i32], inode: u64) -> bool {
+fn is_polled(pid: Pid, epoll: i32, sockets: &[i32], inode: u64) -> bool {
     let info = fs::read_to_string(format!("/proc/{pid}/fdinfo/{epoll}")).unwrap_or_default();
     info.lines().filter_map(|line| line.strip_prefix("tfd:")).any(|line| {
         let number = line.split_ascii_whitespace().next().and_then(|word| word.parse().ok());
@@ -194,7 +195,7 @@ fn is_polled(pid: i32, epoll: i32, sockets: &[i32], inode: u64) -> bool {
 }
 
 /// Whether a thread is blocked in a system call that waits for one of the descriptors.
-fn is_blocked(pid: i32, sockets: &[i32]) -> bool {
+fn is_blocked(pid: Pid, sockets: &[i32]) -> bool {
     let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return false };
     threads.flatten().any(|thread| {
         let call = fs::read_to_string(thread.path().join("syscall")).unwrap_or_default();
@@ -203,7 +204,7 @@ fn is_blocked(pid: i32, sockets: &[i32]) -> bool {
 }
 
 /// Reads bytes of a process's memory; `None` if this process may not.
-fn read_memory(pid: i32, at: u64, bytes: usize) -> Option<Vec<u8>> {
+fn read_memory(pid: Pid, at: u64, bytes: usize) -> Option<Vec<u8>> {
     let mut read = vec![0; bytes];
     fs::File::open(format!("/proc/{pid}/mem")).ok()?.read_exact_at(&mut read, at).ok()?;
     Some(read)

@@ -1,9 +1,10 @@
 //! Systems other than Linux do not tell where processes listen. There, a server is ready when its port accepts, or
 //! after some time if it inherits sockets.
 
+use crate::supervise::sys::pid::Pid;
 use std::net::SocketAddr;
 
-pub(super) fn listening_sockets(_pids: &[i32]) -> Vec<(SocketAddr, u64)> {
+pub(super) fn listening_sockets(_pids: &[Pid]) -> Vec<(SocketAddr, u64)> {
     Vec::new()
 }
 
@@ -15,18 +16,18 @@ pub(super) fn closing_ports() -> Vec<u16> {
     Vec::new()
 }
 
-pub(super) fn listening_paths(_pids: &[i32]) -> Vec<String> {
+pub(super) fn listening_paths(_pids: &[Pid]) -> Vec<String> {
     Vec::new()
 }
 
-pub(super) fn process_listening_on(_address: SocketAddr) -> Option<(i32, String)> {
+pub(super) fn process_listening_on(_address: SocketAddr) -> Option<(Pid, String)> {
     None
 }
 
-pub(super) fn in_session_of(_leader: i32, pids: &[i32]) -> Vec<i32> {
+pub(super) fn in_session_of(_leader: Pid, pids: &[Pid]) -> Vec<Pid> {
     pids.to_vec()
 }
 
-pub(super) fn any_waits_on(_pids: &[i32], _inode: u64) -> bool {
+pub(super) fn any_waits_on(_pids: &[Pid], _inode: u64) -> bool {
     false
 }

@@ -15,6 +15,7 @@ use crate::supervise::event::{
 use crate::supervise::options::{OnBusy, OnExit, Options, Port, StopScope};
 use crate::supervise::signal::Signal;
 use crate::supervise::sockets::{Endpoint, PassSocket};
+use crate::supervise::sys::pid::Pid;
 use crate::{GenerationId, Remedy};
 
 /// Delay before the first restart of a child that ended by itself. It doubles up to [`MAX_BACKOFF`].
@@ -55,7 +56,7 @@ pub(crate) enum Input {
     /// The leader of a generation has ended. Other processes of its tree may still run.
     LeaderExited { generation: GenerationId, report: ExitReport },
     /// A process of a generation or of its builds runs as another user, so it cannot be signalled.
-    SignalRefused { generation: GenerationId, pid: i32, user: String, command: String },
+    SignalRefused { generation: GenerationId, pid: Pid, user: String, command: String },
     /// The last process of a generation has ended.
     TreeGone { generation: GenerationId },
     /// A deadline may have passed.

@@ -17,6 +17,7 @@ use crate::supervise::event::{Event, ExitReport, Phase, ProcessExit, Request};
 use crate::supervise::options::{OnBusy, OnExit, OnLoop, Options, Port, StopScope};
 use crate::supervise::signal::Signal;
 use crate::supervise::sockets::{Endpoint, Listen};
+use crate::supervise::sys::pid::Pid;
 use crate::{GenerationId, Remedy};
 
 fn options(words: &str) -> Options {
@@ -115,7 +116,7 @@ fn input(words: &str, now: Instant) -> Input {
         "interrupted" => Input::LeaderExited { generation, report: report(ProcessExit::Signal(Signal::INT)) },
         "refused" => {
             let (user, command) = ("root".to_owned(), "sudo ./server".to_owned());
-            Input::SignalRefused { generation, pid: 100, user, command }
+            Input::SignalRefused { generation, pid: Pid::new(100), user, command }
         }
         "gone" => Input::TreeGone { generation },
         "time" => Input::TimePassed,

@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 pub(crate) mod fd;
+pub(crate) mod pid;
 pub(crate) mod procfs;
 pub(crate) mod signals;
 pub(crate) mod wait;

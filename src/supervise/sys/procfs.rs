@@ -2,6 +2,7 @@
 //!
 //! Every lookup costs as few system calls as possible, because it stands between a save and the new code.
 
+use crate::supervise::sys::pid::Pid;
 use std::collections::HashMap;
 use std::fs;
 use std::io::{self, Read as _};
@@ -20,15 +21,15 @@ const PID_LENGTH: usize = 32;
 const FILE_CAPACITY: usize = 8 << 10;
 
 /// A pid with the start time of its process: the pid alone may be used again.
-pub(crate) type Identity = (i32, u64);
+pub(crate) type Identity = (Pid, u64);
 
 /// One process, as `/proc/PID/stat` shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Process {
-    pub(crate) pid: i32,
-    pub(crate) parent: i32,
-    pub(crate) group: i32,
-    pub(crate) session: i32,
+    pub(crate) pid: Pid,
+    pub(crate) parent: Pid,
+    pub(crate) group: Pid,
+    pub(crate) session: Pid,
     threads: u32,
     /// When it started, in clock ticks since boot.
     pub(crate) start_time: u64,
@@ -40,14 +41,14 @@ pub(crate) struct Process {
 
 impl Process {
     /// Reads the process with this pid; `None` if there is none.
-    pub(crate) fn read(pid: i32) -> Option<Self> {
+    pub(crate) fn read(pid: Pid) -> Option<Self> {
         let mut buffer = [0; STAT_SIZE];
         let file = open(format!("/proc/{pid}/stat")).ok()?;
         let length = rustix::io::read(&file, &mut buffer).ok()?;
         Self::parse(pid, &buffer[..length])
     }
 
-    fn parse(pid: i32, stat: &[u8]) -> Option<Self> {
+    fn parse(pid: Pid, stat: &[u8]) -> Option<Self> {
         // The name stands in parentheses and may contain any byte, parentheses too.
         let rest = stat.get(stat.iter().rposition(|byte| *byte == b')')? + 2..)?;
         let mut fields = std::str::from_utf8(rest).ok()?.split_ascii_whitespace();
@@ -63,7 +64,7 @@ impl Process {
     }
 
     /// A process group, where `/proc` shows no processes. Its number is the pid of its leader.
-    pub(crate) fn of_group(group: i32) -> Self {
+    pub(crate) fn of_group(group: Pid) -> Self {
         Self { pid: group, group, threads: 1, is_alive: true, ..Self::default() }
     }
 
@@ -73,7 +74,7 @@ impl Process {
     }
 
     /// Its children; `None` if the kernel does not list them.
-    pub(crate) fn children(&self) -> Option<Vec<i32>> {
+    pub(crate) fn children(&self) -> Option<Vec<Pid>> {
         // A process that has ended has left its children to others.
         if !self.is_alive {
             return Some(Vec::new());
@@ -112,7 +113,7 @@ impl Process {
 }
 
 /// Name of the user that a process runs as, for messages.
-pub(crate) fn user_of(pid: i32) -> String {
+pub(crate) fn user_of(pid: Pid) -> String {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let ids = status.lines().find_map(|line| line.strip_prefix("Uid:"));
     let Some(id) = ids.and_then(|ids| ids.split_ascii_whitespace().next()) else {
@@ -127,12 +128,12 @@ pub(crate) fn user_of(pid: i32) -> String {
 /// Whether `/proc` is Linux's, and shows this process under its own pid: not if it belongs to another PID
 /// namespace.
 pub(crate) fn shows_this_process() -> bool {
-    let own_pid = std::process::id().to_string();
+    let own_pid = Pid::own().to_string();
     cfg!(target_os = "linux") && fs::read_link("/proc/self").is_ok_and(|shown| shown == Path::new(&own_pid))
 }
 
 /// Pids of all processes.
-pub(crate) fn all_pids() -> Vec<i32> {
+pub(crate) fn all_pids() -> Vec<Pid> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
@@ -141,7 +142,7 @@ pub(crate) fn all_pids() -> Vec<i32> {
 ///
 /// The kernel keeps a list for each thread, of the children that it started; the orphans are in the list of the
 /// main thread while that lives. So that list is enough if only the main thread has started children that matter.
-pub(crate) fn descendants(own_pid: i32, main_thread_only: bool) -> Option<HashMap<i32, Process>> {
+pub(crate) fn descendants(own_pid: Pid, main_thread_only: bool) -> Option<HashMap<Pid, Process>> {
     let (mut found, mut queue) = (HashMap::new(), Vec::new());
     if main_thread_only {
         add_children_of_thread(format!("/proc/self/task/{own_pid}"), &mut queue).ok()?;
@@ -167,7 +168,7 @@ pub(crate) fn is_main_thread() -> bool {
 }
 
 /// Children of one process, over all its threads; `None` if the kernel does not list them.
-pub(crate) fn children(pid: i32) -> Option<Vec<i32>> {
+pub(crate) fn children(pid: Pid) -> Option<Vec<Pid>> {
     let mut found = Vec::new();
     for task in fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten() {
         add_children_of_thread(task.path(), &mut found).ok()?;
@@ -176,7 +177,7 @@ pub(crate) fn children(pid: i32) -> Option<Vec<i32>> {
 }
 
 /// Adds the children of one thread, whose directory is `task`.
-fn add_children_of_thread(task: impl AsRef<Path>, found: &mut Vec<i32>) -> io::Result<()> {
+fn add_children_of_thread(task: impl AsRef<Path>, found: &mut Vec<Pid>) -> io::Result<()> {
     let (mut text, task) = (Vec::new(), task.as_ref());
     match read_pages(&task.join("children"), &mut text) {
         Ok(()) => {}
@@ -186,7 +187,7 @@ fn add_children_of_thread(task: impl AsRef<Path>, found: &mut Vec<i32>) -> io::R
         Err(error) => return Err(error),
     }
     let words = text.split(|byte| *byte == b' ');
-    found.extend(words.filter_map(|word| std::str::from_utf8(word).ok()?.parse::<i32>().ok()));
+    found.extend(words.filter_map(|word| std::str::from_utf8(word).ok()?.parse::<Pid>().ok()));
     Ok(())
 }
 

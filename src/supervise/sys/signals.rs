@@ -1,6 +1,7 @@
 //! Signals to processes and groups, signal masks of a thread, and the dispositions of this process.
 
 use crate::supervise::signal::Signal;
+use crate::supervise::sys::pid::Pid;
 
 /// Set of signals that a thread blocks.
 pub(crate) struct SignalMask(libc::sigset_t);
@@ -94,38 +95,38 @@ fn replace_action(signal: i32, new: Option<&libc::sigaction>) -> Option<libc::si
 }
 
 /// Process group of this process; 0 if its leader is outside of this process's PID namespace.
-pub(crate) fn own_group() -> i32 {
-    group_of(0)
+pub(crate) fn own_group() -> Pid {
+    group_of(Pid::new(0))
 }
 
 /// Process group of a process, or of this one for 0; -1 if there is no such process.
-pub(crate) fn group_of(pid: i32) -> i32 {
+pub(crate) fn group_of(pid: Pid) -> Pid {
     // SAFETY: plain system call. The wrapper of rustix does not accept the group 0.
-    unsafe { libc::getpgid(pid) }
+    Pid::new(unsafe { libc::getpgid(pid.number()) })
 }
 
 /// Sends a signal to one process, but never to init.
-pub(crate) fn kill_process(pid: i32, signal: Signal) {
-    if pid > 1 {
-        kill(pid, signal.number());
+pub(crate) fn kill_process(pid: Pid, signal: Signal) {
+    if pid.number() > 1 {
+        kill(pid.number(), signal.number());
     }
 }
 
 /// Whether this process may send a process signals. `false` if it runs as another user (`EPERM`).
-pub(crate) fn may_signal(pid: i32) -> bool {
-    kill(pid, 0) || std::io::Error::last_os_error().raw_os_error() != Some(libc::EPERM)
+pub(crate) fn may_signal(pid: Pid) -> bool {
+    kill(pid.number(), 0) || std::io::Error::last_os_error().raw_os_error() != Some(libc::EPERM)
 }
 
 /// Sends a signal to every process of a group, but never to init's.
-pub(crate) fn kill_group(group: i32, signal: Signal) {
-    if group > 1 {
-        kill(-group, signal.number());
+pub(crate) fn kill_group(group: Pid, signal: Signal) {
+    if group.number() > 1 {
+        kill(-group.number(), signal.number());
     }
 }
 
 /// Whether a group other than init's has a process; a zombie counts as one.
-pub(crate) fn group_exists(group: i32) -> bool {
-    group > 1 && kill(-group, 0)
+pub(crate) fn group_exists(group: Pid) -> bool {
+    group.number() > 1 && kill(-group.number(), 0)
 }
 
 /// Sends a signal to every process of this process's own group, this process included.
@@ -135,7 +136,7 @@ pub(crate) fn kill_own_group(signal: Signal) {
 
 /// Sends a signal to this process: not to this thread alone.
 pub(crate) fn kill_self(signal: Signal) {
-    kill(std::process::id() as i32, signal.number());
+    kill(Pid::own().number(), signal.number());
 }
 
 /// `kill(2)`. Returns `false` if no process is left that this process may signal.

@@ -3,12 +3,13 @@
 use std::io;
 use std::time::Duration;
 
-use rustix::process::{Pid, WaitId, WaitIdOptions};
+use rustix::process::{WaitId, WaitIdOptions};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 
 use crate::supervise::event::ProcessExit;
 use crate::supervise::signal::Signal;
+use crate::supervise::sys::pid::Pid;
 
 /// Delay after which an exit is looked for even without a signal: the signal is a help and no proof.
 const EXIT_POLL_DELAY: Duration = Duration::from_secs(1);
@@ -18,7 +19,7 @@ const EXIT_POLL_DELAY: Duration = Duration::from_secs(1);
 ///
 /// A system may have no pidfds: other systems than Linux, kernels before 5.3, gVisor, containers whose seccomp
 /// filter is old. `SIGCHLD` tells of exits there, which this process then handles.
-pub(crate) async fn wait_for_exit(pid: i32) -> io::Result<ProcessExit> {
+pub(crate) async fn wait_for_exit(pid: Pid) -> io::Result<ProcessExit> {
     let pid = valid_pid(pid)?;
     #[cfg(target_os = "linux")]
     match rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::NONBLOCK) {
@@ -44,13 +45,13 @@ pub(crate) async fn wait_for_exit(pid: i32) -> io::Result<ProcessExit> {
 }
 
 /// A pid as the system calls take it; an error for 0.
-fn valid_pid(pid: i32) -> io::Result<Pid> {
-    Pid::from_raw(pid.max(0)).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))
+fn valid_pid(pid: Pid) -> io::Result<rustix::process::Pid> {
+    pid.to_rustix().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))
 }
 
 /// How a child ended; `None` while it runs. It stays a zombie, so that no late signal can reach another
 /// process with its pid.
-fn peek_exit(pid: Pid) -> io::Result<Option<ProcessExit>> {
+fn peek_exit(pid: rustix::process::Pid) -> io::Result<Option<ProcessExit>> {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
     let Some(status) = rustix::process::waitid(WaitId::Pid(pid), options)? else { return Ok(None) };
     let number = status.terminating_signal();
@@ -72,27 +73,27 @@ pub(crate) fn adopt_orphans() -> io::Result<()> {
 }
 
 /// Takes the news that a signal has stopped a child; `None` if there is none.
-pub(crate) fn take_stop(pid: i32) -> Option<Signal> {
+pub(crate) fn take_stop(pid: Pid) -> Option<Signal> {
     let options = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG;
     let status = rustix::process::waitid(WaitId::Pid(valid_pid(pid).ok()?), options).ok().flatten()?;
     status.stopping_signal().and_then(Signal::from_number)
 }
 
 /// Takes the status of a child that has ended, and returns whether it has.
-pub(crate) fn reap(pid: i32) -> bool {
+pub(crate) fn reap(pid: Pid) -> bool {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
     let taken = |pid| rustix::process::waitid(WaitId::Pid(pid), options).ok().flatten();
     valid_pid(pid).ok().and_then(taken).is_some()
 }
 
 /// Pid of a child that has ended and was not reaped; `None` if there is none.
-pub(crate) fn some_zombie() -> Option<i32> {
+pub(crate) fn some_zombie() -> Option<Pid> {
     // SAFETY: the memory is initialised, and `waitid` writes nothing else. `WNOWAIT` leaves the status to its
     // owner.
     unsafe {
         let mut found: libc::siginfo_t = std::mem::zeroed();
         let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
         let is_found = libc::waitid(libc::P_ALL, 0, &mut found, options) == 0 && found.si_pid() > 0;
-        is_found.then(|| found.si_pid())
+        is_found.then(|| Pid::new(found.si_pid()))
     }
 }

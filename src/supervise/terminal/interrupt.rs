@@ -13,6 +13,7 @@ use tokio::io::unix::AsyncFd;
 use crate::supervise::event::ProcessExit;
 use crate::supervise::signal::Signal;
 use crate::supervise::sys::fd::wait_readable;
+use crate::supervise::sys::pid::Pid;
 use crate::supervise::sys::signals::kill_process;
 use crate::supervise::sys::wait::wait_for_exit;
 
@@ -22,7 +23,7 @@ const REACTION_TIME: Duration = Duration::from_secs(1);
 const SCRIPT: &str = "trap 'echo; exit' HUP QUIT TERM; read -r _; echo";
 
 /// Waits until a child has ended that has the terminal and leads its group. See [`wait_for_exit`].
-pub(crate) async fn wait_for_exit_on_terminal(pid: i32) -> io::Result<ProcessExit> {
+pub(crate) async fn wait_for_exit_on_terminal(pid: Pid) -> io::Result<ProcessExit> {
     let exit = wait_for_exit(pid);
     tokio::pin!(exit);
     let mut interrupted_at: Option<Instant> = None;
@@ -56,9 +57,9 @@ struct Witness {
 }
 
 impl Witness {
-    fn start(group: i32) -> io::Result<Self> {
+    fn start(group: Pid) -> io::Result<Self> {
         let mut command = Command::new("/bin/sh");
-        command.args(["-c", SCRIPT]).process_group(group).current_dir("/");
+        command.args(["-c", SCRIPT]).process_group(group.number()).current_dir("/");
         let mut process =
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
         let output = OwnedFd::from(process.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?);
@@ -82,7 +83,7 @@ impl Witness {
     /// Ends the witness. A SIGINT that it has got before counts, because the kernel delivers it first.
     async fn finish(&mut self) -> bool {
         drop(self.process.stdin.take());
-        kill_process(self.process.id() as i32, Signal::CONT);
+        kill_process(Pid::of_child(&self.process), Signal::CONT);
         self.ended().await
     }
 }

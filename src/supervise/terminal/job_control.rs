@@ -11,6 +11,7 @@ use rustix::termios::Termios;
 use crate::supervise::command::Stdin;
 use crate::supervise::poll_timer::PollTimer;
 use crate::supervise::signal::Signal;
+use crate::supervise::sys::pid::Pid;
 use crate::supervise::sys::signals::own_group;
 use crate::supervise::sys::wait::take_stop;
 
@@ -27,7 +28,7 @@ pub(crate) enum StopReason {
     /// The child waited for the terminal and has it now: it has to continue.
     GotTerminal,
     /// The child waits for the terminal and cannot have it: the user has to know, once.
-    NeedsTerminal { pid: i32, signal: Signal },
+    NeedsTerminal { pid: Pid, signal: Signal },
 }
 
 /// Whether the processes run or are stopped.
@@ -49,7 +50,7 @@ pub(crate) struct JobControl {
     /// A child may have the terminal.
     lends_terminal: bool,
     /// The child that has the terminal; it leads its group.
-    terminal_owner: Option<i32>,
+    terminal_owner: Option<Pid>,
     /// Modes of the terminal before the first child gets it.
     modes_before: Option<Termios>,
     /// Modes of a child that was stopped while it had the terminal.
@@ -71,12 +72,12 @@ impl JobControl {
     }
 
     /// A child was started as the foreground group of the terminal.
-    pub(crate) fn child_started_with_terminal(&mut self, pid: i32) {
+    pub(crate) fn child_started_with_terminal(&mut self, pid: Pid) {
         self.terminal_owner = Some(pid);
     }
 
     /// A child has ended: the terminal is restored if it had it.
-    pub(crate) fn child_ended(&mut self, pid: i32) {
+    pub(crate) fn child_ended(&mut self, pid: Pid) {
         if self.terminal_owner == Some(pid) {
             self.finish();
         }
@@ -122,7 +123,7 @@ impl JobControl {
     }
 
     /// All processes continue; the newest child gets the terminal if children may have it.
-    pub(crate) fn resume(&mut self, newest: Option<i32>) {
+    pub(crate) fn resume(&mut self, newest: Option<Pid>) {
         self.state = JobState::Running;
         if let Some(pid) = newest.filter(|_| self.lends_terminal) {
             self.give_terminal_to(pid);
@@ -130,14 +131,14 @@ impl JobControl {
     }
 
     /// Looks whether the terminal has stopped one of these children.
-    pub(crate) fn check_stops(&mut self, pids: &[i32]) -> Option<StopReason> {
+    pub(crate) fn check_stops(&mut self, pids: &[Pid]) -> Option<StopReason> {
         if !matches!(self.state, JobState::Running) {
             return None;
         }
         pids.iter().find_map(|pid| take_stop(*pid).and_then(|signal| self.judge(*pid, signal)))
     }
 
-    fn judge(&mut self, pid: i32, signal: Signal) -> Option<StopReason> {
+    fn judge(&mut self, pid: Pid, signal: Signal) -> Option<StopReason> {
         match signal {
             Signal::TSTP if self.has_terminal(pid) => {
                 // The shell takes the terminal now. The modes are kept until the child continues.
@@ -157,13 +158,13 @@ impl JobControl {
         }
     }
 
-    fn has_terminal(&self, pid: i32) -> bool {
+    fn has_terminal(&self, pid: Pid) -> bool {
         self.terminal_owner == Some(pid) && foreground_group() == Some(pid)
     }
 
     /// Gives the terminal to a child, if this process or one of its children has it. Returns whether the
     /// child has it now.
-    fn give_terminal_to(&mut self, pid: i32) -> bool {
+    fn give_terminal_to(&mut self, pid: Pid) -> bool {
         let Some(now) = foreground_group() else { return false };
         if now != own_group() && self.terminal_owner != Some(now) {
             return false;

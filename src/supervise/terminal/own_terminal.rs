@@ -4,10 +4,11 @@
 use std::io;
 use std::os::fd::AsFd;
 
-use rustix::process::{Pid, Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr, tcsetpgrp};
 
 use crate::supervise::signal::Signal;
+use crate::supervise::sys::pid::Pid;
 use crate::supervise::sys::signals::{self, kill_own_group, kill_self, own_group};
 
 /// Whether this process may read from the terminal on its standard input.
@@ -17,15 +18,14 @@ pub fn in_foreground() -> bool {
 }
 
 /// Foreground process group of the terminal; `None` if standard input is no terminal.
-pub(super) fn foreground_group() -> Option<i32> {
-    tcgetpgrp(io::stdin().as_fd()).ok().map(|group| group.as_raw_nonzero().get())
+pub(super) fn foreground_group() -> Option<Pid> {
+    tcgetpgrp(io::stdin().as_fd()).ok().map(Pid::from)
 }
 
 /// Makes a group the foreground group of the terminal. Returns whether that worked.
-pub(super) fn set_foreground_group(group: i32) -> bool {
+pub(super) fn set_foreground_group(group: Pid) -> bool {
     // The group may be 0 in a PID namespace.
-    Pid::from_raw(group)
-        .is_some_and(|group| from_background(|| tcsetpgrp(io::stdin().as_fd(), group).is_ok()))
+    group.to_rustix().is_some_and(|group| from_background(|| tcsetpgrp(io::stdin().as_fd(), group).is_ok()))
 }
 
 /// The modes of the terminal; `None` if standard input is no terminal.

@@ -9,7 +9,7 @@ fn another_process_with_the_pid_of_a_leader_that_has_ended_is_no_member() {
     let mut trees = ProcessTrees::new("supervisor".to_owned(), Subreaper::No);
     let tree = trees.new_tree();
     let mut other = std::process::Command::new("sleep").arg("60").process_group(0).spawn().unwrap();
-    let pid = other.id() as i32;
+    let pid = Pid::of_child(&other);
     trees.add(tree, pid);
     assert_eq!(trees.members(tree).len(), 1);
     // The process that had this pid before started at another time.
