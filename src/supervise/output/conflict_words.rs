@@ -78,6 +78,7 @@ const LOCK_PHRASES: &[&str] = &[
     "unable to lock",
     "directory is already locked",
     "lock * already held",
+    "lock * already being held",
     "lock * resource temporarily unavailable",
     "could not set lock on file",
     "conflicting lock",
@@ -89,12 +90,14 @@ const LOCK_PHRASES: &[&str] = &[
     "could not get lock",
     "failed to obtain node lock",
     "lockobtainfailed",
-    // Gradle; Terraform; Cargo; Python's filelock and portalocker; Erlang.
+    // Gradle; Terraform; Cargo; Python's filelock, portalocker and zc.lockfile; Erlang.
     "timeout waiting to lock",
     "acquiring the state lock",
     "waiting for file lock",
     "lock * could not be acquired",
     "alreadylocked",
+    "lockexception",
+    "couldn't lock",
     "in use by the other erlang node",
 ];
 
@@ -211,6 +214,9 @@ mod tests {
             "Failed to acquire Lockfile: LockBusy. Some(\"Failed to acquire index lock\")",
             "Another mongod instance is already running on the /app/data/db directory",
             "SqliteError: SQLITE_BUSY: database is busy",
+            "Error: Lock file is already being held",
+            "portalocker.exceptions.LockException: [Errno 11] Resource temporarily unavailable",
+            "zc.lockfile.LockError: Couldn't lock '/app/Data.fs.lock'",
         ] {
             assert_eq!(resource(line), Some(Resource::Lock), "{line}");
         }
