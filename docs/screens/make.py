@@ -28,7 +28,7 @@ class Terminal:
 
     def __init__(self, directory, arguments):
         environment = {"PATH": f"{DEVRUN.parent}:{os.environ['PATH']}", "HOME": str(directory.parent), "TERM": "xterm-256color",
-                       "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1", "COLUMNS": str(COLUMNS), "RUST_LOG": "warn"}
+                       "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1", "COLUMNS": str(COLUMNS), "RUST_LOG": "warn", "DEVRUN_NO_TITLE": "true"}
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             os.chdir(directory)
@@ -78,7 +78,7 @@ def wrapped(line):
     rows, row, width, colour = [], "", 0, ""
     for part in re.findall(r"\x1b\[[0-9;]*m|.", line):
         if len(part) > 1:
-            colour = part
+            colour = "" if part == "\x1b[0m" else colour + part
         elif width == COLUMNS:
             rows.append(row)
             row, width = colour, 0
@@ -139,8 +139,7 @@ with tempfile.TemporaryDirectory() as directory:
 
     command = "devrun --proxy 5870 -- ./portal --content src --document-time 2"
     terminal = Terminal(project, command.split())
-    terminal.read("open http")
-    terminal.read("ready")
+    terminal.read("ready in")
     # An edit so soon after a start is taken for one of many.
     time.sleep(2)
     download = subprocess.Popen(["curl", "-s", "-o", "/dev/null", "http://127.0.0.1:5870/api/tender/118/download"])
@@ -156,8 +155,8 @@ with tempfile.TemporaryDirectory() as directory:
 
     # The status line is there as long as something takes long: each picture is of a moment.
     (project / "build.sh").write_text("echo '   Compiling server v0.1.0'\nsleep 3\necho '    Finished in 3.0 s'\n")
-    command = ["devrun", "--build", "sh build.sh", "--proxy", "5870", "--", "./portal", "--content", "src", "--document-time", "6"]
-    shown = "devrun --build 'sh build.sh' --proxy 5870 -- ./portal --content src --document-time 6"
+    command = ["devrun", "--build", "sh build.sh", "--proxy", "5870", "--", "./portal", "--content", "src", "--document-time", "8"]
+    shown = "devrun --build 'sh build.sh' --proxy 5870 -- ./portal --content src --document-time 8"
     terminal = Terminal(project, command)
     terminal.read(r"building.*2\.\d s")
     draw("building", "the status line while a build runs", prompt(shown) + terminal.text)
@@ -180,7 +179,7 @@ with tempfile.TemporaryDirectory() as directory:
     terminal.read("goes on serving")
     time.sleep(3)
     source.write_text(text.replace('"edition": "3"', '"edition": "4"'))
-    terminal.read("ready in")
+    terminal.read("edition 4[^$]*ready in")
     terminal.stop()
     draw("crash", "an edit that does not start, and its mending", prompt(command) + terminal.text)
 

@@ -237,12 +237,9 @@ pub(super) fn extent(summary: &Summary) -> String {
     format!("{} in {}", count(summary.files, "file"), count(summary.directories, "directory"))
 }
 
-/// The responses in flight: `waiting for 2 responses, 1.2 MB sent, the oldest for 3.0 s: GET /poll (at most
-/// --drain-timeout)`.
-pub(super) fn in_flight(responses: usize, bytes: u64, oldest: &str, since: Option<Duration>) -> String {
-    let since = since.map(|since| format!(", the oldest for {}", time(since))).unwrap_or_default();
-    let (responses, sent) = (count(responses, "response"), size(bytes));
-    format!("waiting for {responses}, {sent} sent{since}: {oldest} (at most --drain-timeout)")
+/// The responses in flight: `waiting for 2 responses, 1.2 MB sent: GET /poll`.
+pub(super) fn in_flight(responses: usize, bytes: u64, oldest: &str) -> String {
+    format!("waiting for {}, {} sent: {oldest}", count(responses, "response"), size(bytes))
 }
 
 /// An event of the proxy.
@@ -255,7 +252,8 @@ pub(super) fn proxy_event(event_of_proxy: &proxy::Event) -> Record {
                 .set("bytes", *bytes)
                 .set("oldest", oldest.as_str())
                 .set("since_us", micros(*since));
-            Record::new(keys, Level::Info, in_flight(*responses, *bytes, oldest, Some(*since)))
+            let (waiting, since) = (in_flight(*responses, *bytes, oldest), time(*since));
+            Record::new(keys, Level::Info, format!("{waiting}, for {since} (at most --drain-timeout)"))
         }
         proxy::Event::Drained { generation } => Record::new(
             event("drained").set("generation", generation.number()),

@@ -213,7 +213,7 @@ impl Reporter {
             Event::Proxy(proxy::Event::InFlight { responses, bytes, oldest: request, since, .. }) => {
                 let oldest = now.checked_sub(*since).unwrap_or(now);
                 let since = self.waiting.as_ref().map_or(oldest, |(_, since)| *since);
-                self.waiting = Some((Wait::Other(in_flight(*responses, *bytes, request, None)), since));
+                self.waiting = Some((Wait::Other(in_flight(*responses, *bytes, request)), since));
                 return;
             }
             Event::Child(supervise::Event::Phase { generation, phase }) => match phase {
@@ -229,9 +229,7 @@ impl Reporter {
             _ => return,
         };
         self.waiting = text.map(|text| (Wait::Other(text), now));
-        if self.waiting.is_none() {
-            self.tick(now, terminal);
-        }
+        self.tick(now, terminal);
     }
 
     fn report(&self, record: Record, terminal: &mut Terminal) {

@@ -12,7 +12,7 @@ use devrun::supervise::OutputStreams;
 
 use super::error::{CliError, SourceSpan};
 use super::features::{Features, Link, Progress};
-use super::text::{ERROR, FAINT, HELP, WARNING, cut_end, escape_lines, styled};
+use super::text::{ERROR, FAINT, HELP, WARNING, cut_middle, escape_lines, styled};
 
 /// Moves the cursor to the start of the line and erases the line.
 const ERASE_LINE: &[u8] = b"\r\x1b[2K";
@@ -150,7 +150,7 @@ impl Terminal {
             return;
         }
         // The last column stays free, because some terminals begin a new line after it.
-        let line = cut_end(line, self.width().saturating_sub(1));
+        let line = cut_middle(line, self.width().saturating_sub(1));
         let line = render(styled(FAINT, line), self.err_color);
         match SHARED.get() {
             Some(shared) => shared.set_status(Some(line)),

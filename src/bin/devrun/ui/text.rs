@@ -94,14 +94,6 @@ fn is_unsafe(character: char) -> bool {
             | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// The text cut to a number of columns, with an ellipsis if it was longer.
-pub(crate) fn cut_end(text: &str, columns: usize) -> Cow<'_, str> {
-    if fitting(text.chars(), columns) == text.len() {
-        return Cow::Borrowed(text);
-    }
-    Cow::Owned(format!("{}…", &text[..fitting(text.chars(), columns.saturating_sub(1))]))
-}
-
 /// The text cut to a number of columns, with an ellipsis in its middle if it was longer.
 pub(crate) fn cut_middle(text: &str, columns: usize) -> Cow<'_, str> {
     if fitting(text.chars(), columns) == text.len() {
