@@ -83,12 +83,15 @@ fn ctrl_z_stops_the_whole_tree_and_fg_continues_it() {
     let devrun = parent(up[0]);
     for _ in 0..2 {
         shell.send("\x1a");
+        // The title is the shell's own again.
+        shell.expect("\x1b[23;2t");
         shell.expect("Stopped");
         for pid in up.iter().chain([&devrun]) {
             wait_for_state("everybody has stopped", *pid, &[Some('T')]);
         }
         assert_eq!(shell.modes(), (true, true));
         shell.run("fg");
+        shell.expect("\x1b]2;devrun: ");
         for pid in &up {
             wait_for_state("everybody goes on", *pid, &[Some('S')]);
         }

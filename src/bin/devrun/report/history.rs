@@ -395,7 +395,7 @@ impl History {
         let is_success = was_ready
             && matches!(report.ended, ProcessExit::Status(0) | ProcessExit::Interrupted(0))
             && report.message.is_none();
-        // A server that was ready has restarted, whatever comes later. Any other command is judged by its end.
+        // The restart of a server ends when it is ready, that of any other command when the command ends.
         let has_failed = !(is_success || was_ready && self.has_server);
         self.restarts.outcome(generation, &end_sentence(report, "", None), has_failed);
         let keys = event("crashed")

@@ -120,6 +120,11 @@ impl Reporter {
             (event("resumed"), "resumed")
         };
         self.report(Record::new(keys, Level::Info, line), terminal);
+        self.refresh(now, terminal);
+    }
+
+    /// Shows the title and the status line, also after they were taken back for a while.
+    pub(crate) fn refresh(&mut self, now: Instant, terminal: &mut Terminal) {
         self.show_title(terminal);
         self.tick(now, terminal);
     }
@@ -141,8 +146,7 @@ impl Reporter {
         self.report(Record::new(keys, Level::Info, line), terminal);
     }
 
-    /// Shows the title of the terminal, also after it was restored for a while.
-    pub(crate) fn show_title(&self, terminal: &mut Terminal) {
+    fn show_title(&self, terminal: &mut Terminal) {
         if self.has_title {
             self.title.show(self.is_paused, terminal);
         } else {
@@ -192,7 +196,8 @@ impl Reporter {
         }
     }
 
-    /// Whether responses in flight get a line: not beside the status line, and in a log for people only now and then.
+    /// Whether responses in flight get a line. The status line shows them already, and a log for people names them at
+    /// [`IN_FLIGHT_LINES`] only.
     fn reports_in_flight(&mut self, now: Instant) -> bool {
         if self.json || self.needs_ticks() {
             return self.json;

@@ -22,7 +22,7 @@ struct Restart {
     due_at: Instant,
     generation: u64,
     cause: String,
-    /// What has become of the generation; empty before it is ready or ends.
+    /// How the generation went on; empty until it is ready or ends.
     outcome: String,
     has_failed: bool,
 }

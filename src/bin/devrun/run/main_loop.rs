@@ -312,7 +312,7 @@ impl<'a> MainLoop<'a> {
         } else {
             tty::stop_group()
         }
-        self.reporter.show_title(self.terminal);
+        self.reporter.refresh(Instant::now(), self.terminal);
     }
 
     fn stop_by_signal(&mut self, signal: Signal) {
