@@ -41,6 +41,8 @@
 //! `Options::with_proxy` (feature `proxy`) adds a port that stays open across restarts. In the package, `examples/` has a
 //! program for a whole session and one for each module, and `docs/guide.md` explains rules, restarts and the proxy.
 //!
+//! With the feature `serde`, an [`Event`] serializes as an object with the keys of `docs/reference/events.md`.
+//!
 //! # When your program ends
 //!
 //! | your program | the command |

@@ -12,7 +12,13 @@
 #[allow(clippy::module_inception, reason = "the file is named for its type")]
 mod session;
 mod task;
+#[cfg(feature = "serde")]
+mod event_json;
+#[cfg(feature = "serde")]
+mod json_names;
 #[cfg(feature = "proxy")]
 mod routing;
 
+#[cfg(feature = "serde")]
+pub use event_json::EventJson;
 pub use session::{Error, Event, Handle, Options, Session};

@@ -191,6 +191,28 @@ pub enum Event {
     Ended(SupervisorExit),
 }
 
+#[cfg(feature = "serde")]
+impl Event {
+    /// The event as a JSON object, with absolute paths.
+    ///
+    /// ```
+    /// let event = devrun::Event::Ended(devrun::supervise::SupervisorExit::Asked);
+    /// assert_eq!(serde_json::to_string(&event.json())?, r#"{"event":"ended"}"#);
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    #[must_use]
+    pub fn json(&self) -> super::EventJson<'_> {
+        super::EventJson::new(self)
+    }
+}
+
+#[cfg(feature = "serde")]
+impl serde::Serialize for Event {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.json().serialize(serializer)
+    }
+}
+
 /// Why a session cannot start. Its text completes a sentence that begins with "failed to".
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -226,7 +226,8 @@ fn the_public_api_is_the_listed_one() {
 
 #[test]
 fn no_signature_names_a_type_of_another_crate() {
-    let ours = ["std", "core", "crate", "super", "self"];
+    // The feature `serde` exists for that crate's traits.
+    let ours = ["std", "core", "crate", "super", "self", "serde"];
     let mut count = 0;
     for (file, item) in modules().iter().flat_map(|(_, exports)| shown(exports)) {
         let text = read(&file);

@@ -6,12 +6,12 @@ use std::collections::BTreeSet;
 #[test]
 fn the_page_names_every_event_and_no_other() {
     let page = include_str!("../../../docs/reference/events.md");
-    let sources = [
+    let own = [
         include_str!("../../../src/bin/devrun/report/history.rs"),
-        include_str!("../../../src/bin/devrun/report/record.rs"),
         include_str!("../../../src/bin/devrun/report/reporter.rs"),
     ]
     .concat();
+    let library = include_str!("../../../src/session/event_json.rs");
     let documented: BTreeSet<&str> = page
         .lines()
         .filter(|line| line.starts_with("| `"))
@@ -19,10 +19,27 @@ fn the_page_names_every_event_and_no_other() {
         .map(|name| name.trim().trim_matches('`'))
         .filter(|name| !["v", "time", "event"].contains(name))
         .collect();
-    let written: BTreeSet<&str> = ["event(\"", "keys(\""]
-        .into_iter()
-        .flat_map(|call| sources.split(call).skip(1))
-        .map(|rest| rest.split('"').next().unwrap())
-        .collect();
+    // `    RulesReloaded {` in the enum of the keys is the event `rules-reloaded`.
+    let variants = library.split("enum Keys").nth(1).unwrap().split("\n}").next().unwrap().lines();
+    let variants = variants.filter_map(|line| line.strip_prefix("    "));
+    let variants = variants.filter(|line| line.starts_with(|letter: char| letter.is_ascii_uppercase()));
+    let mut written: BTreeSet<String> = variants.map(kebab_case).collect();
+    // The program replaces the first by `summary`, and reports the second only to its terminal.
+    assert!(written.remove("ended") && written.remove("suspended"));
+    written.extend(own.split("event(\"").skip(1).map(|rest| rest.split('"').next().unwrap().to_owned()));
+    written.extend(["paused", "resumed"].map(str::to_owned));
+    let documented: BTreeSet<String> = documented.into_iter().map(str::to_owned).collect();
     assert_eq!(documented, written);
+}
+
+/// `RulesReloaded {` as `rules-reloaded`, and `Building(…)` as `building`.
+fn kebab_case(variant: &str) -> String {
+    let mut kebab = String::new();
+    for letter in variant.chars().take_while(char::is_ascii_alphabetic) {
+        if letter.is_ascii_uppercase() && !kebab.is_empty() {
+            kebab.push('-');
+        }
+        kebab.push(letter.to_ascii_lowercase());
+    }
+    kebab
 }

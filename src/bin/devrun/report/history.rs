@@ -10,15 +10,15 @@ use devrun::change::Batch;
 use devrun::rules::Defect;
 use devrun::session::{Event, Options};
 use devrun::supervise::{ExitReport, InnerReloader, Phase, Port, ProcessExit};
-use devrun::watch::{Mode, RootReport, Stats, Summary};
+use devrun::watch::{Mode, Stats, Summary};
 use devrun::{proxy, supervise, watch};
 
 use super::command_name::CommandName;
 use super::downtime::Downtime;
 use super::paths::{enumerate, file_links};
 use super::record::{
-    Level, Record, defect_reason, end_keys, end_sentence, event, extent, micros, mode, proxy_event,
-    reloader_inside, takes_turns, url_links, urls, why,
+    Level, Record, defect_reason, end_sentence, event, extent, micros, mode, proxy_event, reloader_inside,
+    takes_turns, url_links, urls, why,
 };
 use super::restarts::Restarts;
 use crate::config::shown_endpoint;
@@ -83,6 +83,11 @@ impl History {
         self.has_server
     }
 
+    /// The directory that paths are relative to.
+    pub(super) fn base(&self) -> &Path {
+        &self.base
+    }
+
     /// The name of COMMAND in messages.
     pub(super) fn command_name(&self) -> &str {
         self.command.short()
@@ -124,21 +129,7 @@ impl History {
                 each.collect::<Vec<_>>().join("; ")
             }
         };
-        let keys = event("watching")
-            .set("files", summary.files)
-            .set("directories", summary.directories)
-            .set("watches", summary.watches)
-            .list("roots", summary.roots.iter().map(|root| self.root_keys(root)));
-        Record::new(keys, Level::Info, format!("watching {} ({modes})", extent(summary)))
-    }
-
-    fn root_keys(&self, root: &RootReport) -> Object {
-        Object::default()
-            .bytes("path", self.relative(&root.path))
-            .set("mode", root.mode.as_str())
-            .set("why", why(&root.why))
-            .set("files", root.files)
-            .set("directories", root.directories)
+        Record::new(Level::Info, format!("watching {} ({modes})", extent(summary)))
     }
 
     fn watch_event(&mut self, event_of_watch: &watch::Event) -> Record {
@@ -151,15 +142,13 @@ impl History {
                 let method = if root.mode == Mode::Stat { "scanning" } else { "events" };
                 let line =
                     format!("{} is now watched by {method} ({})", self.name(&root.path), why(&root.why));
-                Record::new(event("mode-changed").object("root", self.root_keys(root)), Level::Warning, line)
+                Record::new(Level::Warning, line)
             }
             watch::Event::WaitingForGit { marker } => {
                 let line = format!("git is running ({}): the restart waits for it", self.name(marker));
-                let keys = event("waiting-for-git").bytes("marker", self.relative(marker));
-                Record::new(keys, Level::Info, line)
+                Record::new(Level::Info, line)
             }
             watch::Event::Rescanned { files, took } => Record::new(
-                event("rescanned").set("files", *files).set("took_us", micros(*took)),
                 Level::Info,
                 format!(
                     "the kernel dropped events: compared {} again in {}, so that no change is lost",
@@ -175,9 +164,6 @@ impl History {
     fn changed(&mut self, batch: &Batch) -> Record {
         self.batches += 1;
         self.changes += batch.changes.len() as u64;
-        let changes = batch.changes.iter().map(|change| {
-            Object::default().bytes("path", self.relative(&change.path)).set("kind", change.kind.as_str())
-        });
         // `a.py and b.py changed, c.py removed`
         let mut links = Vec::new();
         let parts = ["changed", "created", "removed"].into_iter().filter_map(|kind| {
@@ -187,24 +173,11 @@ impl History {
             (!paths.is_empty()).then(|| format!("{} {kind}", enumerate(&paths)))
         });
         let line = parts.collect::<Vec<_>>().join(", ");
-        Record::new(event("changed").list("changes", changes), Level::Info, line).with_links(links)
+        Record::new(Level::Info, line).with_links(links)
     }
 
     fn rules_reloaded(&self, files: &[PathBuf], defects: &[Defect], summary: &Summary) -> Record {
         let files: Vec<_> = files.iter().map(|file| self.relative(file)).collect();
-        let defect_keys = |defect: &Defect| {
-            Object::default()
-                .bytes("file", defect.source.as_ref().map(|file| self.relative(file)))
-                .set("line", defect.line)
-                .set("column", defect.column)
-                .bytes("text", ByteString::new(defect.text.clone()))
-                .set("reason", defect_reason(defect))
-        };
-        let keys = event("rules-reloaded")
-            .byte_list("files", &files)
-            .list("defects", defects.iter().map(defect_keys))
-            .set("watched_files", summary.files)
-            .set("watched_directories", summary.directories);
         let line = format!("{} changed, rules reloaded: watching {}", enumerate(&files), extent(summary));
         // `.watchignore:3:1: [z-a]: this can never match: …`
         let warning = |defect: &Defect| {
@@ -212,15 +185,13 @@ impl History {
             let (text, reason) = (escape_bytes(&defect.text), defect_reason(defect));
             format!("{file}:{}:{}: {text}: {reason}", defect.line, defect.column)
         };
-        let record = Record::new(keys, Level::Info, line).with_links(file_links(&files, &self.base));
+        let record = Record::new(Level::Info, line).with_links(file_links(&files, &self.base));
         defects.iter().fold(record, |record, defect| record.and(Level::Warning, warning(defect)))
     }
 
     fn listening(&mut self, addresses: &[SocketAddr]) -> Record {
         self.address = urls(addresses);
-        let texts: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-        let keys = event("listening").set("addresses", texts);
-        Record::new(keys, Level::Info, format!("listening on {}", self.address))
+        Record::new(Level::Info, format!("listening on {}", self.address))
             .with_links(url_links(&self.address))
     }
 
@@ -232,11 +203,9 @@ impl History {
             supervise::Event::Blocked { pid, command, waited } => {
                 let line =
                     format!("process {pid} (`{command}`) did not end within {}: killing it", time(*waited));
-                let keys = event("blocked").set("pid", *pid).set("command", command.as_str());
-                Record::new(keys.set("waited_us", micros(*waited)), Level::Warning, line)
+                Record::new(Level::Warning, line)
             }
             supervise::Event::Waiting { backoff } => Record::new(
-                event("waiting").set("backoff_us", backoff.map(micros)),
                 Level::Info,
                 backoff.map_or("waiting for a change".to_owned(), |delay| {
                     format!("restarting in {}", time(delay))
@@ -246,10 +215,7 @@ impl History {
                 self.restart_loop(path, directory.as_deref(), *times)
             }
             supervise::Event::ReloaderInside(reloader) => return self.reloader_inside(*reloader),
-            supervise::Event::ListensElsewhere { generation, endpoint } => Record::new(
-                event("listens-elsewhere")
-                    .set("generation", generation.number())
-                    .set("address", endpoint.to_string()),
+            supervise::Event::ListensElsewhere { endpoint, .. } => Record::new(
                 Level::Warning,
                 format!(
                     "the server listens on {}, which only one generation can use: generations take turns; \
@@ -288,13 +254,9 @@ impl History {
              the restart is delayed (0.3 s, doubling up to 30 s)",
             place.escaped()
         );
-        let keys = event("loop")
-            .bytes("path", place)
-            .set("directory", directory.is_some())
-            .set("times", times)
-            .set("rule", rule.as_str());
-        Record::new(keys, Level::Warning, line)
+        Record::new(Level::Warning, line)
             .and(Level::Warning, format!("to ignore it, add this line to .watchignore: {rule}"))
+            .with_keys(Object::default().set("rule", rule))
     }
 
     fn restarting(&mut self, generation: u64, because: Option<&Batch>, now: Instant) -> Record {
@@ -303,35 +265,32 @@ impl History {
         let paths: Vec<_> = changes.iter().map(|change| self.relative(&change.path)).collect();
         let cause = if paths.is_empty() { "as requested".to_owned() } else { enumerate(&paths) };
         self.restarts.begin(generation, cause.clone(), now);
-        let keys = event("restarting").set("generation", generation).byte_list("because", &paths);
-        Record::new(keys, Level::Detail, format!("generation {generation} is due: {cause}"))
+        Record::new(Level::Detail, format!("generation {generation} is due: {cause}"))
     }
 
     fn phase(&mut self, generation: u64, phase: &Phase, now: Instant) -> Option<Record> {
-        let keys = |name| event(name).set("generation", generation);
         Some(match phase {
-            Phase::Building => Record::new(keys("building"), Level::Info, "building"),
+            Phase::Building => Record::new(Level::Info, "building"),
             Phase::BuildFailed(report) => {
                 let serving = self.downtime.serving();
                 let line = end_sentence(report, "the build", serving);
                 self.restarts.outcome(generation, &end_sentence(report, "the build", None), true);
-                let keys = keys("build-failed").object("end", end_keys(report)).set("serving", serving);
-                Record::new(keys, Level::Error, line)
+                Record::new(Level::Error, line).with_keys(Object::default().set("serving", serving))
             }
             Phase::Starting { pid } => self.starting(generation, *pid, now),
             Phase::Ready { address } => self.ready(generation, *address, now),
             Phase::Draining => {
                 let line = format!("generation {generation} finishes its requests");
-                Record::new(keys("draining"), Level::Detail, line)
+                Record::new(Level::Detail, line)
             }
             Phase::Stopping => {
                 self.stopped(generation, now);
-                Record::new(keys("stopping"), Level::Detail, format!("stopping generation {generation}"))
+                Record::new(Level::Detail, format!("stopping generation {generation}"))
             }
             Phase::Stopped => {
                 self.stopped(generation, now);
-                let keys = keys("stopped").set("changed_to_stop_us", self.since_cause(now).map(micros));
-                Record::new(keys, Level::Detail, format!("generation {generation} has ended"))
+                let keys = Object::default().set("changed_to_stop_us", self.since_cause(now).map(micros));
+                Record::new(Level::Detail, format!("generation {generation} has ended")).with_keys(keys)
             }
             Phase::Exited(report) => self.crashed(generation, report, true, now),
             Phase::Failed(report) => self.crashed(generation, report, false, now),
@@ -350,8 +309,8 @@ impl History {
                 format!("started generation {generation} (pid {pid}) {since} after the change"),
             ),
         };
-        let keys = event("started").set("generation", generation).set("pid", pid).set("command", command);
-        Record::new(keys.set("changed_to_start_us", since_cause.map(micros)), level, line)
+        let keys = Object::default().set("command", command);
+        Record::new(level, line).with_keys(keys.set("changed_to_start_us", since_cause.map(micros)))
     }
 
     fn ready(&mut self, generation: u64, address: Option<SocketAddr>, now: Instant) -> Record {
@@ -371,13 +330,14 @@ impl History {
         if self.has_server && !self.address.is_empty() {
             line = format!("{line}: {}", self.address);
         }
-        let keys = event("ready")
-            .set("generation", generation)
-            .set("address", address.map(|address| address.to_string()))
+        let keys = Object::default()
             .set("start_to_ready_us", micros(since_start))
             .set("changed_to_ready_us", since_cause.map(micros));
         let upstream = address.map(|address| format!("upstream {address}")).unwrap_or_default();
-        Record::new(keys, Level::Detail, upstream).and(level, line).with_links(url_links(&self.address))
+        Record::new(Level::Detail, upstream)
+            .and(level, line)
+            .with_keys(keys)
+            .with_links(url_links(&self.address))
     }
 
     fn stopped(&mut self, generation: u64, now: Instant) {
@@ -398,13 +358,9 @@ impl History {
         // The restart of a server ends when it is ready, that of any other command when the command ends.
         let has_failed = !(is_success || was_ready && self.has_server);
         self.restarts.outcome(generation, &end_sentence(report, "", None), has_failed);
-        let keys = event("crashed")
-            .set("generation", generation)
-            .object("end", end_keys(report))
-            .set("serving", serving)
-            .set("was_ready", was_ready);
         let line = end_sentence(report, &subject, serving);
-        Record::new(keys, if is_success { Level::Info } else { Level::Error }, line)
+        Record::new(if is_success { Level::Info } else { Level::Error }, line)
+            .with_keys(Object::default().set("serving", serving))
     }
 
     fn summary(&self, now: Instant) -> Record {
@@ -432,7 +388,7 @@ impl History {
         if micros(down) > 0 {
             line = format!("{line}, down for {}", time(down));
         }
-        Record::new(keys, Level::Info, line)
+        Record::new(Level::Info, line).with_keys(keys)
     }
 
     fn since_cause(&self, now: Instant) -> Option<Duration> {

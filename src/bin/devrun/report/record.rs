@@ -5,9 +5,11 @@ use std::time::{Duration, SystemTime};
 
 use anstyle::Style;
 use devrun::rules::{Defect, DefectKind};
-use devrun::supervise::{ExitReport, InnerReloader, ProcessExit, ReloadEffect};
+use devrun::session::EventJson;
+use devrun::supervise::{ExitReport, InnerReloader, ReloadEffect};
 use devrun::watch::{RootReport, Summary, Why};
 use devrun::{GenerationId, proxy};
+use serde::Serialize;
 
 use crate::config::OutputSettings;
 use crate::ui::{
@@ -57,9 +59,8 @@ impl Level {
     }
 }
 
-/// The report on one event: the keys of its JSON object (docs/reference/events.md), and short lines for people.
-///
-/// In JSON, paths are relative to the working directory, and durations are in microseconds.
+/// The report on one event: short lines for people, and the keys of its JSON object (docs/reference/events.md) that only
+/// the program knows.
 pub(super) struct Record {
     keys: Object,
     /// Lines without colour and without escaping.
@@ -70,14 +71,19 @@ pub(super) struct Record {
 
 impl Record {
     /// A record with one line, or with none if the line is empty.
-    pub(super) fn new(keys: Object, level: Level, line: impl Into<String>) -> Self {
-        Self { keys, lines: Vec::new(), links: Vec::new() }.and(level, line)
+    pub(super) fn new(level: Level, line: impl Into<String>) -> Self {
+        Self { keys: Object::default(), lines: Vec::new(), links: Vec::new() }.and(level, line)
     }
 
     /// A warning; the remedy may be empty.
     pub(super) fn warning(message: &str, remedy: &str) -> Self {
-        let keys = event("warning").set("message", message).set("remedy", remedy);
-        Self::new(keys, Level::Warning, message).and(Level::Warning, remedy)
+        Self::new(Level::Warning, message).and(Level::Warning, remedy)
+    }
+
+    /// Adds keys that the event itself does not have.
+    pub(super) fn with_keys(mut self, keys: Object) -> Self {
+        self.keys = keys;
+        self
     }
 
     /// Adds a line, unless it is empty.
@@ -111,13 +117,24 @@ impl Record {
 
     /// The record as one line of JSON: `{"v":1,"time":"…","event":"changed",…}`. The time is UTC in the form of
     /// RFC 3339, with microseconds.
-    pub(super) fn into_json(self, time: SystemTime) -> Object {
+    pub(super) fn into_json(self, event: Option<EventJson<'_>>, time: SystemTime) -> String {
         let time = humantime::format_rfc3339_micros(time).to_string();
-        Object::default().set("v", VERSION).set("time", time).extend(self.keys)
+        let line = JsonLine { v: VERSION, time, event, keys: self.keys };
+        serde_json::to_string(&line).unwrap_or_default()
     }
 }
 
-/// The first key of a record: the name of the event.
+#[derive(Serialize)]
+struct JsonLine<'a> {
+    v: u32,
+    time: String,
+    #[serde(flatten)]
+    event: Option<EventJson<'a>>,
+    #[serde(flatten)]
+    keys: Object,
+}
+
+/// The first key of an event of the program itself: its name.
 pub(super) fn event(name: &'static str) -> Object {
     Object::default().set("event", name)
 }
@@ -125,24 +142,6 @@ pub(super) fn event(name: &'static str) -> Object {
 /// Whole microseconds of a duration.
 pub(super) fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
-}
-
-/// How a process ended, for JSON.
-pub(super) fn end_keys(report: &ExitReport) -> Object {
-    let keys = Object::default().set("how", report.ended.to_string());
-    let keys = match report.ended {
-        ProcessExit::Status(status) | ProcessExit::Interrupted(status) | ProcessExit::NotStarted(status) => {
-            keys.set("status", status)
-        }
-        ProcessExit::Signal(signal) => keys.set("signal", signal.to_string()),
-        _ => keys,
-    };
-    let keys = keys.set("ran_us", micros(report.ran));
-    match (end_message(report), worded(&report.remedy)) {
-        (Some(message), _) => keys.set("message", message),
-        (None, remedy) if remedy.is_empty() => keys,
-        (None, remedy) => keys.set("remedy", remedy),
-    }
 }
 
 /// The message of the report. Without one: `SUBJECT exited with status 1 after 2.0 s`.
@@ -173,11 +172,6 @@ pub(super) fn takes_turns(
     address: Option<SocketAddr>,
     words: &str,
 ) -> Record {
-    let keys = event("takes-turns")
-        .set("generation", generation.number())
-        .set("holder", holder.number())
-        .set("address", address.map(|address| address.to_string()))
-        .set("words", words);
     let (has, own) = match address {
         Some(address) => (format!(", which has {address}"), "a port of its own"),
         None => (String::new(), "a lock or a file of its own"),
@@ -186,7 +180,7 @@ pub(super) fn takes_turns(
         "generation {generation} cannot run beside generation {holder}{has} (`{words}`): generations take turns \
          from now on, as with --no-overlap; they overlap only if each has {own}"
     );
-    Record::new(keys, Level::Warning, line)
+    Record::new(Level::Warning, line)
 }
 
 /// The reason why a rule line has no effect.
@@ -198,7 +192,7 @@ pub(super) fn defect_reason(defect: &Defect) -> String {
     }
 }
 
-/// The reason for the mode of a root, for JSON: `asked`, `local`, `missing`, `no-events: nfs`, `limit: …`.
+/// The reason for the mode of a root: `asked`, `local`, `missing`, `no-events: nfs`, `limit: …`.
 pub(super) fn why(why: &Why) -> String {
     match why {
         Why::Asked => "asked".to_owned(),
@@ -245,26 +239,16 @@ pub(super) fn in_flight(responses: usize, bytes: u64, oldest: &str) -> String {
 /// An event of the proxy.
 pub(super) fn proxy_event(event_of_proxy: &proxy::Event) -> Record {
     match event_of_proxy {
-        proxy::Event::InFlight { generation, responses, bytes, oldest, since } => {
-            let keys = event("in-flight")
-                .set("generation", generation.number())
-                .set("responses", *responses)
-                .set("bytes", *bytes)
-                .set("oldest", oldest.as_str())
-                .set("since_us", micros(*since));
+        proxy::Event::InFlight { responses, bytes, oldest, since, .. } => {
             let (waiting, since) = (in_flight(*responses, *bytes, oldest), time(*since));
-            Record::new(keys, Level::Info, format!("{waiting}, for {since} (at most --drain-timeout)"))
+            Record::new(Level::Info, format!("{waiting}, for {since} (at most --drain-timeout)"))
         }
-        proxy::Event::Drained { generation } => Record::new(
-            event("drained").set("generation", generation.number()),
-            Level::Detail,
-            format!("generation {} has no responses in flight", generation.number()),
-        ),
-        proxy::Event::Held { requests } => Record::new(
-            event("held").set("requests", *requests),
-            Level::Detail,
-            format!("{} waiting for the server", count(*requests, "request")),
-        ),
+        proxy::Event::Drained { generation } => {
+            Record::new(Level::Detail, format!("generation {generation} has no responses in flight"))
+        }
+        proxy::Event::Held { requests } => {
+            Record::new(Level::Detail, format!("{} waiting for the server", count(*requests, "request")))
+        }
         proxy::Event::Answered { status, request, detail, remedy } => {
             let mut detail = detail.clone();
             if *remedy != devrun::Remedy::None {
@@ -273,9 +257,7 @@ pub(super) fn proxy_event(event_of_proxy: &proxy::Event) -> Record {
             let line = format!("answered {request} with {status}: {detail}");
             // While the server starts or is down, other lines say so.
             let is_news = *status >= 500 && *status != 503;
-            let keys = event("answered").set("status", *status).set("request", request.as_str());
-            let level = if is_news { Level::Warning } else { Level::Detail };
-            Record::new(keys.set("detail", detail), level, line)
+            Record::new(if is_news { Level::Warning } else { Level::Detail }, line)
         }
         other => Record::warning(&format!("{other:?}"), ""),
     }
@@ -284,15 +266,12 @@ pub(super) fn proxy_event(event_of_proxy: &proxy::Event) -> Record {
 /// What a reloader inside COMMAND does, and how to turn it off.
 pub(super) fn reloader_inside(reloader: InnerReloader, command: &str) -> Record {
     let InnerReloader { name, effect, change, .. } = reloader;
-    let (effect, what) = match effect {
-        ReloadEffect::Cuts => ("cuts", "at an edit it cuts all responses in flight, behind --proxy too"),
-        ReloadEffect::Finishes => {
-            ("finishes", "after an edit, new code waits until all responses have ended")
-        }
-        _ => ("applies-edits", "devrun restarts it for each edit that it applies itself"),
+    let what = match effect {
+        ReloadEffect::Cuts => "at an edit it cuts all responses in flight, behind --proxy too",
+        ReloadEffect::Finishes => "after an edit, new code waits until all responses have ended",
+        _ => "devrun restarts it for each edit that it applies itself",
     };
-    let keys = event("reloader-inside").set("name", name).set("effect", effect).set("remedy", change);
-    Record::new(keys, Level::Warning, format!("{command} has its own reloader ({name}): {what}"))
+    Record::new(Level::Warning, format!("{command} has its own reloader ({name}): {what}"))
         .and(Level::Warning, change)
 }
 

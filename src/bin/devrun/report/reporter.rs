@@ -11,7 +11,7 @@ use super::history::History;
 use super::record::{Level, Record, event, in_flight};
 use super::title::Title;
 use crate::config::Settings;
-use crate::ui::{ByteString, Terminal, escape_text, running_time};
+use crate::ui::{ByteString, Terminal, escape_text, running_time, worded};
 
 /// Delay before the status line shows that something takes long.
 const STATUS_DELAY: Duration = Duration::from_millis(500);
@@ -95,31 +95,33 @@ impl Reporter {
             record.append(" (paused)");
         }
         if !matches!(event, Event::Proxy(proxy::Event::InFlight { .. })) || self.reports_in_flight(now) {
-            self.report(record, terminal);
+            self.report(Some(event), record, terminal);
         }
     }
 
     /// Reports a reloader that COMMAND starts, unless that is known.
     pub(crate) fn reloader_inside(&mut self, reloader: InnerReloader, terminal: &mut Terminal) {
         if let Some(record) = self.history.reloader_inside(reloader) {
-            self.report(record, terminal);
+            let event = Event::Child(supervise::Event::ReloaderInside(reloader));
+            self.report(Some(&event), record, terminal);
         }
     }
 
     /// Reports a warning; the remedy may be empty.
     pub(crate) fn warn(&self, message: &str, remedy: &str, terminal: &mut Terminal) {
-        self.report(Record::warning(message, remedy), terminal);
+        let keys = event("warning").set("message", message).set("remedy", remedy);
+        self.report(None, Record::warning(message, remedy).with_keys(keys), terminal);
     }
 
     /// Reports that restarts are paused, or resumed.
     pub(crate) fn pause(&mut self, paused: bool, now: Instant, terminal: &mut Terminal) {
         self.is_paused = paused;
-        let (keys, line) = if paused {
-            (event("paused"), "paused: changes are remembered until p and Enter")
+        let (name, line) = if paused {
+            ("paused", "paused: changes are remembered until p and Enter")
         } else {
-            (event("resumed"), "resumed")
+            ("resumed", "resumed")
         };
-        self.report(Record::new(keys, Level::Info, line), terminal);
+        self.report(None, Record::new(Level::Info, line).with_keys(event(name)), terminal);
         self.refresh(now, terminal);
     }
 
@@ -143,7 +145,7 @@ impl Reporter {
         let with_restart = if restarted { ", with a restart" } else { "" };
         let line = format!("{} changed: in effect{with_restart}", file.escaped());
         let keys = event("reconfigured").bytes("file", file).set("restarted", restarted);
-        self.report(Record::new(keys, Level::Info, line), terminal);
+        self.report(None, Record::new(Level::Info, line).with_keys(keys), terminal);
     }
 
     fn show_title(&self, terminal: &mut Terminal) {
@@ -237,18 +239,20 @@ impl Reporter {
         self.tick(now, terminal);
     }
 
-    fn report(&self, record: Record, terminal: &mut Terminal) {
+    /// Reports on an event of the session, or of the program itself, whose keys the record has.
+    fn report(&self, event: Option<&Event>, record: Record, terminal: &mut Terminal) {
         let dropped = terminal.take_dropped_lines();
         if dropped > 0 {
-            let message = format!("{dropped} lines of devrun are missing here: they were not read in time");
-            self.write(Record::warning(&message, ""), terminal);
+            self.warn(
+                &format!("{dropped} lines of devrun are missing here: they were not read in time"),
+                "",
+                terminal,
+            );
         }
-        self.write(record, terminal);
-    }
-
-    fn write(&self, record: Record, terminal: &mut Terminal) {
         if self.json {
-            return terminal.eprintln_data(record.into_json(SystemTime::now()));
+            let event = event.filter(|event| !matches!(event, Event::Ended(_)));
+            let json = event.map(|event| event.json().relative_to(self.history.base()).with_remedies(worded));
+            return terminal.eprintln_data(record.into_json(json, SystemTime::now()));
         }
         if self.has_title && record.is_failure() {
             terminal.ring();

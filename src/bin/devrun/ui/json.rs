@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
@@ -70,7 +71,7 @@ impl ByteString {
 
     /// The bytes in base64, if they are not UTF-8.
     pub(crate) fn to_base64(&self) -> Option<String> {
-        std::str::from_utf8(&self.0).is_err().then(|| base64(&self.0))
+        std::str::from_utf8(&self.0).is_err().then(|| BASE64_STANDARD.encode(&self.0))
     }
 }
 
@@ -119,12 +120,6 @@ impl Object {
         self.set(key, texts).base64(key, has_base64.then_some(base64))
     }
 
-    /// Adds all keys of another object.
-    pub(crate) fn extend(mut self, other: Self) -> Self {
-        self.0.extend(other.0);
-        self
-    }
-
     fn base64(mut self, key: &str, value: Option<impl Into<Value>>) -> Self {
         self.0.extend(value.map(|value| (format!("{key}_b64").into(), Json::Value(value.into()))));
         self
@@ -143,18 +138,4 @@ impl fmt::Display for Object {
         let to_text = if f.alternate() { serde_json::to_string_pretty } else { serde_json::to_string };
         f.write_str(&to_text(self).map_err(|_| fmt::Error)?)
     }
-}
-
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let byte = |at: usize| chunk.get(at).copied().map_or(0, u32::from);
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for digit in 0..4 {
-            let used = digit <= chunk.len();
-            text.push(if used { char::from(DIGITS[(bits >> (18 - 6 * digit) & 63) as usize]) } else { '=' });
-        }
-    }
-    text
 }
