@@ -9,6 +9,9 @@ mod list;
 /// Names that are not UTF-8.
 #[cfg(target_os = "linux")]
 mod odd_names;
+/// The packages of `packaging/build` can be installed.
+#[cfg(target_os = "linux")]
+mod packages;
 /// The generated scripts complete in each shell, and the manual pages are well formed.
 #[cfg(target_os = "linux")]
 mod shells;
