@@ -74,8 +74,8 @@ fn workflows(page: &str) -> Vec<String> {
 
 /// The command of a container: the words of ENTRYPOINT, then the words of CMD.
 fn entry_point(block: &str) -> String {
-    let lists = block.lines().filter_map(|line| line.split_once(' ')).map(|(_, list)| list);
+    let lists = block.lines().filter_map(|line| line.split_once(' ').filter(|(word, _)| *word != "COPY"));
     let words: Vec<String> =
-        lists.flat_map(|list| serde_json::from_str::<Vec<String>>(list).unwrap()).collect();
+        lists.flat_map(|(_, list)| serde_json::from_str::<Vec<String>>(list).unwrap()).collect();
     words.join(" ")
 }

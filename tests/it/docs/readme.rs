@@ -23,6 +23,30 @@ fn every_option_in_a_table_exists() {
     }
 }
 
+/// devrun is in no registry, and `devrun` on npm is another project.
+#[test]
+fn no_page_installs_devrun_from_a_registry() {
+    let local = [
+        ("cargo install", &["--path", "--git"][..]),
+        ("pip install", &["--no-index"]),
+        ("npm install", &[".tgz"]),
+        ("npx devrun", &[]),
+        ("uvx devrun", &[]),
+    ];
+    let mut count = 0;
+    for (file, page) in pages() {
+        for (installer, local) in local {
+            for rest in page.split(installer).skip(1) {
+                let line = rest.split(['`', '\n']).next().unwrap();
+                let is_local = local.iter().any(|word| line.contains(word));
+                assert!(is_local, "{}: {installer}{line}: devrun is not published", file.display());
+                count += 1;
+            }
+        }
+    }
+    assert!(count >= 5, "{count} commands");
+}
+
 #[test]
 fn every_link_has_a_target() {
     for (file, page) in pages() {
