@@ -39,10 +39,11 @@ impl StatusLine {
         bytes
     }
 
-    /// The bytes to write for whole lines of the program. An unfinished line of the child is broken off.
+    /// The bytes to write for whole lines of the program, or for a sequence that shows nothing, such as a title. Lines
+    /// break off an unfinished line of the child.
     pub(super) fn before_program_lines(&mut self, lines: &[u8]) -> Vec<u8> {
         let mut bytes = self.erase();
-        if std::mem::take(&mut self.has_unfinished_line) {
+        if !lines.starts_with(b"\x1b]") && std::mem::take(&mut self.has_unfinished_line) {
             bytes.push(b'\n');
         }
         bytes.extend_from_slice(lines);
@@ -143,6 +144,7 @@ mod tests {
         status_line.set(Some(b"waiting".to_vec()));
         assert_eq!(text(status_line.redraw()), "");
         assert_eq!(text(status_line.before_child_output(b"half")), "half");
+        assert_eq!(text(status_line.before_program_lines(b"\x1b]2;title\x07")), "\x1b]2;title\x07");
         assert_eq!(text(status_line.before_program_lines(b"{}\n")), "\n{}\n");
         assert_eq!(text(status_line.before_program_lines(b"{}\n")), "{}\n");
     }

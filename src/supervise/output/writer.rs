@@ -74,7 +74,7 @@ impl OutputStreams {
         self.supports_status
     }
 
-    /// Writes whole lines, their ends included, to standard error. Waits at most 20 ms until they are
+    /// Writes whole lines, their ends included, or one operating system command (`ESC ]`) to standard error. Waits at most 20 ms until they are
     /// written. Lines that find the queue full are dropped; [`OutputStreams::take_dropped`] counts them.
     pub fn print(&self, lines: Vec<u8>) {
         let shared = &self.err.shared;
