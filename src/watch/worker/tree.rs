@@ -319,10 +319,16 @@ impl WatchedTree {
     /// Watches with a new instance, and compares everything with the disk.
     pub(super) fn rescan(&mut self) -> Vec<RawEvent> {
         self.sync.renew_watches();
-        let mut events = Vec::new();
+        // A root that is gone is left first, because nothing else compares its files.
+        let mut events = self.enter_moved_roots().events;
         for index in 0..self.roots.len() {
-            self.roots[index].kind = RootKind::of_path(&self.roots[index].path);
+            let path = self.roots[index].path.clone();
+            let is = RootKind::of_path(&path);
+            let was = std::mem::replace(&mut self.roots[index].kind, is);
             events.extend(self.enter(index, SyncMode::Rescan));
+            if let (RootKind::File, RootKind::Missing, Some(home)) = (was, is, path.parent()) {
+                events.extend(self.sync_dir(home));
+            }
         }
         events.extend(self.update_anchors());
         events

@@ -124,6 +124,11 @@ impl TestWatch {
         while !self.changes().iter().any(|change| *change == changed || *change == created) {}
     }
 
+    /// Compares everything with the disk, as after lost events.
+    pub(crate) fn rescan(&self) {
+        self.inner.handle().rescan();
+    }
+
     pub(crate) fn stop(self) {
         self.runtime.block_on(self.inner.stop());
     }

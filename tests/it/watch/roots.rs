@@ -52,6 +52,27 @@ fn the_directory_of_a_missing_root_is_replaced() {
 }
 
 #[test]
+fn a_root_that_is_removed_is_reported_by_a_rescan() {
+    for roots in [&["app.conf"][..], &["app"], &["other", "app.conf"], &["app.conf", "app"]] {
+        let sandbox = Sandbox::new();
+        sandbox.write("app.conf", "1");
+        sandbox.write("app/main", "1");
+        sandbox.write("other/main", "1");
+        // Only the rescan finds out: there are no kernel events, and the next scan comes too late.
+        let mut options = with_roots(&sandbox, Mode::Stat, roots);
+        options.poll_interval = Duration::from_secs(3600);
+        let mut watch = TestWatch::with(&sandbox, options);
+        fs::remove_file(sandbox.path("app.conf")).unwrap();
+        fs::remove_dir_all(sandbox.path("app")).unwrap();
+        watch.rescan();
+        let removed = [("app.conf", "removed app.conf"), ("app", "removed app/main")];
+        let removed = removed.into_iter().filter(|(root, _)| roots.contains(root));
+        watch.wait_for(&removed.map(|(_, change)| change).collect::<Vec<_>>());
+        watch.stop();
+    }
+}
+
+#[test]
 fn a_root_deep_below_a_missing_directory_is_created_at_once() {
     in_both(|mode| {
         // The creation takes longer than the arrival of the first directory's event.
