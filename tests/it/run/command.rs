@@ -203,7 +203,7 @@ fn an_edit_of_the_file_takes_effect_and_a_mistake_in_it_changes_nothing() {
     sandbox.write("devrun.toml", file("evn = { A = 'three' }\n"));
     running.wait_for_line("did you mean `env`?");
     sandbox.write("devrun.toml", file("env = { A = 'two' }\n[watch]\next = ['rs']\n"));
-    running.wait_for_line("in effect");
+    running.wait_for_count("in effect", 2);
     sandbox.write("src/main.rs", "changed");
     running.wait_for_count("run two", 2);
     assert_eq!(running.count("run three"), 0);
