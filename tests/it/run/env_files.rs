@@ -81,6 +81,7 @@ fn an_environment_file_is_a_link_into_a_directory_that_is_swapped() {
         wait_until("COMMAND has the new version", || got(&sandbox, "WHO=2"));
         std::fs::write(sandbox.path(".env"), "WHO=3\n").unwrap();
         wait_until("COMMAND has what was written through the link", || got(&sandbox, "WHO=3"));
+        run.wait_for_count(".env changed", 2);
         assert_eq!(run.count(".env changed"), 2, "{:#?}", run.lines());
     }
 }
