@@ -27,7 +27,7 @@ use crate::supervise::state_machine::{Action, Input};
 use crate::supervise::sys::pid::Pid;
 use crate::supervise::sys::signals::may_signal;
 use crate::supervise::terminal::{JobControl, StopReason};
-use crate::{GenerationId, Remedy, tls};
+use crate::{GenerationId, Remedy};
 
 /// Runs the processes of a supervisor. Dropping it kills all of them.
 #[derive(Debug)]
@@ -234,9 +234,7 @@ impl Executor {
                     self.push_readiness(input);
                 }
             }
-            ProcessEvent::ExpectsTls { address } => {
-                self.emit(Event::Warning { message: tls::sentence(address), remedy: Remedy::KeepTls });
-            }
+            ProcessEvent::Warning { message, remedy } => self.emit(Event::Warning { message, remedy }),
             ProcessEvent::ReloaderSeen(reloader) => self.report_reloader(reloader),
             ProcessEvent::LeaderEnded { tree, exit } => self.leader_ended(tree, exit),
         }

@@ -51,8 +51,8 @@ pub(crate) enum ProcessEvent {
     ReloaderSeen(InnerReloader),
     /// A generation accepts connections, or answers on its readiness path.
     Ready { generation: GenerationId, address: SocketAddr },
-    /// A generation answers in TLS only, so no request can tell whether it is ready.
-    ExpectsTls { address: SocketAddr },
+    /// The user should know something about the addresses of a generation.
+    Warning { message: String, remedy: Remedy },
 }
 
 /// The leader of a process tree. Dropped, it forgets the leader without ending it.

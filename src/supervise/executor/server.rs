@@ -16,7 +16,7 @@ use crate::supervise::readiness::{
 };
 use crate::supervise::sockets::{Endpoint, InheritedListener};
 use crate::supervise::state_machine::Input;
-use crate::{GenerationId, Remedy};
+use crate::{GenerationId, Remedy, tls};
 
 /// The process of a generation, and where it may listen.
 #[derive(Debug)]
@@ -136,7 +136,9 @@ impl Readiness {
             check.connecting.spawn(async move {
                 // A supervisor that has ended needs no event.
                 let send = |event| drop(events.send(event));
-                let on_tls = |address| send(ProcessEvent::ExpectsTls { address });
+                let on_tls = |address| {
+                    send(ProcessEvent::Warning { message: tls::sentence(address), remedy: Remedy::KeepTls });
+                };
                 let address = wait_until_ready(&group, &condition, on_tls).await;
                 send(ProcessEvent::Ready { generation, address });
             });
@@ -226,6 +228,12 @@ impl Readiness {
             ProbeResult::Waiting => {
                 server.check = None;
                 ready
+            }
+            ProbeResult::AlsoListensAt(address) => {
+                let message = format!("COMMAND listens on {address}, too, where no request is sent");
+                // A supervisor that has ended needs no event.
+                drop(self.events.send(ProcessEvent::Warning { message, remedy: Remedy::ListenOnPort }));
+                None
             }
             ProbeResult::ListensAt(addresses) => {
                 self.connect(generation, check, addresses);

@@ -47,6 +47,14 @@ pub(crate) struct ProbeTarget<'a> {
     pub(crate) age: Duration,
 }
 
+impl ProbeTarget<'_> {
+    /// Whether the kernel seems to have chosen the port of an address.
+    fn is_ephemeral(&self, address: SocketAddr) -> bool {
+        ephemeral_ports().is_some_and(|range| range.contains(&address.port()))
+            && !self.command.has_number(address.port())
+    }
+}
+
 /// Repeated looks at the sockets of a generation that is not ready.
 #[derive(Debug)]
 pub(crate) struct SocketProbe {
@@ -69,8 +77,8 @@ enum Stage {
     /// The address accepts, but the server may not wait for connections yet.
     /// `was_own`: a process of the tree had the socket that accepts.
     Accepting { address: SocketAddr, since: Instant, was_own: bool },
-    /// The server serves on another address than the given port.
-    Elsewhere,
+    /// The server serves on another address than the given port. `known` are the addresses that were found with it.
+    Elsewhere { known: Vec<SocketAddr> },
 }
 
 /// What follows from a look at a port that accepts: whether a process of the tree listens there, and whether one
@@ -130,7 +138,11 @@ impl SocketProbe {
             self.stage = Stage::Accepting { address, since: now, was_own: false };
         } else {
             self.next = now + LATE_DELAY;
-            self.stage = Stage::Elsewhere;
+            let known = match &self.stage {
+                Stage::Searching { seen } => seen.iter().map(|(address, _)| *address).collect(),
+                _ => vec![address],
+            };
+            self.stage = Stage::Elsewhere { known };
         }
     }
 
@@ -177,18 +189,27 @@ impl SocketProbe {
                 seen.retain(|(address, _)| found.contains(address));
                 found.retain(|address| !seen.iter().any(|(known, _)| known == address));
                 seen.extend(found.into_iter().map(|address| (address, now)));
-                let ephemeral = ephemeral_ports();
                 let is_steady = |(address, since): &&(SocketAddr, Instant)| {
-                    let is_ephemeral =
-                        ephemeral.as_ref().is_some_and(|range| range.contains(&address.port()))
-                            && !target.command.has_number(address.port());
+                    let is_ephemeral = target.is_ephemeral(*address);
                     now.saturating_duration_since(*since) >= history.steady_time(*address, is_ephemeral)
                 };
                 ProbeResult::ListensAt(seen.iter().filter(is_steady).map(|(address, _)| *address).collect())
             }
-            Stage::Elsewhere => {
+            Stage::Elsewhere { known } => {
                 self.next = now + LATE_DELAY;
-                ProbeResult::ListensAt(on_port().collect())
+                let own: Vec<SocketAddr> = on_port().collect();
+                let is_new = |address: &SocketAddr| {
+                    !known.iter().chain(target.shared).any(|other| other.port() == address.port())
+                        && !target.is_ephemeral(*address)
+                };
+                let other = addresses(&in_session_of(target.leader, target.pids)).into_iter().find(is_new);
+                match other.filter(|_| own.is_empty() && !history.has_reported_other) {
+                    Some(address) => {
+                        history.has_reported_other = true;
+                        ProbeResult::AlsoListensAt(address)
+                    }
+                    None => ProbeResult::ListensAt(own),
+                }
             }
         };
         if result == ProbeResult::Doubtful && std::mem::replace(&mut self.is_doubted, true) {
@@ -199,7 +220,7 @@ impl SocketProbe {
 
     /// Whether further looks teach nothing: the tree has counted as ready for long.
     pub(crate) fn is_stale(&self, age: Duration) -> bool {
-        (self.is_doubted || matches!(self.stage, Stage::Elsewhere)) && age > MAX_DOUBTED_AGE
+        (self.is_doubted || matches!(self.stage, Stage::Elsewhere { .. })) && age > MAX_DOUBTED_AGE
     }
 }
 
@@ -214,6 +235,8 @@ pub(crate) enum ProbeResult {
     Doubtful,
     /// The tree listens on these addresses. Whether its server answers there is another question.
     ListensAt(Vec<SocketAddr>),
+    /// The server counts as found on another address, but since then the tree listens here, too.
+    AlsoListensAt(SocketAddr),
 }
 
 /// What earlier generations have shown about how the server listens.
@@ -223,6 +246,8 @@ pub(crate) struct ListenHistory {
     elsewhere: Option<SocketAddr>,
     /// An earlier generation listened on the port that it was given.
     used_given_port: bool,
+    /// [`ProbeResult::AlsoListensAt`] was returned.
+    has_reported_other: bool,
     /// A server that listens by itself was never seen waiting for connections, and counted as ready.
     was_doubted: bool,
     /// Indexes of the sockets that the server was seen waiting on, out of those that it inherited, or of the one

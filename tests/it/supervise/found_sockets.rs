@@ -76,6 +76,24 @@ async fn a_server_that_opens_its_own_port_later_is_reached_there() {
 }
 
 /// Runs steps that never serve on the given port, and returns the warning about that.
+/// The server may be on a fixed port that it opens after the one of metrics.
+#[tokio::test]
+async fn a_port_that_opens_beside_a_found_one_is_named() {
+    let (metrics, other) = (unused_port(), unused_port());
+    let steps = format!("fork serve-at {metrics} end await {{}}/go serve-at {other}");
+    let mut supervisor = TestSupervisor::start(&steps, |options| options.port = Port::Own);
+    let first = supervisor.phase("an address", |_, phase| address_of(phase)).await;
+    assert_eq!(first.port(), metrics);
+    supervisor.sandbox.write("go", "");
+    let warned = |event: &Event| match event {
+        Event::Warning { message, remedy: Remedy::ListenOnPort } => Some(message.clone()),
+        _ => None,
+    };
+    let message = supervisor.wait("a warning", warned).await;
+    assert!(message.contains(&format!(":{other}, too")), "{message}");
+    supervisor.stop().await;
+}
+
 async fn warned(steps: &str, adjust: impl FnOnce(&mut Options)) -> (TestSupervisor, String) {
     warned_of(TestSupervisor::start(steps, |options| {
         warns_early(options);
