@@ -68,7 +68,7 @@ fn mistakes_in_files_are_findings() {
 #[test]
 fn a_command_that_would_fail_is_named() {
     let sandbox = Sandbox::new();
-    sandbox.write("manage.py", "");
+    sandbox.write("manage.py", "import django");
     sandbox.write(
         "devrun.toml",
         "[watch]\npaths = ['src']\n[run]\ncommand = ['./uvicorn', 'app', '--reload', '--port', '{port}']\n",
@@ -88,7 +88,7 @@ fn every_check_is_documented() {
     let source = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let page = std::fs::read_to_string(source.join("docs/reference/json.md")).unwrap();
     let sandbox = Sandbox::new();
-    sandbox.write("manage.py", "");
+    sandbox.write("manage.py", "import django");
     sandbox.write(".watchdogignore", "*.zip\n");
     sandbox.write("logs/a", "");
     sandbox.write(

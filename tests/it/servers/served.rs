@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::http::{Answer, Lost, Opened, free_address, get};
 use crate::support::process::TestProcess;
-use crate::support::sandbox::{PATIENCE, Sandbox, python};
+use crate::support::sandbox::{PATIENCE, Sandbox, python, rust_homes};
 
 /// Half of the body of `/hold`.
 const HALF: usize = 2 << 20;
@@ -155,7 +155,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// The packages of `.ci/node`, which `.ci/run` installs and names in `DEVRUN_TEST_NODE`.
-fn node_modules() -> Option<PathBuf> {
+pub(crate) fn node_modules() -> Option<PathBuf> {
     std::env::var_os("DEVRUN_TEST_NODE").map(|dir| Path::new(&dir).join("node_modules"))
 }
 
@@ -164,11 +164,7 @@ fn node_modules() -> Option<PathBuf> {
 pub(crate) fn compilers() -> Vec<(&'static str, PathBuf)> {
     let built = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let mut compilers = vec![("CARGO_TARGET_DIR", built.join("rust")), ("GOCACHE", built.join("go"))];
-    for (key, usual) in [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")] {
-        let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(usual));
-        compilers.extend(std::env::var_os(key).map(PathBuf::from).or_else(home).map(|path| (key, path)));
-    }
-    compilers.extend(std::env::var_os("RUSTUP_TOOLCHAIN").map(|name| ("RUSTUP_TOOLCHAIN", name.into())));
+    compilers.extend(rust_homes());
     compilers
 }
 

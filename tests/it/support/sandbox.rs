@@ -75,6 +75,18 @@ pub(crate) fn python() -> PathBuf {
     std::env::var_os("DEVRUN_TEST_PYTHON").map_or_else(|| PathBuf::from("python3"), PathBuf::from)
 }
 
+/// The variables that `cargo` needs in a cleared environment.
+#[cfg(feature = "cli")]
+pub(crate) fn rust_homes() -> Vec<(&'static str, PathBuf)> {
+    let mut homes: Vec<(&str, PathBuf)> = Vec::new();
+    for (key, usual) in [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")] {
+        let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(usual));
+        homes.extend(std::env::var_os(key).map(PathBuf::from).or_else(home).map(|path| (key, path)));
+    }
+    homes.extend(std::env::var_os("RUSTUP_TOOLCHAIN").map(|name| ("RUSTUP_TOOLCHAIN", name.into())));
+    homes
+}
+
 /// A temporary project and a temporary home directory. Both are removed when it is dropped.
 pub(crate) struct Sandbox {
     dir: tempfile::TempDir,

@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::process::Stdio;
 
-use crate::support::sandbox::Sandbox;
+use crate::support::sandbox::{Sandbox, rust_homes};
 
 /// Runs all transcripts of a directory below `tests/cases`, each in its own sandbox.
 pub(crate) fn check_all(dir: &str) {
@@ -62,6 +62,7 @@ fn run(sandbox: &Sandbox, script: &str) -> String {
         .arg("-c")
         .arg(format!("exec 2>&1\n{script}"))
         .env("PATH", path)
+        .envs(rust_homes())
         .stdin(Stdio::null())
         .output()
         .unwrap();

@@ -142,7 +142,7 @@ pub(crate) enum Subcommand {
     },
     /// Write a .watchignore and a devrun.toml for this project
     ///
-    /// Does not overwrite files. Converts a .watchdogignore. Prints each step.
+    /// Does not overwrite files. What it cannot find out stays a comment to fill in. Prints each step.
     #[command(after_help = "Example: devrun init --dry-run")]
     Init {
         /// Print the files instead of writing them

@@ -7,37 +7,32 @@ use std::path::Path;
 
 use devrun::rules::EntryKind;
 
-use super::init_files::{KeptRules, LEGACY_RULES, LegacyRules, RULES, config_text, rules_text, split_lines};
+use super::init_files::{ProjectRules, RULES, UNKNOWN, config_text, rules_text};
 use crate::config::FILE_NAME;
 use crate::project::{self, DataFolder, Project};
-use crate::ui::{ByteString, CliError, ExitCode, GOOD, NAME, Terminal, count, escape_path, styled};
+use crate::ui::{CliError, ExitCode, GOOD, NAME, Terminal, escape_path, styled};
 
 /// Writes a `.watchignore` and a `devrun.toml` for the project in `directory`, or only shows them.
 pub(crate) fn run(directory: &Path, dry_run: bool, terminal: &mut Terminal) -> Result<ExitCode, CliError> {
     let project = project::recognise(directory);
     let folders = project::data_folders(directory, &project);
-    let legacy = LegacyRules::read(directory)?;
-    let kept = KeptRules::read(directory)?;
-    let rules = rules_text(&project, &folders, &legacy);
-    let config = config_text(&project, &folders, kept.as_ref());
+    let known = ProjectRules::read(directory)?;
+    let rules = rules_text(&project, &folders, &known)?;
+    let config = config_text(&project, &folders, &known);
     print_kind(&project, terminal);
     if dry_run {
         show(directory, RULES, &rules, terminal)?;
-        show(directory, FILE_NAME, config.as_bytes(), terminal)?;
-        return Ok(ExitCode::Success);
+        show(directory, FILE_NAME, &config, terminal)?;
+    } else {
+        write_new(directory, RULES, &rules, terminal)?;
+        write_new(directory, FILE_NAME, &config, terminal)?;
     }
-    let wrote_rules = write_new(directory, RULES, &rules, terminal)?;
-    write_new(directory, FILE_NAME, config.as_bytes(), terminal)?;
-    match kept {
-        Some(kept) => warn_of_watched_data(&kept, &folders, terminal),
-        None => print_folders(&folders, terminal),
+    if known.are_kept() {
+        warn_of_watched_data(&known, &folders, terminal);
+    } else {
+        print_folders(&folders, terminal);
     }
     print_next_steps(&project, terminal);
-    if wrote_rules {
-        print_copied(&legacy, terminal);
-    } else {
-        print_missing(directory, &legacy, terminal);
-    }
     Ok(ExitCode::Success)
 }
 
@@ -47,34 +42,41 @@ fn print_kind(project: &Project, terminal: &mut Terminal) {
             let article = if kind.starts_with(['A', 'E', 'I', 'O', 'U']) { "an" } else { "a" };
             terminal.eprintln(format_args!("this is {article} {kind} project"));
         }
-        None => terminal.eprintln("unknown kind of project: fill in `command` in devrun.toml"),
+        None => terminal.eprintln("unknown kind of project"),
+    }
+    if project.command.is_empty() {
+        let missing = project.missing.as_deref().unwrap_or(UNKNOWN);
+        terminal.eprintln(format_args!("fill in `command` in {FILE_NAME}: {missing}"));
+    } else {
+        let at = project.workdir.as_ref().map(|workdir| format!(" in {workdir}")).unwrap_or_default();
+        terminal.eprintln(format_args!("`{}` runs it{at}", project.command));
     }
 }
 
 /// Prints the text that a new file would have.
-fn show(directory: &Path, name: &str, text: &[u8], terminal: &mut Terminal) -> Result<(), CliError> {
+fn show(directory: &Path, name: &str, text: &str, terminal: &mut Terminal) -> Result<(), CliError> {
     let exists = directory.join(name).symlink_metadata().is_ok();
     let what = if exists { "exists and would be kept; a new one would be" } else { "would be written" };
     terminal.eprintln(format_args!("{} {what}:", styled(NAME, name)));
-    terminal.print_bytes(text)?;
+    terminal.print(text)?;
     terminal.println("")?;
     terminal.flush()
 }
 
-/// Writes a file unless it exists. Returns whether it was written.
-fn write_new(directory: &Path, name: &str, text: &[u8], terminal: &mut Terminal) -> Result<bool, CliError> {
+/// Writes a file unless it exists.
+fn write_new(directory: &Path, name: &str, text: &str, terminal: &mut Terminal) -> Result<(), CliError> {
     let file = OpenOptions::new().write(true).create_new(true).open(directory.join(name));
-    match file.and_then(|mut file| file.write_all(text)) {
+    match file.and_then(|mut file| file.write_all(text.as_bytes())) {
         Ok(()) => {
             terminal.eprintln(format_args!("{} {}", styled(GOOD, "wrote"), styled(NAME, name)));
-            Ok(true)
+            Ok(())
         }
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             terminal.eprintln(format_args!(
                 "kept {}, which exists: `devrun init --dry-run` shows a new one",
                 styled(NAME, name)
             ));
-            Ok(false)
+            Ok(())
         }
         Err(error) => Err(CliError::failed_to(format_args!("write {name}"), &error)),
     }
@@ -93,9 +95,9 @@ fn print_folders(folders: &[DataFolder], terminal: &mut Terminal) {
     }
 }
 
-fn warn_of_watched_data(kept: &KeptRules, folders: &[DataFolder], terminal: &mut Terminal) {
+fn warn_of_watched_data(known: &ProjectRules, folders: &[DataFolder], terminal: &mut Terminal) {
     for folder in folders {
-        if folder.source.is_none() && !kept.ignore(folder.path(), EntryKind::Dir) {
+        if folder.source.is_none() && !known.ignore(&format!("{}/any", folder.path()), EntryKind::File) {
             terminal.warn(
                 format_args!("{} looks like data and is watched", folder.path()),
                 &format!("add this line to {RULES}: {}", folder.pattern),
@@ -105,37 +107,9 @@ fn warn_of_watched_data(kept: &KeptRules, folders: &[DataFolder], terminal: &mut
 }
 
 fn print_next_steps(project: &Project, terminal: &mut Terminal) {
-    if let Some(note) = &project.note {
-        terminal.warn(note, "");
-    }
+    project.notes.iter().for_each(|note| terminal.eprintln(format_args!("note: {note}")));
     let start = if project.command.is_empty() { "devrun -- COMMAND" } else { "devrun" };
     terminal.eprintln(format_args!(
         "start it with `{start}`; `devrun list` shows the watched files, `devrun doctor` finds problems"
     ));
-}
-
-fn print_copied(legacy: &LegacyRules, terminal: &mut Terminal) {
-    let rules = legacy.rules().count();
-    if rules > 0 {
-        let rules = count(rules, "rule");
-        terminal.eprintln(format_args!("copied {rules} from {LEGACY_RULES}: you can remove it now"));
-    }
-}
-
-/// Prints the rules of a `.watchdogignore` that a kept `.watchignore` does not have.
-fn print_missing(directory: &Path, legacy: &LegacyRules, terminal: &mut Terminal) {
-    let kept = std::fs::read(directory.join(RULES)).unwrap_or_default();
-    let is_missing = |rule: &&ByteString| !split_lines(&kept).any(|line| line == rule.as_bytes());
-    let missing: Vec<&ByteString> = legacy.rules().filter(is_missing).collect();
-    if legacy.rules().next().is_none() {
-        return;
-    }
-    if missing.is_empty() {
-        terminal.eprintln(format_args!("{RULES} has all rules of {LEGACY_RULES} already: you can remove it"));
-        return;
-    }
-    terminal.eprintln(format_args!(
-        "devrun reads {LEGACY_RULES} too; to have one file, add these lines to {RULES} and remove it:"
-    ));
-    missing.iter().for_each(|rule| terminal.eprintln(format_args!("    {}", rule.escaped())));
 }

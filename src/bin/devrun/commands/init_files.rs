@@ -1,56 +1,54 @@
-//! The text of a new `.watchignore` and of a new `devrun.toml`, and the rules that a directory has before.
+//! The text of a new `.watchignore` and of a new `devrun.toml`.
 
 use std::fmt::Write as _;
-use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use devrun::rules::{EntryKind, Options, Rules};
 
-use crate::project::{DataFolder, Project};
-use crate::ui::{ByteString, CliError, escape_path};
+use crate::project::{DataFolder, Project, SHELL_SIGNS, tracked};
+use crate::ui::{CliError, escape_path};
 
 /// The file that `devrun init` writes.
 pub(super) const RULES: &str = ".watchignore";
-/// A file that people write in the belief that Python's watchdog reads it. devrun reads it too.
-pub(super) const LEGACY_RULES: &str = ".watchdogignore";
 
 const HEADER: &str = "\
 # Files that devrun does not watch: a change here does not restart the server. The syntax is that of .gitignore.
 # Rules of .gitignore apply too. A line here takes precedence, and `!` watches a file again.
 # `devrun list --ignored` shows the ignored files, `devrun explain PATH` shows the line that decides.
 ";
-/// Folders that servers often write to.
+/// Folders that servers often write to. The built-in rules have the files.
 const USUAL_FOLDERS: &[&str] = &["/downloads/", "/uploads/", "/logs/"];
-/// Files that servers often write.
-const USUAL_FILES: &[&str] =
-    &["*.log", "*.sqlite", "*.sqlite3", "*.sqlite-*", "*.sqlite3-*", "*.db", "*.db-*", "*.part", "*.tmp"];
 
-/// Rules for a project, with the rules of a `.watchdogignore` at the end.
-pub(super) fn rules_text(project: &Project, folders: &[DataFolder], legacy: &LegacyRules) -> Vec<u8> {
+/// Rules for a project: those that the rules of the directory do not have yet, and that hide no file under version
+/// control. So `devrun check` has nothing to say about them.
+pub(super) fn rules_text(
+    project: &Project,
+    folders: &[DataFolder],
+    rules: &ProjectRules,
+) -> Result<String, CliError> {
     let mut text = String::from(HEADER);
     add_title(&mut text, "Data that the server writes while it runs.");
-    folders.iter().for_each(|folder| add_folder(&mut text, folder));
-    let usual_folders =
-        USUAL_FOLDERS.iter().filter(|usual| !folders.iter().any(|folder| folder.pattern == **usual));
-    usual_folders.chain(USUAL_FILES).for_each(|pattern| add_line(&mut text, pattern));
-    if let Some(kind) = project.kind
-        && !project.generated.is_empty()
-    {
+    for folder in folders {
+        if rules.lack(&folder.pattern)? {
+            add_folder(&mut text, folder);
+        }
+    }
+    for usual in USUAL_FOLDERS {
+        if !folders.iter().any(|folder| folder.pattern == *usual) && rules.lack(usual)? {
+            add_line(&mut text, usual);
+        }
+    }
+    let mut generated = Vec::new();
+    for pattern in &project.generated {
+        if rules.lack(pattern)? {
+            generated.push(pattern);
+        }
+    }
+    if let (Some(kind), false) = (project.kind, generated.is_empty()) {
         add_title(&mut text, &format!("Files that the tools of a {kind} project generate."));
-        project.generated.iter().for_each(|pattern| add_line(&mut text, pattern));
+        generated.iter().for_each(|pattern| add_line(&mut text, pattern));
     }
-    if legacy.rules().next().is_none() {
-        return text.into_bytes();
-    }
-    add_title(&mut text, &format!("Copied from {LEGACY_RULES}."));
-    let mut bytes = text.clone().into_bytes();
-    let is_new = |line: &[u8]| !split_lines(text.as_bytes()).any(|known| known == line);
-    for line in legacy.lines.iter().map(|line| line.as_bytes()).filter(|line| is_new(line)) {
-        bytes.extend_from_slice(line);
-        bytes.push(b'\n');
-    }
-    bytes
+    Ok(text)
 }
 
 /// A folder with source code in it is only a comment, because it may have to be watched.
@@ -77,63 +75,85 @@ fn add_line(text: &mut String, line: &str) {
     text.push('\n');
 }
 
-const PROXY: &str = "\
-# Clients connect to http://localhost:8000, which devrun holds: they never see a restart, and downloads in flight
-# finish. {port} is the port of each generation.
-proxy = 8000
-";
-const PROXY_COMMENT: &str = "\
-# With this line clients connect to http://localhost:8000, which devrun holds: they never see a restart. The server
-# listens on $PORT, or on {port} in `command`.
-# proxy = 8000
-";
-
 /// Settings for a project.
-pub(super) fn config_text(project: &Project, folders: &[DataFolder], kept: Option<&KeptRules>) -> String {
+pub(super) fn config_text(project: &Project, folders: &[DataFolder], rules: &ProjectRules) -> String {
     let origin = project.kind.map(|kind| format!(", written for a {kind} project")).unwrap_or_default();
     let mut text = format!(
         "# Settings of devrun{origin}. Each option of `devrun --help` is a key in the table of its group.\n\
-         # .watchignore says which files are not watched.\n\n\
-         [watch]\n\
-         # paths = [\"src\"]          # default: this directory\n\
-         # ext = [\"rs\", \"toml\"]     # default: all extensions\n\n\
-         [run]\n"
+         # .watchignore says which files are not watched.\n\n[watch]\n"
     );
+    if project.paths.is_empty() {
+        text.push_str("# paths = [\"src\"]          # default: this directory\n");
+    } else {
+        let _ = writeln!(text, "paths = [{}]", toml_strings(&project.paths));
+    }
+    text.push_str("# ext = [\"rs\", \"toml\"]     # default: all extensions\n\n[run]\n");
+    if let Some(workdir) = &project.workdir {
+        let _ = writeln!(text, "workdir = {}", toml_string(workdir));
+    }
     if let Some(build) = &project.build {
         text.push_str("# Runs before each start, while the old generation serves. If it fails, the old one keeps serving.\n");
         let _ = writeln!(text, "build = [{}]", toml_string(build));
     }
-    if project.command.is_empty() {
-        text.push_str("# command = [\"./server\", \"--port\", \"{port}\"]\n");
-    } else {
-        let _ = writeln!(text, "command = [{}]", toml_strings(&project.command));
-    }
+    let missing = project.missing.as_deref().unwrap_or(UNKNOWN);
+    let _ = match project.command.as_str() {
+        "" => writeln!(
+            text,
+            "# Fill in the command: {missing}.\n# command = [\"./server\", \"--port\", \"{{port}}\"]"
+        ),
+        line if line.contains(SHELL_SIGNS) => writeln!(text, "command = {}", toml_string(line)),
+        line => {
+            let words: Vec<String> = line.split_whitespace().map(ToOwned::to_owned).collect();
+            writeln!(text, "command = [{}]", toml_strings(&words))
+        }
+    };
     text.push_str(
         "# stop-timeout = \"10s\"     # after this time the whole process tree is killed\n\n[server]\n",
     );
-    let takes_port = project.command.iter().any(|word| word.contains("{port}"));
-    text.push_str(if takes_port { PROXY } else { PROXY_COMMENT });
+    add_server(&mut text, project);
     text.push_str("\n# What `devrun check` tests: run it in CI.\n[check]\n");
-    add_expectations(&mut text, project, folders, kept);
+    add_expectations(&mut text, project, folders, rules);
     text
 }
 
-/// Expects only what a `.watchignore` that is kept decides.
-fn add_expectations(text: &mut String, project: &Project, folders: &[DataFolder], kept: Option<&KeptRules>) {
-    let is_kept_ignored =
-        |path: &str, default: bool| kept.map_or(default, |kept| kept.ignore(path, EntryKind::File));
+/// The reason why the command of an unknown kind of project is not filled in.
+pub(super) const UNKNOWN: &str = "no file here says how this project is run";
+
+fn add_server(text: &mut String, project: &Project) {
+    let _ = match project.port {
+        Some(port) => {
+            let own = if project.command.contains("{port}") { "{port}" } else { "$PORT" };
+            writeln!(
+                text,
+                "# Clients connect to http://localhost:{port}, which devrun holds: they never see a restart, and downloads in\n\
+                 # flight finish. {own} is the port of each generation.\nproxy = {port}"
+            )
+        }
+        None => writeln!(
+            text,
+            "# With this line clients connect to http://localhost:8000, which devrun holds: they never see a restart. The\n\
+             # server listens on $PORT, or on {{port}} in `command`.\n# proxy = 8000"
+        ),
+    };
+    if project.takes_turns {
+        text.push_str("# Two generations of this tool cannot run at the same time.\nno-overlap = true\n");
+    }
+}
+
+/// Expects only what the rules decide.
+fn add_expectations(text: &mut String, project: &Project, folders: &[DataFolder], rules: &ProjectRules) {
     let data = folders.iter().filter(|folder| folder.source.is_none());
     let mut ignored: Vec<String> = data.map(|folder| format!("{}/any", folder.path())).collect();
     if ignored.is_empty() {
         ignored.push("downloads/any".into());
     }
-    ignored.retain(|path| is_kept_ignored(path, true));
+    ignored.retain(|path| rules.will_ignore(path));
     if ignored.is_empty() {
         text.push_str("# expect-ignored = [\"downloads/any\"]\n");
     } else {
         let _ = writeln!(text, "expect-ignored = [{}]", toml_strings(&ignored));
     }
-    match project.source.as_ref().filter(|source| !is_kept_ignored(source, false)) {
+    match project.source.as_ref().filter(|source| !rules.ignore(source, EntryKind::File)) {
         Some(source) => _ = writeln!(text, "expect-watched = [{}]", toml_string(source)),
         None => text.push_str("# expect-watched = [\"src/main.rs\"]\n"),
     }
@@ -147,55 +167,56 @@ fn toml_string(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-/// The rules of a `.watchignore` that exists already. `[check]` can only assert what these rules decide.
-pub(super) struct KeptRules {
+/// The rules that a directory has already, and its files under version control.
+pub(super) struct ProjectRules {
     directory: PathBuf,
     rules: Rules,
+    /// The rules without a `.watchignore`.
+    others: Rules,
+    tracked: Vec<PathBuf>,
+    are_kept: bool,
 }
 
-impl KeptRules {
-    /// `None` if the directory has no `.watchignore`.
-    pub(super) fn read(directory: &Path) -> Result<Option<Self>, CliError> {
-        if directory.join(RULES).symlink_metadata().is_err() {
-            return Ok(None);
-        }
-        let rules = Rules::new(Options::new(directory)).map_err(|error| CliError::from_library(&error))?;
-        Ok(Some(Self { directory: directory.to_owned(), rules }))
+impl ProjectRules {
+    pub(super) fn read(directory: &Path) -> Result<Self, CliError> {
+        let rules = compiled(Options::new(directory))?;
+        let mut others = Options::new(directory);
+        others.file_names.retain(|name| name != RULES);
+        let others = compiled(others)?;
+        let are_kept = directory.join(RULES).symlink_metadata().is_ok();
+        Ok(Self { directory: directory.to_owned(), rules, others, tracked: tracked(directory), are_kept })
+    }
+
+    /// Whether a `.watchignore` is there, which `devrun init` keeps.
+    pub(super) fn are_kept(&self) -> bool {
+        self.are_kept
     }
 
     /// Whether the rules ignore a path of the project.
     pub(super) fn ignore(&self, path: &str, kind: EntryKind) -> bool {
         self.rules.is_ignored(&self.directory.join(path), kind)
     }
-}
 
-/// The rules of a `.watchdogignore`, which `devrun init` copies.
-pub(super) struct LegacyRules {
-    /// All lines, comments included.
-    lines: Vec<ByteString>,
-}
-
-impl LegacyRules {
-    /// Has no lines if the directory has no `.watchdogignore`.
-    pub(super) fn read(directory: &Path) -> Result<Self, CliError> {
-        match fs::read(directory.join(LEGACY_RULES)) {
-            Ok(bytes) => Ok(Self { lines: split_lines(&bytes).map(ByteString::new).collect() }),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Self { lines: Vec::new() }),
-            Err(error) => Err(CliError::failed_to(format_args!("read {LEGACY_RULES}"), &error)),
-        }
+    /// Whether a path in a folder of data is ignored after `devrun init`.
+    fn will_ignore(&self, path: &str) -> bool {
+        let path = self.directory.join(path);
+        let is_tracked = |folder| self.tracked.iter().any(|file| file.starts_with(folder));
+        self.rules.is_ignored(&path, EntryKind::File)
+            || !self.are_kept && !path.parent().is_some_and(is_tracked)
     }
 
-    /// The lines that are rules.
-    pub(super) fn rules(&self) -> impl Iterator<Item = &ByteString> {
-        self.lines.iter().filter(|line| {
-            let line = line.as_bytes();
-            !line.trim_ascii().is_empty() && !line.starts_with(b"#")
-        })
+    /// Whether the pattern of a directory adds something to the other rules, and hides no file under version control.
+    fn lack(&self, pattern: &str) -> Result<bool, CliError> {
+        let path = self.directory.join(pattern.trim_matches('/').replace('*', "any")).join("any");
+        let mut options = Options::new(&self.directory).pattern(pattern);
+        options.file_names.clear();
+        (options.vcs, options.builtin) = (false, false);
+        let alone = compiled(options)?;
+        let hides = self.tracked.iter().any(|file| alone.is_ignored(file, EntryKind::File));
+        Ok(!hides && !self.others.is_ignored(&path, EntryKind::File))
     }
 }
 
-/// The lines of a rule file. They need not be UTF-8, because names of files are not.
-pub(super) fn split_lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let text = text.strip_suffix(b"\n").unwrap_or(text);
-    text.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line))
+fn compiled(options: Options) -> Result<Rules, CliError> {
+    Rules::new(options).map_err(|error| CliError::from_library(&error))
 }

@@ -44,7 +44,7 @@ pub(super) fn git(settings: &Settings) -> Vec<Finding> {
 /// Checks for known problems of the kind of project.
 pub(super) fn project_kind(settings: &Settings) -> Vec<Finding> {
     let mut findings = Vec::new();
-    if matches!(project::recognise(&settings.base).kind, Some("Python" | "Flask" | "FastAPI" | "Django")) {
+    if project::recognise(&settings.base).source.is_some_and(|source| source.ends_with(".py")) {
         findings.push(python_bytecode());
     }
     let name = OsStr::new(".watchdogignore");
@@ -53,7 +53,7 @@ pub(super) fn project_kind(settings: &Settings) -> Vec<Finding> {
     {
         findings.push(
             warning("watchdogignore", "nothing reads .watchdogignore: `ignore-file` does not name it")
-                .with_remedy("`devrun init` copies its rules into a .watchignore"),
+                .with_remedy("rename it to .watchignore"),
         );
     }
     findings

@@ -90,7 +90,9 @@ fn watched_data(settings: &Settings, rules: &Rules) -> Vec<Finding> {
     let folders = project::data_folders(&settings.base, &project::recognise(&settings.base));
     let is_watched = |folder: &&DataFolder| {
         let path = settings.base.join(folder.path());
-        folder.source.is_none() && is_in_root(settings, &path) && !rules.is_ignored(&path, EntryKind::Dir)
+        folder.source.is_none()
+            && is_in_root(settings, &path)
+            && !rules.is_ignored(&path.join("any"), EntryKind::File)
     };
     let finding = |folder: &DataFolder| {
         let message = format!(

@@ -11,7 +11,7 @@ pub(crate) fn worded(remedy: &Remedy) -> String {
         Remedy::None => String::new(),
         Remedy::Text(text) => text.clone().into_owned(),
         Remedy::ReadIgnoreFile { name } => {
-            format!("rename it to .watchignore (`devrun init` does), or pass --ignore-file {name}")
+            format!("rename it to .watchignore, or pass --ignore-file {name}")
         }
         Remedy::AllowMoreTime => "--ready-timeout allows more".into(),
         Remedy::ListenOnPort => {
