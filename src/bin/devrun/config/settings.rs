@@ -13,6 +13,7 @@ use crate::cli::values::Format;
 use crate::config::file;
 use crate::config::options::{self, is_below, resolved};
 use crate::config::session_options::{session_options, unfilled_placeholder};
+use crate::project;
 use crate::ui::{CliError, SourceSpan, escape_relative_path, worded};
 
 /// The settings of a run, with all defaults.
@@ -259,13 +260,32 @@ impl Settings {
                  or into {}, under [run]: command = [\"cargo\", \"run\"]",
                 self.shown(path)
             )),
-            None => error.with_remedy(
+            None => error.with_remedy(format!(
                 "write it after `--`: devrun [OPTIONS] -- COMMAND [ARGS]...\n        \
-                 such as: devrun -- cargo run\n        \
+                 {}\n        \
                  `devrun -h` lists the options, `devrun init` writes a devrun.toml",
-            ),
+                command_of_project(&self.base)
+            )),
         }
     }
+}
+
+/// The command that would run the project in a directory, or an example.
+fn command_of_project(directory: &Path) -> String {
+    let project = project::recognise(directory);
+    let Some(kind) = project.kind.filter(|_| !project.command.is_empty()) else {
+        return "such as: devrun -- cargo run".into();
+    };
+    let options = project.workdir.map(|workdir| format!("-C {workdir} ")).unwrap_or_default();
+    let options = project.port.map(|port| format!("{options}--proxy {port} ")).unwrap_or(options);
+    let options = project.build.map(|build| format!("{options}--build '{build}' ")).unwrap_or(options);
+    let line = project.command;
+    let line = if line.contains(project::SHELL_SIGNS) {
+        format!("--shell -- '{line}'")
+    } else {
+        format!("-- {line}")
+    };
+    format!("for the {kind} project here: devrun {options}{line}")
 }
 
 /// The directory in which devrun was started.
