@@ -9,6 +9,9 @@ mod debuggers;
 /// Clients over many restarts, broken edits and crashes.
 #[cfg(feature = "cli")]
 mod many_restarts;
+/// New projects of each kind, after `devrun init`.
+#[cfg(feature = "cli")]
+mod init;
 /// Express, Vite and Next.js.
 #[cfg(feature = "cli")]
 mod node_servers;
