@@ -17,7 +17,8 @@ mod path_key;
 
 pub use git::{GitEnv, tracked_files};
 pub use lint::{
-    Expectation, Finding, FindingId, LintOptions, LintReport, Location, Related, Scope, Severity, lint,
+    CheckedFiles, Expectation, Finding, FindingId, LintOptions, LintReport, Location, Related, Scope,
+    Severity, lint,
 };
 pub use options::{Error, Options};
 pub use pattern::{EntryKind, PatternErrorKind};

@@ -86,10 +86,10 @@ fn tracked_files_ignored_by(rules: &Rules, by: &Rule, paths: &[&Path]) -> Findin
     let (noun, them) = if paths.len() == 1 { ("a file that is", "it") } else { ("files that are", "them") };
     let message =
         format!("{} hides {noun} under version control: {}{more}", name_of(rules, by), named.join(", "));
-    // devrun's own files are meant to ignore such files: documents are under version control, but are no
-    // sources.
-    let is_own_layer = matches!(by.layer, Layer::Watchignore | Layer::Watchdogignore | Layer::Patterns);
-    let (severity, remedy) = if is_own_layer || is_data(rules, by) {
+    // devrun's own rules are meant to ignore such files: documents and settings of editors are under version
+    // control, but are no sources.
+    let is_git_layer = matches!(by.layer, Layer::Gitignore | Layer::GitExclude | Layer::GitGlobal);
+    let (severity, remedy) = if !is_git_layer {
         let remedy =
             format!("nothing, if an edit there is no reason to restart; else take {them} back with `!`");
         (Severity::Note, remedy)
@@ -141,13 +141,6 @@ fn location_of(rules: &Rules, rule: &Rule) -> Option<Location> {
     let file = files.iter().find(|file| file.source == rule.source && file.layer == rule.layer)?;
     let line = file.rules.iter().find(|line| line.number == rule.line)?;
     Some(Location::rule(file, line))
-}
-
-/// Whether a rule is in the table of data.
-fn is_data(rules: &Rules, rule: &Rule) -> bool {
-    let files = rules.rule_files();
-    let table = files.iter().find(|file| file.is_data && rule.layer == Layer::Builtin);
-    table.is_some_and(|table| table.rules.iter().any(|line| table.text(line) == rule.pattern))
 }
 
 fn name_of(rules: &Rules, rule: &Rule) -> String {

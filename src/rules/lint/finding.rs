@@ -98,6 +98,12 @@ macro_rules! finding_ids {
                 }
             }
 
+            /// The kind with this stable name.
+            #[must_use]
+            pub fn from_name(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|id| id.as_str() == name)
+            }
+
             /// What the finding means, in a sentence or two.
             #[must_use]
             pub fn meaning(self) -> &'static str {
@@ -149,6 +155,8 @@ finding_ids! {
     ExpectationFailed = "expectation-failed", Error;
     /// A `.watchdogignore` that nothing reads, because the configured names of ignore files leave it out.
     DeadWatchdogignore = "dead-watchdogignore", Warning;
+    /// A comment `# devrun: allow` that names no kind of finding.
+    UnknownFinding = "unknown-finding", Warning;
 }
 
 impl fmt::Display for FindingId {

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::allow::Allowed;
 use super::effect_checks::{below_excluded_dirs, failed_expectation, ignored_tracked_files};
-use super::finding::{Finding, Severity};
+use super::finding::{Finding, FindingId, Severity};
 use super::line_checks::check_lines;
 use super::redundancy::redundant_rules;
 use super::tree::{FileAndBase, TreeWalk, unused_rules};
@@ -23,6 +24,33 @@ pub struct LintOptions {
     pub matches_nothing: bool,
     /// Paths whose decision is fixed in advance; each other decision is reported.
     pub expectations: Vec<Expectation>,
+    /// Kinds of findings that are counted, but not reported.
+    pub allow: Vec<FindingId>,
+    /// The rule files that are checked.
+    pub only: CheckedFiles,
+}
+
+/// Which rule files are checked. Findings without a location are always reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum CheckedFiles {
+    /// All.
+    #[default]
+    All,
+    /// Those that only devrun reads.
+    Devrun,
+    /// Those that git reads too.
+    Git,
+}
+
+impl CheckedFiles {
+    fn include(self, layer: Layer) -> bool {
+        match self {
+            Self::All => true,
+            Self::Devrun => layer != Layer::Gitignore,
+            Self::Git => layer == Layer::Gitignore,
+        }
+    }
 }
 
 /// A path and the decision that the rules must make about it.
@@ -55,7 +83,12 @@ pub enum Scope {
 #[non_exhaustive]
 pub struct LintReport {
     /// The findings, by file, line and column. Findings without a location come last.
+    ///
+    /// A comment `# devrun: allow ID` allows findings of the rule below it, and [`LintOptions::allow`] allows all of a
+    /// kind.
     pub findings: Vec<Finding>,
+    /// The number of findings that are allowed, and therefore not reported.
+    pub allowed: usize,
     /// The number of checked rule files. [`Options::patterns`](crate::rules::Options::patterns) counts as
     /// one.
     pub files: usize,
@@ -99,7 +132,10 @@ impl LintReport {
 #[must_use]
 pub fn lint(rules: &Rules, options: &LintOptions) -> LintReport {
     let walk = TreeWalk::run(rules);
-    let files = checked_files(rules);
+    let all_files = checked_files(rules);
+    let is_checked = |file: &RuleFile| options.only.include(file.layer);
+    let mut files = all_files.clone();
+    files.retain(|(file, _)| is_checked(file));
     let mut findings = walk.findings;
     for (file, base) in &files {
         findings.extend(check_lines(file));
@@ -112,6 +148,17 @@ pub fn lint(rules: &Rules, options: &LintOptions) -> LintReport {
     if options.matches_nothing {
         findings.extend(unused_rules(rules, &files));
     }
+    let allowed = Allowed::read(files.iter().map(|(file, _)| file));
+    findings.retain(|finding| {
+        let place = finding.location.as_ref().and_then(|location| location.file.as_deref());
+        let file =
+            place.and_then(|path| all_files.iter().find(|(file, _)| file.source.as_deref() == Some(path)));
+        file.is_none_or(|(file, _)| is_checked(file))
+    });
+    let before = findings.len();
+    findings.retain(|finding| !allowed.allows(finding) && !options.allow.contains(&finding.id));
+    let allowed_count = before - findings.len();
+    findings.extend(allowed.findings);
     findings.sort_by_cached_key(|finding| {
         let location = finding.location.as_ref();
         let position = location.map(|location| (location.file.clone(), location.line, location.column));
@@ -119,6 +166,7 @@ pub fn lint(rules: &Rules, options: &LintOptions) -> LintReport {
     });
     LintReport {
         findings,
+        allowed: allowed_count,
         files: files.len(),
         rules: files.iter().map(|(file, _)| file.rules.len()).sum(),
         directories: walk.directories,

@@ -7,6 +7,7 @@ mod line_checks;
 mod redundancy;
 mod effect_checks;
 mod tree;
+mod allow;
 
 pub use finding::{Finding, FindingId, Location, Related, Severity};
-pub use lint::{Expectation, LintOptions, LintReport, Scope, lint};
+pub use lint::{CheckedFiles, Expectation, LintOptions, LintReport, Scope, lint};

@@ -85,6 +85,10 @@ fn sample(key: &str, schema: &serde_json::Value) -> (String, Option<String>) {
         (Some("integer"), ..) => ("1".into(), Some("1".into())),
         (Some("string"), Some(_), _) => ("'1m30s'".into(), Some("90s".into())),
         (_, _, Some(any)) if any[0]["type"] == "object" => ("{ KEY = 'value', DEBUG = 1 }".into(), None),
+        (_, _, Some(any)) if any[0]["enum"].is_array() => {
+            let word = any[0]["enum"][0].as_str().unwrap();
+            (format!("['{word}']"), Some(word.into()))
+        }
         (_, _, Some(_)) => ("['a', 'b']".into(), Some("a".into())),
         _ => panic!("no sample for {key}: {schema}"),
     }

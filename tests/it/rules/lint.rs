@@ -156,3 +156,33 @@ fn sarif_has_the_structure_of_its_schema() {
         "in characters"
     );
 }
+
+/// Runs the line of the pre-commit hook and of the action as these do: in a repository, with `devrun` in PATH.
+#[test]
+fn the_hook_and_the_action_check_a_repository() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |name: &str| std::fs::read_to_string(source.join(name)).unwrap();
+    let (hook, action) = (read(".pre-commit-hooks.yaml"), read("action.yml"));
+    let hook = hook.lines().find_map(|line| line.trim().strip_prefix("entry: ")).unwrap();
+    let action = action.lines().find_map(|line| line.trim().strip_prefix("run: devrun ")).unwrap();
+    for line in [hook.to_owned(), format!("devrun {action}")] {
+        let sandbox = Sandbox::new();
+        sandbox.write(".watchignore", "# devrun: allow hides-tracked-file\n/docs/\n");
+        sandbox.write("docs/a.md", "");
+        sandbox.git(&["init", "-q"]);
+        sandbox.git(&["add", "."]);
+        let run = |rules: &str| {
+            sandbox.write(".watchignore", rules);
+            let mut command = sandbox.command("bash");
+            let devrun = Path::new(env!("CARGO_BIN_EXE_devrun")).parent().unwrap();
+            let path = format!("{}:{}", devrun.display(), std::env::var("PATH").unwrap());
+            command.env("PATH", path).env("ARGUMENTS", "--strict");
+            command.args(["-c", &line]).output().unwrap()
+        };
+        let clean = run("# devrun: allow hides-tracked-file\n/docs/\n");
+        assert_eq!(clean.status.code(), Some(0), "{line}: {clean:?}");
+        let doubtful = run("*.{a,b}\n");
+        assert_eq!(doubtful.status.code(), Some(1), "{line}: {doubtful:?}");
+        assert!(String::from_utf8_lossy(&doubtful.stdout).contains("literal-brace"), "{doubtful:?}");
+    }
+}

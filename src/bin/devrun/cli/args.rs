@@ -10,10 +10,11 @@ use std::time::Duration;
 use anstream::ColorChoice;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{ArgAction, Args, Parser, ValueHint};
+use devrun::rules::{CheckedFiles, FindingId};
 use devrun::supervise::{Listen, OnBusy, OnExit, OnLoop, PassSocket, Shell, Signal, Stdin, StopScope};
 use devrun::watch::{Compare, Mode};
 
-use crate::cli::values::{self, CommandLine, Format, Proxy, boolean, duration, one_of};
+use crate::cli::values::{self, CommandLine, Format, Proxy, boolean, duration, finding_id, one_of};
 
 /// The options of one source: the command line, the environment, or the tables of a file.
 #[derive(Debug, Clone, Default, Parser)]
@@ -385,4 +386,16 @@ pub(crate) struct CheckOptions {
     /// Example: `devrun check --matches-nothing`
     #[arg(long, on_off())]
     pub(crate) matches_nothing: Option<bool>,
+    /// Do not report findings of this kind; repeatable
+    ///
+    /// A comment `# devrun: allow ID` in a rule file does the same for the rule below it. Adds to the kinds of
+    /// devrun.toml. Example: `devrun check --allow shadowed-rule`
+    #[arg(long, value_name = "ID", value_parser = finding_id())]
+    pub(crate) allow: Option<Vec<FindingId>>,
+    /// Check only the files of devrun, or only git's: devrun, git or all
+    ///
+    /// Example: `devrun check --only devrun`
+    #[arg(long, value_name = "WHICH",
+        value_parser = one_of(&[("all", CheckedFiles::All), ("devrun", CheckedFiles::Devrun), ("git", CheckedFiles::Git)]))]
+    pub(crate) only: Option<CheckedFiles>,
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use devrun::rules::FindingId;
 use devrun::supervise::{Endpoint, Listen, Shell, Signal};
 
 /// The output format of a run and of most subcommands.
@@ -30,6 +31,12 @@ pub(crate) fn one_of<T: Copy + Send + Sync + 'static>(
         let known = words.iter().find(|(word, _)| *word == typed);
         known.map(|(_, value)| *value).ok_or("unknown value")
     })
+}
+
+/// The parser of a kind of finding.
+pub(crate) fn finding_id() -> impl TypedValueParser<Value = FindingId> {
+    PossibleValuesParser::new(FindingId::ALL.iter().map(|id| id.as_str()))
+        .try_map(|typed| FindingId::from_name(&typed).ok_or("unknown finding"))
 }
 
 /// Parses a duration such as `10ms`, `1s` or `1m30s`. The maximum is a year, because a sum with an `Instant` must

@@ -78,6 +78,8 @@ fn lint_options(settings: &Settings) -> Result<LintOptions, CliError> {
         tracked,
         matches_nothing: check.matches_nothing == Some(true),
         expectations: ignored.chain(watched).map(expectation).collect(),
+        allow: check.allow.clone().unwrap_or_default(),
+        only: check.only.unwrap_or_default(),
     })
 }
 
@@ -164,8 +166,9 @@ impl SourceLine {
 
 fn summary(report: &LintReport) -> String {
     let scope = format!("{} in {}", count(report.rules, "rule"), count(report.files, "file"));
+    let allowed = if report.allowed > 0 { format!(", {} allowed", report.allowed) } else { String::new() };
     if report.findings.is_empty() {
-        return format!("{}: {scope}", styled(GOOD, "nothing found"));
+        return format!("{}: {scope}{allowed}", styled(GOOD, "nothing found"));
     }
     let counts: Vec<String> = [
         (report.count(Severity::Error), "error", ERROR),
@@ -176,7 +179,7 @@ fn summary(report: &LintReport) -> String {
     .filter(|(number, ..)| *number > 0)
     .map(|(number, word, style)| styled(style, count(number, word)).to_string())
     .collect();
-    format!("{} in {scope}", counts.join(", "))
+    format!("{} in {scope}{allowed}", counts.join(", "))
 }
 
 /// All findings as one JSON document. docs/ci.md describes it.
@@ -185,6 +188,7 @@ fn object(report: &LintReport, directory: &Path) -> Object {
         .set("errors", report.count(Severity::Error))
         .set("warnings", report.count(Severity::Warning))
         .set("notes", report.count(Severity::Note))
+        .set("allowed", report.allowed)
         .set("files", report.files)
         .set("rules", report.rules)
         .set("directories", report.directories);

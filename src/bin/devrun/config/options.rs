@@ -42,8 +42,8 @@ pub(crate) fn over(upper: Options, lower: Options) -> Options {
             no_forwarded;
         }),
         check: first_given!(upper.check, lower.check, CheckOptions {
-            strict, matches_nothing;
-            expect_ignored, expect_watched
+            strict, matches_nothing, only;
+            expect_ignored, expect_watched, allow
         }),
         output: output_over(upper.output, lower.output),
     }
