@@ -48,9 +48,10 @@ pub(crate) fn read(path: &Path, shown: &str, profile: Option<&str>) -> Result<Op
         Ok(document) => reader.document(document.get_ref()),
         Err(error) => return Err(located(syntax_error(&error), &text, shown)),
     };
-    let start = |mistake: &CliError| mistake.span.as_ref().map(|span| span.range.start);
-    if let Some(first) = reader.mistakes.into_iter().min_by_key(start) {
-        return Err(located(first, &text, shown));
+    reader.mistakes.sort_by_key(|mistake| mistake.span.as_ref().map(|span| span.range.start));
+    let mut mistakes = reader.mistakes.into_iter().map(|mistake| located(mistake, &text, shown));
+    if let Some(first) = mistakes.next() {
+        return Err(CliError { others: mistakes.collect(), ..first });
     }
     let profile = match profile {
         None => OptionWords::default(),
@@ -126,21 +127,25 @@ impl OptionWords {
         Ok(options)
     }
 
-    fn add(&mut self, key: &Key, value: &Spanned<DeValue<'_>>) -> Result<(), CliError> {
+    /// Adds a value, or its mistakes.
+    fn add(&mut self, key: &Key, value: &Spanned<DeValue<'_>>, mistakes: &mut Vec<CliError>) {
+        let mut known =
+            |result: Result<CommandLine, CliError>| result.map_err(|error| mistakes.push(error)).ok();
         match (&key.kind, value.get_ref()) {
-            (Kind::Command, _) => self.command = Some(command_line(value)?),
+            (Kind::Command, _) => self.command = known(command_line(value)),
             (Kind::List(one), DeValue::Array(items)) if **one == Kind::Command => {
-                self.build = Some(items.iter().map(command_line).collect::<Result<_, _>>()?);
+                self.build = Some(items.iter().filter_map(|item| known(command_line(item))).collect());
             }
-            (Kind::List(one), _) if **one == Kind::Command => self.build = Some(vec![command_line(value)?]),
+            (Kind::List(one), _) if **one == Kind::Command => {
+                self.build = known(command_line(value)).map(|line| vec![line]);
+            }
             (Kind::List(one), DeValue::Array(items)) => {
-                items.iter().try_for_each(|item| self.add_one(key, one, item))?;
+                mistakes.extend(items.iter().filter_map(|item| self.add_one(key, one, item).err()));
             }
-            (Kind::List(one), _) => self.add_one(key, one, value)?,
-            (Kind::Variables, _) => self.add_variables(key, value)?,
-            (kind, _) => self.add_one(key, kind, value)?,
+            (Kind::List(one), _) => mistakes.extend(self.add_one(key, one, value).err()),
+            (Kind::Variables, _) => self.add_variables(key, value, mistakes),
+            (kind, _) => mistakes.extend(self.add_one(key, kind, value).err()),
         }
-        Ok(())
     }
 
     fn add_one(&mut self, key: &Key, kind: &Kind, value: &Spanned<DeValue<'_>>) -> Result<(), CliError> {
@@ -154,24 +159,34 @@ impl OptionWords {
         self.push(&key.option, &text, value.span())
     }
 
-    fn add_variables(&mut self, key: &Key, value: &Spanned<DeValue<'_>>) -> Result<(), CliError> {
+    fn add_variables(&mut self, key: &Key, value: &Spanned<DeValue<'_>>, mistakes: &mut Vec<CliError>) {
         match value.get_ref() {
             DeValue::Table(variables) => {
-                for (name, value) in variables {
-                    if name.get_ref().contains('=') {
-                        return Err(mistake(name.span(), "a variable's name cannot contain `=`", ""));
-                    }
-                    let text = match value.get_ref() {
-                        DeValue::Boolean(truth) => truth.to_string(),
-                        _ => text_of(&Kind::NumberOrText(0, 0), value)?,
-                    };
-                    self.push(&key.option, &format!("{}={text}", name.get_ref()), name.span())?;
-                }
-                Ok(())
+                let added = variables.iter().map(|(name, value)| self.add_variable(key, name, value));
+                mistakes.extend(added.filter_map(Result::err));
             }
-            DeValue::Array(items) => items.iter().try_for_each(|item| self.add_one(key, &Kind::Text, item)),
-            _ => Err(wrong_type(value, key.kind.describe().0)),
+            DeValue::Array(items) => {
+                let added = items.iter().map(|item| self.add_one(key, &Kind::Text, item));
+                mistakes.extend(added.filter_map(Result::err));
+            }
+            _ => mistakes.push(wrong_type(value, key.kind.describe().0)),
         }
+    }
+
+    fn add_variable(
+        &mut self,
+        key: &Key,
+        name: &Spanned<Cow<'_, str>>,
+        value: &Spanned<DeValue<'_>>,
+    ) -> Result<(), CliError> {
+        if name.get_ref().contains('=') {
+            return Err(mistake(name.span(), "a variable's name cannot contain `=`", ""));
+        }
+        let text = match value.get_ref() {
+            DeValue::Boolean(truth) => truth.to_string(),
+            _ => text_of(&Kind::NumberOrText(0, 0), value)?,
+        };
+        self.push(&key.option, &format!("{}={text}", name.get_ref()), name.span())
     }
 
     /// Adds `--option=text` if the option takes this text.
@@ -224,11 +239,10 @@ impl Reader<'_> {
                 Some(table) => {
                     for (name, value) in self.table(content).into_iter().flatten() {
                         let known = table.keys.iter().map(|key| key.name.as_str());
-                        let result = match table.key(name.get_ref()) {
-                            Some(key) => words.add(key, value),
-                            None => Err(unknown_key(name, known, self.known)),
-                        };
-                        self.mistakes.extend(result.err());
+                        match table.key(name.get_ref()) {
+                            Some(key) => words.add(key, value, &mut self.mistakes),
+                            None => self.mistakes.push(unknown_key(name, known, self.known)),
+                        }
                     }
                 }
                 None if has_profiles && name.get_ref() == "profile" => {}

@@ -56,6 +56,8 @@ pub(crate) struct CliError {
     pub(crate) exit_code: ExitCode,
     /// Whether the error is not printed.
     pub(crate) is_silent: bool,
+    /// Further errors of the same file, in its order.
+    pub(crate) others: Vec<CliError>,
 }
 
 impl CliError {
@@ -68,6 +70,7 @@ impl CliError {
             remedy: None,
             exit_code: ExitCode::Failed,
             is_silent: false,
+            others: Vec::new(),
         }
     }
 

@@ -141,6 +141,10 @@ impl Terminal {
             }
             None => self.print_plain_error(error),
         }
+        for other in &error.others {
+            self.eprintln("");
+            self.print_error(other);
+        }
     }
 
     /// Shows a status line that the next one replaces. It is cut to the width of the terminal. Does nothing
