@@ -126,7 +126,7 @@ impl Kind {
             }
             Self::Variables => (
                 "a table such as { KEY = \"value\" }",
-                "table such as `{ KEY = \"value\" }`".into(),
+                "table such as `{ KEY = \"value\" }`, or list of strings such as `\"KEY=value\"`".into(),
                 json!({ "anyOf": [
                     { "type": "object", "additionalProperties": { "type": ["string", "integer", "boolean"] } },
                     { "type": "array", "items": { "type": "string", "pattern": "^[^=]+=" } },
@@ -136,10 +136,10 @@ impl Kind {
                 let (_, shown, schema) = one.describe();
                 let (shown, alone) = match **one {
                     Self::Command => (
-                        "list of strings for the shell, or of lists of words".into(),
+                        "string for the shell, or list of such strings and of lists of words".into(),
                         json!({ "type": "string", "minLength": 1 }),
                     ),
-                    _ => (format!("list, each a {shown}"), schema.clone()),
+                    _ => (format!("{shown}, or a list of them"), schema.clone()),
                 };
                 string(&shown, json!({ "anyOf": [alone, { "type": "array", "items": schema }] }))
             }
