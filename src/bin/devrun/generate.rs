@@ -91,10 +91,74 @@ fn roff(name: &str, command: &Command) -> Result<Vec<u8>, CliError> {
     let mut page = Vec::new();
     clap_mangen::Man::new(command.clone())
         .title(name)
+        .source(concat!("devrun ", env!("CARGO_PKG_VERSION")))
         .manual("devrun manual")
         .render(&mut page)
         .map_err(|error| CliError::failed_to("write the manual page", &error))?;
+    page.extend(further_sections(name).into_bytes());
     Ok(page)
+}
+
+/// Environment variables: the name, and what it does.
+const VARIABLES: &[(&str, &str)] = &[
+    ("DEVRUN_OPTION", "Value of --option, such as DEVRUN_STOP_TIMEOUT=5s. The command line overrides it."),
+    ("DEVRUN_LOG", "Filter of the log, such as devrun::watch=debug. Overrides -v."),
+    ("NO_COLOR", "If it is set, output has no colour."),
+    (
+        "DEVRUN, DEVRUN_GENERATION, DEVRUN_CHANGED",
+        "Set for COMMAND: 1, the number of its run, and the changed paths.",
+    ),
+    ("PORT", "Set for COMMAND with --proxy: the port on which it has to listen."),
+];
+/// Files: the name, and what it is for.
+const FILES: &[(&str, &str)] = &[
+    (
+        "devrun.toml",
+        "Options and profiles of the project, in the working directory or above it in the repository.",
+    ),
+    (
+        ".watchignore",
+        "Ignore rules in the syntax of gitignore(5), in any directory. A .watchdogignore ranks below it.",
+    ),
+    (
+        ".gitignore, .git/info/exclude",
+        "Git's ignore rules. They rank below .watchignore, and core.excludesFile below them.",
+    ),
+];
+
+/// The sections that clap_mangen does not write, as roff(7).
+fn further_sections(name: &str) -> String {
+    let statuses: &[(&str, &str)] = match name {
+        "devrun" => &[
+            ("0", "Stopped by the user."),
+            ("2", "Usage, configuration or I/O error."),
+            ("126, 127", "COMMAND is not executable, or was not found."),
+            (
+                "other",
+                "The status of COMMAND, with --on-exit quit. A signal that stops devrun is also the signal that ends it.",
+            ),
+        ],
+        "devrun-check" => &[
+            ("0", "No findings that fail the check."),
+            ("1", "Errors, and with --strict warnings."),
+            ("2", "The check could not run."),
+        ],
+        "devrun-explain" => &[("0", "Some path is ignored."), ("1", "No path is ignored."), ("2", "Error.")],
+        "devrun-doctor" => &[("0", "No problems."), ("1", "Problems."), ("2", "Error.")],
+        _ => &[("0", "Success."), ("2", "Error.")],
+    };
+    let mut text = String::new();
+    for (title, entries) in [("ENVIRONMENT", VARIABLES), ("FILES", FILES), ("EXIT STATUS", statuses)] {
+        let _ = writeln!(text, ".SH \"{title}\"");
+        for (term, meaning) in entries {
+            let escape = |text: &str| text.replace('-', "\\-");
+            let _ = writeln!(text, ".TP\n\\fB\\&{}\\fR\n\\&{}", escape(term), escape(meaning));
+        }
+    }
+    let others = pages().into_iter().map(|(other, _)| other).filter(|other| other != name);
+    let others: Vec<_> = others.map(|other| format!("\\fB{}\\fR(1)", other.replace('-', "\\-"))).collect();
+    let _ = writeln!(text, ".SH \"SEE ALSO\"\n{}, \\fBgitignore\\fR(5)", others.join(", "));
+    text
 }
 
 fn write_all(pages: &[(String, Command)], dir: &Path, terminal: &mut Terminal) -> Result<ExitCode, CliError> {

@@ -124,5 +124,12 @@ fn manual_pages_are_well_formed() {
     for page in std::fs::read_dir(sandbox.path("man")).unwrap().map(|entry| entry.unwrap().path()) {
         let page: &Path = &page;
         said(&sandbox, "groff", &["-man", "-Tutf8", "-ww", "-z", page.to_str().unwrap()]);
+        let text =
+            said(&sandbox, "groff", &["-man", "-Tascii", "-P-c", "-P-b", "-P-u", page.to_str().unwrap()]);
+        for section in ["ENVIRONMENT", "FILES", "EXIT STATUS", "SEE ALSO"] {
+            assert!(text.lines().any(|line| line == section), "{section} is missing in {}", page.display());
+        }
+        let name = page.file_stem().unwrap().to_str().unwrap();
+        assert!(text.trim_end().ends_with(&format!("{name}(1)")), "the footer names {name}");
     }
 }
