@@ -133,6 +133,15 @@ impl SpawnRequest<'_> {
         }
     }
 
+    /// The working directory, if it is not that of this process. Shells keep its name in PWD, with links.
+    fn other_directory(&self) -> Option<PathBuf> {
+        let directory = std::path::absolute(self.command.current_dir.as_ref()?).ok()?;
+        let is_own =
+            std::env::current_dir().is_ok_and(|own| directory.canonicalize().is_ok_and(|real| real == own));
+        let is_set = self.command.envs.iter().any(|(name, _)| name == "PWD");
+        (!is_own && !is_set).then_some(directory)
+    }
+
     /// All variables of the process.
     fn environment(&self) -> Result<Environment, EnvFileError> {
         let mut environment = environment_of(self.command, &mut Vec::new())?;
@@ -145,6 +154,9 @@ impl SpawnRequest<'_> {
             set_default("PYTHONUNBUFFERED", "1");
         }
         let mut set = |name: &str, value: OsString| environment.insert(name.into(), value);
+        if let Some(directory) = self.other_directory() {
+            set("PWD", directory.into());
+        }
         set("DEVRUN", "1".into());
         set("DEVRUN_GENERATION", self.generation.to_string().into());
         set("DEVRUN_CHANGED", self.because.map(changed_paths).unwrap_or_default());

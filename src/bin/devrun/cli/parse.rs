@@ -1,12 +1,14 @@
 //! Parses the words of the command line. An error of the parser becomes a message and a remedy, which may be the line
 //! to type instead.
 
+use std::borrow::Cow;
 use std::error::Error as _;
 use std::ffi::{OsStr, OsString};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Parser as _};
 
+use super::habits;
 use crate::cli::commands::Cli;
 use crate::ui::{CliError, escape_bytes};
 
@@ -20,6 +22,7 @@ pub(crate) enum Parsed {
 
 /// Parses the words. The first one is the name of the program.
 pub(crate) fn parse(words: &[OsString]) -> Result<Parsed, CliError> {
+    let words = &*plain(words);
     match Cli::try_parse_from(words) {
         Ok(arguments) => Ok(Parsed::Arguments(Box::new(arguments))),
         Err(error) => match error.kind() {
@@ -28,6 +31,21 @@ pub(crate) fn parse(words: &[OsString]) -> Result<Parsed, CliError> {
                 .or_else(|| dashes_instead_of_value(words, error.kind()))
                 .unwrap_or_else(|| usage_error(&error, &program(words)))),
         },
+    }
+}
+
+/// The words without `run`, which means the same, and with `devrun help check` as `devrun check --help`.
+fn plain(words: &[OsString]) -> Cow<'_, [OsString]> {
+    let is_run = |word: &OsString| word == "run";
+    match words {
+        [program, verb, rest @ ..] if is_run(verb) => {
+            Cow::Owned([std::slice::from_ref(program), rest].concat())
+        }
+        [program, help, rest @ ..] if help == "help" && rest.len() <= 1 => {
+            let verb = rest.iter().filter(|verb| !is_run(verb)).cloned();
+            Cow::Owned(std::iter::once(program.clone()).chain(verb).chain(["--help".into()]).collect())
+        }
+        _ => Cow::Borrowed(words),
     }
 }
 
@@ -58,11 +76,6 @@ fn missing_dashes(words: &[OsString]) -> Option<CliError> {
     let shown = escape_bytes(first.as_encoded_bytes());
     let cli = Cli::command();
     let subcommands: Vec<&str> = cli.get_subcommands().map(clap::Command::get_name).collect();
-    if first == "help" {
-        let named = command.get(1).and_then(|word| word.to_str()).filter(|word| subcommands.contains(word));
-        let line = named.map_or("devrun --help".into(), |named| format!("devrun {named} --help"));
-        return Some(CliError::new("there is no subcommand `help`").with_remedy(line));
-    }
     if let Some(subcommand) = subcommands.iter().find(|subcommand| first == **subcommand) {
         let line = devrun_line(&[std::slice::from_ref(first), options, &command[1..]]);
         return Some(
@@ -152,9 +165,10 @@ pub(crate) fn usage_error(error: &clap::Error, program: &str) -> CliError {
         }
         (ErrorKind::UnknownArgument, Some(option), _) => {
             let what = if option.starts_with('-') { "unknown option" } else { "unexpected argument" };
-            let remedy = match text(ContextKind::SuggestedArg) {
-                Some(near) => format!("did you mean {}?", name(near)),
-                None => format!("`{program} -h` lists the options"),
+            let remedy = match (habits::remedy(&option), text(ContextKind::SuggestedArg)) {
+                (Some(habit), _) => habit.to_owned(),
+                (None, Some(near)) => format!("did you mean {}?", name(near)),
+                (None, None) => format!("`{program} -h` lists the options"),
             };
             (format!("{what} '{option}'"), remedy)
         }

@@ -294,6 +294,11 @@ impl FromStr for Proxy {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        let is_port = |text: &str| text.parse::<u16>().is_ok();
+        if let Some((own, other)) = text.split_once(':').filter(|(own, other)| is_port(own) && is_port(other))
+        {
+            return Err(format!("two ports are separated by `=`; write {own}={other}"));
+        }
         let Some((address, upstream)) = text.split_once('=') else {
             return Ok(Self { address: text.parse()?, upstream: None });
         };

@@ -1,6 +1,6 @@
 //! The options of a session, made from the merged options of all sources. The library has most of the defaults.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::net::{Ipv6Addr, TcpListener};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
@@ -11,6 +11,7 @@ use devrun::watch::MissingRoots;
 use devrun::{Command, proxy, rules, watch};
 
 use crate::cli::args::{Options, RunOptions, ServerOptions, WatchOptions};
+use crate::cli::parse::quoted;
 use crate::cli::values::{CommandLine, Proxy};
 use crate::config::options::{is_path, resolved};
 use crate::ui::{CliError, escape_relative_path, escape_text};
@@ -140,6 +141,7 @@ fn command(
             return Err(CliError::new("the COMMAND after `--` is empty")
                 .with_remedy("write a program, such as: devrun -- cargo run"));
         }
+        (Some((program, _)), _) if is_of_shell(program) => return Err(of_shell(program, typed)),
         (Some((program, args)), _) => with_environment(Command::new(program).args(args), options, directory),
         (None, Some(line)) => command_from_file(line, options, base),
         (None, None) => return Ok(Command::new("")),
@@ -149,6 +151,33 @@ fn command(
     }
     command.stdin = options.stdin.unwrap_or_default();
     Ok(command)
+}
+
+/// Whether only a shell knows this program: an assignment such as `FOO=1`, or `cd`.
+fn is_of_shell(program: &OsStr) -> bool {
+    let name = program.to_str().and_then(|program| program.split_once('=')).map(|(name, _)| name);
+    let is_name = |name: &str| {
+        !name.starts_with(|first: char| first.is_ascii_digit())
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    };
+    program == "cd" || name.is_some_and(|name| !name.is_empty() && is_name(name))
+}
+
+fn of_shell(program: &OsStr, typed: &[OsString]) -> CliError {
+    let line = |words: &[OsString]| words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
+    if program == "cd" {
+        let directory = typed.get(1).map_or("DIR".into(), |directory| quoted(directory));
+        return CliError::new("`cd` is a command of the shell, and no program").with_remedy(format!(
+            "run COMMAND in a directory: devrun -C {directory} -- COMMAND; or a line in a shell: \
+             devrun --shell -- 'cd DIR && COMMAND'"
+        ));
+    }
+    let assignments = typed.iter().take_while(|word| is_of_shell(word) && *word != "cd").count();
+    let (variables, command) = typed.split_at(assignments);
+    let options: Vec<_> = variables.iter().map(|variable| format!("--env {}", quoted(variable))).collect();
+    let command = if command.is_empty() { "COMMAND".to_owned() } else { line(command) };
+    CliError::new(format!("`{}` is a variable, and no program", escape_text(&program.to_string_lossy())))
+        .with_remedy(format!("devrun {} -- {command}", options.join(" ")))
 }
 
 /// A command of devrun.toml. It reads no input. A line runs in the shell of `--shell`, else in `sh`.
