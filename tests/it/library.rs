@@ -143,17 +143,19 @@ async fn a_start_that_is_dropped_at_any_point_leaves_nothing() {
 #[tokio::test]
 async fn a_start_that_fails_leaves_nothing() {
     let sandbox = Sandbox::new();
-    let (mut options, address) = with_proxy(&sandbox, free_address());
+    let (mut options, first) = with_proxy(&sandbox, free_address());
     options.watch.filters = vec!["[".into()];
-    assert!(matches!(Session::start(options.clone()).await, Err(devrun::Error::Watch(_))));
-    options.watch.filters.clear();
+    assert!(matches!(Session::start(options).await, Err(devrun::Error::Watch(_))));
+    // Another port: a process that another test starts at this moment keeps a copy of the first one for a while.
+    let (mut options, second) = with_proxy(&sandbox, free_address());
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = supervise::Endpoint::Tcp(taken.local_addr().unwrap());
     options.supervise.listen = vec![supervise::Listen { name: None, endpoint, answer: false }];
     let error = Session::start(options).await.err();
     assert!(matches!(error, Some(devrun::Error::Supervise(_))), "{error:?}");
-    // A process that another test starts at this moment keeps a copy of the port for a while.
-    wait_until("the port is free again", || TcpListener::bind(address).is_ok());
+    for address in [first, second] {
+        wait_until("the port is free again", || TcpListener::bind(address).is_ok());
+    }
     assert!(!sandbox.path("pid").exists());
 }
 
