@@ -154,6 +154,15 @@ pub enum DefectKind {
     Unreadable(String),
 }
 
+impl fmt::Display for DefectKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NeverMatches(flaw) => write!(f, "this can never match: {}", flaw.as_str()),
+            Self::Unreadable(reason) => write!(f, "cannot be read: {reason}"),
+        }
+    }
+}
+
 impl fmt::Display for Defect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.source {

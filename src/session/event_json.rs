@@ -1,6 +1,5 @@
 //! A session's events as JSON objects, with the keys of docs/reference/events.md.
 
-use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -10,9 +9,9 @@ use serde::{Serialize, Serializer};
 use super::json_names::{Name, NameList};
 use super::session::Event;
 use crate::change::Change;
-use crate::rules::{Defect, DefectKind};
+use crate::rules::Defect;
 use crate::supervise::{ExitReport, Phase, ProcessExit, ReloadEffect};
-use crate::watch::{RootReport, Why};
+use crate::watch::RootReport;
 use crate::{Remedy, supervise, watch};
 
 /// An event as a JSON object. Made by [`Event::json`].
@@ -180,7 +179,7 @@ struct RootKeys<'a> {
     #[serde(flatten)]
     path: Name<'a>,
     mode: &'static str,
-    why: Cow<'static, str>,
+    why: String,
     files: usize,
     directories: usize,
 }
@@ -341,14 +340,7 @@ impl<'a> EventJson<'a> {
         RootKeys {
             path: Name("path", Some(self.name(&root.path))),
             mode: root.mode.as_str(),
-            why: match &root.why {
-                Why::Asked => "asked".into(),
-                Why::Local => "local".into(),
-                Why::NoEvents(system) => format!("no-events: {system}").into(),
-                Why::Limit(limit) => format!("limit: {limit}").into(),
-                Why::Unreadable => "unreadable".into(),
-                Why::Missing => "missing".into(),
-            },
+            why: root.why.to_string(),
             files: root.files,
             directories: root.directories,
         }
@@ -364,10 +356,7 @@ impl<'a> EventJson<'a> {
             line: defect.line,
             column: defect.column,
             text: Name("text", Some(&defect.text)),
-            reason: match &defect.kind {
-                DefectKind::NeverMatches(flaw) => format!("this can never match: {}", flaw.as_str()),
-                DefectKind::Unreadable(reason) => format!("cannot be read: {reason}"),
-            },
+            reason: defect.kind.to_string(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Numbers of a watch: counters for display, the summary of what is watched and how, and the state behind them
 //! that the watch thread shares with its owner.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -128,6 +129,20 @@ pub enum Why {
     Unreadable,
     /// The root does not exist.
     Missing,
+}
+
+impl fmt::Display for Why {
+    /// `asked`, `local`, `no-events: nfs`, `limit: …`, `unreadable` or `missing`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Asked => f.write_str("asked"),
+            Self::Local => f.write_str("local"),
+            Self::NoEvents(system) => write!(f, "no-events: {system}"),
+            Self::Limit(limit) => write!(f, "limit: {limit}"),
+            Self::Unreadable => f.write_str("unreadable"),
+            Self::Missing => f.write_str("missing"),
+        }
+    }
 }
 
 /// The state that the watch thread shares with its owner. Each part has its own lock, which is held briefly.

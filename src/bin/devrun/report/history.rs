@@ -17,8 +17,8 @@ use super::command_name::CommandName;
 use super::downtime::Downtime;
 use super::paths::{enumerate, file_links};
 use super::record::{
-    Level, Record, defect_reason, end_sentence, event, extent, micros, mode, proxy_event, reloader_inside,
-    takes_turns, url_links, urls, why,
+    Level, Record, end_sentence, event, extent, micros, mode, proxy_event, reloader_inside, takes_turns,
+    url_links, urls,
 };
 use super::restarts::Restarts;
 use crate::config::shown_endpoint;
@@ -140,8 +140,7 @@ impl History {
             }
             watch::Event::ModeChanged(root) => {
                 let method = if root.mode == Mode::Stat { "scanning" } else { "events" };
-                let line =
-                    format!("{} is now watched by {method} ({})", self.name(&root.path), why(&root.why));
+                let line = format!("{} is now watched by {method} ({})", self.name(&root.path), root.why);
                 Record::new(Level::Warning, line)
             }
             watch::Event::WaitingForGit { marker } => {
@@ -182,7 +181,7 @@ impl History {
         // `.watchignore:3:1: [z-a]: this can never match: …`
         let warning = |defect: &Defect| {
             let file = defect.source.as_ref().map_or_else(|| "-i".to_owned(), |file| self.name(file));
-            let (text, reason) = (escape_bytes(&defect.text), defect_reason(defect));
+            let (text, reason) = (escape_bytes(&defect.text), &defect.kind);
             format!("{file}:{}:{}: {text}: {reason}", defect.line, defect.column)
         };
         let record = Record::new(Level::Info, line).with_links(file_links(&files, &self.base));

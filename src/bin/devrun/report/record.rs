@@ -4,7 +4,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, SystemTime};
 
 use anstyle::Style;
-use devrun::rules::{Defect, DefectKind};
 use devrun::session::EventJson;
 use devrun::supervise::{ExitReport, InnerReloader, ReloadEffect};
 use devrun::watch::{RootReport, Summary, Why};
@@ -183,28 +182,6 @@ pub(super) fn takes_turns(
     Record::new(Level::Warning, line)
 }
 
-/// The reason why a rule line has no effect.
-pub(super) fn defect_reason(defect: &Defect) -> String {
-    match &defect.kind {
-        DefectKind::NeverMatches(flaw) => format!("this can never match: {}", flaw.as_str()),
-        DefectKind::Unreadable(reason) => format!("cannot be read: {reason}"),
-        other => format!("{other:?}"),
-    }
-}
-
-/// The reason for the mode of a root: `asked`, `local`, `missing`, `no-events: nfs`, `limit: …`.
-pub(super) fn why(why: &Why) -> String {
-    match why {
-        Why::Asked => "asked".to_owned(),
-        Why::Local => "local".to_owned(),
-        Why::NoEvents(system) => format!("no-events: {system}"),
-        Why::Limit(limit) => format!("limit: {limit}"),
-        Why::Unreadable => "unreadable".to_owned(),
-        Why::Missing => "missing".to_owned(),
-        other => format!("{other:?}"),
-    }
-}
-
 /// The reason for the mode of a root, for people.
 pub(crate) fn mode_reason(why: &Why) -> String {
     match why {
@@ -222,7 +199,7 @@ pub(crate) fn mode_reason(why: &Why) -> String {
 pub(super) fn mode(root: &RootReport) -> String {
     match root.why {
         Why::Asked | Why::Local => root.mode.as_str().to_owned(),
-        _ => format!("{}, {}", root.mode.as_str(), why(&root.why)),
+        _ => format!("{}, {}", root.mode.as_str(), root.why),
     }
 }
 
