@@ -165,8 +165,8 @@ pub(crate) fn usage_error(error: &clap::Error, program: &str) -> CliError {
         }
         (ErrorKind::UnknownArgument, Some(option), _) => {
             let what = if option.starts_with('-') { "unknown option" } else { "unexpected argument" };
-            let remedy = match (habits::remedy(&option), text(ContextKind::SuggestedArg)) {
-                (Some(habit), _) => habit.to_owned(),
+            let remedy = match (habits::remedy(&option, program), text(ContextKind::SuggestedArg)) {
+                (Some(habit), _) => habit.into_owned(),
                 (None, Some(near)) => format!("did you mean {}?", name(near)),
                 (None, None) => format!("`{program} -h` lists the options"),
             };
