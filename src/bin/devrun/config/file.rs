@@ -127,8 +127,16 @@ impl OptionWords {
         Ok(options)
     }
 
-    /// Adds a value, or its mistakes.
+    /// Adds a value, or its mistakes, each with a remedy.
     fn add(&mut self, key: &Key, value: &Spanned<DeValue<'_>>, mistakes: &mut Vec<CliError>) {
+        let earlier = mistakes.len();
+        self.add_value(key, value, mistakes);
+        for mistake in mistakes.iter_mut().skip(earlier).filter(|mistake| mistake.remedy.is_none()) {
+            mistake.remedy = Some(format!("write it as in: {}", key.example()));
+        }
+    }
+
+    fn add_value(&mut self, key: &Key, value: &Spanned<DeValue<'_>>, mistakes: &mut Vec<CliError>) {
         let mut known =
             |result: Result<CommandLine, CliError>| result.map_err(|error| mistakes.push(error)).ok();
         match (&key.kind, value.get_ref()) {
@@ -184,7 +192,8 @@ impl OptionWords {
         }
         let text = match value.get_ref() {
             DeValue::Boolean(truth) => truth.to_string(),
-            _ => text_of(&Kind::NumberOrText(0, 0), value)?,
+            DeValue::String(_) | DeValue::Integer(_) => text_of(&Kind::NumberOrText(0, 0), value)?,
+            _ => return Err(wrong_type(value, "a string, an integer or a boolean")),
         };
         self.push(&key.option, &format!("{}={text}", name.get_ref()), name.span())
     }
@@ -220,24 +229,27 @@ struct Reader<'k> {
 impl Reader<'_> {
     /// The tables at the top of the file, and those of each profile.
     fn document(&mut self, document: &DeTable<'_>) -> (OptionWords, BTreeMap<String, OptionWords>) {
-        let top = self.tables(document, true);
+        let top = self.tables(document, "");
         let mut profiles = BTreeMap::new();
-        let found = document.get("profile").and_then(|profiles| self.table(profiles));
+        let found = document.get("profile").and_then(|profiles| self.table("profile.NAME.run", profiles));
         for (name, profile) in found.into_iter().flatten() {
-            if let Some(tables) = self.table(profile) {
-                profiles.insert(name.get_ref().to_string(), self.tables(tables, false));
+            let name = name.get_ref();
+            if let Some(tables) = self.table(&format!("profile.{name}.run"), profile) {
+                profiles.insert(name.to_string(), self.tables(tables, &format!("profile.{name}.")));
             }
         }
         (top, profiles)
     }
 
-    /// The tables at the top of the file (then `profile` is no mistake), or those of a profile.
-    fn tables(&mut self, tables: &DeTable<'_>, has_profiles: bool) -> OptionWords {
+    /// The tables at the top of the file, or those of a profile with the prefix `profile.NAME.`.
+    fn tables(&mut self, tables: &DeTable<'_>, prefix: &str) -> OptionWords {
+        let has_profiles = prefix.is_empty();
         let mut words = OptionWords::default();
         for (name, content) in tables {
             match self.known.iter().find(|table| table.name == name.get_ref()) {
                 Some(table) => {
-                    for (name, value) in self.table(content).into_iter().flatten() {
+                    let path = format!("{prefix}{}", table.name);
+                    for (name, value) in self.table(&path, content).into_iter().flatten() {
                         let known = table.keys.iter().map(|key| key.name.as_str());
                         match table.key(name.get_ref()) {
                             Some(key) => words.add(key, value, &mut self.mistakes),
@@ -260,10 +272,12 @@ impl Reader<'_> {
         words
     }
 
-    fn table<'v, 'i>(&mut self, value: &'v Spanned<DeValue<'i>>) -> Option<&'v DeTable<'i>> {
+    /// The table of this name, such as `watch` or `profile.test`.
+    fn table<'v, 'i>(&mut self, name: &str, value: &'v Spanned<DeValue<'i>>) -> Option<&'v DeTable<'i>> {
         let table = value.get_ref().as_table();
         if table.is_none() {
-            self.mistakes.push(wrong_type(value, "a table"));
+            let remedy = format!("write [{name}] on a line, and its keys on the lines below");
+            self.mistakes.push(wrong_type(value, "a table").with_remedy(remedy));
         }
         table
     }

@@ -42,6 +42,11 @@ impl Key {
     pub(crate) fn description(&self) -> String {
         self.option.get_help().map(ToString::to_string).unwrap_or_default().replace("; repeatable", "")
     }
+
+    /// A line with the key and a value: `paths = ["src"]`.
+    pub(crate) fn example(&self) -> String {
+        format!("{} = {}", self.name, self.kind.example(&self.name))
+    }
 }
 
 /// The kind of value that a key takes.
@@ -89,14 +94,44 @@ impl Kind {
         if is_list { Self::List(Box::new(one)) } else { one }
     }
 
+    /// A value for a line of a file, by the name of the key.
+    fn example(&self, name: &str) -> String {
+        match self {
+            Self::Boolean | Self::Shell => "true".into(),
+            Self::Count => "1".into(),
+            Self::Duration => "\"500ms\"".into(),
+            Self::Words(words) => format!("\"{}\"", words.first().map_or("", String::as_str)),
+            Self::Text => match name {
+                "paths" => "\"src\"",
+                "ext" => "\"rs\"",
+                "filter" => "\"*.html\"",
+                "ignore" => "\"downloads/\"",
+                "ignore-file" => "\".watchignore\"",
+                "env-file" => "\".env\"",
+                "workdir" => "\"backend\"",
+                "expect-ignored" => "\"downloads/a.zip\"",
+                _ => "\"src/main.rs\"",
+            }
+            .into(),
+            Self::NumberOrText(..) if name == "stop-signal" => "\"SIGINT\"".into(),
+            Self::NumberOrText(..) => "8000".into(),
+            Self::UrlPath => "\"/health\"".into(),
+            Self::Command => "[\"cargo\", \"run\"]".into(),
+            Self::Variables => "{ DEBUG = \"1\", PORT = 8000 }".into(),
+            Self::List(one) if **one == Self::Command => "[\"cargo build\"]".into(),
+            Self::List(one) => format!("[{}]", one.example(name)),
+        }
+    }
+
     /// The expected value in an error message, the value in the reference, and its schema.
     pub(crate) fn describe(&self) -> (&'static str, String, Value) {
         let string = |shown: &str, schema| ("a string", shown.to_owned(), schema);
+        let number = "a string or an integer";
         match self {
             Self::Boolean => ("a boolean", "`true` or `false`".into(), json!({ "type": "boolean" })),
             Self::Count => {
                 let schema = json!({ "type": "integer", "minimum": 0, "maximum": 255 });
-                ("a number from 0 to 255", "number".into(), schema)
+                ("an integer from 0 to 255", "number".into(), schema)
             }
             Self::Duration => {
                 let schema = json!({ "type": "string", "pattern": "^([0-9]+(\\.[0-9]+)?[a-zµ]+)+$" });
@@ -109,11 +144,11 @@ impl Kind {
             Self::Text => string("string", json!({ "type": "string" })),
             Self::NumberOrText(least, most) => {
                 let schema = json!({ "type": ["string", "integer"], "minimum": least, "maximum": most });
-                string("string or number", schema)
+                (number, "string or number".into(), schema)
             }
             Self::UrlPath => string("string", json!({ "type": "string", "pattern": "^/" })),
             Self::Command => (
-                "a list of words such as [\"cargo\", \"run\"], or a string for the shell",
+                "a list of strings, or a string for the shell",
                 "list of words, or a string for the shell".into(),
                 json!({ "anyOf": [
                     { "type": "string", "minLength": 1 },
@@ -122,10 +157,10 @@ impl Kind {
             ),
             Self::Shell => {
                 let shown = "`true`, `false` or the name of a shell";
-                ("true, false or the name of a shell", shown.into(), json!({ "type": ["boolean", "string"] }))
+                ("a boolean or a string", shown.into(), json!({ "type": ["boolean", "string"] }))
             }
             Self::Variables => (
-                "a table such as { KEY = \"value\" }",
+                "a table or a list of strings",
                 "table such as `{ KEY = \"value\" }`, or list of strings such as `\"KEY=value\"`".into(),
                 json!({ "anyOf": [
                     { "type": "object", "additionalProperties": { "type": ["string", "integer", "boolean"] } },
@@ -141,7 +176,11 @@ impl Kind {
                     ),
                     _ => (format!("{shown}, or a list of them"), schema.clone()),
                 };
-                string(&shown, json!({ "anyOf": [alone, { "type": "array", "items": schema }] }))
+                (
+                    "a string or a list of strings",
+                    shown,
+                    json!({ "anyOf": [alone, { "type": "array", "items": schema }] }),
+                )
             }
         }
     }
