@@ -1,7 +1,7 @@
 //! Findings that the project allows: by a comment in a rule file, or by the options.
 
-use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::collections::HashSet;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::finding::{Finding, FindingId, Location};
@@ -10,12 +10,23 @@ use crate::rules::rule_file::RuleFile;
 /// Start of a comment that allows findings of the next line: `# devrun: allow duplicate-rule, shadowed-rule`.
 const COMMENT: &str = "devrun: allow";
 
-/// The findings that comments allow: file, line of the rule, and kind.
+/// The comments of rule files that allow findings.
 #[derive(Debug, Default)]
 pub(super) struct Allowed {
-    by_comment: HashMap<PathBuf, HashSet<(u32, FindingId)>>,
+    comments: Vec<AllowComment>,
     /// Comments that name no known kind.
-    pub findings: Vec<Finding>,
+    findings: Vec<Finding>,
+}
+
+/// A name in a comment.
+#[derive(Debug)]
+struct AllowComment {
+    id: FindingId,
+    location: Location,
+    /// The line of the rule below; 0 if there is none.
+    rule_line: u32,
+    /// Whether a finding was allowed by it.
+    used: bool,
 }
 
 impl Allowed {
@@ -32,11 +43,11 @@ impl Allowed {
 
     fn read_file(&mut self, path: &Path, file: &RuleFile) {
         let rule_lines: HashSet<u32> = file.rules.iter().map(|rule| rule.number).collect();
-        let mut pending = Vec::new();
+        let mut pending = self.comments.len();
         for (line, number) in file.content.split(|byte| *byte == b'\n').zip(1..) {
             if rule_lines.contains(&number) {
-                let ids = pending.drain(..).map(|id| (number, id));
-                self.by_comment.entry(path.to_path_buf()).or_default().extend(ids);
+                self.comments[pending..].iter_mut().for_each(|comment| comment.rule_line = number);
+                pending = self.comments.len();
             }
             let text = String::from_utf8_lossy(line);
             let Some(names) = text.strip_prefix('#').and_then(|comment| comment.trim().strip_prefix(COMMENT))
@@ -44,31 +55,66 @@ impl Allowed {
                 continue;
             };
             for name in names.split([',', ' ']).filter(|name| !name.is_empty()) {
+                let location = location(path, number, line, name);
                 match FindingId::from_name(name) {
-                    Some(id) => pending.push(id),
-                    None => self.findings.push(unknown(path, number, line, name)),
+                    Some(id) => {
+                        self.comments.push(AllowComment { id, location, rule_line: 0, used: false });
+                    }
+                    None => self.findings.push(unknown(location, name)),
                 }
             }
         }
     }
 
     /// Whether a comment above its line allows the finding.
-    pub(super) fn allows(&self, finding: &Finding) -> bool {
+    pub(super) fn allows(&mut self, finding: &Finding) -> bool {
         let Some(Location { file: Some(file), line, .. }) = &finding.location else { return false };
-        self.by_comment.get(file).is_some_and(|allowed| allowed.contains(&(*line, finding.id)))
+        let mut is_allowed = false;
+        for comment in &mut self.comments {
+            if (comment.id, comment.rule_line) == (finding.id, *line)
+                && comment.location.file.as_ref() == Some(file)
+            {
+                (comment.used, is_allowed) = (true, true);
+            }
+        }
+        is_allowed
+    }
+
+    /// The findings about the comments, after [`allows`](Self::allows) has seen the findings of the kinds for which
+    /// `was_checked` is true.
+    pub(super) fn into_findings(self, was_checked: impl Fn(FindingId) -> bool) -> Vec<Finding> {
+        let is_unused =
+            |comment: &AllowComment| !comment.used && (comment.rule_line == 0 || was_checked(comment.id));
+        let unused = self.comments.into_iter().filter(is_unused).map(unused);
+        self.findings.into_iter().chain(unused).collect()
     }
 }
 
-fn unknown(path: &Path, line: u32, text: &[u8], name: &str) -> Finding {
+/// The place of a name in a comment.
+fn location(path: &Path, line: u32, text: &[u8], name: &str) -> Location {
     let start = String::from_utf8_lossy(text).find(name).unwrap_or_default();
-    let location = Location {
+    Location {
         file: Some(path.to_path_buf()),
         line,
         column: start as u32 + 1,
         len: name.len() as u32,
         text: text.to_vec(),
-    };
+    }
+}
+
+fn unknown(location: Location, name: &str) -> Finding {
     let names: Vec<_> = FindingId::ALL.iter().map(|id| id.as_str()).collect();
     let message = format!("this comment allows `{name}`, and no finding has this name");
     Finding::new(FindingId::UnknownFinding, location, message, format!("the names are {}", names.join(", ")))
+}
+
+fn unused(comment: AllowComment) -> Finding {
+    let (message, remedy) = match comment.rule_line {
+        0 => ("this comment has no rule below it", "move it above its rule, or remove it".to_owned()),
+        line => (
+            "this comment allows nothing",
+            format!("remove `{}`: line {line} has no such finding", comment.id),
+        ),
+    };
+    Finding::new(FindingId::UnusedAllow, comment.location, message, remedy)
 }

@@ -157,6 +157,8 @@ finding_ids! {
     DeadWatchdogignore = "dead-watchdogignore", Warning;
     /// A comment `# devrun: allow` that names no kind of finding.
     UnknownFinding = "unknown-finding", Warning;
+    /// A comment `# devrun: allow` that allows no finding, or that has no rule below it.
+    UnusedAllow = "unused-allow", Warning;
 }
 
 impl fmt::Display for FindingId {

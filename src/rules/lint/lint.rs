@@ -30,6 +30,18 @@ pub struct LintOptions {
     pub only: CheckedFiles,
 }
 
+impl LintOptions {
+    /// Whether findings of this kind are searched for.
+    fn check(&self, id: FindingId) -> bool {
+        match id {
+            FindingId::MatchesNothing => self.matches_nothing,
+            FindingId::HidesTrackedFile => !self.tracked.is_empty(),
+            FindingId::ExpectationFailed => !self.expectations.is_empty(),
+            _ => true,
+        }
+    }
+}
+
 /// Which rule files are checked. Findings without a location are always reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -148,17 +160,20 @@ pub fn lint(rules: &Rules, options: &LintOptions) -> LintReport {
     if options.matches_nothing {
         findings.extend(unused_rules(rules, &files));
     }
-    let allowed = Allowed::read(files.iter().map(|(file, _)| file));
+    let mut allowed = Allowed::read(files.iter().map(|(file, _)| file));
     findings.retain(|finding| {
         let place = finding.location.as_ref().and_then(|location| location.file.as_deref());
         let file =
             place.and_then(|path| all_files.iter().find(|(file, _)| file.source.as_deref() == Some(path)));
         file.is_none_or(|(file, _)| is_checked(file))
     });
-    let before = findings.len();
-    findings.retain(|finding| !allowed.allows(finding) && !options.allow.contains(&finding.id));
-    let allowed_count = before - findings.len();
-    findings.extend(allowed.findings);
+    let mut found = findings.len();
+    findings.retain(|finding| !allowed.allows(finding));
+    let of_comments = allowed.into_findings(|id| options.check(id));
+    found += of_comments.len();
+    findings.extend(of_comments);
+    findings.retain(|finding| !options.allow.contains(&finding.id));
+    let allowed = found - findings.len();
     findings.sort_by_cached_key(|finding| {
         let location = finding.location.as_ref();
         let position = location.map(|location| (location.file.clone(), location.line, location.column));
@@ -166,7 +181,7 @@ pub fn lint(rules: &Rules, options: &LintOptions) -> LintReport {
     });
     LintReport {
         findings,
-        allowed: allowed_count,
+        allowed,
         files: files.len(),
         rules: files.iter().map(|(file, _)| file.rules.len()).sum(),
         directories: walk.directories,
