@@ -82,6 +82,8 @@ mod sync;
 #[cfg(unix)]
 mod generation;
 #[cfg(unix)]
+mod sync_id;
+#[cfg(unix)]
 mod remedy;
 #[cfg(unix)]
 mod tls;
@@ -106,3 +108,5 @@ pub use remedy::Remedy;
 pub use session::{Error, Event, Handle, Options, Session};
 #[cfg(unix)]
 pub use supervise::Command;
+#[cfg(unix)]
+pub use sync_id::SyncId;

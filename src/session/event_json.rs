@@ -10,7 +10,7 @@ use super::json_names::{Name, NameList};
 use super::session::Event;
 use crate::change::Change;
 use crate::rules::Defect;
-use crate::supervise::{ExitReport, Phase, ProcessExit, ReloadEffect};
+use crate::supervise::{ExitReport, Outcome, Phase, ProcessExit, ReloadEffect};
 use crate::watch::RootReport;
 use crate::{Remedy, supervise, watch};
 
@@ -138,6 +138,14 @@ enum Keys<'a> {
         words: &'a str,
     },
     Suspended,
+    Paused,
+    Resumed,
+    Halting,
+    Halted,
+    Settled {
+        id: u64,
+        outcome: &'static str,
+    },
     #[cfg(feature = "proxy")]
     Listening {
         addresses: &'a [SocketAddr],
@@ -293,6 +301,13 @@ impl<'a> EventJson<'a> {
                 words,
             },
             supervise::Event::Suspended => Keys::Suspended,
+            supervise::Event::Paused => Keys::Paused,
+            supervise::Event::Resumed => Keys::Resumed,
+            supervise::Event::Halting => Keys::Halting,
+            supervise::Event::Halted => Keys::Halted,
+            supervise::Event::Settled { id, outcome } => {
+                Keys::Settled { id: id.number(), outcome: outcome_name(outcome) }
+            }
             supervise::Event::Warning { message, remedy } => {
                 Keys::Warning { message, remedy: (self.word)(remedy) }
             }
@@ -393,6 +408,18 @@ impl<'a> EventJson<'a> {
         let below = self.base.and_then(|base| path.strip_prefix(base).ok()).unwrap_or(path);
         let path = if below.as_os_str().is_empty() { Path::new(".") } else { below };
         path.as_os_str().as_encoded_bytes()
+    }
+}
+
+fn outcome_name(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Ready { .. } => "ready",
+        Outcome::Failed { .. } => "failed",
+        Outcome::Ended { .. } => "ended",
+        Outcome::Paused => "paused",
+        Outcome::Halted => "halted",
+        Outcome::NotStarted => "not-started",
+        Outcome::Stopping => "stopping",
     }
 }
 

@@ -8,6 +8,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 
 use super::task::{SessionTask, WatchRequest};
+use crate::SyncId;
 use crate::rules;
 use crate::supervise::{self, Command, Request, SupervisorExit};
 use crate::watch::{self, Summary};
@@ -104,6 +105,41 @@ impl Handle {
     /// Sends a request to the supervisor.
     pub fn send(&self, request: Request) -> bool {
         self.supervisor.send(request)
+    }
+
+    /// Asks what became of every edit and request up to now. [`supervise::Event::Settled`] answers once, with this `id`:
+    /// [`Request::Settle`] says when.
+    ///
+    /// ```
+    /// use devrun::supervise::{self, Outcome};
+    /// use devrun::{Command, Event, Options, Session, SyncId};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let dir = tempfile::tempdir()?;
+    /// let command = Command::new("sleep").arg("1000");
+    /// let mut session = Session::start(Options::in_directory(dir.path(), command)).await?;
+    /// let id = SyncId::new(1);
+    /// session.handle().settle(id);
+    /// while let Some(event) = session.next_event().await {
+    ///     if let Event::Child(supervise::Event::Settled { id: answered, outcome }) = event
+    ///         && answered == id
+    ///     {
+    ///         assert!(matches!(outcome, Outcome::Ready { .. }));
+    ///         break;
+    ///     }
+    /// }
+    /// session.stop().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn settle(&self, id: SyncId) -> bool {
+        self.watch_requests.send(WatchRequest::Settle(id)).is_ok()
+    }
+
+    /// Takes a [`Handle::settle`] back that is not answered yet.
+    pub fn forget(&self, id: SyncId) -> bool {
+        self.watch_requests.send(WatchRequest::Forget(id)).is_ok()
     }
 
     /// Compares all watched files with the snapshot now, as after an overflow of the kernel's queue.

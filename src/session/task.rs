@@ -9,6 +9,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 #[cfg(feature = "proxy")]
 use super::routing::{ProxyCommand, Routing};
 use super::session::{Error, Event, Options};
+use crate::SyncId;
 #[cfg(feature = "proxy")]
 use crate::proxy::{self, Proxy};
 use crate::supervise::{self, Phase, Request, Supervisor, SupervisorExit};
@@ -24,6 +25,10 @@ pub(super) enum WatchRequest {
     Rescan,
     /// Replace the watch by one with these options.
     Rewatch(Box<watch::Options>),
+    /// Answer when everything up to now is decided.
+    Settle(SyncId),
+    /// Do not answer any more.
+    Forget(SyncId),
 }
 
 /// Owns the parts of a session.
@@ -115,6 +120,10 @@ impl SessionTask {
                     }
                 }
                 Some(Message::Request(WatchRequest::Rewatch(options))) => self.rewatch(*options).await,
+                Some(Message::Request(WatchRequest::Settle(id))) => self.settle(id),
+                Some(Message::Request(WatchRequest::Forget(id))) => {
+                    self.supervisor.handle().send(Request::Forget(id));
+                }
                 #[cfg(feature = "proxy")]
                 Some(Message::Proxy(Some(event))) => self.route_proxy(event),
                 #[cfg(feature = "proxy")]
@@ -143,6 +152,10 @@ impl SessionTask {
             Some(request) = self.watch_requests.recv() => Some(Message::Request(request)),
             message = next_of_watch(&mut self.watch) => Some(message),
         }
+    }
+
+    fn settle(&self, id: SyncId) {
+        self.supervisor.handle().send(Request::Settle(id));
     }
 
     /// Passes a batch on to the supervisor, without the files that are only observed.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::change::Batch;
-use crate::{GenerationId, Remedy};
+use crate::{GenerationId, Remedy, SyncId};
 
 use super::inner_reloader::InnerReloader;
 use super::signal::Signal;
@@ -27,6 +27,25 @@ pub enum Request {
     Pause,
     /// Restart for changes again. Changes since the pause count too.
     Resume,
+    /// Answer once with [`Event::Settled`], when every change and restart that was requested before is decided.
+    ///
+    /// That is: the newest generation that includes them, or a later one, is ready, has failed or has ended. With nothing
+    /// pending, the answer comes at once. After a generation that ended, its outcome is given again, unless
+    /// [`super::OnExit::Restart`] starts the next one: the answer waits for that.
+    /// - If newer changes replace a generation before it is ready, the answer waits for its successor.
+    /// - A generation that goes on although it is not ready in time is not decided.
+    /// - A change that [`super::OnBusy`] ignores or answers with a signal starts no generation, so the running one counts.
+    /// - A change that waits for the end of a delay, or of the running generation, is not decided.
+    ///
+    /// No answer follows [`Event::Ended`].
+    Settle(SyncId),
+    /// Give no answer to [`Request::Settle`] with this number any more.
+    Forget(SyncId),
+    /// Stop the command gently, after its requests in flight if these are drained. Changes are remembered, but nothing
+    /// starts until [`Request::Start`] or [`Request::Restart`]. [`Event::Halted`] follows once nothing runs.
+    Halt,
+    /// Start the command if it does not run: because it is halted, has ended, or was not started yet.
+    Start,
     /// Send the process group of the running generation a signal.
     Signal(Signal),
     /// Stop all processes as Ctrl-Z does: by `SIGTSTP`, then `SIGSTOP` for those that still run.
@@ -53,6 +72,47 @@ pub enum SupervisorExit {
     /// Because the first start failed, with the exit status of a shell: 127 if the program was not found, 126
     /// if it is not executable, 2 if an environment file cannot be used or a limit of the system is reached.
     NotStarted(i32),
+}
+
+/// What became of the changes and requests before a [`Request::Settle`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// A generation that includes them is ready.
+    Ready {
+        /// The generation.
+        generation: GenerationId,
+    },
+    /// The generation that includes them was not built, or ended before it was ready, or was not ready in time.
+    Failed {
+        /// The generation.
+        generation: GenerationId,
+        /// How it ended, or its build.
+        report: ExitReport,
+    },
+    /// The generation that includes them was ready, has ended by itself, and nothing runs since.
+    Ended {
+        /// The generation.
+        generation: GenerationId,
+        /// How it ended.
+        report: ExitReport,
+    },
+    /// Changes wait for [`Request::Resume`].
+    Paused,
+    /// [`Request::Halt`] stops the command or has stopped it.
+    Halted,
+    /// Nothing was started yet, because of [`super::Options::postpone`].
+    NotStarted,
+    /// The supervisor stops.
+    Stopping,
+}
+
+impl Outcome {
+    /// Whether a generation serves that includes everything from before.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        matches!(self, Self::Ready { .. })
+    }
 }
 
 /// What a supervisor reports.
@@ -123,6 +183,21 @@ pub enum Event {
     /// All processes are stopped: by [`Request::Suspend`], or by Ctrl-Z on the terminal that the child owns.
     /// The program may stop itself now.
     Suspended,
+    /// [`Request::Pause`] is in effect.
+    Paused,
+    /// [`Request::Resume`] is in effect.
+    Resumed,
+    /// [`Request::Halt`] begins to stop the command. [`Event::Halted`] follows, unless a start is requested before.
+    Halting,
+    /// Nothing runs any more after [`Request::Halt`].
+    Halted,
+    /// The answer to [`Request::Settle`].
+    Settled {
+        /// The number of the request.
+        id: SyncId,
+        /// What became of everything from before.
+        outcome: Outcome,
+    },
     /// A problem that the user should know of.
     Warning {
         /// One sentence about the problem.

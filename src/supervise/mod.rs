@@ -24,7 +24,7 @@ pub mod terminal;
 
 pub use command::{Command, Shell, Stdin};
 pub use env_file::EnvFileError;
-pub use event::{Event, ExitReport, Phase, ProcessExit, Request, SupervisorExit};
+pub use event::{Event, ExitReport, Outcome, Phase, ProcessExit, Request, SupervisorExit};
 pub use inner_reloader::{InnerReloader, ReloadEffect};
 pub use options::{OnBusy, OnExit, OnLoop, Options, Port, Ready, StopScope};
 pub use orphan_killer::OrphanKiller;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// The modules of the library by layer. A module imports from lower layers only.
 const LAYERS: [&[&str]; 4] = [
-    &["change", "generation", "remedy", "sync", "tls"],
+    &["change", "generation", "remedy", "sync", "sync_id", "tls"],
     &["rules"],
     &["proxy", "supervise", "watch"],
     &["session"],

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::machine::{Action, SignalTarget};
+use super::action::{Action, SignalTarget};
 use crate::GenerationId;
 use crate::change::Batch;
 use crate::supervise::event::ProcessExit;
@@ -40,6 +40,44 @@ pub(super) struct NextGeneration {
     /// The changes that it includes; `None` if it was requested.
     pub because: Option<Arc<Batch>>,
     pub state: BuildState,
+}
+
+impl NextGeneration {
+    /// Adds a batch to the changes of `previous`, which was to come next until now.
+    pub(super) fn new(
+        id: GenerationId,
+        previous: Option<Self>,
+        batch: Option<Batch>,
+        options: &Options,
+    ) -> Self {
+        // Environment files may fail like builds, so they are read before the old generation is stopped.
+        let prepares = !options.builds.is_empty() || !options.command.env_files.is_empty();
+        let state = match previous.as_ref().map(|previous| previous.state) {
+            Some(state @ (BuildState::Building | BuildState::Cancelling { .. })) => state,
+            _ if prepares => BuildState::Building,
+            _ => BuildState::Built,
+        };
+        let mut because = previous.and_then(|previous| previous.because);
+        match (&mut because, batch) {
+            (Some(known), Some(batch)) => Arc::make_mut(known).merge(batch),
+            (none, Some(batch)) => *none = Some(Arc::new(batch)),
+            (_, None) => {}
+        }
+        Self { id, because, state }
+    }
+
+    /// Begins to stop its builds if they run.
+    pub(super) fn cancel(&mut self, options: &Options, now: Instant) -> Option<Action> {
+        let runs = self.state == BuildState::Building;
+        runs.then(|| self.state = BuildState::Cancelling { kill_at: Some(now + options.stop_timeout) })?;
+        Some(Action::StopBuilds)
+    }
+
+    /// Kills its builds, unless they have got SIGKILL.
+    pub(super) fn kill(&mut self) -> Option<Action> {
+        let killed = BuildState::Cancelling { kill_at: None };
+        (std::mem::replace(&mut self.state, killed) != killed).then_some(Action::KillBuilds)
+    }
 }
 
 /// How far a generation with a process has come.
@@ -103,12 +141,12 @@ impl Generation {
         self.state == RunState::Ready
     }
 
-    /// Whether it is being stopped or killed.
     /// Whether the next generation may start beside it.
     pub(super) fn allows_overlap(&self) -> bool {
         self.was_ready && !(self.refuses_signals && self.is_stopping())
     }
 
+    /// Whether it is being stopped or killed.
     pub(super) fn is_stopping(&self) -> bool {
         matches!(self.state, RunState::Stopping { .. } | RunState::Killed { .. })
     }

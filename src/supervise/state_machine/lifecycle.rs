@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::action::{Action, SignalTarget};
 use super::generation::{BuildState, Generation, NextGeneration, RunState, UnexpectedEnd};
-use super::machine::{Action, SignalTarget};
 use crate::change::Batch;
 use crate::supervise::event::{Event, ExitReport, Phase, ProcessExit};
 use crate::supervise::options::Options;
@@ -39,6 +39,8 @@ pub(super) struct Lifecycle {
     includes_until: Option<Instant>,
     /// The supervisor stops, so no generation starts any more.
     stopping: bool,
+    /// The builds that are being stopped do not run again, unless the next generation begins.
+    halted: bool,
     actions: Vec<Action>,
 }
 
@@ -55,6 +57,7 @@ impl Lifecycle {
             overlap_explained: false,
             includes_until: None,
             stopping: false,
+            halted: false,
             actions: Vec::new(),
         }
     }
@@ -102,28 +105,18 @@ impl Lifecycle {
 
     /// Prepares the next generation, or adds the changes to the one that is being prepared.
     pub(super) fn begin(&mut self, batch: Option<Batch>, now: Instant) {
+        self.halted = false;
         let generation = self.last_started.map_or(GenerationId::FIRST, GenerationId::next);
         let previous = self.build_state();
-        let mut because = self.next.take().and_then(|next| next.because);
-        match (&mut because, batch) {
-            (Some(known), Some(batch)) => Arc::make_mut(known).merge(batch),
-            (none, Some(batch)) => *none = Some(Arc::new(batch)),
-            (_, None) => {}
-        }
+        let next = NextGeneration::new(generation, self.next.take(), batch, &self.options);
+        let (because, state) = (next.because.clone(), next.state);
         if self.last_started.is_some() || because.is_some() || previous.is_some() {
             self.emit(Event::Restarting { generation, because: because.clone() });
         }
-        // Environment files may fail like builds, so they are read before the old generation is stopped.
-        let prepares = !self.options.builds.is_empty() || !self.options.command.env_files.is_empty();
-        let state = match previous {
-            Some(state @ (BuildState::Building | BuildState::Cancelling { .. })) => state,
-            _ if prepares => BuildState::Building,
-            _ => BuildState::Built,
-        };
-        self.next = Some(NextGeneration { id: generation, because: because.clone(), state });
+        self.next = Some(next);
         self.includes_until = Some(now);
         if previous == Some(BuildState::Building) {
-            self.cancel_builds(now);
+            self.cancel_next(now);
         } else if state == BuildState::Building {
             self.build(generation, because);
         }
@@ -138,7 +131,7 @@ impl Lifecycle {
 
     pub(super) fn built(&mut self, generation: GenerationId, failure: Option<ExitReport>, now: Instant) {
         let Some(mut next) = self.next.take_if(|next| next.id == generation) else { return };
-        if self.stopping {
+        if self.stopping || self.halted {
             return;
         }
         if let BuildState::Cancelling { .. } = next.state {
@@ -162,13 +155,7 @@ impl Lifecycle {
         if self.stopping || self.build_state() != Some(BuildState::Built) {
             return;
         }
-        for index in 0..self.generations.len() {
-            match self.generations[index].state {
-                RunState::Starting { .. } => self.stop(index, now),
-                RunState::Ready if !self.overlaps => self.retire(index, now),
-                _ => {}
-            }
-        }
+        self.end_older(!self.overlaps, now);
         let may_start = if self.overlaps {
             self.generations.iter().all(Generation::allows_overlap)
                 && self.generations.len() < MAX_GENERATIONS
@@ -331,13 +318,26 @@ impl Lifecycle {
         self.emit(warning);
     }
 
+    /// Ends all generations, the serving one after its requests in flight, and cancels the builds. Returns the changes
+    /// of the generation that was to come next.
+    pub(super) fn halt(&mut self, now: Instant) -> Option<Batch> {
+        self.halted = true;
+        let because = self.next.as_mut().and_then(|next| next.because.take());
+        self.cancel_next(now);
+        self.end_older(true, now);
+        because.map(Arc::unwrap_or_clone)
+    }
+
+    fn cancel_next(&mut self, now: Instant) {
+        self.next.take_if(|next| next.state == BuildState::Built);
+        let action = self.next.as_mut().and_then(|next| next.cancel(&self.options, now));
+        self.actions.extend(action);
+    }
+
     /// Stops all generations and builds. No generation starts afterwards.
     pub(super) fn stop_all(&mut self, now: Instant) {
         self.stopping = true;
-        self.next.take_if(|next| next.state == BuildState::Built);
-        if self.build_state() == Some(BuildState::Building) {
-            self.cancel_builds(now);
-        }
+        self.cancel_next(now);
         for index in 0..self.generations.len() {
             if !self.generations[index].is_stopping() {
                 self.stop(index, now);
@@ -357,19 +357,9 @@ impl Lifecycle {
         }
     }
 
-    fn cancel_builds(&mut self, now: Instant) {
-        if let Some(next) = &mut self.next {
-            next.state = BuildState::Cancelling { kill_at: Some(now + self.options.stop_timeout) };
-            self.push(Action::StopBuilds);
-        }
-    }
-
     fn kill_builds(&mut self) {
-        let killed = BuildState::Cancelling { kill_at: None };
-        if let Some(next) = self.next.as_mut().filter(|next| next.state != killed) {
-            next.state = killed;
-            self.push(Action::KillBuilds);
-        }
+        let action = self.next.as_mut().and_then(NextGeneration::kill);
+        self.actions.extend(action);
     }
 
     pub(super) fn apply_deadlines(&mut self, now: Instant) {
@@ -403,6 +393,17 @@ impl Lifecycle {
             RunState::Killed { .. } => {
                 self.push(Action::Abandon { generation });
                 self.tree_gone(generation);
+            }
+        }
+    }
+
+    /// Stops the generation that starts, and ends the one that serves if `retires` is set.
+    fn end_older(&mut self, retires: bool, now: Instant) {
+        for index in 0..self.generations.len() {
+            match self.generations[index].state {
+                RunState::Starting { .. } => self.stop(index, now),
+                RunState::Ready if retires => self.retire(index, now),
+                _ => {}
             }
         }
     }

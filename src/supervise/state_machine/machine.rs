@@ -1,21 +1,19 @@
-//! The state machine of the supervisor: its inputs, its actions, and [`Machine::step`]. Pure.
+//! The state machine of the supervisor: [`Machine::step`]. Pure.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::action::{Action, Input, SignalTarget};
 use super::generation::UnexpectedEnd;
 use super::lifecycle::Lifecycle;
 use super::restart_loop::RestartLoops;
+use super::waiters::{Situation, Waiters};
 use crate::change::Batch;
 use crate::supervise::command::Stdin;
-use crate::supervise::event::{
-    Event, ExitReport, Phase, ProcessExit, Request, SupervisorExit, werkzeug_wants_restart,
-};
+use crate::supervise::event::{Event, Phase, ProcessExit, Request, SupervisorExit, werkzeug_wants_restart};
 use crate::supervise::options::{OnBusy, OnExit, Options, Port, StopScope};
 use crate::supervise::signal::Signal;
-use crate::supervise::sockets::{Endpoint, PassSocket};
-use crate::supervise::sys::pid::Pid;
+use crate::supervise::sockets::PassSocket;
 use crate::{GenerationId, Remedy};
 
 /// Delay before the first restart of a child that ended by itself. It doubles up to [`MAX_BACKOFF`].
@@ -27,80 +25,6 @@ const BACKOFF_RESET_TIME: Duration = Duration::from_secs(10);
 /// Delay before a start is tried again because closed connections keep its port.
 const LINGERING_PORT_DELAY: Duration = Duration::from_secs(1);
 
-/// An event that the state machine decides about.
-#[derive(Debug, Clone)]
-pub(crate) enum Input {
-    /// The supervisor begins.
-    Begin,
-    /// The owner asks for something. The executor performs [`Request::Suspend`], [`Request::Resized`] and
-    /// [`Request::Continue`]; they change nothing here.
-    Request(Request),
-    /// The builds of a generation have ended or were cancelled, and none of their processes runs.
-    Built { generation: GenerationId, failure: Option<ExitReport> },
-    /// The process of a generation runs.
-    Spawned { generation: GenerationId, pid: u32 },
-    /// The process of a generation could not be started.
-    SpawnFailed { generation: GenerationId, report: ExitReport },
-    /// A generation serves.
-    Ready { generation: GenerationId, address: Option<SocketAddr> },
-    /// A generation serves, but on another port or socket than the one it was given. `address` leads to `endpoint`.
-    ListensElsewhere { generation: GenerationId, address: SocketAddr, endpoint: Endpoint },
-    /// The answer to [`Action::DiagnoseReadiness`]: the reason, its remedy, and the last output.
-    NotReady { generation: GenerationId, message: String, remedy: Remedy, output: Vec<u8> },
-    /// A generation that starts cannot do so beside the older generation `holder`, as its output says with
-    /// `words`. `address`: the port that it needs and `holder` has, if it needs a port.
-    Conflict { generation: GenerationId, holder: GenerationId, address: Option<SocketAddr>, words: String },
-    /// The leader of a generation could not bind `port`. No process listens there, but connections that an earlier
-    /// process has closed keep the port for a while. The [`Input::LeaderExited`] of this leader follows.
-    PortLingers { generation: GenerationId, port: u16 },
-    /// The leader of a generation has ended. Other processes of its tree may still run.
-    LeaderExited { generation: GenerationId, report: ExitReport },
-    /// A process of a generation or of its builds runs as another user, so it cannot be signalled.
-    SignalRefused { generation: GenerationId, pid: Pid, user: String, command: String },
-    /// The last process of a generation has ended.
-    TreeGone { generation: GenerationId },
-    /// A deadline may have passed.
-    TimePassed,
-}
-
-/// The processes of a generation that get a signal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum SignalTarget {
-    /// The whole tree, which has to end.
-    Tree,
-    /// The first process of the tree, which has to end.
-    Leader,
-    /// All processes of the tree but the first. They have to end.
-    Rest,
-    /// The process group of the leader. The signal may mean anything.
-    Group,
-}
-
-/// A task for the executor.
-#[derive(Debug, Clone)]
-pub(crate) enum Action {
-    /// Run the builds of this generation, and report [`Input::Built`].
-    Build { generation: GenerationId, because: Option<Arc<Batch>> },
-    /// Ask the running builds to end. [`Input::Built`] still follows.
-    StopBuilds,
-    /// Kill the running builds. [`Input::Built`] still follows.
-    KillBuilds,
-    /// Start the process of this generation, and report [`Input::Spawned`] or [`Input::SpawnFailed`].
-    Spawn { generation: GenerationId, because: Option<Arc<Batch>> },
-    /// Find out why a generation is not ready, and report [`Input::NotReady`].
-    DiagnoseReadiness { generation: GenerationId },
-    /// Send processes of a generation a signal. [`Input::TreeGone`] follows once none of its processes runs.
-    Signal { generation: GenerationId, target: SignalTarget, signal: Signal },
-    /// Kill the whole process tree, and report the processes that ignored the stop signal for `waited`.
-    KillTree { generation: GenerationId, waited: Duration },
-    /// Forget a process tree that SIGKILL does not end, and warn about it.
-    Abandon { generation: GenerationId },
-    /// Send this event to the owner.
-    Emit(Event),
-    /// End the supervisor. No action follows.
-    Finish(SupervisorExit),
-}
-
 /// Decides when generations start and end. [`Lifecycle`] and [`RestartLoops`] decide how.
 ///
 /// Invariant: a change is never forgotten. A generation that began before the change is followed by one that
@@ -111,6 +35,11 @@ pub(crate) struct Machine {
     lifecycle: Lifecycle,
     pending: PendingRestart,
     paused: bool,
+    /// Nothing starts until the owner asks for it.
+    halted: bool,
+    /// [`Event::Halted`] was sent since the last [`Request::Halt`].
+    halt_reported: bool,
+    waiters: Waiters,
     /// When a child that ended by itself is started again.
     backoff_until: Option<Instant>,
     next_backoff: Duration,
@@ -155,6 +84,9 @@ impl Machine {
             lifecycle: Lifecycle::new(Arc::clone(&options)),
             pending: PendingRestart::default(),
             paused: false,
+            halted: false,
+            halt_reported: false,
+            waiters: Waiters::default(),
             backoff_until: None,
             next_backoff: FIRST_BACKOFF,
             loops: RestartLoops::new(&options),
@@ -181,15 +113,37 @@ impl Machine {
         self.lifecycle.apply_deadlines(now);
         self.begin_if_due(now);
         self.lifecycle.start_next(now);
-        if let Some(exit) = self.exit
-            && self.lifecycle.is_empty()
-        {
-            self.finished = true;
-            self.lifecycle.push(Action::Finish(exit));
-        }
-        let actions = self.lifecycle.take_actions();
+        let mut actions = self.lifecycle.take_actions();
         self.loops.observe(&actions, now);
+        self.waiters.observe(&actions);
+        let answers = self.waiters.answer(self.situation());
+        actions.extend(answers.into_iter().map(Action::Emit));
+        if self.lifecycle.is_empty() {
+            actions.extend(self.at_rest());
+        }
         actions
+    }
+
+    /// What follows when nothing runs.
+    fn at_rest(&mut self) -> Option<Action> {
+        if let Some(exit) = self.exit {
+            self.finished = true;
+            return Some(Action::Finish(exit));
+        }
+        let is_new = self.halted && !std::mem::replace(&mut self.halt_reported, self.halted);
+        is_new.then_some(Action::Emit(Event::Halted))
+    }
+
+    fn situation(&self) -> Situation {
+        let starts_anyway = self.pending.requested || self.backoff_until.is_some();
+        match () {
+            () if self.exit.is_some() => Situation::Stopping,
+            () if self.halted => Situation::Halted,
+            () if starts_anyway => Situation::Due,
+            () if !self.pending.is_empty() && self.paused => Situation::Paused,
+            () if !self.pending.is_empty() => Situation::Due,
+            () => Situation::Idle,
+        }
     }
 
     fn apply(&mut self, input: Input, now: Instant) {
@@ -237,13 +191,18 @@ impl Machine {
     fn apply_request(&mut self, request: Request, now: Instant) {
         match request {
             Request::Changed(batch) => self.changed(batch, now),
-            Request::Restart => {
-                self.lingering_reported = false;
-                self.pending.requested |= self.exit.is_none();
+            Request::Restart => self.request_start(),
+            Request::Start => {
+                if self.halted || self.lifecycle.active().is_none() && !self.lifecycle.has_next() {
+                    self.request_start();
+                }
             }
+            Request::Halt => self.halt(now),
+            Request::Settle(id) => self.waiters.add(id),
+            Request::Forget(id) => self.waiters.remove(id),
             Request::Drained(generation) => self.lifecycle.drained(generation, now),
-            Request::Pause => self.paused = true,
-            Request::Resume => self.paused = false,
+            Request::Pause => self.set_paused(true),
+            Request::Resume => self.set_paused(false),
             Request::Signal(signal) => {
                 if let Some(generation) = self.lifecycle.active() {
                     let target = SignalTarget::Group;
@@ -256,6 +215,31 @@ impl Machine {
                 self.lifecycle.kill_all(now);
             }
             Request::Suspend | Request::Resized | Request::Continue => {}
+        }
+    }
+
+    fn request_start(&mut self) {
+        self.lingering_reported = false;
+        self.pending.requested |= self.exit.is_none();
+        self.halted = false;
+    }
+
+    fn set_paused(&mut self, paused: bool) {
+        if std::mem::replace(&mut self.paused, paused) != paused {
+            self.lifecycle.emit(if paused { Event::Paused } else { Event::Resumed });
+        }
+    }
+
+    /// Stops what runs. Changes of a generation that was not started yet are pending again.
+    fn halt(&mut self, now: Instant) {
+        if self.exit.is_some() || std::mem::replace(&mut self.halted, true) {
+            return;
+        }
+        (self.halt_reported, self.backoff_until) = (false, None);
+        self.lifecycle.emit(Event::Halting);
+        if let Some(mut batch) = self.lifecycle.halt(now) {
+            self.pending.batch.take().into_iter().for_each(|later| batch.merge(later));
+            self.pending.batch = Some(batch);
         }
     }
 
@@ -306,7 +290,7 @@ impl Machine {
         self.pending.requested |= self.backoff_until.is_some_and(|at| at <= now);
         self.pending.delayed_until = self.pending.delayed_until.filter(|until| *until > now);
         let waits = (self.paused || self.pending.delayed_until.is_some()) && !self.pending.requested;
-        if self.exit.is_some() || self.pending.is_empty() || waits {
+        if self.exit.is_some() || self.halted || self.pending.is_empty() || waits {
             return;
         }
         if !self.pending.requested {
@@ -360,7 +344,7 @@ impl Machine {
             return self.stop(SupervisorExit::Child(exit), now);
         }
         let is_replaced = self.lifecycle.has_next() || self.lifecycle.active().is_some();
-        if is_replaced || !self.pending.is_empty() && !self.paused {
+        if is_replaced || self.halted || !self.pending.is_empty() && !self.paused {
             return;
         }
         let inherits_socket = self.options.port == Port::Inherited || !self.options.listen.is_empty();

@@ -4,11 +4,16 @@
 //! knows no process, clock, socket or async runtime, so a test replays inputs and compares actions
 //! (`tests/cases/machine`).
 
+mod action;
 mod generation;
 mod lifecycle;
 mod machine;
 mod restart_loop;
+mod waiters;
+#[cfg(test)]
+mod invariants;
 #[cfg(test)]
 mod tests;
 
-pub(super) use machine::{Action, Input, Machine, SignalTarget};
+pub(super) use action::{Action, Input, SignalTarget};
+pub(super) use machine::Machine;

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::machine::Action;
+use super::action::Action;
 use crate::change::{Batch, Change, ChangeKind};
 use crate::supervise::event::{Event, Phase};
 use crate::supervise::options::{OnLoop, Options};

@@ -1,26 +1,23 @@
-//! Tests of the state machine: cases as text files, and properties that hold for any order of inputs.
+//! Cases of the state machine as text files.
 //!
 //! A case is a file under `tests/cases/machine`. `= OPTION…` sets the options, `> MS INPUT` feeds an input at
 //! this millisecond, and the lines after it are the actions that must follow, in order.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use proptest::prelude::*;
-
-use super::machine::{Action, Input, Machine, SignalTarget};
+use super::action::{Action, Input, SignalTarget};
+use super::machine::Machine;
 use crate::change::{Batch, Change, ChangeKind};
 use crate::supervise::command::{Command, Stdin};
-use crate::supervise::event::{Event, ExitReport, Phase, ProcessExit, Request};
+use crate::supervise::event::{Event, ExitReport, Outcome, Phase, ProcessExit, Request};
 use crate::supervise::options::{OnBusy, OnExit, OnLoop, Options, Port, StopScope};
 use crate::supervise::signal::Signal;
 use crate::supervise::sockets::{Endpoint, Listen};
 use crate::supervise::sys::pid::Pid;
-use crate::{GenerationId, Remedy};
+use crate::{GenerationId, Remedy, SyncId};
 
-fn options(words: &str) -> Options {
+pub(super) fn options(words: &str) -> Options {
     let mut options = Options::new(Command::new("server"));
     for word in words.split_whitespace() {
         match word {
@@ -53,7 +50,7 @@ fn address() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 5000))
 }
 
-fn batch(at: Instant) -> Batch {
+pub(super) fn batch(at: Instant) -> Batch {
     let change = Change { path: "/project/app.py".into(), kind: ChangeKind::Modified };
     Batch { changes: vec![change], first_event_at: at, compared_at: at }
 }
@@ -77,7 +74,7 @@ fn changed(words: &[&str], at: Instant) -> Request {
     Request::Changed(batch)
 }
 
-fn report(ended: ProcessExit) -> ExitReport {
+pub(super) fn report(ended: ProcessExit) -> ExitReport {
     ExitReport { ended, ran: Duration::ZERO, message: None, remedy: Remedy::None, output: Vec::new() }
 }
 
@@ -93,6 +90,10 @@ fn input(words: &str, now: Instant) -> Input {
         "drained" => Input::Request(Request::Drained(generation)),
         "pause" => Input::Request(Request::Pause),
         "resume" => Input::Request(Request::Resume),
+        "settle" => Input::Request(Request::Settle(SyncId::new(number))),
+        "forget" => Input::Request(Request::Forget(SyncId::new(number))),
+        "halt" => Input::Request(Request::Halt),
+        "start" => Input::Request(Request::Start),
         "stop" => Input::Request(Request::Stop),
         "kill" => Input::Request(Request::Kill),
         "built" => Input::Built { generation, failure: None },
@@ -148,6 +149,7 @@ fn line(action: &Action) -> String {
             let hint = matches!(phase, Phase::Failed(report) if report.remedy == Remedy::TakeTurns);
             format!("tell {} {generation}{}", name.to_lowercase(), if hint { " take-turns" } else { "" })
         }
+        Action::Emit(Event::Settled { id, outcome }) => format!("answer {} {}", id.number(), words(outcome)),
         Action::Emit(Event::Restarting { generation, .. }) => format!("tell restarting {generation}"),
         Action::Emit(Event::Waiting { backoff }) => match backoff {
             Some(backoff) => format!("tell waiting {}", backoff.as_millis()),
@@ -167,6 +169,15 @@ fn line(action: &Action) -> String {
             format!("tell loop {what} {name} {times}")
         }
         Action::Emit(other) => format!("tell {other:?}"),
+    }
+}
+
+fn words(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Ready { generation } => format!("ready {generation}"),
+        Outcome::Failed { generation, .. } => format!("failed {generation}"),
+        Outcome::Ended { generation, .. } => format!("ended {generation}"),
+        other => format!("{other:?}").to_lowercase(),
     }
 }
 
@@ -210,186 +221,4 @@ fn the_cases_hold() {
         count += 1;
     }
     assert!(count >= 10, "the cases are there");
-}
-
-/// Simulated processes. A random generator decides the order of what happens, and the delays.
-struct World {
-    machine: Machine,
-    has_builds: bool,
-    overlap: bool,
-    now: Instant,
-    /// The generations with processes, and whether each is ready.
-    living: BTreeMap<GenerationId, bool>,
-    building: Option<GenerationId>,
-    last_change: Option<Instant>,
-    /// Time at which the newest generation began.
-    last_begin: Option<Instant>,
-    stopping: bool,
-    finished: bool,
-}
-
-impl World {
-    fn new(words: &str) -> Self {
-        let options = Arc::new(options(words));
-        let machine = Machine::new(Arc::clone(&options));
-        let mut world = Self {
-            overlap: machine.lifecycle().overlaps,
-            machine,
-            has_builds: !options.builds.is_empty(),
-            now: Instant::now(),
-            living: BTreeMap::new(),
-            building: None,
-            last_change: None,
-            last_begin: None,
-            stopping: false,
-            finished: false,
-        };
-        world.feed(Input::Begin);
-        world
-    }
-
-    fn feed(&mut self, input: Input) {
-        let mut inputs = VecDeque::from([input]);
-        while let Some(input) = inputs.pop_front() {
-            for action in self.machine.step(input, self.now) {
-                self.perform(action, &mut inputs);
-            }
-        }
-    }
-
-    fn perform(&mut self, action: Action, inputs: &mut VecDeque<Input>) {
-        assert!(!self.finished, "no action follows the end: {action:?}");
-        match action {
-            Action::Build { generation, .. } => {
-                assert!(self.building.is_none(), "one build at a time");
-                (self.building, self.last_begin) = (Some(generation), Some(self.now));
-            }
-            Action::Spawn { generation, .. } => {
-                assert!(!self.stopping, "no generation starts during a stop");
-                let alone = self.living.is_empty();
-                assert!(alone || self.overlap, "a start beside {:?}", self.living);
-                assert!(self.living.values().all(|ready| *ready), "two are starting: {:?}", self.living);
-                self.living.insert(generation, false);
-                if !self.has_builds {
-                    self.last_begin = Some(self.now);
-                }
-                inputs.push_back(Input::Spawned { generation, pid: 7 });
-            }
-            Action::DiagnoseReadiness { generation } => {
-                let (message, remedy) = (String::new(), Remedy::None);
-                inputs.push_back(Input::NotReady { generation, message, remedy, output: Vec::new() });
-            }
-            Action::Abandon { generation } => drop(self.living.remove(&generation)),
-            Action::Signal { generation, .. } => {
-                assert!(self.living.contains_key(&generation), "a signal for a tree that is gone");
-            }
-            Action::Finish(_) => self.finished = true,
-            _ => {}
-        }
-    }
-
-    /// Lets one event happen.
-    fn happen(&mut self, choice: u8, which: u8, pause: u16) {
-        self.now += Duration::from_millis(u64::from(pause));
-        let generation = self.living.keys().nth(usize::from(which) % self.living.len().max(1)).copied();
-        match (choice % 12, generation) {
-            (0 | 1, _) if !self.stopping => {
-                self.last_change = Some(self.now);
-                self.feed(Input::Request(Request::Changed(batch(self.now))));
-            }
-            (2, Some(generation)) => {
-                self.living.insert(generation, true);
-                self.feed(Input::Ready { generation, address: None });
-            }
-            (3, Some(generation)) => {
-                self.feed(Input::LeaderExited { generation, report: report(ProcessExit::Status(1)) });
-                self.end_tree(generation);
-            }
-            (4, Some(generation)) => self.feed(Input::Request(Request::Drained(generation))),
-            (5 | 6, Some(generation)) if self.machine.lifecycle().is_stopping(generation) => {
-                self.end_tree(generation);
-            }
-            (7, _) => self.finish_build(which.is_multiple_of(2)),
-            (8, _) => self.feed(Input::Request(Request::Restart)),
-            (9, _) => self.feed(Input::Request(if which.is_multiple_of(2) {
-                Request::Pause
-            } else {
-                Request::Resume
-            })),
-            _ => self.feed(Input::TimePassed),
-        }
-    }
-
-    fn end_tree(&mut self, generation: GenerationId) {
-        self.living.remove(&generation);
-        self.feed(Input::TreeGone { generation });
-    }
-
-    fn finish_build(&mut self, success: bool) {
-        if let Some(generation) = self.building.take() {
-            let failure = (!success).then(|| report(ProcessExit::Status(101)));
-            self.feed(Input::Built { generation, failure });
-        }
-    }
-
-    /// Lets everything that has begun end, as well-behaved processes do.
-    fn run_to_rest(&mut self) {
-        for _ in 0..200 {
-            for generation in self.living.keys().copied().collect::<Vec<_>>() {
-                if self.machine.lifecycle().is_stopping(generation) {
-                    self.end_tree(generation);
-                }
-            }
-            self.finish_build(true);
-            for (generation, ready) in self.living.clone() {
-                if !ready {
-                    self.living.insert(generation, true);
-                    self.feed(Input::Ready { generation, address: None });
-                }
-            }
-            match self.machine.deadline() {
-                Some(deadline) => self.now = self.now.max(deadline),
-                None if self.building.is_none() && self.living.values().all(|ready| *ready) => return,
-                None => {}
-            }
-            self.feed(Input::TimePassed);
-        }
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn the_invariants_hold_for_any_inputs(
-        setup in prop::sample::select(vec![
-            "", "build", "own-port", "own-port drain", "own-port drain build", "fixed-port drain", "listen",
-            "no-overlap own-port drain", "restart-on-exit", "postpone", "own-port restart-on-exit drain",
-            "env-file", "env-file own-port drain",
-        ]),
-        steps in prop::collection::vec((any::<u8>(), any::<u8>(), 0_u16..400), 0..120),
-        kill in any::<bool>(),
-    ) {
-        let mut world = World::new(setup);
-        for (choice, which, pause) in steps {
-            world.happen(choice, which, pause);
-        }
-        world.feed(Input::Request(Request::Resume));
-        world.run_to_rest();
-        if let Some(change) = world.last_change {
-            prop_assert!(world.last_begin.is_some_and(|begin| begin >= change), "a change was forgotten");
-        }
-        prop_assert!(world.living.len() <= 1, "at rest, at most one generation lives: {:?}", world.living);
-        // A stop ends even if the processes ignore it.
-        world.stopping = true;
-        world.feed(Input::Request(if kill { Request::Kill } else { Request::Stop }));
-        for _ in 0..50 {
-            world.finish_build(true);
-            if let Some(deadline) = world.machine.deadline() {
-                world.now = world.now.max(deadline);
-            }
-            world.feed(Input::TimePassed);
-        }
-        prop_assert!(world.finished, "the stop did not end: {:?}", world.machine);
-    }
 }
