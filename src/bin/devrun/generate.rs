@@ -1,11 +1,10 @@
-//! Files made from the parser: shell completions, manual pages, and the files of docs/reference. A test compares those
+//! Files made from the parser: manual pages, and the files of docs/reference. A test compares those
 //! files with what is made here.
 
 use std::fmt::Write as _;
 use std::path::Path;
 
 use clap::{Arg, Command, CommandFactory as _};
-use clap_complete::Shell;
 use serde_json::{Map, Value, json};
 
 use crate::cli::commands::Cli;
@@ -13,44 +12,6 @@ use crate::cli::parse::nearest;
 use crate::config::environment;
 use crate::config::key::{Key, Table};
 use crate::ui::{CliError, ExitCode, Terminal, escape_path};
-
-/// Writes completions for a shell to standard output.
-pub(crate) fn completions(shell: Shell, terminal: &mut Terminal) -> Result<ExitCode, CliError> {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut shown(shell), "devrun", &mut script);
-    if shell == Shell::Zsh {
-        script = String::from_utf8_lossy(&script).replacen(ZSH_BEGINS, ZSH_COMMAND, 1).into_bytes();
-    }
-    terminal.print_bytes(&script)?;
-    Ok(ExitCode::Success)
-}
-
-/// The first line in the completion function of zsh.
-const ZSH_BEGINS: &str = "    local ret=1\n";
-
-/// Replacement for [`ZSH_BEGINS`]: after `--`, zsh completes the words of COMMAND.
-const ZSH_COMMAND: &str = "    local ret=1
-
-    local -i separator=${words[(i)--]}
-    if (( separator < CURRENT )); then
-        shift $separator words
-        (( CURRENT -= separator ))
-        _normal
-        return
-    fi
-";
-
-/// The parser without hidden subcommands.
-fn shown(shell: Shell) -> Command {
-    let full = Cli::command();
-    // zsh would take the subcommand for COMMAND, and complete none of its options.
-    let is_wanted = |arg: &&Arg| shell != Shell::Zsh || !arg.is_positional();
-    Command::new("devrun")
-        .version(env!("CARGO_PKG_VERSION"))
-        .disable_help_subcommand(true)
-        .args(full.get_arguments().filter(is_wanted).cloned())
-        .subcommands(full.get_subcommands().filter(|verb| !verb.is_hide_set()).cloned())
-}
 
 /// Writes one manual page to standard output, or all of them into a directory.
 pub(crate) fn man(

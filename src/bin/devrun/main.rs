@@ -3,6 +3,7 @@
 
 mod cli;
 mod commands;
+mod completions;
 mod config;
 mod doctor;
 mod generate;
@@ -96,7 +97,8 @@ fn dispatch(arguments: Cli, terminal: &mut Terminal) -> Result<ExitCode, CliErro
             let settings = settings(options, Vec::new(), terminal);
             doctor::run(settings, event_tests, format.unwrap_or_default(), terminal)
         }
-        Subcommand::Completions { shell } => generate::completions(shell, terminal),
+        Subcommand::Completions { shell } => completions::run(shell, terminal),
+        Subcommand::Profiles { words } => completions::profiles(&words, terminal),
         Subcommand::Man { page, dir } => generate::man(page.as_deref(), dir.as_deref(), terminal),
         Subcommand::Reference { page } => {
             let page = match page {

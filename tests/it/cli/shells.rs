@@ -14,6 +14,8 @@ use crate::support::sandbox::{Sandbox, wait_until};
 fn with_script(shell: &str, name: &str) -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.write(name, output(&sandbox, &["completions", shell]));
+    sandbox.write("devrun.toml", "[profile.test]\n[profile.tiny]\n[profile.'$(touch ran)']\n");
+    sandbox.write("ci.toml", "[profile.tender]\n");
     sandbox
 }
 
@@ -25,20 +27,29 @@ fn said(sandbox: &Sandbox, program: &str, args: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// `PATH` with the directory of devrun before the others.
+fn path() -> String {
+    let directory = Path::new(env!("CARGO_BIN_EXE_devrun")).parent().unwrap();
+    format!("{}:{}", directory.display(), std::env::var("PATH").unwrap())
+}
+
 /// The completions that bash offers for the last word of a line.
 fn offered(sandbox: &Sandbox, line: &str) -> Vec<String> {
     let words: Vec<&str> = line.split(' ').collect();
     let (last, before) = (words[words.len() - 1], words[words.len() - 2]);
     let array = words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" ");
     let query = format!(
-        "source devrun.bash; COMP_WORDS=({array}); COMP_CWORD={}; _devrun devrun '{last}' '{before}'; echo \"${{COMPREPLY[@]}}\"",
+        "source /usr/share/bash-completion/bash_completion; source devrun.bash; compopt() {{ :; }}; PATH={}; \
+         declared() {{ COMPREPLY=($(compgen -W 'one two' -- \"$2\")); }}; complete -F declared program; \
+         COMP_LINE='{line}'; COMP_POINT=${{#COMP_LINE}}; COMP_WORDS=({array}); COMP_CWORD={}; _devrun devrun '{last}' '{before}'; echo \"${{COMPREPLY[@]}}\"",
+        path(),
         words.len() - 1
     );
     said(sandbox, "bash", &["--norc", "-c", &query]).split_whitespace().map(str::to_owned).collect()
 }
 
 #[test]
-#[ignore = "needs bash"]
+#[ignore = "needs bash and bash-completion"]
 fn bash_completes_subcommands_options_and_values() {
     let sandbox = with_script("bash", "devrun.bash");
     assert_eq!(offered(&sandbox, "devrun ex"), ["explain"]);
@@ -46,6 +57,12 @@ fn bash_completes_subcommands_options_and_values() {
     assert_eq!(offered(&sandbox, "devrun --stop"), ["--stop-signal", "--stop-scope", "--stop-timeout"]);
     assert_eq!(offered(&sandbox, "devrun --on-busy "), ["restart", "queue", "signal", "ignore"]);
     assert_eq!(offered(&sandbox, "devrun check --format "), ["human", "json", "github", "sarif"]);
+    assert_eq!(offered(&sandbox, "devrun --on-busy = q"), ["queue"]);
+    assert_eq!(offered(&sandbox, "devrun --profile t"), ["test", "tiny"]);
+    assert_eq!(offered(&sandbox, "devrun list --config ci.toml --profile "), ["tender"]);
+    assert!(!sandbox.path("ran").exists());
+    assert_eq!(offered(&sandbox, "devrun --proxy 8000 -- program t"), ["two"]);
+    assert_eq!(offered(&sandbox, "devrun run -- declared"), ["declared"]);
 }
 
 #[test]
@@ -53,7 +70,7 @@ fn bash_completes_subcommands_options_and_values() {
 fn zsh_completes_subcommands_options_values_and_the_command() {
     let sandbox = with_script("zsh", "functions/_devrun");
     let mut zsh = Command::new("zsh");
-    zsh.args(["-f", "-i"]).env("PS1", "ready> ").env("TERM", "dumb");
+    zsh.args(["-f", "-i"]).env("PS1", "ready> ").env("TERM", "dumb").env("PATH", path());
     let mut zsh = Pty::start(&sandbox, &zsh);
     zsh.expect("ready> ");
     zsh.line("show() { print -r -- \"$BUFFER\" >> completed; BUFFER= }; zle -N show; bindkey '^Xs' show");
@@ -67,7 +84,11 @@ fn zsh_completes_subcommands_options_values_and_the_command() {
         ("devrun --on-busy qu", "devrun --on-busy queue "),
         ("devrun check --format=gi", "devrun check --format=github "),
         ("devrun check --format gi", "devrun check --format github "),
+        ("devrun --profile te", "devrun --profile test "),
+        ("devrun list --config=ci.toml --profile=t", "devrun list --config=ci.toml --profile=tender "),
         ("devrun --proxy 8000 -- read-only-h", "devrun --proxy 8000 -- read-only-here "),
+        ("devrun run --on-busy qu", "devrun run --on-busy queue "),
+        ("devrun run -- read-only-h", "devrun run -- read-only-here "),
     ] {
         zsh.send(&format!("{typed}\t\x18s"));
         completed.push_str(&format!("{whole}\n"));
@@ -84,13 +105,21 @@ fn zsh_completes_subcommands_options_values_and_the_command() {
 fn fish_completes_subcommands_options_and_values() {
     let sandbox = with_script("fish", "devrun.fish");
     let offered = |line: &str| {
-        let query = format!("source devrun.fish; complete -C '{line}'");
+        let query = format!(
+            "set PATH {} $PATH; source devrun.fish; complete -c program -f -a 'one two'; complete -C '{line}'",
+            Path::new(env!("CARGO_BIN_EXE_devrun")).parent().unwrap().display()
+        );
         let said = said(&sandbox, "fish", &["--no-config", "-c", &query]);
         said.lines().map(|line| line.split('\t').next().unwrap().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(offered("devrun ex"), ["explain"]);
     assert_eq!(offered("devrun --stop"), ["--stop-scope", "--stop-signal", "--stop-timeout"]);
     assert_eq!(offered("devrun check --format "), ["github", "human", "json", "sarif"]);
+    assert_eq!(offered("devrun --profile t"), ["test", "tiny"]);
+    assert_eq!(offered("devrun list --config ci.toml --profile "), ["tender"]);
+    assert_eq!(offered("devrun --proxy 8000 -- program "), ["one", "two"]);
+    assert_eq!(offered("devrun run --on-busy q"), ["queue"]);
+    assert_eq!(offered("devrun run -- program --flag t"), ["two"]);
 }
 
 /// elvish has the module `edit:` only on a terminal. Here the script gets a substitute that prints its
@@ -101,9 +130,12 @@ fn elvish_completes_subcommands_and_options() {
     let sandbox = with_script("elvish", "devrun.elv");
     let offered = |words: &str| {
         let script = format!(
-            "var edit: = (ns [&completion:=(ns [&arg-completer=[&]]) &complex-candidate~={{|text &display=''| echo $text}}])\n\
+            "var edit: = (ns [&completion:=(ns [&arg-completer=[&]]) &complex-candidate~={{|text &display=''| echo $text}} \
+             &complete-sudo~={{|@words| echo sudo $@words}}])\n\
+             set E:PATH = '{}'\n\
              eval &ns=(ns [&edit:=$edit:]) (slurp < devrun.elv)\n\
-             $edit:completion:arg-completer[devrun] {words}\n"
+             $edit:completion:arg-completer[devrun] {words}\n",
+            path()
         );
         let said = said(&sandbox, "elvish", &["-norc", "-c", &script]);
         said.lines().map(str::to_owned).collect::<Vec<_>>()
@@ -114,6 +146,11 @@ fn elvish_completes_subcommands_and_options() {
     }
     let check = offered("devrun check ''");
     assert!(check.contains(&"--strict".to_owned()) && !check.contains(&"--proxy".to_owned()), "{check:?}");
+    assert!(offered("devrun run ''").contains(&"--proxy".to_owned()));
+    assert_eq!(offered("devrun list --profile ''"), ["test", "tiny"]);
+    assert_eq!(offered("devrun --config ci.toml --profile t"), ["tender"]);
+    // The module's own function completes the words after the first one as a command line.
+    assert_eq!(offered("devrun run -- program t"), ["sudo -- program t"]);
 }
 
 #[test]

@@ -199,6 +199,13 @@ pub(crate) enum Subcommand {
         #[arg(long, value_name = "PATH", value_hint = ValueHint::DirPath, conflicts_with = "page")]
         dir: Option<PathBuf>,
     },
+    /// Print the names of the profiles, for completions
+    #[command(hide = true)]
+    Profiles {
+        /// The words of the command line that is being typed
+        #[arg(last = true)]
+        words: Vec<OsString>,
+    },
     /// Print a page of docs/reference
     #[command(hide = true)]
     Reference {

@@ -41,8 +41,6 @@ pub(crate) fn find(directory: &Path) -> Option<PathBuf> {
 /// Reads a devrun.toml: its options, and over them those of the profile. `shown` is its name in messages.
 pub(crate) fn read(path: &Path, shown: &str, profile: Option<&str>) -> Result<Options, CliError> {
     let text = file_text(path, shown)?;
-    // Some editors on Windows begin a file with a byte order mark.
-    let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
     let mut reader = Reader { known: &Table::all(), mistakes: Vec::new() };
     let (top, mut profiles) = match DeTable::parse(&text) {
         Ok(document) => reader.document(document.get_ref()),
@@ -80,13 +78,27 @@ fn file_text(path: &Path, shown: &str) -> Result<String, CliError> {
             _ => failure.with_remedy("--config FILE names another file"),
         }
     })?;
-    String::from_utf8(bytes).map_err(|error| {
+    let text = String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
         let span = at..at + char::REPLACEMENT_CHARACTER.len_utf8();
         let place = SourceSpan::new(shown, text, span).with_label("not UTF-8");
         CliError::new("TOML must be UTF-8").with_span(place).with_remedy("save the file as UTF-8")
-    })
+    })?;
+    // Some editors on Windows begin a file with a byte order mark.
+    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
+}
+
+/// The names of the profiles of a devrun.toml; none if it cannot be read. Leaves out names that TOML has to quote, because
+/// bash would run a command in them when it completes.
+pub(crate) fn profile_names(path: &Path) -> Vec<String> {
+    let text = file_text(path, FILE_NAME).unwrap_or_default();
+    let Ok(document) = DeTable::parse(&text) else { return Vec::new() };
+    let profiles = document.get_ref().get("profile").and_then(|profiles| profiles.get_ref().as_table());
+    let names = profiles.into_iter().flatten().map(|(name, _)| name.get_ref().to_string());
+    names
+        .filter(|name| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)))
+        .collect()
 }
 
 /// The content of the file, which may be a pipe such as `<(…)` of a shell.

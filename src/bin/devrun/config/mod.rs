@@ -8,6 +8,6 @@ mod options;
 mod session_options;
 mod settings;
 
-pub(crate) use file::FILE_NAME;
+pub(crate) use file::{FILE_NAME, find as find_config, profile_names};
 pub(crate) use session_options::shown_endpoint;
 pub(crate) use settings::{OutputSettings, Reload, Settings, SettingsInput, current_directory};
