@@ -92,6 +92,11 @@ impl Gate {
         }
     }
 
+    /// Number of requests that wait.
+    pub(super) fn held_requests(&self) -> usize {
+        self.state().held
+    }
+
     /// Admits or rejects a request; `None` if it must wait.
     fn try_admit(&self, line: &RequestLine) -> Option<Result<InFlightGuard, Rejection>> {
         let state = self.state();

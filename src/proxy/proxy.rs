@@ -163,6 +163,12 @@ impl Handle {
         self.context.gate.release_streams(generation);
     }
 
+    /// Number of requests that wait until a generation is ready.
+    #[must_use]
+    pub fn held_requests(&self) -> usize {
+        self.context.gate.held_requests()
+    }
+
     /// Accepts on listening sockets (TCP or Unix stream) and answers 503 with the report, until
     /// [`Handle::answer_no_more`].
     ///

@@ -142,6 +142,9 @@ enum Keys<'a> {
     Resumed,
     Halting,
     Halted,
+    Synced {
+        id: u64,
+    },
     Settled {
         id: u64,
         outcome: &'static str,
@@ -259,6 +262,7 @@ impl<'a> EventJson<'a> {
             watch::Event::Rescanned { files, took } => {
                 Keys::Rescanned { files: *files, took_us: micros(*took) }
             }
+            watch::Event::Synced(id) => Keys::Synced { id: id.number() },
             watch::Event::Warning { message, remedy } => {
                 Keys::Warning { message, remedy: (self.word)(remedy) }
             }

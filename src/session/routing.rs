@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::change::Batch;
 use crate::proxy::{FailureReport, Upstream};
@@ -39,13 +40,23 @@ pub(super) struct Routing {
     serving: Option<GenerationId>,
     /// The generation that is being built or started.
     starting: Option<GenerationId>,
+    /// The last generation that was stopped.
+    last_stopped: GenerationId,
     fallback_runs: bool,
 }
 
 impl Routing {
     /// Error pages show changed paths relative to `base`, and the command as `command_line`.
     pub(super) fn new(base: PathBuf, command_line: String) -> Self {
-        Self { base, command_line, cause: None, serving: None, starting: None, fallback_runs: false }
+        Self {
+            base,
+            command_line,
+            cause: None,
+            serving: None,
+            starting: None,
+            last_stopped: GenerationId::FIRST,
+            fallback_runs: false,
+        }
     }
 
     /// The commands that follow from an event, in order.
@@ -56,6 +67,7 @@ impl Routing {
                 Vec::new()
             }
             Event::Phase { generation, phase } => self.phase(*generation, phase),
+            Event::Halted => self.halted(),
             _ => Vec::new(),
         }
     }
@@ -74,6 +86,21 @@ impl Routing {
             Phase::Exited(report) | Phase::Failed(report) => self.ended(generation, report, ""),
             Phase::BuildFailed(report) => self.ended(generation, report, "the build "),
         }
+    }
+
+    /// Nothing runs until it is asked for: requests are not held.
+    fn halted(&mut self) -> Vec<ProxyCommand> {
+        self.fallback_runs = true;
+        let report = Arc::new(FailureReport {
+            generation: self.last_stopped,
+            headline: "stopped on request; it runs again when it is started or restarted on request"
+                .to_owned(),
+            command: self.command_line.clone(),
+            changed: Vec::new(),
+            output: Vec::new(),
+            ran: Duration::ZERO,
+        });
+        vec![ProxyCommand::Publish(Upstream::Down(Arc::clone(&report))), ProxyCommand::StartFallback(report)]
     }
 
     fn starting(&mut self, generation: GenerationId) -> Vec<ProxyCommand> {
@@ -101,6 +128,7 @@ impl Routing {
     }
 
     fn stopped(&mut self, generation: GenerationId) -> Vec<ProxyCommand> {
+        self.last_stopped = generation;
         self.starting.take_if(|starting| *starting == generation);
         if self.serving.take_if(|serving| *serving == generation).is_none() {
             return Vec::new();
@@ -147,8 +175,6 @@ impl Routing {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::supervise::ProcessExit;
 
@@ -223,6 +249,21 @@ mod tests {
             panic!("{commands:?}")
         };
         assert_eq!(phase(2, STARTING), [ProxyCommand::StopFallback, publish_starting()]);
+    }
+
+    #[test]
+    fn a_halted_command_is_down_until_its_next_start() {
+        let mut routing = Routing::new("/project".into(), "python app.py".to_owned());
+        routing.phase(GenerationId::FIRST, &Phase::Stopped);
+        let commands = routing.commands(&Event::Halted);
+        let [ProxyCommand::Publish(Upstream::Down(_)), ProxyCommand::StartFallback(report)] =
+            commands.as_slice()
+        else {
+            panic!("{commands:?}")
+        };
+        assert!(report.headline.starts_with("stopped on request"));
+        let commands = routing.phase(GenerationId::new(2), &STARTING);
+        assert_eq!(commands, [ProxyCommand::StopFallback, publish_starting()]);
     }
 
     #[test]

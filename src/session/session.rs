@@ -53,6 +53,8 @@ pub struct Session {
 pub struct Handle {
     supervisor: supervise::Handle,
     watch_requests: UnboundedSender<WatchRequest>,
+    #[cfg(feature = "proxy")]
+    proxy: Option<crate::proxy::Handle>,
 }
 
 impl Session {
@@ -67,7 +69,12 @@ impl Session {
         let (event_sender, events) = unbounded_channel();
         let (watch_requests, requested) = unbounded_channel();
         let task = SessionTask::start(options, requested, event_sender).await?;
-        let handle = Handle { supervisor: task.supervisor(), watch_requests };
+        let handle = Handle {
+            supervisor: task.supervisor(),
+            watch_requests,
+            #[cfg(feature = "proxy")]
+            proxy: task.proxy(),
+        };
         Ok(Self { handle, events, task: tokio::spawn(task.run()) })
     }
 
@@ -108,7 +115,8 @@ impl Handle {
     }
 
     /// Asks what became of every edit and request up to now. [`supervise::Event::Settled`] answers once, with this `id`:
-    /// [`Request::Settle`] says when.
+    /// [`Request::Settle`] says when. The watch is brought up to date first ([`watch::Handle::sync`]), so that an edit that
+    /// was complete before this call is part of the answer.
     ///
     /// ```
     /// use devrun::supervise::{self, Outcome};
@@ -145,6 +153,13 @@ impl Handle {
     /// Compares all watched files with the snapshot now, as after an overflow of the kernel's queue.
     pub fn rescan(&self) -> bool {
         self.watch_requests.send(WatchRequest::Rescan).is_ok()
+    }
+
+    /// Number of requests that wait at the proxy for a generation; `None` without a proxy.
+    #[cfg(feature = "proxy")]
+    #[must_use]
+    pub fn held_requests(&self) -> Option<usize> {
+        self.proxy.as_ref().map(crate::proxy::Handle::held_requests)
     }
 
     /// Replaces the watch; the command goes on. [`Event::Watching`] reports that the new watch is in place. If it cannot

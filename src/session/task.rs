@@ -37,6 +37,8 @@ pub(super) struct SessionTask {
     watch: Option<Watch>,
     watch_requests: UnboundedReceiver<WatchRequest>,
     events: UnboundedSender<Event>,
+    /// The questions for which the watch is being brought up to date.
+    syncing: Vec<SyncId>,
     /// [`Options::observe_only`], absolute.
     observe_only: Vec<PathBuf>,
     #[cfg(feature = "proxy")]
@@ -84,6 +86,7 @@ impl SessionTask {
                     watch,
                     watch_requests,
                     events,
+                    syncing: Vec::new(),
                     observe_only,
                     #[cfg(feature = "proxy")]
                     proxy,
@@ -101,6 +104,12 @@ impl SessionTask {
         }
     }
 
+    /// A handle of the proxy, if there is one.
+    #[cfg(feature = "proxy")]
+    pub(super) fn proxy(&self) -> Option<proxy::Handle> {
+        self.proxy.as_ref().map(Proxy::handle)
+    }
+
     /// A handle that sends requests to the supervisor.
     pub(super) fn supervisor(&self) -> supervise::Handle {
         self.supervisor.handle()
@@ -113,7 +122,10 @@ impl SessionTask {
                 Some(Message::Supervisor(supervise::Event::Ended(exit))) => break exit,
                 Some(Message::Supervisor(event)) => self.route_supervisor(event).await,
                 Some(Message::Watch(Some(event))) => self.route_watch(event),
-                Some(Message::Watch(None)) => self.watch = None,
+                Some(Message::Watch(None)) => {
+                    self.watch = None;
+                    self.settle_without_watch();
+                }
                 Some(Message::Request(WatchRequest::Rescan)) => {
                     if let Some(watch) = &self.watch {
                         watch.handle().rescan();
@@ -122,6 +134,7 @@ impl SessionTask {
                 Some(Message::Request(WatchRequest::Rewatch(options))) => self.rewatch(*options).await,
                 Some(Message::Request(WatchRequest::Settle(id))) => self.settle(id),
                 Some(Message::Request(WatchRequest::Forget(id))) => {
+                    self.syncing.retain(|syncing| *syncing != id);
                     self.supervisor.handle().send(Request::Forget(id));
                 }
                 #[cfg(feature = "proxy")]
@@ -154,12 +167,35 @@ impl SessionTask {
         }
     }
 
-    fn settle(&self, id: SyncId) {
-        self.supervisor.handle().send(Request::Settle(id));
+    /// Brings the watch up to date. Its answer follows all changes that it has found.
+    fn settle(&mut self, id: SyncId) {
+        self.syncing.push(id);
+        match &self.watch {
+            Some(watch) => watch.handle().sync(id),
+            None => self.settle_without_watch(),
+        }
+    }
+
+    /// Asks the supervisor what the watch will not answer.
+    fn settle_without_watch(&mut self) {
+        for id in std::mem::take(&mut self.syncing) {
+            self.supervisor.handle().send(Request::Settle(id));
+        }
+    }
+
+    /// The watch is up to date: the supervisor answers now, unless the question was taken back.
+    fn synced(&mut self, id: SyncId) {
+        if let Some(index) = self.syncing.iter().position(|syncing| *syncing == id) {
+            self.syncing.remove(index);
+            self.supervisor.handle().send(Request::Settle(id));
+        }
     }
 
     /// Passes a batch on to the supervisor, without the files that are only observed.
-    fn route_watch(&self, event: watch::Event) {
+    fn route_watch(&mut self, event: watch::Event) {
+        if let watch::Event::Synced(id) = event {
+            self.synced(id);
+        }
         if let watch::Event::Changed(batch) = &event {
             let mut batch = batch.clone();
             batch.changes.retain(|change| !self.observe_only.contains(&change.path));
@@ -232,6 +268,7 @@ impl SessionTask {
                 self.supervisor.handle().send(Request::Restart);
             }
             old.stop().await;
+            self.settle_without_watch();
         }
         self.report_summary();
     }

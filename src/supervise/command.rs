@@ -31,6 +31,14 @@ pub enum Stdin {
     Inherit,
 }
 
+impl Stdin {
+    /// Whether [`super::Request::Input`] reaches the child.
+    #[must_use]
+    pub fn is_attachable(self) -> bool {
+        self == Self::Pipe
+    }
+}
+
 /// A command to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

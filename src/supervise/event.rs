@@ -10,6 +10,7 @@ use crate::change::Batch;
 use crate::{GenerationId, Remedy, SyncId};
 
 use super::inner_reloader::InnerReloader;
+use super::output::without_escapes;
 use super::signal::Signal;
 use super::sockets::Endpoint;
 
@@ -51,6 +52,9 @@ pub enum Request {
     /// Stop all processes as Ctrl-Z does: by `SIGTSTP`, then `SIGSTOP` for those that still run.
     /// [`Event::Suspended`] follows, even if no process runs.
     Suspend,
+    /// Bytes for the standard input of the newest generation, if it is [`super::Stdin::Pipe`]. What the child has not read
+    /// is limited by the pipe, to 64 KiB on Linux; more is dropped.
+    Input(Vec<u8>),
     /// The terminal that this process writes to has another size (`SIGWINCH`).
     Resized,
     /// Continue all processes (`SIGCONT`).
@@ -259,6 +263,17 @@ pub struct ExitReport {
     pub remedy: Remedy,
     /// The last 64 KiB that the process wrote to stdout and stderr, if these were captured.
     pub output: Vec<u8>,
+}
+
+impl ExitReport {
+    /// The last lines of the output, at most `limit`, without escape sequences, blank lines and trailing blanks.
+    #[must_use]
+    pub fn last_lines(&self, limit: usize) -> Vec<String> {
+        let text = without_escapes(&String::from_utf8_lossy(&self.output));
+        let lines: Vec<_> = text.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
+        let skipped = lines.len().saturating_sub(limit);
+        lines.into_iter().skip(skipped).map(str::to_owned).collect()
+    }
 }
 
 /// How far a generation has come.

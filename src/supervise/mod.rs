@@ -28,8 +28,9 @@ pub use event::{Event, ExitReport, Outcome, Phase, ProcessExit, Request, Supervi
 pub use inner_reloader::{InnerReloader, ReloadEffect};
 pub use options::{OnBusy, OnExit, OnLoop, Options, Port, Ready, StopScope};
 pub use orphan_killer::OrphanKiller;
-pub use output::{Capture, OutputStreams};
+pub use output::{Capture, LogChunk, LogEntry, LogPosition, OutputLog, OutputStreams, StdStream};
 pub use process::{ExceededLimit, Subreaper, check_env_files, remember_inherited_children};
 pub use signal::Signal;
 pub use sockets::{Endpoint, Listen, PassSocket};
 pub use supervisor::{Error, Handle, Supervisor};
+pub use sys::{TreeUsage, tree_usage};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::command::Command;
 use super::orphan_killer::OrphanKiller;
-use super::output::{Capture, OutputStreams};
+use super::output::{Capture, OutputLog, OutputStreams};
 use super::process::Subreaper;
 use super::signal::Signal;
 use super::sockets::{Listen, PassSocket};
@@ -134,6 +134,8 @@ pub struct Options {
     /// The writer of captured output; `None` for one of the supervisor's own. If the owner writes through it
     /// too, lines do not mix.
     pub streams: Option<OutputStreams>,
+    /// Keeps the captured output of the child and of its builds. `None`: only the end of it is kept, for reports.
+    pub log: Option<OutputLog>,
     /// Whether this process adopts orphans of the process trees.
     pub subreaper: Subreaper,
     /// Let the kernel kill the child when the thread that started it ends (Linux `PR_SET_PDEATHSIG`). Set
@@ -179,6 +181,7 @@ impl Options {
             drain_timeout: None,
             capture: Capture::default(),
             streams: None,
+            log: None,
             subreaper: Subreaper::default(),
             parent_death_signal: false,
             open_files: None,

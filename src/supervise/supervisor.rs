@@ -207,6 +207,7 @@ impl SupervisorTask {
             Request::Suspend => return self.executor.suspend(),
             Request::Resized => return self.executor.terminal_resized(),
             Request::Continue => return self.executor.resume(),
+            Request::Input(bytes) => return self.executor.write_input(bytes),
             Request::Changed(batch) => self.executor.sources_changed(batch),
             _ => {}
         }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::stats::{RootReport, Summary};
-use crate::{Remedy, change::Batch, rules::Defect};
+use crate::{Remedy, SyncId, change::Batch, rules::Defect};
 
 /// An event of a watch.
 #[derive(Debug, Clone)]
@@ -35,6 +35,8 @@ pub enum Event {
         /// Duration of the comparison.
         took: Duration,
     },
+    /// The answer to [`super::Handle::sync`]: everything that was written before it has been reported.
+    Synced(SyncId),
     /// A condition that needs the developer's attention.
     Warning {
         /// The condition, in one sentence.

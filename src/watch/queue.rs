@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Instant;
 
-use crate::sync;
+use crate::{SyncId, sync};
 
 /// An unproven statement about one path. It may be wrong, late or repeated; it only says where to look.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +41,8 @@ pub(crate) enum Message {
     EventsLost,
     /// A handle asks for a comparison of everything.
     Rescan,
+    /// A handle asks for a report of everything that was written before.
+    Sync(SyncId),
     /// A generation of the child has just been started.
     GenerationStarted,
     /// The watch is to end.

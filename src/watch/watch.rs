@@ -13,7 +13,7 @@ use super::snapshot::{Coverage, SnapshotDir};
 use super::stats::{Shared, Summary};
 use super::worker::{Root, Worker};
 use super::{error::Error, event::Event, filter::Filter};
-use crate::{rules::Rules, sync};
+use crate::{SyncId, rules::Rules, sync};
 
 /// A running watch. Dropping it ends the watch.
 ///
@@ -62,6 +62,16 @@ impl Handle {
     /// causes a few restarts instead of one per file.
     pub fn generation_started(&self) {
         self.queue.push(Message::GenerationStarted);
+    }
+
+    /// Brings the watch up to date. [`Event::Synced`] with this id follows the changes of everything that was complete
+    /// before this call: files that were written and closed, renamed or removed, by any process.
+    ///
+    /// The watch reads its events and scans all its files, so this costs a call of stat(2) for each file. The current burst
+    /// ends without its quiet time, but while git holds its lock the answer waits too. A file that a process still writes
+    /// is reported as it is.
+    pub fn sync(&self, id: SyncId) {
+        self.queue.push(Message::Sync(id));
     }
 
     /// Compares everything with the snapshot, as after an overflow of the kernel's event queue.

@@ -76,7 +76,7 @@ impl Builds {
         let (tree, started_at) = (processes.new_tree(), Instant::now());
         match processes.request(command, generation, because.as_deref(), tree).spawn() {
             Ok(child) => {
-                let process = processes.adopt(child, tree, started_at);
+                let process = processes.adopt(child, generation, tree, started_at);
                 self.running = Some(RunningBuild { generation, because, index, cancelled: false, process });
                 None
             }

@@ -154,7 +154,7 @@ impl Executor {
                 if child.has_terminal {
                     self.jobs.child_started_with_terminal(child.pid);
                 }
-                let process = self.processes.adopt(child, tree, started_at);
+                let process = self.processes.adopt(child, generation, tree, started_at);
                 self.push_input(Input::Spawned { generation, pid: process.pid.to_u32() });
                 let mut server = Server { generation, process, own_socket, port, check: None };
                 let ready = self.readiness.start(&mut server, &self.sockets, Instant::now());
@@ -380,21 +380,27 @@ impl Executor {
     }
 
     pub(crate) fn resume(&mut self) {
-        let newest = self.servers.values().rev().find(|server| server.process.has_leader());
-        self.jobs.resume(newest.map(|server| server.process.pid));
+        self.jobs.resume(self.newest_leader().map(|process| process.pid));
         self.send_to_all(Signal::CONT);
     }
 
-    /// The terminal has another size. The kernel sends SIGWINCH to its foreground group only, so the others
-    /// get it here.
+    pub(crate) fn write_input(&self, bytes: &[u8]) {
+        self.newest_leader().inspect(|process| process.write_input(bytes));
+    }
+
+    fn newest_leader(&self) -> Option<&RunningProcess> {
+        self.servers.values().rev().map(|server| &server.process).find(|process| process.has_leader())
+    }
+
+    /// The kernel sends SIGWINCH to the foreground group of the terminal only, so the others get it here.
     pub(crate) fn terminal_resized(&mut self) {
         self.running().filter_map(|process| process.output.as_ref()).for_each(ChildOutput::resize);
         self.running().for_each(|process| self.processes.signal_group(process.tree, Signal::WINCH));
     }
 
     fn check_stops(&mut self) {
-        let live = self.servers.values().filter(|server| server.process.may_serve());
-        let pids: Vec<Pid> = live.map(|server| server.process.pid).collect();
+        let processes = self.servers.values().map(|server| &server.process);
+        let pids: Vec<Pid> = processes.filter(|one| one.may_serve()).map(|one| one.pid).collect();
         match self.jobs.check_stops(&pids) {
             Some(StopReason::Job) => self.suspended(),
             Some(StopReason::GotTerminal) => self.send_to_all(Signal::CONT),
@@ -431,8 +437,8 @@ impl Executor {
         self.processes.kill_all();
     }
 
-    /// Sends the owner an event. An owner that has dropped the receiver wants none.
     fn emit(&self, event: Event) {
+        // An owner that has dropped the receiver wants none.
         let _ = self.events.send(event);
     }
 }

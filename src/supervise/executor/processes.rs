@@ -63,7 +63,7 @@ pub(super) struct RunningProcess {
     started_at: Instant,
     pub(super) output: Option<ChildOutput>,
     /// Kept open, so that the process does not read an end of file.
-    _stdin: Option<OwnedFd>,
+    stdin: Option<OwnedFd>,
     exit_waiter: AbortHandle,
     leader_ended: bool,
     /// SIGKILL was sent, so processes of the tree that appear later are killed as well.
@@ -101,6 +101,15 @@ impl RunningProcess {
     pub(super) fn catch_up_output(&self) {
         if let Some(output) = &self.output {
             output.catch_up();
+        }
+    }
+
+    /// Writes to the standard input of the leader, which is a pipe. Never blocks.
+    pub(super) fn write_input(&self, bytes: &[u8]) {
+        let Some(stdin) = &self.stdin else { return };
+        let written = rustix::io::ioctl_fionbio(stdin, true).and_then(|()| rustix::io::write(stdin, bytes));
+        if written != Ok(bytes.len()) {
+            tracing::debug!(?written, wanted = bytes.len(), "input for the child was dropped");
         }
     }
 
@@ -171,7 +180,13 @@ impl Processes {
 
     /// Takes over the leader of `tree`: copies its output, and waits for its exit. `started_at` is a time before
     /// the start, because on a busy machine the child may run before this thread continues.
-    pub(super) fn adopt(&mut self, child: ChildProcess, tree: TreeId, started_at: Instant) -> RunningProcess {
+    pub(super) fn adopt(
+        &mut self,
+        child: ChildProcess,
+        generation: GenerationId,
+        tree: TreeId,
+        started_at: Instant,
+    ) -> RunningProcess {
         let ChildProcess { pid, stdin_writer, output: pipes, has_terminal } = child;
         self.trees.add(tree, pid);
         self.report(&[], Some((tree, pid)));
@@ -179,7 +194,8 @@ impl Processes {
         let output = captured.and_then(|streams| {
             let events = self.events.clone();
             let on_reloader = move |reloader| send(&events, ProcessEvent::ReloaderSeen(reloader));
-            ChildOutput::start(pipes, streams, on_reloader).ok()
+            let log = self.options.log.as_ref().map(|log| (log, generation));
+            ChildOutput::start(pipes, streams, log, on_reloader).ok()
         });
         let events = self.events.clone();
         let exit_waiter = tokio::spawn(async move {
@@ -195,7 +211,7 @@ impl Processes {
             pid,
             started_at,
             output,
-            _stdin: stdin_writer,
+            stdin: stdin_writer,
             exit_waiter: exit_waiter.abort_handle(),
             leader_ended: false,
             killed: false,

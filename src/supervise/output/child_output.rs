@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -13,11 +13,13 @@ use rustix::termios::{OptionalActions, OutputModes, Winsize};
 use tokio::io::unix::AsyncFd;
 use tokio::task::JoinHandle;
 
+use crate::GenerationId;
 use crate::supervise::inner_reloader::InnerReloader;
 use crate::supervise::sys::fd::{pipe, wait_readable};
 use crate::sync::lock;
 
 use super::conflict_words::without_escapes;
+use super::output_log::OutputLog;
 use super::writer::{OutputStreams, StdStream, StreamWriter};
 
 /// Maximum number of bytes of output that are kept for reports.
@@ -43,7 +45,10 @@ pub enum Capture {
     No,
     /// Output that goes to a terminal, so that a status line can be shown below it.
     Terminal,
-    /// Everything, so that reports contain the end of it.
+    /// Everything, for [`super::super::Options::log`]. When the reader of a stream of this process is gone, the stream of
+    /// the child is closed too: `head` ends the child as it does without this process.
+    Log,
+    /// Everything, so that reports contain the end of it. The child goes on when a reader is gone.
     All,
 }
 
@@ -52,6 +57,8 @@ pub enum Capture {
 pub(crate) struct OutputPipe {
     fd: OwnedFd,
     stream: StdStream,
+    /// The output ends when the stream of this process has no reader any more.
+    closes_with_reader: bool,
 }
 
 /// The pipes and pseudo-terminals for the output of one child.
@@ -74,7 +81,7 @@ impl OutputPipes {
         {
             pipes.child_out = Some(child.try_clone()?);
             pipes.child_err = Some(child);
-            pipes.readers.push(OutputPipe { fd, stream: StdStream::Err });
+            pipes.readers.push(OutputPipe { fd, stream: StdStream::Err, closes_with_reader: false });
             return Ok(pipes);
         }
         let ends = [(StdStream::Out, &mut pipes.child_out), (StdStream::Err, &mut pipes.child_err)];
@@ -84,10 +91,10 @@ impl OutputPipes {
             let (fd, child) = match (pty, capture) {
                 (Some(pty), _) => pty,
                 // If the system has no pseudo-terminal left, a pipe serves for output that must be captured.
-                (None, Capture::All) => pipe()?,
+                (None, Capture::All | Capture::Log) => pipe()?,
                 (None, _) => continue,
             };
-            pipes.readers.push(OutputPipe { fd, stream });
+            pipes.readers.push(OutputPipe { fd, stream, closes_with_reader: capture == Capture::Log });
             *child_end = Some(child);
         }
         Ok(pipes)
@@ -129,32 +136,35 @@ pub(super) fn open_pty_master() -> io::Result<OwnedFd> {
 /// The captured output of one process.
 #[derive(Debug)]
 pub(crate) struct ChildOutput {
-    sources: Vec<Arc<OutputSource>>,
+    /// The pump owns a source, and closes it at its end.
+    sources: Vec<Weak<OutputSource>>,
     tail: Arc<Mutex<Tail>>,
     pumps: Vec<JoinHandle<()>>,
 }
 
 impl ChildOutput {
-    /// Starts to pass on what comes through the pipes. Calls `on_reloader` when a reloader announces itself
+    /// Starts to pass on what comes through the pipes, and to keep it in a log, if there is one. Calls `on_reloader` when a reloader announces itself
     /// in it.
     pub(crate) fn start(
         pipes: Vec<OutputPipe>,
         streams: &OutputStreams,
+        log: Option<(&OutputLog, GenerationId)>,
         on_reloader: impl Fn(InnerReloader) + Clone + Send + 'static,
     ) -> io::Result<Self> {
         let mut output = Self { sources: Vec::new(), tail: Arc::default(), pumps: Vec::new() };
-        for OutputPipe { fd, stream } in pipes {
+        for OutputPipe { fd, stream, closes_with_reader } in pipes {
             rustix::io::ioctl_fionbio(&fd, true)?;
             let (fd, writer) = (wait_readable(fd)?, Arc::clone(streams.writer(stream)));
             let (tail, first_lines) = (Arc::clone(&output.tail), Mutex::default());
-            let source = Arc::new(OutputSource { fd, writer, tail, first_lines });
-            let (of_task, on_reloader) = (Arc::clone(&source), on_reloader.clone());
+            let log = log.map(|(log, generation)| (log.clone(), generation));
+            let source = OutputSource { fd, writer, closes_with_reader, stream, log, tail, first_lines };
+            let (source, on_reloader) = (Arc::new(source), on_reloader.clone());
+            output.sources.push(Arc::downgrade(&source));
             output.pumps.push(tokio::spawn(async move {
-                if let Err(error) = of_task.pump(on_reloader).await {
+                if let Err(error) = source.pump(on_reloader).await {
                     tracing::debug!(%error, "stopped reading the child's output");
                 }
             }));
-            output.sources.push(source);
         }
         Ok(output)
     }
@@ -162,7 +172,7 @@ impl ChildOutput {
     /// Takes the bytes that are still in the pipes when the process has ended. Later output of its
     /// descendants is still passed on.
     pub(crate) fn catch_up(&self) {
-        for source in &self.sources {
+        for source in self.sources.iter().filter_map(Weak::upgrade) {
             for _ in 0..MAX_LAST_READS {
                 match source.read_some() {
                     Ok(1..) => {}
@@ -175,7 +185,7 @@ impl ChildOutput {
 
     /// Gives the size of this process's terminal to the child's.
     pub(crate) fn resize(&self) {
-        for source in &self.sources {
+        for source in self.sources.iter().filter_map(Weak::upgrade) {
             if let Some(size) = source.writer.size() {
                 // A pipe has no size.
                 let _: Result<(), Errno> = rustix::termios::tcsetwinsize(source.fd.get_ref(), size);
@@ -244,6 +254,9 @@ impl FirstLines {
 struct OutputSource {
     fd: AsyncFd<OwnedFd>,
     writer: Arc<StreamWriter>,
+    closes_with_reader: bool,
+    stream: StdStream,
+    log: Option<(OutputLog, GenerationId)>,
     tail: Arc<Mutex<Tail>>,
     first_lines: Mutex<FirstLines>,
 }
@@ -263,6 +276,9 @@ impl OutputSource {
         tail.push(&buffer);
         tail.new_reloader = tail.new_reloader.or(lock(&self.first_lines).push(&buffer));
         if count > 0 {
+            if let Some((log, generation)) = &self.log {
+                log.append(*generation, self.stream, &buffer);
+            }
             self.writer.push(buffer);
         }
         Ok(count)
@@ -271,6 +287,9 @@ impl OutputSource {
     async fn pump(&self, on_reloader: impl Fn(InnerReloader)) -> io::Result<()> {
         loop {
             self.writer.space().await;
+            if self.closes_with_reader && self.writer.is_reader_gone() {
+                return Ok(());
+            }
             let mut ready = self.fd.readable().await?;
             match self.read_some() {
                 Ok(0) => return Ok(()),

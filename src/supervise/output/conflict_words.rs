@@ -144,7 +144,7 @@ fn contains(line: &str, phrase: &str) -> bool {
 }
 
 /// The line without escape sequences. A control sequence ends with a letter, others have one character.
-pub(super) fn without_escapes(line: &str) -> String {
+pub(crate) fn without_escapes(line: &str) -> String {
     let mut parts = line.split('\x1b');
     let first = parts.next().unwrap_or_default().to_owned();
     parts.fold(first, |text, part| {

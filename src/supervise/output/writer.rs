@@ -37,9 +37,22 @@ const FLUSH_POLL_DELAY: Duration = Duration::from_millis(1);
 
 /// One of the two output streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum StdStream {
+pub enum StdStream {
+    /// Standard output.
     Out,
+    /// Standard error.
     Err,
+}
+
+impl StdStream {
+    /// `out` or `err`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Out => "out",
+            Self::Err => "err",
+        }
+    }
 }
 
 /// Standard output and standard error of this process. Cheap to clone.
@@ -191,6 +204,11 @@ impl StreamWriter {
             queue.push(Chunk::Child(bytes));
             self.shared.filled.notify_one();
         }
+    }
+
+    /// Whether a write has failed for ever.
+    pub(crate) fn is_reader_gone(&self) -> bool {
+        lock(&self.shared.queue).reader_is_gone
     }
 
     /// Waits until the queue has space for output of the child.

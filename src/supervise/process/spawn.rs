@@ -149,7 +149,7 @@ impl SpawnRequest<'_> {
             environment.entry(name.into()).or_insert_with(|| value.into());
         };
         set_default("FLASK_RUN_RELOAD", "0");
-        if self.capture == Capture::All {
+        if matches!(self.capture, Capture::All | Capture::Log) {
             // Python writes to a pipe only every 8 KiB.
             set_default("PYTHONUNBUFFERED", "1");
         }

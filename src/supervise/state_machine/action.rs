@@ -16,8 +16,8 @@ use crate::{GenerationId, Remedy};
 pub(crate) enum Input {
     /// The supervisor begins.
     Begin,
-    /// The owner asks for something. The executor performs [`Request::Suspend`], [`Request::Resized`] and
-    /// [`Request::Continue`]; they change nothing here.
+    /// The owner asks for something. The executor performs [`Request::Suspend`], [`Request::Resized`],
+    /// [`Request::Continue`] and [`Request::Input`]; they change nothing here.
     Request(Request),
     /// The builds of a generation have ended or were cancelled, and none of their processes runs.
     Built { generation: GenerationId, failure: Option<ExitReport> },

@@ -77,6 +77,8 @@ pub(crate) struct Burst {
     /// Number of files that the snapshot does not have.
     new_files: usize,
     has_new_dir: bool,
+    /// The burst ends without a quiet time.
+    is_hurried: bool,
     /// Created files that are not closed yet.
     open: PathMap<OpenFile>,
     /// Removed or new files, and until when they may still return or be renamed.
@@ -110,6 +112,7 @@ impl Burst {
             min_quiet_time: Duration::ZERO,
             new_files: 0,
             has_new_dir: false,
+            is_hurried: false,
             open: PathMap::new(),
             unsettled: PathMap::new(),
             extended_since: None,
@@ -197,6 +200,13 @@ impl Debouncer {
         }
     }
 
+    /// Lets the burst end without a quiet time, because an answer waits for it.
+    pub(crate) fn hurry(&mut self) {
+        if let Some(burst) = &mut self.burst {
+            burst.is_hurried = true;
+        }
+    }
+
     /// Marks that events were lost.
     pub(crate) fn require_rescan(&mut self, now: Instant) {
         self.pending(now).needs_rescan = true;
@@ -226,6 +236,10 @@ impl Debouncer {
     /// The end of the burst if no further event comes; `None` without a burst.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let burst = self.burst.as_ref()?;
+        if burst.is_hurried {
+            let end = burst.settled_at().unwrap_or(burst.last).min(burst.latest_end());
+            return Some(burst.extended_until.map_or(end, |until| end.max(until)));
+        }
         let copy = if burst.is_copy() && !self.single.is_zero() { COPY_QUIET_TIME } else { Duration::ZERO };
         let quiet_time = self.quiet_time(burst.paths.len(), burst.longest_pause);
         let quiet = burst.last + quiet_time.max(burst.min_quiet_time).max(copy);
@@ -282,6 +296,7 @@ impl Debouncer {
         pending.paths.extend(burst.paths);
         pending.new_files += burst.new_files;
         pending.has_new_dir |= burst.has_new_dir;
+        pending.is_hurried |= burst.is_hurried;
     }
 
     /// Takes a burst that was compared, so that its paths do not count as new ones if they change again.

@@ -359,6 +359,13 @@ impl ChangeTracker {
         }
     }
 
+    /// Adds the files that are still being written to the burst, as they are.
+    pub(super) fn take_in_progress(&mut self, now: Instant) {
+        for path in self.in_progress.remove_all() {
+            self.add_waited_for(path, None, now);
+        }
+    }
+
     /// Adds a file that is to be reported even if a program still writes to it.
     fn add_waited_for(&mut self, path: PathBuf, signature: Option<FileSignature>, now: Instant) {
         self.state.record(&path, signature);
@@ -436,9 +443,7 @@ impl ChangeTracker {
 
     /// Compares everything with the disk, because events were lost.
     pub(super) fn rescan(&mut self, now: Instant) {
-        for path in self.in_progress.remove_all() {
-            self.add_waited_for(path, None, now);
-        }
+        self.take_in_progress(now);
         let events = self.tree.rescan();
         self.accept(events, now);
     }

@@ -10,6 +10,7 @@ mod root;
 mod rule_files;
 mod tree;
 #[allow(clippy::module_inception)]
+mod syncs;
 mod worker;
 
 pub(super) use root::Root;

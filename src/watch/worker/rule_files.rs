@@ -66,6 +66,13 @@ impl RuleFiles {
         self.edit.as_ref().map(|edit| edit.last + QUIET_TIME)
     }
 
+    /// Lets the edits take effect without a quiet time, because an answer waits for them.
+    pub(super) fn hurry(&mut self, now: Instant) {
+        if let Some(edit) = &mut self.edit {
+            edit.last = now.checked_sub(QUIET_TIME).unwrap_or(now).min(edit.last);
+        }
+    }
+
     /// Takes the edits if they are to take effect now. While git works, or a file is empty, they wait longer.
     pub(super) fn take_due_edit(&mut self, now: Instant, sync: &SnapshotSync) -> Option<RuleEdit> {
         let edit = self.edit.as_mut().filter(|edit| edit.last + QUIET_TIME <= now)?;

@@ -10,6 +10,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::change_tracker::{BurstResult, ChangeTracker};
 use super::poller::{Poller, ScanDiff, scan, thread_cpu_time};
 use super::root::{Root, RootKind};
+use super::syncs::Syncs;
 use super::{rule_files::RuleFiles, tree::WatchedTree};
 use crate::change::{Batch, Change};
 use crate::rules::Defect;
@@ -39,6 +40,9 @@ pub(crate) struct Worker {
     git_hold: GitHold,
     poller: Poller,
     prefetch: Option<Prefetch>,
+    syncs: Syncs,
+    /// Number of bursts that were compared.
+    bursts: u64,
     /// The owner was warned of paths that are too long.
     has_long_path_warning: bool,
     /// The report of a comparison of everything. It follows the changes that the comparison has found.
@@ -69,6 +73,8 @@ impl Worker {
             git_hold: GitHold::default(),
             poller: Poller::new(options.poll_interval, Instant::now()),
             prefetch: None,
+            syncs: Syncs::default(),
+            bursts: 0,
             has_long_path_warning: false,
             rescanned: None,
         };
@@ -95,10 +101,12 @@ impl Worker {
                         tracing::debug!("events may be missing: rescan");
                         self.changes.debouncer.require_rescan(at);
                     }
+                    Message::Sync(id) => self.syncs.add(id),
                     Message::GenerationStarted => self.changes.debouncer.generation_started(at),
                     Message::Stop => return self.close(),
                 }
             }
+            self.begin_syncs(Instant::now());
             self.publish_if_due(Instant::now());
             self.reload_rules_if_due(Instant::now());
             self.scan_if_due(Instant::now());
@@ -107,6 +115,7 @@ impl Worker {
             // Once more, so that the summary is up to date when the owner receives the batch.
             self.publish_if_due(Instant::now());
             self.end_burst_if_due(Instant::now());
+            self.answer_syncs(Instant::now());
         }
         self.close();
     }
@@ -141,6 +150,34 @@ impl Worker {
             burst.map(|deadline| self.git_hold.deadline().map_or(deadline, |next| next.max(deadline)));
         let others = [self.changes.deadline(), self.poller.deadline()];
         burst.into_iter().chain(others.into_iter().flatten()).min()
+    }
+
+    /// Begins the new requests to bring the watch up to date, and hurries while one is pending.
+    fn begin_syncs(&mut self, now: Instant) {
+        if self.syncs.begin(self.bursts) {
+            self.scan_dirs(|_| true);
+            self.changes.take_in_progress(now);
+        }
+        if self.syncs.has_pending() {
+            self.hurry(now);
+        }
+    }
+
+    /// Lets the burst and edited rules end without a quiet time.
+    fn hurry(&mut self, now: Instant) {
+        self.changes.debouncer.hurry();
+        self.changes.tree.rule_files.hurry(now);
+    }
+
+    /// Answers the requests before which everything was reported.
+    fn answer_syncs(&mut self, now: Instant) {
+        let deadlines = [self.changes.debouncer.deadline(), self.changes.deadline()];
+        let (done, begins_pass) = self.syncs.take_done(self.bursts, deadlines == [None, None]);
+        done.into_iter().for_each(|id| self.send(Event::Synced(id)));
+        if begins_pass {
+            self.changes.take_in_progress(now);
+            self.hurry(now);
+        }
     }
 
     /// Makes edited rules take effect, once their files are at rest.
@@ -179,19 +216,24 @@ impl Worker {
     }
 
     fn scan_all(&mut self) {
+        self.scan_dirs(|dir| dir.coverage == Coverage::Polling);
+    }
+
+    fn scan_dirs(&mut self, is_chosen: impl Fn(&SnapshotDir) -> bool + Sync) {
         let before = thread_cpu_time();
         if !self.sync().watches.has_events() {
             let check = self.changes.tree.check_moved_roots();
             self.changes.take_root_check(check, Instant::now());
             self.changes.tree.rule_files.scan_outside();
         }
-        let polled = |dir: &SnapshotDir| dir.coverage == Coverage::Polling;
-        let (mut diffs, cpu_time_elsewhere) = scan(self.sync(), polled);
+        let (mut diffs, cpu_time_elsewhere) = scan(self.sync(), is_chosen);
         self.scan_linked_files(&mut diffs);
         let cpu_time = thread_cpu_time().saturating_sub(before) + cpu_time_elsewhere;
         let ended = Instant::now();
         self.changes.take_scan(diffs, ended);
-        if let Some(interval) = self.poller.finish_scan(ended, cpu_time) {
+        if self.poller.is_active()
+            && let Some(interval) = self.poller.finish_scan(ended, cpu_time)
+        {
             let message = format!("scans take so much CPU time that they run only every {interval:.1?}");
             self.warn(message, Remedy::ScanLess);
         }
@@ -250,6 +292,7 @@ impl Worker {
     }
 
     fn finish_burst(&mut self, now: Instant) {
+        self.bursts += 1;
         self.changes.finish_burst(now);
         self.publish_if_due(now);
         if let Some(event) = self.rescanned.take() {

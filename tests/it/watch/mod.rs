@@ -17,3 +17,5 @@ mod random;
 mod roots;
 /// Rule files edited while the watch runs.
 mod rule_files;
+/// A watch that is brought up to date before it answers.
+mod sync;
