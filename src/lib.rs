@@ -8,7 +8,8 @@
 //! - [`watch`]: which relevant files changed;
 //! - [`supervise`]: the child process: built, started, stopped and restarted as a whole process tree;
 //! - `proxy`: the port that clients see (feature `proxy`);
-//! - [`session`]: all of them together.
+//! - [`session`]: all of them together;
+//! - `control`: a socket on which clients ask and steer running sessions (feature `control`).
 //!
 //! Most programs need [`Session`] and [`Options`] only:
 //!
@@ -99,6 +100,8 @@ pub mod supervise;
 pub mod proxy;
 #[cfg(unix)]
 pub mod session;
+#[cfg(all(unix, feature = "control"))]
+pub mod control;
 
 #[cfg(unix)]
 pub use generation::GenerationId;

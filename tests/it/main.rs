@@ -15,6 +15,9 @@ mod tidy;
 /// The program's subcommands and its command line.
 #[cfg(feature = "cli")]
 mod cli;
+/// The control socket: clients that ask and steer a running devrun.
+#[cfg(feature = "control")]
+mod control;
 /// The statements of README.md and docs/.
 mod docs;
 /// The proxy: it forwards every byte, and no client notices a restart.

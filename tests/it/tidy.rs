@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The modules of the library by layer. A module imports from lower layers only.
-const LAYERS: [&[&str]; 4] = [
+const LAYERS: [&[&str]; 5] = [
     &["change", "generation", "remedy", "sync", "sync_id", "tls"],
     &["rules"],
     &["proxy", "supervise", "watch"],
     &["session"],
+    &["control"],
 ];
 
 /// The file of the program that prints.

@@ -5,6 +5,7 @@ mod cli;
 mod commands;
 mod completions;
 mod config;
+mod control;
 mod doctor;
 mod generate;
 mod inner_reloader;
@@ -97,6 +98,7 @@ fn dispatch(arguments: Cli, terminal: &mut Terminal) -> Result<ExitCode, CliErro
             let settings = settings(options, Vec::new(), terminal);
             doctor::run(settings, event_tests, format.unwrap_or_default(), terminal)
         }
+        Subcommand::Control(command) => control::run(command, terminal),
         Subcommand::Completions { shell } => completions::run(shell, terminal),
         Subcommand::Profiles { words } => completions::profiles(&words, terminal),
         Subcommand::Man { page, dir } => generate::man(page.as_deref(), dir.as_deref(), terminal),

@@ -392,7 +392,7 @@ impl Executor {
         self.servers.values().rev().map(|server| &server.process).find(|process| process.has_leader())
     }
 
-    /// The kernel sends SIGWINCH to the foreground group of the terminal only, so the others get it here.
+    /// Only the foreground group of the terminal gets SIGWINCH from the kernel.
     pub(crate) fn terminal_resized(&mut self) {
         self.running().filter_map(|process| process.output.as_ref()).for_each(ChildOutput::resize);
         self.running().for_each(|process| self.processes.signal_group(process.tree, Signal::WINCH));
@@ -427,8 +427,7 @@ impl Executor {
     pub(crate) async fn finish(mut self, exit: SupervisorExit) {
         self.kill_all();
         self.processes.flush_output().await;
-        // Closed first, so that the owner can bind the same addresses once it has the event.
-        self.sockets.clear();
+        self.sockets.clear(); // The owner can bind their addresses once it has the event.
         self.emit(Event::Ended(exit));
     }
 

@@ -145,8 +145,11 @@ fn completions_and_manual_pages_know_every_subcommand() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     pages.sort();
-    let verbs = ["-check", "-completions", "-doctor", "-explain", "-init", "-list", "-man", ""];
-    assert_eq!(pages, verbs.map(|verb| format!("devrun{verb}.1")));
+    let verbs = "attach check completions doctor down explain init list logs man mcp pause ps restart resume start stop \
+                 wait why";
+    let mut expected: Vec<_> = verbs.split_whitespace().map(|verb| format!("devrun-{verb}.1")).collect();
+    expected.push("devrun.1".to_owned());
+    assert_eq!(pages, expected);
     for page in pages {
         let text = std::fs::read_to_string(sandbox.path("man").join(&page)).unwrap();
         assert!(text.contains(".TH ") && text.contains(".SH SYNOPSIS"), "{page}");

@@ -133,7 +133,9 @@ impl Sandbox {
                 command.env(key, value);
             }
         }
-        command.env("HOME", self.dir.path().join("home"));
+        let home = self.dir.path().join("home");
+        // The control sockets of the test are its own.
+        command.env("HOME", &home).env("XDG_RUNTIME_DIR", &home);
         command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
         command
     }

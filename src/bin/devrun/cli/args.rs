@@ -258,6 +258,11 @@ pub(crate) struct RunOptions {
     #[arg(long, value_name = "FROM", hide_possible_values = true, hide_short_help = true,
         value_parser = one_of(&[("pipe", Stdin::Pipe), ("null", Stdin::Null), ("inherit", Stdin::Inherit)]))]
     pub(crate) stdin: Option<Stdin>,
+    /// Do not open the control socket, on which `devrun ps`, `wait` and others ask
+    ///
+    /// The socket is open to this user alone. Example: `devrun --no-control -- ./server`
+    #[arg(long, hide_short_help = true, on_off())]
+    pub(crate) no_control: Option<bool>,
     /// Clear the screen before each start
     ///
     /// Example: `devrun --clear -- cargo test`

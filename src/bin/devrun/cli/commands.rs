@@ -9,6 +9,7 @@ use clap::{Args, Parser, ValueEnum, ValueHint};
 use crate::cli::args::{
     CheckOptions, ConfigSource, Options, OutputOptions, RunOptions, ServerOptions, WatchOptions,
 };
+use crate::cli::control::ControlCommand;
 use crate::cli::values::{Format, duration};
 
 /// Run COMMAND, and restart it only when a relevant file changes
@@ -21,7 +22,7 @@ use crate::cli::values::{Format, duration};
     version,
     args_conflicts_with_subcommands = true,
     disable_help_subcommand = true,
-    override_usage = "devrun [OPTIONS] -- COMMAND [ARGS]...\n       devrun check | explain | list | init | doctor | completions | man",
+    override_usage = "devrun [OPTIONS] -- COMMAND [ARGS]...\n       devrun check | explain | list | init | doctor | completions | man\n       devrun ps | logs | why | wait | restart | stop | start | attach | down",
     after_help = "--help: all options, with examples. Each option is also a key of devrun.toml.",
     after_long_help = AFTER_LONG_HELP,
     max_term_width = 110,
@@ -178,6 +179,8 @@ pub(crate) enum Subcommand {
         #[command(flatten)]
         output: OutputOptions,
     },
+    #[command(flatten)]
+    Control(ControlCommand),
     /// Print completions for a shell
     #[command(
         after_help = "Example: devrun completions bash > ~/.local/share/bash-completion/completions/devrun"

@@ -2,6 +2,7 @@
 
 pub(crate) mod args;
 pub(crate) mod commands;
+pub(crate) mod control;
 pub(crate) mod parse;
 mod habits;
 pub(crate) mod values;

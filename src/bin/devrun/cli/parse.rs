@@ -25,6 +25,12 @@ pub(crate) fn parse(words: &[OsString]) -> Result<Parsed, CliError> {
     let words = &*plain(words);
     match Cli::try_parse_from(words) {
         Ok(arguments) => Ok(Parsed::Arguments(Box::new(arguments))),
+        Err(error)
+            if error.kind() == ErrorKind::DisplayHelp
+                && words.get(1..).is_some_and(|rest| rest == ["-h"]) =>
+        {
+            Ok(Parsed::Help(short_help()))
+        }
         Err(error) => match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Ok(Parsed::Help(error.render())),
             _ => Err(missing_dashes(words)
@@ -47,6 +53,29 @@ fn plain(words: &[OsString]) -> Cow<'_, [OsString]> {
         }
         _ => Cow::Borrowed(words),
     }
+}
+
+/// The text of `devrun -h`, which fits a screen. The subcommands that the usage names and that are not for the first day
+/// have their lines in `devrun --help`.
+fn short_help() -> clap::builder::StyledStr {
+    let names = [
+        "logs",
+        "wait",
+        "why",
+        "restart",
+        "stop",
+        "start",
+        "pause",
+        "resume",
+        "attach",
+        "down",
+        "mcp",
+        "completions",
+        "man",
+    ];
+    let hide =
+        |command: clap::Command, name| command.mut_subcommand(name, |subcommand| subcommand.hide(true));
+    names.into_iter().fold(Cli::command(), hide).render_help()
 }
 
 /// Quotes a word for a POSIX shell, if it needs quotes.

@@ -368,3 +368,11 @@ fn endpoint(address: &str) -> Result<(Endpoint, bool), String> {
     let parsed: Address = bare.unwrap_or(address).parse()?;
     Ok((Endpoint::Tcp(parsed.socket()), bare.is_none()))
 }
+
+/// A regular expression.
+pub(crate) fn regex(text: &str) -> Result<regex::bytes::Regex, String> {
+    // The last line of the parser's message says what is wrong; the others repeat the expression.
+    let message =
+        |error: regex::Error| error.to_string().lines().last().unwrap_or_default().trim().to_owned();
+    regex::bytes::Regex::new(text).map_err(message)
+}

@@ -34,7 +34,7 @@ pub(crate) fn over(upper: Options, lower: Options) -> Options {
         }),
         run: first_given!(upper.run, lower.run, RunOptions {
             command, on_busy, on_exit, on_loop, stop_signal, stop_scope, stop_timeout, build, postpone, no_watch,
-            workdir, env_file, shell, stdin, clear;
+            workdir, env_file, shell, stdin, no_control, clear;
             env
         }),
         server: first_given!(upper.server, lower.server, ServerOptions {

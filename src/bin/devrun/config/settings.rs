@@ -31,6 +31,8 @@ pub(crate) struct Settings {
     /// The expected paths are absolute. A final `/` says that the path is a directory.
     pub(crate) check: CheckOptions,
     pub(crate) output: OutputSettings,
+    /// Whether the control socket is open.
+    pub(crate) has_control: bool,
     /// The other sources, to resolve the settings again after an edit of devrun.toml.
     input: Arc<SettingsInput>,
 }
@@ -127,9 +129,10 @@ impl Settings {
             clear: options.run.clear == Some(true),
         };
         let check = options.check.clone();
+        let has_control = options.run.no_control != Some(true);
         let session = session_options(options, &input.command, &input.directory, &base)?;
         let directory = input.directory.clone();
-        let settings = Self { directory, base, config, session, check, output, input };
+        let settings = Self { directory, base, config, session, check, output, has_control, input };
         settings.check_combinations()?;
         Ok(settings)
     }
@@ -181,6 +184,16 @@ impl Settings {
     /// COMMAND, if the command line or devrun.toml has one.
     pub(crate) fn command(&self) -> Option<&Command> {
         Some(&self.session.supervise.command).filter(|command| !command.program.is_empty())
+    }
+
+    /// The name of a run for the control socket: that of the profile, else that of COMMAND's program. `None` if the
+    /// socket is off.
+    pub(crate) fn control_name(&self) -> Option<String> {
+        let command = self.command().filter(|_| self.has_control)?;
+        let typed = options::over(self.input.options.clone(), self.input.environment.clone());
+        let program =
+            || Path::new(&command.program).file_name().map(|name| name.to_string_lossy().into_owned());
+        typed.source.profile.or_else(program)
     }
 
     /// The options of a session, which needs a COMMAND.

@@ -107,6 +107,8 @@ impl History {
     pub(super) fn record(&mut self, event: &Event, now: Instant) -> Option<Record> {
         match event {
             Event::Watching(summary) => Some(self.watching(summary)),
+            // The answer to a client of the control socket.
+            Event::Watch(watch::Event::Synced(_)) => None,
             Event::Watch(event) => Some(self.watch_event(event)),
             Event::Child(supervise::Event::Phase { generation, phase }) => {
                 self.phase(generation.number(), phase, now)
@@ -226,6 +228,15 @@ impl History {
                 takes_turns(*generation, *holder, *address, words)
             }
             supervise::Event::Warning { message, remedy } => Record::warning(message, &worded(remedy)),
+            supervise::Event::Paused => Record::new(
+                Level::Info,
+                "paused: changes are remembered until p and Enter, or `devrun resume`",
+            ),
+            supervise::Event::Resumed => Record::new(Level::Info, "resumed"),
+            supervise::Event::Halted => Record::new(
+                Level::Info,
+                "stopped on request: r and Enter, or `devrun start`, starts it again",
+            ),
             _ => return None,
         })
     }

@@ -44,6 +44,8 @@ pub(crate) struct Reporter {
     /// What devrun waits for, and since when.
     waiting: Option<(Wait, Instant)>,
     is_paused: bool,
+    /// Whether COMMAND is stopped on request.
+    is_halted: bool,
     /// Number of lines that named the responses of the current drain.
     in_flight_lines: usize,
 }
@@ -63,6 +65,7 @@ impl Reporter {
             has_status_line: false,
             waiting: None,
             is_paused: false,
+            is_halted: false,
             in_flight_lines: 0,
         }
     }
@@ -84,6 +87,17 @@ impl Reporter {
 
     /// Reports an event of the session.
     pub(crate) fn event(&mut self, event: &Event, now: Instant, terminal: &mut Terminal) {
+        match event {
+            Event::Child(supervise::Event::Paused) => self.is_paused = true,
+            Event::Child(supervise::Event::Resumed) => self.is_paused = false,
+            Event::Child(supervise::Event::Halted) => self.is_halted = true,
+            Event::Child(supervise::Event::Phase {
+                phase: Phase::Building | Phase::Starting { .. }, ..
+            }) => {
+                self.is_halted = false;
+            }
+            _ => {}
+        }
         let Some(mut record) = self.history.record(event, now) else { return };
         self.update_wait(event, now, terminal);
         self.title.update(event, self.history.has_server());
@@ -111,18 +125,6 @@ impl Reporter {
     pub(crate) fn warn(&self, message: &str, remedy: &str, terminal: &mut Terminal) {
         let keys = event("warning").set("message", message).set("remedy", remedy);
         self.report(None, Record::warning(message, remedy).with_keys(keys), terminal);
-    }
-
-    /// Reports that restarts are paused, or resumed.
-    pub(crate) fn pause(&mut self, paused: bool, now: Instant, terminal: &mut Terminal) {
-        self.is_paused = paused;
-        let (name, line) = if paused {
-            ("paused", "paused: changes are remembered until p and Enter")
-        } else {
-            ("resumed", "resumed")
-        };
-        self.report(None, Record::new(Level::Info, line).with_keys(event(name)), terminal);
-        self.refresh(now, terminal);
     }
 
     /// Shows the title and the status line, also after they were taken back for a while.
@@ -190,7 +192,8 @@ impl Reporter {
             Wait::Other(text) => format!("{text} ({})", running_time(passed)),
         });
         let paused = self.is_paused.then(|| "paused, p and Enter resumes".to_owned());
-        let texts: Vec<_> = paused.into_iter().chain(wait).collect();
+        let halted = self.is_halted.then(|| "stopped, r and Enter starts".to_owned());
+        let texts: Vec<_> = halted.into_iter().chain(paused).chain(wait).collect();
         if texts.is_empty() || !self.shows_status() {
             terminal.clear_status();
         } else {
@@ -233,6 +236,9 @@ impl Reporter {
                 _ => None,
             },
             Event::Watching(_) | Event::Ended(_) => None,
+            Event::Child(supervise::Event::Paused | supervise::Event::Resumed | supervise::Event::Halted) => {
+                return self.tick(now, terminal);
+            }
             _ => return,
         };
         self.waiting = text.map(|text| (Wait::Other(text), now));

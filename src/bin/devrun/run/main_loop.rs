@@ -5,11 +5,13 @@
 use std::time::{Duration, Instant};
 
 use devrun::change::Batch;
+use devrun::control::OwnerRequest;
 use devrun::session::{Event, Handle, Session};
 use devrun::supervise::{self, InnerReloader, Phase, Request, Signal, SupervisorExit, terminal as tty};
 use devrun::{Options, watch};
 use tokio::runtime::{Builder, Runtime};
 
+use super::control::Control;
 use super::input::{Input, TerminalInput};
 use super::session_options::{child_owns_terminal, failed_to, first_options, next_options, start_error};
 use super::signals::{Signals, StopSequence, was_interrupted};
@@ -65,6 +67,7 @@ struct MainLoop<'a> {
     /// example by Ctrl-Z in a terminal that it owns.
     suspended_by_signal: bool,
     paused: bool,
+    halted: bool,
     /// Whether COMMAND reads the terminal. Ctrl-C then reaches only COMMAND.
     child_owns_terminal: bool,
     /// A warning about the settings and its remedy, reported after the first event.
@@ -75,6 +78,7 @@ struct MainLoop<'a> {
     /// Counters of the watch, which all sessions share.
     stats: watch::Stats,
     reporter: Reporter,
+    control: Control,
     terminal: &'a mut Terminal,
 }
 
@@ -89,12 +93,14 @@ impl<'a> MainLoop<'a> {
             stop_sequence: StopSequence::default(),
             suspended_by_signal: false,
             paused: false,
+            halted: false,
             child_owns_terminal: false,
             warning: settings.unfilled_placeholder(),
             untracked_files: UntrackedFiles::default(),
             reloader: None,
             stats: options.watch.stats.clone(),
             reporter: Reporter::new(&settings, options, Instant::now()),
+            control: Control::start(&settings),
             settings,
             terminal,
         })
@@ -150,7 +156,11 @@ impl<'a> MainLoop<'a> {
         old: Options,
     ) -> Result<(Option<Session>, Options), CliError> {
         let started = match next_options(&settings, &old, self.terminal) {
-            Ok(options) => self.start_session(&options).await.map(|session| (session, options)),
+            Ok(mut options) => {
+                // A command that was stopped on request stays so: `session_started` halts it.
+                options.supervise.postpone |= self.halted;
+                self.start_session(&options).await.map(|session| (session, options))
+            }
             Err(error) => Err(error),
         };
         match started {
@@ -176,8 +186,12 @@ impl<'a> MainLoop<'a> {
         self.stop_sequence.session_started();
         self.reloader = inner_reloader::in_command(&options.supervise.command);
         self.session = Some(session.handle());
+        self.control.session_started(session, options);
         if self.paused {
             self.send(Request::Pause);
+        }
+        if self.halted {
+            self.send(Request::Halt);
         }
     }
 
@@ -205,6 +219,7 @@ impl<'a> MainLoop<'a> {
                     None => return SupervisorExit::Asked,
                 },
                 input = self.input.next() => self.handle_input(input),
+                OwnerRequest::Down = self.control.next_request() => self.handle_input(Input::Quit),
                 (message, remedy) = self.untracked_files.warning() => {
                     self.reporter.warn(&message, &remedy, self.terminal);
                 }
@@ -224,6 +239,7 @@ impl<'a> MainLoop<'a> {
     }
 
     fn handle_event(&mut self, event: &Event) {
+        self.control.observe(event);
         self.report(event);
         match event {
             Event::Watch(watch::Event::Changed(batch)) if self.has_config_file(batch) => {
@@ -233,6 +249,14 @@ impl<'a> MainLoop<'a> {
                 self.untracked_files.restarted_by(batch, &self.settings.base);
             }
             Event::Child(supervise::Event::Suspended) => self.child_suspended(),
+            Event::Child(supervise::Event::Paused) => self.paused = true,
+            Event::Child(supervise::Event::Resumed) => self.paused = false,
+            Event::Child(supervise::Event::Halted) => self.halted = true,
+            Event::Child(supervise::Event::Phase {
+                phase: Phase::Building | Phase::Starting { .. }, ..
+            }) => {
+                self.halted = false;
+            }
             Event::Child(supervise::Event::Phase { phase: Phase::Exited(report), .. })
                 if self.child_owns_terminal
                     && was_interrupted(report.ended, self.settings.session.supervise.on_exit) =>
@@ -347,9 +371,7 @@ impl<'a> MainLoop<'a> {
     }
 
     fn toggle_pause(&mut self) {
-        self.paused = !self.paused;
-        self.send(if self.paused { Request::Pause } else { Request::Resume });
-        self.reporter.pause(self.paused, Instant::now(), self.terminal);
+        self.send(if self.paused { Request::Resume } else { Request::Pause });
     }
 }
 

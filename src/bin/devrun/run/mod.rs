@@ -1,5 +1,6 @@
 //! `devrun -- COMMAND`: runs a session, and handles signals, typed commands and edits of devrun.toml meanwhile.
 
+mod control;
 mod input;
 mod main_loop;
 mod session_options;

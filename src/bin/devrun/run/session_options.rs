@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use devrun::session::Error;
-use devrun::supervise::{Capture, ExceededLimit, OrphanKiller, Stdin};
+use devrun::supervise::{Capture, ExceededLimit, OrphanKiller, OutputLog, Stdin};
 use devrun::{Options, proxy, supervise};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
@@ -30,7 +30,8 @@ pub(super) fn first_options(settings: &Settings, terminal: &mut Terminal) -> Res
     let streams = terminal.share().map_err(|error| failed_to("start the output threads", &error))?;
     options.supervise.streams = Some(streams);
     options.supervise.orphan_killer = start_orphan_killer(terminal);
-    capture_terminal_output(&mut options, terminal);
+    options.supervise.log = settings.has_control.then(OutputLog::new);
+    capture_output(&mut options, terminal);
     Ok(options)
 }
 
@@ -48,7 +49,8 @@ pub(super) fn next_options(
     options.supervise.orphan_killer.clone_from(&old.supervise.orphan_killer);
     options.supervise.open_files = old.supervise.open_files;
     options.watch.stats = old.watch.stats.clone();
-    capture_terminal_output(&mut options, terminal);
+    options.supervise.log.clone_from(&old.supervise.log);
+    capture_output(&mut options, terminal);
     Ok(options)
 }
 
@@ -69,12 +71,21 @@ fn start_orphan_killer(terminal: &mut Terminal) -> Option<OrphanKiller> {
     }
 }
 
-/// Lets the output of COMMAND on a terminal pass through devrun, so that it does not mix with the lines of
-/// devrun. Does nothing if COMMAND reads the terminal itself, because it then needs all of it.
-fn capture_terminal_output(options: &mut Options, terminal: &Terminal) {
-    if options.supervise.capture == Capture::No && !child_owns_terminal(options) && terminal.supports_status()
-    {
-        options.supervise.capture = Capture::Terminal;
+/// Lets the output of COMMAND pass through devrun: on a terminal, so that it does not mix with the lines of devrun; with
+/// a log, so that clients of the control socket can read it. Not if COMMAND reads the terminal itself, because it then
+/// needs all of it.
+fn capture_output(options: &mut Options, terminal: &Terminal) {
+    let owns_terminal = child_owns_terminal(options);
+    let supervise = &mut options.supervise;
+    if supervise.capture != Capture::No {
+        return;
+    }
+    if owns_terminal {
+        supervise.log = None;
+    } else if supervise.log.is_some() {
+        supervise.capture = Capture::Log;
+    } else if terminal.supports_status() {
+        supervise.capture = Capture::Terminal;
     }
 }
 

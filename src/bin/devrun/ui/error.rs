@@ -20,6 +20,8 @@ pub(crate) enum ExitCode {
     NotExecutable,
     /// COMMAND was not found.
     NotFound,
+    /// `wait`: the time was too short. The status is that of timeout(1).
+    Late,
     /// The exit status of COMMAND, with `--on-exit quit`.
     Child(u8),
     /// A signal ended devrun or COMMAND. devrun then kills itself by the same signal.
@@ -33,6 +35,7 @@ impl ExitCode {
             Self::Success => 0,
             Self::Findings => 1,
             Self::Failed => 2,
+            Self::Late => 124,
             Self::NotExecutable => 126,
             Self::NotFound => 127,
             Self::Child(status) => status,
