@@ -102,3 +102,22 @@ fn every_check_is_documented() {
         assert!(page.contains(&format!("`{id}`")), "{id} is not in docs/reference/json.md");
     }
 }
+
+#[test]
+fn doctor_asks_cargo_once_and_says_why_no_command_is_known() {
+    let sandbox = Sandbox::new();
+    sandbox.write("Cargo.toml", "[package]");
+    let programs = sandbox.outside().join("programs");
+    std::fs::create_dir(&programs).unwrap();
+    let log = programs.join("log");
+    let script = format!("#!/bin/sh\necho \"$1\" >> '{}'\necho 'error: broken' >&2\nexit 1\n", log.display());
+    std::fs::write(programs.join("cargo"), script).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(programs.join("cargo"), mode).unwrap();
+    let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
+    let output = sandbox.devrun().env("PATH", path).args(["doctor", "--format", "json"]).output().unwrap();
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let text = message(json["checks"].as_array().unwrap(), "project");
+    assert!(text.contains("cargo metadata, which knows the binaries, failed: broken"), "{text}");
+    assert_eq!(std::fs::read_to_string(log).unwrap(), "metadata\n");
+}

@@ -15,8 +15,12 @@ use crate::ui::{CliError, ExitCode, GOOD, NAME, Terminal, escape_path, styled};
 /// Writes a `.watchignore` and a `devrun.toml` for the project in `directory`, or only shows them.
 pub(crate) fn run(directory: &Path, dry_run: bool, terminal: &mut Terminal) -> Result<ExitCode, CliError> {
     let project = project::recognise(directory);
-    let folders = project::data_folders(directory, &project);
-    let known = ProjectRules::read(directory)?;
+    let tracked = project::tracked(directory).unwrap_or_else(|late| {
+        terminal.warn(late, "check that the new .watchignore ignores no file under version control");
+        Vec::new()
+    });
+    let folders = project::data_folders(directory, &project, &tracked);
+    let known = ProjectRules::read(directory, tracked)?;
     let rules = rules_text(&project, &folders, &known)?;
     let config = config_text(&project, &folders, &known);
     print_kind(&project, terminal);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use devrun::rules::{EntryKind, Options, Rules};
 
-use crate::project::{DataFolder, Project, SHELL_SIGNS, tracked};
+use crate::project::{DataFolder, Project, SHELL_SIGNS};
 use crate::ui::{CliError, escape_path};
 
 /// The file that `devrun init` writes.
@@ -178,13 +178,13 @@ pub(super) struct ProjectRules {
 }
 
 impl ProjectRules {
-    pub(super) fn read(directory: &Path) -> Result<Self, CliError> {
+    pub(super) fn read(directory: &Path, tracked: Vec<PathBuf>) -> Result<Self, CliError> {
         let rules = compiled(Options::new(directory))?;
         let mut others = Options::new(directory);
         others.file_names.retain(|name| name != RULES);
         let others = compiled(others)?;
         let are_kept = directory.join(RULES).symlink_metadata().is_ok();
-        Ok(Self { directory: directory.to_owned(), rules, others, tracked: tracked(directory), are_kept })
+        Ok(Self { directory: directory.to_owned(), rules, others, tracked, are_kept })
     }
 
     /// Whether a `.watchignore` is there, which `devrun init` keeps.

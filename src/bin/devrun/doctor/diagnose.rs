@@ -3,6 +3,7 @@
 use super::{event_test, project_checks, system_checks, watch_checks};
 use crate::cli::values::Format;
 use crate::config::Settings;
+use crate::project;
 use crate::run::event_loop;
 use crate::ui::{CliError, ERROR, ExitCode, FAINT, GOOD, HELP, NAME, Object, Terminal, WARNING, styled};
 
@@ -28,7 +29,8 @@ pub(crate) fn run(
     let mut findings = vec![configuration];
     terminal.set_status("checking limits, roots and ports");
     findings.extend(system_checks::limits());
-    findings.extend(runtime.block_on(watch_checks::run(&settings)));
+    let project = project::recognise(&settings.base);
+    findings.extend(runtime.block_on(watch_checks::run(&settings, &project)));
     terminal.set_status("waiting for an event");
     findings.push(runtime.block_on(event_test::test_temporary_directory()));
     if event_tests == EventTests::TemporaryDirectoryAndRoots {
@@ -37,7 +39,7 @@ pub(crate) fn run(
     findings.extend(system_checks::addresses(&settings));
     findings.extend(project_checks::git(&settings));
     findings.extend(project_checks::command(&settings));
-    findings.extend(project_checks::project_kind(&settings));
+    findings.extend(project_checks::project_kind(&settings, &project));
     terminal.clear_status();
     match format {
         Format::Human => findings.iter().try_for_each(|finding| finding.print(terminal))?,

@@ -10,7 +10,7 @@ use devrun::supervise::Shell;
 use super::diagnose::{Finding, failure, good, note, warning};
 use crate::config::Settings;
 use crate::inner_reloader;
-use crate::project;
+use crate::project::Project;
 use crate::ui::{escape_bytes, escape_path};
 
 /// Checks whether the rules of git apply, and whether a git command is running.
@@ -42,10 +42,13 @@ pub(super) fn git(settings: &Settings) -> Vec<Finding> {
 }
 
 /// Checks for known problems of the kind of project.
-pub(super) fn project_kind(settings: &Settings) -> Vec<Finding> {
+pub(super) fn project_kind(settings: &Settings, project: &Project) -> Vec<Finding> {
     let mut findings = Vec::new();
-    if project::recognise(&settings.base).source.is_some_and(|source| source.ends_with(".py")) {
+    if project.source.as_ref().is_some_and(|source| source.ends_with(".py")) {
         findings.push(python_bytecode());
+    }
+    if let (None, Some(missing)) = (settings.command(), &project.missing) {
+        findings.push(note("project", format!("the command that runs this project is not known: {missing}")));
     }
     let name = OsStr::new(".watchdogignore");
     if settings.base.join(name).exists()

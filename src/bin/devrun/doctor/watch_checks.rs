@@ -7,7 +7,7 @@ use devrun::watch::{Mode, RootReport, Summary, Watch, Why, file_system_type};
 
 use super::diagnose::{Finding, failure, good, note, warning};
 use crate::config::Settings;
-use crate::project::{self, DataFolder};
+use crate::project::{self, DataFolder, Project};
 use crate::report::mode_reason;
 use crate::ui::{count, escape_bytes, escape_text};
 
@@ -15,7 +15,7 @@ use crate::ui::{count, escape_bytes, escape_text};
 const LARGE_SCAN: usize = 50_000;
 
 /// Checks roots, rules, and data folders that are watched.
-pub(super) async fn run(settings: &Settings) -> Vec<Finding> {
+pub(super) async fn run(settings: &Settings, project: &Project) -> Vec<Finding> {
     let watch = match Watch::start(settings.session.watch.clone()).await {
         Ok(watch) => watch,
         Err(error) => {
@@ -29,7 +29,7 @@ pub(super) async fn run(settings: &Settings) -> Vec<Finding> {
     let mut findings: Vec<Finding> = roots.map(|root| check_root(settings, root)).collect();
     findings.extend(check_number_of_files(&summary));
     findings.extend(watch.rules().defects().iter().map(|defect| rule_defect(settings, defect)));
-    findings.extend(watched_data(settings, watch.rules()));
+    findings.extend(watched_data(settings, project, watch.rules()));
     watch.stop().await;
     findings
 }
@@ -86,8 +86,14 @@ fn rule_defect(settings: &Settings, defect: &Defect) -> Finding {
 }
 
 /// Folders that look like data and are watched.
-fn watched_data(settings: &Settings, rules: &Rules) -> Vec<Finding> {
-    let folders = project::data_folders(&settings.base, &project::recognise(&settings.base));
+fn watched_data(settings: &Settings, project: &Project, rules: &Rules) -> Vec<Finding> {
+    let tracked = match project::tracked(&settings.base) {
+        Ok(tracked) => tracked,
+        Err(late) => {
+            return vec![note("data-watched", format!("folders with data were not searched: {late}"))];
+        }
+    };
+    let folders = project::data_folders(&settings.base, project, &tracked);
     let is_watched = |folder: &&DataFolder| {
         let path = settings.base.join(folder.path());
         folder.source.is_none()

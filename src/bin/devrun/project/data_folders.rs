@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use devrun::rules::tracked_files;
 
+use super::answer::answer;
 use super::recognise::Project;
 
 /// Names of folders that programs write to.
@@ -36,7 +37,7 @@ impl DataFolder {
 /// The folders that look like data at the top of a project and one level below, sorted. Folders that the
 /// tools of the project generate are left out, because their own patterns ignore them. So are those with a file
 /// under version control, because a program does not write such files while it runs.
-pub(crate) fn data_folders(directory: &Path, project: &Project) -> Vec<DataFolder> {
+pub(crate) fn data_folders(directory: &Path, project: &Project, tracked: &[PathBuf]) -> Vec<DataFolder> {
     let mut paths = Vec::new();
     for top in subdirectories(directory) {
         let is_generated = project.generated.iter().any(|pattern| pattern.trim_matches('/') == top);
@@ -54,7 +55,6 @@ pub(crate) fn data_folders(directory: &Path, project: &Project) -> Vec<DataFolde
         DataFolder { pattern: format!("/{path}/"), source }
     };
     let mut folders: Vec<DataFolder> = paths.into_iter().map(folder).collect();
-    let tracked = tracked(directory);
     folders.retain(|folder| {
         let path = directory.join(folder.path());
         !project.generated.contains(&folder.pattern) && !tracked.iter().any(|file| file.starts_with(&path))
@@ -63,9 +63,10 @@ pub(crate) fn data_folders(directory: &Path, project: &Project) -> Vec<DataFolde
     folders
 }
 
-/// The files under version control, absolute. Empty without git.
-pub(crate) fn tracked(directory: &Path) -> Vec<PathBuf> {
-    tracked_files(directory, std::env::vars_os()).unwrap_or_default()
+/// The files under version control, absolute. Empty without git. An error if git does not answer in time.
+pub(crate) fn tracked(directory: &Path) -> Result<Vec<PathBuf>, String> {
+    let directory = directory.to_owned();
+    answer("git ls-files", move || tracked_files(&directory, std::env::vars_os()).unwrap_or_default())
 }
 
 fn has_data_name(name: &str) -> bool {

@@ -2,6 +2,7 @@
 //!
 //! `devrun init`, `devrun doctor` and the message about a missing COMMAND use it.
 
+mod answer;
 mod data_folders;
 mod files;
 mod kinds;

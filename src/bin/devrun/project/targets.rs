@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
+use super::answer::answer;
 use super::files::ProjectFiles;
 use super::recognise::Project;
 
@@ -74,11 +75,10 @@ fn cargo_command(files: &ProjectFiles<'_>) -> Result<(String, String), String> {
 }
 
 fn cargo_metadata(files: &ProjectFiles<'_>) -> Result<Value, String> {
-    let output = Command::new("cargo")
-        .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
-        .current_dir(files.directory())
-        .stdin(Stdio::null())
-        .output()
+    let mut cargo = Command::new("cargo");
+    cargo.args(["metadata", "--no-deps", "--offline", "--format-version", "1"]);
+    cargo.current_dir(files.directory()).stdin(Stdio::null());
+    let output = answer("cargo metadata", move || cargo.output())?
         .map_err(|error| format!("cargo, which knows the binaries, did not start: {error}"))?;
     serde_json::from_slice(&output.stdout).map_err(|_| {
         let text = String::from_utf8_lossy(&output.stderr);
