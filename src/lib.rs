@@ -14,7 +14,7 @@
 //! Most programs need [`Session`] and [`Options`] only:
 //!
 //! ```no_run
-//! use devrun::supervise::{self, Phase};
+//! use devrun::supervise;
 //! use devrun::{Command, Event, Options, Session};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
@@ -30,9 +30,8 @@
 //!         Event::Child(supervise::Event::Restarting { because: Some(batch), .. }) => {
 //!             println!("{} changed files", batch.changes.len());
 //!         }
-//!         Event::Child(supervise::Event::Phase { phase: Phase::Ready { .. }, .. }) => println!("ready"),
-//!         Event::Ended(exit) => println!("ended: {exit:?}"),
-//!         _ => {}
+//!         // As a sentence: `generation 2 is ready at 127.0.0.1:4000`.
+//!         event => println!("{event}"),
 //!     }
 //! }
 //! # Ok(())

@@ -11,6 +11,7 @@
 
 #[allow(clippy::module_inception, reason = "the file is named for its type")]
 mod session;
+mod event_text;
 mod task;
 #[cfg(feature = "serde")]
 mod event_json;

@@ -158,7 +158,7 @@ impl History {
                 ),
             ),
             watch::Event::Warning { message, remedy } => Record::warning(message, &worded(remedy)),
-            other => Record::warning(&format!("{other:?}"), ""),
+            other => Record::warning(&other.to_string(), ""),
         }
     }
 
@@ -224,9 +224,7 @@ impl History {
                     shown_endpoint(endpoint)
                 ),
             ),
-            supervise::Event::TakesTurns { generation, holder, address, words } => {
-                takes_turns(*generation, *holder, *address, words)
-            }
+            supervise::Event::TakesTurns { address, .. } => takes_turns(event_of_child, *address),
             supervise::Event::Warning { message, remedy } => Record::warning(message, &worded(remedy)),
             supervise::Event::Paused => Record::new(
                 Level::Info,

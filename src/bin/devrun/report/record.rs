@@ -7,7 +7,7 @@ use anstyle::Style;
 use devrun::session::EventJson;
 use devrun::supervise::{ExitReport, InnerReloader, ReloadEffect};
 use devrun::watch::{RootReport, Summary, Why};
-use devrun::{GenerationId, proxy};
+use devrun::{proxy, supervise};
 use serde::Serialize;
 
 use crate::config::OutputSettings;
@@ -164,21 +164,10 @@ fn end_message(report: &ExitReport) -> Option<String> {
     Some(if remedy.is_empty() { message } else { format!("{message}; {remedy}") })
 }
 
-/// A generation that cannot run beside an older one, as its output says with `words`.
-pub(super) fn takes_turns(
-    generation: GenerationId,
-    holder: GenerationId,
-    address: Option<SocketAddr>,
-    words: &str,
-) -> Record {
-    let (has, own) = match address {
-        Some(address) => (format!(", which has {address}"), "a port of its own"),
-        None => (String::new(), "a lock or a file of its own"),
-    };
-    let line = format!(
-        "generation {generation} cannot run beside generation {holder}{has} (`{words}`): generations take turns \
-         from now on, as with --no-overlap; they overlap only if each has {own}"
-    );
+/// A generation that cannot run beside an older one. `address` is the port that both need.
+pub(super) fn takes_turns(event: &supervise::Event, address: Option<SocketAddr>) -> Record {
+    let own = address.map_or("a lock or a file of its own", |_| "a port of its own");
+    let line = format!("{event}, as with --no-overlap; they overlap only if each has {own}");
     Record::new(Level::Warning, line)
 }
 
@@ -220,11 +209,8 @@ pub(super) fn proxy_event(event_of_proxy: &proxy::Event) -> Record {
             let (waiting, since) = (in_flight(*responses, *bytes, oldest), time(*since));
             Record::new(Level::Info, format!("{waiting}, for {since} (at most --drain-timeout)"))
         }
-        proxy::Event::Drained { generation } => {
-            Record::new(Level::Detail, format!("generation {generation} has no responses in flight"))
-        }
-        proxy::Event::Held { requests } => {
-            Record::new(Level::Detail, format!("{} waiting for the server", count(*requests, "request")))
+        proxy::Event::Drained { .. } | proxy::Event::Held { .. } => {
+            Record::new(Level::Detail, event_of_proxy.to_string())
         }
         proxy::Event::Answered { status, request, detail, remedy } => {
             let mut detail = detail.clone();
@@ -236,7 +222,7 @@ pub(super) fn proxy_event(event_of_proxy: &proxy::Event) -> Record {
             let is_news = *status >= 500 && *status != 503;
             Record::new(if is_news { Level::Warning } else { Level::Detail }, line)
         }
-        other => Record::warning(&format!("{other:?}"), ""),
+        other => Record::warning(&other.to_string(), ""),
     }
 }
 
