@@ -65,6 +65,7 @@ impl Display for watch::Event {
                     "the kernel dropped events: compared {files} again in {took}, so that no change is lost"
                 )
             }
+            Self::Synced(id) => write!(f, "all edits before request {} are reported", id.number()),
             Self::Warning { message, remedy } => with_remedy(f, message, remedy),
         }
     }
@@ -273,6 +274,7 @@ mod tests {
                 Event::Rescanned { files: 1, took },
                 "the kernel dropped events: compared 1 file again in 1.5 s, so that no change is lost",
             ),
+            (Event::Synced(SyncId::new(9)), "all edits before request 9 are reported"),
             (warning, "m; r"),
         ] {
             assert_eq!(super::Event::Watch(event).to_string(), sentence);
