@@ -16,15 +16,21 @@ fn in_environment(mut command: Command) -> Command {
     command
 }
 
-/// Runs `devrun init` and a bare `devrun`. Returns when the answer contains `wanted`.
-fn answers_after_init(sandbox: &Sandbox, wanted: &str) {
-    if let Some(modules) = node_modules().filter(|_| sandbox.path("package.json").exists()) {
+/// Runs `devrun init` and `check --strict`, which must find nothing.
+fn init(sandbox: &Sandbox) {
+    let needs_modules = sandbox.path("package.json").exists() && !sandbox.path("node_modules").exists();
+    if let Some(modules) = node_modules().filter(|_| needs_modules) {
         std::os::unix::fs::symlink(modules, sandbox.path("node_modules")).unwrap();
     }
     for arguments in [&["init"][..], &["check", "--strict"]] {
         let output = in_environment(sandbox.devrun()).args(arguments).output().unwrap();
         assert!(output.status.success(), "{arguments:?}: {output:?}");
     }
+}
+
+/// Runs `devrun init` and a bare `devrun`. Returns when the answer contains `wanted`.
+fn answers_after_init(sandbox: &Sandbox, wanted: &str) {
+    init(sandbox);
     let address = free_address();
     let mut devrun = in_environment(sandbox.devrun());
     let mut running = TestProcess::start(devrun.env("DEVRUN_PROXY", address.to_string()));
@@ -32,6 +38,9 @@ fn answers_after_init(sandbox: &Sandbox, wanted: &str) {
         assert!(running.count("exited with") == 0, "{:#?}", running.lines());
         text(address, "/").is_some_and(|text| text.contains(wanted))
     });
+    for wrong in ["warning", "error:", "Error"] {
+        assert_eq!(running.count(wrong), 0, "{:#?}", running.lines());
+    }
     running.stop();
 }
 
@@ -147,4 +156,84 @@ func main() {
 "#;
     sandbox.write("cmd/api/main.go", server);
     answers_after_init(&sandbox, "hello");
+}
+
+#[test]
+#[ignore = "needs node with the packages of .ci/node"]
+fn next() {
+    let sandbox = Sandbox::new();
+    let package = r#"{"scripts":{"dev":"next dev","start":"next start"},"dependencies":{"next":"*"}}"#;
+    sandbox.write("package.json", package);
+    // `node_modules` is a link to packages outside of the project.
+    sandbox.write("next.config.mjs", "export default { turbopack: { root: '/' } };\n");
+    let layout =
+        "export default function Layout({ children }) { return <html><body>{children}</body></html>; }\n";
+    sandbox.write("app/layout.jsx", layout);
+    sandbox.write("app/page.jsx", "export default function Page() { return <p>hello</p>; }\n");
+    answers_after_init(&sandbox, "hello");
+}
+
+#[test]
+#[ignore = "needs node and npm"]
+fn a_server_in_npm_workspaces() {
+    let sandbox = Sandbox::new();
+    sandbox.write("package.json", r#"{"private":true,"workspaces":["packages/*"]}"#);
+    sandbox.write("packages/words/package.json", r#"{"name":"words","main":"index.js"}"#);
+    sandbox.write("packages/words/index.js", "module.exports = 'hello';\n");
+    let api = r#"{"name":"api","scripts":{"start":"node server.js"},"dependencies":{"words":"*"}}"#;
+    sandbox.write("packages/api/package.json", api);
+    let server = "const word = require('words');\nrequire('node:http').createServer((_, to) => to.end(word)).listen(process.env.PORT);\n";
+    sandbox.write("packages/api/server.js", server);
+    let mut npm = in_environment(sandbox.command("npm"));
+    assert!(npm.args(["install", "--offline", "--silent"]).status().unwrap().success());
+    answers_after_init(&sandbox, "hello");
+    let config = std::fs::read_to_string(sandbox.path("devrun.toml")).unwrap();
+    assert!(config.contains(r#"workdir = "packages/api""#), "{config}");
+}
+
+#[test]
+#[ignore = "needs Python with celery"]
+fn celery() {
+    let sandbox = Sandbox::new();
+    let app = "from celery import Celery\n\nfolders = {'data_folder_in': 'data/queue', 'data_folder_out': 'data/queue', 'control_folder': 'data/control'}\napp = Celery('jobs', broker='filesystem://', broker_transport_options=folders)\n\n\n@app.task\ndef write(word):\n    open('data/result', 'w').write(word)\n";
+    sandbox.write("jobs.py", app);
+    sandbox.write("requirements.txt", "celery\n");
+    sandbox.write("data/queue/.keep", "");
+    sandbox.write("data/control/.keep", "");
+    init(&sandbox);
+    let mut running = TestProcess::start(&mut in_environment(sandbox.devrun()));
+    running.wait_for_line("ready.");
+    let mut send = in_environment(sandbox.command(python()));
+    assert!(send.args(["-c", "import jobs; jobs.write.delay('hello')"]).status().unwrap().success());
+    wait_until("the task is executed", || {
+        std::fs::read_to_string(sandbox.path("data/result")).is_ok_and(|text| text == "hello")
+    });
+    // Neither the message nor the result restarted the worker.
+    assert_eq!(running.count("devrun: started"), 1, "{:#?}", running.lines());
+    assert_eq!(running.count("changed"), 0, "{:#?}", running.lines());
+    running.stop();
+}
+
+/// The files of `rails new` with a JavaScript bundler, and a substitute for Rails.
+#[test]
+#[ignore = "needs Python"]
+fn rails_with_bin_dev_and_procfile_dev() {
+    let sandbox = Sandbox::new();
+    sandbox.write("Gemfile", "source \"https://rubygems.org\"\ngem \"rails\"\n");
+    sandbox.write("config/application.rb", "require \"rails/all\"\n");
+    sandbox.write("app/models/book.rb", "");
+    sandbox.write("Procfile.dev", "web: bin/rails server\njs: yarn build --watch\n");
+    sandbox.write("bin/dev", "#!/bin/sh\nexec foreman start -f Procfile.dev\n");
+    let rails = format!(
+        "#!{}\nimport http.server, sys\nhttp.server.test(http.server.SimpleHTTPRequestHandler, port=int(sys.argv[-1]), bind='127.0.0.1')\n",
+        python().display()
+    );
+    sandbox.write("bin/rails", rails);
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(sandbox.path("bin/rails"), mode).unwrap();
+    answers_after_init(&sandbox, "Procfile.dev");
+    // Rails itself reloads app/.
+    let listed = sandbox.devrun().args(["list", "--flat"]).output().unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    assert!(listed.contains("config/application.rb") && !listed.contains("book.rb"), "{listed}");
 }

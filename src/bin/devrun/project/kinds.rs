@@ -26,7 +26,7 @@ const KINDS: &[Kind] = &[
         command: "{python} manage.py runserver --noreload 127.0.0.1:{port}", port: Some(8000), generated: PYTHON, note: "" },
     Kind { name: "Rails", marks: &[("Gemfile", ""), ("bin/rails", "")],
         command: "bin/rails server --port {port}", port: Some(3000), generated: RUBY,
-        note: "Rails reloads most of app/ by itself; devrun is for the rest (config/, lib/, gems)" },
+        note: "Rails reloads most of app/ by itself; devrun watches the rest: config/, lib/, gems" },
     Kind { name: "Rack", marks: &[("Gemfile", ""), ("config.ru", "")],
         command: "bundle exec rackup --port {port}", port: Some(9292), generated: RUBY, note: "" },
     Kind { name: "Ruby", marks: &[("Gemfile", ""), ("app.rb", "")],
@@ -40,7 +40,7 @@ const KINDS: &[Kind] = &[
         command: "php -S 127.0.0.1:{port} -t .", port: Some(8000), generated: &["vendor/"], note: "" },
     Kind { name: "Phoenix", marks: &[("mix.exs", ":phoenix")],
         command: "mix phx.server", port: None, generated: &["_build/", "deps/"],
-        note: "Phoenix reloads modules by itself at the next request; devrun is for the rest (config/, mix.exs)" },
+        note: "Phoenix reloads modules by itself at the next request; devrun watches the rest: config/, mix.exs" },
     Kind { name: "Elixir", marks: &[("mix.exs", "")],
         command: "mix run --no-halt", port: None, generated: &["_build/", "deps/"], note: "" },
     Kind { name: "Spring Boot", marks: &[("pom.xml", "spring-boot"), ("mvnw", "")],
@@ -73,6 +73,12 @@ pub(super) fn of_marks(files: &ProjectFiles<'_>) -> Option<Project> {
     project.port = kind.port;
     // Rails refuses to start while the file with its process id is there.
     project.takes_turns = kind.name == "Rails";
+    let paths: &[&str] = match kind.name {
+        "Rails" => &["config", "lib", "Gemfile", "Gemfile.lock"],
+        "Phoenix" => &["config", "mix.exs", "mix.lock"],
+        _ => &[],
+    };
+    project.paths = paths.iter().map(|&path| path.to_owned()).collect();
     if kind.command.is_empty() {
         project.missing = Some(format!("{source} does not say which program to run"));
     }
