@@ -146,8 +146,8 @@ impl Worker {
     fn deadline(&self) -> Option<Instant> {
         let burst = self.changes.debouncer.deadline();
         // A burst that is held back gathers events until its own deadline at least.
-        let burst =
-            burst.map(|deadline| self.git_hold.deadline().map_or(deadline, |next| next.max(deadline)));
+        let holds = [self.git_hold.deadline(), self.changes.tree.rule_files.deadline()];
+        let burst = burst.map(|deadline| holds.into_iter().flatten().fold(deadline, Instant::max));
         let others = [self.changes.deadline(), self.poller.deadline()];
         burst.into_iter().chain(others.into_iter().flatten()).min()
     }
@@ -267,7 +267,8 @@ impl Worker {
             self.git_hold.clear();
             return;
         };
-        if deadline > now || self.is_held_by_git(now) || !self.has_scan_settled(now) {
+        let waits = |worker: &mut Self| worker.is_held_by_git(now) || worker.waits_for_rules(now);
+        if deadline > now || waits(self) || !self.has_scan_settled(now) {
             return;
         }
         let Some(burst) = self.changes.debouncer.take_ended(now) else { return };
@@ -298,6 +299,18 @@ impl Worker {
         if let Some(event) = self.rescanned.take() {
             self.send(event);
         }
+    }
+
+    /// Makes edited rules take effect, because they may concern the paths of the burst: git writes the `.git` file of a
+    /// linked worktree before its files. Returns whether the burst is to wait.
+    fn waits_for_rules(&mut self, now: Instant) -> bool {
+        if self.changes.tree.rule_files.deadline().is_none() {
+            return false;
+        }
+        self.changes.tree.rule_files.hurry(now);
+        self.reload_rules_if_due(now);
+        let has_ended = self.changes.debouncer.deadline().is_some_and(|deadline| deadline <= now);
+        !has_ended || self.changes.tree.rule_files.deadline().is_some()
     }
 
     /// Whether the burst is to wait because git works.
