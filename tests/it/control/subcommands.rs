@@ -214,8 +214,8 @@ fn agent_session(file: &str, program: &str, command: &[&str], broken: &str) {
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
     let mut session = sandbox.command("sh");
     let output = session.arg(script).args([file, broken]).env("PATH", path).output().unwrap();
-    let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-    assert!(output.status.success() && text.ends_with("all seen\n"), "{text}");
+    let (text, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && text.ends_with("all seen\n"), "{text}\n{errors}");
 }
 
 const AGENT: &str = r#"set -eu

@@ -85,7 +85,11 @@ fn print_details(service: &ServiceStatus, terminal: &mut Terminal) -> Result<(),
             None => String::new(),
         };
         terminal.println(format_args!("  {}{serving}", escape_text(&failure.message)))?;
-        if let Some(line) = failure.output.last() {
+        // The error itself stands at the end of a traceback of Python, and above the stack of Node.
+        let is_error = |line: &&String| {
+            ["Error", "error", "Exception", "panicked"].iter().any(|word| line.contains(word))
+        };
+        if let Some(line) = failure.output.iter().rfind(is_error).or(failure.output.last()) {
             terminal.println(format_args!("  {}", escape_text(line)))?;
         }
     }
