@@ -1,9 +1,8 @@
-//! What a phase of the command means for the proxy: a pure function, without channels and sockets.
+//! What an event of the supervisor means for the proxy: a pure function, without channels and sockets.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::change::Batch;
 use crate::proxy::{FailureReport, Upstream};
@@ -34,27 +33,34 @@ pub(super) enum ProxyCommand {
 pub(super) struct Routing {
     base: PathBuf,
     command_line: String,
+    /// What users do to start a command that was halted.
+    start_hint: Option<String>,
     /// The changes that caused the restart in progress.
     cause: Option<Arc<Batch>>,
     /// The generation that receives new requests.
     serving: Option<GenerationId>,
     /// The generation that is being built or started.
     starting: Option<GenerationId>,
-    /// The last generation that was stopped.
-    last_stopped: GenerationId,
+    /// The generation that was built or started last.
+    newest: GenerationId,
+    /// The command is stopped on request, until a start is requested.
+    halted: bool,
     fallback_runs: bool,
 }
 
 impl Routing {
-    /// Error pages show changed paths relative to `base`, and the command as `command_line`.
-    pub(super) fn new(base: PathBuf, command_line: String) -> Self {
+    /// Error pages show changed paths relative to `base`, and the command as `command_line`. The page about a halted
+    /// command ends with `start_hint`.
+    pub(super) fn new(base: PathBuf, command_line: String, start_hint: Option<String>) -> Self {
         Self {
             base,
             command_line,
+            start_hint,
             cause: None,
             serving: None,
             starting: None,
-            last_stopped: GenerationId::FIRST,
+            newest: GenerationId::FIRST,
+            halted: false,
             fallback_runs: false,
         }
     }
@@ -64,10 +70,18 @@ impl Routing {
         match event {
             Event::Restarting { because, .. } => {
                 self.cause.clone_from(because);
-                Vec::new()
+                let ends_halt = std::mem::take(&mut self.halted);
+                if ends_halt { vec![ProxyCommand::Publish(Upstream::Starting)] } else { Vec::new() }
+            }
+            Event::Halting => {
+                (self.serving, self.starting, self.halted) = (None, None, true);
+                vec![ProxyCommand::Publish(Upstream::Down(self.halt_report()))]
+            }
+            Event::Halted => {
+                self.fallback_runs = true;
+                vec![ProxyCommand::StartFallback(self.halt_report())]
             }
             Event::Phase { generation, phase } => self.phase(*generation, phase),
-            Event::Halted => self.halted(),
             _ => Vec::new(),
         }
     }
@@ -88,23 +102,8 @@ impl Routing {
         }
     }
 
-    /// Nothing runs until it is asked for: requests are not held.
-    fn halted(&mut self) -> Vec<ProxyCommand> {
-        self.fallback_runs = true;
-        let report = Arc::new(FailureReport {
-            generation: self.last_stopped,
-            headline: "stopped on request; it runs again when it is started or restarted on request"
-                .to_owned(),
-            command: self.command_line.clone(),
-            changed: Vec::new(),
-            output: Vec::new(),
-            ran: Duration::ZERO,
-        });
-        vec![ProxyCommand::Publish(Upstream::Down(Arc::clone(&report))), ProxyCommand::StartFallback(report)]
-    }
-
     fn starting(&mut self, generation: GenerationId) -> Vec<ProxyCommand> {
-        self.starting = Some(generation);
+        (self.starting, self.newest, self.halted) = (Some(generation), generation, false);
         let mut commands = Vec::new();
         if std::mem::take(&mut self.fallback_runs) {
             commands.push(ProxyCommand::StopFallback);
@@ -128,7 +127,6 @@ impl Routing {
     }
 
     fn stopped(&mut self, generation: GenerationId) -> Vec<ProxyCommand> {
-        self.last_stopped = generation;
         self.starting.take_if(|starting| *starting == generation);
         if self.serving.take_if(|serving| *serving == generation).is_none() {
             return Vec::new();
@@ -150,6 +148,13 @@ impl Routing {
                 vec![ProxyCommand::Publish(down), ProxyCommand::StartFallback(report)]
             }
         }
+    }
+
+    fn halt_report(&self) -> Arc<FailureReport> {
+        let hint = self.start_hint.iter().map(|hint| format!("; {hint}"));
+        let headline = std::iter::once("stopped on request".to_owned()).chain(hint).collect();
+        let (generation, command) = (self.newest, self.command_line.clone());
+        Arc::new(FailureReport { generation, headline, command, ..FailureReport::default() })
     }
 
     fn failure_report(&self, generation: GenerationId, report: &ExitReport, subject: &str) -> FailureReport {
@@ -175,6 +180,8 @@ impl Routing {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::supervise::ProcessExit;
 
@@ -201,11 +208,16 @@ mod tests {
     /// Returns a function from the number of a generation and its new phase to the commands that follow. The first
     /// generation serves already.
     fn routing() -> impl FnMut(u64, Phase) -> Vec<ProxyCommand> {
-        let mut routing = Routing::new("/project".into(), "python app.py".to_owned());
-        let mut phase = move |number, phase| routing.phase(GenerationId::new(number), &phase);
-        assert_eq!(phase(1, STARTING), [publish_starting()]);
-        phase(1, ready(1000));
-        phase
+        let mut routing = serving_routing();
+        move |number, phase| routing.phase(GenerationId::new(number), &phase)
+    }
+
+    fn serving_routing() -> Routing {
+        let hint = "`run start` starts it".to_owned();
+        let mut routing = Routing::new("/project".into(), "python app.py".to_owned(), Some(hint));
+        assert_eq!(routing.phase(GenerationId::FIRST, &STARTING), [publish_starting()]);
+        routing.phase(GenerationId::FIRST, &ready(1000));
+        routing
     }
 
     #[test]
@@ -252,18 +264,26 @@ mod tests {
     }
 
     #[test]
-    fn a_halted_command_is_down_until_its_next_start() {
-        let mut routing = Routing::new("/project".into(), "python app.py".to_owned());
-        routing.phase(GenerationId::FIRST, &Phase::Stopped);
-        let commands = routing.commands(&Event::Halted);
-        let [ProxyCommand::Publish(Upstream::Down(_)), ProxyCommand::StartFallback(report)] =
-            commands.as_slice()
-        else {
-            panic!("{commands:?}")
+    fn a_halted_command_is_down_at_once_and_requests_wait_again_from_its_start_on() {
+        let (mut routing, first) = (serving_routing(), GenerationId::FIRST);
+        let report = FailureReport {
+            headline: "stopped on request; `run start` starts it".to_owned(),
+            command: "python app.py".to_owned(),
+            ..FailureReport::default()
         };
-        assert!(report.headline.starts_with("stopped on request"));
-        let commands = routing.phase(GenerationId::new(2), &STARTING);
-        assert_eq!(commands, [ProxyCommand::StopFallback, publish_starting()]);
+        let report = Arc::new(report);
+        let down = ProxyCommand::Publish(Upstream::Down(Arc::clone(&report)));
+        assert_eq!(routing.commands(&Event::Halting), [down]);
+        assert_eq!(routing.phase(first, &Phase::Draining), []);
+        assert_eq!(routing.phase(first, &Phase::Stopping), [ProxyCommand::ReleaseStreams(first)]);
+        assert_eq!(routing.phase(first, &Phase::Stopped), []);
+        assert_eq!(routing.commands(&Event::Halted), [ProxyCommand::StartFallback(report)]);
+        let (second, because) = (first.next(), None);
+        assert_eq!(
+            routing.commands(&Event::Restarting { generation: second, because }),
+            [publish_starting()]
+        );
+        assert_eq!(routing.phase(second, &STARTING), [ProxyCommand::StopFallback, publish_starting()]);
     }
 
     #[test]

@@ -186,6 +186,10 @@ pub struct Options {
     /// directly.
     #[cfg(feature = "proxy")]
     pub proxy: Option<crate::proxy::Options>,
+    /// How a user starts the command after [`Request::Halt`], such as `` `devrun start` starts it ``. Clients get this text
+    /// with the reason for which nothing serves.
+    #[cfg(feature = "proxy")]
+    pub start_hint: Option<String>,
 }
 
 impl Options {
@@ -208,6 +212,8 @@ impl Options {
             supervise: supervise::Options::new(command),
             #[cfg(feature = "proxy")]
             proxy: None,
+            #[cfg(feature = "proxy")]
+            start_hint: None,
         }
     }
 

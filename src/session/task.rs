@@ -78,7 +78,9 @@ impl SessionTask {
         #[cfg(feature = "proxy")]
         let proxy = start_proxy(&options).await?;
         #[cfg(feature = "proxy")]
-        let routing = Routing::new(base, command_line(&options.supervise.command));
+        let command = command_line(&options.supervise.command);
+        #[cfg(feature = "proxy")]
+        let routing = Routing::new(base, command, options.start_hint.clone());
         match start_watch_and_supervisor(options, &observe_only).await {
             Ok((watch, supervisor)) => {
                 let task = Self {

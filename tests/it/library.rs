@@ -5,9 +5,9 @@ use std::net::{SocketAddr, TcpListener};
 use std::task::Poll;
 use std::time::Duration;
 
-use devrun::supervise::{self, Phase, Request};
+use devrun::supervise::{self, Outcome, Phase, Request};
 use devrun::watch::Watch;
-use devrun::{Command, Event, Options, Session, rules, watch};
+use devrun::{Command, Event, GenerationId, Options, Session, SyncId, rules, watch};
 
 use crate::support::http::free_address;
 use crate::support::sandbox::{PATIENCE, Sandbox, lives, wait_until};
@@ -354,4 +354,75 @@ async fn a_proxy_needs_a_port_for_the_command_and_captures_its_output() {
     let report = tokio::time::timeout(PATIENCE, report).await.expect("the command exits");
     assert_eq!((report.ended, &*report.output), (supervise::ProcessExit::Status(3), &b"out of luck\n"[..]));
     session.stop().await;
+}
+
+/// A client of a halted command gets a page at once, and the response in flight ends whole.
+#[cfg(feature = "proxy")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_halt_finishes_the_response_in_flight_and_answers_new_requests_until_the_start() {
+    use crate::support::http::{Opened, get};
+
+    let sandbox = Sandbox::new();
+    let (mut options, address) = with_proxy(&sandbox, free_address());
+    options.supervise.command = crate::support::supervisor::child(&sandbox, "serve");
+    options.supervise.command.current_dir = Some(sandbox.root().to_owned());
+    options.start_hint = Some("`work start` starts it".to_owned());
+    let mut session = Session::start(options).await.unwrap();
+    ready(&mut session, 1).await;
+    let request = |path: &'static str| tokio::task::spawn_blocking(move || get(address, path).unwrap());
+    let open = move || Opened::get(address, "/after/go", &[]).unwrap();
+    let slow = tokio::task::spawn_blocking(open).await.unwrap();
+    assert_eq!(slow.status, 200);
+
+    assert!(session.handle().send(Request::Halt));
+    child_event(&mut session, |event| matches!(event, supervise::Event::Halting)).await;
+    let refused = request("/").await.unwrap();
+    assert_eq!(refused.status, 503);
+    assert!(refused.text().contains("stopped on request; `work start` starts it"), "{}", refused.text());
+    sandbox.write("go", "");
+    let slow = tokio::task::spawn_blocking(|| slow.finish().unwrap()).await.unwrap();
+    assert_eq!(slow.text(), "1");
+    child_event(&mut session, |event| matches!(event, supervise::Event::Halted)).await;
+    assert_eq!(request("/").await.unwrap().status, 503);
+
+    assert!(session.handle().send(Request::Start));
+    child_event(&mut session, |event| matches!(event, supervise::Event::Restarting { .. })).await;
+    assert_eq!(request("/").await.unwrap().text(), "2");
+    session.stop().await;
+}
+
+/// Waits for an event of the supervisor. The session has passed it on to the proxy then.
+async fn child_event(
+    session: &mut Session,
+    is_wanted: impl Fn(&supervise::Event) -> bool,
+) -> supervise::Event {
+    let until = async {
+        loop {
+            match session.next_event().await.expect("the session runs") {
+                Event::Child(event) if is_wanted(&event) => return event,
+                _ => {}
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, until).await.expect("the event comes")
+}
+
+#[tokio::test]
+async fn an_edit_is_settled_once_the_generation_with_it_is_ready() {
+    let sandbox = Sandbox::new();
+    let mut session = Session::start(options(&sandbox)).await.unwrap();
+    let handle = session.handle();
+    for (question, text) in [(1, "one"), (2, "two")] {
+        sandbox.write("src/app.py", text);
+        assert!(handle.settle(SyncId::new(question)));
+        let settled =
+            child_event(&mut session, |event| matches!(event, supervise::Event::Settled { .. })).await;
+        let supervise::Event::Settled { id, outcome } = settled else { unreachable!() };
+        assert_eq!(
+            (id.number(), outcome),
+            (question, Outcome::Ready { generation: GenerationId::new(question) })
+        );
+    }
+    session.stop().await;
+    assert!(!handle.settle(SyncId::new(3)) && !handle.forget(SyncId::new(3)));
 }

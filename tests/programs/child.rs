@@ -464,7 +464,8 @@ fn answer(listener: TcpListener, delay: Duration) -> ! {
 }
 
 /// `GET /slow/COUNT/MS` streams COUNT chunks with that pause in between. `GET /status/N` answers N, and
-/// `GET /head/N` adds N bytes to the head. Other paths answer the generation.
+/// `GET /head/N` adds N bytes to the head. `GET /after/FILE` sends the body once the file exists in the working
+/// directory. Other paths answer the generation.
 fn answer_one(mut stream: TcpStream, delay: Duration) {
     let mut line = String::new();
     let mut reader = std::io::BufReader::new(stream.try_clone().unwrap());
@@ -482,6 +483,9 @@ fn answer_one(mut stream: TcpStream, delay: Duration) {
         generation.len() * count
     );
     let _ = stream.write_all(head.as_bytes());
+    if path.get(1) == Some(&"after") {
+        await_file(path[2]);
+    }
     for _ in 0..count {
         let _ = stream.write_all(generation.as_bytes());
         std::thread::sleep(Duration::from_millis(pause));

@@ -19,5 +19,7 @@ mod no_survivor;
 mod process_tree;
 /// Stale bytecode.
 mod python_bytecode;
+/// Answers to what became of a change; halts.
+mod settle;
 /// Sockets that devrun holds and hands over; readiness.
 mod sockets;

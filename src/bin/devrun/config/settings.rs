@@ -203,6 +203,7 @@ impl Settings {
         let mut options = self.session.clone();
         // The program reads devrun.toml again after an edit. The edit alone does not restart COMMAND.
         options.observe_only.extend(self.config_files());
+        options.start_hint = Some("`devrun start` starts it".to_owned());
         Ok(options)
     }
 

@@ -225,6 +225,9 @@ impl History {
                 ),
             ),
             supervise::Event::TakesTurns { address, .. } => takes_turns(event_of_child, *address),
+            supervise::Event::Halting => {
+                Record::new(Level::Detail, format!("stopping {} on request", self.command.short()))
+            }
             supervise::Event::Warning { message, remedy } => Record::warning(message, &worded(remedy)),
             supervise::Event::Paused => Record::new(
                 Level::Info,

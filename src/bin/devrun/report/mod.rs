@@ -7,6 +7,7 @@ pub(crate) mod log;
 mod paths;
 mod record;
 mod reporter;
+mod rest;
 mod restarts;
 mod title;
 

@@ -9,6 +9,7 @@ use devrun::{proxy, watch};
 
 use super::history::History;
 use super::record::{Level, Record, event, in_flight};
+use super::rest::Rest;
 use super::title::Title;
 use crate::config::Settings;
 use crate::ui::{ByteString, Terminal, escape_text, running_time, worded};
@@ -43,9 +44,7 @@ pub(crate) struct Reporter {
     has_status_line: bool,
     /// What devrun waits for, and since when.
     waiting: Option<(Wait, Instant)>,
-    is_paused: bool,
-    /// Whether COMMAND is stopped on request.
-    is_halted: bool,
+    rest: Rest,
     /// Number of lines that named the responses of the current drain.
     in_flight_lines: usize,
 }
@@ -64,8 +63,7 @@ impl Reporter {
             has_title: settings.output.title && !settings.output.json,
             has_status_line: false,
             waiting: None,
-            is_paused: false,
-            is_halted: false,
+            rest: Rest::default(),
             in_flight_lines: 0,
         }
     }
@@ -87,16 +85,8 @@ impl Reporter {
 
     /// Reports an event of the session.
     pub(crate) fn event(&mut self, event: &Event, now: Instant, terminal: &mut Terminal) {
-        match event {
-            Event::Child(supervise::Event::Paused) => self.is_paused = true,
-            Event::Child(supervise::Event::Resumed) => self.is_paused = false,
-            Event::Child(supervise::Event::Halted) => self.is_halted = true,
-            Event::Child(supervise::Event::Phase {
-                phase: Phase::Building | Phase::Starting { .. }, ..
-            }) => {
-                self.is_halted = false;
-            }
-            _ => {}
+        if self.rest.update(event) {
+            return;
         }
         let Some(mut record) = self.history.record(event, now) else { return };
         self.update_wait(event, now, terminal);
@@ -105,8 +95,8 @@ impl Reporter {
         if self.clear && !self.json && matches!(event, Event::Child(supervise::Event::Restarting { .. })) {
             terminal.clear_screen();
         }
-        if self.is_paused && matches!(event, Event::Watch(watch::Event::Changed(_))) {
-            record.append(" (paused)");
+        if let (Some((word, _)), Event::Watch(watch::Event::Changed(_))) = (self.rest.words(), event) {
+            record.append(&format!(" ({word})"));
         }
         if !matches!(event, Event::Proxy(proxy::Event::InFlight { .. })) || self.reports_in_flight(now) {
             self.report(Some(event), record, terminal);
@@ -125,6 +115,11 @@ impl Reporter {
     pub(crate) fn warn(&self, message: &str, remedy: &str, terminal: &mut Terminal) {
         let keys = event("warning").set("message", message).set("remedy", remedy);
         self.report(None, Record::warning(message, remedy).with_keys(keys), terminal);
+    }
+
+    /// Whether restarts are paused, and whether COMMAND is stopped on request.
+    pub(crate) fn rest(&self) -> Rest {
+        self.rest
     }
 
     /// Shows the title and the status line, also after they were taken back for a while.
@@ -152,7 +147,7 @@ impl Reporter {
 
     fn show_title(&self, terminal: &mut Terminal) {
         if self.has_title {
-            self.title.show(self.is_paused, terminal);
+            self.title.show(self.rest.words().map(|(word, _)| word), terminal);
         } else {
             terminal.restore_title();
         }
@@ -181,7 +176,7 @@ impl Reporter {
         self.has_status_line && !self.json && self.least_level <= Level::Success
     }
 
-    /// Shows in the status line what devrun waits for, and for how long, and that it is paused.
+    /// Shows in the status line what devrun waits for, and for how long, and that it is paused or stopped.
     pub(crate) fn tick(&mut self, now: Instant, terminal: &mut Terminal) {
         let wait = self.waiting.as_ref().map(|(wait, since)| (wait, now.saturating_duration_since(*since)));
         let wait = wait.filter(|(_, passed)| *passed >= STATUS_DELAY);
@@ -191,9 +186,8 @@ impl Reporter {
             }
             Wait::Other(text) => format!("{text} ({})", running_time(passed)),
         });
-        let paused = self.is_paused.then(|| "paused, p and Enter resumes".to_owned());
-        let halted = self.is_halted.then(|| "stopped, r and Enter starts".to_owned());
-        let texts: Vec<_> = halted.into_iter().chain(paused).chain(wait).collect();
+        let rest = self.rest.words().map(|(_, status)| status.to_owned());
+        let texts: Vec<_> = rest.into_iter().chain(wait).collect();
         if texts.is_empty() || !self.shows_status() {
             terminal.clear_status();
         } else {

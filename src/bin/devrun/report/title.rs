@@ -33,9 +33,9 @@ impl Title {
         };
     }
 
-    /// Shows the title, `devrun: api ready`, once there is a state.
-    pub(super) fn show(&self, is_paused: bool, terminal: &mut Terminal) {
-        let state = if is_paused { "paused" } else { self.state };
+    /// Shows the title, `devrun: api ready`, once there is a state. `rest` replaces the state of COMMAND.
+    pub(super) fn show(&self, rest: Option<&'static str>, terminal: &mut Terminal) {
+        let state = rest.unwrap_or(self.state);
         if !state.is_empty() {
             terminal.set_title(&format!("devrun: {} {state}", self.project), self.progress);
         }

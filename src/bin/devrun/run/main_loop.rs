@@ -67,7 +67,6 @@ struct MainLoop<'a> {
     /// example by Ctrl-Z in a terminal that it owns.
     suspended_by_signal: bool,
     paused: bool,
-    halted: bool,
     /// Whether COMMAND reads the terminal. Ctrl-C then reaches only COMMAND.
     child_owns_terminal: bool,
     /// A warning about the settings and its remedy, reported after the first event.
@@ -93,7 +92,6 @@ impl<'a> MainLoop<'a> {
             stop_sequence: StopSequence::default(),
             suspended_by_signal: false,
             paused: false,
-            halted: false,
             child_owns_terminal: false,
             warning: settings.unfilled_placeholder(),
             untracked_files: UntrackedFiles::default(),
@@ -126,7 +124,10 @@ impl<'a> MainLoop<'a> {
     /// Starts a session. Returns `None` if a signal requests the stop first, because the scan of a large tree
     /// takes long.
     async fn start_session(&mut self, options: &Options) -> Result<Option<Session>, CliError> {
-        let starting = Session::start(options.clone());
+        let mut options = options.clone();
+        // A command that was stopped on request stays so: `session_started` halts it.
+        options.supervise.postpone |= self.reporter.rest().is_halted();
+        let starting = Session::start(options);
         tokio::pin!(starting);
         self.reporter.scan_started(Instant::now(), self.terminal);
         loop {
@@ -156,11 +157,7 @@ impl<'a> MainLoop<'a> {
         old: Options,
     ) -> Result<(Option<Session>, Options), CliError> {
         let started = match next_options(&settings, &old, self.terminal) {
-            Ok(mut options) => {
-                // A command that was stopped on request stays so: `session_started` halts it.
-                options.supervise.postpone |= self.halted;
-                self.start_session(&options).await.map(|session| (session, options))
-            }
+            Ok(options) => self.start_session(&options).await.map(|session| (session, options)),
             Err(error) => Err(error),
         };
         match started {
@@ -190,7 +187,7 @@ impl<'a> MainLoop<'a> {
         if self.paused {
             self.send(Request::Pause);
         }
-        if self.halted {
+        if self.reporter.rest().is_halted() {
             self.send(Request::Halt);
         }
     }
@@ -249,13 +246,8 @@ impl<'a> MainLoop<'a> {
                 self.untracked_files.restarted_by(batch, &self.settings.base);
             }
             Event::Child(supervise::Event::Suspended) => self.child_suspended(),
-            Event::Child(supervise::Event::Paused) => self.paused = true,
-            Event::Child(supervise::Event::Resumed) => self.paused = false,
-            Event::Child(supervise::Event::Halted) => self.halted = true,
-            Event::Child(supervise::Event::Phase {
-                phase: Phase::Building | Phase::Starting { .. }, ..
-            }) => {
-                self.halted = false;
+            Event::Child(supervise::Event::Paused | supervise::Event::Resumed) => {
+                self.paused = self.reporter.rest().is_paused();
             }
             Event::Child(supervise::Event::Phase { phase: Phase::Exited(report), .. })
                 if self.child_owns_terminal
@@ -371,7 +363,8 @@ impl<'a> MainLoop<'a> {
     }
 
     fn toggle_pause(&mut self) {
-        self.send(if self.paused { Request::Resume } else { Request::Pause });
+        self.paused = !self.paused;
+        self.send(if self.paused { Request::Pause } else { Request::Resume });
     }
 }
 
