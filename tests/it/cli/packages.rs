@@ -84,12 +84,27 @@ fn npm_installs_the_launcher_with_the_program() {
     assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(2), message));
 }
 
+/// QEMU refuses `PR_SET_CHILD_SUBREAPER`, so devrun cannot run COMMAND there.
 #[test]
 #[ignore = "needs the packages of packaging/build, tar and qemu-user"]
-fn the_program_for_arm64_prints_its_version() {
+fn the_program_for_arm64_applies_rules_and_receives_events() {
     let sandbox = Sandbox::new();
-    let archive = package("devrun-", "aarch64-unknown-linux-musl.tar.gz");
-    said(sandbox.command("tar").args(["--strip-components=1", "-xf"]).arg(archive));
-    let version = format!("devrun {}\n", env!("CARGO_PKG_VERSION"));
-    assert_eq!(said(sandbox.command("qemu-aarch64").args(["./devrun", "--version"])), version);
+    let (archive, prefix) =
+        (package("devrun-", "aarch64-unknown-linux-musl.tar.gz"), sandbox.outside().join("prefix"));
+    std::fs::create_dir(&prefix).unwrap();
+    said(sandbox.command("tar").args(["--strip-components=1", "-xf"]).arg(archive).arg("-C").arg(&prefix));
+    sandbox.write(".watchignore", "/downloads/\n");
+    sandbox.write("downloads/a.zip", "");
+    sandbox.write("app.py", "");
+    let emulated = |arguments: &str| {
+        let mut qemu = sandbox.command("qemu-aarch64");
+        said(qemu.arg(prefix.join("devrun")).args(arguments.split(' ')))
+    };
+    assert_eq!(emulated("--version"), format!("devrun {}\n", env!("CARGO_PKG_VERSION")));
+    assert!(emulated("check").starts_with("nothing found: 1 rule in 1 file"));
+    assert_eq!(emulated("list --flat"), "app.py\n");
+    assert!(emulated("explain downloads/a.zip").contains("ignored by .watchignore:1"));
+    let doctor: serde_json::Value = serde_json::from_str(&emulated("doctor --format json")).unwrap();
+    let event = doctor["checks"].as_array().unwrap().iter().find(|check| check["id"] == "event-self-test");
+    assert_eq!(event.unwrap()["level"], "ok", "{doctor:#}");
 }
