@@ -19,8 +19,8 @@ const HEADER: &str = "\
 /// Folders that servers often write to. The built-in rules have the files.
 const USUAL_FOLDERS: &[&str] = &["/downloads/", "/uploads/", "/logs/"];
 
-/// Rules for a project: those that the rules of the directory do not have yet, and that hide no file under version
-/// control. So `devrun check` has nothing to say about them.
+/// Rules for a project: only rules that add something to the directory's rules and that hide no file under version
+/// control, so `devrun check` reports nothing about them.
 pub(super) fn rules_text(
     project: &Project,
     folders: &[DataFolder],

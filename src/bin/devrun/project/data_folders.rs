@@ -35,7 +35,7 @@ impl DataFolder {
 }
 
 /// The folders that look like data at the top of a project and one level below, sorted. Folders that the
-/// tools of the project generate are left out, because their own patterns ignore them. So are those with a file
+/// tools of the project generate are left out, because their own patterns ignore them. So are folders with a file
 /// under version control, because a program does not write such files while it runs.
 pub(crate) fn data_folders(directory: &Path, project: &Project, tracked: &[PathBuf]) -> Vec<DataFolder> {
     let mut paths = Vec::new();

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use crate::inner_reloader;
 
-/// Directories without an entry point: of tools, of tests and of documentation. Those with a dot are left out too.
+/// Directories without an entry point: of tools, of tests and of documentation. Directories whose names begin with a dot are left out too.
 const OTHER_DIRECTORIES: &str = "node_modules target vendor venv env build dist test tests testdata e2e docs doc \
     example examples benches benchmarks fixtures templates static migrations";
-/// Files that make a directory a project of its own.
+/// Files that mark a directory as the top of a project.
 const MANIFESTS: &str = "Cargo.toml go.mod package.json pyproject.toml requirements.txt Pipfile setup.py manage.py \
     Gemfile composer.json artisan mix.exs pom.xml build.gradle build.gradle.kts";
 /// Maximum number of files that are searched for an entry point.
@@ -64,8 +64,8 @@ impl<'a> ProjectFiles<'a> {
         })
     }
 
-    /// The files with an extension that may have the entry point, relative, those nearest to the top first. Projects
-    /// below the directory are left out.
+    /// The relative paths of files with an extension, which may have the entry point. Files nearest to the top come first,
+    /// and projects below the directory are left out.
     pub(super) fn sources(&self, extension: &str, depth: usize) -> Vec<String> {
         let mut found = Vec::new();
         let mut directories = vec![PathBuf::new()];
@@ -88,7 +88,7 @@ impl<'a> ProjectFiles<'a> {
         MANIFESTS.split_whitespace().any(|file| self.directory.join(directory).join(file).exists())
     }
 
-    /// The directories with projects of their own: at the top, and below the usual folders of monorepos. Packages of
+    /// The directories that are projects: at the top, and below the usual folders of monorepos. Packages of
     /// a Cargo workspace are none.
     pub(super) fn parts(&self) -> Vec<PathBuf> {
         let (_, mut parts) = self.entries(Path::new(""));

@@ -39,7 +39,7 @@ struct Target {
     is_default: bool,
 }
 
-/// The command that runs the binary, and its main file. Or what is missing.
+/// The command that runs the binary, and its main file. The error says what the user must fill in.
 fn cargo_command(files: &ProjectFiles<'_>) -> Result<(String, String), String> {
     let metadata = cargo_metadata(files)?;
     let bins = targets(&metadata, files, "bin");
