@@ -121,11 +121,12 @@ impl Directory {
         sockets
     }
 
-    /// Listens for a project. A socket whose server has ended is replaced. If the name is in use, the first free one of
+    /// Listens for a project. Sockets whose servers have ended are removed. If the name is in use, the first free one of
     /// `name-2`, `name-3` and so on is taken.
     pub(super) fn bind(&self, project: &Path, name: &str) -> io::Result<BoundSocket> {
         // Two servers that start at once must not replace each other's socket.
         let _lock = self.lock()?;
+        self.remove_dead();
         let name = file_name(name);
         let names = (2..=MAX_NUMBER).map(|number| format!("{name}-{number}"));
         for name in std::iter::once(name.clone()).chain(names) {
@@ -136,17 +137,21 @@ impl Directory {
                     "the path is too long for a socket",
                 ));
             }
-            if is_alive(&path) {
+            if path.symlink_metadata().is_ok() {
                 continue;
-            }
-            match fs::remove_file(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
             }
             let listener = UnixListener::bind(&path)?;
             return Ok(BoundSocket { listener, socket: SocketFile { path, name } });
         }
         Err(io::Error::new(io::ErrorKind::AddrInUse, "too many instances have this name"))
+    }
+
+    /// Removes the sockets whose server has ended without doing so, of any project.
+    fn remove_dead(&self) {
+        for socket in self.sockets().into_iter().filter(|socket| !is_alive(&socket.path)) {
+            // Another process of the user may have removed it.
+            let _ = fs::remove_file(socket.path);
+        }
     }
 
     /// Locks the directory until the returned file is closed.
@@ -205,11 +210,13 @@ mod tests {
     }
 
     #[test]
-    fn the_socket_of_a_server_that_has_ended_is_replaced() {
+    fn the_sockets_of_servers_that_have_ended_are_removed() {
         let parent = tempfile::tempdir().unwrap();
         let directory = Directory::create(parent.path().join("devrun")).unwrap();
         drop(directory.bind(Path::new("/shop"), "web").unwrap());
+        drop(directory.bind(Path::new("/other"), "web").unwrap());
         assert_eq!(directory.bind(Path::new("/shop"), "web").unwrap().socket.name, "web");
+        assert_eq!(directory.sockets().len(), 1);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use super::json_rpc::parse_notification;
 use super::protocol::{
     AttachParams, Bytes, ClientNotification, ErrorObject, LogEntry, LogsParams, ServerNotification,
 };
+use crate::GenerationId;
 use crate::supervise::{LogPosition, OutputLog, Request, Signal};
 
 /// Maximum number of bytes that are read from a log at a time.
@@ -94,7 +95,9 @@ impl<'a> LogStream<'a> {
             };
             let Some(line) = line else { return Err(io::ErrorKind::ConnectionReset.into()) };
             match parse_notification(&line) {
-                Some(notification) => hub.send(std::slice::from_ref(&service), &to_request(notification)),
+                Some(notification) => {
+                    hub.send(std::slice::from_ref(&service), &to_request(notification, generation))
+                }
                 None => {
                     let message = "an attached client sends the notifications input and interrupt";
                     return Ok(Err(ErrorObject::new(ErrorObject::INVALID_REQUEST, message, "")));
@@ -147,9 +150,11 @@ impl<'a> LogStream<'a> {
     }
 }
 
-fn to_request(notification: ClientNotification) -> Request {
+fn to_request(notification: ClientNotification, generation: u64) -> Request {
     match notification {
-        ClientNotification::Input(bytes) => Request::Input(bytes.to_vec()),
+        ClientNotification::Input(bytes) => {
+            Request::Input { generation: GenerationId::new(generation), bytes: bytes.to_vec() }
+        }
         ClientNotification::Interrupt(_) => Request::Signal(Signal::INT),
     }
 }

@@ -52,9 +52,14 @@ pub enum Request {
     /// Stop all processes as Ctrl-Z does: by `SIGTSTP`, then `SIGSTOP` for those that still run.
     /// [`Event::Suspended`] follows, even if no process runs.
     Suspend,
-    /// Bytes for the standard input of the newest generation, if it is [`super::Stdin::Pipe`]. What the child has not read
-    /// is limited by the pipe, to 64 KiB on Linux; more is dropped.
-    Input(Vec<u8>),
+    /// Write to the standard input of a generation that runs, if that is [`super::Stdin::Pipe`]. What the child has not
+    /// read is limited by the pipe, to 64 KiB on Linux; more is dropped.
+    Input {
+        /// The generation.
+        generation: GenerationId,
+        /// The input.
+        bytes: Vec<u8>,
+    },
     /// The terminal that this process writes to has another size (`SIGWINCH`).
     Resized,
     /// Continue all processes (`SIGCONT`).

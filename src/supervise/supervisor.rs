@@ -207,7 +207,7 @@ impl SupervisorTask {
             Request::Suspend => return self.executor.suspend(),
             Request::Resized => return self.executor.terminal_resized(),
             Request::Continue => return self.executor.resume(),
-            Request::Input(bytes) => return self.executor.write_input(bytes),
+            Request::Input { generation, bytes } => return self.executor.write_input(*generation, bytes),
             Request::Changed(batch) => self.executor.sources_changed(batch),
             _ => {}
         }

@@ -380,16 +380,13 @@ impl Executor {
     }
 
     pub(crate) fn resume(&mut self) {
-        self.jobs.resume(self.newest_leader().map(|process| process.pid));
+        let newest = self.servers.values().rev().find(|server| server.process.has_leader());
+        self.jobs.resume(newest.map(|server| server.process.pid));
         self.send_to_all(Signal::CONT);
     }
 
-    pub(crate) fn write_input(&self, bytes: &[u8]) {
-        self.newest_leader().inspect(|process| process.write_input(bytes));
-    }
-
-    fn newest_leader(&self) -> Option<&RunningProcess> {
-        self.servers.values().rev().map(|server| &server.process).find(|process| process.has_leader())
+    pub(crate) fn write_input(&self, generation: GenerationId, bytes: &[u8]) {
+        self.servers.get(&generation).inspect(|server| server.process.write_input(bytes));
     }
 
     /// Only the foreground group of the terminal gets SIGWINCH from the kernel.

@@ -214,7 +214,7 @@ impl Machine {
                 self.prepare_exit(SupervisorExit::Asked);
                 self.lifecycle.kill_all(now);
             }
-            Request::Suspend | Request::Resized | Request::Continue | Request::Input(_) => {}
+            Request::Suspend | Request::Resized | Request::Continue | Request::Input { .. } => {}
         }
     }
 
