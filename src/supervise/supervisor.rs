@@ -200,7 +200,7 @@ impl SupervisorTask {
     }
 
     fn handle_request(&mut self, request: Request) {
-        if matches!(request, Request::Changed(_) | Request::Restart) {
+        if matches!(request, Request::Changed(_) | Request::Restart | Request::Halt) {
             self.executor.poll_readiness_now();
         }
         match &request {

@@ -359,7 +359,7 @@ impl Executor {
         ready.into_iter().for_each(|input| self.push_readiness(input));
     }
 
-    /// Looks at once which generations serve. Before a restart, a generation that serves since the last look
+    /// Looks at once which generations serve. Before a restart or a halt, a generation that serves since the last look
     /// must not count as one that still starts.
     pub(crate) fn poll_readiness_now(&mut self) {
         let now = Instant::now();
