@@ -34,6 +34,11 @@ impl Downtime {
         }
     }
 
+    /// COMMAND is stopped on request: from now on it need not serve.
+    pub(super) fn halted(&mut self, now: Instant) {
+        *self = Self { completed: self.total(now), ..Self::default() };
+    }
+
     /// A generation crashed, whether it served or not.
     pub(super) fn crashed(&mut self, generation: u64, now: Instant) {
         self.stopped(generation, now);
@@ -47,5 +52,23 @@ impl Downtime {
 
     fn since_down(&self, now: Instant) -> Duration {
         self.down_since.map(|since| now.saturating_duration_since(since)).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_of_a_halt_is_no_downtime() {
+        let (mut downtime, begin) = (Downtime::default(), Instant::now());
+        let at = |seconds| begin + Duration::from_secs(seconds);
+        downtime.ready(1, at(0));
+        downtime.stopped(1, at(10));
+        downtime.ready(2, at(12));
+        downtime.halted(at(20));
+        downtime.stopped(2, at(21));
+        downtime.ready(3, at(90));
+        assert_eq!(downtime.total(at(99)), Duration::from_secs(2));
     }
 }

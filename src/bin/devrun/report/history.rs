@@ -226,6 +226,7 @@ impl History {
             ),
             supervise::Event::TakesTurns { address, .. } => takes_turns(event_of_child, *address),
             supervise::Event::Halting => {
+                self.downtime.halted(now);
                 Record::new(Level::Detail, format!("stopping {} on request", self.command.short()))
             }
             supervise::Event::Warning { message, remedy } => Record::warning(message, &worded(remedy)),
