@@ -391,6 +391,31 @@ async fn a_halt_finishes_the_response_in_flight_and_answers_new_requests_until_t
     session.stop().await;
 }
 
+/// The same for the clients of a socket that the command inherits.
+#[cfg(feature = "proxy")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_halted_command_leaves_its_sockets_to_devrun_until_it_starts() {
+    use crate::support::http::get;
+
+    let (sandbox, address) = (Sandbox::new(), free_address());
+    let mut options = options(&sandbox);
+    options.supervise.command = crate::support::supervisor::child(&sandbox, "serve");
+    let endpoint = supervise::Endpoint::Tcp(address);
+    options.supervise.listen = vec![supervise::Listen { name: None, endpoint, answer: true }];
+    let mut session = Session::start(options).await.unwrap();
+    let request = || tokio::task::spawn_blocking(move || get(address, "/").unwrap());
+    ready(&mut session, 1).await;
+    assert_eq!(request().await.unwrap().text(), "1");
+    assert!(session.handle().send(Request::Halt));
+    child_event(&mut session, |event| matches!(event, supervise::Event::Halted)).await;
+    let refused = request().await.unwrap();
+    assert!(refused.status == 503 && refused.text().contains("stopped on request"), "{}", refused.text());
+    assert!(session.handle().send(Request::Start));
+    ready(&mut session, 2).await;
+    assert_eq!(request().await.unwrap().text(), "2");
+    session.stop().await;
+}
+
 /// Waits for an event of the supervisor. The session has passed it on to the proxy then.
 async fn child_event(
     session: &mut Session,
