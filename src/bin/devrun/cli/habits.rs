@@ -44,7 +44,7 @@ const HABITS: &[(&[&str], &str)] = &[
     (&["--exit-on-error", "--fail-fast", "--exitcrash"], "`--on-exit quit` ends devrun with COMMAND"),
     (&["--workers", "--reload-engine", "--inspect", "--debug"], "it belongs to COMMAND: write it after `--`"),
     (&["--notify", "-N"], "devrun has no notifications; the terminal's title and bell report the state"),
-    (&["--why"], "type w and Enter while devrun runs"),
+    (&["--why"], "`devrun why` asks a running devrun; on its terminal, type w and Enter"),
     (&["-1", "--once", "--oneshot"], "`--no-watch` runs COMMAND without watching"),
 ];
 

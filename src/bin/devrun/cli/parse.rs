@@ -113,7 +113,8 @@ fn missing_dashes(words: &[OsString]) -> Option<CliError> {
     }
     let line = devrun_line(&[options, &["--".into()], command]);
     let error = CliError::new(format!("`{shown}` is not a subcommand; write `--` before COMMAND"));
-    Some(match nearest(&shown, subcommands) {
+    let visible = cli.get_subcommands().filter(|verb| !verb.is_hide_set()).map(clap::Command::get_name);
+    Some(match nearest(&shown, visible) {
         Some(near) if command.len() == 1 && options.is_empty() => {
             error.with_remedy(format!("did you mean `devrun {near}`? To run a program: {line}"))
         }
