@@ -6,7 +6,7 @@ use std::process::Output;
 use serde_json::Value;
 
 use crate::support::process::TestProcess;
-use crate::support::sandbox::{Sandbox, python, wait_until};
+use crate::support::sandbox::{Sandbox, python, wait_for, wait_until};
 
 /// A project whose COMMAND fails if `app.txt` says so.
 const CHECKED: &str =
@@ -165,8 +165,10 @@ fn no_control_opens_no_socket_and_a_read_only_system_only_has_none() {
 fn the_address_of_a_free_port_is_in_ps() {
     let sandbox = Sandbox::new();
     let _process = start(&sandbox, &["--proxy", "0"], "exec sleep 1000");
-    let status = json(&sandbox, &["ps", "--json"]);
-    let address = status["instances"][0]["services"][0]["addresses"][0].as_str().unwrap().to_owned();
+    let address = wait_for("it listens", || {
+        let status = json(&sandbox, &["ps", "--json"]);
+        Some(status["instances"][0]["services"][0]["addresses"][0].as_str()?.to_owned())
+    });
     let port: u16 = address.strip_prefix("http://127.0.0.1:").unwrap().parse().unwrap();
     assert_ne!(port, 0);
     assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());

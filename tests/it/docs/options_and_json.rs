@@ -12,13 +12,13 @@ use crate::support::sandbox::Sandbox;
 fn every_option_named_in_a_page_exists() {
     let sandbox = Sandbox::new();
     let mut known = BTreeSet::new();
-    for verb in ["", "check", "explain", "list", "init", "doctor", "man"] {
+    for verb in ["", "check", "explain", "list", "init", "doctor", "man", "logs", "why", "wait"] {
         let words: Vec<&str> = [verb, "--help"].into_iter().filter(|word| !word.is_empty()).collect();
         let help = sandbox.devrun().args(words).output().unwrap().stdout;
         let help = String::from_utf8(help).unwrap();
         known.extend(help.split([' ', ',', '=', '[', '\n', '`', '\'']).map(str::to_owned));
     }
-    let own = ["docs/configuration.md", "docs/guide.md", "docs/ci.md", "docs/limits.md"];
+    let own = ["docs/configuration.md", "docs/guide.md", "docs/ci.md", "docs/editors.md", "docs/limits.md"];
     for (file, page) in pages().iter().filter(|(file, _)| own.iter().any(|page| file.ends_with(page))) {
         for span in spans(page).iter().filter(|span| span.starts_with("--") && !span.contains('/')) {
             let option = span.split([' ', '=']).next().unwrap();

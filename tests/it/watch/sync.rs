@@ -67,10 +67,16 @@ fn new_and_removed_trees_are_reported_before_the_answer() {
 fn a_change_that_is_taken_back_is_no_change() {
     in_both(|mode| {
         let sandbox = Sandbox::new();
-        sandbox.write("app.py", "one");
+        sandbox.git(&["init", "--quiet"]);
+        sandbox.write("app.py", "zero");
         let mut watch = TestWatch::new(&sandbox, mode);
+        // The watch knows the content of a file that it has reported.
+        sandbox.write("app.py", "one");
+        while !sync(&mut watch, 1).contains(&"changed app.py".to_owned()) {}
+        let hold = Hold::new(&sandbox);
         sandbox.write("app.py", "two");
         sandbox.write("app.py", "one");
+        drop(hold);
         assert_eq!(sync(&mut watch, 1), Vec::<String>::new());
         watch.stop();
     });
