@@ -185,7 +185,7 @@ impl Client {
         self.last_id += 1;
         match self.writer.write_all(&call_line(self.last_id, request)).await {
             Ok(()) => Ok(()),
-            // A server that refuses the client has told why before it closed the connection.
+            // A server that refuses a client sends the reason before it closes the connection.
             Err(_) => self.receive().await.and(Err(Error::Closed)),
         }
     }

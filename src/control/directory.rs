@@ -63,8 +63,8 @@ pub enum DirectoryError {
 /// A listening socket with its path and name.
 #[derive(Debug)]
 pub(super) struct BoundSocket {
-    pub(super) listener: UnixListener,
-    pub(super) socket: SocketFile,
+    pub listener: UnixListener,
+    pub socket: SocketFile,
 }
 
 impl Directory {

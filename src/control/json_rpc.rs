@@ -9,15 +9,15 @@ use super::protocol::{ErrorObject, Request};
 /// A request with the `id` that its answer repeats.
 #[derive(Debug)]
 pub(super) struct Call {
-    pub(super) id: Value,
-    pub(super) request: Request,
+    pub id: Value,
+    pub request: Request,
 }
 
 /// An error, and the `id` of the request if it could be read.
 #[derive(Debug)]
 pub(super) struct Refusal {
-    pub(super) id: Value,
-    pub(super) error: ErrorObject,
+    pub id: Value,
+    pub error: ErrorObject,
 }
 
 /// Reads a request from a line.
@@ -56,7 +56,7 @@ pub(super) fn parse_notification<N: DeserializeOwned>(line: &[u8]) -> Option<N> 
     from_method(value.as_object().filter(|object| !object.contains_key("id"))?).ok()
 }
 
-/// The value of `method` and `params`. Absent parameters are those of an empty object.
+/// The value of `method` and `params`. Without parameters, an empty object stands for them.
 fn from_method<T: DeserializeOwned>(object: &Map<String, Value>) -> serde_json::Result<T> {
     let params = object.get("params").cloned().unwrap_or_else(|| json!({}));
     serde_json::from_value(json!({ "method": object.get("method"), "params": params }))

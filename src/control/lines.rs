@@ -8,7 +8,7 @@ use tokio::net::unix::OwnedReadHalf;
 /// Number of bytes that one read asks for.
 const READ_SIZE: usize = 16 * 1024;
 
-/// Lines of a socket. Its methods are cancel-safe: what was read stays in the buffer.
+/// Lines of a socket. Its methods are cancel-safe, because bytes that were read stay in the buffer.
 #[derive(Debug)]
 pub(super) struct LineReader {
     socket: OwnedReadHalf,
@@ -27,7 +27,7 @@ impl LineReader {
     /// The next line without its end; `None` at the end of the stream. A last line without end is dropped.
     ///
     /// # Errors
-    /// [`io::ErrorKind::FileTooLarge`] if a line is too long; further errors are those of the socket.
+    /// [`io::ErrorKind::FileTooLarge`] if a line is too long; otherwise an error of the socket.
     pub(super) async fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
         loop {
             if let Some(at) = self.buffer[self.searched..].iter().position(|byte| *byte == b'\n') {

@@ -11,8 +11,8 @@
 //! The protocol is JSON-RPC 2.0, one object a line; `docs/reference/control.md` describes it, and [`protocol`] has its
 //! types. A [`Directory`] holds the sockets of a user, so that a [`Client`] finds the one of a project.
 //!
-//! The server runs on a thread of its own. Its clients cost the session nothing but the requests that they send: lines,
-//! clients and answers are bounded, and a client that reads too slowly is disconnected.
+//! The server runs on a separate thread. The length of a request and the number of clients are bounded, and the server
+//! disconnects a client that reads too slowly.
 
 pub mod protocol;
 

@@ -59,12 +59,12 @@ pub struct Service {
     pub log: Option<OutputLog>,
     /// How the watch of the session compares files.
     pub compare: Compare,
-    /// Whether the command reads what clients type: its standard input is a pipe or a terminal of its own.
+    /// Whether the command reads the input of attached clients, because its standard input is a pipe of devrun.
     pub is_attachable: bool,
 }
 
 impl Service {
-    /// A service. Its log, its input and the way of comparison are those of the session's options.
+    /// A service with a session. The session's options say how it compares files, and whether it has a log and an input.
     #[must_use]
     pub fn new(name: impl Into<String>, session: Handle, options: &crate::session::Options) -> Self {
         let command = &options.supervise.command;
@@ -114,7 +114,7 @@ pub enum StartError {
 }
 
 impl Server {
-    /// Listens, on a thread of its own.
+    /// Listens, on a separate thread.
     ///
     /// # Errors
     /// [`StartError`] if the socket or the thread cannot be made.

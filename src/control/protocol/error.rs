@@ -32,7 +32,7 @@ impl ErrorObject {
     pub const INVALID_REQUEST: i32 = -32600;
     /// There is no such method.
     pub const METHOD_NOT_FOUND: i32 = -32601;
-    /// The parameters are not those of the method.
+    /// The method does not have these parameters.
     pub const INVALID_PARAMS: i32 = -32602;
     /// There is no such service.
     pub const UNKNOWN_SERVICE: i32 = -32001;

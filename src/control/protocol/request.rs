@@ -129,7 +129,7 @@ pub struct LogsParams {
 pub struct WhyParams {
     /// Names of services; empty: all.
     pub services: Vec<String>,
-    /// Maximum number of restarts for each service; absent: all that are kept.
+    /// Maximum number of restarts for each service; absent: every kept one.
     pub limit: Option<usize>,
 }
 

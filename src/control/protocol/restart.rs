@@ -27,7 +27,7 @@ pub struct ServiceHistory {
     pub restarts: Vec<Restart>,
 }
 
-/// What a start was for.
+/// The reason for a start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
@@ -68,7 +68,7 @@ pub enum RestartOutcome {
 pub struct Restart {
     /// The generation.
     pub generation: u64,
-    /// What it was for.
+    /// The reason.
     pub cause: Cause,
     /// The changed files, with the proof of each.
     pub changes: Vec<Change>,

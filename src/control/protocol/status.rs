@@ -44,7 +44,7 @@ pub struct Instance {
     /// The exact bytes of `project`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project_b64: Option<String>,
-    /// The name, which differs from those of other instances of the project.
+    /// The name. No other instance of the project has it.
     pub name: String,
     /// The process.
     pub pid: u32,

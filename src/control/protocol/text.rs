@@ -25,7 +25,7 @@ impl Bytes {
         Self { text, text_b64 }
     }
 
-    /// The exact bytes; those of the text if the base64 is invalid.
+    /// The exact bytes. If the base64 is invalid, the bytes of the text.
     #[must_use]
     pub fn to_vec(&self) -> Vec<u8> {
         let exact = self.text_b64.as_ref().and_then(|base64| BASE64_STANDARD.decode(base64).ok());

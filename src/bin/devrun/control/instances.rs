@@ -12,10 +12,10 @@ use crate::ui::{CliError, escape_path, escape_text};
 /// A connection to a running devrun, and the services that the user has named.
 #[derive(Debug)]
 pub(super) struct Instance {
-    pub(super) client: Client,
-    pub(super) hello: Hello,
+    pub client: Client,
+    pub hello: Hello,
     /// Empty: all.
-    pub(super) services: Vec<String>,
+    pub services: Vec<String>,
 }
 
 /// The running devruns that the user has named; without names, all of the project.

@@ -19,10 +19,10 @@ const MAX_LINE: usize = 64 * 1024;
 /// Which output.
 #[derive(Debug)]
 pub(super) struct Selection {
-    pub(super) follow: bool,
-    pub(super) since: Option<Duration>,
-    pub(super) grep: Option<Regex>,
-    pub(super) generation: Option<u64>,
+    pub follow: bool,
+    pub since: Option<Duration>,
+    pub grep: Option<Regex>,
+    pub generation: Option<u64>,
 }
 
 /// Prints the output.
