@@ -437,8 +437,10 @@ async fn an_edit_is_settled_once_the_generation_with_it_is_ready() {
     let sandbox = Sandbox::new();
     let mut session = Session::start(options(&sandbox)).await.unwrap();
     let handle = session.handle();
-    for (question, text) in [(1, "one"), (2, "two")] {
-        sandbox.write("src/app.py", text);
+    for (question, edit) in [(1, None), (2, Some("two")), (3, Some("three"))] {
+        if let Some(text) = edit {
+            sandbox.write("src/app.py", text);
+        }
         assert!(handle.settle(SyncId::new(question)));
         let settled =
             child_event(&mut session, |event| matches!(event, supervise::Event::Settled { .. })).await;
@@ -449,5 +451,5 @@ async fn an_edit_is_settled_once_the_generation_with_it_is_ready() {
         );
     }
     session.stop().await;
-    assert!(!handle.settle(SyncId::new(3)) && !handle.forget(SyncId::new(3)));
+    assert!(!handle.settle(SyncId::new(4)) && !handle.forget(SyncId::new(4)));
 }
