@@ -1,6 +1,7 @@
 //! The client: connects to a socket, and asks.
 
 use std::io;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use rustix::process::geteuid;
@@ -42,7 +43,7 @@ pub enum Error {
     #[error("talk to the running devrun")]
     Connection(#[source] io::Error),
     /// The server has closed the connection, because it has ended or the client was too slow.
-    #[error("read the answer: the running devrun closed the connection")]
+    #[error("get an answer: devrun has ended")]
     Closed,
     /// The server has sent something that is no answer.
     #[error("read the answer of the running devrun: {0}")]
@@ -138,15 +139,17 @@ impl Client {
     }
 
     /// Calls `each` for the output of services: for the kept output, and with `follow` for further output until the
-    /// server ends.
+    /// server ends. If `each` breaks, the call ends; the connection cannot be used afterwards.
     pub async fn logs(
         &mut self,
         params: LogsParams,
-        mut each: impl FnMut(ServerNotification),
+        mut each: impl FnMut(ServerNotification) -> ControlFlow<()>,
     ) -> Result<(), Error> {
         self.send(&Request::Logs(params)).await?;
         while let Received::Notification(notification) = self.receive().await? {
-            each(notification);
+            if each(notification).is_break() {
+                break;
+            }
         }
         Ok(())
     }

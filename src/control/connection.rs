@@ -171,7 +171,7 @@ impl Connection {
         let hub = Arc::clone(&self.hub);
         let pending: Vec<_> = names.into_iter().map(|name| (hub.wait(&name), name)).collect();
         let services = tokio::select! {
-            services = wait_for_each(pending, limit) => services,
+            services = wait_for_each(&hub, pending, limit) => services,
             () = self.lines.until_closed() => return None,
         };
         let has = |outcome| services.iter().any(|service: &WaitedService| service.outcome == outcome);
@@ -189,26 +189,46 @@ impl Connection {
 
 /// Waits for each service until the limit.
 async fn wait_for_each(
+    hub: &Hub,
     pending: Vec<(Option<PendingWait<'_>>, String)>,
     limit: Option<Instant>,
 ) -> Vec<WaitedService> {
     let mut services = Vec::with_capacity(pending.len());
     for (wait, service) in pending {
-        let none = |outcome| WaitedService { service, outcome, generation: None, failure: None };
-        let answer = async { wait?.answer().await };
         let late = async {
             match limit {
                 Some(limit) => sleep_until(limit).await,
                 None => std::future::pending().await,
             }
         };
+        let none =
+            |outcome| WaitedService { service: service.clone(), outcome, generation: None, failure: None };
         services.push(tokio::select! {
             biased;
-            answer = answer => answer.unwrap_or_else(|| none(ServiceOutcome::Halted)),
+            answer = wait_for_one(hub, wait, &service) => answer.unwrap_or_else(|| none(ServiceOutcome::Halted)),
             () = late => none(ServiceOutcome::Late),
         });
     }
     services
+}
+
+/// Waits for one service, and for its settle time. `None` if the service is gone.
+async fn wait_for_one<'a>(
+    hub: &'a Hub,
+    mut wait: Option<PendingWait<'a>>,
+    service: &str,
+) -> Option<WaitedService> {
+    loop {
+        let answer = wait?.answer().await?;
+        let generation = answer.generation.filter(|_| answer.outcome == ServiceOutcome::Ready);
+        let Some(generation) = generation else { return Some(answer) };
+        let Some(left) = hub.settling(service, generation) else { return Some(answer) };
+        tokio::select! {
+            () = tokio::time::sleep(left) => return Some(answer),
+            // What became of the changes is asked again.
+            () = hub.ended(service, generation) => wait = hub.wait(service),
+        }
+    }
 }
 
 fn to_value(answer: &impl Serialize) -> Result<Value, ErrorObject> {

@@ -69,7 +69,13 @@ impl History {
 
     /// A restart is due. If the same generation is due already, changes were added to its cause.
     pub(super) fn restarting(&mut self, generation: GenerationId, because: Option<&Batch>, now: Instant) {
-        let cause = if because.is_some() { Cause::Change } else { Cause::Request };
+        let last = self.newest().map(|record| record.outcome);
+        let has_ended = matches!(last, Some(RestartOutcome::Exited | RestartOutcome::Failed));
+        let cause = match because {
+            Some(_) => Cause::Change,
+            None if has_ended => Cause::End,
+            None => Cause::Request,
+        };
         let is_same = self.is_in_progress(generation);
         let earlier = if is_same { self.starts.pop_back() } else { None };
         // With `postpone`, the first start has a cause too. It is no restart.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{oneshot, watch};
 
@@ -223,6 +223,21 @@ impl Hub {
     /// The version of what the services are. It grows with each event.
     pub(super) fn version(&self) -> watch::Receiver<u64> {
         self.version.subscribe()
+    }
+
+    /// The rest of the time that a generation must run before it counts as ready; `None` if it has run that long.
+    pub(super) fn settling(&self, name: &str, generation: u64) -> Option<Duration> {
+        let inner = sync::lock(&self.inner);
+        let known = inner.services.get(name)?;
+        let age = known.state.age(GenerationId::new(generation), Instant::now());
+        // A generation that has ended settles no more; the caller asks again.
+        known.service.settle_time.checked_sub(age.unwrap_or_default()).filter(|left| !left.is_zero())
+    }
+
+    /// Waits until a generation of a service has ended.
+    pub(super) async fn ended(&self, name: &str, generation: u64) {
+        let mut version = self.version();
+        while self.runs(name, generation) && version.changed().await.is_ok() {}
     }
 
     /// Whether a generation of a service runs.

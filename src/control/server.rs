@@ -15,11 +15,13 @@ use super::directory::{BoundSocket, Directory, SocketFile};
 use super::hub::Hub;
 use super::protocol::ErrorObject;
 use crate::session::{Event, Handle};
-use crate::supervise::OutputLog;
+use crate::supervise::{self, OutputLog, Port};
 use crate::watch::Compare;
 
 /// Maximum number of clients at a time.
 const MAX_CLIENTS: usize = 64;
+/// [`Service::settle_time`] of a command without a port or a socket.
+const SETTLE_TIME: Duration = Duration::from_secs(1);
 /// Delay after a refused client, so that a flood of connections costs little.
 const REFUSAL_DELAY: Duration = Duration::from_millis(10);
 /// Delay before the next client is accepted after an error of the system, such as too many open files.
@@ -59,6 +61,9 @@ pub struct Service {
     pub log: Option<OutputLog>,
     /// How the watch of the session compares files.
     pub compare: Compare,
+    /// How long a generation must have run before `wait` answers that it is ready. Without a port or a socket a generation is
+    /// ready as soon as it runs, so its first errors come later.
+    pub settle_time: Duration,
     /// Whether the command reads the input of attached clients, because its standard input is a pipe of devrun.
     pub is_attachable: bool,
 }
@@ -67,7 +72,8 @@ impl Service {
     /// A service with a session. The session's options say how it compares files, and whether it has a log and an input.
     #[must_use]
     pub fn new(name: impl Into<String>, session: Handle, options: &crate::session::Options) -> Self {
-        let command = &options.supervise.command;
+        let supervise::Options { command, port, listen, .. } = &options.supervise;
+        let has_readiness = *port != Port::None || !listen.is_empty();
         let words = std::iter::once(&command.program).chain(&command.args);
         Self {
             name: name.into(),
@@ -75,6 +81,7 @@ impl Service {
             session,
             log: options.supervise.log.clone(),
             compare: options.watch.compare,
+            settle_time: if has_readiness { Duration::ZERO } else { SETTLE_TIME },
             is_attachable: command.stdin.is_attachable(),
         }
     }

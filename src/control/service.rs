@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::clock::Clock;
 use super::history::{History, failure};
@@ -65,6 +65,11 @@ impl ServiceState {
     /// The newest generation that runs.
     pub(super) fn running(&self) -> Option<GenerationId> {
         self.processes.keys().next_back().copied()
+    }
+
+    /// Time since the start of a generation that runs.
+    pub(super) fn age(&self, generation: GenerationId, now: Instant) -> Option<Duration> {
+        self.processes.get(&generation).map(|process| now.saturating_duration_since(process.started))
     }
 
     /// Whether a generation runs.
@@ -186,8 +191,6 @@ impl ServiceState {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::Remedy;
     use crate::supervise::{ExitReport, ProcessExit};

@@ -37,7 +37,9 @@ pub enum Cause {
     FirstStart,
     /// Files have changed.
     Change,
-    /// A request, or the end of the earlier generation.
+    /// The earlier generation had ended by itself.
+    End,
+    /// A request.
     Request,
 }
 

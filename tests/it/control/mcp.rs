@@ -93,6 +93,26 @@ fn the_handshake_and_its_errors_follow_the_specification() {
     agent.send("no json");
     let answer = agent.receive();
     assert_eq!((&answer["id"], &answer["error"]["code"]), (&Value::Null, &(-32700).into()));
+    for odd in [
+        "[]",
+        "null",
+        "5",
+        r#"{"jsonrpc":"1.0","id":1,"method":"ping"}"#,
+        r#"{"jsonrpc":"2.0","id":null,"method":"ping"}"#,
+    ] {
+        agent.send(odd);
+        assert_eq!(agent.receive()["error"]["code"], -32600, "{odd}");
+    }
+    let wrong = [
+        ("restart", json!({ "services": "web" })),
+        ("wait", json!({ "timeout_ms": -1 })),
+        ("logs", json!({ "grep": "(" })),
+        ("explain", json!({})),
+    ];
+    for (name, arguments) in wrong {
+        let answer = agent.ask("tools/call", json!({ "name": name, "arguments": arguments }));
+        assert_eq!(answer["error"]["code"], -32602, "{name}: {answer}");
+    }
     let (error, is_error) = agent.call("status", json!({}));
     assert!(is_error && error["error"].as_str().unwrap().starts_with("no devrun runs in "), "{error}");
 }
@@ -127,4 +147,25 @@ fn the_tools_ask_the_running_devrun() {
     assert_eq!(explained["paths"].as_array().unwrap().len(), 2);
     let (error, is_error) = agent.call("status", json!({ "services": ["db"] }));
     assert!(is_error, "{error}");
+}
+
+#[test]
+fn a_wait_delays_no_other_request_and_can_be_taken_back() {
+    let sandbox = Sandbox::new();
+    sandbox.write("app.txt", "good");
+    crate::support::sandbox::fifo(&sandbox.path("gate"));
+    let build = ["-w", "app.txt", "--build", "cat gate", "--", "sleep", "1000"];
+    let _process = TestProcess::start(&mut sandbox.devrun_without_loops(&build));
+    let mut agent = Agent::start(&sandbox);
+    agent.initialize();
+    wait_until("it answers", || !agent.call("status", json!({})).1);
+    // The build reads a pipe to which nobody writes, so this wait has no answer.
+    let call = json!({ "name": "wait", "arguments": {} });
+    agent
+        .send(&json!({ "jsonrpc": "2.0", "id": "slow", "method": "tools/call", "params": call }).to_string());
+    assert_eq!(agent.ask("ping", json!({}))["result"], json!({}));
+    agent.send(r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"slow"}}"#);
+    wait_until("it builds", || agent.call("status", json!({})).0["services"][0]["state"] == "building");
+    std::fs::write(sandbox.path("gate"), "").unwrap();
+    wait_until("it serves", || agent.call("status", json!({})).0["services"][0]["state"] == "ready");
 }

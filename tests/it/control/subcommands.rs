@@ -89,13 +89,13 @@ fn stop_start_pause_and_resume_are_printed_by_the_running_devrun_too() {
     let sandbox = Sandbox::new();
     let process = start(&sandbox, &[], CHECKED);
     let say = |words: &[&str]| devrun(&sandbox, words).1;
-    assert_eq!(say(&["stop"]), "sh stops until `devrun start`\n");
+    assert_eq!(say(&["stop"]), "sh is stopped until `devrun start`\n");
     process.wait_for_line("devrun: stopped on request");
     assert_eq!(
         devrun(&sandbox, &["wait"]),
         (Some(1), "sh is stopped: `devrun start` starts it\n".to_owned())
     );
-    assert_eq!(say(&["start"]), "sh starts; `devrun wait` waits for it\n");
+    assert_eq!(say(&["start"]), "sh runs, or starts now; `devrun wait` waits for it\n");
     assert_eq!(devrun(&sandbox, &["wait"]).0, Some(0));
     assert_eq!(say(&["pause"]), "sh is paused until `devrun resume`\n");
     process.wait_for_line("devrun: paused");
@@ -172,6 +172,26 @@ fn the_address_of_a_free_port_is_in_ps() {
     let port: u16 = address.strip_prefix("http://127.0.0.1:").unwrap().parse().unwrap();
     assert_ne!(port, 0);
     assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+}
+
+#[test]
+fn a_follower_ends_with_its_reader() {
+    let sandbox = Sandbox::new();
+    let _process = start(&sandbox, &[], "while echo line; do sleep 0.1; done");
+    let script = format!("{} logs -f | head -n 2", env!("CARGO_BIN_EXE_devrun"));
+    let output = sandbox.command("sh").args(["-c", &script]).output().unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "line\nline\n");
+}
+
+#[test]
+fn a_suspended_devrun_is_named_instead_of_waited_for() {
+    let sandbox = Sandbox::new();
+    let process = start(&sandbox, &[], CHECKED);
+    process.signal(19);
+    let (status, text) = devrun(&sandbox, &["ps"]);
+    assert!(status == Some(2) && text.contains("the devrun sh does not answer"), "{text}");
+    process.signal(18);
+    wait_until("it answers again", || devrun(&sandbox, &["ps"]).0 == Some(0));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `control::Server` and `control::Client` over a session of the library.
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -41,7 +42,9 @@ impl Controlled {
             runtime.block_on(async {
                 let mut server = Server::start(&server).unwrap();
                 let mut session = Session::start(options.clone()).await.unwrap();
-                server.add(Service::new("web", session.handle(), &options));
+                let mut service = Service::new("web", session.handle(), &options);
+                service.settle_time = Duration::ZERO;
+                server.add(service);
                 started.send(server.path().to_owned()).unwrap();
                 tokio::pin!(ended);
                 let mut is_stopping = false;
@@ -184,6 +187,7 @@ fn logs_hold_the_output_of_each_generation_and_input_reaches_the_newest() {
             if let ServerNotification::Log(entry) = notification {
                 text += &entry.output.text;
             }
+            ControlFlow::Continue(())
         };
         controlled.ask(async |client| client.logs(params, each).await).unwrap();
         text
@@ -229,6 +233,7 @@ fn a_follower_gets_output_until_the_end_and_a_late_wait_is_late() {
                 if let ServerNotification::Log(entry) = notification {
                     text += &entry.output.text;
                 }
+                ControlFlow::Continue(())
             };
             let error = client.logs(params, each).await.unwrap_err();
             assert!(matches!(error, devrun::control::Error::Closed | devrun::control::Error::Connection(_)));

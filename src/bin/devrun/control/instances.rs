@@ -1,6 +1,7 @@
 //! Finds the running devruns of a project, and connects to them.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use devrun::control::protocol::Hello;
 use devrun::control::{Client, Error, SocketFile};
@@ -8,6 +9,9 @@ use devrun::control::{Client, Error, SocketFile};
 use crate::cli::control::Target;
 use crate::system::control_directory;
 use crate::ui::{CliError, escape_path, escape_text};
+
+/// Timeout for the connection to a running devrun, and for its first answer.
+const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A connection to a running devrun, and the services that the user has named.
 #[derive(Debug)]
@@ -24,7 +28,7 @@ pub(super) struct Instance {
 /// If none runs, or none has a name.
 pub(super) async fn named(target: &Target) -> Result<Vec<Instance>, CliError> {
     let directory = project_directory(target)?;
-    let instances = running_in(&directory).await;
+    let instances = running_in(&directory).await?;
     if instances.is_empty() {
         return Err(none_runs(&directory));
     }
@@ -49,7 +53,10 @@ pub(super) async fn only(target: &Target) -> Result<Instance, CliError> {
 }
 
 /// The running devruns of all projects.
-pub(super) async fn all() -> Vec<Instance> {
+///
+/// # Errors
+/// If none of those that run answers.
+pub(super) async fn all() -> Result<Vec<Instance>, CliError> {
     let sockets = control_directory::existing().iter().flat_map(|directory| directory.sockets()).collect();
     connect(sockets).await
 }
@@ -64,33 +71,45 @@ fn project_directory(target: &Target) -> Result<PathBuf, CliError> {
 }
 
 /// The running devruns of the nearest project: the directory itself, or one above it.
-async fn running_in(directory: &Path) -> Vec<Instance> {
+async fn running_in(directory: &Path) -> Result<Vec<Instance>, CliError> {
     let directories = control_directory::existing();
     for project in directory.ancestors() {
         let sockets = directories.iter().flat_map(|directory| directory.sockets_of(project)).collect();
-        let instances = connect(sockets).await;
+        let instances = connect(sockets).await?;
         if !instances.is_empty() {
-            return instances;
+            return Ok(instances);
         }
     }
-    Vec::new()
+    Ok(Vec::new())
 }
 
-async fn connect(sockets: Vec<SocketFile>) -> Vec<Instance> {
-    let mut instances = Vec::new();
+/// Connects to sockets. One that gives no answer is left out, unless no other does: then its error is that of the call.
+async fn connect(sockets: Vec<SocketFile>) -> Result<Vec<Instance>, CliError> {
+    let (mut instances, mut failure) = (Vec::new(), None);
     for socket in sockets {
         let connected = async {
             let mut client = Client::connect(&socket.path).await?;
             let hello = client.hello().await?;
             Ok::<_, Error>(Instance { client, hello, services: Vec::new() })
         };
-        match connected.await {
-            Ok(instance) => instances.push(instance),
+        match tokio::time::timeout(HELLO_TIMEOUT, connected).await {
+            Ok(Ok(instance)) => instances.push(instance),
+            Ok(Err(error @ Error::Refused(_))) => failure = Some(request_error(&error)),
             // The socket of a devrun that was killed is still there.
-            Err(error) => tracing::debug!(?socket, %error, "no answer on a control socket"),
+            Ok(Err(error)) => tracing::debug!(?socket, %error, "no answer on a control socket"),
+            Err(_) => failure = Some(no_answer(&socket.name)),
         }
     }
-    instances
+    match failure {
+        Some(failure) if instances.is_empty() => Err(failure),
+        _ => Ok(instances),
+    }
+}
+
+/// The error for a devrun that runs and does not answer.
+pub(super) fn no_answer(name: &str) -> CliError {
+    CliError::new(format!("the devrun {} does not answer", escape_text(name)))
+        .with_remedy("it may be suspended (Ctrl-Z): `fg` in its terminal, or `kill -CONT PID`")
 }
 
 fn select(instances: Vec<Instance>, names: &[String]) -> Result<Vec<Instance>, CliError> {

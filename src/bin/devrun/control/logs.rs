@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
+use std::ops::ControlFlow;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anstream::adapter::strip_bytes;
@@ -79,9 +80,8 @@ impl Printer<'_> {
         let mut result = Ok(());
         let end = client
             .logs(params, |notification| {
-                if result.is_ok() {
-                    result = self.print(&notification);
-                }
+                result = self.print(&notification);
+                if result.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
             })
             .await;
         result?;
@@ -100,9 +100,14 @@ impl Printer<'_> {
                 self.terminal.println_data(serde_json::to_string(entry).unwrap_or_default())?;
             }
             ServerNotification::Log(entry) => self.print_entry(entry)?,
-            ServerNotification::Dropped { bytes, .. } if !self.json => {
-                let text = format!("({} are not kept)", size(*bytes));
-                self.terminal.println(styled(FAINT, text))?;
+            ServerNotification::Dropped { service, bytes } if self.json => {
+                self.terminal
+                    .println_data(serde_json::json!({ "service": service, "dropped_bytes": bytes }))?;
+            }
+            ServerNotification::Dropped { bytes, .. } => {
+                self.print_unfinished()?;
+                self.terminal.flush()?;
+                self.terminal.eprintln(styled(FAINT, format_args!("({} are not kept)", size(*bytes))));
             }
             _ => {}
         }

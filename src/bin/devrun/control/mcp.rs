@@ -3,12 +3,18 @@
 //! Follows the specification of 2025-06-18: JSON-RPC 2.0, one message a line. Each call finds the running devrun anew, so
 //! the agent may start before it.
 
+use std::collections::HashMap;
 use std::io::BufRead as _;
+use std::ops::ControlFlow;
 use std::process::Stdio;
+use std::time::Duration;
 
-use devrun::control::protocol::{LogsParams, ServerNotification, WaitParams, WhyParams};
-use serde_json::{Map, Value, json};
+use devrun::control::Error;
+use devrun::control::protocol::{LogsParams, ServerNotification, Services, WaitParams, WhyParams};
+use serde::Deserialize;
+use serde_json::{Value, from_value, json};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::task::AbortHandle;
 
 use super::instances::{self, Instance, request_error};
 use crate::cli::control::Target;
@@ -16,6 +22,8 @@ use crate::ui::{CliError, ExitCode, Terminal};
 
 /// The versions of the protocol that this server speaks, best first.
 const VERSIONS: [&str; 3] = ["2025-06-18", "2025-03-26", "2024-11-05"];
+/// Timeout for each answer after standard input has ended.
+const LAST_ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Number of lines that the tool `logs` returns by default.
 const LOG_LINES: u64 = 200;
 /// Number of restarts that the tool `why` returns by default.
@@ -29,14 +37,52 @@ const INVALID_REQUEST: i32 = -32600;
 const METHOD_NOT_FOUND: i32 = -32601;
 const INVALID_PARAMS: i32 = -32602;
 
-/// Answers the requests of an agent until standard input ends.
+/// Answers the requests of an agent until standard input ends. Each request is a task, so that a `wait` delays no other.
 pub(super) async fn run(terminal: &mut Terminal) -> Result<ExitCode, CliError> {
     let mut lines = input_lines();
-    while let Some(line) = lines.recv().await {
-        if let Some(answer) = answer(&line).await {
-            terminal.println_data(answer)?;
-            terminal.flush()?;
+    let (sender, mut answers) = unbounded_channel::<Value>();
+    let mut running: HashMap<String, AbortHandle> = HashMap::new();
+    loop {
+        let line = tokio::select! {
+            line = lines.recv() => line,
+            Some(answer) = answers.recv() => {
+                terminal.println_data(answer)?;
+                terminal.flush()?;
+                continue;
+            }
+        };
+        let Some(line) = line else { break };
+        let message = match parse(&line) {
+            Ok(message) => message,
+            Err(refusal) => {
+                let _ = sender.send(refusal);
+                continue;
+            }
+        };
+        running.retain(|_, task| !task.is_finished());
+        match message {
+            Message::Request { id, method, params } => {
+                let (key, sender) = (id.to_string(), sender.clone());
+                let task = tokio::spawn(async move {
+                    let body = match answer(&method, params).await {
+                        Ok(result) => json!({ "jsonrpc": "2.0", "id": id, "result": result }),
+                        Err(error) => json!({ "jsonrpc": "2.0", "id": id, "error": error }),
+                    };
+                    let _ = sender.send(body);
+                });
+                running.insert(key, task.abort_handle());
+            }
+            Message::Cancelled { id } => {
+                running.remove(&id.to_string()).inspect(AbortHandle::abort);
+            }
+            Message::Other => {}
         }
+    }
+    // The agent has closed its side. What it has asked before is answered, if that does not take long.
+    drop(sender);
+    while let Ok(Some(answer)) = tokio::time::timeout(LAST_ANSWER_TIMEOUT, answers.recv()).await {
+        terminal.println_data(answer)?;
+        terminal.flush()?;
     }
     Ok(ExitCode::Success)
 }
@@ -54,37 +100,67 @@ fn input_lines() -> UnboundedReceiver<String> {
     receiver
 }
 
-/// The answer to a message; `None` for a notification.
-async fn answer(line: &str) -> Option<Value> {
-    let error = |id: &Value, code: i32, message: String| {
-        Some(json!({ "jsonrpc": "2.0", "id": id, "error": { "code": code, "message": message } }))
-    };
+/// A message of the agent.
+enum Message {
+    Request {
+        id: Value,
+        method: String,
+        params: Value,
+    },
+    /// `notifications/cancelled`: the agent does not want this answer any more.
+    Cancelled {
+        id: Value,
+    },
+    /// Another notification, or an answer to a request, of which this server sends none.
+    Other,
+}
+
+/// Reads a line, or returns the answer that refuses it.
+fn parse(line: &str) -> Result<Message, Value> {
+    let refusal = |id: &Value, code, message: &str| json!({ "jsonrpc": "2.0", "id": id, "error": rpc_error(code, message.to_owned()) });
     let Ok(message) = serde_json::from_str::<Value>(line) else {
-        return error(&Value::Null, PARSE_ERROR, "the line is not JSON".to_owned());
+        return Err(refusal(&Value::Null, PARSE_ERROR, "the line is not JSON"));
     };
-    let id = message.get("id");
-    let Some(method) = message.get("method").and_then(Value::as_str) else {
-        // An answer to a request, of which this server sends none.
-        id.filter(|_| message.get("result").is_none() && message.get("error").is_none())?;
-        return error(id?, INVALID_REQUEST, "the message has no method".to_owned());
-    };
-    let id = id?;
+    let id = message.get("id").filter(|id| id.is_string() || id.is_number());
+    let is_answer = message.get("result").is_some() || message.get("error").is_some();
+    let method = message.get("method").and_then(Value::as_str);
+    let is_valid = message.get("jsonrpc").is_some_and(|version| version == "2.0");
     let params = message.get("params").cloned().unwrap_or_else(|| json!({}));
-    let result = match method {
-        "initialize" => initialize(&params),
-        "ping" => json!({}),
-        "tools/list" => json!({ "tools": tools() }),
+    match (method, id) {
+        (None, Some(_)) if is_answer => Ok(Message::Other),
+        (Some(method), Some(id)) if is_valid => {
+            Ok(Message::Request { id: id.clone(), method: method.to_owned(), params })
+        }
+        (Some("notifications/cancelled"), None) if is_valid => {
+            Ok(Message::Cancelled { id: params.get("requestId").cloned().unwrap_or_default() })
+        }
+        (Some(_), None) if is_valid && message.get("id").is_none() => Ok(Message::Other),
+        _ => Err(refusal(
+            id.unwrap_or(&Value::Null),
+            INVALID_REQUEST,
+            "the line is not a request of JSON-RPC 2.0",
+        )),
+    }
+}
+
+fn rpc_error(code: i32, message: String) -> Value {
+    json!({ "code": code, "message": message })
+}
+
+/// The result of a request, or its error.
+async fn answer(method: &str, params: Value) -> Result<Value, Value> {
+    match method {
+        "initialize" => Ok(initialize(&params)),
+        "ping" => Ok(json!({})),
+        "tools/list" => Ok(json!({ "tools": tools() })),
         "tools/call" => {
             let name = params.get("name").and_then(Value::as_str).unwrap_or_default();
-            if !tools().iter().any(|tool| tool["name"] == name) {
-                return error(id, INVALID_PARAMS, format!("there is no tool {name:?}"));
-            }
-            let empty = Map::new();
-            call(name, params.get("arguments").and_then(Value::as_object).unwrap_or(&empty)).await
+            let arguments = params.get("arguments").cloned().unwrap_or_else(|| json!({}));
+            let call = Call::parse(name, arguments).map_err(|message| rpc_error(INVALID_PARAMS, message))?;
+            Ok(call_result(call.perform().await))
         }
-        _ => return error(id, METHOD_NOT_FOUND, format!("there is no method {method:?}")),
-    };
-    Some(json!({ "jsonrpc": "2.0", "id": id, "result": result }))
+        _ => Err(rpc_error(METHOD_NOT_FOUND, format!("there is no method {method:?}"))),
+    }
 }
 
 fn initialize(params: &Value) -> Value {
@@ -145,9 +221,35 @@ fn tools() -> [Value; 6] {
     ]
 }
 
-/// Calls a tool. A failure is a result for the agent to read, as the specification asks for.
-async fn call(name: &str, arguments: &Map<String, Value>) -> Value {
-    let (value, is_error) = match perform(name, arguments).await {
+/// The call of a tool, with valid arguments.
+enum Call {
+    Status(Services),
+    Logs(LogsArguments),
+    Why(WhyParams),
+    Restart(Services),
+    Wait(WaitParams),
+    Explain(ExplainArguments),
+}
+
+/// The arguments of the tool `logs`.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct LogsArguments {
+    services: Vec<String>,
+    lines: Option<u64>,
+    generation: Option<u64>,
+}
+
+/// The arguments of the tool `explain`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExplainArguments {
+    paths: Vec<String>,
+}
+
+/// The result of a call. A failure is a result for the agent to read, as the specification asks for.
+fn call_result(result: Result<Value, CliError>) -> Value {
+    let (value, is_error) = match result {
         Ok(value) => (value, false),
         Err(error) => (json!({ "error": error.message, "remedy": error.remedy }), true),
     };
@@ -155,45 +257,72 @@ async fn call(name: &str, arguments: &Map<String, Value>) -> Value {
     json!({ "content": [{ "type": "text", "text": text }], "structuredContent": value, "isError": is_error })
 }
 
-async fn perform(name: &str, arguments: &Map<String, Value>) -> Result<Value, CliError> {
-    if name == "explain" {
-        return explain(&strings(arguments, "paths")).await;
+impl Call {
+    /// # Errors
+    /// If there is no such tool, or if its arguments are wrong.
+    fn parse(name: &str, arguments: Value) -> Result<Self, String> {
+        let parsed = match name {
+            "status" => from_value(arguments).map(Self::Status),
+            "logs" => from_value(arguments).map(Self::Logs),
+            "why" => from_value(arguments).map(Self::Why),
+            "restart" => from_value(arguments).map(Self::Restart),
+            "wait" => from_value(arguments).map(Self::Wait),
+            "explain" => from_value(arguments).map(Self::Explain),
+            _ => return Err(format!("there is no tool {name:?}")),
+        };
+        parsed.map_err(|error| format!("the arguments of {name:?} are wrong: {error}"))
     }
-    let target = Target { names: strings(arguments, "services"), ..Target::default() };
-    let number = |key: &str| arguments.get(key).and_then(Value::as_u64);
-    let mut answers = Vec::new();
-    for Instance { mut client, services, .. } in instances::named(&target).await? {
-        let answer = match name {
-            "status" => client.status(&services).await.map(|answer| json!(answer)),
-            "restart" => client.restart(&services).await.map(|answer| json!(answer)),
-            "why" => {
-                let limit = number("limit").and_then(|limit| usize::try_from(limit).ok());
-                let params = WhyParams { services, limit: Some(limit.unwrap_or(RESTARTS)) };
-                client.why(params).await.map(|answer| json!(answer))
+
+    async fn perform(self) -> Result<Value, CliError> {
+        let names = match &self {
+            Self::Explain(arguments) => return explain(&arguments.paths).await,
+            Self::Status(arguments) | Self::Restart(arguments) => &arguments.services,
+            Self::Logs(arguments) => &arguments.services,
+            Self::Why(arguments) => &arguments.services,
+            Self::Wait(arguments) => &arguments.services,
+        };
+        let target = Target { names: names.clone(), ..Target::default() };
+        let mut answers = Vec::new();
+        for instance in instances::named(&target).await? {
+            answers.push(self.ask(instance).await.map_err(|error| request_error(&error))?);
+        }
+        Ok(match <[Value; 1]>::try_from(answers) {
+            Ok([answer]) => answer,
+            Err(answers) => json!({ "instances": answers }),
+        })
+    }
+
+    /// Asks one running devrun.
+    async fn ask(&self, instance: Instance) -> Result<Value, Error> {
+        let Instance { mut client, services, .. } = instance;
+        Ok(match self {
+            Self::Status(_) => json!(client.status(&services).await?),
+            Self::Restart(_) => json!(client.restart(&services).await?),
+            Self::Why(arguments) => {
+                let limit = Some(arguments.limit.unwrap_or(RESTARTS));
+                json!(client.why(WhyParams { services, limit }).await?)
             }
-            "wait" => {
-                let timeout_ms = Some(number("timeout_ms").unwrap_or(WAIT_TIMEOUT_MS));
-                client.wait(WaitParams { services, timeout_ms }).await.map(|answer| json!(answer))
+            Self::Wait(arguments) => {
+                let timeout_ms = Some(arguments.timeout_ms.unwrap_or(WAIT_TIMEOUT_MS));
+                json!(client.wait(WaitParams { services, timeout_ms }).await?)
             }
-            _ => {
-                let generation = number("generation");
-                let params = LogsParams { services, generation, ..LogsParams::default() };
+            Self::Logs(arguments) => {
+                let params =
+                    LogsParams { services, generation: arguments.generation, ..LogsParams::default() };
                 let mut text = Vec::new();
-                let logs = client.logs(params, |notification| {
+                let each = |notification| {
                     if let ServerNotification::Log(entry) = notification {
                         text.extend(entry.output.to_vec());
                     }
-                });
-                logs.await
-                    .map(|()| json!({ "lines": last_lines(&text, number("lines").unwrap_or(LOG_LINES)) }))
+                    ControlFlow::Continue(())
+                };
+                client.logs(params, each).await?;
+                json!({ "lines": last_lines(&text, arguments.lines.unwrap_or(LOG_LINES)) })
             }
-        };
-        answers.push(answer.map_err(|error| request_error(&error))?);
+            // It asks no running devrun.
+            Self::Explain(_) => Value::Null,
+        })
     }
-    Ok(match <[Value; 1]>::try_from(answers) {
-        Ok([answer]) => answer,
-        Err(answers) => json!({ "instances": answers }),
-    })
 }
 
 /// The last lines of output, without escape sequences.
@@ -220,9 +349,4 @@ async fn explain(paths: &[String]) -> Result<Value, CliError> {
         return Err(CliError::new(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
     }
     Ok(json!({ "paths": answers }))
-}
-
-fn strings(arguments: &Map<String, Value>, key: &str) -> Vec<String> {
-    let values = arguments.get(key).and_then(Value::as_array).into_iter().flatten();
-    values.filter_map(Value::as_str).map(str::to_owned).collect()
 }

@@ -19,7 +19,7 @@ const COLUMNS: [&str; 8] = ["NAME", "STATE", "PID", "SINCE", "RESTARTS", "MEMORY
 
 /// Prints the services.
 pub(super) async fn run(target: &Target, all: bool, terminal: &mut Terminal) -> Result<ExitCode, CliError> {
-    let instances = if all { instances::all().await } else { instances::named(target).await? };
+    let instances = if all { instances::all().await? } else { instances::named(target).await? };
     let mut statuses = Vec::new();
     for Instance { mut client, services, .. } in instances {
         match client.status(&services).await {

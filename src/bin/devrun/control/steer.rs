@@ -24,8 +24,8 @@ impl Verb {
     fn sentence(self) -> &'static str {
         match self {
             Self::Restart => "restarts; `devrun wait` waits for it",
-            Self::Stop => "stops until `devrun start`",
-            Self::Start => "starts; `devrun wait` waits for it",
+            Self::Stop => "is stopped until `devrun start`",
+            Self::Start => "runs, or starts now; `devrun wait` waits for it",
             Self::Pause => "is paused until `devrun resume`",
             Self::Resume => "is resumed",
             Self::Down => "has ended",

@@ -5,10 +5,13 @@ use std::time::Duration;
 use devrun::control::protocol::{ServiceOutcome, WaitOutcome, WaitParams, Waited, WaitedService};
 use serde_json::json;
 
-use super::instances::{self, Instance, request_error};
+use super::instances::{self, Instance, no_answer, request_error};
 use super::ps::VERSION;
 use crate::cli::control::Target;
 use crate::ui::{CliError, ERROR, ExitCode, GOOD, Terminal, WARNING, escape_text, styled, time};
+
+/// Time that devrun has for an answer after the timeout of the request.
+const ANSWER_TIME: Duration = Duration::from_secs(2);
 
 /// Waits, and prints what became of the files.
 pub(super) async fn run(
@@ -19,11 +22,16 @@ pub(super) async fn run(
     let begin = tokio::time::Instant::now();
     let mut code = ExitCode::Success;
     let mut all = Vec::new();
-    for Instance { mut client, services, .. } in instances::named(target).await? {
+    for Instance { mut client, hello, services } in instances::named(target).await? {
         let left = timeout.map(|timeout| timeout.saturating_sub(begin.elapsed()).as_millis());
         let timeout_ms = left.map(|left| u64::try_from(left).unwrap_or(u64::MAX));
         let params = WaitParams { services, timeout_ms };
-        let waited = client.wait(params).await.map_err(|error| request_error(&error))?;
+        // devrun answers within the timeout, unless it is suspended meanwhile.
+        let patience = timeout.map_or(Duration::MAX, |timeout| timeout.saturating_add(ANSWER_TIME));
+        let waited = tokio::time::timeout(patience, client.wait(params)).await;
+        let waited =
+            waited.map_err(|_| CliError { exit_code: ExitCode::Late, ..no_answer(&hello.instance.name) })?;
+        let waited = waited.map_err(|error| request_error(&error))?;
         code = worse(code, exit_code(waited.outcome));
         if !target.json {
             print(&waited, terminal)?;

@@ -49,6 +49,7 @@ fn print(restart: &Restart, terminal: &mut Terminal) -> Result<(), CliError> {
     let cause = match restart.cause {
         Cause::FirstStart => "the first start".to_owned(),
         Cause::Change => count(restart.changes.len(), "changed file"),
+        Cause::End => "after the end of the one before".to_owned(),
         _ => "as requested".to_owned(),
     };
     let (style, outcome) = match restart.outcome {
