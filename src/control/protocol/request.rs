@@ -13,30 +13,30 @@ pub const VERSION: u32 = 1;
 #[serde(tag = "method", content = "params", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Request {
-    /// Asks for the version of the protocol and the instance. The answer is a [`Hello`].
+    /// Asks for the version of the protocol and the instance. The answer is a [`Hello`](super::Hello).
     Hello(HelloParams),
-    /// Asks how the services are. The answer is a [`Status`].
+    /// Asks how the services are. The answer is a [`Status`](super::Status).
     Status(Services),
     /// Asks for the output of the services: a notification `log` for each piece, then an empty object.
     Logs(LogsParams),
-    /// Asks for the last restarts. The answer is a [`Why`].
+    /// Asks for the last restarts. The answer is a [`Why`](super::Why).
     Why(WhyParams),
-    /// Restarts the services, also halted ones. The answer is an [`Accepted`], before the restart is done.
+    /// Restarts the services, also halted ones. The answer is an [`Accepted`](super::Accepted), before the restart is done.
     Restart(Services),
-    /// Stops the services; devrun goes on. The answer is an [`Accepted`].
+    /// Stops the services; devrun goes on. The answer is an [`Accepted`](super::Accepted).
     Stop(Services),
-    /// Starts the services that do not run. The answer is an [`Accepted`].
+    /// Starts the services that do not run. The answer is an [`Accepted`](super::Accepted).
     Start(Services),
-    /// Remembers changes without a restart, until `resume`. The answer is an [`Accepted`].
+    /// Remembers changes without a restart, until `resume`. The answer is an [`Accepted`](super::Accepted).
     Pause(Services),
-    /// Restarts for changes again. The answer is an [`Accepted`].
+    /// Restarts for changes again. The answer is an [`Accepted`](super::Accepted).
     Resume(Services),
-    /// Waits until every change that was complete before the request runs or has failed. The answer is a [`Waited`].
+    /// Waits until every change that was complete before the request runs or has failed. The answer is a [`Waited`](super::Waited).
     Wait(WaitParams),
     /// Connects the client with the standard input and the output of a service: notifications `input` and `interrupt` from
     /// the client, notifications `log` to it. The answer is an empty object, when the generation has ended.
     Attach(AttachParams),
-    /// Ends devrun, and all services with it. The answer is an [`Accepted`]; the connection closes at the end.
+    /// Ends devrun, and all services with it. The answer is an [`Accepted`](super::Accepted); the connection closes at the end.
     Down(Nothing),
 }
 

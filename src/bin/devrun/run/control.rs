@@ -23,6 +23,11 @@ impl Control {
         Self { server: start(settings, &name), service: name }
     }
 
+    /// Whether the server could not start.
+    pub(super) fn has_failed(&self) -> bool {
+        self.server.is_none() && !self.service.is_empty()
+    }
+
     /// A session of the run has started.
     pub(super) fn session_started(&self, session: &Session, options: &Options) {
         if let Some(server) = &self.server {
@@ -61,7 +66,6 @@ fn start(settings: &Settings, name: &str) -> Option<Server> {
             Err(error) => tracing::debug!(error, "failed to open a control socket"),
         }
     }
-    tracing::info!("the control socket is off, because no directory can hold it");
     None
 }
 

@@ -180,6 +180,12 @@ impl<'a> MainLoop<'a> {
         if self.session.is_none() && self.input.takes_commands() && self.terminal.is_terminal() {
             self.reporter.inform(COMMANDS_HINT, self.terminal);
         }
+        if self.session.is_none() && self.control.has_failed() && self.settings.output.verbose > 0 {
+            self.reporter.inform(
+                "no directory can hold a control socket: `devrun ps` and others find no devrun",
+                self.terminal,
+            );
+        }
         self.stop_sequence.session_started();
         self.reloader = inner_reloader::in_command(&options.supervise.command);
         self.session = Some(session.handle());

@@ -49,7 +49,9 @@ pub(super) fn next_options(
     options.supervise.orphan_killer.clone_from(&old.supervise.orphan_killer);
     options.supervise.open_files = old.supervise.open_files;
     options.watch.stats = old.watch.stats.clone();
-    options.supervise.log.clone_from(&old.supervise.log);
+    // The old session had none if COMMAND had the terminal.
+    let new_log = || settings.has_control.then(OutputLog::new);
+    options.supervise.log = old.supervise.log.clone().or_else(new_log);
     capture_output(&mut options, terminal);
     Ok(options)
 }
