@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::geteuid;
 use tokio::net::{UnixListener, UnixStream};
+use tokio::runtime::Runtime;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Semaphore, oneshot};
 
@@ -131,24 +132,29 @@ impl Server {
         let hub = Arc::new(Hub::new(options, socket.name.clone()));
         let (request_sender, requests) = unbounded_channel();
         let (end, ended) = oneshot::channel();
-        listener.set_nonblocking(true).map_err(StartError::Listen)?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
-        let runtime = runtime.map_err(StartError::Thread)?;
-        let listener = {
-            let _entered = runtime.enter();
-            UnixListener::from_std(listener).map_err(StartError::Listen)?
+        let (hub_of_thread, path) = (Arc::clone(&hub), socket.path.clone());
+        let (started, start) = std::sync::mpsc::channel();
+        // The runtime is made and dropped by its thread, because the caller may be in a runtime of its own.
+        let run = move || match runtime_for(listener) {
+            Ok((runtime, listener)) => {
+                let _ = started.send(Ok(()));
+                let accepting = Accepting { listener, hub: hub_of_thread, requests: request_sender };
+                runtime.block_on(async {
+                    tokio::select! {
+                        () = accepting.run() => {}
+                        _ = ended => {}
+                    }
+                });
+            }
+            Err(error) => _ = started.send(Err(error)),
         };
-        let accepting = Accepting { listener, hub: Arc::clone(&hub), requests: request_sender };
-        let run = move || {
-            runtime.block_on(async {
-                tokio::select! {
-                    () = accepting.run() => {}
-                    _ = ended => {}
-                }
-            });
-        };
-        let thread = std::thread::Builder::new().name("devrun-control".to_owned());
-        thread.spawn(run).map_err(StartError::Thread)?;
+        let thread = std::thread::Builder::new().name("devrun-control".to_owned()).spawn(run);
+        // A thread that ends without a word has failed, too.
+        let no_word = |_| Err(io::ErrorKind::BrokenPipe.into());
+        if let Err(error) = thread.and_then(|_| start.recv().unwrap_or_else(no_word)) {
+            let _ = std::fs::remove_file(path);
+            return Err(StartError::Thread(error));
+        }
         Ok(Self { hub, socket, requests, _end: end })
     }
 
@@ -188,6 +194,17 @@ impl Drop for Server {
         // A successor cannot have this name before the file is gone.
         let _ = std::fs::remove_file(&self.socket.path);
     }
+}
+
+/// A runtime, and the listener in it.
+fn runtime_for(listener: std::os::unix::net::UnixListener) -> io::Result<(Runtime, UnixListener)> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+    listener.set_nonblocking(true)?;
+    let listener = {
+        let _entered = runtime.enter();
+        UnixListener::from_std(listener)?
+    };
+    Ok((runtime, listener))
 }
 
 /// Accepts clients.
