@@ -1,13 +1,13 @@
 //! `devrun attach`: types into COMMAND.
 
-use std::io::{BufRead as _, IsTerminal as _};
+use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use devrun::control::protocol::{Bytes, ClientNotification, Nothing, ServerNotification};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::instances::{self, Instance, request_error};
+use super::stdin_lines::stdin_lines;
 use crate::cli::control::Target;
 use crate::ui::{CliError, ExitCode, FAINT, Terminal, styled};
 
@@ -22,7 +22,7 @@ pub(super) async fn run(target: &Target, terminal: &mut Terminal) -> Result<Exit
     let mut quits = signal(SignalKind::quit()).map_err(failed)?;
     client.attach(services.into_iter().next()).await.map_err(|error| request_error(&error))?;
     let is_terminal = std::io::stdin().is_terminal();
-    let mut lines = typed_lines();
+    let mut lines = stdin_lines();
     let mut has_ended_input = false;
     let mut greeting = is_terminal.then_some("attached; Ctrl-\\ detaches, Ctrl-C interrupts COMMAND");
     loop {
@@ -61,20 +61,4 @@ pub(super) async fn run(target: &Target, terminal: &mut Terminal) -> Result<Exit
     }
     terminal.eprintln(styled(FAINT, "detached: COMMAND goes on"));
     Ok(ExitCode::Success)
-}
-
-/// The lines of standard input, until its end. A thread reads them, because reading cannot be cancelled.
-fn typed_lines() -> UnboundedReceiver<Vec<u8>> {
-    let (sender, receiver) = unbounded_channel();
-    std::thread::spawn(move || {
-        let mut input = std::io::stdin().lock();
-        loop {
-            let mut line = Vec::new();
-            match input.read_until(b'\n', &mut line) {
-                Ok(1..) if sender.send(line).is_ok() => {}
-                _ => return,
-            }
-        }
-    });
-    receiver
 }

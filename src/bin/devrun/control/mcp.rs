@@ -4,19 +4,21 @@
 //! the agent may start before it.
 
 use std::collections::HashMap;
-use std::io::BufRead as _;
 use std::ops::ControlFlow;
 use std::process::Stdio;
 use std::time::Duration;
 
 use devrun::control::Error;
-use devrun::control::protocol::{LogsParams, ServerNotification, Services, WaitParams, WhyParams};
+use devrun::control::protocol::{
+    ErrorObject, LogsParams, ServerNotification, Services, WaitParams, WhyParams,
+};
 use serde::Deserialize;
 use serde_json::{Value, from_value, json};
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::unbounded_channel;
 use tokio::task::AbortHandle;
 
 use super::instances::{self, Instance, request_error};
+use super::stdin_lines::stdin_lines;
 use crate::cli::control::Target;
 use crate::ui::{CliError, ExitCode, Terminal};
 
@@ -31,15 +33,9 @@ const RESTARTS: usize = 5;
 /// Time that the tool `wait` waits by default, in milliseconds.
 const WAIT_TIMEOUT_MS: u64 = 60_000;
 
-/// Errors of JSON-RPC 2.0.
-const PARSE_ERROR: i32 = -32700;
-const INVALID_REQUEST: i32 = -32600;
-const METHOD_NOT_FOUND: i32 = -32601;
-const INVALID_PARAMS: i32 = -32602;
-
 /// Answers the requests of an agent until standard input ends. Each request is a task, so that a `wait` delays no other.
 pub(super) async fn run(terminal: &mut Terminal) -> Result<ExitCode, CliError> {
-    let mut lines = input_lines();
+    let mut lines = stdin_lines();
     let (sender, mut answers) = unbounded_channel::<Value>();
     let mut running: HashMap<String, AbortHandle> = HashMap::new();
     loop {
@@ -87,19 +83,6 @@ pub(super) async fn run(terminal: &mut Terminal) -> Result<ExitCode, CliError> {
     Ok(ExitCode::Success)
 }
 
-/// The lines of standard input. A thread reads them, because reading cannot be cancelled.
-fn input_lines() -> UnboundedReceiver<String> {
-    let (sender, receiver) = unbounded_channel();
-    std::thread::spawn(move || {
-        for line in std::io::stdin().lock().lines().map_while(Result::ok) {
-            if sender.send(line).is_err() {
-                return;
-            }
-        }
-    });
-    receiver
-}
-
 /// A message of the agent.
 enum Message {
     Request {
@@ -116,10 +99,13 @@ enum Message {
 }
 
 /// Reads a line, or returns the answer that refuses it.
-fn parse(line: &str) -> Result<Message, Value> {
-    let refusal = |id: &Value, code, message: &str| json!({ "jsonrpc": "2.0", "id": id, "error": rpc_error(code, message.to_owned()) });
-    let Ok(message) = serde_json::from_str::<Value>(line) else {
-        return Err(refusal(&Value::Null, PARSE_ERROR, "the line is not JSON"));
+fn parse(line: &[u8]) -> Result<Message, Value> {
+    let refusal = |id: &Value, code, message: &str| {
+        let error = ErrorObject::new(code, message, "");
+        json!({ "jsonrpc": "2.0", "id": id, "error": error })
+    };
+    let Ok(message) = serde_json::from_slice::<Value>(line) else {
+        return Err(refusal(&Value::Null, ErrorObject::PARSE_ERROR, "the line is not JSON"));
     };
     let id = message.get("id").filter(|id| id.is_string() || id.is_number());
     let is_answer = message.get("result").is_some() || message.get("error").is_some();
@@ -137,18 +123,14 @@ fn parse(line: &str) -> Result<Message, Value> {
         (Some(_), None) if is_valid && message.get("id").is_none() => Ok(Message::Other),
         _ => Err(refusal(
             id.unwrap_or(&Value::Null),
-            INVALID_REQUEST,
+            ErrorObject::INVALID_REQUEST,
             "the line is not a request of JSON-RPC 2.0",
         )),
     }
 }
 
-fn rpc_error(code: i32, message: String) -> Value {
-    json!({ "code": code, "message": message })
-}
-
 /// The result of a request, or its error.
-async fn answer(method: &str, params: Value) -> Result<Value, Value> {
+async fn answer(method: &str, params: Value) -> Result<Value, ErrorObject> {
     match method {
         "initialize" => Ok(initialize(&params)),
         "ping" => Ok(json!({})),
@@ -156,10 +138,13 @@ async fn answer(method: &str, params: Value) -> Result<Value, Value> {
         "tools/call" => {
             let name = params.get("name").and_then(Value::as_str).unwrap_or_default();
             let arguments = params.get("arguments").cloned().unwrap_or_else(|| json!({}));
-            let call = Call::parse(name, arguments).map_err(|message| rpc_error(INVALID_PARAMS, message))?;
+            let call = Call::parse(name, arguments)
+                .map_err(|message| ErrorObject::new(ErrorObject::INVALID_PARAMS, message, ""))?;
             Ok(call_result(call.perform().await))
         }
-        _ => Err(rpc_error(METHOD_NOT_FOUND, format!("there is no method {method:?}"))),
+        _ => {
+            Err(ErrorObject::new(ErrorObject::METHOD_NOT_FOUND, format!("there is no method {method:?}"), ""))
+        }
     }
 }
 

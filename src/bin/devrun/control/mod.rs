@@ -6,6 +6,7 @@ mod instances;
 mod logs;
 mod mcp;
 mod ps;
+mod stdin_lines;
 mod steer;
 mod wait;
 mod why;
